@@ -1,0 +1,207 @@
+//! Reads the command line into typed options.
+//! Does nothing with them: `main.rs` hands them to the server or to a client.
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// One clerk for the whole queue: a single-threaded server for echo, files and chat.
+#[derive(Debug, Parser)]
+#[command(name = "loket", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The programs in the one binary.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve echo, transfer and files until SIGINT or SIGTERM.
+    Serve(Box<ServeOptions>),
+    /// Send messages to an echo service and check that they come back (line dialect only).
+    Echo(EchoOptions),
+    /// Save files on a transfer service (line dialect only).
+    Send(SendOptions),
+    /// Fetch files from a transfer service (line dialect only).
+    Receive(ReceiveOptions),
+    /// List, measure, remove, download and upload files of a files service (line dialect only).
+    Files(FilesOptions),
+}
+
+/// A port to listen on, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortChoice {
+    /// The service is not started.
+    Off,
+    /// The port; 0 lets the kernel pick a free one.
+    On(u16),
+}
+
+impl FromStr for PortChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<PortChoice, String> {
+        match text {
+            "off" => Ok(PortChoice::Off),
+            _ => text
+                .parse()
+                .map(PortChoice::On)
+                .map_err(|_| "give a port from 0 to 65535 (0 picks a free one) or off".to_owned()),
+        }
+    }
+}
+
+/// The flags of `loket serve`.
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    /// The address to listen on.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub host: IpAddr,
+    /// The folder that transfer and files serve; it is made if it is missing.
+    #[arg(long, value_name = "DIR", default_value = "./loket-root")]
+    pub root: PathBuf,
+    /// The echo service.
+    #[arg(long, value_name = "PORT|off", default_value = "8080")]
+    pub echo: PortChoice,
+    /// The transfer service (SEND and RECEIVE).
+    #[arg(long, value_name = "PORT|off", default_value = "5050")]
+    pub transfer: PortChoice,
+    /// The files service (ls, size, rm, download, upload).
+    #[arg(long, value_name = "PORT|off", default_value = "9999")]
+    pub files: PortChoice,
+    /// The operator's chat over TCP (not built yet: only off is accepted).
+    #[arg(long, value_name = "PORT|off", default_value = "off")]
+    pub talk: PortChoice,
+    /// The password-protected chat room over UDP (not built yet: only off is accepted).
+    #[arg(long, value_name = "PORT|off", default_value = "off")]
+    pub room: PortChoice,
+    /// The password of the room.
+    #[arg(long, value_name = "P")]
+    pub room_password: Option<String>,
+    /// Connections served at once; the rest waits in the kernel's queue [default: what the
+    /// descriptor limit allows].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: Option<u32>,
+    /// A connection without progress for this long is closed; 0 is never.
+    #[arg(long, value_name = "SECONDS", default_value_t = crate::config::IDLE_TIMEOUT_SECONDS)]
+    pub idle_timeout: u32,
+    /// Silence that ends a unit of a client that sends no line ends.
+    #[arg(long, value_name = "MS", default_value_t = crate::config::SETTLE_MILLIS,
+          value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub settle: u64,
+    /// Wait between header and data for a client that sends no line ends.
+    #[arg(long, value_name = "MS", default_value_t = crate::config::BARE_GAP_MILLIS,
+          value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub bare_gap: u64,
+    /// Messages a second that one member of the room may send.
+    #[arg(long, value_name = "N", default_value_t = crate::config::ROOM_RATE,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub room_rate: u32,
+    /// The largest file that may be stored [default: as much as the disk has].
+    #[arg(long, value_name = "BYTES")]
+    pub max_file_size: Option<u64>,
+    /// Refuse SEND, upload and rm.
+    #[arg(long)]
+    pub read_only: bool,
+    /// Print what the loop does on standard error, one line an event, turn and state change.
+    #[arg(long)]
+    pub trace: bool,
+    /// Log more; twice for everything.
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Log errors only.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// The flags of `loket echo`.
+#[derive(Debug, Args)]
+pub struct EchoOptions {
+    /// The message, its words joined by blanks; without one, each line typed is one round trip.
+    pub message: Vec<String>,
+    /// The server.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub at: String,
+}
+
+/// The flags of `loket send`.
+#[derive(Debug, Args)]
+pub struct SendOptions {
+    /// The files to send.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The server.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5050")]
+    pub to: String,
+    /// The name to store a single file under.
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// The flags of `loket receive`.
+#[derive(Debug, Args)]
+pub struct ReceiveOptions {
+    /// The names to fetch.
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// The server.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5050")]
+    pub from: String,
+    /// The folder to put them in.
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub output: PathBuf,
+}
+
+/// The flags of `loket files`.
+#[derive(Debug, Args)]
+pub struct FilesOptions {
+    /// The server.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:9999",
+        global = true
+    )]
+    pub at: String,
+    /// What to do; without a command, an interactive shell.
+    #[command(subcommand)]
+    pub command: Option<FilesCommand>,
+}
+
+/// One command of the files service.
+#[derive(Debug, Subcommand)]
+pub enum FilesCommand {
+    /// List a folder.
+    Ls {
+        /// The folder [default: the root].
+        dir: Option<String>,
+    },
+    /// Tell the size of a file.
+    Size {
+        /// The file.
+        name: String,
+    },
+    /// Remove a file.
+    Rm {
+        /// The file.
+        name: String,
+    },
+    /// Fetch a file.
+    Download {
+        /// The file.
+        name: String,
+        /// Where to put it [default: its own name, here].
+        #[arg(short, long, value_name = "PATH")]
+        output: Option<PathBuf>,
+    },
+    /// Store a file.
+    Upload {
+        /// The file to send.
+        file: PathBuf,
+        /// The name to store it under [default: its own].
+        #[arg(long = "as", value_name = "NAME")]
+        name: Option<String>,
+    },
+}

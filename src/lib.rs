@@ -1,0 +1,6 @@
+//! A single-threaded, event-driven server for Linux and its clients.
+//! Decides nothing itself: docs and module lines only.
+#![forbid(unsafe_code)]
+pub mod cli;
+pub mod config;
+pub mod wire;

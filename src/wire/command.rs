@@ -1,0 +1,209 @@
+//! Reads and writes the commands of the files service.
+//! Answers nothing and opens nothing: `services/files.rs` does what is asked for here.
+
+use super::limits::WireLimits;
+use super::names::{self, NameFault};
+use std::fmt;
+
+/// A command of the files service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// `ls [DIR]`; without a folder, the root.
+    List(Option<&'a str>),
+    /// `size NAME`.
+    Size(&'a str),
+    /// `rm NAME`.
+    Remove(&'a str),
+    /// `download NAME [OFFSET]`; a bare one has no offset.
+    Download(&'a str, u64),
+    /// `upload NAME SIZE`; a bare one has no size, its body runs to the end of the stream.
+    Upload(&'a str, Option<u64>),
+    /// `byebye`.
+    Goodbye,
+}
+
+/// Why a unit is no command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandFault {
+    /// The first word is none of the six.
+    UnknownWord,
+    /// The word needs a name behind it.
+    NameMissing,
+    /// An upload needs its size as the last field.
+    SizeMissing,
+    /// The name is refused.
+    Name(NameFault),
+}
+
+impl fmt::Display for CommandFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommandFault::UnknownWord => {
+                write!(
+                    out,
+                    "unknown command; use ls, size, rm, download, upload or byebye"
+                )
+            }
+            CommandFault::NameMissing => write!(out, "the command needs a name behind it"),
+            CommandFault::SizeMissing => {
+                write!(
+                    out,
+                    "the size is missing; write: upload NAME BYTES, then the bytes"
+                )
+            }
+            CommandFault::Name(fault) => fault.fmt(out),
+        }
+    }
+}
+
+/// Reads a command that ended in LF.
+pub fn parse_line<'a>(unit: &'a [u8], limits: &WireLimits) -> Result<Command<'a>, CommandFault> {
+    let (word, rest) = split_word(unit);
+    match word {
+        b"ls" if rest.is_empty() => Ok(Command::List(None)),
+        b"ls" => Ok(Command::List(Some(name(rest, limits)?))),
+        b"size" => Ok(Command::Size(name(rest, limits)?)),
+        b"rm" => Ok(Command::Remove(name(rest, limits)?)),
+        b"download" => {
+            let (rest, offset) = split_number(rest);
+            Ok(Command::Download(name(rest, limits)?, offset.unwrap_or(0)))
+        }
+        b"upload" => {
+            let (rest, size) = split_number(rest);
+            let name = name(rest, limits)?;
+            Ok(Command::Upload(
+                name,
+                Some(size.ok_or(CommandFault::SizeMissing)?),
+            ))
+        }
+        b"byebye" if rest.is_empty() => Ok(Command::Goodbye),
+        _ => Err(CommandFault::UnknownWord),
+    }
+}
+
+/// Reads a command that silence ended: no numbers, and a name that looks finished.
+pub fn parse_bare<'a>(unit: &'a [u8], limits: &WireLimits) -> Result<Command<'a>, CommandFault> {
+    let (word, rest) = split_word(unit);
+    let finished_name = || match name(rest, limits)? {
+        // `rm photos/` is more likely a name on its way than a name.
+        unfinished if unfinished.ends_with('/') => Err(CommandFault::NameMissing),
+        name => Ok(name),
+    };
+    match word {
+        b"ls" if unit.len() > word.len() => Ok(Command::List(Some(finished_name()?))),
+        b"size" => Ok(Command::Size(finished_name()?)),
+        b"rm" => Ok(Command::Remove(finished_name()?)),
+        b"download" => Ok(Command::Download(finished_name()?, 0)),
+        b"upload" => Ok(Command::Upload(finished_name()?, None)),
+        _ => match parse_line(unit, limits)? {
+            command @ (Command::List(None) | Command::Goodbye) => Ok(command),
+            _ => Err(CommandFault::UnknownWord),
+        },
+    }
+}
+
+/// Writes a name so that no blank or number in it is misread.
+pub fn quote(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+/// The word ends at the first blank; blanks around the rest mean nothing.
+fn split_word(unit: &[u8]) -> (&[u8], &[u8]) {
+    match unit.iter().position(|&byte| byte == b' ') {
+        Some(end) => (&unit[..end], trim_blanks(&unit[end..])),
+        None => (unit, b""),
+    }
+}
+
+/// Takes the last field off, if it is a number and something stands before it.
+fn split_number(rest: &[u8]) -> (&[u8], Option<u64>) {
+    let Some(blank) = rest.iter().rposition(|&byte| byte == b' ') else {
+        return (rest, None);
+    };
+    let field = &rest[blank + 1..];
+    let digits = std::str::from_utf8(field)
+        .ok()
+        .filter(|_| field.iter().all(u8::is_ascii_digit));
+    match digits.and_then(|digits| digits.parse().ok()) {
+        Some(number) => (trim_blanks(&rest[..blank]), Some(number)),
+        None => (rest, None),
+    }
+}
+
+/// Blanks only: a tab or another control character at the end must be seen and refused.
+fn trim_blanks(mut text: &[u8]) -> &[u8] {
+    while let [b' ', inner @ ..] | [inner @ .., b' '] = text {
+        text = inner;
+    }
+    text
+}
+
+fn name<'a>(rest: &'a [u8], limits: &WireLimits) -> Result<&'a str, CommandFault> {
+    if rest.is_empty() {
+        return Err(CommandFault::NameMissing);
+    }
+    let unquoted = match rest {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => rest,
+    };
+    names::check(unquoted, limits).map_err(CommandFault::Name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: WireLimits = WireLimits {
+        unit: 4096,
+        name: 1024,
+        component: 255,
+    };
+
+    fn line(unit: &str) -> Result<Command<'_>, CommandFault> {
+        parse_line(unit.as_bytes(), &LIMITS)
+    }
+
+    fn bare(unit: &str) -> Result<Command<'_>, CommandFault> {
+        parse_bare(unit.as_bytes(), &LIMITS)
+    }
+
+    #[test]
+    fn the_last_field_of_a_line_is_the_number() {
+        assert_eq!(line("download a b 7"), Ok(Command::Download("a b", 7)));
+        assert_eq!(line("download a b"), Ok(Command::Download("a b", 0)));
+        assert_eq!(line("upload a 1 5"), Ok(Command::Upload("a 1", Some(5))));
+        assert_eq!(line("upload a"), Err(CommandFault::SizeMissing));
+        assert_eq!(line("upload a -5"), Err(CommandFault::SizeMissing));
+        assert_eq!(
+            line("upload a 99999999999999999999"),
+            Err(CommandFault::SizeMissing)
+        );
+    }
+
+    #[test]
+    fn quotes_settle_what_is_name_and_what_is_number() {
+        assert_eq!(line("download \"a 1\""), Ok(Command::Download("a 1", 0)));
+        assert_eq!(line("download \"a 1\" 3"), Ok(Command::Download("a 1", 3)));
+        assert_eq!(line("size \"say \"hi\"\""), Ok(Command::Size("say \"hi\"")));
+        assert_eq!(line("size \"\""), Err(CommandFault::Name(NameFault::Empty)));
+        assert_eq!(line("rm \""), Ok(Command::Remove("\"")));
+    }
+
+    #[test]
+    fn a_bare_name_is_all_that_follows_the_word() {
+        assert_eq!(bare("download a 7"), Ok(Command::Download("a 7", 0)));
+        assert_eq!(bare("upload a"), Ok(Command::Upload("a", None)));
+        assert_eq!(bare("ls"), Ok(Command::List(None)));
+        assert_eq!(bare("ls "), Err(CommandFault::NameMissing));
+        assert_eq!(bare("rm a/"), Err(CommandFault::NameMissing));
+        assert_eq!(bare("rm "), Err(CommandFault::NameMissing));
+        assert_eq!(bare("down"), Err(CommandFault::UnknownWord));
+    }
+
+    #[test]
+    fn words_are_whole_words() {
+        for wrong in ["lsx", "", "LS", "byebye now", "sizes a", "get a"] {
+            assert_eq!(line(wrong), Err(CommandFault::UnknownWord), "{wrong}");
+        }
+    }
+}

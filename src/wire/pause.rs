@@ -1,0 +1,56 @@
+//! Says what is known of the stream behind the bytes in hand: nothing, a silence, or its end.
+//! Measures nothing: the reactor owns the clock and tells the protocols by this enum.
+
+/// A short silence that a protocol may ask to be told of. Each kind has one fixed length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delay {
+    /// The settle window: a bare unit is complete once its sender has been quiet for so long.
+    Settle,
+    /// A unit that is no whole command is refused after this silence.
+    Word,
+    /// The wait between a bare header and its first data byte.
+    Gap,
+    /// A bare upload must begin within this.
+    FirstByte,
+    /// A closed connection's last bytes are read away for at most this.
+    Linger,
+}
+
+impl Delay {
+    /// Every kind, in the order of [`Delay::index`].
+    pub const ALL: [Delay; 5] = [
+        Delay::Settle,
+        Delay::Word,
+        Delay::Gap,
+        Delay::FirstByte,
+        Delay::Linger,
+    ];
+
+    /// A small dense number for tables.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What follows the bytes shown, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// More may come at any moment.
+    None,
+    /// The peer has been silent for the whole of this delay.
+    Quiet(Delay),
+    /// The peer has sent its end of stream: what is shown is all there will ever be.
+    Finished,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_delay_has_the_index_of_its_place() {
+        for (place, delay) in Delay::ALL.into_iter().enumerate() {
+            assert_eq!(delay.index(), place);
+        }
+    }
+}
