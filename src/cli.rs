@@ -39,6 +39,16 @@ pub enum PortChoice {
     On(u16),
 }
 
+impl PortChoice {
+    /// The port, if the service is on.
+    pub fn port(self) -> Option<u16> {
+        match self {
+            PortChoice::Off => None,
+            PortChoice::On(port) => Some(port),
+        }
+    }
+}
+
 impl FromStr for PortChoice {
     type Err = String;
 
@@ -108,6 +118,9 @@ pub struct ServeOptions {
     /// Print what the loop does on standard error, one line an event, turn and state change.
     #[arg(long)]
     pub trace: bool,
+    /// Move bodies by reading and writing instead of sendfile and splice (to compare the two).
+    #[arg(long, hide = true)]
+    pub plain_bodies: bool,
     /// Log more; twice for everything.
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,

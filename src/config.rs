@@ -1,6 +1,16 @@
 //! Names every limit with its default and the reason for it.
 //! Enforces none: `server.rs` hands them to the rooms that do.
 
+use crate::reactor::limits::ReactorLimits;
+use crate::services::limits::ServiceLimits;
+use crate::services::listing::ListingLimits;
+use crate::wire::limits::WireLimits;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+// ---- what users set by flags ----
+
 /// A connection without progress for this long is closed. People who try the shell by hand
 /// pause for minutes; a dead peer should not hold a descriptor for hours.
 pub const IDLE_TIMEOUT_SECONDS: u32 = 300;
@@ -13,3 +23,122 @@ pub const BARE_GAP_MILLIS: u64 = 20;
 
 /// Messages a second of one member of the room: nobody types faster.
 pub const ROOM_RATE: u32 = 20;
+
+/// The largest file, where the user sets none: what an offset of `sendfile(2)` can express.
+pub const LARGEST_FILE: u64 = i64::MAX as u64;
+
+// ---- what a peer may send ----
+
+/// Longest unit, name and component. The last is `NAME_MAX` of `limits.h`; a name of four full
+/// components is longer than people use; a unit is a name, a word and a number with room to spare.
+pub const WIRE: WireLimits = WireLimits {
+    unit: 4096,
+    name: 1024,
+    component: 255,
+};
+
+/// A unit that is no whole command waits so long for its rest: line clients that send a command
+/// in pieces wait a round trip between them, and even far away that is well under a second.
+pub const WORD_MILLIS: u64 = 1_000;
+
+/// A bare upload must begin within this. A client that cannot end its upload waits for ever
+/// otherwise, and so does its user.
+pub const FIRST_BYTE_MILLIS: u64 = 2_000;
+
+/// The longest that a closed connection is read empty, and the most that is read, so that our last
+/// line is not lost to a reset. A peer that is still sending then has had its chance.
+pub const LINGER_MILLIS: u64 = 2_000;
+/// See [`LINGER_MILLIS`].
+pub const LINGER_BYTES: usize = MIB;
+
+// ---- the loop ----
+
+/// Descriptors kept for listeners, the poll, signals, standard streams, the pipe and files being
+/// opened while every connection is taken.
+pub const DESCRIPTOR_RESERVE: usize = 64;
+
+/// The queue of connections not yet accepted. The kernel cuts it to `net.core.somaxconn`, which
+/// is 4096 since Linux 5.4; a burst of thousands then waits instead of being turned away.
+pub const BACKLOG: i32 = 4096;
+
+/// Accepted in one turn of a listener: about 1 ms, as long as three big steps.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
+/// Events fetched at once. More than a round can use well only grows the wait of the last.
+pub const EVENTS_PER_ROUND: usize = 1024;
+
+/// Bytes moved in one turn. A small request beside 8 endless downloads has p99 0.3 to 0.6 ms at
+/// 256 KiB a turn, 7 to 12 ms at 1 MiB, 375 ms and more without a budget.
+pub const TURN_BYTES: usize = 256 * KIB;
+
+/// One step of `sendfile`. 64 KiB costs 10 to 25 % more CPU, 1 MiB twice as much under bbr.
+pub const SEND_STEP: usize = 256 * KIB;
+
+/// One step of `splice` and the size of its pipe. What it saves over reading and writing comes
+/// with the megabyte; a step takes 0.35 to 0.5 ms. The figures stand in `reactor/body_in.rs`.
+pub const TAKE_STEP: usize = MIB;
+
+/// A body of at most this is moved in a short turn: about as much work as a few small requests.
+pub const SMALL_BODY: usize = 16 * KIB;
+
+/// The one read buffer. 16 KiB halves the throughput of large messages, more gains nothing.
+pub const READ_BUFFER: usize = 64 * KIB;
+
+/// A session takes nothing in while it owes its peer this much. One read may come on top.
+pub const OUTBOX_HIGH_WATER: usize = 64 * KIB;
+
+/// What the plain way copies at once, and what an upload moves up in one piece of work. 256 KiB is
+/// best; 1 MiB falls out of the cache.
+pub const COPY_STEP: usize = 256 * KIB;
+
+/// Time for transfers under way when the server is told to stop.
+pub const WIND_DOWN_SECONDS: u64 = 10;
+
+// ---- the store ----
+
+/// `ls` reads and sorts so many entries in one step, about 0.5 ms; a folder may have at most
+/// a million, and all listings under way together hold no more than two: about 150 MB.
+pub const LISTING: ListingLimits = ListingLimits {
+    step: 512,
+    entries: 1_000_000,
+    entries_in_all: 2_000_000,
+};
+
+/// Limits of the protocols.
+pub fn service_limits() -> ServiceLimits {
+    ServiceLimits {
+        wire: WIRE,
+        copy_step: COPY_STEP,
+    }
+}
+
+/// Limits of the reactor, with what users set.
+pub fn reactor_limits(
+    connections: usize,
+    idle_timeout_seconds: u32,
+    settle_millis: u64,
+    bare_gap_millis: u64,
+) -> ReactorLimits {
+    // In the order of `Delay::ALL`.
+    let millis = [
+        settle_millis,
+        WORD_MILLIS,
+        bare_gap_millis,
+        FIRST_BYTE_MILLIS,
+        LINGER_MILLIS,
+    ];
+    ReactorLimits {
+        connections,
+        accepts_per_turn: ACCEPTS_PER_TURN,
+        events_per_round: EVENTS_PER_ROUND,
+        turn_bytes: TURN_BYTES,
+        send_step: SEND_STEP,
+        take_step: TAKE_STEP,
+        small_body: SMALL_BODY,
+        read_buffer: READ_BUFFER,
+        linger_bytes: LINGER_BYTES,
+        delays: millis.map(|millis| millis * 1_000),
+        idle_seconds: (idle_timeout_seconds > 0).then_some(idle_timeout_seconds),
+        wind_down_seconds: WIND_DOWN_SECONDS,
+    }
+}

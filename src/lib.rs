@@ -3,4 +3,8 @@
 #![forbid(unsafe_code)]
 pub mod cli;
 pub mod config;
+pub mod reactor;
+pub mod server;
+pub mod services;
+pub mod session;
 pub mod wire;

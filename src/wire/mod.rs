@@ -2,6 +2,7 @@
 //! Holds no socket, no file and no clock; everything here can be fed from a test byte by byte.
 
 pub mod command;
+pub mod header;
 pub mod limits;
 pub mod names;
 pub mod pause;

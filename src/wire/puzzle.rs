@@ -64,6 +64,14 @@ impl Digits {
         parse(self.text()).expect("Digits::read keeps only runs that fit a u64")
     }
 
+    /// Leaves out readings of more than `most` bytes, if a reading remains.
+    pub fn at_most(mut self, most: u64) -> Option<Digits> {
+        while self.count > 0 && self.largest() > most {
+            self.count -= 1;
+        }
+        (self.count > 0).then_some(self)
+    }
+
     /// The number of digits that are the size, given how many bytes followed the separator.
     pub fn solve(&self, total: u64) -> Option<usize> {
         (1..=self.text().len()).find(|&length| {
@@ -119,6 +127,17 @@ mod tests {
     #[test]
     fn a_run_beyond_u64_keeps_what_fits() {
         assert_eq!(closed(&[b'9'; 30]).text().len(), 19);
+    }
+
+    #[test]
+    fn readings_over_the_limit_are_left_out() {
+        let digits = closed(b"1234567x");
+        assert_eq!(
+            digits.at_most(5000).map(|digits| digits.largest()),
+            Some(1234)
+        );
+        assert_eq!(closed(b"9x").at_most(5), None);
+        assert_eq!(closed(b"9x").at_most(9), Some(closed(b"9x")));
     }
 
     proptest! {

@@ -10,6 +10,7 @@
 //! ```
 
 use super::pause::{Delay, Pause};
+use std::fmt;
 
 /// How the peer marks the end of what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +46,39 @@ pub enum Split<'a> {
     End,
 }
 
+/// What the bytes behind a bare reply say about it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heal {
+    /// It was right to answer without LF.
+    Bare,
+    /// A CR has come: the next byte decides.
+    Undecided,
+    /// The peer meant a line, of which these bytes are the end.
+    Line {
+        /// The length of the line end.
+        taken: usize,
+    },
+}
+
 /// How a stream can fail to be units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Longer than the limit without its end.
-    TooLong,
+    /// Longer than the limit carried here, without its end.
+    TooLong(usize),
     /// No whole command, and silence behind it.
     Silent,
     /// No whole command, and the end of the stream behind it.
     Cut,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::TooLong(limit) => write!(out, "more than {limit} bytes without a line end"),
+            Fault::Silent => write!(out, "the command is not finished; end it with a line feed"),
+            Fault::Cut => write!(out, "the connection ended in the middle; nothing was done"),
+        }
+    }
 }
 
 /// The dialect of one connection and what it waits for.
@@ -106,15 +131,24 @@ impl Splitter {
         self.awaited = None;
     }
 
-    /// If the input begins with the LF that a bare reply lacks, says how long that line end is.
-    /// `None` while a lone CR leaves it open.
-    pub fn late_newline(input: &[u8], pause: Pause) -> Option<usize> {
-        match input {
-            [b'\n', ..] => Some(1),
-            [b'\r', b'\n', ..] => Some(2),
-            [b'\r'] if pause == Pause::None => None,
-            _ => Some(0),
-        }
+    /// Looks for the LF that the last bare reply lacks. It can only be the very next byte.
+    pub fn heal(&mut self, input: &[u8], pause: Pause) -> Heal {
+        let taken = match input {
+            _ if !self.owes_newline => return Heal::Bare,
+            [] => return Heal::Bare,
+            [b'\r'] if pause == Pause::None => {
+                self.awaited = Some(Delay::Settle);
+                return Heal::Undecided;
+            }
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => {
+                self.forget_newline();
+                return Heal::Bare;
+            }
+        };
+        self.take_line();
+        Heal::Line { taken }
     }
 
     /// Looks for one unit. `whole` says whether a unit without LF is a valid command.
@@ -124,21 +158,16 @@ impl Splitter {
         pause: Pause,
         whole: impl Fn(&[u8]) -> bool,
     ) -> Split<'a> {
-        if self.owes_newline && !input.is_empty() {
-            match Splitter::late_newline(input, pause) {
-                None => return self.wait_for(Delay::Settle),
-                Some(0) => self.owes_newline = false,
-                Some(taken) => {
-                    self.take_line();
-                    return Split::Healed { taken };
-                }
-            }
+        match self.heal(input, pause) {
+            Heal::Undecided => return Split::More,
+            Heal::Line { taken } => return Split::Healed { taken },
+            Heal::Bare => {}
         }
         // Two more than the limit: room for CR LF behind a unit of exactly the limit.
         let window = &input[..input.len().min(self.limit + 2)];
         match window.iter().position(|&byte| byte == b'\n') {
             Some(end) => self.line(&input[..end]),
-            None if input.len() > self.limit + 1 => Split::Broken(Fault::TooLong),
+            None if input.len() > self.limit + 1 => Split::Broken(Fault::TooLong(self.limit)),
             None => self.unended(input, pause, whole),
         }
     }
@@ -146,7 +175,7 @@ impl Splitter {
     fn line<'a>(&mut self, raw: &'a [u8]) -> Split<'a> {
         let text = raw.strip_suffix(b"\r").unwrap_or(raw);
         if text.len() > self.limit {
-            return Split::Broken(Fault::TooLong);
+            return Split::Broken(Fault::TooLong(self.limit));
         }
         self.take_line();
         Split::Unit {
@@ -276,11 +305,11 @@ mod tests {
             ));
             let over = format!("{}{line_end}", "x".repeat(17));
             let found = splitter.split(over.as_bytes(), Pause::None, is_ls);
-            assert_eq!(found, Split::Broken(Fault::TooLong));
+            assert_eq!(found, Split::Broken(Fault::TooLong(16)));
         }
         let endless = [b'x'; 18];
         let found = Splitter::new(16).split(&endless, Pause::None, is_ls);
-        assert_eq!(found, Split::Broken(Fault::TooLong));
+        assert_eq!(found, Split::Broken(Fault::TooLong(16)));
     }
 
     #[test]

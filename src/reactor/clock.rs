@@ -1,0 +1,45 @@
+//! Tells the time as microseconds since the loop began.
+//! Is read once a round; everything below is handed the moment.
+
+use std::time::{Duration, Instant};
+
+/// A point in time, in microseconds since the start of the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// The moment so many microseconds later.
+    pub fn after(self, micros: u64) -> Moment {
+        Moment(self.0.saturating_add(micros))
+    }
+
+    /// How long it is from here to `later`; zero if that is past.
+    pub fn until(self, later: Moment) -> Duration {
+        Duration::from_micros(later.0.saturating_sub(self.0))
+    }
+
+    /// Whole seconds since the start.
+    pub fn seconds(self) -> u32 {
+        u32::try_from(self.0 / 1_000_000).unwrap_or(u32::MAX - 1)
+    }
+
+    /// The first moment of a second.
+    pub fn of_second(second: u32) -> Moment {
+        Moment(u64::from(second) * 1_000_000)
+    }
+}
+
+/// The clock of one loop: monotonic, so that setting the system's clock back changes nothing.
+pub struct Clock(Instant);
+
+impl Clock {
+    /// Starts at zero.
+    pub fn start() -> Clock {
+        Clock(Instant::now())
+    }
+
+    /// Reads the time.
+    pub fn now(&self) -> Moment {
+        Moment(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,121 @@
+//! One connection: its socket, its session, and what is known of the socket's readiness.
+//! Does nothing on its own; `turn.rs` serves it.
+//!
+//! ```text
+//!            session closes, outbox empty           end of stream, 1 MiB or 2 s
+//!   Open ─────────────────────────────▶ Lingering ─────────────────────────▶ over
+//!     └──────────── the peer had finished already ──────────────────────────▶ over
+//! ```
+
+use super::clock::Moment;
+use crate::session::close_reason::CloseReason;
+use crate::session::session::Session;
+use crate::wire::pause::Delay;
+
+/// What the kernel has told since it was last asked. Edges come once: only `WouldBlock`, or on
+/// reading a short read, may clear a bit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Readiness {
+    /// Bytes, an end of stream or an error may be waiting.
+    pub readable: bool,
+    /// The socket may take bytes.
+    pub writable: bool,
+    /// The peer's end of stream has been announced: the same edge told of the last bytes and of
+    /// the end, so a short read does not mean that everything is read.
+    pub read_closed: bool,
+}
+
+/// Where a connection stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The session is served.
+    Open,
+    /// The peer has been told goodbye; what it still sends is read away, so that closing does not
+    /// reset the connection over the last reply.
+    Lingering {
+        /// How many more bytes are read away.
+        left: u32,
+        /// Why the session closed.
+        reason: CloseReason,
+    },
+}
+
+/// A slot of the table.
+pub struct Connection<S> {
+    /// The stream.
+    pub socket: S,
+    /// The conversation.
+    pub session: Session,
+    /// When the peer last made progress in any direction.
+    pub progress: Moment,
+    /// The number that names this connection in events, logs and traces.
+    pub serial: u32,
+    /// The place of its service in the list of listeners.
+    pub service: u16,
+    /// Whether it stands in the run queue.
+    pub queued: bool,
+    /// Whether its socket is corked.
+    pub corked: bool,
+    /// What the kernel has told.
+    pub ready: Readiness,
+    /// Where it stands in its life.
+    pub phase: Phase,
+    /// A silence that is over and of which the session has not been told.
+    pub silence: Option<Delay>,
+    /// Kinds of delay that have an entry in the queues, one bit each.
+    pub armed: u8,
+    /// Kinds of delay that have passed since the last progress, one bit each.
+    pub passed: u8,
+}
+
+impl<S> Connection<S> {
+    /// A connection just accepted. Both bits are set: the peer may have spoken already, and edges
+    /// from before the registration do not come.
+    pub fn new(
+        socket: S,
+        session: Session,
+        serial: u32,
+        service: u16,
+        now: Moment,
+    ) -> Connection<S> {
+        Connection {
+            socket,
+            session,
+            progress: now,
+            serial,
+            service,
+            queued: false,
+            corked: false,
+            ready: Readiness {
+                readable: true,
+                writable: true,
+                read_closed: false,
+            },
+            phase: Phase::Open,
+            silence: None,
+            armed: 0,
+            passed: 0,
+        }
+    }
+
+    /// Bytes have moved: silences begin anew.
+    pub fn progressed(&mut self, now: Moment) {
+        self.progress = now;
+        self.silence = None;
+        self.passed = 0;
+    }
+
+    /// The delay to measure now, if it has not passed since the last progress.
+    pub fn awaited(&self) -> Option<Delay> {
+        let awaited = match self.phase {
+            Phase::Open => self.session.awaited(),
+            Phase::Lingering { .. } => Some(Delay::Linger),
+        };
+        awaited.filter(|delay| self.passed & bit(*delay) == 0)
+    }
+}
+
+/// The bit of a delay in `armed` and `passed`.
+pub fn bit(delay: Delay) -> u8 {
+    1 << delay.index()
+}

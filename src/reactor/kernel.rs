@@ -1,0 +1,56 @@
+//! Names the system calls that a turn makes on a connection.
+//! Makes none: `linux.rs` has the real ones, a simulator can have its own.
+
+use crate::session::world::Blob;
+use std::io;
+
+/// What the turn needs of an operating system.
+pub trait Kernel {
+    /// A connected, nonblocking stream.
+    type Socket;
+
+    /// `read(2)`.
+    fn read(&mut self, socket: &mut Self::Socket, into: &mut [u8]) -> io::Result<usize>;
+
+    /// `write(2)`.
+    fn write(&mut self, socket: &mut Self::Socket, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Sends up to `most` bytes of a blob; 0 says that the blob ends at `at`.
+    fn send_body(
+        &mut self,
+        socket: &mut Self::Socket,
+        blob: &dyn Blob,
+        at: u64,
+        most: usize,
+    ) -> io::Result<usize>;
+
+    /// Whether [`Kernel::take_body`] can fill this blob.
+    fn can_take_body(&self, blob: &dyn Blob) -> bool;
+
+    /// Moves up to `most` bytes of the stream into a blob; 0 is the end of the stream.
+    fn take_body(
+        &mut self,
+        socket: &mut Self::Socket,
+        blob: &dyn Blob,
+        at: u64,
+        most: usize,
+    ) -> Result<usize, TakeError>;
+
+    /// `TCP_CORK`: holds partial frames back until it is taken out.
+    fn cork(&mut self, socket: &mut Self::Socket, corked: bool);
+
+    /// `TCP_QUICKACK`: acknowledges what has come without waiting for something to send.
+    fn acknowledge_now(&mut self, socket: &mut Self::Socket);
+
+    /// `shutdown(2)` of the sending side.
+    fn finish_writing(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
+}
+
+/// Which end of a body's way failed.
+#[derive(Debug)]
+pub enum TakeError {
+    /// The stream; `WouldBlock` is the usual one.
+    Socket(io::Error),
+    /// The blob.
+    Blob(io::Error),
+}

@@ -1,0 +1,31 @@
+//! Names what the reactor must keep to.
+//! Holds no numbers of its own: those, with their reasons, stand in `config.rs`.
+
+/// Limits of the reactor.
+#[derive(Debug, Clone, Copy)]
+pub struct ReactorLimits {
+    /// Connections served at once.
+    pub connections: usize,
+    /// Connections accepted in one turn of a listener.
+    pub accepts_per_turn: usize,
+    /// Events taken from the kernel in one round.
+    pub events_per_round: usize,
+    /// Bytes moved in one turn, both directions together.
+    pub turn_bytes: usize,
+    /// Bytes of a body sent in one step.
+    pub send_step: usize,
+    /// Bytes of a body taken in one step, and the size of the pipe for it.
+    pub take_step: usize,
+    /// A body of at most this is moved at once, beside the short turns.
+    pub small_body: usize,
+    /// The one read buffer, which also bounds an inbox.
+    pub read_buffer: usize,
+    /// Bytes read away of a peer that has been told goodbye.
+    pub linger_bytes: usize,
+    /// The length of each delay in microseconds, by `Delay::index`.
+    pub delays: [u64; 5],
+    /// Seconds without progress until a connection is closed; `None` is never.
+    pub idle_seconds: Option<u32>,
+    /// Seconds that transfers under way are given when the server goes down.
+    pub wind_down_seconds: u64,
+}

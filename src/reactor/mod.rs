@@ -1,0 +1,21 @@
+//! The readiness loop: the only room that knows mio, sockets and the clock.
+//! Knows no service: it is handed listeners, each with a maker of protocols.
+
+pub mod accept_gate;
+pub mod body_in;
+pub mod body_out;
+pub mod clock;
+pub mod connection;
+pub mod deadlines;
+pub mod delays;
+pub mod dispatcher;
+pub mod event_loop;
+pub mod kernel;
+pub mod limits;
+pub mod linux;
+pub mod listener;
+pub mod observer;
+pub mod run_queue;
+pub mod token;
+pub mod trace;
+pub mod turn;

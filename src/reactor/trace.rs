@@ -1,0 +1,219 @@
+//! Prints what the loop does, a line an event, turn and state change, for people who read the code.
+//! Takes no part: it is an observer, and without it the loop runs the same.
+
+use super::connection::Readiness;
+use super::observer::{Direction, Observer, Who};
+use super::turn::Ended;
+use crate::session::close_reason::CloseReason;
+use crate::session::session::Witness;
+use crate::wire::pause::Delay;
+use std::io::Write;
+use std::net::SocketAddr;
+
+/// At most so many characters of what a peer said are shown.
+const SHOWN: usize = 40;
+
+/// Writes lines to `W`.
+pub struct Trace<W: Write> {
+    to: W,
+    round: u64,
+    /// What the turn under way has done, to be printed as one line.
+    deeds: Vec<String>,
+    /// Bytes moved in this turn: in, out, into a body, out of a body.
+    moved: [usize; 4],
+}
+
+impl<W: Write> Trace<W> {
+    /// A trace that begins with round 1.
+    pub fn new(to: W) -> Trace<W> {
+        Trace {
+            to,
+            round: 0,
+            deeds: Vec::new(),
+            moved: [0; 4],
+        }
+    }
+
+    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        // Nobody to read the trace is no reason to stop serving.
+        let _ = writeln!(self.to, "{text}");
+    }
+
+    fn say(&mut self, who: Who<'_>, text: std::fmt::Arguments<'_>) {
+        self.line(format_args!("conn {} {}: {text}", who.serial, who.service));
+    }
+}
+
+impl<W: Write> Witness for Trace<W> {
+    fn took(&mut self, bytes: &[u8]) {
+        self.deeds.push(format!("took {}", quoted(bytes)));
+    }
+
+    fn answered(&mut self, bytes: usize, body: u64) {
+        self.deeds.push(match (bytes, body) {
+            (bytes, 0) => format!("sends {} B", grouped(bytes as u64)),
+            (0, body) => format!("sends {} B of a file", grouped(body)),
+            (bytes, body) => {
+                format!(
+                    "sends {} B then {} B of a file",
+                    grouped(bytes as u64),
+                    grouped(body)
+                )
+            }
+        });
+    }
+}
+
+impl<W: Write> Observer for Trace<W> {
+    fn round(&mut self, events: usize) {
+        self.round += 1;
+        let (round, plural) = (self.round, if events == 1 { "" } else { "s" });
+        self.line(format_args!("round {round}: {events} event{plural}"));
+    }
+
+    fn opened(&mut self, who: Who<'_>, peer: SocketAddr) {
+        self.say(who, format_args!("opened by {peer}"));
+    }
+
+    fn event(&mut self, who: Who<'_>, ready: Readiness) {
+        let told = [
+            (ready.readable, "readable"),
+            (ready.writable, "writable"),
+            (ready.read_closed, "peer finished"),
+        ];
+        let told: Vec<_> = told
+            .iter()
+            .filter(|(set, _)| *set)
+            .map(|(_, name)| *name)
+            .collect();
+        self.say(who, format_args!("event, {}", told.join(" and ")));
+    }
+
+    fn silence(&mut self, who: Who<'_>, delay: Delay) {
+        self.say(who, format_args!("silent for the {}", name(delay)));
+    }
+
+    fn turn(&mut self, _: Who<'_>, ready: Readiness) {
+        self.moved = [0; 4];
+        self.deeds.clear();
+        self.deeds.push(
+            match (ready.readable, ready.writable) {
+                (true, _) => "readable",
+                (false, true) => "writable",
+                (false, false) => "turn",
+            }
+            .to_owned(),
+        );
+    }
+
+    fn moved(&mut self, direction: Direction, bytes: usize, body: bool) {
+        let place = usize::from(direction == Direction::Out) + 2 * usize::from(body);
+        self.moved[place] += bytes;
+    }
+
+    fn ended(&mut self, who: Who<'_>, ended: &Ended, owes: bool, awaited: Option<Delay>) {
+        let moved = self.moved;
+        let names = ["read", "wrote", "moved into a file", "moved out of a file"];
+        for (bytes, name) in moved.into_iter().zip(names).filter(|(bytes, _)| *bytes > 0) {
+            self.deeds
+                .push(format!("{name} {} B", grouped(bytes as u64)));
+        }
+        let deeds = std::mem::take(&mut self.deeds).join(", ");
+        self.say(who, format_args!("{deeds}"));
+        let serial = who.serial;
+        match (ended, awaited) {
+            (Ended::Parked, _) if owes => {
+                self.line(format_args!("conn {serial} parked: socket full"))
+            }
+            (Ended::Parked, Some(delay)) => self.line(format_args!(
+                "conn {serial} parked: waits for the {}",
+                name(delay)
+            )),
+            (Ended::Parked, None) => {
+                self.line(format_args!("conn {serial} parked: nothing to read"))
+            }
+            (Ended::Again, _) => self.line(format_args!("conn {serial} again: budget spent")),
+            (Ended::Bulk, _) => {
+                self.line(format_args!("conn {serial} again: waits for its big step"))
+            }
+            (Ended::Over(_), _) => {}
+        }
+    }
+
+    fn lingers(&mut self, who: Who<'_>, reason: CloseReason) {
+        self.say(
+            who,
+            format_args!("finished writing ({reason}), reads away what still comes"),
+        );
+    }
+
+    fn closed(&mut self, who: Who<'_>, reason: CloseReason) {
+        self.say(who, format_args!("closed, {reason}"));
+    }
+
+    fn gate(&mut self, open: bool, connections: usize) {
+        let word = if open {
+            "accepts again"
+        } else {
+            "accepts nobody"
+        };
+        self.line(format_args!("gate: {word} at {connections} connections"));
+    }
+}
+
+fn name(delay: Delay) -> &'static str {
+    match delay {
+        Delay::Settle => "settle window",
+        Delay::Word => "end of an unfinished command",
+        Delay::Gap => "gap before the data",
+        Delay::FirstByte => "first byte of an upload",
+        Delay::Linger => "end of the goodbye",
+    }
+}
+
+/// The first characters, with nothing in them that a terminal would obey.
+fn quoted(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]);
+    let text = match text.trim_end_matches(['\r', '\n']) {
+        "" => &text,
+        shown => shown,
+    };
+    let more = if bytes.len() > SHOWN { "..." } else { "" };
+    format!("\"{}\"{more}", text.escape_debug())
+}
+
+/// 200000 as 200,000.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1234567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn what_a_peer_said_cannot_speak_to_the_terminal() {
+        assert_eq!(quoted(b"\x1b[2Jls\r\n"), "\"\\u{1b}[2Jls\"");
+        assert_eq!(quoted(&[b'x'; 50]).len(), 40 + 2 + 3);
+    }
+}

@@ -1,0 +1,112 @@
+//! Reads a folder in bounded pieces and hands its entries out in order.
+//! Opens nothing: `store.rs` has opened the folder beneath its root.
+
+use super::upload;
+use crate::session::world::{Listing, StoreError};
+use cap_std::fs::{DirEntry, ReadDir};
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// Bounds of `ls`.
+#[derive(Debug, Clone, Copy)]
+pub struct ListingLimits {
+    /// Entries read or handed out in one piece of work.
+    pub step: usize,
+    /// Entries of one folder.
+    pub entries: usize,
+    /// Entries that all listings under way may hold together.
+    pub entries_in_all: usize,
+}
+
+/// What all listings under way hold together.
+#[derive(Debug, Default)]
+pub struct ListingBudget {
+    entries: Cell<usize>,
+}
+
+/// A folder being read.
+pub struct FolderListing {
+    source: ReadDir,
+    /// Sorts as it grows: one big sort at the end would hold the loop up.
+    entries: BTreeSet<Box<str>>,
+    bytes: u64,
+    limits: ListingLimits,
+    budget: Rc<ListingBudget>,
+}
+
+impl FolderListing {
+    pub(super) fn new(
+        source: ReadDir,
+        limits: ListingLimits,
+        budget: Rc<ListingBudget>,
+    ) -> FolderListing {
+        FolderListing {
+            source,
+            entries: BTreeSet::new(),
+            bytes: 0,
+            limits,
+            budget,
+        }
+    }
+
+    fn keep(&mut self, entry: &DirEntry) -> Result<(), StoreError> {
+        // A name that is no plain text cannot be asked for in this protocol.
+        let Some(mut name) = entry.file_name().to_str().map(str::to_owned) else {
+            return Ok(());
+        };
+        if name.chars().any(char::is_control) || upload::is_own(&name) {
+            return Ok(());
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            name.push('/');
+        }
+        if self.entries.len() == self.limits.entries {
+            return Err(StoreError::TooManyEntries(self.limits.entries));
+        }
+        if self.budget.entries.get() == self.limits.entries_in_all {
+            return Err(StoreError::Busy);
+        }
+        let length = name.len() as u64;
+        if self.entries.insert(name.into_boxed_str()) {
+            self.bytes += length;
+            self.budget.entries.update(|entries| entries + 1);
+        }
+        Ok(())
+    }
+}
+
+impl Listing for FolderListing {
+    fn read_some(&mut self) -> Result<bool, StoreError> {
+        for _ in 0..self.limits.step {
+            match self.source.next() {
+                None => return Ok(true),
+                Some(entry) => self.keep(&entry?)?,
+            }
+        }
+        Ok(false)
+    }
+
+    fn totals(&self) -> (u64, u64) {
+        (self.bytes, self.entries.len() as u64)
+    }
+
+    fn next_batch(&mut self) -> Vec<Box<str>> {
+        let mut batch = Vec::new();
+        while batch.len() < self.limits.step
+            && let Some(entry) = self.entries.pop_first()
+        {
+            batch.push(entry);
+        }
+        self.budget.entries.update(|entries| entries - batch.len());
+        batch
+    }
+}
+
+impl Drop for FolderListing {
+    fn drop(&mut self) {
+        self.budget
+            .entries
+            .update(|entries| entries - self.entries.len());
+    }
+}

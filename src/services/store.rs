@@ -1,0 +1,196 @@
+//! Keeps files below one root folder; the kernel enforces that nothing outside can be reached.
+//! Knows no protocol and never blocks on a pipe or a device: only regular files are served.
+//!
+//! Every path is resolved by `openat2(2)` with `RESOLVE_BENEATH` (through cap-std), so `..`, links
+//! and races end in an error, not outside. Links that stay inside are followed.
+
+use super::listing::{FolderListing, ListingBudget, ListingLimits};
+use super::upload::{self, FileUpload};
+use crate::session::world::{Blob, Listing, Store, StoreError, Upload};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::rc::Rc;
+
+/// What the owner of the store decides.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreSettings {
+    /// Refuse everything that would change a file.
+    pub read_only: bool,
+    /// The largest file taken, in bytes.
+    pub largest: u64,
+    /// Bounds of `ls`.
+    pub listing: ListingLimits,
+}
+
+/// The files below a root folder.
+pub struct FileStore {
+    root: Rc<Dir>,
+    /// Held as long as the store is open.
+    _lock: OwnedFd,
+    settings: StoreSettings,
+    listings: Rc<ListingBudget>,
+}
+
+impl FileStore {
+    /// Opens the root, which must be a folder. Leftovers of a crash are swept away, unless another
+    /// server has the same root and they may be alive.
+    pub fn open(root: &Path, settings: StoreSettings) -> io::Result<FileStore> {
+        let root = Dir::open_ambient_dir(root, ambient_authority())?;
+        // cap-std's own descriptor is O_PATH and cannot be locked.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let lock = rustix::fs::openat(&root, ".", flags, Mode::empty())?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if !settings.read_only => upload::sweep(&root),
+            Ok(()) => {}
+            Err(_) => log::warn!("another server has this root; leftovers are not swept away"),
+        }
+        Ok(FileStore {
+            root: Rc::new(root),
+            _lock: lock,
+            settings,
+            listings: Rc::new(ListingBudget::default()),
+        })
+    }
+
+    /// The folder that holds `name`, and the name's last component.
+    fn locate<'a>(&self, name: &'a str) -> Result<(Rc<Dir>, &'a str), StoreError> {
+        let (folder, leaf) = match name.rsplit_once('/') {
+            None => (self.root.clone(), name),
+            Some((folder, leaf)) => {
+                // The folder of `/a` is the empty string, and absolute names lead outside.
+                let folder = if folder.is_empty() { "/" } else { folder };
+                (Rc::new(self.root.open_dir(folder)?), leaf)
+            }
+        };
+        match leaf {
+            "" | "." | ".." => Err(StoreError::NotAFile),
+            _ => Ok((folder, leaf)),
+        }
+    }
+
+    fn may_write(&self) -> Result<(), StoreError> {
+        if self.settings.read_only {
+            Err(StoreError::ReadOnly)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Store for FileStore {
+    fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
+        if upload::is_own(name) {
+            return Err(StoreError::NotFound);
+        }
+        // O_NONBLOCK: opening a pipe that nobody writes to would stop the one thread for ever.
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+        let file = self
+            .root
+            .open_with(name, OpenOptions::new().read(true).custom_flags(flags))?;
+        let stat = rustix::fs::fstat(&file)?;
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
+            return Err(StoreError::NotAFile);
+        }
+        Ok((Rc::new(FileBlob(file.into_std())), stat.st_size as u64))
+    }
+
+    fn size(&mut self, name: &str) -> Result<u64, StoreError> {
+        if upload::is_own(name) {
+            return Err(StoreError::NotFound);
+        }
+        let metadata = self.root.metadata(name)?;
+        if metadata.is_file() {
+            Ok(metadata.len())
+        } else {
+            Err(StoreError::NotAFile)
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        self.may_write()?;
+        if upload::is_own(name) {
+            return Err(StoreError::NotFound);
+        }
+        let (folder, leaf) = self.locate(name)?;
+        if !is_replaceable(&folder, leaf)? {
+            return Err(StoreError::NotFound);
+        }
+        Ok(rustix::fs::unlinkat(&folder, leaf, AtFlags::empty())?)
+    }
+
+    fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
+        self.may_write()?;
+        if upload::is_own(name) {
+            return Err(StoreError::BadName);
+        }
+        let size = size.unwrap_or(0);
+        if size > self.settings.largest {
+            return Err(StoreError::TooLarge(self.settings.largest));
+        }
+        let (folder, leaf) = self.locate(name).map_err(|error| match error {
+            StoreError::NotFound => StoreError::NoFolder,
+            other => other,
+        })?;
+        is_replaceable(&folder, leaf)?;
+        let disk = rustix::fs::fstatvfs(&folder)?;
+        if size > disk.f_bavail.saturating_mul(disk.f_frsize) {
+            return Err(StoreError::NoSpace);
+        }
+        Ok(Box::new(FileUpload::begin(folder, leaf)?))
+    }
+
+    fn largest(&self) -> u64 {
+        self.settings.largest
+    }
+
+    fn list(&mut self, folder: Option<&str>) -> Result<Box<dyn Listing>, StoreError> {
+        let entries = match folder {
+            None => self.root.read_dir("."),
+            Some(folder) => self.root.read_dir(folder),
+        };
+        let entries = entries.map_err(|error| match StoreError::from(error) {
+            StoreError::NotFound => StoreError::NoFolder,
+            other => other,
+        })?;
+        Ok(Box::new(FolderListing::new(
+            entries,
+            self.settings.listing,
+            self.listings.clone(),
+        )))
+    }
+}
+
+/// Whether something stands under the name. What is neither file nor link is left alone.
+fn is_replaceable(folder: &Dir, leaf: &str) -> Result<bool, StoreError> {
+    match rustix::fs::statat(folder, leaf, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile | FileType::Symlink => Ok(true),
+            _ => Err(StoreError::NotAFile),
+        },
+        Err(rustix::io::Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// An open regular file.
+pub struct FileBlob(pub(super) File);
+
+impl Blob for FileBlob {
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        FileExt::read_at(&self.0, into, at)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        FileExt::write_at(&self.0, bytes, at)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+}

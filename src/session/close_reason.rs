@@ -1,0 +1,47 @@
+//! Lists why a connection can end.
+//! Logs nothing: the dispatcher does that, once, where it closes.
+
+use std::fmt;
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer ended its stream and got all it was owed.
+    PeerFinished,
+    /// The conversation is over by its own rules.
+    Goodbye,
+    /// The peer broke the protocol or asked for what is not allowed, and was told so.
+    Refused,
+    /// The connection broke: reset, unreachable, or closed while we were writing.
+    PeerReset,
+    /// The inbox is full and the protocol takes nothing of it.
+    FrameTooLong,
+    /// No progress within the idle deadline.
+    Idle,
+    /// A file shrank while it was being sent: the promised length cannot be kept.
+    BodyCut,
+    /// The server is going down.
+    Shutdown,
+}
+
+impl CloseReason {
+    /// Whether an operator should see it without asking.
+    pub fn is_surprising(self) -> bool {
+        matches!(self, CloseReason::FrameTooLong | CloseReason::BodyCut)
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            CloseReason::PeerFinished => "the peer is finished",
+            CloseReason::Goodbye => "the conversation is over",
+            CloseReason::Refused => "refused",
+            CloseReason::PeerReset => "the connection broke",
+            CloseReason::FrameTooLong => "too much without a meaning",
+            CloseReason::Idle => "idle for too long",
+            CloseReason::BodyCut => "a file shrank while it was sent",
+            CloseReason::Shutdown => "the server goes down",
+        })
+    }
+}

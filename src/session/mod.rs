@@ -1,0 +1,9 @@
+//! The seam between protocols and the reactor: bytes in, an ordered outbox out, traits for the rest.
+//! Makes no system call: what a session needs of the world it reaches through `world.rs`.
+
+pub mod close_reason;
+pub mod outbox;
+pub mod protocol;
+#[allow(clippy::module_inception)] // session/session.rs is where a reader looks for the session
+pub mod session;
+pub mod world;

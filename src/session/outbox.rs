@@ -1,0 +1,210 @@
+//! Keeps what a peer is owed, in order: bytes in memory and ranges of blobs.
+//! Writes nothing itself: the reactor takes from the front as the socket allows.
+
+use super::world::Blob;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// A piece of output.
+pub enum Segment {
+    /// Bytes in memory.
+    Bytes(Vec<u8>),
+    /// A range of a blob, of which the bytes before the range's start have been sent.
+    Body(Rc<dyn Blob>, Range<u64>),
+}
+
+/// What is at the front of an outbox.
+pub enum Front<'a> {
+    /// Bytes to write.
+    Bytes(&'a [u8]),
+    /// A range to send.
+    Body(&'a Rc<dyn Blob>, Range<u64>),
+}
+
+/// An ordered queue of output.
+#[derive(Default)]
+pub struct Outbox {
+    /// Complete pieces; `tail` comes behind them.
+    queue: VecDeque<Segment>,
+    /// Bytes are gathered here, so that many small replies leave in one write.
+    tail: Vec<u8>,
+    /// How much of the front piece of bytes has been written.
+    written: usize,
+    /// Bytes in memory that are not written yet.
+    pending: usize,
+    bodies: usize,
+}
+
+impl Outbox {
+    /// Appends bytes.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        self.pending += bytes.len();
+    }
+
+    /// Appends a range of a blob; an empty one is nothing.
+    pub fn body(&mut self, blob: Rc<dyn Blob>, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        if !self.tail.is_empty() {
+            self.queue
+                .push_back(Segment::Bytes(std::mem::take(&mut self.tail)));
+        }
+        self.queue.push_back(Segment::Body(blob, range));
+        self.bodies += 1;
+    }
+
+    /// Memory held, in bytes. A range of a blob counts nothing.
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Whether a range of a blob is waiting.
+    pub fn has_body(&self) -> bool {
+        self.bodies > 0
+    }
+
+    /// Bytes of blobs that are waiting.
+    pub fn body_left(&self) -> u64 {
+        let bodies = self.queue.iter().map(|segment| match segment {
+            Segment::Bytes(_) => 0,
+            Segment::Body(_, range) => range.end - range.start,
+        });
+        bodies.sum()
+    }
+
+    /// Whether nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.pending == 0 && self.bodies == 0
+    }
+
+    /// What goes out next.
+    pub fn front(&self) -> Option<Front<'_>> {
+        match self.queue.front() {
+            Some(Segment::Bytes(bytes)) => Some(Front::Bytes(&bytes[self.written..])),
+            Some(Segment::Body(blob, range)) => Some(Front::Body(blob, range.clone())),
+            None if self.tail.len() > self.written => {
+                Some(Front::Bytes(&self.tail[self.written..]))
+            }
+            None => None,
+        }
+    }
+
+    /// The first `count` bytes of the front piece have left.
+    pub fn advance(&mut self, count: usize) {
+        match self.queue.front_mut() {
+            Some(Segment::Bytes(bytes)) => {
+                self.written += count;
+                self.pending -= count;
+                if self.written == bytes.len() {
+                    self.queue.pop_front();
+                    self.written = 0;
+                }
+            }
+            Some(Segment::Body(_, range)) => {
+                range.start += count as u64;
+                assert!(range.start <= range.end, "sent past the end of a body");
+                if range.is_empty() {
+                    self.queue.pop_front();
+                    self.bodies -= 1;
+                }
+            }
+            None => self.advance_tail(count),
+        }
+    }
+
+    fn advance_tail(&mut self, count: usize) {
+        self.written += count;
+        self.pending -= count;
+        if self.pending == 0 {
+            self.tail.clear();
+            self.written = 0;
+        } else if self.written > self.tail.len() / 2 {
+            // A reader that never quite catches up must not make the written half grow for ever.
+            self.tail.drain(..self.written);
+            self.written = 0;
+        }
+    }
+
+    /// Gives memory back that a burst left behind.
+    pub fn shrink(&mut self) {
+        self.tail.shrink_to_fit();
+        self.queue.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(outbox: &mut Outbox, step: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Some(front) = outbox.front() {
+            let count = match front {
+                Front::Bytes(bytes) => {
+                    let count = bytes.len().min(step);
+                    all.extend_from_slice(&bytes[..count]);
+                    count
+                }
+                Front::Body(blob, range) => {
+                    let mut piece = vec![0; step.min((range.end - range.start) as usize)];
+                    let count = blob.read_at(&mut piece, range.start).expect("memory");
+                    all.extend_from_slice(&piece[..count]);
+                    count
+                }
+            };
+            outbox.advance(count);
+        }
+        all
+    }
+
+    struct Memory(Vec<u8>);
+
+    impl Blob for Memory {
+        fn read_at(&self, into: &mut [u8], at: u64) -> std::io::Result<usize> {
+            let rest = &self.0[at as usize..];
+            let count = rest.len().min(into.len());
+            into[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+        fn write_at(&self, _: &[u8], _: u64) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::Unsupported.into())
+        }
+        fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+            None
+        }
+    }
+
+    #[test]
+    fn header_body_and_trailer_leave_in_order_at_any_step() {
+        for step in 1..12 {
+            let mut outbox = Outbox::default();
+            outbox.bytes(b"head ");
+            outbox.bytes(b"er ");
+            outbox.body(Rc::new(Memory(b"0123456789".to_vec())), 2..8);
+            outbox.body(Rc::new(Memory(Vec::new())), 0..0);
+            outbox.bytes(b" trailer");
+            assert_eq!(outbox.pending(), 16);
+            assert_eq!(drain(&mut outbox, step), b"head er 234567 trailer");
+            assert!(outbox.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_always_behind_does_not_make_memory_grow() {
+        let mut outbox = Outbox::default();
+        outbox.bytes(&[0; 1000]);
+        for _ in 0..10_000 {
+            outbox.bytes(&[0; 500]);
+            outbox.advance(500);
+        }
+        assert_eq!(outbox.pending(), 1000);
+        assert!(
+            outbox.tail.capacity() < 10_000,
+            "{}",
+            outbox.tail.capacity()
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! Defines what a protocol is: a state machine that is shown bytes and says what comes next.
+//! Contains no protocol; each has a file in `services/`.
+//!
+//! The rules of the seam:
+//!
+//! 1. Taking 0 bytes and answering [`Intake::Bytes`] means "need more". A full inbox of which
+//!    nothing is taken is the driver's [`CloseReason::FrameTooLong`].
+//! 2. The driver calls again until nothing is taken: pipelining is free.
+//! 3. It does not call while the outbox holds a body or is above its high-water mark.
+//! 4. Body bytes are never shown; the driver moves them into the blob.
+//! 5. A protocol has no clock and no socket, and logs no bytes of the peer.
+//! 6. `on_body` comes exactly once for each body, on every path.
+//!
+//! Dropping a session closes its files and discards its unfinished upload.
+
+use super::close_reason::CloseReason;
+use super::outbox::Outbox;
+use super::world::{Blob, Store, StoreError};
+use crate::wire::pause::{Delay, Pause};
+use std::rc::Rc;
+
+/// One side of one conversation.
+pub trait Protocol {
+    /// Takes a prefix of `input`; says how much was taken and what the following bytes are.
+    /// After `Pause::Finished` it takes something, or holds, or is closed.
+    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake);
+
+    /// The body asked for by [`Intake::Body`] has ended.
+    fn on_body(&mut self, _end: BodyEnd, _cx: &mut Cx<'_>) -> Intake {
+        unreachable!("a protocol that asks for no body is told of none")
+    }
+
+    /// Does one bounded piece of what was announced by [`Intake::Work`].
+    fn on_work(&mut self, _cx: &mut Cx<'_>) -> Intake {
+        unreachable!("a protocol that announces no work is given no turn for it")
+    }
+
+    /// Which silence of the peer means something now. It is told by [`Pause::Quiet`].
+    fn awaited(&self) -> Option<Delay> {
+        None
+    }
+}
+
+/// What the bytes behind those taken are.
+pub enum Intake {
+    /// More for `on_bytes`.
+    Bytes,
+    /// A body, which goes into a blob unseen.
+    Body(Receive),
+    /// Not looked at before the awaited silence is over.
+    Hold,
+    /// Not looked at yet: `on_work` first, as often as it says so.
+    Work,
+    /// Nothing: flush the outbox, then close.
+    Close(CloseReason),
+}
+
+/// A body on its way in.
+pub struct Receive {
+    /// Bytes still to come.
+    pub left: u64,
+    /// Where in the blob the next of them belongs.
+    pub at: u64,
+    /// The blob.
+    pub into: Rc<dyn Blob>,
+}
+
+/// How a body ended.
+#[derive(Debug)]
+pub enum BodyEnd {
+    /// All bytes came.
+    Complete,
+    /// The peer ended its stream with so many bytes still to come.
+    PeerFinished {
+        /// The bytes that did not come.
+        missing: u64,
+    },
+    /// The blob took no more.
+    StoreFailed(StoreError),
+    /// The connection is being closed; what is said now reaches nobody.
+    Abandoned,
+}
+
+/// What a protocol can reach during a call.
+pub struct Cx<'a> {
+    /// What the peer will be sent, in this order.
+    pub out: &'a mut Outbox,
+    /// The files.
+    pub store: &'a mut dyn Store,
+}

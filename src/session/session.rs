@@ -1,0 +1,367 @@
+//! Drives one protocol: shows it bytes, fills its bodies, keeps what was not taken.
+//! Touches no socket: the reactor and the tests bring the bytes and carry the outbox away.
+//!
+//! ```text
+//!              Body(receive)                    Close(reason)
+//!   Bytes ──────────────────▶ Body      any ──────────────────▶ Closing
+//!    ▲▲▲                       │
+//!    ││└────── on_body ────────┘
+//!    │└─────── on_work ────── Work
+//!    └──── awaited silence ── Hold
+//! ```
+
+use super::close_reason::CloseReason;
+use super::outbox::Outbox;
+use super::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
+use super::world::{StoreError, World};
+use crate::wire::pause::{Delay, Pause};
+use std::io;
+
+/// What the stream of the peer is at this moment.
+enum Stage {
+    Bytes,
+    Body(Box<Receive>),
+    Hold,
+    Work,
+    Closing(CloseReason),
+}
+
+/// The memory of a session that is in the middle of something. An idle session has none.
+#[derive(Default)]
+pub struct Buffers {
+    /// Bytes of the peer that the protocol has not taken.
+    inbox: Vec<u8>,
+    /// Bytes for the peer.
+    outbox: Outbox,
+}
+
+/// Sees what a session does. The empty methods cost nothing.
+pub trait Witness {
+    /// The protocol took these bytes.
+    fn took(&mut self, _bytes: &[u8]) {}
+    /// The protocol answered with so many bytes from memory and so many from a blob.
+    fn answered(&mut self, _bytes: usize, _body: u64) {}
+}
+
+impl Witness for () {}
+
+/// One conversation: a protocol and the state of its stream.
+pub struct Session {
+    protocol: Box<dyn Protocol>,
+    stage: Stage,
+    buffers: Option<Box<Buffers>>,
+    /// The inbox holds bytes, or the end of the stream, that the protocol was not asked about.
+    unseen: bool,
+    finished: bool,
+}
+
+impl Session {
+    /// A new conversation.
+    pub fn new(protocol: Box<dyn Protocol>) -> Session {
+        Session {
+            protocol,
+            stage: Stage::Bytes,
+            buffers: None,
+            unseen: false,
+            finished: false,
+        }
+    }
+
+    /// Shows the protocol `input`, which begins with what [`Session::inbox`] holds, until it takes
+    /// no more. Bodies are filled on the way. What is left over is kept.
+    pub fn feed(
+        &mut self,
+        input: &[u8],
+        pause: Pause,
+        world: &mut World,
+        witness: &mut impl Witness,
+    ) {
+        self.finished |= pause == Pause::Finished;
+        let mut buffers = self.buffers.take().unwrap_or_default();
+        let out = &mut buffers.outbox;
+        let mut rest = input;
+        // Whether something is known that the protocol has not been told.
+        let mut news = !rest.is_empty() || pause != Pause::None;
+        while news {
+            match &self.stage {
+                Stage::Bytes if full(out, world.high_water) => break,
+                Stage::Hold if !matches!(pause, Pause::Quiet(_)) => break,
+                Stage::Bytes | Stage::Hold => {
+                    let taken = self.show(rest, pause, out, world, witness);
+                    rest = &rest[taken..];
+                    // A silence says something about all that had come, not about what is left.
+                    let told = taken == 0 || (rest.is_empty() && !self.finished);
+                    news = !(told && matches!(self.stage, Stage::Bytes | Stage::Hold));
+                    if taken == 0 && self.finished && matches!(self.stage, Stage::Bytes) {
+                        self.stage = Stage::Closing(CloseReason::PeerFinished);
+                    }
+                }
+                Stage::Body(body) if body.left == 0 => self.advance_body(0, out, world),
+                Stage::Body(_) if !rest.is_empty() => {
+                    let count = self.fill(rest, out, world);
+                    rest = &rest[count..];
+                    news = !rest.is_empty() || self.finished;
+                }
+                Stage::Body(_) if self.finished => {
+                    self.end_body(out, world, |body| BodyEnd::PeerFinished {
+                        missing: body.left,
+                    });
+                }
+                Stage::Body(_) => news = false,
+                Stage::Work => break,
+                Stage::Closing(_) => (rest, news) = (&[], false),
+            }
+        }
+        self.unseen = news;
+        buffers.inbox.clear();
+        buffers.inbox.extend_from_slice(rest);
+        self.buffers = Some(buffers);
+    }
+
+    fn show(
+        &mut self,
+        rest: &[u8],
+        pause: Pause,
+        out: &mut Outbox,
+        world: &mut World,
+        witness: &mut impl Witness,
+    ) -> usize {
+        let owed = out.pending();
+        let mut cx = Cx {
+            out,
+            store: &mut *world.store,
+        };
+        let (taken, intake) = self.protocol.on_bytes(rest, pause, &mut cx);
+        assert!(
+            taken <= rest.len(),
+            "a protocol took more than it was shown"
+        );
+        if taken > 0 {
+            witness.took(&rest[..taken]);
+        }
+        if out.pending() > owed || out.has_body() {
+            witness.answered(out.pending() - owed, out.body_left());
+        }
+        self.enter(intake);
+        taken
+    }
+
+    /// The next bytes are what the protocol says, until it says otherwise.
+    fn enter(&mut self, intake: Intake) {
+        self.stage = match intake {
+            Intake::Bytes => Stage::Bytes,
+            Intake::Body(receive) => Stage::Body(Box::new(receive)),
+            Intake::Hold => Stage::Hold,
+            Intake::Work => Stage::Work,
+            Intake::Close(reason) => Stage::Closing(reason),
+        };
+    }
+
+    /// Moves bytes of the inbox into the body; says how many belonged to it.
+    fn fill(&mut self, bytes: &[u8], out: &mut Outbox, world: &mut World) -> usize {
+        let Stage::Body(receive) = &mut self.stage else {
+            unreachable!("there is no body")
+        };
+        let count = receive.left.min(bytes.len() as u64) as usize;
+        match receive.into.write_all_at(&bytes[..count], receive.at) {
+            Ok(()) => self.advance_body(count as u64, out, world),
+            Err(error) => self.end_body(out, world, |_| store_failed(error)),
+        }
+        count
+    }
+
+    fn advance_body(&mut self, count: u64, out: &mut Outbox, world: &mut World) {
+        let Stage::Body(receive) = &mut self.stage else {
+            unreachable!("there is no body")
+        };
+        assert!(count <= receive.left, "moved past the end of a body");
+        receive.at += count;
+        receive.left -= count;
+        if receive.left == 0 {
+            self.end_body(out, world, |_| BodyEnd::Complete);
+        }
+    }
+
+    fn end_body(
+        &mut self,
+        out: &mut Outbox,
+        world: &mut World,
+        end: impl FnOnce(&Receive) -> BodyEnd,
+    ) {
+        // While the protocol decides, the stage says that the stream is nothing yet.
+        let stage = std::mem::replace(&mut self.stage, Stage::Bytes);
+        let Stage::Body(receive) = stage else {
+            unreachable!("there is no body to end")
+        };
+        let end = end(&receive);
+        drop(receive);
+        let intake = self.protocol.on_body(
+            end,
+            &mut Cx {
+                out,
+                store: &mut *world.store,
+            },
+        );
+        self.enter(intake);
+    }
+
+    /// One bounded piece of the protocol's own work.
+    pub fn work(&mut self, world: &mut World, witness: &mut impl Witness) {
+        assert!(self.has_work(), "no work was announced");
+        let mut buffers = self.buffers.take().unwrap_or_default();
+        let owed = buffers.outbox.pending();
+        let mut cx = Cx {
+            out: &mut buffers.outbox,
+            store: &mut *world.store,
+        };
+        let intake = self.protocol.on_work(&mut cx);
+        self.enter(intake);
+        if buffers.outbox.pending() > owed {
+            witness.answered(buffers.outbox.pending() - owed, 0);
+        }
+        self.buffers = Some(buffers);
+    }
+
+    /// The body under way, if the reactor may move its bytes without showing them here.
+    pub fn direct_body(&mut self) -> Option<&mut Receive> {
+        match &mut self.stage {
+            Stage::Body(receive) if !self.unseen => Some(receive),
+            _ => None,
+        }
+    }
+
+    /// So many bytes went from the socket straight into the body.
+    pub fn body_moved(&mut self, count: u64, world: &mut World) {
+        let mut buffers = self.buffers.take().unwrap_or_default();
+        self.advance_body(count, &mut buffers.outbox, world);
+        self.buffers = Some(buffers);
+    }
+
+    /// The blob of the body takes no more.
+    pub fn body_failed(&mut self, error: io::Error, world: &mut World) {
+        let mut buffers = self.buffers.take().unwrap_or_default();
+        self.end_body(&mut buffers.outbox, world, |_| store_failed(error));
+        self.buffers = Some(buffers);
+    }
+
+    /// The connection is being closed: a body under way is told so.
+    pub fn abandon(&mut self, world: &mut World) {
+        if matches!(self.stage, Stage::Body(_)) {
+            self.end_body(&mut Outbox::default(), world, |_| BodyEnd::Abandoned);
+        }
+    }
+
+    /// The bytes that the protocol has not taken.
+    pub fn inbox(&self) -> &[u8] {
+        self.buffers.as_ref().map_or(&[], |buffers| &buffers.inbox)
+    }
+
+    /// Takes those bytes out, to be shown again.
+    pub fn take_inbox(&mut self) -> Vec<u8> {
+        self.buffers
+            .as_mut()
+            .map(|buffers| std::mem::take(&mut buffers.inbox))
+            .unwrap_or_default()
+    }
+
+    /// What the peer is owed.
+    pub fn outbox(&mut self) -> Option<&mut Outbox> {
+        self.buffers.as_mut().map(|buffers| &mut buffers.outbox)
+    }
+
+    /// Whether the peer is owed anything.
+    pub fn owes(&self) -> bool {
+        self.buffers
+            .as_ref()
+            .is_some_and(|buffers| !buffers.outbox.is_empty())
+    }
+
+    /// Whether more output may be made.
+    pub fn has_room(&self, world: &World) -> bool {
+        self.buffers
+            .as_ref()
+            .is_none_or(|buffers| !full(&buffers.outbox, world.high_water))
+    }
+
+    /// Whether the protocol must be asked about what the inbox holds as soon as there is room.
+    pub fn has_unseen(&self) -> bool {
+        self.unseen && matches!(self.stage, Stage::Bytes | Stage::Body(_))
+    }
+
+    /// Whether bytes of the peer are of any use now.
+    pub fn wants_bytes(&self) -> bool {
+        !self.finished && matches!(self.stage, Stage::Bytes | Stage::Body(_))
+    }
+
+    /// Whether the protocol can be told of a silence now.
+    pub fn wants_silence(&self, delay: Delay) -> bool {
+        self.awaited() == Some(delay)
+    }
+
+    /// The silence that would mean something now.
+    pub fn awaited(&self) -> Option<Delay> {
+        match self.stage {
+            Stage::Bytes | Stage::Hold => self.protocol.awaited(),
+            _ => None,
+        }
+    }
+
+    /// Whether [`Session::work`] is due.
+    pub fn has_work(&self) -> bool {
+        matches!(self.stage, Stage::Work)
+    }
+
+    /// Whether a body is on its way in.
+    pub fn has_body(&self) -> bool {
+        matches!(self.stage, Stage::Body(_))
+    }
+
+    /// Why the session wants to be closed once its outbox is empty.
+    pub fn closing(&self) -> Option<CloseReason> {
+        match self.stage {
+            Stage::Closing(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Ends the conversation: what is owed is still sent.
+    pub fn close(&mut self, reason: CloseReason) {
+        self.stage = Stage::Closing(reason);
+    }
+
+    /// Whether the peer has ended its stream.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether something is under way that deserves to be ended well.
+    pub fn is_busy(&self) -> bool {
+        self.owes() || self.has_work() || self.has_body()
+    }
+
+    /// Takes the memory of an idle session away, or leaves a busy one no more than it needs.
+    pub fn give_back(&mut self) -> Option<Box<Buffers>> {
+        let buffers = self.buffers.as_mut()?;
+        if buffers.inbox.is_empty() && buffers.outbox.is_empty() {
+            return self.buffers.take();
+        }
+        buffers.inbox.shrink_to_fit();
+        buffers.outbox.shrink();
+        None
+    }
+
+    /// Lends memory for the length of a turn. A session that holds some needs none.
+    pub fn lend(&mut self, spare: &mut Option<Box<Buffers>>) {
+        if self.buffers.is_none() {
+            self.buffers = Some(spare.take().unwrap_or_default());
+        }
+    }
+}
+
+fn full(outbox: &Outbox, high_water: usize) -> bool {
+    outbox.pending() >= high_water || outbox.has_body()
+}
+
+fn store_failed(error: io::Error) -> BodyEnd {
+    BodyEnd::StoreFailed(StoreError::from(error))
+}

@@ -1,0 +1,167 @@
+//! Names what a protocol may call: a store of files, given as traits.
+//! Implements none of them: `services/store.rs` has the real one, the tests have one in memory.
+
+use rustix::io::Errno;
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+
+/// All that a session can reach beside its own peer.
+pub struct World {
+    /// The files.
+    pub store: Box<dyn Store>,
+    /// A session takes nothing in while it owes its peer this many bytes.
+    pub high_water: usize,
+}
+
+/// The bytes of one file. Offsets are explicit: readers and writers share no position.
+pub trait Blob {
+    /// Reads at an offset, as `pread(2)` does; 0 is the end of the file.
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize>;
+    /// Writes at an offset, as `pwrite(2)` does.
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
+    /// Fills `into` from an offset on.
+    fn read_exact_at(&self, mut into: &mut [u8], mut at: u64) -> io::Result<()> {
+        while !into.is_empty() {
+            match self.read_at(into, at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => (into, at) = (&mut into[count..], at + count as u64),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+    /// Writes all of `bytes` at an offset.
+    fn write_all_at(&self, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write_at(bytes, at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => (bytes, at) = (&bytes[count..], at + count as u64),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+    /// The descriptor, for `sendfile(2)` and `splice(2)`; a blob without one goes the plain way.
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// Named files below one root. Opening is quick on Linux, so these are calls, not requests.
+pub trait Store {
+    /// Opens a file for reading and tells its length.
+    fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError>;
+    /// Tells the length of a file.
+    fn size(&mut self, name: &str) -> Result<u64, StoreError>;
+    /// Removes a file.
+    fn remove(&mut self, name: &str) -> Result<(), StoreError>;
+    /// Begins a file that nobody sees until it is committed; `size` where it is known beforehand.
+    fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError>;
+    /// The largest file that may be stored, in bytes.
+    fn largest(&self) -> u64;
+    /// Begins to read a folder; `None` is the root.
+    fn list(&mut self, folder: Option<&str>) -> Result<Box<dyn Listing>, StoreError>;
+}
+
+/// A file on its way in. Dropping it discards it.
+pub trait Upload {
+    /// Where its bytes belong.
+    fn blob(&self) -> Rc<dyn Blob>;
+    /// Makes it visible under its name, whole and at once.
+    fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// A folder being read, a bounded piece at a time.
+pub trait Listing {
+    /// Reads on. `true` when the folder has been read to its end.
+    fn read_some(&mut self) -> Result<bool, StoreError>;
+    /// How many bytes all entries have together, without separators, and how many entries.
+    fn totals(&self) -> (u64, u64);
+    /// Takes the next few entries in sorted order; folders end in `/`. Only after the end of the
+    /// folder was reached; an empty batch is the end of the list.
+    fn next_batch(&mut self) -> Vec<Box<str>>;
+}
+
+/// Why the store did not do what it was asked for.
+#[derive(Debug)]
+pub enum StoreError {
+    /// There is no such file, or the name leads out of the root.
+    NotFound,
+    /// It is a folder, a pipe, a socket or a device.
+    NotAFile,
+    /// The server was started with `--read-only`.
+    ReadOnly,
+    /// The file would be larger than the limit carried here, in bytes.
+    TooLarge(u64),
+    /// The disk has no room for it.
+    NoSpace,
+    /// The server's user may not do it.
+    Denied,
+    /// The name is longer than the file system takes, or is one of the server's own.
+    BadName,
+    /// There is no folder to put it in.
+    NoFolder,
+    /// Too many files or listings are open at this moment.
+    Busy,
+    /// The folder has more entries than the limit carried here.
+    TooManyEntries(usize),
+    /// Anything else that the system said.
+    Other(io::Error),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::NotFound => write!(out, "there is no such file"),
+            StoreError::NotAFile => write!(out, "it is not a regular file"),
+            StoreError::ReadOnly => write!(out, "this server is read-only"),
+            StoreError::TooLarge(limit) => {
+                write!(
+                    out,
+                    "the file is too large; at most {limit} bytes are taken"
+                )
+            }
+            StoreError::NoSpace => write!(out, "there is no space left for the file"),
+            StoreError::Denied => write!(out, "the server has no permission for it"),
+            StoreError::BadName => write!(out, "the name cannot be used"),
+            StoreError::NoFolder => write!(out, "there is no such folder"),
+            StoreError::Busy => write!(out, "too much is open at this moment; try again later"),
+            StoreError::TooManyEntries(limit) => {
+                write!(out, "the folder has more than {limit} entries")
+            }
+            StoreError::Other(error) => write!(out, "the file system failed: {}", error.kind()),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> StoreError {
+        // An error without a number is cap-std's word that the name would leave the root. To a
+        // peer that is as if nothing were there.
+        let Some(errno) = Errno::from_io_error(&error) else {
+            return match error.kind() {
+                io::ErrorKind::PermissionDenied => StoreError::NotFound,
+                _ => StoreError::Other(error),
+            };
+        };
+        match errno {
+            Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP => StoreError::NotFound,
+            Errno::ISDIR | Errno::NXIO => StoreError::NotAFile,
+            Errno::ACCESS | Errno::PERM | Errno::ROFS => StoreError::Denied,
+            Errno::NOSPC | Errno::DQUOT | Errno::FBIG => StoreError::NoSpace,
+            Errno::NAMETOOLONG | Errno::INVAL => StoreError::BadName,
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM => StoreError::Busy,
+            _ => StoreError::Other(error),
+        }
+    }
+}
+
+impl From<Errno> for StoreError {
+    fn from(errno: Errno) -> StoreError {
+        StoreError::from(io::Error::from(errno))
+    }
+}

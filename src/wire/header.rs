@@ -1,0 +1,169 @@
+//! Reads the headers of the transfer service: a name, the separator and a size.
+//! Opens nothing and waits for nothing: what is missing is said, and the caller comes again.
+
+use super::SEPARATOR;
+use super::names;
+use super::puzzle::{Digits, Start};
+use std::fmt;
+
+/// What is wrong with a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderFault {
+    /// There is no separator in the line.
+    NoSeparator,
+    /// What stands behind the separator is no size.
+    NoSize,
+    /// A bare name came once, with no pause that says where it ends.
+    NotDoubled,
+    /// The name is longer than a unit may be.
+    TooLong,
+}
+
+impl fmt::Display for HeaderFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeaderFault::NoSeparator => write!(out, "write the header as NAME{SEPARATOR}BYTES"),
+            HeaderFault::NoSize => write!(out, "the size is not a number of bytes"),
+            HeaderFault::NotDoubled => {
+                write!(
+                    out,
+                    "the name must come twice, the second time before the separator"
+                )
+            }
+            HeaderFault::TooLong => write!(out, "the name is too long"),
+        }
+    }
+}
+
+/// The header of a bare upload, as far as it has come.
+#[derive(Debug, PartialEq, Eq)]
+pub enum BareHeader<'a> {
+    /// More bytes are needed.
+    Open,
+    /// The name and the digits behind the separator.
+    Whole {
+        /// The name, once.
+        name: &'a [u8],
+        /// The longest possible size.
+        digits: Digits,
+        /// Where they begin.
+        behind: usize,
+    },
+}
+
+/// Where the separator begins.
+pub fn separator(input: &[u8]) -> Option<usize> {
+    input
+        .windows(SEPARATOR.len())
+        .position(|window| window == SEPARATOR.as_bytes())
+}
+
+/// Splits a header line into its name and size.
+pub fn parse_line(header: &[u8]) -> Result<(&[u8], u64), HeaderFault> {
+    // The last separator: a name may hold one, a number cannot.
+    let end = header
+        .windows(SEPARATOR.len())
+        .rposition(|window| window == SEPARATOR.as_bytes())
+        .ok_or(HeaderFault::NoSeparator)?;
+    let digits = &header[end + SEPARATOR.len()..];
+    let size = std::str::from_utf8(digits)
+        .ok()
+        .filter(|_| digits.iter().all(u8::is_ascii_digit))
+        .and_then(|digits| digits.parse().ok());
+    Ok((&header[..end], size.ok_or(HeaderFault::NoSize)?))
+}
+
+/// Reads `name name SEPARATOR digits`, with no delimiter between, once the separator has come.
+/// `boundary` is where the peer paused first; `finished` says that nothing follows.
+pub fn parse_bare(
+    input: &[u8],
+    separator: usize,
+    boundary: Option<usize>,
+    longest: usize,
+    finished: bool,
+) -> Result<BareHeader<'_>, HeaderFault> {
+    if separator > longest {
+        return Err(HeaderFault::TooLong);
+    }
+    let names = &input[..separator];
+    let name = match (names::undouble(names), boundary) {
+        (Some(name), _) => name,
+        (None, Some(boundary)) => &names[boundary..],
+        (None, None) => return Err(HeaderFault::NotDoubled),
+    };
+    let behind = separator + SEPARATOR.len();
+    match Digits::read(&input[behind..], finished) {
+        Start::Open => Ok(BareHeader::Open),
+        Start::NotASize => Err(HeaderFault::NoSize),
+        Start::Closed(digits) => Ok(BareHeader::Whole {
+            name,
+            digits,
+            behind,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bare(input: &[u8], boundary: Option<usize>) -> Result<BareHeader<'_>, HeaderFault> {
+        parse_bare(
+            input,
+            separator(input).expect("a separator"),
+            boundary,
+            4096,
+            false,
+        )
+    }
+
+    #[test]
+    fn a_line_header_is_split_at_its_last_separator() {
+        assert_eq!(parse_line(b"a.bin<SEPARATOR>12"), Ok((&b"a.bin"[..], 12)));
+        assert_eq!(
+            parse_line(b"a<SEPARATOR>b<SEPARATOR>1"),
+            Ok((&b"a<SEPARATOR>b"[..], 1))
+        );
+        assert_eq!(parse_line(b"a.bin 12"), Err(HeaderFault::NoSeparator));
+        for size in ["", "-1", "+1", "1x", "99999999999999999999"] {
+            let header = format!("a<SEPARATOR>{size}");
+            assert_eq!(
+                parse_line(header.as_bytes()),
+                Err(HeaderFault::NoSize),
+                "{size}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_doubled_name_is_taken_once() {
+        let Ok(BareHeader::Whole {
+            name,
+            digits,
+            behind,
+        }) = bare(b"a.bina.bin<SEPARATOR>11hi", None)
+        else {
+            panic!("not whole")
+        };
+        assert_eq!(
+            (name, digits.text(), behind),
+            (&b"a.bin"[..], &b"11"[..], 21)
+        );
+    }
+
+    #[test]
+    fn a_pause_says_where_the_first_name_ends() {
+        let input = b"a.binphotos/a.bin<SEPARATOR>3abc";
+        assert_eq!(bare(input, None), Err(HeaderFault::NotDoubled));
+        let Ok(BareHeader::Whole { name, .. }) = bare(input, Some(5)) else {
+            panic!("not whole")
+        };
+        assert_eq!(name, b"photos/a.bin");
+    }
+
+    #[test]
+    fn digits_at_the_end_leave_the_header_open() {
+        assert_eq!(bare(b"aa<SEPARATOR>1", None), Ok(BareHeader::Open));
+        assert_eq!(bare(b"aa<SEPARATOR>x", None), Err(HeaderFault::NoSize));
+    }
+}

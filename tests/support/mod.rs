@@ -1,0 +1,259 @@
+//! Starts the real server on free ports for one test and ends it with the test.
+//! Asserts nothing about services: the tests do.
+#![allow(dead_code)] // every test binary uses another part of this
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Nothing that a test waits for takes longer, however slow the machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Both ways in which bodies can move: a test that moves bodies runs with each.
+pub const BOTH_WAYS: [&[&str]; 2] = [&[], &["--plain-bodies"]];
+
+/// A running `loket serve`. Dropping it kills the process by its id and removes the root.
+pub struct Server {
+    child: Child,
+    ports: BTreeMap<String, SocketAddr>,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts with an empty root and these flags on top.
+    pub fn start(flags: &[&str]) -> Server {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("root")).expect("a root");
+        Server::start_in(folder, flags)
+    }
+
+    /// Starts in a folder whose `root` is prepared.
+    pub fn start_in(folder: tempfile::TempDir, flags: &[&str]) -> Server {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_loket"))
+            .args([
+                "serve",
+                "--echo",
+                "0",
+                "--transfer",
+                "0",
+                "--files",
+                "0",
+                "--root",
+            ])
+            .arg(folder.path().join("root"))
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(
+                std::fs::File::create(folder.path().join("log")).expect("a log file"),
+            ))
+            .spawn()
+            .expect("loket starts");
+        let mut ports = BTreeMap::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        loop {
+            let line = lines
+                .next()
+                .expect("`ready` comes before the end")
+                .expect("text");
+            if line == "ready" {
+                break;
+            }
+            let (service, address) = line
+                .split_once(" listening on tcp ")
+                .expect("`SERVICE listening on tcp ADDRESS`");
+            ports.insert(service.to_owned(), address.parse().expect("an address"));
+        }
+        Server {
+            child,
+            ports,
+            folder,
+        }
+    }
+
+    /// Where a service listens.
+    pub fn address(&self, service: &str) -> SocketAddr {
+        self.ports[service]
+    }
+
+    /// A new client of a service.
+    pub fn connect(&self, service: &str) -> Client {
+        Client::connect(self.address(service))
+    }
+
+    /// The folder that is served.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// What the server has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).expect("the log")
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Descriptors that the server has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id()))
+            .expect("a live server")
+            .count()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let id = i32::try_from(self.id()).expect("a process id");
+        let id = rustix::process::Pid::from_raw(id).expect("a process id");
+        rustix::process::kill_process(id, signal).expect("a live server");
+    }
+
+    /// The exit status, once the server has ended.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        let mut status = None;
+        eventually("the server ends", || {
+            status = self.child.try_wait().expect("our child");
+            status.is_some()
+        });
+        status.expect("set above")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{}", self.log());
+        }
+    }
+}
+
+/// A plain TCP client with a deadline on everything.
+pub struct Client(pub TcpStream);
+
+impl Client {
+    /// Connects.
+    pub fn connect(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_nodelay(true).expect("an option");
+        Client(stream)
+    }
+
+    /// Sends all of it.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client {
+        self.0
+            .write_all(bytes.as_ref())
+            .expect("the server takes it");
+        self
+    }
+
+    /// Ends the sending side.
+    pub fn finish(&mut self) -> &mut Client {
+        self.0.shutdown(Shutdown::Write).expect("a half-close");
+        self
+    }
+
+    /// Reads exactly these bytes.
+    #[track_caller]
+    pub fn expect(&mut self, wanted: impl AsRef<[u8]>) -> &mut Client {
+        let wanted = wanted.as_ref();
+        let mut got = vec![0; wanted.len()];
+        let mut filled = 0;
+        while filled < got.len() {
+            match self.0.read(&mut got[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) => panic!("{error} after {:?}", text(&got[..filled])),
+            }
+        }
+        assert_eq!(text(&got[..filled]), text(wanted));
+        self
+    }
+
+    /// Reads to the end of the stream.
+    #[track_caller]
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.0
+            .read_to_end(&mut rest)
+            .expect("the end of the stream");
+        rest
+    }
+
+    /// Reads one line with its LF.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while !line.ends_with(b"\n") && self.0.read(&mut byte).expect("a line") == 1 {
+            line.push(byte[0]);
+        }
+        String::from_utf8(line).expect("text")
+    }
+
+    /// Closes with a reset instead of an end of stream.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.0);
+        socket.set_linger(Some(Duration::ZERO)).expect("an option");
+    }
+}
+
+/// Long bodies are compared, not printed.
+fn text(bytes: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
+    if bytes.len() > 300 {
+        format!("{shown}... ({} bytes)", bytes.len())
+    } else {
+        shown
+    }
+}
+
+/// Waits until a condition holds, and fails the test if it never does.
+#[track_caller]
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came true that {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// Every file below a folder with its content.
+pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let kind = std::fs::symlink_metadata(&path)
+            .expect("an entry")
+            .file_type();
+        if kind.is_dir() {
+            files.extend(tree(&path));
+        } else if kind.is_file() {
+            files.insert(path.clone(), std::fs::read(&path).expect("a file"));
+        } else {
+            files.insert(path, b"not a regular file".to_vec());
+        }
+    }
+    files
+}
+
+/// Bytes without a pattern that could hide a misplaced piece.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    (0..length)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 56) as u8
+        })
+        .collect()
+}
