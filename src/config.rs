@@ -10,6 +10,7 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 // ---- what users set by flags ----
+use std::time::Duration;
 
 /// A connection without progress for this long is closed. People who try the shell by hand
 /// pause for minutes; a dead peer should not hold a descriptor for hours.
@@ -142,3 +143,26 @@ pub fn reactor_limits(
         wind_down_seconds: WIND_DOWN_SECONDS,
     }
 }
+/// How long a client waits for one address of its server: a busy one answers within seconds.
+pub const CLIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client gives up when not one byte could be read or written for this long: longer than the
+/// slowest fsync of a large upload, shorter than the patience of a person.
+pub const CLIENT_QUIET_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A bar that flashes by is worse than none.
+pub const CLIENT_PROGRESS_DELAY: Duration = Duration::from_millis(500);
+
+/// The longest reply line is a transfer header: a name of 1,024 bytes, the separator, a size. Four
+/// times that leaves room for a talkative refusal.
+pub const CLIENT_REPLY_LINE_BYTES: usize = 4096;
+
+/// A line of the shell holds a path of this system (4,096 bytes) and a name at most.
+pub const CLIENT_COMMAND_LINE_BYTES: usize = 8192;
+
+/// What the echo client writes before it reads back: less than any socket buffer, so that
+/// neither side ever waits for the other with both buffers full.
+pub const CLIENT_ECHO_PIECE_BYTES: usize = 16 * 1024;
+
+/// What a client moves between file and socket at once; more falls out of the cache.
+pub const CLIENT_BODY_PIECE_BYTES: usize = 256 * 1024;

@@ -2,6 +2,7 @@
 //! Decides nothing itself: docs and module lines only.
 #![forbid(unsafe_code)]
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod reactor;
 pub mod server;

@@ -1,0 +1,333 @@
+//! Holds one connection to a server: bytes, lines and replies, each within a time limit.
+//! Knows no command, and does not dial again: `dialer.rs` does.
+
+use super::error::{ClientError, Trouble, reason};
+use super::limits::ClientLimits;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+
+/// What a command service answers to a command.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// `OK`, and what stands behind it.
+    Yes(String),
+    /// A whole line that begins with `ERROR`.
+    No(String),
+}
+
+/// Where a server is, as the person wrote it and as the network knows it.
+#[derive(Debug, Clone)]
+pub struct Address {
+    text: String,
+    resolved: Vec<SocketAddr>,
+}
+
+impl Address {
+    /// Reads `HOST:PORT` and looks the host up; opens nothing.
+    pub fn read(text: &str) -> Result<Address, ClientError> {
+        if !is_host_and_port(text) {
+            return Err(ClientError::usage(format!(
+                "`{text}` is no address of a server; write HOST:PORT, for example 127.0.0.1:8080"
+            )));
+        }
+        let resolved: Vec<SocketAddr> = text
+            .to_socket_addrs()
+            .map_err(|error| {
+                ClientError::failure(format!(
+                    "cannot find the host of {text}: {}; is its name spelt right?",
+                    reason(&error)
+                ))
+            })?
+            .collect();
+        Ok(Address {
+            text: text.to_owned(),
+            resolved,
+        })
+    }
+
+    /// The address as the person wrote it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    // `::1` would be read as host `::` and port 1: an IPv6 address needs its brackets.
+    let whole_host = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+    let real_port = port.parse::<u16>().is_ok_and(|port| port != 0);
+    !host.is_empty() && whole_host && real_port
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+    peer: String,
+    limits: ClientLimits,
+}
+
+impl Connection {
+    /// Connects to the first of the addresses that answers.
+    pub fn open(address: &Address, limits: &ClientLimits) -> Result<Connection, ClientError> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for candidate in &address.resolved {
+            match connect(candidate, limits) {
+                Ok(stream) => {
+                    return Ok(Connection {
+                        stream: BufReader::new(stream),
+                        peer: address.text.clone(),
+                        limits: *limits,
+                    });
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(ClientError::failure(format!(
+            "cannot connect to {}: {}; is the server running? start it with: loket serve",
+            address.text,
+            reason(&last)
+        )))
+    }
+
+    /// The server, as the person wrote it.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Sends all the bytes. If the server has hung up, looks first whether it said why.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.stream.get_ref().write(rest) {
+                Ok(0) => return Err(Trouble::Closed),
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let words = self.last_words();
+                    return Err(words.unwrap_or_else(|| self.trouble(error)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads some bytes; none means the end of the stream.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.trouble(error)),
+                Ok(count) => return Ok(count),
+            }
+        }
+    }
+
+    /// Reads a line, which comes back without its line end.
+    pub fn read_line(&mut self) -> Result<String, Trouble> {
+        let mut line = Vec::new();
+        loop {
+            let found = match self.stream.fill_buf() {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.trouble(error)),
+            };
+            if found.is_empty() {
+                return Err(Trouble::Closed);
+            }
+            let end = found.iter().position(|&byte| byte == b'\n');
+            let taken = end.map_or(found.len(), |end| end + 1);
+            line.extend_from_slice(&found[..end.unwrap_or(taken)]);
+            self.stream.consume(taken);
+            if line.len() > self.limits.reply_line {
+                line.truncate(self.limits.reply_line);
+                return Err(Trouble::Garbage(shorten(&line)));
+            }
+            if end.is_some() {
+                let text = line.strip_suffix(b"\r").unwrap_or(&line);
+                return Ok(String::from_utf8_lossy(text).into_owned());
+            }
+        }
+    }
+
+    /// Reads a line that must be `OK` or an `ERROR`.
+    pub fn read_reply(&mut self) -> Result<Reply, Trouble> {
+        let line = self.read_line()?;
+        if line.starts_with("ERROR") {
+            return Ok(Reply::No(line));
+        }
+        match line.strip_prefix("OK") {
+            Some("") => Ok(Reply::Yes(String::new())),
+            Some(rest) if rest.starts_with(' ') => Ok(Reply::Yes(rest[1..].to_owned())),
+            _ => Err(Trouble::Garbage(shorten(line.as_bytes()))),
+        }
+    }
+
+    /// Tells the server that nothing more will be sent.
+    pub fn finish_writing(&mut self) -> Result<(), Trouble> {
+        Ok(self.stream.get_ref().shutdown(Shutdown::Write)?)
+    }
+
+    /// Whether the server still holds its end and owes us nothing: closed, or bytes that nobody
+    /// asked for, mean that the next command needs a new connection.
+    pub fn is_open(&mut self) -> bool {
+        let stream = self.stream.get_ref();
+        let quiet = self.stream.buffer().is_empty()
+            && stream.set_nonblocking(true).is_ok()
+            && matches!(stream.peek(&mut [0]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        quiet && stream.set_nonblocking(false).is_ok()
+    }
+
+    /// A server that refuses a body says so and hangs up, and the writer notices the latter
+    /// first. Its line has arrived by then, so there is nothing to wait for.
+    fn last_words(&mut self) -> Option<Trouble> {
+        self.stream.get_ref().set_nonblocking(true).ok()?;
+        loop {
+            let line = self.read_line().ok()?;
+            if line.starts_with("ERROR") {
+                return Some(Trouble::Refused(line));
+            }
+        }
+    }
+
+    fn trouble(&self, error: io::Error) -> Trouble {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Trouble::Silent(self.limits.quiet_timeout)
+            }
+            _ => Trouble::from(error),
+        }
+    }
+}
+
+fn connect(candidate: &SocketAddr, limits: &ClientLimits) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(candidate, limits.connect_timeout)?;
+    // On loopback the kernel may pick the port we dial for our own end, and we would talk to
+    // ourselves.
+    if stream.local_addr()? == stream.peer_addr()? {
+        return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
+    }
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(limits.quiet_timeout))?;
+    stream.set_write_timeout(Some(limits.quiet_timeout))?;
+    Ok(stream)
+}
+
+/// Enough of a strange line to recognise it by.
+fn shorten(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+
+    fn pair() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let text = listener.local_addr().unwrap().to_string();
+        let address = Address::read(&text).unwrap();
+        let connection = Connection::open(&address, &ClientLimits::short()).unwrap();
+        (connection, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn an_address_without_host_or_port_is_a_usage_error() {
+        for wrong in [
+            "foo",
+            "",
+            ":80",
+            "host:",
+            "host:x",
+            "host:70000",
+            "::1",
+            "a:0",
+        ] {
+            assert_eq!(Address::read(wrong).unwrap_err().status(), 2, "{wrong}");
+        }
+        assert!(Address::read("127.0.0.1:1").is_ok());
+        assert!(Address::read("[::1]:1").is_ok());
+    }
+
+    #[test]
+    fn a_refused_connection_names_the_address_and_the_way_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let text = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let address = Address::read(&text).unwrap();
+        let error = Connection::open(&address, &ClientLimits::short()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot connect to {text}: Connection refused; \
+                 is the server running? start it with: loket serve"
+            )
+        );
+    }
+
+    #[test]
+    fn a_server_that_never_answers_is_given_up() {
+        let (mut connection, _server) = pair();
+        assert!(matches!(connection.read_line(), Err(Trouble::Silent(_))));
+        assert!(matches!(
+            connection.read(&mut [0; 4]),
+            Err(Trouble::Silent(_))
+        ));
+    }
+
+    #[test]
+    fn a_server_that_never_reads_is_given_up() {
+        let (mut connection, _server) = pair();
+        let endless = vec![0; 64 << 20];
+        assert!(matches!(connection.send(&endless), Err(Trouble::Silent(_))));
+    }
+
+    #[test]
+    fn a_server_that_refuses_and_never_reads_is_still_heard() {
+        let (mut connection, mut server) = pair();
+        server.write_all(b"ERROR too large\n").unwrap();
+        let endless = vec![0; 64 << 20];
+        match connection.send(&endless) {
+            Err(Trouble::Refused(words)) => assert_eq!(words, "ERROR too large"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn replies_are_told_from_garbage() {
+        let (mut connection, mut server) = pair();
+        server.write_all(b"OK\r\nOK 7\nERROR: no\nOKAY\n").unwrap();
+        let mut reply = || connection.read_reply();
+        assert_eq!(reply().unwrap(), Reply::Yes(String::new()));
+        assert_eq!(reply().unwrap(), Reply::Yes("7".to_owned()));
+        assert_eq!(reply().unwrap(), Reply::No("ERROR: no".to_owned()));
+        assert!(matches!(reply(), Err(Trouble::Garbage(_))));
+    }
+
+    #[test]
+    fn an_endless_line_is_garbage_and_not_kept() {
+        let (mut connection, mut server) = pair();
+        let writer = thread::spawn(move || server.write_all(&[b'x'; 100_000]));
+        assert!(matches!(connection.read_line(), Err(Trouble::Garbage(_))));
+        drop(connection);
+        let _ = writer.join().unwrap();
+    }
+
+    #[test]
+    fn a_connection_that_the_server_closed_is_noticed_before_the_next_command() {
+        let (mut connection, server) = pair();
+        assert!(connection.is_open());
+        drop(server);
+        // The end of the stream may still be on its way: wait for it, then ask.
+        assert!(matches!(connection.read(&mut [0]), Ok(0)));
+        assert!(!connection.is_open());
+    }
+}

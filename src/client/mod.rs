@@ -1,0 +1,13 @@
+//! The blocking clients: one conversation a file, each over one plain `TcpStream` with timeouts.
+//! Speak the line dialect only, and know nothing of the server beyond its bytes.
+//!
+//! Reading order: `echo` is the smallest whole conversation; `connection` and `dialer` are what
+//! all of them stand on; `transfer` and `files` add bodies (`source` out, `download` in); `shell`
+//! is `files` with a prompt.
+
+pub mod connection;
+pub mod dialer;
+pub mod error;
+pub mod limits;
+pub mod printable;
+pub mod screen;
