@@ -10,4 +10,6 @@ pub mod dialer;
 pub mod error;
 pub mod limits;
 pub mod printable;
+pub mod progress;
 pub mod screen;
+pub mod source;
