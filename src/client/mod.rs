@@ -7,8 +7,10 @@
 
 pub mod connection;
 pub mod dialer;
+pub mod download;
 pub mod error;
 pub mod limits;
+pub mod naming;
 pub mod printable;
 pub mod progress;
 pub mod screen;

@@ -1,0 +1,98 @@
+//! Judges names before a server hears of them, and picks the local name that goes with each.
+//! Does not measure them: how long a name may be is the server's word.
+
+use super::error::ClientError;
+use crate::wire::limits::WireLimits;
+use crate::wire::names;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The name, if it can stand in a line of the protocol.
+pub fn check(name: &str) -> Result<&str, ClientError> {
+    let unmeasured = WireLimits {
+        unit: usize::MAX,
+        name: usize::MAX,
+        component: usize::MAX,
+    };
+    names::check(name.as_bytes(), &unmeasured)
+        .map_err(|fault| ClientError::usage(format!("cannot ask for {name:?}: {fault}")))
+}
+
+/// The name under which what a server calls `name` is saved here: its last component.
+pub fn local_name(name: &str) -> Result<&str, ClientError> {
+    match names::last_component(check(name)?) {
+        "" | "." | ".." => Err(ClientError::usage(format!(
+            "cannot save {name}: its last part is no file name; name a file, not a folder"
+        ))),
+        last => Ok(last),
+    }
+}
+
+/// The name under which a local file is stored on a server: `chosen`, or its own.
+pub fn remote_name<'a>(path: &'a Path, chosen: Option<&'a str>) -> Result<&'a str, ClientError> {
+    match (chosen, path.file_name()) {
+        (Some(name), _) => check(name),
+        (None, None) => Err(ClientError::usage(format!(
+            "cannot send {}: it ends in no file name; name a file",
+            path.display()
+        ))),
+        (None, Some(name)) => {
+            let name = name.to_str().ok_or_else(|| {
+                ClientError::usage(format!(
+                    "cannot send {}: its name is not UTF-8 text; choose another with --as NAME",
+                    path.display()
+                ))
+            })?;
+            check(name)
+        }
+    }
+}
+
+/// Refuses a list in which one file would silently replace another.
+pub fn refuse_alike<'a>(
+    pairs: impl IntoIterator<Item = (String, &'a str)>,
+) -> Result<(), ClientError> {
+    let mut taken: HashMap<&str, String> = HashMap::new();
+    for (asked, stored) in pairs {
+        if let Some(other) = taken.insert(stored, asked.clone())
+            && other != asked
+        {
+            return Err(ClientError::usage(format!(
+                "{other} and {asked} would both be stored as {stored}; take them one at a time"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_never_leaves_its_folder() {
+        assert_eq!(local_name("../../etc/passwd").unwrap(), "passwd");
+        for escape in ["..", "a/..", "folder/", ".", ""] {
+            assert_eq!(local_name(escape).unwrap_err().status(), 2, "{escape}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_would_be_a_second_command_is_refused() {
+        assert_eq!(check("a\nrm b").unwrap_err().status(), 2);
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_refused_and_one_file_twice_is_not() {
+        let alike = [("a/x".to_owned(), "x"), ("b/x".to_owned(), "x")];
+        assert_eq!(refuse_alike(alike).unwrap_err().status(), 2);
+        assert!(refuse_alike([("x".to_owned(), "x"), ("x".to_owned(), "x")]).is_ok());
+    }
+
+    #[test]
+    fn a_file_is_stored_under_its_last_component_or_the_chosen_name() {
+        assert_eq!(remote_name(Path::new("a/b c"), None).unwrap(), "b c");
+        assert_eq!(remote_name(Path::new("a/b"), Some("d")).unwrap(), "d");
+        assert!(remote_name(Path::new(".."), None).is_err());
+    }
+}
