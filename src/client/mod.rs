@@ -8,7 +8,9 @@
 pub mod connection;
 pub mod dialer;
 pub mod download;
+pub mod echo;
 pub mod error;
+pub mod input;
 pub mod limits;
 pub mod naming;
 pub mod printable;

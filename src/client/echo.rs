@@ -1,0 +1,81 @@
+//! Sends bytes to an echo service and checks that the same bytes come back.
+//! Measures nothing: how fast they come back is the load generator's business.
+
+use super::connection::{Address, Connection};
+use super::error::{ClientError, Trouble};
+use super::input::Input;
+use super::limits::ClientLimits;
+use super::screen;
+
+/// Sends one message and a line end, prints what comes back, and waits for the server's end.
+pub fn once(message: &str, at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
+    let mut connection = Connection::open(&Address::read(at)?, limits)?;
+    let line = format!("{message}\n");
+    round_trip(&mut connection, line.as_bytes(), limits)
+        .and_then(|()| finish(&mut connection))
+        .map_err(|trouble| in_context(trouble, at))
+}
+
+/// Makes a round trip of every line that is typed or piped in, until the input ends.
+pub fn converse(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
+    let mut connection = Connection::open(&Address::read(at)?, limits)?;
+    let mut input = Input::open()?;
+    if input.is_terminal() {
+        screen::remark(format!("connected to {at}; Ctrl-D ends"));
+    }
+    while let Some(line) = input.next("echo> ", limits.echo_piece)? {
+        round_trip(&mut connection, &line, limits).map_err(|trouble| in_context(trouble, at))?;
+    }
+    finish(&mut connection).map_err(|trouble| in_context(trouble, at))
+}
+
+/// In pieces: a server that may not hold more for us stops reading until we read.
+fn round_trip(
+    connection: &mut Connection,
+    bytes: &[u8],
+    limits: &ClientLimits,
+) -> Result<(), Trouble> {
+    for piece in bytes.chunks(limits.echo_piece) {
+        connection.send(piece)?;
+        let echo = read_back(connection, piece.len())?;
+        if let Some(place) = piece.iter().zip(&echo).position(|(sent, got)| sent != got) {
+            return Err(Trouble::Local(format!(
+                "a byte sent as {:#04x} came back as {:#04x}; is this the port of an echo service?",
+                piece[place], echo[place]
+            )));
+        }
+        screen::bytes(&echo)?;
+    }
+    Ok(())
+}
+
+fn read_back(connection: &mut Connection, length: usize) -> Result<Vec<u8>, Trouble> {
+    let mut echo = vec![0; length];
+    let mut got = 0;
+    while got < length {
+        match connection.read(&mut echo[got..])? {
+            0 => {
+                return Err(Trouble::Local(format!(
+                    "the server closed the connection after {got} of {length} bytes came back; \
+                     see its log for the reason, or try again"
+                )));
+            }
+            count => got += count,
+        }
+    }
+    Ok(echo)
+}
+
+fn finish(connection: &mut Connection) -> Result<(), Trouble> {
+    connection.finish_writing()?;
+    match connection.read(&mut [0])? {
+        0 => Ok(()),
+        _ => Err(Trouble::Local(
+            "more bytes came back than were sent; is this the port of an echo service?".to_owned(),
+        )),
+    }
+}
+
+fn in_context(trouble: Trouble, at: &str) -> ClientError {
+    trouble.in_context(format!("cannot echo through {at}"))
+}
