@@ -17,3 +17,4 @@ pub mod printable;
 pub mod progress;
 pub mod screen;
 pub mod source;
+pub mod transfer;

@@ -1,0 +1,216 @@
+//! Saves files on a transfer service and fetches them back, all over one connection.
+//! Neither reads the files nor writes them: `source.rs` and `download.rs` do.
+
+use super::connection::{Connection, Reply};
+use super::dialer::Dialer;
+use super::download::Download;
+use super::error::{ClientError, Trouble};
+use super::limits::ClientLimits;
+use super::naming;
+use super::screen;
+use super::source::Source;
+use crate::wire::SEPARATOR;
+use std::path::{Path, PathBuf};
+
+/// Sends the files one after the other, a single one under `name` if there is one. A file that
+/// fails does not keep the others from being sent.
+pub fn send(
+    files: &[PathBuf],
+    name: Option<&str>,
+    to: &str,
+    limits: &ClientLimits,
+) -> Result<(), ClientError> {
+    if let Some(name) = name {
+        naming::check(name)?;
+        if files.len() > 1 {
+            return Err(ClientError::usage(format!(
+                "--as {name} names one file, and {} are given; send them one at a time",
+                files.len()
+            )));
+        }
+    }
+    let mut dialer = Dialer::new(to, limits)?;
+    naming::refuse_alike(files.iter().filter_map(|file| {
+        let stored = naming::remote_name(file, name).ok()?;
+        Some((file.display().to_string(), stored))
+    }))?;
+    let mut tally = Tally::new(files.len(), "sent");
+    for file in files {
+        let opened =
+            Source::open(file).and_then(|source| Ok((source, naming::remote_name(file, name)?)));
+        match opened {
+            Err(error) => tally.failed(error),
+            Ok((source, stored)) => {
+                let connection = dialer.take()?;
+                let sent = send_one(&mut dialer, connection, source, stored);
+                let tried = format!("cannot send {} to {to}", file.display());
+                tally.count(sent.map_err(|trouble| trouble.in_context(tried)));
+            }
+        }
+    }
+    tally.outcome()
+}
+
+fn send_one(
+    dialer: &mut Dialer,
+    mut connection: Connection,
+    source: Source,
+    name: &str,
+) -> Result<(), Trouble> {
+    let size = source.size();
+    connection.send(format!("SEND\n{name}\n{name}{SEPARATOR}{size}\n").as_bytes())?;
+    // A read-only server says so here, before the body is on its way.
+    if let Reply::No(words) = connection.read_reply()? {
+        return Err(Trouble::Refused(words));
+    }
+    source.send(&mut connection, dialer.limits())?;
+    match connection.read_reply()? {
+        Reply::No(words) => Err(Trouble::Refused(words)),
+        Reply::Yes(stored) if stored == size.to_string() => {
+            dialer.keep(connection);
+            screen::note(format!("sent {name}, {size} bytes"))
+        }
+        Reply::Yes(stored) => Err(Trouble::Local(format!(
+            "the server says that it stored {stored:?} instead of {size} bytes; \
+             look at the file there and send it again"
+        ))),
+    }
+}
+
+/// Fetches the files one after the other into `folder`. A name that fails does not keep the
+/// others from being fetched.
+pub fn receive(
+    names: &[String],
+    folder: &Path,
+    from: &str,
+    limits: &ClientLimits,
+) -> Result<(), ClientError> {
+    let mut dialer = Dialer::new(from, limits)?;
+    let mut pairs = Vec::new();
+    for name in names {
+        pairs.push((name.clone(), naming::local_name(name)?));
+    }
+    naming::refuse_alike(pairs.iter().cloned())?;
+    if !folder.is_dir() {
+        return Err(ClientError::failure(format!(
+            "cannot save in {}: there is no such folder; make it first, or choose another with -o",
+            folder.display()
+        )));
+    }
+    let mut tally = Tally::new(names.len(), "received");
+    for (name, local) in &pairs {
+        let target = match folder == Path::new(".") {
+            true => PathBuf::from(local),
+            false => folder.join(local),
+        };
+        match Download::create(&target) {
+            Err(error) => tally.failed(error),
+            Ok(download) => {
+                let connection = dialer.take()?;
+                let received = receive_one(&mut dialer, connection, name, download)
+                    .and_then(|size| screen::note_saved(&target, size));
+                let tried = format!("cannot receive {name} from {from}");
+                tally.count(received.map_err(|trouble| trouble.in_context(tried)));
+            }
+        }
+    }
+    tally.outcome()
+}
+
+fn receive_one(
+    dialer: &mut Dialer,
+    mut connection: Connection,
+    name: &str,
+    download: Download,
+) -> Result<u64, Trouble> {
+    connection.send(format!("RECEIVE\n{name}\n").as_bytes())?;
+    if let Reply::No(words) = connection.read_reply()? {
+        return Err(dialer.refused(connection, words));
+    }
+    let header = connection.read_line()?;
+    // The size first: a file may well be called ERRORS.txt.
+    match size_in(&header) {
+        Some(size) => {
+            download.receive(&mut connection, size, dialer.limits())?;
+            dialer.keep(connection);
+            Ok(size)
+        }
+        None if header.starts_with("ERROR") => Err(dialer.refused(connection, header)),
+        None => Err(Trouble::Garbage(header)),
+    }
+}
+
+/// The server's name for the file is not looked at: ours is the one that was asked for.
+fn size_in(header: &str) -> Option<u64> {
+    let (_, digits) = header.rsplit_once(SEPARATOR)?;
+    // `parse` alone would take `+5`.
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(())?;
+    digits.parse().ok()
+}
+
+/// Counts what went wrong in a list of files.
+struct Tally {
+    total: usize,
+    done: &'static str,
+    failures: Vec<ClientError>,
+}
+
+impl Tally {
+    fn new(total: usize, done: &'static str) -> Tally {
+        Tally {
+            total,
+            done,
+            failures: Vec::new(),
+        }
+    }
+
+    fn count(&mut self, result: Result<(), ClientError>) {
+        if let Err(error) = result {
+            self.failed(error);
+        }
+    }
+
+    /// Said at once, unless it is all that there will be to say.
+    fn failed(&mut self, error: ClientError) {
+        if self.total > 1 {
+            screen::complain(&error);
+        }
+        self.failures.push(error);
+    }
+
+    fn outcome(mut self) -> Result<(), ClientError> {
+        match (self.failures.pop(), self.total) {
+            (None, _) => Ok(()),
+            (Some(only), 1) => Err(only),
+            (Some(_), total) => Err(ClientError::failure(format!(
+                "{} of {total} files were not {}",
+                self.failures.len() + 1,
+                self.done
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_digits_behind_the_last_separator_are_a_size() {
+        assert_eq!(size_in("a<SEPARATOR>12"), Some(12));
+        assert_eq!(size_in("a<SEPARATOR>b<SEPARATOR>0"), Some(0));
+        assert_eq!(size_in("ERRORS.txt<SEPARATOR>7"), Some(7));
+        for wrong in [
+            "a",
+            "a<SEPARATOR>",
+            "a<SEPARATOR>+5",
+            "a<SEPARATOR>-5",
+            "a<SEPARATOR>5 ",
+        ] {
+            assert_eq!(size_in(wrong), None, "{wrong}");
+        }
+    }
+}
