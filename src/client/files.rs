@@ -1,0 +1,207 @@
+//! Speaks to a files service: lists, measures, removes, downloads and uploads.
+//! Reads no commands from anybody: `main.rs` asks for one, `shell.rs` for many.
+
+use super::connection::{Connection, Reply};
+use super::dialer::Dialer;
+use super::download::Download;
+use super::error::{ClientError, Trouble};
+use super::limits::ClientLimits;
+use super::naming;
+use super::printable::Cleaner;
+use super::screen;
+use super::source::Source;
+use crate::wire::command::quote;
+use std::path::{Path, PathBuf};
+
+/// A person's side of a files service. It connects when the first command needs it to.
+#[derive(Debug)]
+pub struct Files {
+    dialer: Dialer,
+}
+
+impl Files {
+    /// Reads the address; connects to nothing yet.
+    pub fn new(at: &str, limits: &ClientLimits) -> Result<Files, ClientError> {
+        Ok(Files {
+            dialer: Dialer::new(at, limits)?,
+        })
+    }
+
+    /// The server, as the person wrote it.
+    pub fn peer(&self) -> &str {
+        self.dialer.peer()
+    }
+
+    /// Connects, if no connection is open.
+    pub fn connect(&mut self) -> Result<(), ClientError> {
+        let connection = self.dialer.take()?;
+        self.dialer.keep(connection);
+        Ok(())
+    }
+
+    /// Closes the connection, if one is open.
+    pub fn hang_up(&mut self) {
+        self.dialer.hang_up();
+    }
+
+    /// Prints the names in a folder, or in the root.
+    pub fn list(&mut self, folder: Option<&str>) -> Result<(), ClientError> {
+        let (command, what) = match folder {
+            None => ("ls".to_owned(), "the root"),
+            Some(folder) => (format!("ls {}", quote(naming::check(folder)?)), folder),
+        };
+        let tried = self.tried("list", what);
+        let (mut connection, reply) = self.ask(&command, &tried)?;
+        size_of(&reply)
+            .and_then(|size| self.print_listing(&mut connection, size))
+            .map_err(|trouble| trouble.in_context(tried))?;
+        self.dialer.keep(connection);
+        Ok(())
+    }
+
+    /// Prints the size of a file.
+    pub fn size(&mut self, name: &str) -> Result<(), ClientError> {
+        let tried = self.tried("measure", name);
+        self.ask_in_a_line(&format!("size {}", quote(naming::check(name)?)), &tried)
+    }
+
+    /// Removes a file.
+    pub fn remove(&mut self, name: &str) -> Result<(), ClientError> {
+        let tried = self.tried("remove", name);
+        self.ask_in_a_line(&format!("rm {}", quote(naming::check(name)?)), &tried)
+    }
+
+    /// Fetches a file: to `output`, into the folder `output`, or under its own name.
+    pub fn download(&mut self, name: &str, output: Option<&Path>) -> Result<(), ClientError> {
+        let command = format!("download {}", quote(naming::check(name)?));
+        let target = match output {
+            None => PathBuf::from(naming::local_name(name)?),
+            Some(folder) if folder.is_dir() => folder.join(naming::local_name(name)?),
+            Some(path) => path.to_owned(),
+        };
+        let download = Download::create(&target)?;
+        let tried = self.tried("download", name);
+        let (mut connection, reply) = self.ask(&command, &tried)?;
+        let limits = *self.dialer.limits();
+        let received = size_of(&reply).and_then(|size| {
+            download.receive(&mut connection, size, &limits)?;
+            Ok(size)
+        });
+        received
+            .and_then(|size| {
+                self.dialer.keep(connection);
+                screen::note_saved(&target, size)
+            })
+            .map_err(|trouble| trouble.in_context(tried))
+    }
+
+    /// Stores a file under `name` or its own.
+    pub fn upload(&mut self, file: &Path, name: Option<&str>) -> Result<(), ClientError> {
+        let source = Source::open(file)?;
+        let stored = naming::remote_name(file, name)?;
+        let size = source.size();
+        let tried = self.tried("upload", &file.display().to_string());
+        let (connection, reply) = self.ask(&format!("upload {} {size}", quote(stored)), &tried)?;
+        self.send_body(connection, &reply, source)
+            .and_then(screen::note)
+            .and_then(|()| screen::note(format!("sent {stored}, {size} bytes")))
+            .map_err(|trouble| trouble.in_context(tried))
+    }
+
+    /// Says goodbye and closes the connection.
+    pub fn goodbye(&mut self) -> Result<(), ClientError> {
+        let tried = format!("cannot say goodbye to {}", self.peer());
+        let (_closed, _) = self.ask("byebye", &tried)?;
+        Ok(())
+    }
+
+    fn tried(&self, verb: &str, what: &str) -> String {
+        format!("cannot {verb} {what} on {}", self.peer())
+    }
+
+    /// Sends a command and hands out the connection together with what stood behind `OK`.
+    fn ask(&mut self, command: &str, tried: &str) -> Result<(Connection, String), ClientError> {
+        let mut connection = self.dialer.take()?;
+        let reply = connection
+            .send(format!("{command}\n").as_bytes())
+            .and_then(|()| connection.read_reply());
+        let trouble = match reply {
+            Ok(Reply::Yes(words)) => return Ok((connection, words)),
+            Ok(Reply::No(words)) => self.dialer.refused(connection, words),
+            Err(trouble) => trouble,
+        };
+        Err(trouble.in_context(tried))
+    }
+
+    fn ask_in_a_line(&mut self, command: &str, tried: &str) -> Result<(), ClientError> {
+        let (connection, words) = self.ask(command, tried)?;
+        self.dialer.keep(connection);
+        screen::note(words).map_err(|trouble| trouble.in_context(tried))
+    }
+
+    fn print_listing(&self, connection: &mut Connection, size: u64) -> Result<(), Trouble> {
+        let mut buffer = vec![0; self.dialer.limits().body_piece];
+        let mut cleaner = Cleaner::default();
+        let mut ended = true;
+        let mut got = 0;
+        while got < size {
+            let wanted = usize::try_from(size - got).unwrap_or(usize::MAX);
+            let window = wanted.min(buffer.len());
+            let piece = match connection.read(&mut buffer[..window])? {
+                0 => {
+                    return Err(Trouble::Cut {
+                        got,
+                        announced: size,
+                    });
+                }
+                count => &buffer[..count],
+            };
+            got += piece.len() as u64;
+            ended = piece.ends_with(b"\n");
+            screen::bytes(cleaner.clean(piece).as_bytes())?;
+        }
+        let line_end = if ended { "" } else { "\n" };
+        screen::text(&format!("{}{line_end}", cleaner.finish()))
+    }
+
+    fn send_body(
+        &mut self,
+        mut connection: Connection,
+        reply: &str,
+        source: Source,
+    ) -> Result<String, Trouble> {
+        if !reply.is_empty() {
+            return Err(Trouble::Garbage(format!("OK {reply}")));
+        }
+        source.send(&mut connection, self.dialer.limits())?;
+        match connection.read_reply()? {
+            Reply::No(words) => Err(Trouble::Refused(words)),
+            Reply::Yes(words) => {
+                self.dialer.keep(connection);
+                Ok(words)
+            }
+        }
+    }
+}
+
+fn size_of(reply: &str) -> Result<u64, Trouble> {
+    // `parse` alone would take `+5`.
+    let digits = reply.bytes().all(|byte| byte.is_ascii_digit());
+    match reply.parse() {
+        Ok(size) if digits => Ok(size),
+        _ => Err(Trouble::Garbage(format!("OK {reply}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_digits_are_a_size() {
+        assert_eq!(size_of("12").unwrap(), 12);
+        for wrong in ["", "+5", "-5", "5 MB", "99999999999999999999"] {
+            assert!(size_of(wrong).is_err(), "{wrong}");
+        }
+    }
+}

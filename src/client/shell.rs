@@ -1,0 +1,151 @@
+//! Reads the words of the files shell, from a person or a script, and has them done.
+//! Speaks to no server itself: `files.rs` does.
+
+use super::error::{ClientError, Trouble};
+use super::files::Files;
+use super::input::Input;
+use super::limits::ClientLimits;
+use super::screen;
+use super::words;
+use std::path::Path;
+
+/// What the shell can do, in one line each.
+const HELP: &str = "\
+ls [DIR]              list a folder
+size NAME             tell the size of a file
+rm NAME               remove a file
+download NAME [PATH]  fetch a file
+upload FILE [NAME]    store a file
+connme                close the connection and open a new one
+byebye                close the connection and leave
+help                  show this
+A name with blanks needs quotes: rm \"a b\"
+";
+
+/// Whether the shell goes on.
+#[derive(Debug, PartialEq, Eq)]
+enum After {
+    Next,
+    Leave,
+}
+
+/// Runs commands until `byebye` or the end of the input. A command that fails is told in one
+/// line and does not end the shell; in a script it makes the outcome a failure.
+pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
+    let mut files = Files::new(at, limits)?;
+    files.connect()?;
+    let mut input = Input::open()?;
+    if input.is_terminal() {
+        screen::remark(format!("connected to {at}; help shows the words"));
+    }
+    let mut failed = false;
+    while let Some(line) = next_line(&mut input, limits)? {
+        match line.and_then(|line| run_line(&mut files, &line)) {
+            Ok(After::Next) => {}
+            Ok(After::Leave) => break,
+            // Nobody reads what the rest of the script would print.
+            Err(error) if error.is_quiet() => return Err(ClientError::quiet(1)),
+            Err(error) => {
+                screen::complain(&error);
+                failed = true;
+            }
+        }
+    }
+    match failed && !input.is_terminal() {
+        true => Err(ClientError::quiet(1)),
+        false => Ok(()),
+    }
+}
+
+/// A line that is no command is the inner error: the shell says so and goes on.
+fn next_line(
+    input: &mut Input,
+    limits: &ClientLimits,
+) -> Result<Option<Result<String, ClientError>>, ClientError> {
+    let Some(line) = input.next("loket> ", limits.command_line)? else {
+        return Ok(None);
+    };
+    if line.len() >= limits.command_line && !line.ends_with(b"\n") {
+        // The rest must not be taken for a command of its own.
+        while let Some(rest) = input.next("", limits.command_line)? {
+            if rest.ends_with(b"\n") {
+                break;
+            }
+        }
+        return Ok(Some(Err(ClientError::failure(format!(
+            "cannot run a line of more than {} bytes; shorten it",
+            limits.command_line
+        )))));
+    }
+    let text = String::from_utf8(line).map_err(|_| {
+        ClientError::failure("cannot run a line that is not UTF-8 text; write the name anew")
+    });
+    Ok(Some(text))
+}
+
+fn run_line(files: &mut Files, line: &str) -> Result<After, ClientError> {
+    let words = words::split(line)
+        .map_err(|fault| ClientError::failure(format!("cannot read the line: {fault}")))?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => {}
+        ["ls"] => files.list(None)?,
+        ["ls", folder] => files.list(Some(folder))?,
+        ["size", name] => files.size(name)?,
+        ["rm", name] => files.remove(name)?,
+        ["download", name] => files.download(name, None)?,
+        ["download", name, path] => files.download(name, Some(Path::new(path)))?,
+        ["upload", file] => files.upload(Path::new(file), None)?,
+        ["upload", file, name] => files.upload(Path::new(file), Some(name))?,
+        ["connme"] => connect_anew(files)?,
+        ["help"] => shown(screen::text(HELP))?,
+        ["byebye"] => {
+            files.goodbye()?;
+            return Ok(After::Leave);
+        }
+        [word, ..] => return Err(ClientError::failure(wrong_use(word))),
+    }
+    Ok(After::Next)
+}
+
+fn connect_anew(files: &mut Files) -> Result<(), ClientError> {
+    files.hang_up();
+    shown(screen::text("Koneksi Ditutup\n"))?;
+    files.connect()?;
+    shown(screen::text("Koneksi Baru Tersambung\n"))
+}
+
+fn shown(result: Result<(), Trouble>) -> Result<(), ClientError> {
+    result.map_err(|trouble| trouble.in_context("cannot go on"))
+}
+
+fn wrong_use(word: &str) -> String {
+    let known = HELP
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .find(|(usage, _)| usage.split(' ').next() == Some(word));
+    match known {
+        Some((usage, _)) => {
+            format!("cannot run {word} like this; write: {usage} (quotes keep blanks together)")
+        }
+        None => format!(
+            "cannot run {word}: the words are ls, rm, upload, download, size, byebye, connme \
+             and help"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_used_wrongly_is_explained_and_an_unknown_one_is_told_apart() {
+        assert_eq!(
+            wrong_use("rm"),
+            "cannot run rm like this; write: rm NAME (quotes keep blanks together)"
+        );
+        assert!(wrong_use("dir").contains("the words are ls"));
+        assert!(wrong_use("A").contains("the words are ls"));
+    }
+}
