@@ -3,11 +3,20 @@
 
 use clap::Parser;
 use log::LevelFilter;
-use loket::cli::{Cli, Command, PortChoice, ServeOptions};
+use loket::cli::{Cli, Command, FilesCommand, FilesOptions, PortChoice, ServeOptions};
+use loket::client::error::ClientError;
+use loket::client::files::Files;
+use loket::client::limits::ClientLimits;
+use loket::client::{download, echo, screen, shell, transfer};
 use loket::config;
 use loket::reactor::event_loop::Stopped;
 use loket::server::{Server, Settings};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::{emulate_default_handler, pipe};
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::thread;
 
 /// Bad flags and everything else that is wrong before a server starts.
 const USAGE: u8 = 2;
@@ -15,7 +24,7 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(options) => serve(&options),
-        _ => ExitCode::from(USAGE),
+        command => outcome(run_client(command)),
     }
 }
 
@@ -66,6 +75,79 @@ fn settings(options: &ServeOptions) -> Result<Settings, String> {
         plain_bodies: options.plain_bodies,
         trace: options.trace,
     })
+}
+
+fn run_client(command: Command) -> Result<(), ClientError> {
+    let limits = client_limits();
+    clean_up_on_signals().map_err(|error| {
+        ClientError::failure(format!("cannot prepare for signals: {error}; try again"))
+    })?;
+    match command {
+        Command::Serve(_) => Ok(()),
+        Command::Echo(options) if options.message.is_empty() => {
+            echo::converse(&options.at, &limits)
+        }
+        Command::Echo(options) => echo::once(&options.message.join(" "), &options.at, &limits),
+        Command::Send(options) => {
+            let name = options.name.as_deref();
+            transfer::send(&options.files, name, &options.to, &limits)
+        }
+        Command::Receive(options) => {
+            transfer::receive(&options.names, &options.output, &options.from, &limits)
+        }
+        Command::Files(options) => run_files(&options, &limits),
+    }
+}
+
+fn run_files(options: &FilesOptions, limits: &ClientLimits) -> Result<(), ClientError> {
+    let Some(command) = &options.command else {
+        return shell::run(&options.at, limits);
+    };
+    let mut files = Files::new(&options.at, limits)?;
+    match command {
+        FilesCommand::Ls { dir } => files.list(dir.as_deref()),
+        FilesCommand::Size { name } => files.size(name),
+        FilesCommand::Rm { name } => files.remove(name),
+        FilesCommand::Download { name, output } => files.download(name, output.as_deref()),
+        FilesCommand::Upload { file, name } => files.upload(file, name.as_deref()),
+    }
+}
+
+fn client_limits() -> ClientLimits {
+    ClientLimits {
+        connect_timeout: config::CLIENT_CONNECT_TIMEOUT,
+        quiet_timeout: config::CLIENT_QUIET_TIMEOUT,
+        progress_delay: config::CLIENT_PROGRESS_DELAY,
+        reply_line: config::CLIENT_REPLY_LINE_BYTES,
+        command_line: config::CLIENT_COMMAND_LINE_BYTES,
+        echo_piece: config::CLIENT_ECHO_PIECE_BYTES,
+        body_piece: config::CLIENT_BODY_PIECE_BYTES,
+    }
+}
+
+fn outcome(result: Result<(), ClientError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            screen::complain(&error);
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+/// Ctrl-C ends a client as ever, but not before the file that it was writing aside is gone.
+fn clean_up_on_signals() -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        let (mut wake, waker) = UnixStream::pair()?;
+        pipe::register(signal, waker)?;
+        thread::spawn(move || {
+            if wake.read_exact(&mut [0]).is_ok() {
+                download::remove_unfinished();
+                let _ = emulate_default_handler(signal);
+            }
+        });
+    }
+    Ok(())
 }
 
 fn start_log(options: &ServeOptions) {
