@@ -1,0 +1,138 @@
+//! Promises of `loket echo`, kept against a server that plays a script.
+//! Starts no real server.
+
+mod fake_server;
+
+use fake_server::{FakeServer, Nobody, hear, noise, run, run_with, start, wait};
+use std::env::temp_dir;
+use std::io::Write;
+use std::net::TcpListener;
+
+#[test]
+fn a_message_comes_back_and_both_sides_end() {
+    let server = FakeServer::once(|peer| {
+        peer.expect("good morning\n");
+        peer.send("good mor");
+        peer.send("ning\n");
+        peer.expect_end();
+    });
+    let ended = run(
+        &temp_dir(),
+        &["echo", "good", "morning", "--at", &server.address],
+    );
+    ended.expect(0, "good morning\n", "");
+    server.finish();
+}
+
+#[test]
+fn a_changed_byte_is_noticed() {
+    let server = FakeServer::once(|peer| {
+        peer.expect("abc\n");
+        peer.send("abX\n");
+        peer.read_away();
+    });
+    let ended = run(&temp_dir(), &["echo", "abc", "--at", &server.address]);
+    ended.expect_failure(1, &["0x63", "0x58", &server.address]);
+    assert_eq!(ended.out, "");
+    server.finish();
+}
+
+#[test]
+fn an_early_end_and_a_late_byte_are_failures() {
+    let server = FakeServer::once(|peer| {
+        peer.expect("abc\n");
+        peer.send("ab");
+    });
+    let ended = run(&temp_dir(), &["echo", "abc", "--at", &server.address]);
+    ended.expect_failure(1, &["after 2 of 4 bytes"]);
+    server.finish();
+
+    let server = FakeServer::once(|peer| {
+        peer.expect("abc\n");
+        peer.send("abc\nd");
+        peer.read_away();
+    });
+    let ended = run(&temp_dir(), &["echo", "abc", "--at", &server.address]);
+    ended.expect_failure(1, &["more bytes came back than were sent"]);
+    server.finish();
+}
+
+#[test]
+fn every_piped_line_is_one_round_trip() {
+    let server = FakeServer::once(|peer| {
+        for line in ["one\n", "\n", "three"] {
+            peer.expect(line);
+            peer.send(line);
+        }
+        peer.expect_end();
+    });
+    let ended = run_with(
+        &temp_dir(),
+        &["echo", "--at", &server.address],
+        b"one\n\nthree",
+    );
+    ended.expect(0, "one\n\nthree", "");
+    server.finish();
+}
+
+#[test]
+fn a_line_is_echoed_before_the_next_is_typed() {
+    let server = FakeServer::once(|peer| {
+        peer.expect("first\n");
+        peer.send("first\n");
+        peer.expect_end();
+    });
+    let mut child = start(&temp_dir(), &["echo", "--at", &server.address]);
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"first\n").unwrap();
+    hear(&mut child, "first\n");
+    drop(input);
+    wait(child).expect(0, "", "");
+    server.finish();
+}
+
+#[test]
+fn a_line_of_megabytes_does_not_lock_up_with_a_server_that_waits_for_us_to_read() {
+    let server = FakeServer::once(fake_server::Peer::echo);
+    let line: String = noise(5_000_000)
+        .into_iter()
+        .map(|byte| char::from(b'a' + byte % 26))
+        .collect();
+    let ended = run_with(
+        &temp_dir(),
+        &["echo", "--at", &server.address],
+        line.as_bytes(),
+    );
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    assert!(ended.out == line);
+    server.finish();
+}
+
+#[test]
+fn no_server_is_told_with_the_way_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let wanted = format!(
+        "cannot connect to {address}: Connection refused; \
+         is the server running? start it with: loket serve\n"
+    );
+    run(&temp_dir(), &["echo", "a", "--at", &address]).expect(1, "", &wanted);
+    run(&temp_dir(), &["files", "--at", &address]).expect(1, "", &wanted);
+}
+
+#[test]
+fn an_address_without_a_port_is_a_wrong_command_line() {
+    let nobody = Nobody::new();
+    for arguments in [
+        &["echo", "a", "--at", "foo"][..],
+        &["send", "/no/such/file", "--to", "foo"],
+        &["receive", "a", "--from", "foo"],
+        &["files", "ls", "--at", "foo"],
+        &["files", "--at", "foo"],
+    ] {
+        let ended = run(&temp_dir(), arguments);
+        ended.expect_failure(2, &["`foo`", "HOST:PORT"]);
+    }
+    nobody.was_not_called();
+}

@@ -1,0 +1,354 @@
+//! Promises of `loket send` and `loket receive`, kept against a server that plays a script.
+//! Starts no real server.
+
+mod fake_server;
+
+use fake_server::{FakeServer, Nobody, names_in, noise, run, start, wait};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::sync::mpsc;
+use tempfile::tempdir;
+
+/// More than both socket buffers hold: the writer is still at it when the reader answers.
+const MORE_THAN_BUFFERS: u64 = 64 << 20;
+
+fn sparse(path: &Path) {
+    File::create(path)
+        .unwrap()
+        .set_len(MORE_THAN_BUFFERS)
+        .unwrap();
+}
+
+#[test]
+fn files_are_sent_byte_for_byte_over_one_connection() {
+    let folder = tempdir().unwrap();
+    let body = noise(700_000);
+    fs::write(folder.path().join("a b.bin"), &body).unwrap();
+    fs::write(folder.path().join("empty"), "").unwrap();
+    let server = FakeServer::once(move |peer| {
+        peer.expect("SEND\na b.bin\na b.bin<SEPARATOR>700000\n");
+        peer.send("OK\n");
+        peer.expect(&body);
+        peer.send("OK 700000\n");
+        peer.expect("SEND\nempty\nempty<SEPARATOR>0\n");
+        peer.send("OK\nOK 0\n");
+        peer.expect_end();
+    });
+    let ended = run(
+        folder.path(),
+        &["send", "a b.bin", "empty", "--to", &server.address],
+    );
+    ended.expect(0, "sent a b.bin, 700000 bytes\nsent empty, 0 bytes\n", "");
+    server.finish();
+}
+
+#[test]
+fn a_single_file_can_be_stored_under_another_name() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a"), "abc").unwrap();
+    let server = FakeServer::once(|peer| {
+        peer.expect("SEND\nb c\nb c<SEPARATOR>3\n");
+        peer.send("OK\n");
+        peer.expect("abc");
+        peer.send("OK 3\n");
+    });
+    let arguments = ["send", "a", "--as", "b c", "--to", &server.address];
+    run(folder.path(), &arguments).expect(0, "sent b c, 3 bytes\n", "");
+    server.finish();
+
+    let nobody = Nobody::new();
+    let arguments = ["send", "a", "a", "--as", "b", "--to", &nobody.address()];
+    run(folder.path(), &arguments).expect_failure(2, &["--as b", "one at a time"]);
+    nobody.was_not_called();
+}
+
+#[test]
+fn what_cannot_be_sent_does_not_keep_the_rest_from_it() {
+    let folder = tempdir().unwrap();
+    fs::create_dir(folder.path().join("photos")).unwrap();
+    fs::write(folder.path().join("a"), "abc").unwrap();
+    let server = FakeServer::once(|peer| {
+        peer.expect("SEND\na\na<SEPARATOR>3\n");
+        peer.send("OK\n");
+        peer.expect("abc");
+        peer.send("OK 3\n");
+        peer.expect_end();
+    });
+    let ended = run(
+        folder.path(),
+        &["send", "photos", "gone", "a", "--to", &server.address],
+    );
+    ended.expect(
+        1,
+        "sent a, 3 bytes\n",
+        "cannot read photos: it is a folder; name the files in it, for example with FOLDER/*\n\
+         cannot read gone: No such file or directory; is the name spelt right?\n\
+         2 of 3 files were not sent\n",
+    );
+    server.finish();
+}
+
+#[test]
+fn a_fifo_is_refused_and_not_waited_for() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    let nobody = Nobody::new();
+    let ended = run(folder.path(), &["send", "pipe", "--to", &nobody.address()]);
+    ended.expect_failure(1, &["cannot read pipe", "no regular file"]);
+    nobody.was_not_called();
+}
+
+#[test]
+fn a_refused_file_is_told_in_the_servers_words_and_the_next_gets_a_new_connection() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a"), "abc").unwrap();
+    fs::write(folder.path().join("b"), "de").unwrap();
+    let server = FakeServer::new(vec![
+        Box::new(|peer| {
+            peer.expect("SEND\na\na<SEPARATOR>3\n");
+            peer.send("ERROR a is in the way\n");
+            peer.finish_writing();
+            peer.read_away();
+        }),
+        Box::new(|peer| {
+            peer.expect("SEND\nb\nb<SEPARATOR>2\n");
+            peer.send("OK\n");
+            peer.expect("de");
+            peer.send("OK 2\n");
+            peer.expect_end();
+        }),
+    ]);
+    let ended = run(folder.path(), &["send", "a", "b", "--to", &server.address]);
+    let wanted = format!(
+        "cannot send a to {}: the server answered: ERROR a is in the way\n\
+         1 of 2 files were not sent\n",
+        server.address
+    );
+    ended.expect(1, "sent b, 2 bytes\n", &wanted);
+    server.finish();
+}
+
+#[test]
+fn an_error_is_heard_while_the_body_is_still_on_its_way() {
+    let folder = tempdir().unwrap();
+    sparse(&folder.path().join("big"));
+    let server = FakeServer::once(|peer| {
+        peer.expect(format!("SEND\nbig\nbig<SEPARATOR>{MORE_THAN_BUFFERS}\n"));
+        peer.send("OK\n");
+        peer.expect([0; 1000]);
+        peer.send("ERROR the disk is full\n");
+        // Closed with bytes unread: the client's next write meets a reset.
+    });
+    let ended = run(folder.path(), &["send", "big", "--to", &server.address]);
+    ended.expect_failure(1, &["cannot send big", "ERROR the disk is full"]);
+    server.finish();
+}
+
+#[test]
+fn a_wrong_count_is_not_taken_for_success() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a"), "abc").unwrap();
+    for answer in ["OK 2\n", "OK\n", "OK 3 bytes\n", "fine\n", "OK 3"] {
+        let server = FakeServer::once(move |peer| {
+            peer.expect("SEND\na\na<SEPARATOR>3\n");
+            peer.send("OK\n");
+            peer.expect("abc");
+            peer.send(answer);
+        });
+        let ended = run(folder.path(), &["send", "a", "--to", &server.address]);
+        ended.expect_failure(1, &["cannot send a"]);
+        assert_eq!(ended.out, "", "{answer}");
+        server.finish();
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_under_way_fails_and_one_that_grows_is_cut_at_its_size() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("big");
+    sparse(&path);
+    let server = FakeServer::once({
+        let path = path.clone();
+        move |peer| {
+            peer.expect(format!("SEND\nbig\nbig<SEPARATOR>{MORE_THAN_BUFFERS}\n"));
+            File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_len(10)
+                .unwrap();
+            peer.send("OK\n");
+            assert_eq!(peer.read_away(), 10);
+        }
+    });
+    let ended = run(folder.path(), &["send", "big", "--to", &server.address]);
+    ended.expect_failure(1, &["cannot send big", "shrank", "to 10 bytes"]);
+    server.finish();
+
+    fs::write(&path, "abc").unwrap();
+    let server = FakeServer::once(move |peer| {
+        peer.expect("SEND\nbig\nbig<SEPARATOR>3\n");
+        let mut file = OpenOptions::new().append(true).open(path).unwrap();
+        file.write_all(b"def").unwrap();
+        peer.send("OK\n");
+        peer.expect("abc");
+        peer.send("OK 3\n");
+        peer.expect_end();
+    });
+    let ended = run(folder.path(), &["send", "big", "--to", &server.address]);
+    ended.expect(0, "sent big, 3 bytes\n", "");
+    server.finish();
+}
+
+#[test]
+fn files_are_received_byte_for_byte_under_the_name_that_was_asked_for() {
+    let folder = tempdir().unwrap();
+    let body = noise(700_000);
+    let sent = body.clone();
+    let server = FakeServer::once(move |peer| {
+        peer.expect("RECEIVE\nphotos/a b\n");
+        peer.send("OK\n../../outside<SEPARATOR>700000\n");
+        peer.send(&sent);
+        peer.expect("RECEIVE\nERROR\n");
+        peer.send("OK\nERROR<SEPARATOR>0\n");
+        peer.expect_end();
+    });
+    let arguments = ["receive", "photos/a b", "ERROR", "--from", &server.address];
+    let ended = run(folder.path(), &arguments);
+    ended.expect(0, "saved a b, 700000 bytes\nsaved ERROR, 0 bytes\n", "");
+    assert!(fs::read(folder.path().join("a b")).unwrap() == body);
+    assert_eq!(names_in(folder.path()), ["ERROR", "a b"]);
+    server.finish();
+}
+
+#[test]
+fn a_missing_file_is_told_and_the_rest_comes_over_the_same_connection() {
+    let folder = tempdir().unwrap();
+    let server = FakeServer::once(|peer| {
+        peer.expect("RECEIVE\ngone\n");
+        peer.send("OK\nERROR: File not found\n");
+        peer.expect("RECEIVE\na\n");
+        peer.send("OK\na<SEPARATOR>3\nabc");
+        peer.expect_end();
+    });
+    let ended = run(
+        folder.path(),
+        &["receive", "gone", "a", "--from", &server.address],
+    );
+    let wanted = format!(
+        "cannot receive gone from {}: the server answered: ERROR: File not found\n\
+         1 of 2 files were not received\n",
+        server.address
+    );
+    ended.expect(1, "saved a, 3 bytes\n", &wanted);
+    assert_eq!(names_in(folder.path()), ["a"]);
+    server.finish();
+}
+
+#[test]
+fn a_broken_download_leaves_the_old_file_and_nothing_beside_it() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a"), "old").unwrap();
+    for (answer, words) in [
+        ("OK\na<SEPARATOR>10\nabc", "after 3 of 10 bytes"),
+        ("OK\na<SEPARATOR>10\n", "after 0 of 10 bytes"),
+        ("OK\na<SEPARATOR>1", "closed the connection"),
+        ("OK\na<SEPARATOR>ten\nabc", "no reply of this service"),
+        ("OK\nabc\n", "no reply of this service"),
+        (
+            "OK\na<SEPARATOR>99999999999999999999\nabc",
+            "no reply of this service",
+        ),
+        ("OK\na<SEPARATOR>18446744073709551615\nabc", "after 3 of"),
+        (
+            "HTTP/1.1 400 Bad Request\r\n\r\n",
+            "`HTTP/1.1 400 Bad Request`",
+        ),
+        ("ERROR busy\n", "ERROR busy"),
+        ("", "closed the connection"),
+    ] {
+        let server = FakeServer::once(move |peer| {
+            peer.expect("RECEIVE\na\n");
+            peer.send(answer);
+        });
+        let ended = run(folder.path(), &["receive", "a", "--from", &server.address]);
+        ended.expect_failure(1, &["cannot receive a", words]);
+        assert_eq!(names_in(folder.path()), ["a"], "{answer:?}");
+        assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"old");
+        server.finish();
+    }
+}
+
+#[test]
+fn the_folder_to_save_in_must_be_there_before_anything_is_asked_for() {
+    let folder = tempdir().unwrap();
+    let nobody = Nobody::new();
+    let arguments = ["receive", "a", "-o", "gone", "--from", &nobody.address()];
+    run(folder.path(), &arguments).expect_failure(1, &["cannot save in gone", "no such folder"]);
+    nobody.was_not_called();
+
+    fs::create_dir(folder.path().join("there")).unwrap();
+    let server = FakeServer::once(|peer| {
+        peer.expect("RECEIVE\na\n");
+        peer.send("OK\na<SEPARATOR>3\nabc");
+    });
+    let arguments = ["receive", "a", "-o", "there", "--from", &server.address];
+    run(folder.path(), &arguments).expect(0, "saved there/a, 3 bytes\n", "");
+    assert_eq!(fs::read(folder.path().join("there/a")).unwrap(), b"abc");
+    server.finish();
+}
+
+#[test]
+fn names_that_cannot_be_saved_or_would_replace_each_other_are_a_wrong_command_line() {
+    let folder = tempdir().unwrap();
+    let nobody = Nobody::new();
+    for names in [
+        &[".."][..],
+        &["folder/"],
+        &["a\nRECEIVE"],
+        &[""],
+        &["a/x", "b/x"],
+    ] {
+        let address = nobody.address();
+        let arguments = [&["receive", "--from", &address], names].concat();
+        run(folder.path(), &arguments).expect_failure(2, &[]);
+    }
+    nobody.was_not_called();
+}
+
+#[test]
+fn a_download_ended_by_a_signal_leaves_the_old_file_and_nothing_beside_it() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("a"), "old").unwrap();
+    let (under_way, heard) = mpsc::channel();
+    let server = FakeServer::once(move |peer| {
+        peer.expect("RECEIVE\na\n");
+        peer.send("OK\na<SEPARATOR>10\nabc");
+        under_way.send(()).unwrap();
+        peer.read_away();
+    });
+    let mut child = start(folder.path(), &["receive", "a", "--from", &server.address]);
+    heard.recv().unwrap();
+    let aside = names_in(folder.path()).remove(0);
+    assert!(
+        aside.starts_with(".loket-") && aside.ends_with(".part"),
+        "{aside}"
+    );
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+    assert_eq!(wait(child).out, "");
+    assert_eq!(names_in(folder.path()), ["a"]);
+    assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"old");
+    server.finish();
+}
