@@ -6,14 +6,15 @@
 //!   Command ──────▶ Naming ─────────────────▶ Receiving ───────────▶ Command
 //!      │              │ bare: name, digits                            ▲
 //!      │              └──────▶ Guessing ──end of stream──▶ closed     │
-//!      │                            └─▶ Aligning ────────▶ closed     │
+//!      │                            └─▶ Mending ─────────▶ closed     │
 //!      │ RECEIVE               name, line: header and body            │
 //!      └──────▶ Asking ───────────────────────────────────────────────┘
 //!                  └─ bare: header ─▶ Gap ── body ──▶ closed
 //! ```
 
-use super::alignment::Alignment;
+use super::guess::{Guess, Mending, Solved};
 use super::limits::ServiceLimits;
+use super::refusal::Refusal;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
 use crate::session::world::{Blob, StoreError, Upload};
@@ -21,7 +22,6 @@ use crate::wire::SEPARATOR;
 use crate::wire::header::{self, BareHeader};
 use crate::wire::names;
 use crate::wire::pause::{Delay, Pause};
-use crate::wire::puzzle::Digits;
 use crate::wire::unit::{Dialect, Fault, Heal, Split, Splitter};
 use std::fmt::Display;
 use std::rc::Rc;
@@ -49,14 +49,10 @@ enum State {
         upload: Box<dyn Upload>,
         size: u64,
     },
-    /// A body whose size runs into its data: taken as if all digits were the size.
-    Guessing {
-        upload: Box<dyn Upload>,
-        digits: Digits,
-        most: u64,
-    },
-    /// Some of the digits were data: the stored bytes move up to make room for them.
-    Aligning(Alignment),
+    /// A body whose size runs into its data is on its way in.
+    Guessing(Guess),
+    /// Some of what was taken for the size was data.
+    Mending(Mending),
     /// RECEIVE was said.
     Asking,
     /// A bare header has gone out; its body follows after the gap.
@@ -65,6 +61,9 @@ enum State {
         length: u64,
     },
 }
+
+/// How much was taken and what comes next, or why the conversation ends.
+type Step = Result<(usize, Intake), Refusal>;
 
 impl Transfer {
     /// A new conversation.
@@ -89,50 +88,43 @@ impl Transfer {
         cx.out.bytes(format!("{text}{line_end}").as_bytes());
     }
 
-    /// The rest of the stream cannot be told from a body: say why, and close.
-    fn refuse(&mut self, why: impl Display, cx: &mut Cx<'_>) -> Intake {
-        self.state = State::Command;
-        self.reply(format_args!("ERROR: {why}"), cx);
-        Intake::Close(CloseReason::Refused)
-    }
-
-    fn command(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+    fn command(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         // The two words need no line end and no silence: a textbook client waits for the OK.
         if !self.is_line() && (input == SEND || input == RECEIVE) {
             self.splitter.take_bare();
-            return (input.len(), self.begin(input, cx));
+            return Ok((input.len(), self.begin(input, cx)?));
         }
         match self.splitter.split(input, pause, |_| false) {
-            Split::More => (0, Intake::Bytes),
-            Split::End => (0, Intake::Close(CloseReason::PeerFinished)),
+            Split::More => Ok((0, Intake::Bytes)),
+            Split::End => Ok((0, Intake::Close(CloseReason::PeerFinished))),
             Split::Healed { taken } => {
                 cx.out.bytes(b"\n");
-                (taken, Intake::Bytes)
+                Ok((taken, Intake::Bytes))
             }
             // Somebody pressed Enter; nothing was asked.
-            Split::Unit { text: b"", taken } => (taken, Intake::Bytes),
-            Split::Unit { text, taken } => (taken, self.begin(text, cx)),
-            Split::Broken(fault) => (0, self.refuse(fault, cx)),
+            Split::Unit { text: b"", taken } => Ok((taken, Intake::Bytes)),
+            Split::Unit { text, taken } => Ok((taken, self.begin(text, cx)?)),
+            Split::Broken(fault) => Err(fault.into()),
         }
     }
 
-    fn begin(&mut self, word: &[u8], cx: &mut Cx<'_>) -> Intake {
+    fn begin(&mut self, word: &[u8], cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
         self.state = match word {
             SEND => State::Naming { boundary: None },
             RECEIVE => State::Asking,
-            _ => return self.refuse("unknown command; use SEND or RECEIVE", cx),
+            _ => return Err("unknown command; use SEND or RECEIVE".into()),
         };
         self.reply("OK", cx);
-        Intake::Bytes
+        Ok(Intake::Bytes)
     }
 
     /// Between SEND and the first byte of the body.
-    fn naming(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+    fn naming(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         match self.splitter.heal(input, pause) {
-            Heal::Undecided => return (0, Intake::Bytes),
+            Heal::Undecided => return Ok((0, Intake::Bytes)),
             Heal::Line { taken } => {
                 cx.out.bytes(b"\n");
-                return (taken, Intake::Bytes);
+                return Ok((taken, Intake::Bytes));
             }
             Heal::Bare => {}
         }
@@ -145,190 +137,121 @@ impl Transfer {
         if self.is_line() {
             return self.naming_line(input, pause, cx);
         }
-        match separator {
-            Some(separator) => self.bare_header(input, separator, pause, cx),
-            None if input.len() > self.limits.wire.unit => {
-                (0, self.refuse(Fault::TooLong(self.limits.wire.unit), cx))
+        let limit = self.limits.wire.unit;
+        match (separator, &mut self.state) {
+            (Some(separator), State::Naming { boundary }) => {
+                let boundary = *boundary;
+                let finished = pause == Pause::Finished;
+                let header = header::parse_bare(input, separator, boundary, limit, finished)?;
+                self.bare_header(header, cx)
             }
-            None if pause == Pause::Finished => (0, self.refuse(Fault::Cut, cx)),
-            None => {
-                if let State::Naming {
+            (None, _) if input.len() > limit => Err(Fault::TooLong(limit).into()),
+            (None, _) if pause == Pause::Finished => Err(Fault::Cut.into()),
+            (
+                None,
+                State::Naming {
                     boundary: boundary @ None,
-                } = &mut self.state
-                    && pause == Pause::Quiet(Delay::Settle)
-                {
-                    *boundary = Some(input.len());
-                }
-                (0, Intake::Bytes)
+                },
+            ) if pause == Pause::Quiet(Delay::Settle) && !input.is_empty() => {
+                *boundary = Some(input.len());
+                Ok((0, Intake::Bytes))
             }
+            _ => Ok((0, Intake::Bytes)),
         }
     }
 
-    fn naming_line(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+    fn naming_line(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         match self.splitter.split(input, pause, |_| false) {
-            Split::More => (0, Intake::Bytes),
+            Split::More => Ok((0, Intake::Bytes)),
             Split::Healed { .. } => unreachable!("line peers are healed before"),
-            Split::End => (0, self.refuse(Fault::Cut, cx)),
-            Split::Broken(fault) => (0, self.refuse(fault, cx)),
+            Split::End => Err(Fault::Cut.into()),
+            Split::Broken(fault) => Err(fault.into()),
             Split::Unit { taken, .. } if matches!(self.state, State::Naming { .. }) => {
                 // The name stands in the header again, and that one counts.
                 self.state = State::Header;
-                (taken, Intake::Bytes)
+                Ok((taken, Intake::Bytes))
             }
-            Split::Unit { text, taken } => (taken, self.line_header(text, cx)),
-        }
-    }
-
-    fn line_header(&mut self, header: &[u8], cx: &mut Cx<'_>) -> Intake {
-        let (name, size) = match header::parse_line(header) {
-            Ok(parts) => parts,
-            Err(fault) => return self.refuse(fault, cx),
-        };
-        match self.create(name, Some(size), cx) {
-            Ok(upload) => {
+            Split::Unit { text, taken } => {
+                let (name, size) = header::parse_line(text)?;
+                let upload = self.create(name, Some(size), cx)?;
                 let receive = Receive {
                     left: size,
                     at: 0,
                     into: upload.blob(),
                 };
                 self.state = State::Receiving { upload, size };
-                Intake::Body(receive)
+                Ok((taken, Intake::Body(receive)))
             }
-            Err(intake) => intake,
         }
-    }
-
-    fn create(
-        &mut self,
-        name: &[u8],
-        size: Option<u64>,
-        cx: &mut Cx<'_>,
-    ) -> Result<Box<dyn Upload>, Intake> {
-        let limits = self.limits.clone();
-        let name = names::check(name, &limits.wire).map_err(|fault| self.refuse(fault, cx))?;
-        let name = names::last_component(name);
-        cx.store
-            .create(name, size)
-            .map_err(|error| self.refuse(error, cx))
     }
 
     /// The separator has come: the name is known, and the digits behind it as soon as they end.
-    fn bare_header(
-        &mut self,
-        input: &[u8],
-        separator: usize,
-        pause: Pause,
-        cx: &mut Cx<'_>,
-    ) -> (usize, Intake) {
-        let State::Naming { boundary } = self.state else {
-            unreachable!("no SEND was said")
+    fn bare_header(&mut self, header: BareHeader<'_>, cx: &mut Cx<'_>) -> Step {
+        let BareHeader::Whole {
+            name,
+            digits,
+            behind,
+        } = header
+        else {
+            return Ok((0, Intake::Bytes));
         };
-        let (longest, finished) = (self.limits.wire.unit, pause == Pause::Finished);
-        let (name, digits, behind) =
-            match header::parse_bare(input, separator, boundary, longest, finished) {
-                Ok(BareHeader::Open) => return (0, Intake::Bytes),
-                Ok(BareHeader::Whole {
-                    name,
-                    digits,
-                    behind,
-                }) => (name, digits, behind),
-                Err(fault) => return (0, self.refuse(fault, cx)),
-            };
-        let Some(digits) = digits.at_most(cx.store.largest()) else {
-            return (0, self.refuse(StoreError::TooLarge(cx.store.largest()), cx));
-        };
-        match self.create(name, None, cx) {
-            Ok(upload) => {
-                // One more than the largest size: the byte too many shows that no size fits.
-                let most = digits.largest() + 1;
-                let receive = Receive {
-                    left: most,
-                    at: 0,
-                    into: upload.blob(),
-                };
-                self.state = State::Guessing {
-                    upload,
-                    digits,
-                    most,
-                };
-                (behind + digits.text().len(), Intake::Body(receive))
-            }
-            Err(intake) => (0, intake),
-        }
+        let largest = cx.store.largest();
+        let digits = digits
+            .at_most(largest)
+            .ok_or(StoreError::TooLarge(largest))?;
+        let upload = self.create(name, None, cx)?;
+        let (guess, receive) = Guess::new(upload, digits);
+        self.state = State::Guessing(guess);
+        Ok((behind + digits.text().len(), Intake::Body(receive)))
     }
 
-    /// The stream has ended, so the puzzle can be solved.
-    fn solve(
-        &mut self,
-        upload: Box<dyn Upload>,
-        digits: Digits,
-        came: u64,
+    fn create(
+        &self,
+        name: &[u8],
+        size: Option<u64>,
         cx: &mut Cx<'_>,
-    ) -> Intake {
-        let text = digits.text();
-        match digits.solve(text.len() as u64 + came) {
-            None => self.refuse("the size does not fit what came; nothing is stored", cx),
-            Some(length) if length == text.len() => self.store_bare(upload, cx),
-            Some(length) => {
-                self.state = State::Aligning(Alignment::new(upload, &text[length..], came));
-                Intake::Work
-            }
-        }
+    ) -> Result<Box<dyn Upload>, Refusal> {
+        let name = names::check(name, &self.limits.wire)?;
+        Ok(cx.store.create(names::last_component(name), size)?)
     }
 
-    fn store_bare(&mut self, upload: Box<dyn Upload>, cx: &mut Cx<'_>) -> Intake {
-        match upload.commit() {
-            // The textbook client has gone: nobody reads a reply.
-            Ok(()) => Intake::Close(CloseReason::PeerFinished),
-            Err(error) => self.refuse(error, cx),
-        }
-    }
-
-    fn asking(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+    fn asking(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         let wire = &self.limits.wire;
         let whole = |name: &[u8]| names::check(name, wire).is_ok_and(|name| !name.ends_with('/'));
         match self.splitter.split(input, pause, whole) {
-            Split::More => (0, Intake::Bytes),
-            Split::End => (0, self.refuse(Fault::Cut, cx)),
-            Split::Broken(fault) => (0, self.refuse(fault, cx)),
+            Split::More => Ok((0, Intake::Bytes)),
+            Split::End => Err(Fault::Cut.into()),
+            Split::Broken(fault) => Err(fault.into()),
             Split::Healed { taken } => {
                 cx.out.bytes(b"\n");
-                (taken, Intake::Bytes)
+                Ok((taken, Intake::Bytes))
             }
-            Split::Unit { text, taken } => (taken, self.answer(text, cx)),
+            Split::Unit { text, taken } => Ok((taken, self.answer(text, cx)?)),
         }
     }
 
-    fn answer(&mut self, name: &[u8], cx: &mut Cx<'_>) -> Intake {
-        let limits = self.limits.clone();
-        let name = match names::check(name, &limits.wire) {
-            Ok(name) => names::last_component(name),
-            Err(fault) => return self.refuse(fault, cx),
-        };
+    fn answer(&mut self, name: &[u8], cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+        let name = names::last_component(names::check(name, &self.limits.wire)?);
+        self.state = State::Command;
         match cx.store.open(name) {
             Ok((blob, length)) => {
                 self.reply(format_args!("{name}{SEPARATOR}{length}"), cx);
-                if !self.is_line() {
-                    self.state = State::Gap { blob, length };
-                    return Intake::Bytes;
-                }
-                self.state = State::Command;
-                cx.out.body(blob, 0..length);
-                Intake::Bytes
-            }
-            Err(error) => {
-                self.state = State::Command;
-                match error {
-                    StoreError::NotFound => self.reply("ERROR: File not found", cx),
-                    other => self.reply(format_args!("ERROR: {other}"), cx),
-                }
                 if self.is_line() {
-                    Intake::Bytes
+                    cx.out.body(blob, 0..length);
                 } else {
-                    Intake::Close(CloseReason::Goodbye)
+                    self.state = State::Gap { blob, length };
                 }
+                return Ok(Intake::Bytes);
             }
+            Err(StoreError::NotFound) => self.reply("ERROR: File not found", cx),
+            Err(error) => self.reply(format_args!("ERROR: {error}"), cx),
         }
+        // A line peer may ask for another; a textbook client reads to the end of the stream.
+        Ok(if self.is_line() {
+            Intake::Bytes
+        } else {
+            Intake::Close(CloseReason::Goodbye)
+        })
     }
 
     /// Between a bare header and its first data byte.
@@ -357,66 +280,97 @@ impl Transfer {
     }
 }
 
-impl Protocol for Transfer {
-    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
-        match self.state {
-            State::Command => self.command(input, pause, cx),
-            State::Naming { .. } => self.naming(input, pause, cx),
-            State::Header => self.naming_line(input, pause, cx),
-            State::Asking => self.asking(input, pause, cx),
-            State::Gap { .. } => self.gap(input, pause, cx),
-            State::Receiving { .. } | State::Guessing { .. } | State::Aligning(_) => {
-                unreachable!("body bytes are never shown")
+impl Transfer {
+    fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+        match (std::mem::replace(&mut self.state, State::Command), end) {
+            (_, BodyEnd::Abandoned) => Ok(Intake::Close(CloseReason::PeerReset)),
+            (_, BodyEnd::StoreFailed(error)) => Err(error.into()),
+            (State::Receiving { upload, size }, BodyEnd::Complete) => {
+                upload.commit()?;
+                self.reply(format_args!("OK {size}"), cx);
+                Ok(Intake::Bytes)
             }
-        }
-    }
-
-    fn on_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Intake {
-        let state = std::mem::replace(&mut self.state, State::Command);
-        match (state, end) {
-            (_, BodyEnd::Abandoned) => Intake::Close(CloseReason::PeerReset),
-            (_, BodyEnd::StoreFailed(error)) => self.refuse(error, cx),
-            (State::Receiving { upload, size }, BodyEnd::Complete) => match upload.commit() {
-                Ok(()) => {
-                    self.reply(format_args!("OK {size}"), cx);
-                    Intake::Bytes
-                }
-                Err(error) => self.refuse(error, cx),
-            },
             (State::Receiving { size, .. }, BodyEnd::PeerFinished { missing }) => {
                 let came = size - missing;
-                self.refuse(
-                    format_args!("only {came} of {size} bytes came; nothing is stored"),
-                    cx,
-                )
+                Err(format!("only {came} of {size} bytes came; nothing is stored").into())
             }
-            (
-                State::Guessing {
-                    upload,
-                    digits,
-                    most,
-                },
-                BodyEnd::PeerFinished { missing },
-            ) => self.solve(upload, digits, most - missing, cx),
-            (State::Guessing { .. }, BodyEnd::Complete) => {
-                self.refuse("more came than the size says; nothing is stored", cx)
+            (State::Guessing(guess), BodyEnd::PeerFinished { missing }) => {
+                match guess.solve(missing) {
+                    Solved::Whole(upload) => Transfer::store_bare(upload),
+                    Solved::Mend(mending) => {
+                        self.state = State::Mending(mending);
+                        Ok(Intake::Work)
+                    }
+                    Solved::Nothing => {
+                        Err("the size does not fit what came; nothing is stored".into())
+                    }
+                }
+            }
+            (State::Guessing(_), BodyEnd::Complete) => {
+                Err("more came than the size says; nothing is stored".into())
             }
             _ => unreachable!("a body ended that was not asked for"),
         }
     }
 
-    fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
-        let State::Aligning(aligning) = &mut self.state else {
+    fn mend(&mut self) -> Result<Intake, Refusal> {
+        let State::Mending(mending) = &mut self.state else {
             unreachable!("work was done that was not announced")
         };
-        match aligning.step(self.limits.copy_step) {
-            Ok(false) => Intake::Work,
-            Ok(true) => match std::mem::replace(&mut self.state, State::Command) {
-                State::Aligning(aligning) => self.store_bare(aligning.into_upload(), cx),
-                _ => unreachable!("checked above"),
-            },
-            Err(error) => self.refuse(StoreError::from(error), cx),
+        if !mending
+            .step(self.limits.copy_step)
+            .map_err(StoreError::from)?
+        {
+            return Ok(Intake::Work);
         }
+        match std::mem::replace(&mut self.state, State::Command) {
+            State::Mending(mending) => Transfer::store_bare(mending.into_upload()),
+            _ => unreachable!("matched above"),
+        }
+    }
+
+    fn store_bare(upload: Box<dyn Upload>) -> Result<Intake, Refusal> {
+        upload.commit()?;
+        // The textbook client has gone: nobody reads a reply.
+        Ok(Intake::Close(CloseReason::PeerFinished))
+    }
+
+    /// The rest of the stream cannot be told from a body: say why, and close.
+    fn or_close(&mut self, intake: Result<Intake, Refusal>, cx: &mut Cx<'_>) -> Intake {
+        intake.unwrap_or_else(|Refusal(why)| {
+            self.state = State::Command;
+            self.reply(format_args!("ERROR: {why}"), cx);
+            Intake::Close(CloseReason::Refused)
+        })
+    }
+}
+
+impl Protocol for Transfer {
+    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+        let step = match self.state {
+            State::Command => self.command(input, pause, cx),
+            State::Naming { .. } => self.naming(input, pause, cx),
+            State::Header => self.naming_line(input, pause, cx),
+            State::Asking => self.asking(input, pause, cx),
+            State::Gap { .. } => return self.gap(input, pause, cx),
+            State::Receiving { .. } | State::Guessing(_) | State::Mending(_) => {
+                unreachable!("body bytes are never shown")
+            }
+        };
+        match step {
+            Ok((taken, intake)) => (taken, intake),
+            Err(refusal) => (0, self.or_close(Err(refusal), cx)),
+        }
+    }
+
+    fn on_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Intake {
+        let ended = self.end_body(end, cx);
+        self.or_close(ended, cx)
+    }
+
+    fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
+        let mended = self.mend();
+        self.or_close(mended, cx)
     }
 
     fn awaited(&self) -> Option<Delay> {
