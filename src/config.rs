@@ -62,7 +62,8 @@ pub const DESCRIPTOR_RESERVE: usize = 64;
 /// is 4096 since Linux 5.4; a burst of thousands then waits instead of being turned away.
 pub const BACKLOG: i32 = 4096;
 
-/// Accepted in one turn of a listener: about 1 ms, as long as three big steps.
+/// Accepted in one turn of a listener. A burst of thousands is taken in over many rounds, so that
+/// it does not hold up those who are served already.
 pub const ACCEPTS_PER_TURN: usize = 64;
 
 /// Events fetched at once. More than a round can use well only grows the wait of the last.
@@ -97,8 +98,8 @@ pub const WIND_DOWN_SECONDS: u64 = 10;
 
 // ---- the store ----
 
-/// `ls` reads and sorts so many entries in one step, about 0.5 ms; a folder may have at most
-/// a million, and all listings under way together hold no more than two: about 150 MB.
+/// `ls` reads and sorts so many entries in one step: 0.23 ms, p99 0.34, on the way to a million on
+/// tmpfs. A million names of 23 bytes hold 70 MB, so all listings together hold at most 140.
 pub const LISTING: ListingLimits = ListingLimits {
     step: 512,
     entries: 1_000_000,

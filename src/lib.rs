@@ -1,6 +1,38 @@
-//! A single-threaded, event-driven server for Linux and its clients.
-//! Decides nothing itself: docs and module lines only.
+//! loket: one thread, one poll, one slab, and three services on it.
+//! Decides nothing here: this page is the map.
+//!
+//! # Layers
+//!
+//! Imports go down only (`tests/tidy.rs` holds that):
+//!
+//! ```text
+//!   main, cli ── flags in, exit status out
+//!     │    └──────────────────────────────┐
+//!   server ── which service listens where │
+//!     │    ╲                              │
+//!   reactor  services                  client ── blocking, std::net
+//!     ╲    ╱     (mio ╱ protocols)        │
+//!     session ── the seam                 │
+//!        │                                │
+//!       wire ── bytes only ───────────────┘
+//! ```
+//!
+//! # Reading order
+//!
+//! 1. [`services::echo`]: a whole protocol in fifteen lines.
+//! 2. [`session::protocol`]: the six rules every protocol lives by.
+//! 3. [`session::session`]: `feed`, the one pure function that drives a protocol.
+//! 4. [`reactor::event_loop`]: poll, mark, serve, poll again.
+//! 5. [`reactor::dispatcher`] and [`reactor::turn`]: who gets a turn, and what a turn does.
+//! 6. [`reactor::connection`]: readiness, and why a bit may only be cleared by the kernel's word.
+//! 7. [`reactor::body_in`], [`reactor::body_out`]: how bodies bypass all of the above.
+//! 8. [`wire::unit`], [`wire::puzzle`]: how clients without framing are understood.
+//! 9. [`services::store`], [`services::upload`]: files that cannot leave their root.
+//!
+//! `loket serve --trace` prints what the loop does while you read it.
+
 #![forbid(unsafe_code)]
+
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -4,7 +4,7 @@
 //! A dense column: progress overwrites one integer, nothing is cancelled or sorted. Sweeping
 //! 20,000 of them takes 5 us, so a timer wheel would buy nothing.
 
-/// The column. A slot without a deadline holds [`NEVER`].
+/// The column. A slot without a deadline holds `NEVER`.
 #[derive(Debug, Default)]
 pub struct Deadlines {
     seconds: Vec<u32>,

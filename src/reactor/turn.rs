@@ -1,7 +1,7 @@
 //! Serves one connection for one turn: writes, works, reads, until nothing can go on or enough is done.
 //! Chooses nobody: the dispatcher gives turns, and carries out how they end.
 //!
-//! The loop asks [`next_step`] what the connection can do and does it. Every step uses something
+//! The loop asks `next_step` what the connection can do and does it. Every step uses something
 //! up (a readiness bit, bytes, a silence), so a turn ends.
 
 use super::clock::Moment;

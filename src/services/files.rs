@@ -9,6 +9,7 @@
 //! ```
 
 use super::limits::ServiceLimits;
+use super::refusal::Refusal;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
 use crate::session::world::{Listing, StoreError, Upload};
@@ -54,6 +55,9 @@ enum ListPhase {
     Sending { first: bool },
 }
 
+/// How much was taken and what comes next, or why the conversation ends.
+type Step = Result<(usize, Intake), Refusal>;
+
 impl Files {
     /// A new conversation.
     pub fn new(limits: Rc<ServiceLimits>) -> Files {
@@ -91,10 +95,12 @@ impl Files {
     }
 
     /// The rest of the stream cannot be told from a body: say why, and close.
-    fn refuse(&mut self, why: impl Display, cx: &mut Cx<'_>) -> Intake {
-        self.state = State::Command;
-        self.say_error(why, cx);
-        Intake::Close(CloseReason::Refused)
+    fn or_close(&mut self, intake: Result<Intake, Refusal>, cx: &mut Cx<'_>) -> Intake {
+        intake.unwrap_or_else(|Refusal(why)| {
+            self.state = State::Command;
+            self.say_error(why, cx);
+            Intake::Close(CloseReason::Refused)
+        })
     }
 
     fn say_error(&self, why: impl Display, cx: &mut Cx<'_>) {
@@ -102,57 +108,51 @@ impl Files {
             .bytes(format!("ERROR {why}{}", self.line_end()).as_bytes());
     }
 
-    fn command(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+    fn command(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         let wire = &self.limits.wire;
         let split = self
             .splitter
             .split(input, pause, |unit| command::parse_bare(unit, wire).is_ok());
         match split {
-            Split::More => (0, Intake::Bytes),
-            Split::End => (0, Intake::Close(CloseReason::PeerFinished)),
+            Split::More => Ok((0, Intake::Bytes)),
+            Split::End => Ok((0, Intake::Close(CloseReason::PeerFinished))),
             Split::Healed { taken } => {
                 cx.out.bytes(b"\n");
-                (taken, Intake::Bytes)
+                Ok((taken, Intake::Bytes))
             }
             // Somebody pressed Enter; nothing was asked.
-            Split::Unit { text: b"", taken } => (taken, Intake::Bytes),
-            Split::Unit { text, taken } => (taken, self.run(text, cx)),
-            Split::Broken(fault) => (0, self.refuse(fault, cx)),
+            Split::Unit { text: b"", taken } => Ok((taken, Intake::Bytes)),
+            Split::Unit { text, taken } => Ok((taken, self.run(text, cx)?)),
+            Split::Broken(fault) => Err(fault.into()),
         }
     }
 
-    fn run(&mut self, unit: &[u8], cx: &mut Cx<'_>) -> Intake {
+    fn run(&mut self, unit: &[u8], cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
         let limits = self.limits.clone();
-        let parsed = if self.is_bare() {
-            command::parse_bare(unit, &limits.wire)
-        } else {
-            command::parse_line(unit, &limits.wire)
+        let command = match self.splitter.dialect() {
+            Dialect::Bare => command::parse_bare(unit, &limits.wire)?,
+            Dialect::Line | Dialect::Undecided => command::parse_line(unit, &limits.wire)?,
         };
-        match parsed {
-            Err(fault) => self.refuse(fault, cx),
-            Ok(Command::List(folder)) => self.list(folder, cx),
-            Ok(Command::Size(name)) => match cx.store.size(name) {
+        Ok(match command {
+            Command::List(folder) => self.list(folder, cx),
+            Command::Size(name) => match cx.store.size(name) {
                 Ok(bytes) => {
-                    let megabytes = megabytes(bytes);
-                    self.agree(
-                        &format!("OK {bytes} {megabytes} MB"),
-                        &format!("{megabytes} MB"),
-                        cx,
-                    )
+                    let plain = format!("{} MB", megabytes(bytes));
+                    self.agree(&format!("OK {bytes} {plain}"), &plain, cx)
                 }
                 Err(error) => self.decline(&error, cx),
             },
-            Ok(Command::Remove(name)) => match cx.store.remove(name) {
+            Command::Remove(name) => match cx.store.remove(name) {
                 Ok(()) => self.agree(&format!("OK {REMOVED}"), REMOVED, cx),
                 Err(error) => self.decline(&error, cx),
             },
-            Ok(Command::Download(name, offset)) => self.download(name, offset, cx),
-            Ok(Command::Upload(name, size)) => self.upload(name, size, unit, cx),
-            Ok(Command::Goodbye) => {
+            Command::Download(name, offset) => self.download(name, offset, cx),
+            Command::Upload(name, size) => self.upload(name, size, unit, cx)?,
+            Command::Goodbye => {
                 self.agree("OK", "", cx);
                 Intake::Close(CloseReason::Goodbye)
             }
-        }
+        })
     }
 
     fn download(&mut self, name: &str, offset: u64, cx: &mut Cx<'_>) -> Intake {
@@ -172,24 +172,21 @@ impl Files {
         }
     }
 
-    fn upload(&mut self, name: &str, size: Option<u64>, unit: &[u8], cx: &mut Cx<'_>) -> Intake {
-        let upload = match cx.store.create(name, size) {
-            Ok(upload) => upload,
-            Err(error) => return self.refuse(error, cx),
+    fn upload(
+        &mut self,
+        name: &str,
+        size: Option<u64>,
+        unit: &[u8],
+        cx: &mut Cx<'_>,
+    ) -> Result<Intake, Refusal> {
+        let upload = cx.store.create(name, size)?;
+        let Some(size) = size else {
+            let unit = unit.into();
+            self.state = State::Expecting { upload, unit };
+            return Ok(Intake::Bytes);
         };
-        match size {
-            Some(size) => {
-                cx.out.bytes(b"OK\n");
-                self.receive(upload, Some(size), size)
-            }
-            None => {
-                self.state = State::Expecting {
-                    upload,
-                    unit: unit.into(),
-                };
-                Intake::Bytes
-            }
-        }
+        cx.out.bytes(b"OK\n");
+        Ok(self.receive(upload, Some(size), size))
     }
 
     fn receive(&mut self, upload: Box<dyn Upload>, size: Option<u64>, most: u64) -> Intake {
@@ -203,48 +200,60 @@ impl Files {
     }
 
     /// Waits for the first byte of a bare upload.
-    fn expect(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+    fn expect(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         let State::Expecting { unit, .. } = &self.state else {
             unreachable!("not expecting")
         };
         // `upload a.txt 5` without LF looks bare. If the LF comes after all, a line was meant.
         if let Ok(Command::Upload(_, Some(_))) = command::parse_line(unit, &self.limits.wire) {
             match self.splitter.heal(input, pause) {
-                Heal::Undecided => return (0, Intake::Bytes),
+                Heal::Undecided => return Ok((0, Intake::Bytes)),
                 Heal::Line { taken } => {
                     let unit = unit.clone();
                     self.state = State::Command;
-                    return (taken, self.run(&unit, cx));
+                    return Ok((taken, self.run(&unit, cx)?));
                 }
                 Heal::Bare => {}
             }
         }
-        if input.is_empty() && pause == Pause::None {
-            return (0, Intake::Bytes);
-        }
-        if input.is_empty() && pause != Pause::Finished {
-            let hint = "no data came; send the file's bytes and then shut down your sending side \
-                        (SHUT_WR) to end the upload";
-            return (0, self.refuse(hint, cx));
+        match pause {
+            Pause::None if input.is_empty() => return Ok((0, Intake::Bytes)),
+            Pause::Quiet(_) if input.is_empty() => {
+                let hint = "no data came; send the file's bytes and then shut down your sending \
+                            side (SHUT_WR) to end the upload";
+                return Err(hint.into());
+            }
+            _ => {}
         }
         match std::mem::replace(&mut self.state, State::Command) {
             // One more than is allowed: the byte too many is how a file too large shows itself.
-            State::Expecting { upload, .. } => (
-                0,
-                self.receive(upload, None, cx.store.largest().saturating_add(1)),
-            ),
-            _ => unreachable!("not expecting"),
+            State::Expecting { upload, .. } => {
+                let most = cx.store.largest().saturating_add(1);
+                Ok((0, self.receive(upload, None, most)))
+            }
+            _ => unreachable!("matched above"),
         }
     }
 
-    fn store(&mut self, upload: Box<dyn Upload>, next: Intake, cx: &mut Cx<'_>) -> Intake {
-        match upload.commit() {
-            Ok(()) => {
-                self.agree(&format!("OK {CREATED}"), CREATED, cx);
-                next
+    fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+        let state = std::mem::replace(&mut self.state, State::Command);
+        let State::Receiving { upload, size, most } = state else {
+            unreachable!("a body ended that was not asked for")
+        };
+        let next = match (end, size) {
+            (BodyEnd::Complete, Some(_)) => Intake::Bytes,
+            (BodyEnd::PeerFinished { .. }, None) => Intake::Close(CloseReason::PeerFinished),
+            (BodyEnd::Complete, None) => return Err(StoreError::TooLarge(most - 1).into()),
+            (BodyEnd::PeerFinished { missing }, Some(size)) => {
+                let came = size - missing;
+                return Err(format!("only {came} of {size} bytes came; nothing is stored").into());
             }
-            Err(error) => self.refuse(error, cx),
-        }
+            (BodyEnd::StoreFailed(error), _) => return Err(error.into()),
+            (BodyEnd::Abandoned, _) => return Ok(Intake::Close(CloseReason::PeerReset)),
+        };
+        upload.commit()?;
+        self.agree(&format!("OK {CREATED}"), CREATED, cx);
+        Ok(next)
     }
 
     fn list(&mut self, folder: Option<&str>, cx: &mut Cx<'_>) -> Intake {
@@ -283,33 +292,19 @@ impl Files {
 
 impl Protocol for Files {
     fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
-        match self.state {
+        let step = match self.state {
             State::Expecting { .. } => self.expect(input, pause, cx),
             _ => self.command(input, pause, cx),
+        };
+        match step {
+            Ok((taken, intake)) => (taken, intake),
+            Err(refusal) => (0, self.or_close(Err(refusal), cx)),
         }
     }
 
     fn on_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Intake {
-        let state = std::mem::replace(&mut self.state, State::Command);
-        let State::Receiving { upload, size, most } = state else {
-            unreachable!("a body ended that was not asked for")
-        };
-        match (end, size) {
-            (BodyEnd::Complete, Some(_)) => self.store(upload, Intake::Bytes, cx),
-            (BodyEnd::Complete, None) => self.refuse(StoreError::TooLarge(most - 1), cx),
-            (BodyEnd::PeerFinished { missing }, Some(size)) => {
-                let came = size - missing;
-                self.refuse(
-                    format_args!("only {came} of {size} bytes came; nothing is stored"),
-                    cx,
-                )
-            }
-            (BodyEnd::PeerFinished { .. }, None) => {
-                self.store(upload, Intake::Close(CloseReason::PeerFinished), cx)
-            }
-            (BodyEnd::StoreFailed(error), _) => self.refuse(error, cx),
-            (BodyEnd::Abandoned, _) => Intake::Close(CloseReason::PeerReset),
-        }
+        let ended = self.end_body(end, cx);
+        self.or_close(ended, cx)
     }
 
     fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
