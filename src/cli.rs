@@ -18,7 +18,7 @@ pub struct Cli {
 /// The programs in the one binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve echo, transfer and files until SIGINT or SIGTERM.
+    /// Serve echo, transfer, files, talk and room until SIGINT or SIGTERM.
     Serve(Box<ServeOptions>),
     /// Send messages to an echo service and check that they come back (line dialect only).
     Echo(EchoOptions),
@@ -81,15 +81,19 @@ pub struct ServeOptions {
     /// The files service (ls, size, rm, download, upload).
     #[arg(long, value_name = "PORT|off", default_value = "9999")]
     pub files: PortChoice,
-    /// The operator's chat over TCP (not built yet: only off is accepted).
-    #[arg(long, value_name = "PORT|off", default_value = "off")]
+    /// The operator's chat over TCP.
+    #[arg(long, value_name = "PORT|off", default_value = "9000")]
     pub talk: PortChoice,
-    /// The password-protected chat room over UDP (not built yet: only off is accepted).
-    #[arg(long, value_name = "PORT|off", default_value = "off")]
+    /// The password-protected chat room over UDP.
+    #[arg(long, value_name = "PORT|off", default_value = "1234")]
     pub room: PortChoice,
-    /// The password of the room.
-    #[arg(long, value_name = "P")]
+    /// The password of the room; others can see it in the process list [default: LOKET_ROOM_PASSWORD
+    /// in the environment, or one that is made and printed].
+    #[arg(long, value_name = "P", conflicts_with = "room_password_file")]
     pub room_password: Option<String>,
+    /// A file whose first line is the password of the room.
+    #[arg(long, value_name = "FILE")]
+    pub room_password_file: Option<PathBuf>,
     /// Connections served at once; the rest waits in the kernel's queue [default: what the
     /// descriptor limit allows].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

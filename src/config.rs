@@ -1,9 +1,13 @@
 //! Names every limit with its default and the reason for it.
 //! Enforces none: `server.rs` hands them to the rooms that do.
 
+use crate::reactor::datagram::DatagramLimits;
 use crate::reactor::limits::ReactorLimits;
+use crate::services::guests::GuestLimits;
 use crate::services::limits::ServiceLimits;
+use crate::services::line_editor::EditorLimits;
 use crate::services::listing::ListingLimits;
+use crate::services::room::RoomLimits;
 use crate::wire::limits::WireLimits;
 
 const KIB: usize = 1024;
@@ -96,6 +100,77 @@ pub const COPY_STEP: usize = 256 * KIB;
 /// Time for transfers under way when the server is told to stop.
 pub const WIND_DOWN_SECONDS: u64 = 10;
 
+// ---- talk ----
+
+/// What a talk client may leave unread. The kernel's buffers hold hundreds of lines before that;
+/// who leaves 64 KiB more unread has stopped reading, and is dropped.
+pub const TALK_BACKLOG: usize = 64 * KIB;
+
+/// What the operator may leave unread, behind a paused pager for example. What comes on top is
+/// dropped and counted; a screen holds about 8 KiB.
+pub const CONSOLE_BACKLOG: usize = 256 * KIB;
+
+/// tcp(7) keepalive of talk connections: people fall silent, so no deadline ends them. The first
+/// probe after a minute, then three, ten seconds apart.
+pub const KEEPALIVE_SECONDS: u64 = 60;
+/// See [`KEEPALIVE_SECONDS`].
+pub const KEEPALIVE_INTERVAL_SECONDS: u64 = 10;
+/// See [`KEEPALIVE_SECONDS`].
+pub const KEEPALIVE_PROBES: u32 = 3;
+
+/// The line that the operator types, and the lines that arrow-up brings back.
+pub const EDITOR: EditorLimits = EditorLimits {
+    line: 1_000,
+    history: 100,
+};
+
+/// Log lines that may wait for a reader of standard error; what is over is dropped and counted.
+pub const LOG_BACKLOG: usize = 256 * KIB;
+
+// ---- the room ----
+
+/// The longest datagram both ways, as the course's clients have it: `recvfrom(1024)`.
+pub const ROOM_MESSAGE: usize = 1_024;
+
+/// Members at once. A message to all of them takes about 15 ms of CPU, spread over many rounds.
+pub const ROOM_MEMBERS: usize = 4_096;
+
+/// A member may send twice its rate at once after a silence: people paste.
+pub const ROOM_BURST_FACTOR: u32 = 2;
+
+/// What the room remembers of strangers: a minute, as the protocol says; tables for as many as
+/// there can be members, and ten wrong passwords, more than anybody mistypes in a minute.
+pub const ROOM_GUESTS: GuestLimits = GuestLimits {
+    admitted: ROOM_MEMBERS,
+    admitted_for: 60_000_000,
+    failing: ROOM_MEMBERS,
+    failures: 10,
+    failing_for: 60_000_000,
+};
+
+/// Bounds of the room's socket. A turn sends for as long as one big step of a download takes.
+/// Waiting copies cost 16 bytes for each address and text; a second of a full room at its rate
+/// would be far more, so what is over is dropped.
+pub const ROOM_DATAGRAMS: DatagramLimits = DatagramLimits {
+    length: ROOM_MESSAGE,
+    reads_per_turn: 64,
+    copies_per_turn: 32,
+    copies: 200_000,
+    copies_high_water: 100_000,
+};
+
+/// The room, with the rate that users set.
+pub fn room_limits(rate: u32) -> RoomLimits {
+    RoomLimits {
+        message: ROOM_MESSAGE,
+        name: 32,
+        members: ROOM_MEMBERS,
+        rate,
+        burst: rate.saturating_mul(ROOM_BURST_FACTOR),
+        guests: ROOM_GUESTS,
+    }
+}
+
 // ---- the store ----
 
 /// `ls` reads and sorts so many entries in one step: 0.23 ms, p99 0.34, on the way to a million on
@@ -111,6 +186,8 @@ pub fn service_limits() -> ServiceLimits {
     ServiceLimits {
         wire: WIRE,
         copy_step: COPY_STEP,
+        talk_backlog: TALK_BACKLOG,
+        console_backlog: CONSOLE_BACKLOG,
     }
 }
 

@@ -3,20 +3,25 @@
 
 use clap::Parser;
 use log::LevelFilter;
-use loket::cli::{Cli, Command, FilesCommand, FilesOptions, PortChoice, ServeOptions};
+use loket::cli::{Cli, Command, FilesCommand, FilesOptions, ServeOptions};
 use loket::client::error::ClientError;
 use loket::client::files::Files;
 use loket::client::limits::ClientLimits;
 use loket::client::{download, echo, screen, shell, transfer};
 use loket::config;
 use loket::reactor::event_loop::Stopped;
+use loket::reactor::log_queue::LogQueue;
 use loket::server::{Server, Settings};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::{emulate_default_handler, pipe};
-use std::io::{self, Read};
+use std::error::Error;
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::thread;
+
+/// The environment variable that holds the password of the room.
+const ROOM_PASSWORD: &str = "LOKET_ROOM_PASSWORD";
 
 /// Bad flags and everything else that is wrong before a server starts.
 const USAGE: u8 = 2;
@@ -29,17 +34,22 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: &ServeOptions) -> ExitCode {
-    start_log(options);
-    let server =
-        settings(options).and_then(|settings| Server::bind(settings).map_err(|e| e.to_string()));
-    let server = match server {
-        Ok(server) => server,
+    let log = LogQueue::new(config::LOG_BACKLOG);
+    start_log(options, &log);
+    let status = match settings(options).and_then(|settings| Ok(Server::bind(settings)?)) {
+        Ok(server) => run_server(server, &log),
         Err(error) => {
             eprintln!("loket serve: {error}");
-            return ExitCode::from(USAGE);
+            ExitCode::from(USAGE)
         }
     };
-    match server.run(&mut std::io::stdout()) {
+    // What the loop did not write: its last words, or those of a start that failed.
+    log.drain(|bytes| io::stderr().write(bytes));
+    status
+}
+
+fn run_server(server: Server, log: &LogQueue) -> ExitCode {
+    match server.run(&mut io::stdout(), log.clone()) {
         Ok(Stopped::Gracefully) => ExitCode::SUCCESS,
         Ok(Stopped::Cutting(connections)) => {
             log::warn!("{connections} connections were cut");
@@ -52,20 +62,17 @@ fn serve(options: &ServeOptions) -> ExitCode {
     }
 }
 
-fn settings(options: &ServeOptions) -> Result<Settings, String> {
-    for (name, port) in [("talk", options.talk), ("room", options.room)] {
-        if port != PortChoice::Off {
-            return Err(format!(
-                "the {name} service is not built yet; leave --{name} out"
-            ));
-        }
-    }
+fn settings(options: &ServeOptions) -> Result<Settings, Box<dyn Error>> {
     Ok(Settings {
         host: options.host,
         root: options.root.clone(),
         echo: options.echo.port(),
         transfer: options.transfer.port(),
         files: options.files.port(),
+        talk: options.talk.port(),
+        room: options.room.port(),
+        room_password: room_password(options)?,
+        room_rate: options.room_rate,
         max_connections: options.max_connections.map(|count| count as usize),
         idle_timeout: options.idle_timeout,
         settle: options.settle,
@@ -75,6 +82,31 @@ fn settings(options: &ServeOptions) -> Result<Settings, String> {
         plain_bodies: options.plain_bodies,
         trace: options.trace,
     })
+}
+
+/// From the flag, the file or the variable, in this order.
+fn room_password(options: &ServeOptions) -> Result<Option<String>, Box<dyn Error>> {
+    let (password, source) = match (&options.room_password, &options.room_password_file) {
+        (Some(password), _) => (password.clone(), "--room-password"),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                let file = file.display();
+                format!("cannot read the room's password from {file}: {error}")
+            })?;
+            (
+                text.lines().next().unwrap_or("").to_owned(),
+                "--room-password-file",
+            )
+        }
+        (None, None) => match std::env::var(ROOM_PASSWORD) {
+            Ok(password) => (password, ROOM_PASSWORD),
+            Err(_) => return Ok(None),
+        },
+    };
+    if password.is_empty() {
+        return Err(format!("the room's password from {source} is empty; give one").into());
+    }
+    Ok(Some(password))
 }
 
 fn run_client(command: Command) -> Result<(), ClientError> {
@@ -150,7 +182,7 @@ fn clean_up_on_signals() -> io::Result<()> {
     Ok(())
 }
 
-fn start_log(options: &ServeOptions) {
+fn start_log(options: &ServeOptions, log: &LogQueue) {
     let level = match (options.quiet, options.verbose) {
         (true, _) => LevelFilter::Error,
         (_, 0) => LevelFilter::Info,
@@ -160,5 +192,6 @@ fn start_log(options: &ServeOptions) {
     env_logger::Builder::new()
         .filter_level(level)
         .parse_default_env()
+        .target(env_logger::Target::Pipe(Box::new(log.clone())))
         .init();
 }

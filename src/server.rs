@@ -2,23 +2,33 @@
 //! Serves nobody itself: that is the loop it builds.
 
 use crate::config;
-use crate::reactor::event_loop::{EventLoop, Stopped};
+use crate::reactor::datagram::Datagrams;
+use crate::reactor::event_loop::{EventLoop, LogSink, Stopped};
 use crate::reactor::linux::Linux;
 use crate::reactor::listener::{Listener, MakeProtocol};
+use crate::reactor::log_queue::LogQueue;
 use crate::reactor::observer::Observer;
+use crate::reactor::operator::Operator;
 use crate::reactor::trace::Trace;
+use crate::services::console::Console;
 use crate::services::echo::Echo;
 use crate::services::files::Files;
+use crate::services::limits::ServiceLimits;
+use crate::services::line_editor::LineEditor;
+use crate::services::room::Room;
 use crate::services::store::{FileStore, StoreSettings};
+use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::world::World;
 use rustix::process::{Resource, Rlimit};
-use socket2::{Domain, Protocol as Transport, Socket, Type};
+use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What the user of a server decides.
 #[derive(Debug, Clone)]
@@ -33,6 +43,14 @@ pub struct Settings {
     pub transfer: Option<u16>,
     /// See `echo`.
     pub files: Option<u16>,
+    /// See `echo`.
+    pub talk: Option<u16>,
+    /// See `echo`; over UDP.
+    pub room: Option<u16>,
+    /// The password of the room; `None` makes one.
+    pub room_password: Option<String>,
+    /// Messages a second of one member of the room.
+    pub room_rate: u32,
     /// Connections at once; `None` is what the descriptor limit allows.
     pub max_connections: Option<usize>,
     /// Seconds without progress until a connection is closed; 0 is never.
@@ -66,38 +84,52 @@ impl std::error::Error for StartError {}
 /// Everything is open and nobody is served yet.
 pub struct Server {
     listeners: Vec<Listener>,
+    room: Option<(Datagrams, SocketAddr)>,
+    /// A password that was made up, to be shown once.
+    made_password: Option<String>,
     store: FileStore,
     settings: Settings,
+    limits: Rc<ServiceLimits>,
 }
 
 impl Server {
     /// Opens the ports and then the root. When one fails, nothing stays open.
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
         let limits = Rc::new(config::service_limits());
-        let (for_transfer, for_files) = (limits.clone(), limits);
-        let services: [(&'static str, Option<u16>, MakeProtocol); 3] = [
-            ("echo", settings.echo, Box::new(|_| Box::new(Echo))),
-            (
-                "transfer",
-                settings.transfer,
-                Box::new(move |_| Box::new(Transfer::new(for_transfer.clone()))),
-            ),
-            (
-                "files",
-                settings.files,
-                Box::new(move |_| Box::new(Files::new(for_files.clone()))),
-            ),
-        ];
         let mut listeners = Vec::new();
-        for (name, port, make) in services {
+        for (name, port, make) in tcp_services(&settings, &limits) {
             if let Some(port) = port {
                 let address = SocketAddr::new(settings.host, port);
                 let socket =
-                    listen(address).map_err(|error| cannot_listen(name, address, &error))?;
+                    listen(address).map_err(|error| cannot_listen(name, "tcp", address, &error))?;
                 listeners.push(Listener::new(name, socket, make));
             }
         }
-        if listeners.is_empty() {
+        for listener in listeners
+            .iter_mut()
+            .filter(|listener| listener.name == "talk")
+        {
+            listener.keepalive = Some(keepalive());
+        }
+        let (password, made_password) = match &settings.room_password {
+            Some(password) => (password.clone(), None),
+            None if settings.room.is_none() => (String::new(), None),
+            None => {
+                let made = make_password()?;
+                (made.clone(), Some(made))
+            }
+        };
+        let room = match settings.room {
+            Some(port) => {
+                let address = SocketAddr::new(settings.host, port);
+                let room = Room::new(&password, config::room_limits(settings.room_rate));
+                let opened = open_room(address, room)
+                    .map_err(|error| cannot_listen("room", "udp", address, &error))?;
+                Some(opened)
+            }
+            None => None,
+        };
+        if listeners.is_empty() && room.is_none() {
             return Err(StartError(
                 "all services are off; give at least one a port".to_owned(),
             ));
@@ -105,18 +137,21 @@ impl Server {
         let store = open_store(&settings)?;
         Ok(Server {
             listeners,
+            room,
+            made_password,
             store,
             settings,
+            limits,
         })
     }
 
     /// Serves until a signal comes. Once everything stands, says on `announce` where each service
-    /// listens, a line each, and then `ready`.
-    pub fn run(self, announce: &mut impl Write) -> io::Result<Stopped> {
+    /// listens, a line each, and then `ready`. The log is what `log` holds.
+    pub fn run(self, announce: &mut impl Write, log: LogQueue) -> io::Result<Stopped> {
         if self.settings.trace {
-            self.run_observed(Trace::new(io::stderr()), announce)
+            self.run_observed(Trace::new(log.clone()), announce, log)
         } else {
-            self.run_observed((), announce)
+            self.run_observed((), announce, log)
         }
     }
 
@@ -124,7 +159,9 @@ impl Server {
         mut self,
         observer: O,
         announce: &mut impl Write,
+        log: LogQueue,
     ) -> io::Result<Stopped> {
+        let lines = self.addresses()?;
         let Settings {
             idle_timeout,
             settle,
@@ -141,26 +178,122 @@ impl Server {
         let kernel = Linux::new(direct, limits.take_step, config::COPY_STEP);
         let world = World {
             store: Box::new(self.store),
+            posts: Vec::new(),
+            now: 0,
             high_water: config::OUTBOX_HIGH_WATER,
         };
-        let lines = addresses(&mut self.listeners)?;
-        let mut event_loop = EventLoop::new(self.listeners, kernel, world, observer, limits)?;
+        let has_talk = self
+            .listeners
+            .iter()
+            .any(|listener| listener.name == "talk");
+        let has_operator = has_talk || self.room.is_some();
+        let log = LogSink::standard_error(log);
+        let mut event_loop = EventLoop::new(self.listeners, kernel, world, observer, log, limits)?;
+        if let Some((room, _)) = self.room {
+            event_loop.add_datagrams(room)?;
+        }
+        if has_operator {
+            add_console(&mut event_loop, self.limits, has_talk);
+        }
         // A reader of these lines that went away is no reason not to serve.
         let _ = announce
             .write_all(lines.as_bytes())
             .and_then(|()| announce.flush());
         event_loop.run()
     }
+
+    fn addresses(&mut self) -> io::Result<String> {
+        let mut lines = String::new();
+        for listener in &mut self.listeners {
+            let address = listener.source().local_addr()?;
+            lines.push_str(&format!("{} listening on tcp {address}\n", listener.name));
+        }
+        if let Some((_, address)) = &self.room {
+            lines.push_str(&format!("room listening on udp {address}\n"));
+        }
+        if let Some(password) = &self.made_password {
+            lines.push_str(&format!("room password: {password}\n"));
+        }
+        lines.push_str("ready\n");
+        Ok(lines)
+    }
 }
 
-fn addresses(listeners: &mut [Listener]) -> io::Result<String> {
-    let mut lines = String::new();
-    for listener in listeners {
-        let address = listener.source().local_addr()?;
-        lines.push_str(&format!("{} listening on tcp {address}\n", listener.name));
+/// The TCP services, in the order of their announcement.
+fn tcp_services(
+    settings: &Settings,
+    limits: &Rc<ServiceLimits>,
+) -> [(&'static str, Option<u16>, MakeProtocol); 4] {
+    let shared = || limits.clone();
+    let (for_transfer, for_files, for_talk) = (shared(), shared(), shared());
+    let next_client = Cell::new(1);
+    [
+        ("echo", settings.echo, Box::new(|_| Box::new(Echo))),
+        (
+            "transfer",
+            settings.transfer,
+            Box::new(move |_| Box::new(Transfer::new(for_transfer.clone()))),
+        ),
+        (
+            "files",
+            settings.files,
+            Box::new(move |_| Box::new(Files::new(for_files.clone()))),
+        ),
+        (
+            "talk",
+            settings.talk,
+            Box::new(move |address| {
+                let id = next_client.replace(next_client.get() + 1);
+                Box::new(Talk::new(for_talk.clone(), id, address))
+            }),
+        ),
+    ]
+}
+
+/// The person at the server. Without usable standard streams there is none.
+fn add_console<O: Observer>(
+    event_loop: &mut EventLoop<O>,
+    limits: Rc<ServiceLimits>,
+    has_talk: bool,
+) {
+    let added = Operator::open().and_then(|operator| {
+        let columns = operator.columns();
+        let editor = columns.map(|columns| LineEditor::new("> ", columns, config::EDITOR));
+        event_loop.add_operator(operator, Box::new(Console::new(limits, has_talk, editor)))
+    });
+    if let Err(error) = added {
+        log::warn!("there is no operator: standard input and output cannot be used: {error}");
     }
-    lines.push_str("ready\n");
-    Ok(lines)
+}
+
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(config::KEEPALIVE_SECONDS))
+        .with_interval(Duration::from_secs(config::KEEPALIVE_INTERVAL_SECONDS))
+        .with_retries(config::KEEPALIVE_PROBES)
+}
+
+fn open_room(address: SocketAddr, room: Room) -> io::Result<(Datagrams, SocketAddr)> {
+    let socket = mio::net::UdpSocket::bind(address)?;
+    let address = socket.local_addr()?;
+    let datagrams = Datagrams::new("room", socket, Box::new(room), config::ROOM_DATAGRAMS)?;
+    Ok((datagrams, address))
+}
+
+/// Twelve letters and digits that are not mistaken for each other: 60 bits.
+fn make_password() -> Result<String, StartError> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut random = [0; 12];
+    getrandom::fill(&mut random).map_err(|error| {
+        let way_out = "give one with --room-password-file FILE";
+        StartError(format!(
+            "cannot make a password for the room: {error}; {way_out}"
+        ))
+    })?;
+    Ok(random
+        .iter()
+        .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
+        .collect())
 }
 
 fn listen(address: SocketAddr) -> io::Result<mio::net::TcpListener> {
@@ -177,7 +310,12 @@ fn listen(address: SocketAddr) -> io::Result<mio::net::TcpListener> {
     Ok(mio::net::TcpListener::from_std(socket.into()))
 }
 
-fn cannot_listen(name: &str, address: SocketAddr, error: &io::Error) -> StartError {
+fn cannot_listen(
+    name: &str,
+    transport: &str,
+    address: SocketAddr,
+    error: &io::Error,
+) -> StartError {
     let way_out = match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!("stop the program that has it, or choose another port with --{name} PORT")
@@ -189,7 +327,7 @@ fn cannot_listen(name: &str, address: SocketAddr, error: &io::Error) -> StartErr
         _ => format!("choose another port with --{name} PORT or switch it off: --{name} off"),
     };
     StartError(format!(
-        "{name} cannot listen on tcp {address}: {}; {way_out}",
+        "{name} cannot listen on {transport} {address}: {}; {way_out}",
         plain(error)
     ))
 }

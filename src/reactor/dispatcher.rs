@@ -12,7 +12,8 @@ use super::run_queue::RunQueue;
 use super::token::Key;
 use super::turn::{Ended, Lent, Turn};
 use crate::session::close_reason::CloseReason;
-use crate::session::protocol::Protocol;
+use crate::session::notice::{Audience, Post};
+use crate::session::protocol::{Patience, Protocol};
 use crate::session::session::Session;
 use crate::session::world::World;
 use crate::wire::pause::Delay;
@@ -32,6 +33,9 @@ pub struct Dispatcher<K: Kernel, O: Observer> {
     delays: Delays,
     deadlines: Deadlines,
     lent: Lent,
+    /// The console's place in the table. It is no connection: no limit counts it, no deadline
+    /// ends it, and nobody waits for it when the server goes down.
+    operator: Option<Key>,
     winding_down: bool,
 }
 
@@ -55,6 +59,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             delays: Delays::new(limits.delays),
             deadlines: Deadlines::default(),
             lent: Lent::new(limits.read_buffer),
+            operator: None,
             winding_down: false,
             limits,
         }
@@ -79,11 +84,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         peer: SocketAddr,
         now: Moment,
     ) {
-        let key = self.next_key();
-        self.serial = key.serial;
-        let session = Session::new(protocol);
-        let connection = Connection::new(socket, session, key.serial, service as u16, now);
-        self.table.insert(connection);
+        let key = self.insert(socket, service, protocol, now);
         self.observer
             .opened(who(&self.services, service as u16, key.serial), peer);
         log::debug!(
@@ -91,8 +92,79 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             key.serial,
             self.services[service]
         );
-        self.set_deadline(key.slot, now);
+        self.deliver();
+    }
+
+    /// Takes the console of the operator. `service` is its place behind the listeners' names.
+    pub fn open_operator(
+        &mut self,
+        streams: K::Socket,
+        service: usize,
+        protocol: Box<dyn Protocol>,
+        now: Moment,
+    ) {
+        self.operator = Some(self.insert(streams, service, protocol, now));
+    }
+
+    fn insert(
+        &mut self,
+        socket: K::Socket,
+        service: usize,
+        protocol: Box<dyn Protocol>,
+        now: Moment,
+    ) -> Key {
+        let key = self.next_key();
+        self.serial = key.serial;
+        let mut session = Session::new(protocol, key.peer());
+        session.open(&mut self.world);
+        let patience = session.patience();
+        self.table.insert(Connection::new(
+            socket,
+            session,
+            key.serial,
+            service as u16,
+            now,
+        ));
+        self.set_deadline(key.slot, patience, now);
         self.enqueue(key);
+        key
+    }
+
+    /// Hands over what sessions have to tell each other. Never in the middle of a turn: nobody
+    /// else is written to or destroyed there.
+    pub fn deliver(&mut self) {
+        while !self.world.posts.is_empty() {
+            for post in std::mem::take(&mut self.world.posts) {
+                let key = match post.to {
+                    Audience::Operator => self.operator,
+                    Audience::One(peer) => Some(Key::of_peer(peer)),
+                };
+                let Some(key) = key else { continue };
+                let Some(connection) = find(&mut self.table, key) else {
+                    continue;
+                };
+                match connection.session.notify(&post.notice, &mut self.world) {
+                    Some(reason) => self.close(key, reason),
+                    None => self.enqueue(key),
+                }
+            }
+        }
+    }
+
+    /// What sessions are told from outside the table.
+    pub fn posts(&mut self) -> &mut Vec<Post> {
+        &mut self.world.posts
+    }
+
+    /// The console's key, and whether there is one.
+    pub fn operator(&self) -> Option<Key> {
+        self.operator
+    }
+
+    /// The console's streams.
+    pub fn operator_streams(&mut self) -> Option<&mut K::Socket> {
+        let key = self.operator?;
+        find(&mut self.table, key).map(|connection| &mut connection.socket)
     }
 
     /// Notes what the kernel told. A stale key finds nobody.
@@ -138,7 +210,8 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             bulk,
         };
         let mut ended = turn.serve(connection);
-        if self.winding_down && ended == Ended::Parked && !connection.session.is_busy() {
+        let leaves = self.winding_down && self.operator != Some(key);
+        if leaves && ended == Ended::Parked && !connection.session.is_busy() {
             ended = Ended::Over(CloseReason::Shutdown);
         }
         let (owes, awaited) = (connection.session.owes(), connection.awaited());
@@ -153,7 +226,8 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
                 // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
                 self.kernel.acknowledge_now(&mut connection.socket);
             }
-            self.set_deadline(key.slot, now);
+            let patience = connection.session.patience();
+            self.set_deadline(key.slot, patience, now);
         }
         match ended {
             Ended::Parked => self.await_silence(key),
@@ -161,6 +235,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             Ended::Bulk => self.enqueue_bulk(key),
             Ended::Over(reason) => self.close(key, reason),
         }
+        self.deliver();
     }
 
     /// Begins to measure the silence that the session waits for, unless it is being measured.
@@ -177,6 +252,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
 
     /// Looks at the clock: silences that have lasted long enough get a turn, deadlines close.
     pub fn on_time(&mut self, now: Moment) {
+        self.world.now = now.seconds();
         while let Some((delay, key)) = self.delays.pop_due(now) {
             self.on_delay(delay, key, now);
         }
@@ -189,6 +265,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
                 self.close(key, CloseReason::Idle);
             }
         }
+        self.deliver();
     }
 
     fn on_delay(&mut self, delay: Delay, key: Key, now: Moment) {
@@ -229,11 +306,12 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         for key in self.keys() {
             self.close(key, CloseReason::Shutdown);
         }
+        self.world.posts.clear();
     }
 
     /// Connections in the table.
     pub fn connections(&self) -> usize {
-        self.table.len()
+        self.table.len() - usize::from(self.operator.is_some())
     }
 
     /// Whether somebody waits for a turn.
@@ -275,10 +353,14 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         }
     }
 
-    fn set_deadline(&mut self, slot: u32, now: Moment) {
-        if let Some(idle) = self.limits.idle_seconds {
-            self.deadlines
-                .set(slot, now.seconds().saturating_add(idle).saturating_add(1));
+    fn set_deadline(&mut self, slot: u32, patience: Patience, now: Moment) {
+        match (patience, self.limits.idle_seconds) {
+            // One second more: both ends of the wait are cut to whole seconds.
+            (Patience::Idle, Some(idle)) => {
+                self.deadlines
+                    .set(slot, now.seconds().saturating_add(idle).saturating_add(1));
+            }
+            _ => self.deadlines.clear(slot),
         }
     }
 
@@ -287,9 +369,12 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         let Some(connection) = find(&mut self.table, key) else {
             return;
         };
-        connection.session.abandon(&mut self.world);
+        connection.session.end(&mut self.world);
         let service = connection.service;
         self.table.remove(key.slot as usize);
+        if self.operator == Some(key) {
+            self.operator = None;
+        }
         self.deadlines.clear(key.slot);
         self.observer
             .closed(who(&self.services, service, key.serial), reason);

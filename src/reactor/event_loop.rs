@@ -4,18 +4,26 @@
 use super::accept_gate::AcceptGate;
 use super::clock::{Clock, Moment};
 use super::connection::Readiness;
+use super::datagram::Datagrams;
 use super::dispatcher::Dispatcher;
 use super::limits::ReactorLimits;
-use super::linux::Linux;
+use super::linux::{Linux, Stream};
 use super::listener::{Accepted, Listener};
+use super::log_queue::LogQueue;
 use super::observer::Observer;
+use super::operator::{Channel, Operator};
 use super::token::Target;
+use crate::session::notice::{Audience, Notice, Post};
+use crate::session::protocol::Protocol;
 use crate::session::world::World;
 use mio::event::Event;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use rustix::fs::OFlags;
+use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
-use std::io;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// How the loop came to its end.
@@ -35,7 +43,9 @@ pub struct EventLoop<O: Observer> {
     clock: Clock,
     listeners: Vec<Listener>,
     gate: AcceptGate,
+    datagrams: Option<Datagrams>,
     dispatcher: Dispatcher<Linux, O>,
+    log: LogSink,
     limits: ReactorLimits,
     /// Set by the first signal: when patience with transfers ends.
     stop_by: Option<Moment>,
@@ -49,10 +59,11 @@ impl<O: Observer> EventLoop<O> {
         kernel: Linux,
         world: World,
         observer: O,
+        log: LogSink,
         limits: ReactorLimits,
     ) -> io::Result<EventLoop<O>> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGCONT])?;
         let signal = Target::Signal.token();
         poll.registry()
             .register(&mut signals, signal, Interest::READABLE)?;
@@ -61,7 +72,8 @@ impl<O: Observer> EventLoop<O> {
             poll.registry()
                 .register(listener.source(), token, Interest::READABLE)?;
         }
-        let services = listeners.iter().map(|listener| listener.name).collect();
+        let mut services: Vec<_> = listeners.iter().map(|listener| listener.name).collect();
+        services.push("console");
         Ok(EventLoop {
             poll,
             events: Events::with_capacity(limits.events_per_round),
@@ -69,11 +81,47 @@ impl<O: Observer> EventLoop<O> {
             clock: Clock::start(),
             listeners,
             gate: AcceptGate::new(limits.connections),
+            datagrams: None,
+            log,
             dispatcher: Dispatcher::new(kernel, world, observer, limits, services),
             limits,
             stop_by: None,
             stop_now: false,
         })
+    }
+
+    /// Hangs a datagram service on the loop.
+    pub fn add_datagrams(&mut self, mut datagrams: Datagrams) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let token = Target::Datagram.token();
+        self.poll
+            .registry()
+            .register(datagrams.source(), token, interest)?;
+        self.datagrams = Some(datagrams);
+        Ok(())
+    }
+
+    /// Hangs standard input and output on the loop, with a protocol behind them.
+    pub fn add_operator(
+        &mut self,
+        operator: Operator,
+        protocol: Box<dyn Protocol>,
+    ) -> io::Result<()> {
+        let (input, output) = operator.descriptors();
+        let registry = self.poll.registry();
+        let token = Target::Operator.token();
+        for (descriptor, interest) in [(input, Interest::READABLE), (output, Interest::WRITABLE)] {
+            match registry.register(&mut SourceFd(&descriptor), token, interest) {
+                // epoll(7) takes no regular file: it is always ready, and needs no event.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                registered => registered?,
+            }
+        }
+        let streams = Stream::Operator(Box::new(operator));
+        let service = self.listeners.len();
+        self.dispatcher
+            .open_operator(streams, service, protocol, self.clock.now());
+        Ok(())
     }
 
     /// Runs until a signal ends it. One pass is one round.
@@ -88,10 +136,23 @@ impl<O: Observer> EventLoop<O> {
             self.mark_events(now);
             self.accept(now);
             self.dispatcher.on_time(now);
+            self.serve_datagrams(now);
             self.dispatcher.round(now);
+            self.log.flush(&mut self.dispatcher);
             if let Some(stopped) = self.stopped(now) {
                 return Ok(stopped);
             }
+        }
+    }
+
+    fn serve_datagrams(&mut self, now: Moment) {
+        if let Some(datagrams) = self
+            .datagrams
+            .as_mut()
+            .filter(|datagrams| datagrams.has_turn())
+        {
+            datagrams.turn(self.dispatcher.posts(), now);
+            self.dispatcher.deliver();
         }
     }
 
@@ -100,7 +161,8 @@ impl<O: Observer> EventLoop<O> {
         let connections = self.dispatcher.connections();
         let accepts = self.listeners.iter().any(|listener| listener.readable)
             && self.gate.is_open(connections, now);
-        if accepts || self.dispatcher.has_turns() {
+        let datagrams = self.datagrams.as_ref().is_some_and(Datagrams::has_turn);
+        if accepts || datagrams || self.dispatcher.has_turns() {
             return Some(Duration::ZERO);
         }
         let retry = self.gate.retry();
@@ -126,6 +188,17 @@ impl<O: Observer> EventLoop<O> {
                     }
                 }
                 Some(Target::Signal) => signalled = true,
+                Some(Target::Datagram) => {
+                    if let Some(datagrams) = &mut self.datagrams {
+                        let told = readiness(event);
+                        datagrams.mark(told.readable, told.writable);
+                    }
+                }
+                Some(Target::Operator) => {
+                    if let Some(key) = self.dispatcher.operator() {
+                        self.dispatcher.mark(key, readiness(event));
+                    }
+                }
                 None => unreachable!("a token that was never given out"),
             }
         }
@@ -151,6 +224,7 @@ impl<O: Observer> EventLoop<O> {
                         match self.poll.registry().register(&mut stream, token, interest) {
                             Ok(()) => {
                                 let protocol = (listener.make)(peer);
+                                let stream = Stream::Tcp(stream);
                                 self.dispatcher.open(stream, number, protocol, peer, now);
                             }
                             Err(error) => log::warn!("cannot register {peer}: {error}"),
@@ -170,6 +244,10 @@ impl<O: Observer> EventLoop<O> {
 
     fn on_signal(&mut self, now: Moment) {
         for signal in self.signals.pending() {
+            if signal == SIGCONT {
+                self.resume_operator();
+                continue;
+            }
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
             if self.stop_by.is_some() {
                 log::info!("{name} again: ending at once");
@@ -180,8 +258,24 @@ impl<O: Observer> EventLoop<O> {
             log::info!("{name}: no more connections; transfers have {seconds} s to end");
             // Closing the sockets refuses those who wait, instead of leaving them in the queue.
             self.listeners.clear();
+            self.datagrams = None;
             self.dispatcher.wind_down();
             self.stop_by = Some(now.after(seconds * 1_000_000));
+        }
+    }
+
+    /// Keys that were typed while we were stopped or in the background have had their event.
+    fn resume_operator(&mut self) {
+        if let Some(Stream::Operator(operator)) = self.dispatcher.operator_streams() {
+            operator.resume();
+        }
+        if let Some(key) = self.dispatcher.operator() {
+            let told = Readiness {
+                readable: true,
+                writable: true,
+                read_closed: false,
+            };
+            self.dispatcher.mark(key, told);
         }
     }
 
@@ -196,6 +290,47 @@ impl<O: Observer> EventLoop<O> {
         }
         self.dispatcher.close_all();
         Some(Stopped::Cutting(connections))
+    }
+}
+
+/// Where the log goes once a round: to standard error, or, when the operator edits a line on the
+/// same terminal, above that line.
+pub struct LogSink {
+    queue: LogQueue,
+    to: Option<Channel>,
+    is_terminal: bool,
+}
+
+impl LogSink {
+    /// Writes what the queue holds to standard error, without ever waiting for it.
+    pub fn standard_error(queue: LogQueue) -> LogSink {
+        let stderr = io::stderr();
+        let to = Channel::open(stderr.as_fd(), OFlags::WRONLY).ok();
+        LogSink {
+            queue,
+            to,
+            is_terminal: stderr.is_terminal(),
+        }
+    }
+
+    fn flush<O: Observer>(&mut self, dispatcher: &mut Dispatcher<Linux, O>) {
+        let editing = match dispatcher.operator_streams() {
+            Some(Stream::Operator(operator)) => operator.columns().is_some(),
+            _ => false,
+        };
+        if editing && self.is_terminal {
+            for line in self.queue.take_lines() {
+                let notice = Notice::Printed(line.into());
+                dispatcher.posts().push(Post {
+                    to: Audience::Operator,
+                    notice,
+                });
+            }
+            return dispatcher.deliver();
+        }
+        if let Some(to) = &mut self.to {
+            self.queue.drain(|bytes| to.write(bytes));
+        }
     }
 }
 

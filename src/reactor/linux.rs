@@ -4,6 +4,7 @@
 use super::body_in::BodyPipe;
 use super::body_out;
 use super::kernel::{Kernel, TakeError};
+use super::operator::Operator;
 use crate::session::world::Blob;
 use mio::net::TcpStream;
 use rustix::net::sockopt;
@@ -34,24 +35,54 @@ impl Linux {
     }
 }
 
-impl Kernel for Linux {
-    type Socket = TcpStream;
+/// A stream that a session hangs on.
+pub enum Stream {
+    /// A peer.
+    Tcp(TcpStream),
+    /// The person at the server.
+    Operator(Box<Operator>),
+}
 
-    fn read(&mut self, socket: &mut TcpStream, into: &mut [u8]) -> io::Result<usize> {
-        socket.read(into)
+impl Stream {
+    fn tcp(&mut self) -> io::Result<&mut TcpStream> {
+        match self {
+            Stream::Tcp(socket) => Ok(socket),
+            // The console has no bodies to send or to take.
+            Stream::Operator(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+impl Kernel for Linux {
+    type Socket = Stream;
+
+    fn read(&mut self, stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {
+        match stream {
+            Stream::Tcp(socket) => socket.read(into),
+            Stream::Operator(operator) => operator.read(into),
+        }
     }
 
-    fn write(&mut self, socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-        socket.write(bytes)
+    fn short_read_is_all(&self, stream: &Stream) -> bool {
+        // A terminal hands out one line a read, and a regular file is never announced again.
+        matches!(stream, Stream::Tcp(_))
+    }
+
+    fn write(&mut self, stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
+        match stream {
+            Stream::Tcp(socket) => socket.write(bytes),
+            Stream::Operator(operator) => operator.write(bytes),
+        }
     }
 
     fn send_body(
         &mut self,
-        socket: &mut TcpStream,
+        stream: &mut Stream,
         blob: &dyn Blob,
         at: u64,
         most: usize,
     ) -> io::Result<usize> {
+        let socket = stream.tcp()?;
         match blob.fd().filter(|_| self.direct) {
             Some(file) => body_out::send(socket.as_fd(), file, at, most),
             None => body_out::copy(socket, blob, at, most, &mut self.copy),
@@ -64,26 +95,31 @@ impl Kernel for Linux {
 
     fn take_body(
         &mut self,
-        socket: &mut TcpStream,
+        stream: &mut Stream,
         blob: &dyn Blob,
         at: u64,
         most: usize,
     ) -> Result<usize, TakeError> {
+        let socket = stream.tcp().map_err(TakeError::Socket)?;
         let file = blob.fd().expect("asked by can_take_body");
         self.pipe.take(socket.as_fd(), file, at, most)
     }
 
-    // The three options below only shape packets: without them the peer gets the same bytes.
+    // The two options below only shape packets: without them the peer gets the same bytes.
 
-    fn cork(&mut self, socket: &mut TcpStream, corked: bool) {
-        let _ = sockopt::set_tcp_cork(&*socket, corked);
+    fn cork(&mut self, stream: &mut Stream, corked: bool) {
+        if let Ok(socket) = stream.tcp() {
+            let _ = sockopt::set_tcp_cork(&*socket, corked);
+        }
     }
 
-    fn acknowledge_now(&mut self, socket: &mut TcpStream) {
-        let _ = sockopt::set_tcp_quickack(&*socket, true);
+    fn acknowledge_now(&mut self, stream: &mut Stream) {
+        if let Ok(socket) = stream.tcp() {
+            let _ = sockopt::set_tcp_quickack(&*socket, true);
+        }
     }
 
-    fn finish_writing(&mut self, socket: &mut TcpStream) -> io::Result<()> {
-        socket.shutdown(std::net::Shutdown::Write)
+    fn finish_writing(&mut self, stream: &mut Stream) -> io::Result<()> {
+        stream.tcp()?.shutdown(std::net::Shutdown::Write)
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::session::protocol::Protocol;
 use mio::net::{TcpListener, TcpStream};
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 
@@ -18,6 +19,8 @@ pub struct Listener {
     pub readable: bool,
     /// Makes its protocols.
     pub make: MakeProtocol,
+    /// Finds peers that have died without a word, where no idle deadline does.
+    pub keepalive: Option<TcpKeepalive>,
     socket: TcpListener,
 }
 
@@ -40,6 +43,7 @@ impl Listener {
             name,
             readable: false,
             make,
+            keepalive: None,
             socket,
         }
     }
@@ -55,6 +59,9 @@ impl Listener {
             Ok((stream, peer)) => {
                 // Replies are whole when they are written; nothing is gained by waiting for more.
                 let _ = stream.set_nodelay(true);
+                if let Some(keepalive) = &self.keepalive {
+                    let _ = SockRef::from(&stream).set_tcp_keepalive(keepalive);
+                }
                 Accepted::Stream(stream, peer)
             }
             Err(error) => match error

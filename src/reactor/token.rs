@@ -8,6 +8,7 @@
 //!   └─────┴───────────────────────────┴───────────────────────────────┘
 //! ```
 
+use crate::session::notice::PeerId;
 use mio::Token;
 
 const _: () = assert!(usize::BITS == 64, "a token holds a slot and a serial");
@@ -26,6 +27,19 @@ pub struct Key {
 }
 
 impl Key {
+    /// The same as an opaque number for protocols.
+    pub fn peer(self) -> PeerId {
+        PeerId(u64::from(self.serial) << SERIAL_SHIFT | u64::from(self.slot))
+    }
+
+    /// What [`Key::peer`] was made of.
+    pub fn of_peer(peer: PeerId) -> Key {
+        Key {
+            slot: peer.0 as u32,
+            serial: (peer.0 >> SERIAL_SHIFT) as u32,
+        }
+    }
+
     /// The serial that follows; it wraps where the token has no more room for it.
     pub fn next_serial(serial: u32) -> u32 {
         (serial + 1) & SERIAL_MASK
@@ -41,6 +55,10 @@ pub enum Target {
     Session(Key),
     /// A signal has arrived.
     Signal,
+    /// Standard input or output.
+    Operator,
+    /// The UDP socket.
+    Datagram,
 }
 
 impl Target {
@@ -50,6 +68,8 @@ impl Target {
             Target::Listener(number) => (0, 0, number),
             Target::Session(key) => (1, key.serial, key.slot),
             Target::Signal => (2, 0, 0),
+            Target::Operator => (3, 0, 0),
+            Target::Datagram => (4, 0, 0),
         };
         debug_assert!(serial <= SERIAL_MASK);
         Token(kind << KIND_SHIFT | (serial as usize) << SERIAL_SHIFT | slot as usize)
@@ -63,6 +83,8 @@ impl Target {
             0 => Some(Target::Listener(slot)),
             1 => Some(Target::Session(Key { slot, serial })),
             2 => Some(Target::Signal),
+            3 => Some(Target::Operator),
+            4 => Some(Target::Datagram),
             _ => None,
         }
     }
@@ -79,6 +101,8 @@ mod tests {
             Target::Listener(0),
             Target::Listener(7),
             Target::Signal,
+            Target::Operator,
+            Target::Datagram,
             session(0, 0),
             session(u32::MAX, SERIAL_MASK),
             session(19_999, 12),
@@ -86,6 +110,15 @@ mod tests {
             assert_eq!(Target::from_token(target.token()), Some(target));
         }
         assert_eq!(Target::from_token(Token(usize::MAX)), None);
+    }
+
+    #[test]
+    fn a_peer_is_found_again_by_its_number() {
+        let key = Key {
+            slot: 19_999,
+            serial: SERIAL_MASK,
+        };
+        assert_eq!(Key::of_peer(key.peer()), key);
     }
 
     #[test]

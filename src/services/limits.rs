@@ -10,4 +10,8 @@ pub struct ServiceLimits {
     pub wire: WireLimits,
     /// Bytes of a stored upload moved in one piece of work.
     pub copy_step: usize,
+    /// Bytes that a talk client may leave unread before it is dropped.
+    pub talk_backlog: usize,
+    /// Bytes that the operator may leave unread before more is dropped and counted.
+    pub console_backlog: usize,
 }

@@ -1,12 +1,17 @@
 //! The services: one protocol a file, and the file store they share through its trait.
 //! No socket and no reactor: everything here can be driven from a test without either.
 
+pub mod console;
 pub mod echo;
 pub mod files;
 pub mod guess;
+pub mod guests;
 pub mod limits;
+pub mod line_editor;
 pub mod listing;
 pub mod refusal;
+pub mod room;
 pub mod store;
+pub mod talk;
 pub mod transfer;
 pub mod upload;

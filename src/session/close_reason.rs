@@ -18,6 +18,10 @@ pub enum CloseReason {
     FrameTooLong,
     /// No progress within the idle deadline.
     Idle,
+    /// The peer does not read what others have to say to it.
+    SlowReader,
+    /// The operator ended the conversation.
+    Kicked,
     /// A file shrank while it was being sent: the promised length cannot be kept.
     BodyCut,
     /// The server is going down.
@@ -27,7 +31,8 @@ pub enum CloseReason {
 impl CloseReason {
     /// Whether an operator should see it without asking.
     pub fn is_surprising(self) -> bool {
-        matches!(self, CloseReason::FrameTooLong | CloseReason::BodyCut)
+        use CloseReason::{BodyCut, FrameTooLong, SlowReader};
+        matches!(self, FrameTooLong | BodyCut | SlowReader)
     }
 }
 
@@ -40,6 +45,8 @@ impl fmt::Display for CloseReason {
             CloseReason::PeerReset => "the connection broke",
             CloseReason::FrameTooLong => "too much without a meaning",
             CloseReason::Idle => "idle for too long",
+            CloseReason::SlowReader => "it does not read",
+            CloseReason::Kicked => "ended by the operator",
             CloseReason::BodyCut => "a file shrank while it was sent",
             CloseReason::Shutdown => "the server goes down",
         })

@@ -2,6 +2,8 @@
 //! Makes no system call: what a session needs of the world it reaches through `world.rs`.
 
 pub mod close_reason;
+pub mod datagram;
+pub mod notice;
 pub mod outbox;
 pub mod protocol;
 #[allow(clippy::module_inception)] // session/session.rs is where a reader looks for the session

@@ -9,11 +9,13 @@
 //! 3. It does not call while the outbox holds a body or is above its high-water mark.
 //! 4. Body bytes are never shown; the driver moves them into the blob.
 //! 5. A protocol has no clock and no socket, and logs no bytes of the peer.
-//! 6. `on_body` comes exactly once for each body, on every path.
+//! 6. No reaching into other sessions: push a post.
+//! 7. `on_body` comes exactly once for each body, on every path.
 //!
 //! Dropping a session closes its files and discards its unfinished upload.
 
 use super::close_reason::CloseReason;
+use super::notice::{Notice, PeerId, Post};
 use super::outbox::Outbox;
 use super::world::{Blob, Store, StoreError};
 use crate::wire::pause::{Delay, Pause};
@@ -35,6 +37,22 @@ pub trait Protocol {
         unreachable!("a protocol that announces no work is given no turn for it")
     }
 
+    /// The conversation begins; the peer may be greeted, or others told.
+    fn on_open(&mut self, _cx: &mut Cx<'_>) {}
+
+    /// Somebody else has something to tell.
+    fn on_notice(&mut self, _notice: &Notice, _cx: &mut Cx<'_>) -> Reaction {
+        Reaction::Stay
+    }
+
+    /// The conversation has ended; others may be told, the peer hears nothing any more.
+    fn on_close(&mut self, _cx: &mut Cx<'_>) {}
+
+    /// How long the peer may stay without progress.
+    fn patience(&self) -> Patience {
+        Patience::Idle
+    }
+
     /// Which silence of the peer means something now. It is told by [`Pause::Quiet`].
     fn awaited(&self) -> Option<Delay> {
         None
@@ -53,6 +71,26 @@ pub enum Intake {
     Work,
     /// Nothing: flush the outbox, then close.
     Close(CloseReason),
+}
+
+/// What a notice does to the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reaction {
+    /// It goes on.
+    Stay,
+    /// It ends once the peer has what it is owed.
+    Close(CloseReason),
+    /// It ends here: the peer would never take what it is owed.
+    Drop(CloseReason),
+}
+
+/// How long a peer may stay without progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Until the idle deadline.
+    Idle,
+    /// For ever: people fall silent.
+    Endless,
 }
 
 /// A body on its way in.
@@ -87,4 +125,10 @@ pub struct Cx<'a> {
     pub out: &'a mut Outbox,
     /// The files.
     pub store: &'a mut dyn Store,
+    /// What others are to be told after this turn.
+    pub posts: &'a mut Vec<Post>,
+    /// This session, as others may name it.
+    pub me: PeerId,
+    /// Whole seconds since the server started; read by the reactor, once a round.
+    pub now: u32,
 }

@@ -11,8 +11,9 @@
 //! ```
 
 use super::close_reason::CloseReason;
+use super::notice::{Notice, PeerId};
 use super::outbox::Outbox;
-use super::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
+use super::protocol::{BodyEnd, Intake, Patience, Protocol, Reaction, Receive};
 use super::world::{StoreError, World};
 use crate::wire::pause::{Delay, Pause};
 use std::io;
@@ -48,6 +49,7 @@ impl Witness for () {}
 /// One conversation: a protocol and the state of its stream.
 pub struct Session {
     protocol: Box<dyn Protocol>,
+    me: PeerId,
     stage: Stage,
     buffers: Option<Box<Buffers>>,
     /// The inbox holds bytes, or the end of the stream, that the protocol was not asked about.
@@ -57,9 +59,10 @@ pub struct Session {
 
 impl Session {
     /// A new conversation.
-    pub fn new(protocol: Box<dyn Protocol>) -> Session {
+    pub fn new(protocol: Box<dyn Protocol>, me: PeerId) -> Session {
         Session {
             protocol,
+            me,
             stage: Stage::Bytes,
             buffers: None,
             unseen: false,
@@ -127,10 +130,7 @@ impl Session {
         witness: &mut impl Witness,
     ) -> usize {
         let owed = out.pending();
-        let mut cx = Cx {
-            out,
-            store: &mut *world.store,
-        };
+        let mut cx = world.lend(out, self.me);
         let (taken, intake) = self.protocol.on_bytes(rest, pause, &mut cx);
         assert!(
             taken <= rest.len(),
@@ -195,13 +195,7 @@ impl Session {
         };
         let end = end(&receive);
         drop(receive);
-        let intake = self.protocol.on_body(
-            end,
-            &mut Cx {
-                out,
-                store: &mut *world.store,
-            },
-        );
+        let intake = self.protocol.on_body(end, &mut world.lend(out, self.me));
         self.enter(intake);
     }
 
@@ -210,10 +204,7 @@ impl Session {
         assert!(self.has_work(), "no work was announced");
         let mut buffers = self.buffers.take().unwrap_or_default();
         let owed = buffers.outbox.pending();
-        let mut cx = Cx {
-            out: &mut buffers.outbox,
-            store: &mut *world.store,
-        };
+        let mut cx = world.lend(&mut buffers.outbox, self.me);
         let intake = self.protocol.on_work(&mut cx);
         self.enter(intake);
         if buffers.outbox.pending() > owed {
@@ -244,10 +235,57 @@ impl Session {
         self.buffers = Some(buffers);
     }
 
-    /// The connection is being closed: a body under way is told so.
-    pub fn abandon(&mut self, world: &mut World) {
+    /// The conversation begins.
+    pub fn open(&mut self, world: &mut World) {
+        let mut buffers = self.buffers.take().unwrap_or_default();
+        self.protocol
+            .on_open(&mut world.lend(&mut buffers.outbox, self.me));
+        self.buffers = Some(buffers);
+    }
+
+    /// Somebody else has something to tell. Says whether the connection must go at once.
+    pub fn notify(&mut self, notice: &Notice, world: &mut World) -> Option<CloseReason> {
+        if self.closing().is_some() {
+            return None;
+        }
+        let mut buffers = self.buffers.take().unwrap_or_default();
+        let cx = &mut world.lend(&mut buffers.outbox, self.me);
+        let reaction = self.protocol.on_notice(notice, cx);
+        self.buffers = Some(buffers);
+        match reaction {
+            Reaction::Stay => None,
+            Reaction::Drop(reason) => Some(reason),
+            Reaction::Close(reason) => {
+                self.close(reason, world);
+                None
+            }
+        }
+    }
+
+    /// Ends the conversation: what is owed is still sent, a body under way is given up.
+    pub fn close(&mut self, reason: CloseReason, world: &mut World) {
+        self.abandon_body(world);
+        self.stage = Stage::Closing(reason);
+    }
+
+    /// The connection is gone.
+    pub fn end(&mut self, world: &mut World) {
+        self.abandon_body(world);
+        self.protocol
+            .on_close(&mut world.lend(&mut Outbox::default(), self.me));
+    }
+
+    fn abandon_body(&mut self, world: &mut World) {
         if matches!(self.stage, Stage::Body(_)) {
             self.end_body(&mut Outbox::default(), world, |_| BodyEnd::Abandoned);
+        }
+    }
+
+    /// How long the peer may stay without progress.
+    pub fn patience(&self) -> Patience {
+        match self.stage {
+            Stage::Closing(_) => Patience::Idle,
+            _ => self.protocol.patience(),
         }
     }
 
@@ -322,11 +360,6 @@ impl Session {
             Stage::Closing(reason) => Some(reason),
             _ => None,
         }
-    }
-
-    /// Ends the conversation: what is owed is still sent.
-    pub fn close(&mut self, reason: CloseReason) {
-        self.stage = Stage::Closing(reason);
     }
 
     /// Whether the peer has ended its stream.

@@ -1,6 +1,9 @@
 //! Names what a protocol may call: a store of files, given as traits.
 //! Implements none of them: `services/store.rs` has the real one, the tests have one in memory.
 
+use super::notice::{PeerId, Post};
+use super::outbox::Outbox;
+use super::protocol::Cx;
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
@@ -11,8 +14,25 @@ use std::rc::Rc;
 pub struct World {
     /// The files.
     pub store: Box<dyn Store>,
+    /// What sessions have to tell each other, to be delivered after the turn.
+    pub posts: Vec<Post>,
+    /// Whole seconds since the server started.
+    pub now: u32,
     /// A session takes nothing in while it owes its peer this many bytes.
     pub high_water: usize,
+}
+
+impl World {
+    /// What a protocol gets to see of it during one call.
+    pub fn lend<'a>(&'a mut self, out: &'a mut Outbox, me: PeerId) -> Cx<'a> {
+        Cx {
+            out,
+            store: &mut *self.store,
+            posts: &mut self.posts,
+            me,
+            now: self.now,
+        }
+    }
 }
 
 /// The bytes of one file. Offsets are explicit: readers and writers share no position.

@@ -7,6 +7,7 @@ pub mod limits;
 pub mod names;
 pub mod pause;
 pub mod puzzle;
+pub mod text;
 pub mod unit;
 
 /// The eleven literal characters between a name and its size in the transfer service.

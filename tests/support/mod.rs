@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Nothing that a test waits for takes longer, however slow the machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What opens the room of a test's server.
+pub const ROOM_PASSWORD: &str = "sesame";
 
 /// Both ways in which bodies can move: a test that moves bodies runs with each.
 pub const BOTH_WAYS: [&[&str]; 2] = [&[], &["--plain-bodies"]];
@@ -20,6 +23,8 @@ pub struct Server {
     child: Child,
     ports: BTreeMap<String, SocketAddr>,
     folder: tempfile::TempDir,
+    /// What the operator sees. Nobody reads it unless a test does.
+    pub screen: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -33,14 +38,14 @@ impl Server {
     /// Starts in a folder whose `root` is prepared.
     pub fn start_in(folder: tempfile::TempDir, flags: &[&str]) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_loket"))
+            .args(["serve", "--echo", "0", "--transfer", "0", "--files", "0"])
             .args([
-                "serve",
-                "--echo",
+                "--talk",
                 "0",
-                "--transfer",
+                "--room",
                 "0",
-                "--files",
-                "0",
+                "--room-password",
+                ROOM_PASSWORD,
                 "--root",
             ])
             .arg(folder.path().join("root"))
@@ -53,24 +58,28 @@ impl Server {
             .spawn()
             .expect("loket starts");
         let mut ports = BTreeMap::new();
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut screen = BufReader::new(child.stdout.take().expect("piped"));
         loop {
-            let line = lines
-                .next()
-                .expect("`ready` comes before the end")
-                .expect("text");
+            let mut line = String::new();
+            screen.read_line(&mut line).expect("text");
+            let line = line.trim_end();
+            assert!(!line.is_empty(), "`ready` comes before the end");
             if line == "ready" {
                 break;
             }
             let (service, address) = line
-                .split_once(" listening on tcp ")
+                .split_once(" listening on ")
                 .expect("`SERVICE listening on tcp ADDRESS`");
+            let address = address
+                .trim_start_matches("tcp ")
+                .trim_start_matches("udp ");
             ports.insert(service.to_owned(), address.parse().expect("an address"));
         }
         Server {
             child,
             ports,
             folder,
+            screen,
         }
     }
 

@@ -1,0 +1,120 @@
+//! Keeps log and trace lines between a turn and the moment when they can be written.
+//! Formats nothing; a reader that does not read costs lines, never time.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A bounded queue of bytes that end in whole lines. Clones share it: the logger writes into one,
+/// the loop takes from another.
+#[derive(Clone)]
+pub struct LogQueue(Arc<Mutex<Lines>>);
+
+struct Lines {
+    bytes: VecDeque<u8>,
+    limit: usize,
+    lost: u64,
+}
+
+impl LogQueue {
+    /// An empty queue of at most `limit` bytes.
+    pub fn new(limit: usize) -> LogQueue {
+        LogQueue(Arc::new(Mutex::new(Lines {
+            bytes: VecDeque::new(),
+            limit,
+            lost: 0,
+        })))
+    }
+
+    /// Hands what is there to `write`, which says how much of it was taken.
+    pub fn drain(&self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !lines.bytes.is_empty() {
+            let (front, _) = lines.bytes.as_slices();
+            match write(front) {
+                Ok(count) if count > 0 => drop(lines.bytes.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Nobody will ever read it.
+                Ok(_) | Err(_) => return lines.bytes.clear(),
+            }
+        }
+    }
+
+    /// Takes all whole lines out as text.
+    pub fn take_lines(&self) -> Vec<String> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.bytes.is_empty() {
+            return Vec::new();
+        }
+        let bytes: Vec<u8> = lines.bytes.drain(..).collect();
+        String::from_utf8_lossy(&bytes)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl Write for LogQueue {
+    /// Takes a line, or drops and counts it. It never waits and never fails.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.bytes.len() + line.len() > lines.limit {
+            lines.lost += 1;
+            return Ok(line.len());
+        }
+        if lines.lost > 0 {
+            let note = format!("({} log lines lost: nobody read them)\n", lines.lost);
+            lines.lost = 0;
+            lines.bytes.extend(note.as_bytes());
+        }
+        lines.bytes.extend(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_reads_is_dropped_and_counted() {
+        let mut queue = LogQueue::new(20);
+        for number in 0..5 {
+            queue
+                .write_all(format!("line {number}\n").as_bytes())
+                .expect("never fails");
+        }
+        let mut read = Vec::new();
+        queue.drain(|bytes| {
+            read.extend_from_slice(bytes);
+            Ok(bytes.len())
+        });
+        queue.write_all(b"on\n").expect("never fails");
+        assert_eq!(String::from_utf8(read).expect("text"), "line 0\nline 1\n");
+        assert_eq!(
+            queue.take_lines(),
+            ["(3 log lines lost: nobody read them)", "on"]
+        );
+    }
+
+    #[test]
+    fn a_full_pipe_keeps_what_was_not_taken() {
+        let mut queue = LogQueue::new(100);
+        queue.write_all(b"one\ntwo\n").expect("never fails");
+        let mut asked = 0;
+        queue.drain(|_| {
+            asked += 1;
+            if asked == 1 {
+                Ok(4)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        });
+        assert_eq!(queue.take_lines(), ["two"]);
+    }
+}

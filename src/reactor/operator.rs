@@ -1,0 +1,180 @@
+//! Reads and writes the operator's standard input and output without ever waiting for them.
+//! Understands nothing of what is typed: that is the console's, a protocol like the others.
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+/// Standard input and output of the server.
+pub struct Operator {
+    input: Channel,
+    output: Channel,
+    mode: Option<TerminalMode>,
+}
+
+impl Operator {
+    /// Takes the two streams over; at a terminal, keys come one by one from now on.
+    pub fn open() -> io::Result<Operator> {
+        let (stdin, stdout) = (io::stdin(), io::stdout());
+        let input = Channel::open(stdin.as_fd(), OFlags::RDONLY)?;
+        let output = Channel::open(stdout.as_fd(), OFlags::WRONLY)?;
+        let terminals = rustix::termios::isatty(&stdin) && rustix::termios::isatty(&stdout);
+        let mode = if terminals && in_foreground(stdin.as_fd()) {
+            TerminalMode::enter(stdin.as_fd()).ok()
+        } else {
+            None
+        };
+        Ok(Operator {
+            input,
+            output,
+            mode,
+        })
+    }
+
+    /// How wide the terminal is; `None` where lines come from a pipe.
+    pub fn columns(&self) -> Option<usize> {
+        self.mode.as_ref()?;
+        let size = rustix::termios::tcgetwinsize(&self.output.file).ok()?;
+        Some(if size.ws_col == 0 {
+            80
+        } else {
+            usize::from(size.ws_col)
+        })
+    }
+
+    /// The descriptors, to be registered: for reading and for writing.
+    pub fn descriptors(&self) -> (RawFd, RawFd) {
+        (self.input.file.as_raw_fd(), self.output.file.as_raw_fd())
+    }
+
+    /// After a stop and a `fg` the shell has left the terminal in its own mode.
+    pub fn resume(&mut self) {
+        if let Some(mode) = &self.mode
+            && in_foreground(self.input.file.as_fd())
+        {
+            mode.apply();
+        }
+    }
+
+    /// Reads what is there.
+    pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        // Reading a terminal from the background would stop the whole server (SIGTTIN).
+        if rustix::termios::isatty(&self.input.file) && !in_foreground(self.input.file.as_fd()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.input.ask(PollFlags::IN)?;
+        self.input.file.read(into)
+    }
+
+    /// Writes what fits.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.write(bytes)
+    }
+}
+
+/// `PIPE_BUF` of `limits.h`, see pipe(7).
+const PIPE_BUF: usize = rustix::pipe::PIPE_BUF;
+
+/// One of the streams.
+///
+/// O_NONBLOCK on an inherited descriptor would change it for the shell too. A stream opened anew
+/// through /proc/self/fd has flags of its own. Where that cannot be done (a socket, a file of
+/// another user), the kernel is asked before each call. Regular files never wait.
+pub struct Channel {
+    file: File,
+    must_ask: bool,
+}
+
+impl Channel {
+    /// A stream of our own behind an inherited descriptor.
+    pub fn open(inherited: BorrowedFd<'_>, access: OFlags) -> io::Result<Channel> {
+        let stat = rustix::fs::fstat(inherited)?;
+        let regular = FileType::from_raw_mode(stat.st_mode).is_file();
+        let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let path = format!("/proc/self/fd/{}", inherited.as_raw_fd());
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            // A regular file opened anew would begin at its start again.
+            Ok(own) if !regular => Ok(Channel {
+                file: File::from(own),
+                must_ask: false,
+            }),
+            _ => {
+                let file = File::from(inherited.try_clone_to_owned()?);
+                Ok(Channel {
+                    file,
+                    must_ask: !regular,
+                })
+            }
+        }
+    }
+
+    /// Writes what fits; used for the log, too.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.ask(PollFlags::OUT)?;
+        // Asked, a pipe promises only this much without waiting.
+        let most = if self.must_ask {
+            bytes.len().min(PIPE_BUF)
+        } else {
+            bytes.len()
+        };
+        self.file.write(&bytes[..most])
+    }
+
+    fn ask(&self, wanted: PollFlags) -> io::Result<()> {
+        if self.must_ask {
+            let mut asked = [PollFd::new(&self.file, wanted)];
+            let now = rustix::event::Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            if rustix::event::poll(&mut asked, Some(&now))? == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn in_foreground(terminal: BorrowedFd<'_>) -> bool {
+    rustix::termios::tcgetpgrp(terminal) == Ok(rustix::process::getpgrp())
+}
+
+/// The terminal without line editing and echo of its own. Dropping it restores what was.
+struct TerminalMode {
+    terminal: File,
+    before: Termios,
+}
+
+impl TerminalMode {
+    fn enter(terminal: BorrowedFd<'_>) -> Result<TerminalMode, Errno> {
+        let before = rustix::termios::tcgetattr(terminal)?;
+        let terminal = File::from(terminal.try_clone_to_owned().map_err(|_| Errno::MFILE)?);
+        let mode = TerminalMode { terminal, before };
+        mode.apply();
+        Ok(mode)
+    }
+
+    fn apply(&self) {
+        let mut keys = self.before.clone();
+        keys.local_modes
+            .remove(LocalModes::ICANON | LocalModes::ECHO);
+        keys.special_codes[SpecialCodeIndex::VMIN] = 1;
+        keys.special_codes[SpecialCodeIndex::VTIME] = 0;
+        // Without it the line is drawn twice: a nuisance, nothing worse.
+        let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Drain, &keys);
+    }
+}
+
+impl Drop for TerminalMode {
+    fn drop(&mut self) {
+        if in_foreground(self.terminal.as_fd()) {
+            let now = OptionalActions::Now;
+            let _ = rustix::termios::tcsetattr(&self.terminal, now, &self.before);
+            let _ = self.terminal.write_all(b"\r\x1b[K");
+        }
+    }
+}

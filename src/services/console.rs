@@ -1,0 +1,260 @@
+//! Is the operator's side of the talk service, and the screen that the room reports to.
+//! Touches no terminal: it is a protocol like the others, on standard input and output.
+
+use super::limits::ServiceLimits;
+use super::line_editor::{LineEditor, Typed};
+use crate::session::notice::{Audience, Notice, PeerId, Post};
+use crate::session::outbox::Outbox;
+use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
+use crate::wire::pause::Pause;
+use crate::wire::text;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+const HELP: &str = "\
+a line goes to all talk clients
+/to ID text   a line to one of them
+/list         who is there
+/kick ID      end a conversation
+/help         this list";
+
+/// The person at the server.
+pub struct Console {
+    clients: BTreeMap<u32, Client>,
+    /// Only at a terminal; a pipe brings whole lines.
+    editor: Option<LineEditor>,
+    limits: Rc<ServiceLimits>,
+    /// Without the talk service there is nobody to talk to.
+    has_talk: bool,
+    /// Lines dropped since the screen was last read.
+    lost: u64,
+    ended: bool,
+}
+
+struct Client {
+    peer: PeerId,
+    address: SocketAddr,
+    since: u32,
+    last: Option<Rc<str>>,
+}
+
+impl Console {
+    /// A console at a terminal, or with `None` at a pipe.
+    pub fn new(limits: Rc<ServiceLimits>, has_talk: bool, editor: Option<LineEditor>) -> Console {
+        let clients = BTreeMap::new();
+        Console {
+            clients,
+            editor,
+            limits,
+            has_talk,
+            lost: 0,
+            ended: false,
+        }
+    }
+
+    /// A line on the screen. What nobody reads is dropped and counted.
+    fn print(&mut self, line: &str, out: &mut Outbox) {
+        if out.pending() + line.len() > self.limits.console_backlog {
+            self.lost += 1;
+            return;
+        }
+        let mut screen = Vec::new();
+        if let Some(editor) = self.editor.as_ref().filter(|_| !self.ended) {
+            editor.erase(&mut screen);
+        }
+        if self.lost > 0 {
+            let lost = std::mem::take(&mut self.lost);
+            screen.extend_from_slice(format!("({lost} lines lost: nobody read them)\n").as_bytes());
+        }
+        screen.extend_from_slice(line.as_bytes());
+        screen.push(b'\n');
+        if let Some(editor) = self.editor.as_ref().filter(|_| !self.ended) {
+            editor.draw(&mut screen);
+        }
+        out.bytes(&screen);
+    }
+
+    fn obey(&mut self, line: &str, cx: &mut Cx<'_>) {
+        let line = text::clean(line.as_bytes());
+        let line = line.trim_end();
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let rest = rest.trim_start();
+        match word {
+            "" if rest.is_empty() => {}
+            "/help" => self.print(HELP, cx.out),
+            _ if !self.has_talk => self.print("talk is off: there is nobody to talk to", cx.out),
+            "/list" => self.list(cx),
+            "/kick" => match self.find(rest) {
+                Some(peer) => Console::post(peer, Notice::Kicked, cx),
+                None => self.print(&no_client(rest), cx.out),
+            },
+            "/to" => {
+                let (id, message) = rest.split_once(' ').unwrap_or((rest, ""));
+                match self.find(id) {
+                    None => self.print(&no_client(id), cx.out),
+                    Some(_) if message.trim().is_empty() => {
+                        self.print("write: /to ID text", cx.out);
+                    }
+                    Some(peer) => Console::post(peer, Notice::Line(message.into()), cx),
+                }
+            }
+            _ if word.starts_with('/') => {
+                self.print(
+                    &format!("there is no command {word}; /help lists them"),
+                    cx.out,
+                );
+            }
+            _ if self.clients.is_empty() => self.print("nobody is connected", cx.out),
+            _ => {
+                let message: Rc<str> = line.into();
+                for client in self.clients.values() {
+                    Console::post(client.peer, Notice::Line(message.clone()), cx);
+                }
+            }
+        }
+    }
+
+    fn post(to: PeerId, notice: Notice, cx: &mut Cx<'_>) {
+        cx.posts.push(Post {
+            to: Audience::One(to),
+            notice,
+        });
+    }
+
+    fn find(&self, id: &str) -> Option<PeerId> {
+        id.trim()
+            .parse()
+            .ok()
+            .and_then(|id: u32| self.clients.get(&id))
+            .map(|client| client.peer)
+    }
+
+    fn list(&mut self, cx: &mut Cx<'_>) {
+        let mut lines: Vec<_> = self
+            .clients
+            .iter()
+            .map(|(id, client)| client.line(*id, cx.now))
+            .collect();
+        if lines.is_empty() {
+            lines.push("nobody is connected".to_owned());
+        }
+        for line in lines {
+            self.print(&line, cx.out);
+        }
+    }
+
+    /// A pipe brings lines; what stands behind the last LF is kept until the end of input.
+    fn piped(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> usize {
+        match input.iter().position(|&byte| byte == b'\n') {
+            Some(end) => {
+                self.obey(&String::from_utf8_lossy(&input[..end]), cx);
+                end + 1
+            }
+            None if pause == Pause::Finished || input.len() > self.limits.wire.unit => {
+                self.obey(&String::from_utf8_lossy(input), cx);
+                input.len()
+            }
+            None => 0,
+        }
+    }
+}
+
+impl Protocol for Console {
+    fn on_open(&mut self, cx: &mut Cx<'_>) {
+        if let Some(editor) = &self.editor {
+            let mut screen = Vec::new();
+            editor.draw(&mut screen);
+            cx.out.bytes(&screen);
+        }
+    }
+
+    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+        if self.ended || (input.is_empty() && pause == Pause::Finished) {
+            // No operator any more; the screen is still written to.
+            return (0, Intake::Hold);
+        }
+        let Some(editor) = &mut self.editor else {
+            return (self.piped(input, pause, cx), Intake::Bytes);
+        };
+        let mut screen = Vec::new();
+        let typed = editor.feed(input, &mut screen);
+        cx.out.bytes(&screen);
+        for typed in typed {
+            match typed {
+                Typed::Line(line) => self.obey(&line, cx),
+                Typed::End => {
+                    self.ended = true;
+                    self.print("no operator from here on; the server goes on", cx.out);
+                }
+            }
+        }
+        (
+            input.len(),
+            if self.ended {
+                Intake::Hold
+            } else {
+                Intake::Bytes
+            },
+        )
+    }
+
+    fn on_notice(&mut self, notice: &Notice, cx: &mut Cx<'_>) -> Reaction {
+        match notice {
+            Notice::Joined { id, peer, address } => {
+                let (peer, address) = (*peer, *address);
+                let client = Client {
+                    peer,
+                    address,
+                    since: cx.now,
+                    last: None,
+                };
+                self.clients.insert(*id, client);
+                self.print(&format!("Client {id} has come from {address}"), cx.out);
+            }
+            Notice::Said { id, text } => {
+                if let Some(client) = self.clients.get_mut(id) {
+                    client.last = Some(text.clone());
+                }
+                self.print(&format!("Client {id}: {text}"), cx.out);
+            }
+            Notice::Left { id } => {
+                self.clients.remove(id);
+                self.print(&format!("Client {id} has gone"), cx.out);
+            }
+            Notice::Printed(line) => self.print(line, cx.out),
+            Notice::Line(_) | Notice::Kicked => {}
+        }
+        Reaction::Stay
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::Endless
+    }
+}
+
+impl Client {
+    fn line(&self, id: u32, now: u32) -> String {
+        let seconds = now - self.since;
+        let since = match seconds {
+            0..120 => format!("{seconds} s"),
+            120..7200 => format!("{} min", seconds / 60),
+            _ => format!("{} h", seconds / 3600),
+        };
+        let last = self
+            .last
+            .as_deref()
+            .map_or("nothing yet".to_owned(), |text| format!("{text:?}"));
+        format!(
+            "{id}  {}  here for {since}  said last: {last}",
+            self.address
+        )
+    }
+}
+
+fn no_client(id: &str) -> String {
+    if id.is_empty() {
+        return "which client? /list shows their numbers".to_owned();
+    }
+    format!("there is no client {id}; /list shows who is there")
+}

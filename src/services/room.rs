@@ -1,0 +1,207 @@
+//! Speaks the room service: a password, a name, and then every message goes to every member.
+//! Sends nothing itself, and nothing to strangers beyond one short reply to each datagram.
+//!
+//! ```text
+//!              PASSWORD right           USERNAME free
+//!   stranger ─────────────────▶ admitted ─────────────▶ member ── exit, refused ──▶ stranger
+//!      ▲                           │ 60 s
+//!      └───────────────────────────┘
+//! ```
+
+use super::guests::{GuestLimits, Guests};
+use crate::session::datagram::{DatagramCx, DatagramProtocol};
+use crate::wire::text;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use subtle::ConstantTimeEq;
+
+/// Bounds of the room.
+#[derive(Debug, Clone, Copy)]
+pub struct RoomLimits {
+    /// Bytes of a relayed message.
+    pub message: usize,
+    /// Characters of a name.
+    pub name: usize,
+    /// Members at once.
+    pub members: usize,
+    /// Messages a second of one member.
+    pub rate: u32,
+    /// Messages that may come at once after a silence.
+    pub burst: u32,
+    /// Strangers.
+    pub guests: GuestLimits,
+}
+
+/// The chat room.
+pub struct Room {
+    password: Vec<u8>,
+    limits: RoomLimits,
+    members: HashMap<SocketAddr, Member>,
+    /// Names in lower case: they are unique without regard to case.
+    names: HashMap<String, SocketAddr>,
+    /// The addresses of all members, shared with the copies that are on their way.
+    addresses: Rc<[SocketAddr]>,
+    guests: Guests,
+}
+
+struct Member {
+    name: Rc<str>,
+    /// Messages that it may send now, in millionths.
+    credit: u64,
+    /// When the credit was last filled up, in microseconds.
+    filled: u64,
+}
+
+/// A millionth of a message is what a member with a rate of 1 earns in a microsecond.
+const MESSAGE: u64 = 1_000_000;
+
+impl Room {
+    /// An empty room behind a password.
+    pub fn new(password: &str, limits: RoomLimits) -> Room {
+        Room {
+            password: password.as_bytes().to_vec(),
+            limits,
+            members: HashMap::new(),
+            names: HashMap::new(),
+            addresses: Rc::new([]),
+            guests: Guests::new(limits.guests),
+        }
+    }
+
+    fn try_password(&mut self, from: SocketAddr, given: &[u8], cx: &mut DatagramCx<'_>) {
+        if self.guests.is_ignored(from.ip(), cx.now) {
+            return;
+        }
+        if bool::from(self.password.as_slice().ct_eq(given)) {
+            self.guests.admit(from, cx.now);
+            cx.out.to_one(b"PASSWORD OK", from);
+        } else {
+            if self.guests.count_failure(from.ip(), cx.now) {
+                log::warn!(
+                    "room: {} tried too many passwords and is ignored",
+                    from.ip()
+                );
+            }
+            cx.out.to_one(b"PASSWORD INCORRECT", from);
+        }
+    }
+
+    fn try_name(&mut self, from: SocketAddr, name: &str, cx: &mut DatagramCx<'_>) {
+        if !self.guests.is_admitted(from, cx.now) {
+            return cx.out.to_one(b"PASSWORD INCORRECT", from);
+        }
+        let key = name.to_lowercase();
+        let is_free = !self.names.contains_key(&key) && self.members.len() < self.limits.members;
+        if !self.is_name(name) || !is_free {
+            return cx.out.to_one(b"USERNAME TAKEN", from);
+        }
+        self.guests.forget(from);
+        self.names.insert(key, from);
+        let (credit, filled) = (u64::from(self.limits.burst) * MESSAGE, cx.now);
+        self.members.insert(
+            from,
+            Member {
+                name: name.into(),
+                credit,
+                filled,
+            },
+        );
+        self.gather();
+        // The answer leaves before the notice: a textbook client takes the first datagram for it.
+        cx.out.to_one(b"USERNAME OK", from);
+        self.tell_all(&format!("{name} bergabung ke chatroom."), cx);
+    }
+
+    fn is_name(&self, name: &str) -> bool {
+        let length = name.chars().count();
+        let fits = (1..=self.limits.name).contains(&length);
+        fits && !name
+            .chars()
+            .any(|character| character.is_whitespace() || character.is_control())
+    }
+
+    /// The addresses have changed; copies that are on their way keep the old ones.
+    fn gather(&mut self) {
+        self.addresses = self.members.keys().copied().collect();
+    }
+
+    fn tell_all(&self, line: &str, cx: &mut DatagramCx<'_>) {
+        cx.out.to_many(line.as_bytes(), &self.addresses);
+        cx.print(line);
+    }
+
+    fn relay(&mut self, from: SocketAddr, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+        let said = text::clean(bytes);
+        if said.trim().eq_ignore_ascii_case("exit") {
+            return self.leave(from, cx);
+        }
+        if said.trim().is_empty() || !self.pay(from, cx.now) {
+            return;
+        }
+        let name = &self.members[&from].name;
+        let own = said
+            .strip_prefix(&**name)
+            .is_some_and(|rest| rest.starts_with(": "));
+        let line = if own { said } else { format!("{name}: {said}") };
+        self.tell_all(cut(&line, self.limits.message), cx);
+    }
+
+    /// Takes the price of a message off a member's credit, if there is enough.
+    fn pay(&mut self, from: SocketAddr, now: u64) -> bool {
+        let member = self.members.get_mut(&from).expect("it is a member");
+        let earned = now
+            .saturating_sub(member.filled)
+            .saturating_mul(u64::from(self.limits.rate));
+        let most = u64::from(self.limits.burst) * MESSAGE;
+        member.credit = member.credit.saturating_add(earned).min(most);
+        member.filled = now;
+        let enough = member.credit >= MESSAGE;
+        if enough {
+            member.credit -= MESSAGE;
+        }
+        enough
+    }
+
+    fn leave(&mut self, from: SocketAddr, cx: &mut DatagramCx<'_>) {
+        let Some(member) = self.members.remove(&from) else {
+            return;
+        };
+        self.names.remove(&member.name.to_lowercase());
+        self.gather();
+        self.tell_all(&format!("{} telah keluar dari chatroom.", member.name), cx);
+    }
+}
+
+impl DatagramProtocol for Room {
+    fn on_datagram(&mut self, from: SocketAddr, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let member = self.members.get(&from).map(|member| member.name.clone());
+        if let Some(password) = bytes.strip_prefix(b"PASSWORD ") {
+            // Also of a member, whose answer was lost: nobody wants it relayed.
+            return match member {
+                Some(_) => cx.out.to_one(b"PASSWORD OK", from),
+                None => self.try_password(from, password, cx),
+            };
+        }
+        match (member, bytes.strip_prefix(b"USERNAME ")) {
+            (Some(own), Some(name)) if name == own.as_bytes() => {
+                // The answer was lost, and is asked for again.
+                cx.out.to_one(b"USERNAME OK", from);
+            }
+            (Some(_), _) => self.relay(from, bytes, cx),
+            (None, Some(name)) => self.try_name(from, &String::from_utf8_lossy(name), cx),
+            (None, None) => {}
+        }
+    }
+
+    fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramCx<'_>) {
+        self.leave(to, cx);
+    }
+}
+
+/// At most so many bytes, without cutting a character.
+fn cut(line: &str, most: usize) -> &str {
+    &line[..line.floor_char_boundary(most)]
+}
