@@ -128,7 +128,8 @@ impl Transfer {
             }
             Heal::Bare => {}
         }
-        let separator = header::separator(input);
+        let limit = self.limits.wire.unit;
+        let separator = header::separator(input, limit);
         let newline = input.iter().position(|&byte| byte == b'\n');
         if newline.is_some_and(|newline| separator.is_none_or(|separator| newline < separator)) {
             // A line end in front of the separator: textbook clients send none.
@@ -137,15 +138,17 @@ impl Transfer {
         if self.is_line() {
             return self.naming_line(input, pause, cx);
         }
-        let limit = self.limits.wire.unit;
         match (separator, &mut self.state) {
             (Some(separator), State::Naming { boundary }) => {
                 let boundary = *boundary;
                 let finished = pause == Pause::Finished;
-                let header = header::parse_bare(input, separator, boundary, limit, finished)?;
+                let header = header::parse_bare(input, separator, boundary, finished)?;
                 self.bare_header(header, cx)
             }
-            (None, _) if input.len() > limit => Err(Fault::TooLong(limit).into()),
+            // Not earlier: the separator could still come behind names just short enough.
+            (None, _) if input.len() >= limit + SEPARATOR.len() => {
+                Err(Fault::TooLong(limit).into())
+            }
             (None, _) if pause == Pause::Finished => Err(Fault::Cut.into()),
             (
                 None,

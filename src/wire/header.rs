@@ -15,8 +15,6 @@ pub enum HeaderFault {
     NoSize,
     /// A bare name came once, with no pause that says where it ends.
     NotDoubled,
-    /// The name is longer than a unit may be.
-    TooLong,
 }
 
 impl fmt::Display for HeaderFault {
@@ -30,7 +28,6 @@ impl fmt::Display for HeaderFault {
                     "the name must come twice, the second time before the separator"
                 )
             }
-            HeaderFault::TooLong => write!(out, "the name is too long"),
         }
     }
 }
@@ -51,9 +48,9 @@ pub enum BareHeader<'a> {
     },
 }
 
-/// Where the separator begins.
-pub fn separator(input: &[u8]) -> Option<usize> {
-    input
+/// Where the separator begins, which may stand behind at most `longest` bytes of names.
+pub fn separator(input: &[u8], longest: usize) -> Option<usize> {
+    input[..input.len().min(longest + SEPARATOR.len())]
         .windows(SEPARATOR.len())
         .position(|window| window == SEPARATOR.as_bytes())
 }
@@ -79,12 +76,8 @@ pub fn parse_bare(
     input: &[u8],
     separator: usize,
     boundary: Option<usize>,
-    longest: usize,
     finished: bool,
 ) -> Result<BareHeader<'_>, HeaderFault> {
-    if separator > longest {
-        return Err(HeaderFault::TooLong);
-    }
     let names = &input[..separator];
     let name = match (names::undouble(names), boundary) {
         (Some(name), _) => name,
@@ -110,9 +103,8 @@ mod tests {
     fn bare(input: &[u8], boundary: Option<usize>) -> Result<BareHeader<'_>, HeaderFault> {
         parse_bare(
             input,
-            separator(input).expect("a separator"),
+            separator(input, 4096).expect("a separator"),
             boundary,
-            4096,
             false,
         )
     }
@@ -159,6 +151,12 @@ mod tests {
             panic!("not whole")
         };
         assert_eq!(name, b"photos/a.bin");
+    }
+
+    #[test]
+    fn a_separator_behind_too_many_bytes_is_none() {
+        assert_eq!(separator(b"1234<SEPARATOR>5", 4), Some(4));
+        assert_eq!(separator(b"12345<SEPARATOR>5", 4), None);
     }
 
     #[test]
