@@ -1,0 +1,254 @@
+//! Any cutting of any conversation gives the same transcript and the same files.
+//! Without sockets: what the kernel can do to a stream is simulated in `turns.rs`.
+
+mod memory;
+
+use loket::config;
+use loket::session::close_reason::CloseReason;
+use loket::wire::pause::Delay;
+use memory::scripts::{self, Script, files};
+use memory::store::Faults;
+use memory::{Driver, Outcome, Service, Step, Way};
+use proptest::prelude::*;
+
+/// Plays a script to its end and checks what the script itself promises.
+fn play(script: &Script, way: Way) -> Outcome {
+    let mut driver = Driver::new(script.service, &files(), &script.faults, way.clone());
+    if let Err(wrong) = driver.play(&script.steps) {
+        panic!("`{}` going {way:?}: {wrong}", script.name);
+    }
+    driver.close()
+}
+
+fn check(script: &Script, wanted: &Outcome, way: Way) {
+    let outcome = play(script, way.clone());
+    assert_eq!(outcome, *wanted, "`{}` going {way:?}", script.name);
+}
+
+fn whole(script: &Script) -> Outcome {
+    play(script, Way::pieces_of(usize::MAX, false))
+}
+
+#[test]
+fn every_script_stores_what_it_says_and_no_more() {
+    for script in scripts::all() {
+        let stored = whole(&script).files;
+        if let Some((name, content)) = &script.stored {
+            assert_eq!(stored.get(*name), Some(content), "`{}`", script.name);
+            let mut wanted = files();
+            wanted.insert((*name).to_owned(), content.clone());
+            assert_eq!(stored, wanted, "`{}`", script.name);
+        }
+    }
+}
+
+#[test]
+fn a_refused_conversation_leaves_the_store_as_it_was() {
+    for script in scripts::all() {
+        let outcome = whole(&script);
+        if outcome.closed == Some(CloseReason::Refused) {
+            assert_eq!(outcome.files, files(), "`{}`", script.name);
+        }
+    }
+}
+
+#[test]
+fn pieces_of_any_one_length_give_the_same_conversation() {
+    for script in scripts::all() {
+        let wanted = whole(&script);
+        for length in (1..=16).chain([63, 255, 4095, 4096, 4097]) {
+            for direct in [false, true] {
+                check(&script, &wanted, Way::pieces_of(length, direct));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cut_at_any_one_place_gives_the_same_conversation() {
+    for script in scripts::all() {
+        let wanted = whole(&script);
+        let longest = script.steps.iter().map(|step| match step {
+            Step::Send(bytes) => bytes.len(),
+            _ => 0,
+        });
+        for cut in 1..longest.max().unwrap_or(0).min(400) {
+            for direct in [false, true] {
+                let mut way = Way::pieces_of(1, direct);
+                way.pieces = vec![cut, usize::MAX];
+                check(&script, &wanted, way);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slow_reader_and_little_room_give_the_same_conversation() {
+    for script in scripts::all() {
+        let wanted = whole(&script);
+        for (gulp, high_water, length) in [(1, 1, 1), (1, 8, 5), (3, 64, 7), (7, 1, 4096)] {
+            for direct in [false, true] {
+                let mut way = Way::pieces_of(length, direct);
+                (way.gulp, way.high_water) = (gulp, high_water);
+                check(&script, &wanted, way);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_conversation_that_breaks_off_at_any_byte_leaves_nothing_half() {
+    for script in scripts::all() {
+        let mut known = whole(&script).files;
+        known.extend(files());
+        let bytes: usize = script.steps.iter().map(sent).sum();
+        for cut in 0..bytes.min(600) {
+            let steps = until(&script.steps, cut);
+            for (direct, finishes) in [(false, false), (false, true), (true, false), (true, true)] {
+                let way = Way::pieces_of(usize::MAX, direct);
+                let mut driver = Driver::new(script.service, &files(), &script.faults, way);
+                // What it is waiting for may well not come.
+                let _ = driver.play(&steps);
+                if finishes {
+                    let _ = driver.play(&[Step::End]);
+                }
+                let after = driver.close().files;
+                if script.announced && !is_first_line(&steps) {
+                    for (name, content) in after {
+                        let original = files().get(&name) == Some(&content);
+                        let whole = known.get(&name) == Some(&content);
+                        assert!(original || whole, "`{}` cut at {cut}: {name}", script.name);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Before the first line end, the end of the stream may mean a bare command.
+fn is_first_line(steps: &[Step]) -> bool {
+    !steps
+        .iter()
+        .any(|step| matches!(step, Step::Send(bytes) if bytes.contains(&b'\n')))
+}
+
+fn sent(step: &Step) -> usize {
+    match step {
+        Step::Send(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// The conversation as far as its first `bytes` sent bytes.
+fn until(steps: &[Step], mut bytes: usize) -> Vec<Step> {
+    let mut kept = Vec::new();
+    for step in steps {
+        if let Step::Send(all) = step
+            && all.len() > bytes
+        {
+            kept.push(Step::Send(all[..bytes].to_vec()));
+            break;
+        }
+        bytes -= sent(step);
+        kept.push(step.clone());
+    }
+    kept
+}
+
+fn ways() -> impl Strategy<Value = Way> {
+    let pieces = prop::collection::vec(1..40_usize, 1..12);
+    let gulp = prop_oneof![Just(usize::MAX), 1..50_usize];
+    let high_water = prop_oneof![Just(config::OUTBOX_HIGH_WATER), 1..100_usize];
+    (pieces, any::<bool>(), gulp, high_water).prop_map(|(pieces, direct, gulp, high_water)| Way {
+        pieces,
+        direct,
+        gulp,
+        high_water,
+    })
+}
+
+/// Words of the protocols and anything else, so that chance gets deep into a conversation.
+fn babble() -> impl Strategy<Value = Vec<Step>> {
+    let words = [
+        "SEND",
+        "RECEIVE",
+        "SEND\n",
+        "RECEIVE\n",
+        "<SEPARATOR>",
+        "a.bin",
+        "a.bina.bin",
+        "\n",
+        "\r",
+        "\r\n",
+        "5",
+        "11",
+        "20\n",
+        "ls",
+        "ls\n",
+        "ls photos\n",
+        "size a.bin\n",
+        "rm ",
+        "download a.bin\n",
+        "download ",
+        "upload x 5\n",
+        "upload x 70000\n",
+        "upload x",
+        "byebye",
+        "hello",
+        " ",
+        "/",
+        "\"",
+        "x\nx<SEPARATOR>5\nhello",
+        "a.bina.bin<SEPARATOR>5",
+    ];
+    let word = prop::sample::select(words.to_vec()).prop_map(memory::send);
+    let noise = prop::collection::vec(any::<u8>(), 0..200).prop_map(Step::Send);
+    let flood =
+        (any::<u8>(), 1..100_000_usize).prop_map(|(byte, count)| Step::Send(vec![byte; count]));
+    let delay = prop::sample::select(&Delay::ALL[..]).prop_map(Step::Quiet);
+    let step = prop_oneof![12 => word, 2 => noise, 1 => flood, 4 => delay, 1 => Just(Step::End)];
+    prop::collection::vec(step, 0..30)
+}
+
+fn piece() -> impl Strategy<Value = usize> {
+    prop_oneof![1..50_usize, Just(config::READ_BUFFER / 2)]
+}
+
+/// A failure prints its whole cause, so no file needs to remember it.
+fn cases(count: u32) -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(count)
+    }
+}
+
+#[test]
+fn any_cutting_gives_the_same_conversation() {
+    for script in scripts::all() {
+        let wanted = whole(&script);
+        proptest!(cases(64), |(way in ways())| check(&script, &wanted, way));
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(2000))]
+
+    #[test]
+    fn whatever_a_peer_says_nothing_is_left_behind_and_memory_is_bounded(
+        service in prop::sample::select(&[Service::Echo, Service::Transfer, Service::Files][..]),
+        steps in babble(),
+        pieces in prop::collection::vec(piece(), 1..9),
+        direct in any::<bool>(),
+        gulp in prop_oneof![Just(usize::MAX), 100..10_000_usize],
+    ) {
+        let high_water = 1000;
+        let way = Way { pieces, direct, gulp, high_water };
+        let mut driver = Driver::new(service, &files(), &Faults::default(), way);
+        driver.play(&steps).expect("nothing is waited for");
+        let (inbox, outbox) = driver.most_held;
+        prop_assert!(inbox <= config::READ_BUFFER, "{inbox} bytes of the peer");
+        // One read may come on top.
+        prop_assert!(outbox <= high_water + config::READ_BUFFER, "{outbox} bytes for the peer");
+        driver.close();
+    }
+}

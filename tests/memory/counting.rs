@@ -1,0 +1,79 @@
+//! Wraps a protocol and counts the bodies that it asks for and is told the end of.
+//! Changes nothing of what is said in either direction.
+
+use loket::session::protocol::{BodyEnd, Cx, Intake, Protocol};
+use loket::wire::pause::{Delay, Pause};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// How many bodies began and how many ended.
+#[derive(Clone, Default)]
+pub struct Bodies {
+    began: Rc<Cell<usize>>,
+    ended: Rc<Cell<usize>>,
+}
+
+impl Bodies {
+    /// Bodies asked for.
+    pub fn began(&self) -> usize {
+        self.began.get()
+    }
+
+    /// Bodies of whose end the protocol was told.
+    pub fn ended(&self) -> usize {
+        self.ended.get()
+    }
+}
+
+/// The wrapper.
+pub struct Counting {
+    inner: Box<dyn Protocol>,
+    bodies: Bodies,
+}
+
+impl Counting {
+    /// Counts into `bodies`.
+    pub fn new(inner: Box<dyn Protocol>, bodies: Bodies) -> Counting {
+        Counting { inner, bodies }
+    }
+
+    fn seen(&self, intake: Intake) -> Intake {
+        if matches!(intake, Intake::Body(_)) {
+            self.bodies.began.update(|count| count + 1);
+        }
+        intake
+    }
+
+    fn no_body_is_open(&self) {
+        let (began, ended) = (self.bodies.began(), self.bodies.ended());
+        assert_eq!(
+            began, ended,
+            "the protocol was called in the middle of a body"
+        );
+    }
+}
+
+impl Protocol for Counting {
+    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+        self.no_body_is_open();
+        let (taken, intake) = self.inner.on_bytes(input, pause, cx);
+        (taken, self.seen(intake))
+    }
+
+    fn on_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Intake {
+        self.bodies.ended.update(|count| count + 1);
+        self.no_body_is_open();
+        let intake = self.inner.on_body(end, cx);
+        self.seen(intake)
+    }
+
+    fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
+        self.no_body_is_open();
+        let intake = self.inner.on_work(cx);
+        self.seen(intake)
+    }
+
+    fn awaited(&self) -> Option<Delay> {
+        self.inner.awaited()
+    }
+}

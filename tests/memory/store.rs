@@ -1,0 +1,242 @@
+//! Keeps the files of a test in memory and fails where the test says so.
+//! Checks no names and knows no links: that is the real store's business.
+
+use loket::session::world::{Blob, Listing, Store, StoreError, Upload};
+use rustix::io::Errno;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+
+/// Every file with its content.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// What goes wrong, and where.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// The first byte that a new file does not take.
+    pub refuses_byte: Option<u64>,
+    /// No file of an announced size fits.
+    pub no_space: bool,
+    /// A file cannot be made visible.
+    pub commit_fails: bool,
+    /// Open files are in truth only so long.
+    pub shrinks_to: Option<u64>,
+    /// Nothing larger is taken.
+    pub largest: Option<u64>,
+    /// A folder cannot be read to its end.
+    pub listing_fails: bool,
+}
+
+/// A store whose handles share their files.
+#[derive(Clone, Default)]
+pub struct Memory {
+    files: Rc<RefCell<BTreeMap<String, Rc<Bytes>>>>,
+    faults: Rc<Faults>,
+    uploads: Rc<Cell<usize>>,
+    commits: Rc<Cell<usize>>,
+}
+
+impl Memory {
+    /// A store that holds these files.
+    pub fn with(files: &Files, faults: Faults) -> Memory {
+        let memory = Memory {
+            faults: Rc::new(faults),
+            ..Memory::default()
+        };
+        for (name, content) in files {
+            let bytes = Bytes {
+                content: RefCell::new(content.clone()),
+                refuses_byte: None,
+                ends: memory.faults.shrinks_to,
+            };
+            let name = name.clone();
+            memory.files.borrow_mut().insert(name, Rc::new(bytes));
+        }
+        memory
+    }
+
+    /// All files that can be seen.
+    pub fn files(&self) -> Files {
+        let files = self.files.borrow();
+        files
+            .iter()
+            .map(|(name, bytes)| (name.clone(), bytes.content.borrow().clone()))
+            .collect()
+    }
+
+    /// Uploads that were begun and neither committed nor discarded.
+    pub fn uploads(&self) -> usize {
+        self.uploads.get()
+    }
+
+    /// Uploads that were made visible.
+    pub fn commits(&self) -> usize {
+        self.commits.get()
+    }
+
+    fn find(&self, name: &str) -> Result<Rc<Bytes>, StoreError> {
+        let found = self.files.borrow().get(name).cloned();
+        found.ok_or(StoreError::NotFound)
+    }
+}
+
+impl Store for Memory {
+    fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
+        let bytes = self.find(name)?;
+        let length = bytes.content.borrow().len() as u64;
+        Ok((bytes, length))
+    }
+
+    fn size(&mut self, name: &str) -> Result<u64, StoreError> {
+        Ok(self.find(name)?.content.borrow().len() as u64)
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        let removed = self.files.borrow_mut().remove(name);
+        removed.map(|_| ()).ok_or(StoreError::NotFound)
+    }
+
+    fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
+        if name.is_empty() {
+            return Err(StoreError::NotAFile);
+        }
+        if size.is_some_and(|size| size > self.largest()) {
+            return Err(StoreError::TooLarge(self.largest()));
+        }
+        if size.is_some() && self.faults.no_space {
+            return Err(StoreError::NoSpace);
+        }
+        self.uploads.update(|uploads| uploads + 1);
+        Ok(Box::new(MemoryUpload {
+            store: self.clone(),
+            name: name.to_owned(),
+            bytes: Rc::new(Bytes {
+                content: RefCell::default(),
+                refuses_byte: self.faults.refuses_byte,
+                ends: None,
+            }),
+        }))
+    }
+
+    fn largest(&self) -> u64 {
+        self.faults.largest.unwrap_or(i64::MAX as u64)
+    }
+
+    fn list(&mut self, folder: Option<&str>) -> Result<Box<dyn Listing>, StoreError> {
+        let prefix = folder.map_or(String::new(), |folder| format!("{folder}/"));
+        let files = self.files.borrow();
+        let below = files.keys().filter_map(|name| name.strip_prefix(&prefix));
+        let entries: BTreeSet<Box<str>> = below
+            .map(|name| name.split_inclusive('/').next().unwrap_or(name).into())
+            .collect();
+        if folder.is_some() && entries.is_empty() {
+            return Err(StoreError::NoFolder);
+        }
+        Ok(Box::new(MemoryListing {
+            unread: entries,
+            read: BTreeSet::new(),
+            fails: self.faults.listing_fails,
+        }))
+    }
+}
+
+/// One file.
+struct Bytes {
+    content: RefCell<Vec<u8>>,
+    refuses_byte: Option<u64>,
+    ends: Option<u64>,
+}
+
+impl Blob for Bytes {
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        let content = self.content.borrow();
+        let end = self.ends.unwrap_or(u64::MAX).min(content.len() as u64);
+        let rest = &content[at.min(end) as usize..end as usize];
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        let room = self.refuses_byte.unwrap_or(u64::MAX).saturating_sub(at);
+        let count = room.min(bytes.len() as u64) as usize;
+        if count == 0 && !bytes.is_empty() {
+            return Err(Errno::NOSPC.into());
+        }
+        let (at, mut content) = (at as usize, self.content.borrow_mut());
+        if content.len() < at + count {
+            content.resize(at + count, 0);
+        }
+        content[at..at + count].copy_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+struct MemoryUpload {
+    store: Memory,
+    name: String,
+    bytes: Rc<Bytes>,
+}
+
+impl Upload for MemoryUpload {
+    fn blob(&self) -> Rc<dyn Blob> {
+        self.bytes.clone()
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        if self.store.faults.commit_fails {
+            return Err(StoreError::Denied);
+        }
+        self.store.commits.update(|commits| commits + 1);
+        let mut files = self.store.files.borrow_mut();
+        files.insert(self.name.clone(), self.bytes.clone());
+        Ok(())
+    }
+}
+
+impl Drop for MemoryUpload {
+    fn drop(&mut self) {
+        self.store.uploads.update(|uploads| uploads - 1);
+    }
+}
+
+/// A folder that is read and handed out two entries at a time.
+struct MemoryListing {
+    unread: BTreeSet<Box<str>>,
+    read: BTreeSet<Box<str>>,
+    fails: bool,
+}
+
+impl Listing for MemoryListing {
+    fn read_some(&mut self) -> Result<bool, StoreError> {
+        for _ in 0..2 {
+            match self.unread.pop_first() {
+                Some(entry) => self.read.insert(entry),
+                None if self.fails => return Err(StoreError::Busy),
+                None => return Ok(true),
+            };
+        }
+        Ok(false)
+    }
+
+    fn totals(&self) -> (u64, u64) {
+        let bytes: usize = self.read.iter().map(|entry| entry.len()).sum();
+        (bytes as u64, self.read.len() as u64)
+    }
+
+    fn next_batch(&mut self) -> Vec<Box<str>> {
+        let mut batch = Vec::new();
+        while batch.len() < 2
+            && let Some(entry) = self.read.pop_first()
+        {
+            batch.push(entry);
+        }
+        batch
+    }
+}
