@@ -1,0 +1,262 @@
+//! Runs the production dispatcher on a kernel whose sockets do what a test says, in virtual time.
+//! Asserts nothing but that the loop comes to rest: the tests say what must happen.
+#![allow(dead_code)] // every test binary uses another part of this
+
+pub mod kernel;
+
+use crate::memory::Service;
+use crate::memory::store::{Faults, Files, Memory};
+use kernel::{Call, Line, SimulatedKernel};
+use loket::config;
+use loket::reactor::clock::Moment;
+use loket::reactor::connection::Readiness;
+use loket::reactor::dispatcher::Dispatcher;
+use loket::reactor::limits::ReactorLimits;
+use loket::reactor::observer::{Observer, Who};
+use loket::reactor::token::Key;
+use loket::reactor::turn::Ended;
+use loket::session::close_reason::CloseReason;
+use loket::session::protocol::{Cx, Intake, Protocol};
+use loket::session::session::Witness;
+use loket::session::world::World;
+use loket::wire::pause::{Delay, Pause};
+use std::cell::RefCell;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+
+/// A loop that has not come to rest after so many rounds spins.
+const MOST_ROUNDS: usize = 100_000;
+
+/// What the dispatcher told its observer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    Turn(u32),
+    Ended(u32, Ended),
+    Silence(u32, Delay),
+    Lingers(u32, CloseReason),
+    Closed(u32, CloseReason),
+}
+
+/// Writes down what happens.
+#[derive(Clone, Default)]
+pub struct Log(Rc<RefCell<Vec<Seen>>>);
+
+impl Log {
+    fn note(&self, seen: Seen) {
+        self.0.borrow_mut().push(seen);
+    }
+}
+
+impl Witness for Log {}
+
+impl Observer for Log {
+    fn silence(&mut self, who: Who<'_>, delay: Delay) {
+        self.note(Seen::Silence(who.serial, delay));
+    }
+    fn turn(&mut self, who: Who<'_>, _: Readiness) {
+        self.note(Seen::Turn(who.serial));
+    }
+    fn ended(&mut self, who: Who<'_>, ended: &Ended, _: bool, _: Option<Delay>) {
+        self.note(Seen::Ended(who.serial, *ended));
+    }
+    fn lingers(&mut self, who: Who<'_>, reason: CloseReason) {
+        self.note(Seen::Lingers(who.serial, reason));
+    }
+    fn closed(&mut self, who: Who<'_>, reason: CloseReason) {
+        self.note(Seen::Closed(who.serial, reason));
+    }
+}
+
+/// The far end of a connection.
+#[derive(Clone)]
+pub struct Peer {
+    pub line: Rc<RefCell<Line>>,
+    pub key: Key,
+}
+
+impl Peer {
+    /// What has reached the peer.
+    pub fn got(&self) -> Vec<u8> {
+        self.line.borrow().sent.clone()
+    }
+
+    /// What has reached the peer, as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.got()).into_owned()
+    }
+
+    /// The system calls made for it.
+    pub fn calls(&self) -> Vec<Call> {
+        self.line.borrow().calls.clone()
+    }
+
+    /// Bytes that were sent to the server and not read.
+    pub fn unread(&self) -> usize {
+        self.line.borrow().incoming.len()
+    }
+
+    /// Whether the server has closed the socket.
+    pub fn is_closed(&self) -> bool {
+        Rc::strong_count(&self.line) == 1
+    }
+}
+
+/// The dispatcher and what it hangs on.
+pub struct Simulation {
+    pub dispatcher: Dispatcher<SimulatedKernel, Log>,
+    pub now: Moment,
+    pub store: Memory,
+    log: Log,
+}
+
+/// The limits of the real server.
+pub fn limits() -> ReactorLimits {
+    let (settle, gap) = (config::SETTLE_MILLIS, config::BARE_GAP_MILLIS);
+    config::reactor_limits(100, config::IDLE_TIMEOUT_SECONDS, settle, gap)
+}
+
+impl Simulation {
+    /// A server with the limits of the real one.
+    pub fn new(files: &Files) -> Simulation {
+        Simulation::with(limits(), files, &Faults::default(), true)
+    }
+
+    /// A server with other limits; `direct` moves bodies past the sessions.
+    pub fn with(limits: ReactorLimits, files: &Files, faults: &Faults, direct: bool) -> Simulation {
+        let store = Memory::with(files, faults.clone());
+        let world = World {
+            store: Box::new(store.clone()),
+            high_water: config::OUTBOX_HIGH_WATER,
+        };
+        let (log, kernel) = (Log::default(), SimulatedKernel { direct });
+        Simulation {
+            dispatcher: Dispatcher::new(kernel, world, log.clone(), limits, vec!["simulated"]),
+            now: Moment(0),
+            store,
+            log,
+        }
+    }
+
+    /// A new connection whose first turn has ended.
+    pub fn connect(&mut self, service: Service) -> Peer {
+        let peer = self.accept(service.protocol(), Line::default());
+        self.run();
+        peer
+    }
+
+    /// A new connection of which the kernel may already know something.
+    pub fn accept(&mut self, protocol: Box<dyn Protocol>, line: Line) -> Peer {
+        let key = self.dispatcher.next_key();
+        let line = Rc::new(RefCell::new(line));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        self.dispatcher
+            .open(line.clone(), 0, protocol, address, self.now);
+        Peer { line, key }
+    }
+
+    /// Bytes arrive: one edge.
+    pub fn say(&mut self, peer: &Peer, bytes: impl AsRef<[u8]>) {
+        peer.line.borrow_mut().incoming.extend(bytes.as_ref());
+        self.mark(peer, true, false, false);
+    }
+
+    /// Bytes and the end of the stream arrive: one edge for both.
+    pub fn say_and_finish(&mut self, peer: &Peer, bytes: impl AsRef<[u8]>) {
+        peer.line.borrow_mut().incoming.extend(bytes.as_ref());
+        peer.line.borrow_mut().finished = true;
+        self.mark(peer, true, false, true);
+    }
+
+    /// The connection breaks.
+    pub fn reset(&mut self, peer: &Peer) {
+        let mut line = peer.line.borrow_mut();
+        line.incoming.clear();
+        line.reset = true;
+        drop(line);
+        self.mark(peer, true, true, true);
+    }
+
+    /// The peer reads: its socket takes so many more bytes.
+    pub fn make_room(&mut self, peer: &Peer, bytes: usize) {
+        peer.line.borrow_mut().room += bytes;
+        self.mark(peer, false, true, false);
+    }
+
+    fn mark(&mut self, peer: &Peer, readable: bool, writable: bool, read_closed: bool) {
+        let told = Readiness {
+            readable,
+            writable,
+            read_closed,
+        };
+        self.dispatcher.mark(peer.key, told);
+    }
+
+    /// One round, at this moment.
+    pub fn round(&mut self) {
+        self.dispatcher.on_time(self.now);
+        self.dispatcher.round(self.now);
+    }
+
+    /// Rounds until nobody waits for a turn.
+    pub fn run(&mut self) {
+        for _ in 0..MOST_ROUNDS {
+            self.round();
+            if !self.dispatcher.has_turns() {
+                return;
+            }
+        }
+        panic!("the loop spins");
+    }
+
+    /// Lets time pass; what becomes due is done when it is due.
+    pub fn pass(&mut self, micros: u64) {
+        self.run();
+        let end = self.now.after(micros);
+        for _ in 0..MOST_ROUNDS {
+            match self.dispatcher.next_due() {
+                Some(due) if due <= end => {
+                    self.now = self.now.max(due);
+                    self.run();
+                }
+                _ => {
+                    self.now = end;
+                    return;
+                }
+            }
+        }
+        panic!("the clock wakes the loop for nothing");
+    }
+
+    /// Everything seen so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.log.0.borrow().clone()
+    }
+
+    /// Why a connection was closed, if it was.
+    pub fn closed(&self, peer: &Peer) -> Option<CloseReason> {
+        self.seen().into_iter().find_map(|seen| match seen {
+            Seen::Closed(serial, reason) if serial == peer.key.serial => Some(reason),
+            _ => None,
+        })
+    }
+}
+
+/// What a [`Probe`] was shown.
+pub type Shown = Rc<RefCell<Vec<(Vec<u8>, Pause)>>>;
+
+/// A protocol that takes everything, waits for one kind of silence and writes down what it is told.
+pub struct Probe {
+    pub shown: Shown,
+    pub awaits: Option<Delay>,
+}
+
+impl Protocol for Probe {
+    fn on_bytes(&mut self, input: &[u8], pause: Pause, _: &mut Cx<'_>) -> (usize, Intake) {
+        self.shown.borrow_mut().push((input.to_vec(), pause));
+        (input.len(), Intake::Bytes)
+    }
+
+    fn awaited(&self) -> Option<Delay> {
+        self.awaits
+    }
+}

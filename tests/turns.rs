@@ -1,0 +1,436 @@
+//! Turns forget nothing, starve nobody and end what is over, whatever the sockets do.
+//! On a simulated kernel in virtual time: the real one is met by the tests over sockets.
+
+mod memory;
+mod simulated;
+
+use loket::config::{LINGER_BYTES, OUTBOX_HIGH_WATER, READ_BUFFER, TURN_BYTES};
+use loket::reactor::clock::Moment;
+use loket::reactor::connection::{Connection, Phase};
+use loket::reactor::turn::{Ended, Lent, Turn};
+use loket::session::close_reason::CloseReason;
+use loket::session::session::Session;
+use loket::session::world::World;
+use loket::wire::pause::{Delay, Pause};
+use memory::Service;
+use memory::store::{Faults, Files, Memory};
+use simulated::kernel::{Call, Line, SimulatedKernel};
+use simulated::{Peer, Probe, Seen, Shown, Simulation, limits};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+const SECOND: u64 = 1_000_000;
+const SETTLE: u64 = 50_000;
+const BIG: usize = 1_000_000;
+
+fn big_files() -> Files {
+    let content = (0..BIG).map(|at| (at % 251) as u8).collect();
+    [("big".to_owned(), content)].into()
+}
+
+fn reads(peer: &Peer) -> Vec<Option<usize>> {
+    let calls = peer.calls().into_iter();
+    calls
+        .filter_map(|call| match call {
+            Call::Read { got, .. } => Some(got),
+            _ => None,
+        })
+        .collect()
+}
+
+fn probe(simulation: &mut Simulation, awaits: Option<Delay>) -> (Peer, Shown) {
+    let shown = Shown::default();
+    let probe = Probe {
+        shown: shown.clone(),
+        awaits,
+    };
+    let peer = simulation.accept(Box::new(probe), Line::default());
+    simulation.run();
+    (peer, shown)
+}
+
+fn told(shown: &Shown, delay: Delay) -> usize {
+    let shown = shown.borrow();
+    shown
+        .iter()
+        .filter(|(_, pause)| *pause == Pause::Quiet(delay))
+        .count()
+}
+
+#[test]
+fn a_read_that_fills_the_buffer_exactly_is_read_again() {
+    for more in [0, 1, READ_BUFFER, READ_BUFFER + 1] {
+        let mut simulation = Simulation::new(&Files::new());
+        let peer = simulation.connect(Service::Echo);
+        simulation.say(&peer, vec![7; READ_BUFFER + more]);
+        simulation.run();
+        assert_eq!(peer.got().len(), READ_BUFFER + more);
+        assert_eq!(peer.unread(), 0);
+    }
+}
+
+#[test]
+fn a_short_read_is_not_followed_by_another() {
+    let mut simulation = Simulation::new(&Files::new());
+    let peer = simulation.connect(Service::Echo);
+    simulation.say(&peer, "hello");
+    simulation.run();
+    simulation.say(&peer, "again");
+    simulation.run();
+    assert_eq!(reads(&peer), [None, Some(5), Some(5)]);
+}
+
+#[test]
+fn an_end_of_stream_that_came_with_the_last_bytes_is_seen() {
+    for length in [0, 1, 5, READ_BUFFER, READ_BUFFER + 1] {
+        let mut simulation = Simulation::new(&Files::new());
+        let peer = simulation.connect(Service::Echo);
+        simulation.say_and_finish(&peer, vec![7; length]);
+        simulation.run();
+        assert_eq!(peer.got().len(), length);
+        assert_eq!(
+            simulation.closed(&peer),
+            Some(CloseReason::PeerFinished),
+            "{length}"
+        );
+        assert!(peer.is_closed());
+    }
+}
+
+#[test]
+fn what_came_before_the_registration_is_heard() {
+    let mut simulation = Simulation::new(&Files::new());
+    let line = Line {
+        incoming: b"early".to_vec().into(),
+        ..Line::default()
+    };
+    let peer = simulation.accept(Service::Echo.protocol(), line);
+    simulation.run();
+    assert_eq!(peer.text(), "early");
+}
+
+#[test]
+fn an_interrupted_call_is_made_again() {
+    let mut simulation = Simulation::new(&Files::new());
+    let peer = simulation.connect(Service::Echo);
+    for interrupts in 1..4 {
+        peer.line.borrow_mut().interrupts = interrupts;
+        simulation.say(&peer, "x");
+        simulation.run();
+    }
+    assert_eq!(peer.text(), "xxx");
+}
+
+#[test]
+fn what_the_socket_did_not_take_leaves_when_there_is_room() {
+    let mut simulation = Simulation::new(&Files::new());
+    let line = Line {
+        room: 2,
+        ..Line::default()
+    };
+    let peer = simulation.accept(Service::Echo.protocol(), line);
+    simulation.say(&peer, "0123456789");
+    simulation.run();
+    assert_eq!(peer.text(), "01");
+    simulation.make_room(&peer, 3);
+    simulation.run();
+    assert_eq!(peer.text(), "01234");
+    simulation.make_room(&peer, 100);
+    simulation.run();
+    assert_eq!(peer.text(), "0123456789");
+}
+
+#[test]
+fn a_spent_budget_goes_to_the_back_of_the_queue() {
+    let mut simulation = Simulation::new(&Files::new());
+    let peers: Vec<Peer> = (0..3).map(|_| simulation.connect(Service::Echo)).collect();
+    for peer in &peers {
+        simulation.say(peer, vec![7; BIG]);
+    }
+    let before = simulation.seen().len();
+    simulation.round();
+    for peer in &peers {
+        let moved = peer.got().len() + BIG - peer.unread();
+        assert!(
+            (TURN_BYTES..=2 * TURN_BYTES).contains(&moved),
+            "{moved} bytes in one turn"
+        );
+    }
+    simulation.run();
+    let seen = simulation.seen().split_off(before);
+    let turns: Vec<u32> = seen
+        .iter()
+        .filter_map(|seen| match seen {
+            Seen::Turn(serial) => Some(*serial),
+            _ => None,
+        })
+        .collect();
+    let in_turn: Vec<u32> = peers.iter().map(|peer| peer.key.serial).collect();
+    assert!(turns.len() > 6);
+    assert!(turns.chunks(3).all(|round| round == in_turn), "{turns:?}");
+    assert_eq!(seen[1], Seen::Ended(in_turn[0], Ended::Again));
+    assert!(peers.iter().all(|peer| peer.got().len() == BIG));
+}
+
+#[test]
+fn a_stale_key_finds_nobody() {
+    let mut simulation = Simulation::new(&Files::new());
+    let old = simulation.connect(Service::Echo);
+    simulation.say_and_finish(&old, "");
+    simulation.run();
+    assert!(simulation.closed(&old).is_some());
+    let (new, shown) = probe(&mut simulation, None);
+    assert_eq!(
+        (old.key.slot, old.key.serial + 1),
+        (new.key.slot, new.key.serial)
+    );
+    let before = (simulation.seen(), reads(&new));
+    simulation.say_and_finish(&old, "late");
+    simulation.reset(&old);
+    simulation.run();
+    assert_eq!(before, (simulation.seen(), reads(&new)));
+    assert!(shown.borrow().is_empty());
+}
+
+#[test]
+fn an_old_silence_finds_nobody_in_its_slot() {
+    let mut simulation = Simulation::new(&Files::new());
+    let (old, _) = probe(&mut simulation, Some(Delay::Settle));
+    simulation.reset(&old);
+    simulation.run();
+    simulation.pass(SETTLE / 2);
+    let (new, shown) = probe(&mut simulation, Some(Delay::Settle));
+    assert_eq!(old.key.slot, new.key.slot);
+    simulation.pass(SETTLE - 1);
+    assert_eq!(told(&shown, Delay::Settle), 0);
+    simulation.pass(1);
+    assert_eq!(told(&shown, Delay::Settle), 1);
+}
+
+#[test]
+fn an_idle_session_holds_no_buffers() {
+    let line = Rc::new(RefCell::new(Line::default()));
+    let session = Session::new(Service::Echo.protocol());
+    let mut connection = Connection::new(line.clone(), session, 1, 0, Moment(0));
+    let mut world = World {
+        store: Box::new(Memory::default()),
+        high_water: OUTBOX_HIGH_WATER,
+    };
+    let (mut lent, limits) = (Lent::new(READ_BUFFER), limits());
+    let mut serve = |connection: &mut Connection<_>| {
+        let mut turn = Turn {
+            kernel: &mut SimulatedKernel { direct: true },
+            world: &mut world,
+            lent: &mut lent,
+            limits: &limits,
+            observer: &mut (),
+            now: Moment(0),
+            bulk: false,
+        };
+        turn.serve(connection)
+    };
+    line.borrow_mut().incoming.extend(b"hello");
+    assert_eq!(serve(&mut connection), Ended::Parked);
+    assert!(
+        connection.session.outbox().is_none(),
+        "all has left: nothing is kept"
+    );
+
+    (line.borrow_mut().room, connection.ready.readable) = (0, true);
+    line.borrow_mut().incoming.extend(b"hello");
+    assert_eq!(serve(&mut connection), Ended::Parked);
+    assert!(connection.session.owes(), "what could not leave is kept");
+
+    (line.borrow_mut().room, connection.ready.writable) = (100, true);
+    assert_eq!(serve(&mut connection), Ended::Parked);
+    assert!(
+        connection.session.outbox().is_none(),
+        "and given back when it has left"
+    );
+    assert_eq!(connection.phase, Phase::Open);
+}
+
+#[test]
+fn high_water_stops_reading() {
+    let mut simulation = Simulation::new(&Files::new());
+    let line = Line {
+        room: 0,
+        ..Line::default()
+    };
+    let peer = simulation.accept(Service::Echo.protocol(), line);
+    simulation.say(&peer, vec![7; BIG]);
+    simulation.run();
+    let taken = BIG - peer.unread();
+    assert!(
+        taken < OUTBOX_HIGH_WATER + READ_BUFFER,
+        "{taken} bytes are held"
+    );
+    simulation.make_room(&peer, 2 * BIG);
+    simulation.run();
+    assert_eq!(peer.got().len(), BIG, "and goes on when the peer reads");
+}
+
+#[test]
+fn a_silence_is_told_once() {
+    let mut simulation = Simulation::new(&Files::new());
+    let (peer, shown) = probe(&mut simulation, Some(Delay::Settle));
+    simulation.say(&peer, "x");
+    simulation.pass(SETTLE - 1);
+    assert_eq!(told(&shown, Delay::Settle), 0);
+    simulation.pass(1);
+    assert_eq!(told(&shown, Delay::Settle), 1);
+    simulation.pass(10 * SECOND);
+    assert_eq!(
+        told(&shown, Delay::Settle),
+        1,
+        "nothing has been said since"
+    );
+    simulation.say(&peer, "y");
+    simulation.pass(10 * SECOND);
+    assert_eq!(told(&shown, Delay::Settle), 2, "a new silence is a new one");
+}
+
+#[test]
+fn a_silence_is_measured_from_the_last_byte() {
+    let mut simulation = Simulation::new(&Files::new());
+    let (peer, shown) = probe(&mut simulation, Some(Delay::Settle));
+    for _ in 0..10 {
+        simulation.say(&peer, "x");
+        simulation.pass(SETTLE - 1);
+    }
+    assert_eq!(told(&shown, Delay::Settle), 0);
+    simulation.pass(1);
+    assert_eq!(told(&shown, Delay::Settle), 1);
+}
+
+#[test]
+fn a_late_byte_voids_a_silence() {
+    let mut simulation = Simulation::new(&Files::new());
+    let (peer, shown) = probe(&mut simulation, Some(Delay::Settle));
+    simulation.say(&peer, "x");
+    simulation.run();
+    // The silence is over and the byte has come: both before the turn.
+    simulation.now = simulation.now.after(SETTLE);
+    simulation.dispatcher.on_time(simulation.now);
+    simulation.say(&peer, "y");
+    simulation.run();
+    assert_eq!(told(&shown, Delay::Settle), 0);
+    assert_eq!(shown.borrow().last(), Some(&(b"y".to_vec(), Pause::None)));
+}
+
+#[test]
+fn lingering_ends_after_its_bytes_or_its_time() {
+    let refused = |simulation: &mut Simulation| {
+        let peer = simulation.connect(Service::Files);
+        simulation.say(&peer, "nonsense\n");
+        simulation.run();
+        assert!(peer.text().starts_with("ERROR "));
+        assert_eq!(peer.calls().last(), Some(&Call::FinishWriting));
+        assert_eq!(simulation.closed(&peer), None);
+        peer
+    };
+    let mut simulation = Simulation::new(&Files::new());
+    let talks = refused(&mut simulation);
+    simulation.say(&talks, vec![7; LINGER_BYTES - 1]);
+    simulation.run();
+    assert_eq!((talks.unread(), simulation.closed(&talks)), (0, None));
+    simulation.say(&talks, vec![7; LINGER_BYTES]);
+    simulation.run();
+    assert_eq!(simulation.closed(&talks), Some(CloseReason::Refused));
+    assert!(
+        talks.unread() >= LINGER_BYTES - READ_BUFFER,
+        "no more than the limit is read"
+    );
+
+    let silent = refused(&mut simulation);
+    simulation.pass(2 * SECOND - 1);
+    assert_eq!(simulation.closed(&silent), None);
+    simulation.pass(1);
+    assert_eq!(simulation.closed(&silent), Some(CloseReason::Refused));
+
+    let trickles = refused(&mut simulation);
+    for _ in 0..20 {
+        simulation.say(&trickles, "x");
+        simulation.pass(SECOND / 10);
+    }
+    assert_eq!(
+        simulation.closed(&trickles),
+        Some(CloseReason::Refused),
+        "bytes buy no time"
+    );
+
+    let finishes = refused(&mut simulation);
+    simulation.say_and_finish(&finishes, "x");
+    simulation.run();
+    assert_eq!(simulation.closed(&finishes), Some(CloseReason::Refused));
+}
+
+#[test]
+fn deadlines_close_the_idle() {
+    let mut simulation = Simulation::new(&Files::new());
+    let idle = simulation.connect(Service::Echo);
+    let busy = simulation.connect(Service::Echo);
+    for _ in 0..302 {
+        simulation.say(&busy, "x");
+        simulation.pass(SECOND);
+    }
+    assert_eq!(simulation.closed(&idle), Some(CloseReason::Idle));
+    assert_eq!(simulation.closed(&busy), None);
+    let mut endless = limits();
+    endless.idle_seconds = None;
+    let mut simulation = Simulation::with(endless, &Files::new(), &Faults::default(), true);
+    let idle = simulation.connect(Service::Echo);
+    simulation.pass(1_000_000 * SECOND);
+    assert_eq!(simulation.closed(&idle), None);
+}
+
+#[test]
+fn a_deadline_is_never_early() {
+    let mut simulation = Simulation::new(&Files::new());
+    simulation.pass(SECOND / 2);
+    let peer = simulation.connect(Service::Echo);
+    simulation.pass(300 * SECOND - 1);
+    assert_eq!(simulation.closed(&peer), None);
+    simulation.pass(SECOND);
+    assert_eq!(simulation.closed(&peer), Some(CloseReason::Idle));
+}
+
+#[test]
+fn a_unit_in_pieces_is_acknowledged_at_once() {
+    let mut simulation = Simulation::new(&big_files());
+    let peer = simulation.connect(Service::Files);
+    simulation.say(&peer, "size ");
+    simulation.run();
+    assert!(peer.calls().contains(&Call::Acknowledge));
+    simulation.say(&peer, "big\n");
+    simulation.run();
+    peer.line.borrow_mut().calls.clear();
+    simulation.say(&peer, "size ");
+    simulation.run();
+    assert!(
+        !peer.calls().contains(&Call::Acknowledge),
+        "a line client needs none"
+    );
+}
+
+#[test]
+fn winding_down_lets_a_transfer_end_and_the_idle_go() {
+    let mut simulation = Simulation::new(&big_files());
+    let idle = simulation.connect(Service::Files);
+    let line = Line {
+        room: 0,
+        ..Line::default()
+    };
+    let busy = simulation.accept(Service::Files.protocol(), line);
+    simulation.say(&busy, "download big\n");
+    simulation.run();
+    simulation.dispatcher.wind_down();
+    simulation.run();
+    assert_eq!(simulation.closed(&idle), Some(CloseReason::Shutdown));
+    assert_eq!(simulation.closed(&busy), None);
+    simulation.make_room(&busy, 2 * BIG);
+    simulation.run();
+    assert_eq!(busy.got().len(), "OK 1000000\n".len() + BIG);
+    assert_eq!(simulation.closed(&busy), Some(CloseReason::Shutdown));
+    assert_eq!(simulation.dispatcher.connections(), 0);
+}
