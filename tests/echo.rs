@@ -1,4 +1,5 @@
 //! The echo service over real sockets: nothing lost, nothing reordered, nobody waited for.
+//! Bodies and names are another service's business.
 
 mod support;
 

@@ -13,7 +13,7 @@ use super::clock::Moment;
 /// A second, in microseconds: how often a lack of descriptors is looked at again and logged.
 const SECOND: u64 = 1_000_000;
 
-/// The gate, with hysteresis: it closes at 100 % and opens at 90 %, or it would flap at every close.
+/// The gate, with hysteresis: it closes at 100 % and opens at 90 %, or it would flap.
 #[derive(Debug)]
 pub struct AcceptGate {
     limit: usize,

@@ -1,4 +1,4 @@
-//! Serves one connection for one turn: writes, works, reads, until nothing can go on or enough is done.
+//! Serves one connection for one turn: writes, works, reads, until it must wait or has done enough.
 //! Chooses nobody: the dispatcher gives turns, and carries out how they end.
 //!
 //! The loop asks `next_step` what the connection can do and does it. Every step uses something

@@ -1,5 +1,5 @@
 //! Sends every byte back, in order, until the peer's end of stream.
-//! Keeps no state: that a peer which does not read is not read from is the outbox's high-water mark.
+//! Keeps no state: the outbox's high-water mark sees to peers that do not read.
 
 use crate::session::protocol::{Cx, Intake, Protocol};
 use crate::wire::pause::Pause;

@@ -1,4 +1,4 @@
-//! The seam between protocols and the reactor: bytes in, an ordered outbox out, traits for the rest.
+//! The seam between protocols and the reactor: bytes in, an ordered outbox out, traits beside.
 //! Makes no system call: what a session needs of the world it reaches through `world.rs`.
 
 pub mod close_reason;

@@ -1,4 +1,4 @@
-//! Judges names: which a peer may use, which part of them counts, and how a doubled one comes apart.
+//! Judges names: which may be used, which part of them counts, and how a doubled one comes apart.
 //! Opens nothing: that a name stays inside the root is the kernel's business, not a string's.
 
 use super::limits::WireLimits;

@@ -1,9 +1,9 @@
 //! Solves the digit puzzle: where a size ends that runs straight into its data.
 //! Moves no data: it says how long the size is, the transfer service mends the file.
 //!
-//! A textbook client sends `11` and then `12345 hello`, and TCP delivers `1112345 hello`. With T the
-//! number of bytes after the separator at the end of the stream, the size is the digit prefix of
-//! length k with value(prefix) + k = T. The left side grows with k, so at most one k fits.
+//! A textbook client sends `11` and then `12345 hello`, and TCP delivers `1112345 hello`. With T
+//! the number of bytes after the separator at the end of the stream, the size is the digit prefix
+//! of length k with value(prefix) + k = T. The left side grows with k, so at most one k fits.
 
 /// As many digits as the largest size has: `u64::MAX` is 18,446,744,073,709,551,615.
 pub const MOST_DIGITS: usize = 20;
