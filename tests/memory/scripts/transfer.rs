@@ -163,6 +163,17 @@ pub fn bare() -> Vec<Script> {
             ],
         ),
         bare(
+            "a pause before the name ends no name",
+            vec![
+                send("SEND"),
+                reply("OK"),
+                Step::Quiet(Delay::Word),
+                send("x.bin<SEPARATOR>5hello"),
+                Step::End,
+                reply("ERROR: the name must come twice, the second time before the separator"),
+            ],
+        ),
+        bare(
             "a name without a size",
             vec![
                 send("SEND"),
