@@ -81,8 +81,9 @@ pub fn parse_bare(
     let names = &input[..separator];
     let name = match (names::undouble(names), boundary) {
         (Some(name), _) => name,
-        (None, Some(boundary)) => &names[boundary..],
-        (None, None) => return Err(HeaderFault::NotDoubled),
+        // A pause inside the separator says nothing about the names.
+        (None, Some(boundary)) if boundary <= separator => &names[boundary..],
+        (None, _) => return Err(HeaderFault::NotDoubled),
     };
     let behind = separator + SEPARATOR.len();
     match Digits::read(&input[behind..], finished) {
@@ -157,6 +158,14 @@ mod tests {
     fn a_separator_behind_too_many_bytes_is_none() {
         assert_eq!(separator(b"1234<SEPARATOR>5", 4), Some(4));
         assert_eq!(separator(b"12345<SEPARATOR>5", 4), None);
+    }
+
+    #[test]
+    fn a_pause_inside_the_separator_is_no_boundary() {
+        let input = b"ab<SEPARATOR>3abc";
+        for boundary in 3..input.len() {
+            assert_eq!(bare(input, Some(boundary)), Err(HeaderFault::NotDoubled));
+        }
     }
 
     #[test]
