@@ -25,7 +25,8 @@ pub struct AcceptGate {
 enum State {
     Open,
     Closed {
-        reopen_at: usize,
+        /// With so few connections it opens again; `None` when nobody is left to close.
+        reopen_at: Option<usize>,
         retry: Option<Moment>,
     },
 }
@@ -43,7 +44,8 @@ impl AcceptGate {
     /// Whether one more may come in. Opens the gate again when there is room.
     pub fn is_open(&mut self, connections: usize, now: Moment) -> bool {
         if let State::Closed { reopen_at, retry } = self.state
-            && (connections <= reopen_at || retry.is_some_and(|retry| retry <= now))
+            && (reopen_at.is_some_and(|at| connections <= at)
+                || retry.is_some_and(|retry| retry <= now))
         {
             self.state = State::Open;
         }
@@ -79,7 +81,7 @@ impl AcceptGate {
 
     fn close(&mut self, connections: usize, retry: Option<Moment>, now: Moment, why: &str) {
         // Nine tenths, but at least one fewer than now.
-        let reopen_at = (connections - connections.div_ceil(10)).min(connections.saturating_sub(1));
+        let reopen_at = connections.checked_sub(connections.div_ceil(10).max(1));
         self.state = State::Closed { reopen_at, retry };
         if self.logged.is_none_or(|logged| logged.after(SECOND) <= now) {
             log::warn!("{why}; peers wait until some of the {connections} connections are closed");
@@ -114,10 +116,17 @@ mod tests {
         let mut gate = AcceptGate::new(100);
         gate.out_of_descriptors(0, Moment(0));
         assert!(gate.retry().is_some());
-        assert!(gate.is_open(0, Moment(0)), "nobody is left to close");
         gate.out_of_descriptors(50, Moment(5));
         assert!(!gate.is_open(50, Moment(SECOND)));
         assert!(gate.is_open(50, Moment(SECOND + 5)));
         assert!(gate.retry().is_none());
+    }
+
+    #[test]
+    fn with_nobody_left_to_close_only_time_opens_the_gate() {
+        let mut gate = AcceptGate::new(100);
+        gate.out_of_descriptors(0, Moment(0));
+        assert!(!gate.is_open(0, Moment(SECOND - 1)));
+        assert!(gate.is_open(0, Moment(SECOND)));
     }
 }
