@@ -20,10 +20,11 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use rustix::fs::OFlags;
-use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How the loop came to its end.
@@ -67,6 +68,8 @@ impl<O: Observer> EventLoop<O> {
         let signal = Target::Signal.token();
         poll.registry()
             .register(&mut signals, signal, Interest::READABLE)?;
+        // With a handler, a write beyond `ulimit -f` fails; without one, it ends the server.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         for (number, listener) in listeners.iter_mut().enumerate() {
             let token = Target::Listener(number as u32).token();
             poll.registry()
