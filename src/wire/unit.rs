@@ -167,7 +167,12 @@ impl Splitter {
         let window = &input[..input.len().min(self.limit + 2)];
         match window.iter().position(|&byte| byte == b'\n') {
             Some(end) => self.line(&input[..end]),
-            None if input.len() > self.limit + 1 => Split::Broken(Fault::TooLong(self.limit)),
+            // One byte over the limit can only be the CR of a line of exactly the limit.
+            None if input.get(self.limit).is_some_and(|&byte| byte != b'\r')
+                || input.len() > self.limit + 1 =>
+            {
+                Split::Broken(Fault::TooLong(self.limit))
+            }
             None => self.unended(input, pause, whole),
         }
     }
@@ -307,9 +312,12 @@ mod tests {
             let found = splitter.split(over.as_bytes(), Pause::None, is_ls);
             assert_eq!(found, Split::Broken(Fault::TooLong(16)));
         }
-        let endless = [b'x'; 18];
-        let found = Splitter::new(16).split(&endless, Pause::None, is_ls);
+        let over = [b'x'; 17];
+        let found = Splitter::new(16).split(&over, Pause::None, is_ls);
         assert_eq!(found, Split::Broken(Fault::TooLong(16)));
+        let with_cr = [&[b'x'; 16][..], b"\r"].concat();
+        let found = Splitter::new(16).split(&with_cr, Pause::None, is_ls);
+        assert_eq!(found, Split::More);
     }
 
     #[test]
