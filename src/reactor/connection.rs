@@ -20,9 +20,10 @@ pub struct Readiness {
     pub readable: bool,
     /// The socket may take bytes.
     pub writable: bool,
-    /// The peer's end of stream has been announced: the same edge told of the last bytes and of
-    /// the end, so a short read does not mean that everything is read.
-    pub read_closed: bool,
+    /// A short read does not mean that everything is read, and never will again. The peer's end
+    /// of stream has been announced, by the same edge as its last bytes; or it has sent urgent
+    /// data (`MSG_OOB`), which a read stops in front of.
+    pub read_on: bool,
 }
 
 /// Where a connection stands in its life.
@@ -89,7 +90,7 @@ impl<S> Connection<S> {
             ready: Readiness {
                 readable: true,
                 writable: true,
-                read_closed: false,
+                read_on: false,
             },
             phase: Phase::Open,
             silence: None,

@@ -174,7 +174,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         };
         connection.ready.readable |= told.readable;
         connection.ready.writable |= told.writable;
-        connection.ready.read_closed |= told.read_closed;
+        connection.ready.read_on |= told.read_on;
         let service = connection.service;
         self.observer
             .event(who(&self.services, service, key.serial), told);

@@ -222,8 +222,10 @@ impl<O: Observer> EventLoop<O> {
                 match listener.accept() {
                     Accepted::Stream(mut stream, peer) => {
                         let token = Target::Session(self.dispatcher.next_key()).token();
-                        // Once, for both directions, and never again.
-                        let interest = Interest::READABLE | Interest::WRITABLE;
+                        // Once, for both directions, and never again. Urgent data is of no
+                        // use to anybody here, but a read stops in front of it.
+                        let interest =
+                            Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
                         match self.poll.registry().register(&mut stream, token, interest) {
                             Ok(()) => {
                                 let protocol = (listener.make)(peer);
@@ -343,6 +345,6 @@ fn readiness(event: &Event) -> Readiness {
     Readiness {
         readable: event.is_readable() || event.is_read_closed() || broken,
         writable: event.is_writable() || broken,
-        read_closed: event.is_read_closed(),
+        read_on: event.is_read_closed() || event.is_priority(),
     }
 }

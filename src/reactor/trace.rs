@@ -79,7 +79,7 @@ impl<W: Write> Observer for Trace<W> {
         let told = [
             (ready.readable, "readable"),
             (ready.writable, "writable"),
-            (ready.read_closed, "peer finished"),
+            (ready.read_on, "peer finished"),
         ];
         let told: Vec<_> = told
             .iter()

@@ -213,9 +213,9 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
         match self.kernel.read(socket, room) {
             Ok(count) => {
                 // A short read means that the socket is empty, and saves asking again (5 % of an
-                // echo's CPU). Not so once the end is announced: it gets no edge of its own.
-                let short = count < room.len() && self.kernel.short_read_is_all(socket);
-                if short && !connection.ready.read_closed {
+                // echo's CPU). Not so once its end is announced, or urgent data: what stands
+                // behind gets no edge of its own.
+                if count < room.len() && !connection.ready.read_on {
                     connection.ready.readable = false;
                 }
                 let pause = if count == 0 {
