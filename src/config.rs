@@ -77,6 +77,10 @@ pub const EVENTS_PER_ROUND: usize = 1024;
 /// 256 KiB a turn, 7 to 12 ms at 1 MiB, 375 ms and more without a budget.
 pub const TURN_BYTES: usize = 256 * KIB;
 
+/// Calls of its protocol in one turn: an upload of one byte costs about 60 us and a dozen bytes,
+/// so that bytes alone would let a peer that pipelines them hold the loop for a second and more.
+pub const TURN_CALLS: usize = 16;
+
 /// One step of `sendfile`. 64 KiB costs 10 to 25 % more CPU, 1 MiB twice as much under bbr.
 pub const SEND_STEP: usize = 256 * KIB;
 
@@ -211,6 +215,7 @@ pub fn reactor_limits(
         accepts_per_turn: ACCEPTS_PER_TURN,
         events_per_round: EVENTS_PER_ROUND,
         turn_bytes: TURN_BYTES,
+        turn_calls: TURN_CALLS,
         send_step: SEND_STEP,
         take_step: TAKE_STEP,
         small_body: SMALL_BODY,

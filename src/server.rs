@@ -181,6 +181,7 @@ impl Server {
             posts: Vec::new(),
             now: 0,
             high_water: config::OUTBOX_HIGH_WATER,
+            calls: config::TURN_CALLS,
         };
         let has_talk = self
             .listeners

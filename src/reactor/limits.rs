@@ -12,6 +12,8 @@ pub struct ReactorLimits {
     pub events_per_round: usize,
     /// Bytes moved in one turn, both directions together.
     pub turn_bytes: usize,
+    /// Calls of its protocol in one turn: a few bytes can ask for a lot of work.
+    pub turn_calls: usize,
     /// Bytes of a body sent in one step.
     pub send_step: usize,
     /// Bytes of a body taken in one step, and the size of the pipe for it.

@@ -38,6 +38,7 @@ enum Step {
     Read,
     Drain,
     End(CloseReason),
+    Yield,
     Park,
 }
 
@@ -80,6 +81,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
     pub fn serve(&mut self, connection: &mut Connection<K::Socket>) -> Ended {
         connection.session.lend(&mut self.lent.spare);
         let mut budget = self.limits.turn_bytes;
+        self.world.calls = self.limits.turn_calls;
         let ended = loop {
             let step = match next_step(connection, self.world) {
                 Step::Write => self.write(connection),
@@ -89,6 +91,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
                 Step::Read => self.read(connection),
                 Step::Drain => self.drain(connection),
                 Step::End(reason) => Err(Ended::Over(reason)),
+                Step::Yield => Err(Ended::Again),
                 Step::Park => Err(Ended::Parked),
             };
             match step {
@@ -313,6 +316,9 @@ fn next_step<S>(connection: &Connection<S>, world: &World) -> Step {
     }
     if session.has_work() {
         return Step::Work;
+    }
+    if world.calls == 0 {
+        return Step::Yield;
     }
     if session.has_unseen() {
         return Step::Feed(if session.is_finished() {

@@ -89,6 +89,7 @@ impl Session {
             match &self.stage {
                 Stage::Bytes if full(out, world.high_water) => break,
                 Stage::Hold if !matches!(pause, Pause::Quiet(_)) => break,
+                Stage::Bytes | Stage::Hold if world.calls == 0 => break,
                 Stage::Bytes | Stage::Hold => {
                     let taken = self.show(rest, pause, out, world, witness);
                     rest = &rest[taken..];
@@ -129,6 +130,7 @@ impl Session {
         world: &mut World,
         witness: &mut impl Witness,
     ) -> usize {
+        world.calls = world.calls.saturating_sub(1);
         let owed = out.pending();
         let mut cx = world.lend(out, self.me);
         let (taken, intake) = self.protocol.on_bytes(rest, pause, &mut cx);

@@ -20,6 +20,8 @@ pub struct World {
     pub now: u32,
     /// A session takes nothing in while it owes its peer this many bytes.
     pub high_water: usize,
+    /// Protocols may be shown bytes so often before somebody else has a turn.
+    pub calls: usize,
 }
 
 impl World {
