@@ -224,8 +224,7 @@ impl<O: Observer> EventLoop<O> {
                         let token = Target::Session(self.dispatcher.next_key()).token();
                         // Once, for both directions, and never again. Urgent data is of no
                         // use to anybody here, but a read stops in front of it.
-                        let interest =
-                            Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+                        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
                         match self.poll.registry().register(&mut stream, token, interest) {
                             Ok(()) => {
                                 let protocol = (listener.make)(peer);

@@ -2,6 +2,8 @@
 //! Asserts nothing about services: the tests do.
 #![allow(dead_code)] // every test binary uses another part of this
 
+pub mod target;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -265,4 +267,9 @@ pub fn noise(length: usize) -> Vec<u8> {
             (state >> 56) as u8
         })
         .collect()
+}
+
+/// Longer than the settle window, so that the server sees two units.
+pub fn pause() {
+    std::thread::park_timeout(Duration::from_millis(120));
 }

@@ -1,0 +1,440 @@
+//! Whatever bytes come, the answer is the documented one, and nothing is left behind.
+//! Escapes over the file system itself are the business of `store.rs`.
+
+mod support;
+
+use support::target::Target;
+use support::{BOTH_WAYS, noise, pause};
+
+/// How a conversation goes on after the reply.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    /// The server ends it.
+    Closed,
+    /// A question on the same connection is answered.
+    Open,
+    /// The client ends its stream first; then the server ends it.
+    AfterEnd,
+}
+use Then::{AfterEnd, Closed, Open};
+
+/// Name, service, the bytes in steps, the reply (or its beginning), and what comes then.
+/// Steps are sent a pause apart that is longer than the settle window.
+type Row<'a> = (&'a str, &'a str, &'a [&'a [u8]], &'a str, Then);
+
+fn question(service: &str) -> (&'static str, &'static str) {
+    match service {
+        "files" => ("size empty\n", "OK 0 0.00 MB\n"),
+        _ => ("RECEIVE\nempty\n", "OK\nempty<SEPARATOR>0\n"),
+    }
+}
+
+fn run(target: &Target, (name, service, steps, reply, then): &Row<'_>) {
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut client = target.connect(service);
+    for (number, step) in steps.iter().enumerate() {
+        if number > 0 {
+            pause();
+        }
+        client.send(step);
+    }
+    let answer = match then {
+        Open => {
+            let (ask, answer) = question(service);
+            client.expect(reply);
+            client.send(ask).expect(answer).finish();
+            assert_eq!(shown(&client.rest()), "", "{name}");
+            return;
+        }
+        AfterEnd => shown(&client.finish().rest()),
+        Closed => shown(&client.rest()),
+    };
+    let mut rest = answer.as_str();
+    // `OK` may go before an error; the reply itself must begin as the table says.
+    assert!(
+        rest.starts_with(reply),
+        "{name}: {answer:?} instead of {reply:?}"
+    );
+    rest = &rest[rest.find("ERROR").unwrap_or(0)..];
+    let errors = rest.matches("ERROR").count();
+    assert!(errors <= 1, "{name}: one ERROR at most, not {answer:?}");
+    if errors == 1 {
+        assert!(
+            rest.find('\n').is_none_or(|end| end + 1 == rest.len()),
+            "{name}: {answer:?}"
+        );
+    }
+}
+
+#[track_caller]
+fn run_all(rows: &[Row<'_>]) {
+    for way in BOTH_WAYS {
+        let target = Target::start(way);
+        std::thread::scope(|scope| {
+            let running: Vec<_> = rows
+                .iter()
+                .map(|row| (row.0, scope.spawn(|| run(&target, row))))
+                .collect();
+            for (name, row) in running {
+                assert!(row.join().is_ok(), "the row `{name}` failed");
+            }
+        });
+        target.is_as_it_was();
+    }
+}
+
+const FILES: &str = "files";
+const TRANSFER: &str = "transfer";
+const NO_FILE: &str = "ERROR File Tidak Ditemukan\n";
+const TOO_FAR: &str = "ERROR the file has only 6 bytes\n";
+const NOT_REGULAR: &str = "ERROR it is not a regular file\n";
+
+const NO_FOLDER: &str = "ERROR there is no such folder\n";
+const NOT_FOUND: &str = "OK\nERROR: File not found\n";
+const OVER: &str = "OK 0 0.00 MB\nERROR more than 4096 bytes without";
+
+#[rustfmt::skip] // a table
+const ESCAPES: &[Row<'_>] = &[
+        ("download ..", FILES, &[b"download ../secret\n"], NO_FILE, Open),
+        ("download absolute", FILES, &[b"download /etc/passwd\n"], NO_FILE, Open),
+        ("download through", FILES, &[b"download dir/../../secret\n"], NO_FILE, Open),
+        ("download //", FILES, &[b"download //etc/passwd\n"], NO_FILE, Open),
+        ("download quoted", FILES, &[b"download \"../secret\"\n"], NO_FILE, Open),
+        ("download link", FILES, &[b"download out\n"], NO_FILE, Open),
+        ("download absolute link", FILES, &[b"download absolute\n"], NO_FILE, Open),
+        ("download by folder link", FILES, &[b"download up/secret\n"], NO_FILE, Open),
+        ("download loop", FILES, &[b"download loop\n"], NO_FILE, Open),
+        ("download inside", FILES, &[b"download dir/../in\n"], "OK 6\ninside", Open),
+        ("size ..", FILES, &[b"size ../secret\n"], NO_FILE, Open),
+        ("size link", FILES, &[b"size out\n"], NO_FILE, Open),
+        ("size root", FILES, &[b"size .\n"], NOT_REGULAR, Open),
+        ("size up", FILES, &[b"size ..\n"], NO_FILE, Open),
+        ("rm ..", FILES, &[b"rm ../secret\n"], NO_FILE, Open),
+        ("rm absolute", FILES, &[b"rm /etc/passwd\n"], NO_FILE, Open),
+        ("rm root", FILES, &[b"rm ..\n"], NOT_REGULAR, Open),
+        ("rm by folder link", FILES, &[b"rm up/secret\n"], NO_FILE, Open),
+        ("rm a folder", FILES, &[b"rm dir\n"], NOT_REGULAR, Open),
+        ("ls ..", FILES, &[b"ls ..\n"], "ERROR there is no such folder\n", Open),
+        ("ls /", FILES, &[b"ls /\n"], "ERROR there is no such folder\n", Open),
+        ("ls link", FILES, &[b"ls up\n"], "ERROR there is no such folder\n", Open),
+        ("ls file", FILES, &[b"ls a\n"], "ERROR there is no such folder\n", Open),
+        ("upload ..", FILES, &[b"upload ../new 1\nx"], "ERROR ", Closed),
+        ("upload absolute", FILES, &[b"upload /tmp/loket-new 1\nx"], "ERROR ", Closed),
+        ("upload through", FILES, &[b"upload dir/../../new 1\nx"], "ERROR ", Closed),
+        ("upload by link", FILES, &[b"upload up/new 1\nx"], "ERROR ", Closed),
+        ("upload a folder", FILES, &[b"upload dir 1\nx"], NOT_REGULAR, Closed),
+        ("upload slash", FILES, &[b"upload dir/ 1\nx"], NOT_REGULAR, Closed),
+        ("upload dots", FILES, &[b"upload .. 1\nx"], NOT_REGULAR, Closed),
+        ("upload own", FILES, &[b"upload .loket-1.part 1\nx"], "ERROR the name", Closed),
+        ("upload nowhere", FILES, &[b"upload no/x 1\nx"], NO_FOLDER, Closed),
+        ("bare download ..", FILES, &[b"download ../secret"], "File Tidak Ditemukan", AfterEnd),
+        ("bare size link", FILES, &[b"size out"], "File Tidak Ditemukan", AfterEnd),
+        ("bare rm ..", FILES, &[b"rm ../secret"], "File Tidak Ditemukan", AfterEnd),
+        ("bare ls ..", FILES, &[b"ls .."], "ERROR there is no such folder", AfterEnd),
+        ("bare upload ..", FILES, &[b"upload ../new", b"x"], "ERROR ", Closed),
+        ("SEND ..", TRANSFER, &[b"SEND\n..\n..<SEPARATOR>1\nx"], "OK\nERROR: it is not", Closed),
+        ("SEND slash", TRANSFER, &[b"SEND\nd/\nd/<SEPARATOR>1\nx"], "OK\nERROR: it is not", Closed),
+        ("SEND own", TRANSFER, &[b"SEND\nn\n.loket-.part<SEPARATOR>1\n"], "OK\nERROR: the", Closed),
+        ("RECEIVE ..", TRANSFER, &[b"RECEIVE\n../secret\n"], "OK\nERROR: File not found\n", Open),
+        ("RECEIVE link", TRANSFER, &[b"RECEIVE\nout\n"], "OK\nERROR: File not found\n", Open),
+        ("RECEIVE dots", TRANSFER, &[b"RECEIVE\n..\n"], "OK\nERROR: ", AfterEnd),
+        ("bare RECEIVE ..", TRANSFER, &[b"RECEIVE", b"../secret"], BARE_NOT_FOUND, Closed),
+        ("bare RECEIVE link", TRANSFER, &[b"RECEIVE", b"out"], "OKERROR: File not found", Closed),
+];
+
+#[test]
+fn no_name_leads_out_of_the_root() {
+    run_all(ESCAPES);
+}
+
+#[rustfmt::skip] // a table
+const WRONG_WORDS: &[Row<'_>] = &[
+    ("unknown", FILES, &[b"get a\n"], "ERROR unknown command", Closed),
+    ("upper case", FILES, &[b"LS\n"], "ERROR unknown command", Closed),
+    ("mixed case", FILES, &[b"Download a\n"], "ERROR unknown command", Closed),
+    ("word too long", FILES, &[b"lsx\n"], "ERROR unknown command", Closed),
+    ("blank before", FILES, &[b" ls\n"], "ERROR unknown command", Closed),
+    ("tab for blank", FILES, &[b"size\ta\n"], "ERROR unknown command", Closed),
+    ("goodbye and more", FILES, &[b"byebye now\n"], "ERROR unknown command", Closed),
+    ("no name", FILES, &[b"size\n"], "ERROR the command needs a name", Closed),
+    ("blank name", FILES, &[b"rm   \n"], "ERROR the command needs a name", Closed),
+    ("download no name", FILES, &[b"download\n"], "ERROR the command needs", Closed),
+    ("upload no name", FILES, &[b"upload\n"], "ERROR the command needs", Closed),
+    ("upload no size", FILES, &[b"upload n\n"], "ERROR the size is missing", Closed),
+    ("upload size only", FILES, &[b"upload 5\n"], "ERROR the size is missing", Closed),
+    ("empty quotes", FILES, &[b"size \"\"\n"], "ERROR the name is empty", Closed),
+    ("blank lines mean nothing", FILES, &[b"\n\r\n\n"], "", Open),
+    ("half a word", FILES, &[b"downlo"], "ERROR the command is not", Closed),
+    ("half a command", FILES, &[b"download "], "ERROR the command is not", Closed),
+    ("half a name", FILES, &[b"size dir/"], "ERROR the command is not", Closed),
+    ("half a word, end", FILES, &[b"downlo"], "ERROR the connection ended", AfterEnd),
+    ("half a line, end", FILES, &[b"size empty\nrm a"], "OK 0 0.00 MB\nERROR the", AfterEnd),
+    ("offset too far", FILES, &[b"download a 7\n"], TOO_FAR, Open),
+    ("offset 2^63", FILES, &[b"download a 9223372036854775808\n"], TOO_FAR, Open),
+    ("offset 2^64", FILES, &[b"download a 18446744073709551616\n"], NO_FILE, Open),
+    ("offset at the end", FILES, &[b"download a 6\n"], "OK 0\n", Open),
+    ("bare silent upload", FILES, &[b"upload n"], "ERROR no data came", Closed),
+    ("http", FILES, &[b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], "ERROR unknown", Closed),
+    ("tls", FILES, &[b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"], "ERROR ", Closed),
+    ("unknown", TRANSFER, &[b"PUT\n"], "ERROR: unknown command", Closed),
+    ("lower case", TRANSFER, &[b"send\n"], "ERROR: unknown command", Closed),
+    ("word too long", TRANSFER, &[b"SENDER\n"], "ERROR: unknown command", Closed),
+    ("blank behind", TRANSFER, &[b"SEND \n"], "ERROR: unknown command", Closed),
+    ("blank lines mean nothing", TRANSFER, &[b"\n\r\n\n"], "", Open),
+    ("half a word", TRANSFER, &[b"SEN"], "ERROR: the command is not", Closed),
+    ("half a word, end", TRANSFER, &[b"RECEIV"], "ERROR: the connection", AfterEnd),
+    ("empty name", TRANSFER, &[b"RECEIVE\n\n"], "OK\nERROR: the name is empty", Closed),
+    ("no header", TRANSFER, &[b"SEND\nn\nn\n"], "OK\nERROR: write the header", Closed),
+    ("no name", TRANSFER, &[b"SEND\nn\n<SEPARATOR>1\nx"], "OK\nERROR: the name is", Closed),
+    ("no size", TRANSFER, &[b"SEND\nn\nn<SEPARATOR>\n"], "OK\nERROR: the size", Closed),
+    ("half a header, end", TRANSFER, &[b"SEND\nn\nn<SEP"], "OK\nERROR: the conn", AfterEnd),
+    ("name once", TRANSFER, &[b"SEND", b"n<SEPARATOR>1x"], "OKERROR: the name must", Closed),
+    ("pause in separator", TRANSFER, &[b"SEND", b"ab<SEP", b"ARATOR>1x"], "OKERROR: ", Closed),
+    ("pause behind <", TRANSFER, &[b"SEND", b"ab<", b"SEPARATOR>1x"], "OKERROR: ", Closed),
+    ("no name, bare", TRANSFER, &[b"SEND", b"<SEPARATOR>1x"], "OKERROR: ", Closed),
+    ("no size, bare", TRANSFER, &[b"SEND", b"nn<SEPARATOR>x"], "OKERROR: the size", Closed),
+    ("minus, bare", TRANSFER, &[b"SEND", b"nn<SEPARATOR>-1x"], "OKERROR: the size", Closed),
+    ("too short, bare", TRANSFER, &[b"SEND", b"nn<SEPARATOR>5x"], "OKERROR: the size", AfterEnd),
+    ("too long, bare", TRANSFER, &[b"SEND", b"nn<SEPARATOR>1xyz"], "OKERROR: more came", Closed),
+    ("2^64, bare", TRANSFER, &[b"SEND", b"nn<SEPARATOR>99999999999999999999"], "OKERROR", AfterEnd),
+    ("only SEND, end", TRANSFER, &[b"SEND"], "OKERROR: the connection", AfterEnd),
+    ("only RECEIVE, end", TRANSFER, &[b"RECEIVE"], "OKERROR: the connection", AfterEnd),
+    ("http", TRANSFER, &[b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], "ERROR: unknown", Closed),
+    ("tls", TRANSFER, &[b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"], "ERROR: ", Closed),
+];
+
+#[test]
+fn what_is_no_command_is_refused_in_one_line() {
+    run_all(WRONG_WORDS);
+}
+
+#[rustfmt::skip] // a table
+const CONTROLS: &[Row<'_>] = &[
+    ("nul", FILES, &[b"size a\0\n"], "ERROR the name holds a control", Closed),
+    ("nul in the word", FILES, &[b"si\0ze a\n"], "ERROR unknown command", Closed),
+    ("tab", FILES, &[b"rm a\tb\n"], "ERROR the name holds a control", Closed),
+    ("cr inside", FILES, &[b"download a\rb\n"], "ERROR the name holds", Closed),
+    ("two crs", FILES, &[b"download a\r\r\n"], "ERROR the name holds", Closed),
+    ("escape sequence", FILES, &[b"size \x1b[2Ja\n"], "ERROR the name holds", Closed),
+    ("delete", FILES, &[b"size a\x7f\n"], "ERROR the name holds", Closed),
+    ("c1", FILES, &[b"size a\xc2\x9b\n"], "ERROR the name holds", Closed),
+    ("not utf-8", FILES, &[b"size \xff\xfe\n"], "ERROR the name is not UTF-8", Closed),
+    ("overlong slash", FILES, &[b"size ..\xc0\xafa\n"], "ERROR the name is not", Closed),
+    ("surrogate", FILES, &[b"ls \xed\xa0\x80\n"], "ERROR the name is not UTF-8", Closed),
+    ("upload nul", FILES, &[b"upload n\0m 1\nx"], "ERROR the name holds", Closed),
+    ("upload not utf-8", FILES, &[b"upload \x80 1\nx"], "ERROR the name is not", Closed),
+    ("bare nul", FILES, &[b"size a\0"], "ERROR the command is not", Closed),
+    ("bare not utf-8", FILES, &[b"size \xff"], "ERROR the command is not", Closed),
+    ("nul", TRANSFER, &[b"RECEIVE\na\0\n"], "OK\nERROR: the name holds", Closed),
+    ("nul in the word", TRANSFER, &[b"SEND\0\n"], "ERROR: unknown command", Closed),
+    ("not utf-8", TRANSFER, &[b"RECEIVE\n\xff\n"], "OK\nERROR: the name is not", Closed),
+    ("escape", TRANSFER, &[b"SEND\nn\n\x1b]0;x<SEPARATOR>1\nx"], "OK\nERROR: the name", Closed),
+    ("send nul", TRANSFER, &[b"SEND\nn\nn\0<SEPARATOR>1\nx"], "OK\nERROR: the name", Closed),
+    ("bare send nul", TRANSFER, &[b"SEND", b"\0\0<SEPARATOR>1x"], "OKERROR: the name", Closed),
+    ("bare not utf-8", TRANSFER, &[b"RECEIVE", b"\xff"], "OKERROR: the command is", Closed),
+];
+
+#[test]
+fn control_characters_and_broken_text_are_refused() {
+    run_all(CONTROLS);
+}
+
+/// Runs rows that were made up at run time: name and bytes, service, reply.
+#[track_caller]
+fn run_made(made: &[(&'static str, Vec<Vec<u8>>, &'static str, Then)]) {
+    let steps: Vec<Vec<&[u8]>> = made
+        .iter()
+        .map(|(_, steps, _, _)| steps.iter().map(Vec::as_slice).collect())
+        .collect();
+    let names: Vec<String> = made
+        .iter()
+        .map(|(_, steps, _, _)| {
+            let bytes = steps.concat();
+            let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
+            format!("{shown} ({} bytes)", bytes.len())
+        })
+        .collect();
+    let rows: Vec<Row<'_>> = made
+        .iter()
+        .zip(names.iter().zip(&steps))
+        .map(|((service, _, reply, then), (name, steps))| {
+            (name.as_str(), *service, steps.as_slice(), *reply, *then)
+        })
+        .collect();
+    run_all(&rows);
+}
+
+#[test]
+fn no_size_is_believed_that_cannot_be() {
+    let mut made = Vec::new();
+    let huge = [
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "99999999999999999999",
+        "123456789012345678901234567890",
+    ];
+    let wrong = [
+        "-1", "+1", "", " ", "0x10", "1e3", "1.0", "1_000", "\u{663}", "1 x", "x",
+    ];
+    for size in huge.into_iter().chain(wrong) {
+        let upload = format!("upload n {size}\nxyz").into_bytes();
+        made.push((FILES, vec![upload], "ERROR ", Closed));
+        let send = format!("SEND\nn\nn<SEPARATOR>{size}\nxyz").into_bytes();
+        made.push((TRANSFER, vec![send], "OK\nERROR: ", Closed));
+        let bare = format!("nn<SEPARATOR>{size}xyz").into_bytes();
+        made.push((
+            TRANSFER,
+            vec![b"SEND".to_vec(), bare],
+            "OKERROR: ",
+            AfterEnd,
+        ));
+    }
+    for (size, sent) in [(3, 2), (1, 0), (100_000, 99_999), (5_000_000, 200_000)] {
+        let body = noise(sent);
+        let upload = [format!("upload n {size}\n").as_bytes(), &body].concat();
+        made.push((FILES, vec![upload], "OK\nERROR only", AfterEnd));
+        let send = [format!("SEND\nn\nn<SEPARATOR>{size}\n").as_bytes(), &body].concat();
+        made.push((TRANSFER, vec![send], "OK\nERROR: only", AfterEnd));
+        let bare = [format!("nn<SEPARATOR>{size}").as_bytes(), &body].concat();
+        made.push((
+            TRANSFER,
+            vec![b"SEND".to_vec(), bare],
+            "OKERROR: the size",
+            AfterEnd,
+        ));
+    }
+    run_made(&made);
+}
+
+#[test]
+fn lengths_of_lines_and_names_hold_to_the_byte() {
+    let mut made = Vec::new();
+    let long = |word: &str, length: usize, end: &str| {
+        let blanks = " ".repeat(length - word.len());
+        vec![format!("{word}{blanks}{end}").into_bytes()]
+    };
+    for end in ["\n", "\r\n"] {
+        made.push((FILES, long("size empty", 4096, end), "OK 0 0.00 MB\n", Open));
+        made.push((
+            FILES,
+            long("size empty", 4097, end),
+            "ERROR more than 4096",
+            Closed,
+        ));
+    }
+    for length in [4097, 4098, 5000, 65_536, 70_000, 1_000_000] {
+        made.push((
+            FILES,
+            long("size a", length, ""),
+            "ERROR more than 4096",
+            Closed,
+        ));
+        made.push((
+            FILES,
+            long("ls no\nsize a", length + 6, ""),
+            "ERROR there",
+            Closed,
+        ));
+        made.push((
+            TRANSFER,
+            long("SEND", length, ""),
+            "ERROR: more than 4096",
+            Closed,
+        ));
+        let name = vec![b"SEND".to_vec(), vec![b'n'; length]];
+        made.push((TRANSFER, name, "OKERROR: more than 4096", Closed));
+        let name = [b"RECEIVE\n".to_vec(), vec![b'n'; length]].concat();
+        made.push((TRANSFER, vec![name], "OK\nERROR: more than 4096", Closed));
+    }
+    let name = |length: usize| "n".repeat(length);
+    let path = |length: usize| {
+        let path = ["d".repeat(127), "/".to_owned()].concat().repeat(8);
+        format!("{}{}", &path[..1023], name(length - 1023))
+    };
+    for (name, reply, then) in [
+        (name(255), NO_FILE, Open),
+        (
+            name(256),
+            "ERROR a part of the name is longer than 255",
+            Closed,
+        ),
+        (path(1024), NO_FILE, Open),
+        (
+            path(1025),
+            "ERROR the name is longer than 1024 bytes",
+            Closed,
+        ),
+    ] {
+        for word in ["size", "rm", "download"] {
+            made.push((
+                FILES,
+                vec![format!("{word} {name}\n").into_bytes()],
+                reply,
+                then,
+            ));
+        }
+    }
+    for length in [256, 1025] {
+        let send = format!("SEND\nn\n{}<SEPARATOR>1\nx", name(length)).into_bytes();
+        made.push((TRANSFER, vec![send], "OK\nERROR: ", Closed));
+        let upload = format!("upload {} 1\nx", name(length)).into_bytes();
+        made.push((FILES, vec![upload], "ERROR ", Closed));
+    }
+    run_made(&made);
+}
+
+#[test]
+fn binary_garbage_of_any_length_is_refused() {
+    let mut made = Vec::new();
+    for length in [
+        1, 2, 3, 7, 31, 100, 1_000, 4_095, 4_096, 4_097, 10_000, 65_536, 100_000,
+    ] {
+        for seed in 0..3 {
+            let garbage = noise(length + seed).split_off(seed);
+            made.push((FILES, vec![garbage.clone()], "ERROR ", AfterEnd));
+            made.push((TRANSFER, vec![garbage.clone()], "ERROR: ", AfterEnd));
+            let named = vec![b"SEND".to_vec(), garbage.clone()];
+            made.push((TRANSFER, named, "OK", AfterEnd));
+            let asked = vec![b"RECEIVE".to_vec(), garbage];
+            made.push((TRANSFER, asked, "OK", AfterEnd));
+        }
+    }
+    run_made(&made);
+}
+
+#[test]
+fn garbage_behind_a_body_is_not_taken_for_the_body() {
+    for way in BOTH_WAYS {
+        let target = Target::start(way);
+        for length in [0, 1, 3, 20_000, 300_000] {
+            let body = noise(length);
+            let garbage = [&body[..], b"\xff\0garbage\n", &noise(1_000)].concat();
+            let mut files = target.connect(FILES);
+            files.send([format!("upload n {length}\n").as_bytes(), &garbage].concat());
+            files
+                .expect("OK\nOK File Berhasil Dibuat\nERROR unknown command")
+                .rest();
+            assert_eq!(
+                std::fs::read(target.server.root().join("n")).expect("stored"),
+                body
+            );
+            let mut transfer = target.connect(TRANSFER);
+            let header = format!("SEND\nn\nn<SEPARATOR>{length}\n");
+            transfer.send([header.as_bytes(), &garbage].concat());
+            transfer
+                .expect(format!("OK\nOK {length}\nERROR: unknown command"))
+                .rest();
+            assert_eq!(
+                std::fs::read(target.server.root().join("n")).expect("stored"),
+                body
+            );
+            target
+                .connect(FILES)
+                .send("rm n\n")
+                .expect("OK File Berhasil Dihapus\n");
+        }
+        target.is_as_it_was();
+    }
+}
