@@ -39,7 +39,36 @@ impl Server {
 
     /// Starts in a folder whose `root` is prepared.
     pub fn start_in(folder: tempfile::TempDir, flags: &[&str]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_loket"))
+        Server::start_under(&[], folder, flags)
+    }
+
+    /// Starts as a user who may not do everything, also when the tests may.
+    pub fn start_as_nobody(folder: tempfile::TempDir, flags: &[&str]) -> Server {
+        if !rustix::process::geteuid().is_root() {
+            return Server::start_in(folder, flags);
+        }
+        // The build may stand where nobody else can go.
+        let program = folder.path().join("loket");
+        std::fs::copy(env!("CARGO_BIN_EXE_loket"), &program).expect("a copy");
+        let program = program.to_str().expect("text").to_owned();
+        let nobody = [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ];
+        Server::start_by(&[&nobody[..], &[&program]].concat(), folder, flags)
+    }
+
+    /// Starts below another program, which must turn itself into the server.
+    pub fn start_under(above: &[&str], folder: tempfile::TempDir, flags: &[&str]) -> Server {
+        let words = [above, &[env!("CARGO_BIN_EXE_loket")]].concat();
+        Server::start_by(&words, folder, flags)
+    }
+
+    fn start_by(words: &[&str], folder: tempfile::TempDir, flags: &[&str]) -> Server {
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .args(["serve", "--echo", "0", "--transfer", "0", "--files", "0"])
             .args([
                 "--talk",

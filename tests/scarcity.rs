@@ -1,0 +1,265 @@
+//! What the system refuses (space, permission, descriptors) costs one ERROR line and no service.
+//! Names and links are the business of `store.rs`.
+
+mod support;
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{BOTH_WAYS, Client, Server, eventually, noise, tree};
+
+const CREATED: &str = "OK\nOK File Berhasil Dibuat\n";
+
+fn skip(test: &str, reason: &str) {
+    eprintln!("SKIPPED {test}: {reason}");
+}
+
+/// A small file system, taken away again with the value.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Option<SmallDisk> {
+        std::fs::create_dir_all(at).expect("a folder");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(at)
+            .output()
+            .is_ok_and(|output| output.status.success());
+        mounted.then(|| SmallDisk(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// The server under limits that `prlimit` can set while it runs.
+fn limit(server: &Server, what: &str) -> bool {
+    let id = server.id().to_string();
+    Command::new("prlimit")
+        .args(["--pid", &id, what])
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+/// The limit under which the server can open just so many descriptors more: the kernel bounds
+/// their numbers, and there are gaps between those that are taken.
+fn nofile(server: &Server, more: usize) -> String {
+    let taken: Vec<usize> = std::fs::read_dir(format!("/proc/{}/fd", server.id()))
+        .expect("alive")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    let free = (0..).filter(|number| !taken.contains(number)).nth(more);
+    format!("--nofile={}:", free.expect("numbers do not end"))
+}
+
+/// Processor time that the server has used, in hundredths of a second.
+fn ticks(server: &Server) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.id())).expect("alive");
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .expect("fields")
+        .split(' ')
+        .collect();
+    let number = |place: usize| fields[place].parse::<u64>().expect("a number");
+    number(12) + number(13)
+}
+
+#[test]
+fn a_full_disk_costs_one_error_and_keeps_the_old_file() {
+    for way in BOTH_WAYS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        let Some(disk) = SmallDisk::mount(&root) else {
+            return skip(
+                "a_full_disk_costs_one_error_and_keeps_the_old_file",
+                "no mount",
+            );
+        };
+        std::fs::write(root.join("old"), "old").expect("a file");
+        let before = tree(&root);
+        let server = Server::start_in(folder, way);
+        let body = noise(3_000_000);
+        let mut known = server.connect("files");
+        known.send("upload old 3000000\n");
+        known
+            .expect("ERROR there is no space left for the file\n")
+            .rest();
+        // Bare uploads do not say how much will come; nor does this one, of two at once.
+        for _ in 0..3 {
+            let mut bare = server.connect("files");
+            bare.send("upload old");
+            support::pause();
+            let _ = std::io::Write::write_all(&mut bare.0, &body);
+            let mut answer = String::new();
+            let _ = bare.0.read_to_string(&mut answer);
+            assert_eq!(answer, "ERROR there is no space left for the file");
+            let mut guessed = server.connect("transfer");
+            guessed.send("SEND").expect("OK");
+            let _ = std::io::Write::write_all(&mut guessed.0, b"oldold<SEPARATOR>3000000");
+            let _ = std::io::Write::write_all(&mut guessed.0, &body);
+            let mut answer = String::new();
+            let _ = guessed.0.read_to_string(&mut answer);
+            assert_eq!(answer, "ERROR: there is no space left for the file");
+        }
+        assert_eq!(tree(&root), before);
+        let mut fits = server.connect("files");
+        fits.send("upload new 500000\n")
+            .send(&body[..500_000])
+            .expect(CREATED);
+        fits.send("rm new\n").expect("OK File Berhasil Dihapus\n");
+        assert_eq!(tree(&root), before);
+        drop(server);
+        drop(disk);
+    }
+}
+
+#[test]
+fn a_limit_on_file_sizes_costs_one_error() {
+    for way in BOTH_WAYS {
+        let server = Server::start(way);
+        if !limit(&server, "--fsize=100000") {
+            return skip("a_limit_on_file_sizes_costs_one_error", "no prlimit");
+        }
+        for _ in 0..3 {
+            let mut client = server.connect("files");
+            client.send("upload big 300000\n").send(noise(300_000));
+            client
+                .expect("OK\nERROR there is no space left for the file\n")
+                .rest();
+        }
+        let mut client = server.connect("files");
+        client
+            .send("upload fits 90000\n")
+            .send(noise(90_000))
+            .expect(CREATED);
+        assert_eq!(tree(&server.root()).len(), 1);
+    }
+}
+
+#[test]
+fn a_lack_of_permission_costs_one_error() {
+    const NAME: &str = "a_lack_of_permission_costs_one_error";
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root");
+    std::fs::create_dir_all(root.join("locked")).expect("folders");
+    for name in ["closed", "locked/x"] {
+        std::fs::write(root.join(name), "x").expect("a file");
+    }
+    let set = |path: PathBuf, mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, mode).expect("ours");
+    };
+    set(root.join("closed"), 0o000);
+    set(root.join("locked"), 0o555);
+    if rustix::process::geteuid().is_root() {
+        // A process that may do everything meets no refusal: it needs another user.
+        if !Command::new("setpriv")
+            .arg("--version")
+            .output()
+            .is_ok_and(|out| out.status.success())
+        {
+            return skip(NAME, "root without setpriv");
+        }
+        set(folder.path().to_owned(), 0o755);
+    }
+    let server = Server::start_as_nobody(folder, &[]);
+    let denied = "ERROR the server has no permission for it\n";
+    for command in ["download closed", "rm locked/x", "upload locked/y 1\nx"] {
+        let mut client = server.connect("files");
+        client.send(format!("{command}\n")).finish();
+        assert_eq!(String::from_utf8_lossy(&client.rest()), denied, "{command}");
+    }
+    let mut client = server.connect("files");
+    client.send("size locked/x\n").expect("OK 1 0.00 MB\n");
+    set(root.join("locked"), 0o755);
+    assert_eq!(tree(&root.join("locked")).len(), 1);
+}
+
+#[test]
+fn without_descriptors_clients_wait_and_files_are_refused_but_nobody_spins() {
+    for way in BOTH_WAYS {
+        let server = Server::start(way);
+        std::fs::File::create(server.root().join("big"))
+            .and_then(|big| big.set_len(64 << 20))
+            .expect("a sparse file");
+        if !limit(&server, &nofile(&server, 31)) {
+            return skip("without_descriptors", "no prlimit");
+        }
+        // 31 more: fifteen who hold a file each, one who gets none, and 85 who wait.
+        let mut holding: Vec<Client> = Vec::new();
+        for _ in 0..15 {
+            let mut client = server.connect("files");
+            client.send("download big\n").expect("OK 67108864\n");
+            holding.push(client);
+        }
+        let mut refused = server.connect("files");
+        let busy = "ERROR too much is open at this moment; try again later\n";
+        refused.send("download big\n").expect(busy);
+        refused.send("download big\n").expect(busy);
+        let mut waiting: Vec<Client> = (0..85)
+            .map(|_| {
+                let mut client = server.connect("echo");
+                client.send("patience");
+                client
+            })
+            .collect();
+        eventually("the lack is noticed", || {
+            server.log().contains("no descriptor")
+        });
+        let before = ticks(&server);
+        std::thread::park_timeout(std::time::Duration::from_millis(1_500));
+        let used = ticks(&server) - before;
+        assert!(
+            used < 30,
+            "{used} hundredths of a second of processor time while waiting"
+        );
+        // Every goodbye lets others in, until all have been served.
+        drop((holding, refused));
+        for client in &mut waiting {
+            client.expect("patience");
+            client.finish().rest();
+        }
+    }
+}
+
+#[test]
+fn a_server_without_any_descriptor_sleeps_until_it_has_one() {
+    let server = Server::start(&[]);
+    if !limit(&server, &nofile(&server, 0)) {
+        return skip("a_server_without_any_descriptor", "no prlimit");
+    }
+    let mut client = server.connect("echo");
+    client.send("patience");
+    eventually("the lack is noticed", || {
+        server.log().contains("no descriptor")
+    });
+    let before = ticks(&server);
+    std::thread::park_timeout(std::time::Duration::from_millis(1_500));
+    let used = ticks(&server) - before;
+    assert!(
+        used < 30,
+        "{used} hundredths of a second of processor time with nothing to do"
+    );
+    assert!(limit(&server, "--nofile=1000:"));
+    client.expect("patience");
+}
+
+#[test]
+fn a_hundred_clients_of_a_server_with_forty_descriptors_are_all_served() {
+    let limited = ["prlimit", "--nofile=40"];
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("root")).expect("a root");
+    let server = Server::start_under(&limited, folder, &[]);
+    let mut clients: Vec<Client> = (0..100).map(|_| server.connect("echo")).collect();
+    for client in &mut clients {
+        client.send("one of many").finish();
+    }
+    for client in &mut clients {
+        assert_eq!(client.rest(), b"one of many");
+    }
+}

@@ -1,0 +1,472 @@
+//! Nothing outside the root is ever touched, and nothing inside it can stop the server.
+//! What the bytes of a command may be is the business of `bad_input.rs`.
+
+mod support;
+
+use rustix::fs::{CWD, FileType, Mode};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use support::{BOTH_WAYS, Client, Server, eventually, noise, tree};
+
+const NO_FILE: &str = "ERROR File Tidak Ditemukan\n";
+const NOT_REGULAR: &str = "ERROR it is not a regular file\n";
+const CREATED: &str = "OK\nOK File Berhasil Dibuat\n";
+const REMOVED: &str = "OK File Berhasil Dihapus\n";
+
+/// A root with one file in it, and a folder beside it with a secret.
+fn prepared() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root");
+    std::fs::create_dir_all(root.join("dir")).expect("folders");
+    std::fs::create_dir_all(folder.path().join("outside/dir")).expect("folders");
+    for secret in ["outside/secret", "outside/dir/secret"] {
+        std::fs::write(folder.path().join(secret), "outside").expect("a file");
+    }
+    std::fs::write(root.join("a"), "inside").expect("a file");
+    std::fs::write(root.join("dir/b"), "deeper").expect("a file");
+    (folder, root)
+}
+
+/// One command, its whole answer.
+fn ask(server: &Server, service: &str, command: impl AsRef<[u8]>) -> String {
+    let mut client = server.connect(service);
+    client.send(command).finish();
+    String::from_utf8(client.rest()).expect("text")
+}
+
+fn files(server: &Server, command: &str) -> String {
+    ask(server, "files", format!("{command}\n"))
+}
+
+fn is_refused(answer: &str) -> bool {
+    answer.starts_with("ERROR") && answer.ends_with('\n') && answer.matches('\n').count() == 1
+}
+
+fn nothing_hidden(root: &Path) -> bool {
+    let own = |path: &PathBuf| path.to_string_lossy().contains(".loket-");
+    !tree(root).keys().any(own)
+}
+
+fn skip(test: &str, reason: &str) {
+    eprintln!("SKIPPED {test}: {reason}");
+}
+
+#[test]
+fn no_link_leads_out_of_the_root() {
+    let (folder, root) = prepared();
+    let outside = folder.path().join("outside");
+    for (link, target) in [
+        ("relative", PathBuf::from("../outside/secret")),
+        ("absolute", outside.join("secret")),
+        ("dir/climbs", PathBuf::from("../../outside/secret")),
+        ("chain", PathBuf::from("chain2")),
+        ("chain2", PathBuf::from("dir/climbs")),
+        ("folder", outside.clone()),
+        ("dir/parent", PathBuf::from("../..")),
+        ("cwd", PathBuf::from("/proc/self/cwd")),
+        ("slash", PathBuf::from("/proc/self/root/etc")),
+        ("self", root.join("a")),
+    ] {
+        symlink(target, root.join(link)).expect("a link");
+    }
+    let server = Server::start_in(folder, &[]);
+    let before = tree(&outside);
+    for name in [
+        "relative",
+        "absolute",
+        "dir/climbs",
+        "chain",
+        "chain2",
+        "folder/secret",
+        "folder/dir/secret",
+        "dir/parent/outside/secret",
+        "cwd/Cargo.toml",
+        "slash/passwd",
+        "self",
+        "/proc/self/root/etc/passwd",
+        "dir/../../outside/secret",
+        "./../outside/secret",
+        "folder/../outside/secret",
+        "dir/parent/root/a",
+    ] {
+        for word in ["download", "size"] {
+            assert_eq!(
+                files(&server, &format!("{word} {name}")),
+                NO_FILE,
+                "{word} {name}"
+            );
+        }
+        let leaf = name.rsplit('/').next().expect("a name");
+        let answer = ask(&server, "transfer", format!("RECEIVE\n{leaf}\n"));
+        if leaf != "a" {
+            assert_eq!(answer, "OK\nERROR: File not found\n", "RECEIVE {leaf}");
+        }
+    }
+    for name in [
+        "folder/secret",
+        "folder/dir/secret",
+        "dir/parent/outside/secret",
+        "slash/x",
+    ] {
+        assert_eq!(files(&server, &format!("rm {name}")), NO_FILE, "rm {name}");
+        let answer = files(&server, &format!("upload {name} 3\nnew"));
+        assert!(is_refused(&answer), "upload {name}: {answer}");
+    }
+    for name in [
+        "folder",
+        "folder/dir",
+        "dir/parent",
+        "cwd",
+        "slash",
+        "..",
+        "/",
+        "dir/../..",
+    ] {
+        let answer = files(&server, &format!("ls {name}"));
+        assert_eq!(answer, "ERROR there is no such folder\n", "ls {name}");
+    }
+    assert_eq!(tree(&outside), before);
+}
+
+#[test]
+fn links_that_stay_inside_are_followed_to_read() {
+    let (folder, root) = prepared();
+    for (link, target) in [
+        ("link", "a"),
+        ("dir/up", "../a"),
+        ("d", "dir"),
+        ("chain", "d/up"),
+    ] {
+        symlink(target, root.join(link)).expect("a link");
+    }
+    let server = Server::start_in(folder, &[]);
+    for name in ["link", "dir/up", "d/up", "chain", "d/../a"] {
+        assert_eq!(
+            files(&server, &format!("download {name}")),
+            "OK 6\ninside",
+            "{name}"
+        );
+        assert_eq!(
+            files(&server, &format!("size {name}")),
+            "OK 6 0.00 MB\n",
+            "{name}"
+        );
+    }
+    assert_eq!(files(&server, "ls d"), "OK 5\nb\nup\n");
+    assert_eq!(
+        ask(&server, "transfer", "RECEIVE\nlink\n"),
+        "OK\nlink<SEPARATOR>6\ninside"
+    );
+}
+
+#[test]
+fn a_link_is_replaced_and_removed_itself_and_never_its_target() {
+    let (folder, root) = prepared();
+    let secret = folder.path().join("outside/secret");
+    let server = Server::start_in(folder, &[]);
+    for target in ["a", "../outside/secret", "dir", "nowhere", "over"] {
+        symlink(target, root.join("over")).expect("a link");
+        assert_eq!(files(&server, "rm over"), REMOVED, "{target}");
+        symlink(target, root.join("over")).expect("a link");
+        assert_eq!(files(&server, "upload over 3\nnew"), CREATED, "{target}");
+        let kind = std::fs::symlink_metadata(root.join("over"))
+            .expect("it")
+            .file_type();
+        assert!(kind.is_file(), "{target}");
+        assert_eq!(std::fs::read(root.join("over")).expect("it"), b"new");
+        std::fs::remove_file(root.join("over")).expect("it");
+        symlink(target, root.join("over")).expect("a link");
+        let answer = ask(&server, "transfer", "SEND\nover\nover<SEPARATOR>3\nnew");
+        assert_eq!(answer, "OK\nOK 3\n", "{target}");
+        assert_eq!(files(&server, "rm over"), REMOVED, "{target}");
+    }
+    assert_eq!(std::fs::read(root.join("a")).expect("it"), b"inside");
+    assert_eq!(std::fs::read(root.join("dir/b")).expect("it"), b"deeper");
+    assert_eq!(std::fs::read(secret).expect("it"), b"outside");
+}
+
+#[test]
+fn a_link_that_changes_while_it_is_asked_for_leads_nowhere_else() {
+    let (folder, root) = prepared();
+    let outside = folder.path().join("outside");
+    let server = Server::start_in(folder, &[]);
+    std::fs::create_dir(root.join("safe")).expect("a folder");
+    std::fs::write(root.join("safe/secret"), "inside").expect("a file");
+    let before = tree(&outside);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut flip = 0_u64;
+            while !over.load(Ordering::Relaxed) {
+                let target = if flip.is_multiple_of(2) {
+                    Path::new("safe")
+                } else {
+                    &outside
+                };
+                let _ = std::fs::remove_file(root.join("next"));
+                symlink(target, root.join("next")).expect("a link");
+                std::fs::rename(root.join("next"), root.join("flip")).expect("renamed");
+                flip += 1;
+            }
+        });
+        eventually("the link is there", || root.join("flip").is_symlink());
+        let mut client = server.connect("files");
+        let mut seen = [0; 2];
+        for _ in 0..1_500 {
+            match client.send("download flip/secret\n").line().as_str() {
+                "OK 6\n" => {
+                    client.expect("inside");
+                    seen[0] += 1;
+                }
+                answer => {
+                    assert_ne!(answer, "OK 7\n", "the secret got out");
+                    assert!(answer.starts_with("ERROR"), "{answer}");
+                    seen[1] += 1;
+                }
+            }
+            client.send("rm flip/none\n").line();
+            let listing = client.send("ls flip\n").line();
+            match listing.strip_prefix("OK ") {
+                Some(length) => {
+                    let length: usize = length.trim().parse().expect("a length");
+                    let mut names = vec![0; length];
+                    std::io::Read::read_exact(&mut client.0, &mut names).expect("names");
+                    assert!(
+                        !names.windows(4).any(|name| name == b"dir/"),
+                        "listed outside"
+                    );
+                }
+                None => assert!(listing.starts_with("ERROR"), "{listing}"),
+            }
+            let answer = files(&server, "upload flip/new 3\nnew");
+            assert!(answer == CREATED || is_refused(&answer), "{answer}");
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(
+            seen[0] > 0 && seen[1] > 0,
+            "both targets were met: {seen:?}"
+        );
+    });
+    assert_eq!(tree(&outside), before);
+    assert!(nothing_hidden(&root));
+}
+
+/// Everything that has a name and is no regular file. Devices need root.
+fn strange_things(root: &Path) -> Vec<&'static str> {
+    let mode = Mode::from_raw_mode(0o666);
+    rustix::fs::mknodat(CWD, root.join("fifo"), FileType::Fifo, mode, 0).expect("a fifo");
+    rustix::fs::mknodat(CWD, root.join("socket"), FileType::Socket, mode, 0).expect("a socket");
+    let mut names = vec!["fifo", "socket", "dir"];
+    for (name, kind, minor) in [
+        ("zero", FileType::CharacterDevice, 5),
+        ("null", FileType::CharacterDevice, 3),
+        ("block", FileType::BlockDevice, 200),
+    ] {
+        let major = if kind == FileType::BlockDevice { 7 } else { 1 };
+        let device = rustix::fs::makedev(major, minor);
+        match rustix::fs::mknodat(CWD, root.join(name), kind, mode, device) {
+            Ok(()) => names.push(name),
+            Err(_) => skip("what_is_no_regular_file", "devices cannot be made here"),
+        }
+    }
+    names
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_stops_nobody() {
+    let (folder, root) = prepared();
+    let mut names = strange_things(&root);
+    symlink("fifo", root.join("tofifo")).expect("a link");
+    let server = Server::start_in(folder, &[]);
+    let descriptors = server.descriptors();
+    for name in names.iter().copied().chain(["tofifo"]) {
+        for word in ["download", "size"] {
+            let answer = files(&server, &format!("{word} {name}"));
+            assert!(is_refused(&answer), "{word} {name}: {answer}");
+        }
+        let answer = ask(&server, "transfer", format!("RECEIVE\n{name}\n"));
+        assert!(
+            answer.starts_with("OK\nERROR: "),
+            "RECEIVE {name}: {answer}"
+        );
+        let answer = files(&server, &format!("ls {name}"));
+        assert!(is_refused(&answer) || name == "dir", "ls {name}: {answer}");
+    }
+    for name in names.drain(..) {
+        assert_eq!(
+            files(&server, &format!("rm {name}")),
+            NOT_REGULAR,
+            "rm {name}"
+        );
+        let answer = files(&server, &format!("upload {name} 3\nnew"));
+        assert_eq!(answer, NOT_REGULAR, "upload {name}");
+        let answer = ask(
+            &server,
+            "transfer",
+            format!("SEND\n{name}\n{name}<SEPARATOR>1\nx"),
+        );
+        assert!(answer.starts_with("OK\nERROR: "), "SEND {name}: {answer}");
+        assert!(
+            std::fs::symlink_metadata(root.join(name)).is_ok(),
+            "{name} is still there"
+        );
+    }
+    eventually("all is closed", || server.descriptors() == descriptors);
+    assert_eq!(files(&server, "download a"), "OK 6\ninside");
+}
+
+#[test]
+fn the_servers_own_names_are_out_of_reach() {
+    let (folder, root) = prepared();
+    let server = Server::start_in(folder, &[]);
+    for own in [".loket-1-2.part", ".loket-.part", "dir/.loket-x.part"] {
+        std::fs::write(root.join(own), "own").expect("a file");
+        for name in [own.to_owned(), format!("./{own}"), format!("dir/../{own}")] {
+            for word in ["download", "size", "rm"] {
+                assert_eq!(
+                    files(&server, &format!("{word} {name}")),
+                    NO_FILE,
+                    "{word} {name}"
+                );
+            }
+            let answer = files(&server, &format!("upload {name} 1\nx"));
+            assert_eq!(answer, "ERROR the name cannot be used\n", "{name}");
+        }
+    }
+    assert_eq!(files(&server, "ls"), "OK 7\na\ndir/\n");
+    assert_eq!(files(&server, "ls dir"), "OK 2\nb\n");
+    let answer = ask(&server, "transfer", "RECEIVE\n.loket-1-2.part\n");
+    assert_eq!(answer, "OK\nERROR: File not found\n");
+    for almost in [".loket-1.partx", "x.loket-1.part", ".loket", ".part"] {
+        assert_eq!(
+            files(&server, &format!("upload {almost} 1\nx")),
+            CREATED,
+            "{almost}"
+        );
+    }
+}
+
+#[test]
+fn leftovers_of_a_crash_are_swept_away_at_start_and_nothing_else() {
+    let (folder, root) = prepared();
+    std::fs::create_dir_all(root.join("dir/deep/.loket-folder.part")).expect("folders");
+    let beside = folder.path().join("outside/.loket-1-1.part");
+    std::fs::write(&beside, "beside").expect("a file");
+    symlink("../../outside", root.join("dir/away")).expect("a link");
+    for kept in [
+        ".hidden",
+        "x.part",
+        ".loket-1",
+        "dir/.loket-x.partial",
+        "dir/loket.part",
+    ] {
+        std::fs::write(root.join(kept), "kept").expect("a file");
+    }
+    symlink("../a", root.join("dir/.loket-link.part")).expect("a link");
+    let wanted = tree(&root);
+    for left in [
+        ".loket-1-1.part",
+        "dir/.loket-9-9.part",
+        "dir/deep/.loket-.part",
+    ] {
+        std::fs::write(root.join(left), "left").expect("a file");
+    }
+    let server = Server::start_in(folder, &[]);
+    assert_eq!(tree(&root), wanted);
+    assert_eq!(std::fs::read(beside).expect("untouched"), b"beside");
+    drop(server);
+}
+
+#[test]
+fn a_server_killed_in_the_middle_of_uploads_leaves_nothing_visible() {
+    for way in BOTH_WAYS {
+        let (folder, root) = prepared();
+        let before = tree(&root);
+        let mut server = Server::start_in(folder, way);
+        let mut clients: Vec<Client> = Vec::new();
+        for name in ["a", "new", "dir/b"] {
+            let mut client = server.connect("files");
+            client
+                .send(format!("upload {name} 900000\n"))
+                .expect("OK\n");
+            client.send(noise(800_000));
+            clients.push(client);
+        }
+        server.signal(rustix::process::Signal::KILL);
+        server.wait();
+        assert_eq!(tree(&root), before);
+        drop(server);
+    }
+}
+
+#[test]
+fn readers_of_a_replaced_or_removed_file_keep_it_to_its_end() {
+    for way in BOTH_WAYS {
+        let (folder, root) = prepared();
+        let old = noise(30_000_000);
+        std::fs::write(root.join("big"), &old).expect("a file");
+        let server = Server::start_in(folder, way);
+        let mut first = server.connect("files");
+        first.send("download big\n").expect("OK 30000000\n");
+        assert_eq!(files(&server, "upload big 3\nnew"), CREATED);
+        let mut second = server.connect("files");
+        second.send("download big\n").expect("OK 3\nnew");
+        assert_eq!(files(&server, "rm big"), REMOVED);
+        first.expect(&old);
+        assert!(!root.join("big").exists());
+    }
+}
+
+#[test]
+fn a_file_truncated_during_its_download_cuts_the_connection_only() {
+    for way in BOTH_WAYS {
+        let (folder, root) = prepared();
+        let big = std::fs::File::create(root.join("big")).expect("a file");
+        big.set_len(64 << 20).expect("sparse");
+        let server = Server::start_in(folder, way);
+        let mut client = server.connect("files");
+        client.send("download big\n").expect("OK 67108864\n");
+        big.set_len(1_000).expect("shorter");
+        let rest = client.rest();
+        assert!(rest.len() < 64 << 20, "the connection is cut");
+        assert_eq!(files(&server, "download a"), "OK 6\ninside");
+        eventually("it is logged", || server.log().contains("shrank"));
+    }
+}
+
+#[test]
+fn a_root_removed_under_the_server_is_an_empty_one() {
+    let (folder, root) = prepared();
+    let server = Server::start_in(folder, &[]);
+    std::fs::remove_dir_all(&root).expect("removed");
+    assert_eq!(files(&server, "download a"), NO_FILE);
+    assert_eq!(files(&server, "rm a"), NO_FILE);
+    assert_eq!(files(&server, "ls"), "OK 0\n");
+    assert!(is_refused(
+        files(&server, "upload a 3\nnew").trim_start_matches("OK\n")
+    ));
+    server.connect("echo").send("on").expect("on");
+    assert!(!root.exists());
+}
+
+#[test]
+fn names_that_no_peer_could_ask_for_are_not_listed() {
+    use std::os::unix::ffi::OsStrExt;
+    let (folder, root) = prepared();
+    for name in [
+        &b"line\nfeed"[..],
+        b"esc\x1b[2J",
+        b"\xff\xfe",
+        b"c1\xc2\x9b",
+        b"cr\r",
+        b"\x7f",
+    ] {
+        std::fs::write(root.join(std::ffi::OsStr::from_bytes(name)), "x").expect("a file");
+    }
+    std::fs::write(root.join("with blank é"), "x").expect("a file");
+    let server = Server::start_in(folder, &[]);
+    assert_eq!(files(&server, "ls"), "OK 21\na\ndir/\nwith blank é\n");
+    let mut bare = server.connect("files");
+    bare.send("ls").expect("a\ndir/\nwith blank é");
+}
