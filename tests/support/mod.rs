@@ -302,3 +302,13 @@ pub fn noise(length: usize) -> Vec<u8> {
 pub fn pause() {
     std::thread::park_timeout(Duration::from_millis(120));
 }
+
+/// A folder in memory where there is one with so much room, otherwise on disk.
+pub fn roomy_folder(bytes: u64) -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let room = rustix::fs::statvfs(memory).map_or(0, |disk| disk.f_bavail * disk.f_frsize);
+    if room < bytes {
+        return tempfile::tempdir().expect("a temporary folder");
+    }
+    tempfile::tempdir_in(memory).expect("a temporary folder")
+}

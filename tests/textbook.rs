@@ -1,0 +1,295 @@
+//! Textbook clients, unchanged, are served: every upload and download is exact, 20 times out of 20.
+
+mod support;
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use support::{BOTH_WAYS, Server, eventually, noise, roomy_folder};
+
+/// How often every client does its work.
+const TIMES: usize = 20;
+
+/// No textbook client needs longer, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Files that textbook servers and clients stumble over.
+fn kinds() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("empty.txt", Vec::new()),
+        ("three.txt", b"abc".to_vec()),
+        ("digits.txt", b"12345 hello".to_vec()),
+        ("zeros.txt", b"0000".to_vec()),
+        ("middle.bin", noise(200_000)),
+        ("big.bin", noise(8 << 20)),
+        ("big-digits.txt", only_digits(8 << 20)),
+    ]
+}
+
+fn only_digits(length: usize) -> Vec<u8> {
+    noise(length).iter().map(|byte| b'0' + byte % 10).collect()
+}
+
+/// A server, the kinds of files beside its root, and the way to the Python clients.
+struct Lesson {
+    server: Server,
+    local: tempfile::TempDir,
+    kinds: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// A running Python client. Dropping it kills the process by its id.
+struct Pupil {
+    child: Child,
+    what: String,
+}
+
+impl Lesson {
+    fn start(flags: &[&str]) -> Lesson {
+        let folder = roomy_folder(1 << 30);
+        std::fs::create_dir(folder.path().join("root")).expect("a root");
+        let (local, kinds) = (roomy_folder(1 << 30), kinds());
+        for (name, data) in &kinds {
+            std::fs::write(local.path().join(name), data).expect("room");
+        }
+        Lesson {
+            server: Server::start_in(folder, flags),
+            local,
+            kinds,
+        }
+    }
+
+    /// Starts a client on one kind of file.
+    fn pupil(&self, service: &str, script: &[&str], kind: &str, order: &str) -> Pupil {
+        let path = self.local.path().join(kind);
+        let path = path.to_str().expect("a path");
+        let times = TIMES.to_string();
+        self.run(service, script, &[kind, path, &times, order])
+    }
+
+    /// Starts `script[0] HOST PORT script[1..] arguments`.
+    fn run(&self, service: &str, script: &[&str], arguments: &[&str]) -> Pupil {
+        let address = self.server.address(service);
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/textbook");
+        let child = Command::new("python3")
+            .arg("-B") // leaves no __pycache__ in the sources
+            .arg(format!("{folder}/{}", script[0]))
+            .args([address.ip().to_string(), address.port().to_string()])
+            .args(&script[1..])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("python3 starts");
+        let what = format!("{script:?} {arguments:?}");
+        Pupil { child, what }
+    }
+
+    /// One client for each kind, 20 times in turn: the kinds side by side.
+    fn in_turn(&self, service: &str, script: &[&str]) {
+        let pupils: Vec<_> = self
+            .kinds
+            .iter()
+            .map(|(kind, _)| self.pupil(service, script, kind, "in-turn"))
+            .collect();
+        pupils.into_iter().for_each(Pupil::passes);
+    }
+
+    /// Twenty clients at once, kind after kind.
+    fn at_once(&self, service: &str, script: &[&str]) {
+        for (kind, _) in &self.kinds {
+            self.pupil(service, script, kind, "together").passes();
+        }
+    }
+
+    /// Every repetition of every kind stands in the root, byte for byte, and nothing else.
+    fn all_are_stored(&self) {
+        let root = self.server.root();
+        let wanted = self.kinds.len() * TIMES;
+        // A file is invisible until it is whole, so the number says it all.
+        eventually("every upload is stored", || {
+            std::fs::read_dir(&root).expect("the root").count() == wanted
+        });
+        for (kind, data) in &self.kinds {
+            for number in 0..TIMES {
+                let stored = std::fs::read(root.join(format!("{number}-{kind}")));
+                let same = stored.expect("stored under its name") == *data;
+                assert!(same, "{number}-{kind} differs");
+            }
+        }
+    }
+
+    /// Every kind stands in the root.
+    fn offer(&self) {
+        for (kind, _) in &self.kinds {
+            let to = self.server.root().join(kind);
+            std::fs::copy(self.local.path().join(kind), to).expect("room");
+        }
+    }
+}
+
+impl Pupil {
+    fn passes(mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "{} never ends", self.what);
+            std::thread::park_timeout(Duration::from_millis(2));
+        };
+        assert!(status.success(), "{} failed: {status}", self.what);
+    }
+}
+
+impl Drop for Pupil {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether there is a Python to run the clients; without one the test counts as skipped.
+fn python(test: &str) -> bool {
+    let found = Command::new("python3")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !found {
+        skipped(test, "no python3");
+    }
+    found
+}
+
+/// `scripts/test` counts these lines.
+fn skipped(test: &str, reason: &str) {
+    eprintln!("SKIPPED {test}: {reason}");
+}
+
+#[test]
+fn transfer_uploads_in_turn_are_exact() {
+    if !python("transfer_uploads_in_turn_are_exact") {
+        return;
+    }
+    for way in BOTH_WAYS {
+        let lesson = Lesson::start(way);
+        lesson.in_turn("transfer", &["transfer_upload.py"]);
+        lesson.all_are_stored();
+    }
+}
+
+#[test]
+fn transfer_uploads_at_once_are_exact() {
+    if !python("transfer_uploads_at_once_are_exact") {
+        return;
+    }
+    for way in BOTH_WAYS {
+        let lesson = Lesson::start(way);
+        lesson.at_once("transfer", &["transfer_upload.py"]);
+        lesson.all_are_stored();
+    }
+}
+
+#[test]
+fn transfer_downloads_in_turn_are_exact() {
+    if !python("transfer_downloads_in_turn_are_exact") {
+        return;
+    }
+    for way in BOTH_WAYS {
+        let lesson = Lesson::start(way);
+        lesson.offer();
+        lesson.in_turn("transfer", &["transfer_download.py"]);
+    }
+}
+
+#[test]
+fn transfer_downloads_at_once_are_exact() {
+    if !python("transfer_downloads_at_once_are_exact") {
+        return;
+    }
+    for way in BOTH_WAYS {
+        let lesson = Lesson::start(way);
+        lesson.offer();
+        lesson.at_once("transfer", &["transfer_download.py"]);
+    }
+}
+
+#[test]
+fn shell_uploads_in_turn_are_exact() {
+    if !python("shell_uploads_in_turn_are_exact") {
+        return;
+    }
+    for way in BOTH_WAYS {
+        let lesson = Lesson::start(way);
+        lesson.in_turn("files", &["files_shell.py", "upload"]);
+        lesson.all_are_stored();
+    }
+}
+
+#[test]
+fn shell_uploads_at_once_are_exact() {
+    if !python("shell_uploads_at_once_are_exact") {
+        return;
+    }
+    for way in BOTH_WAYS {
+        let lesson = Lesson::start(way);
+        lesson.at_once("files", &["files_shell.py", "upload"]);
+        lesson.all_are_stored();
+    }
+}
+
+#[test]
+fn shell_downloads_in_turn_are_exact() {
+    if !python("shell_downloads_in_turn_are_exact") {
+        return;
+    }
+    for way in BOTH_WAYS {
+        let lesson = Lesson::start(way);
+        lesson.offer();
+        lesson.in_turn("files", &["files_shell.py", "download"]);
+    }
+}
+
+#[test]
+fn shell_downloads_at_once_are_exact() {
+    if !python("shell_downloads_at_once_are_exact") {
+        return;
+    }
+    for way in BOTH_WAYS {
+        let lesson = Lesson::start(way);
+        lesson.offer();
+        lesson.at_once("files", &["files_shell.py", "download"]);
+    }
+}
+
+#[test]
+fn every_word_of_the_textbook_shell_is_answered() {
+    if !python("every_word_of_the_textbook_shell_is_answered") {
+        return;
+    }
+    for way in BOTH_WAYS {
+        let lesson = Lesson::start(way);
+        let root = lesson.server.root();
+        std::fs::write(root.join("a.txt"), "abc").expect("room");
+        std::fs::write(root.join("two.bin"), vec![0; 2 << 20]).expect("room");
+        lesson
+            .run("files", &["files_shell.py", "session"], &[])
+            .passes();
+        let stored = std::fs::read(root.join("new.txt")).expect("stored");
+        assert_eq!(stored, b"fresh");
+    }
+}
+
+#[test]
+fn echo_clients_get_back_what_they_say() {
+    if !python("echo_clients_get_back_what_they_say") {
+        return;
+    }
+    let lesson = Lesson::start(&[]);
+    let times = TIMES.to_string();
+    for order in ["in-turn", "together"] {
+        lesson
+            .run("echo", &["echo.py"], &["hello", &times, order])
+            .passes();
+    }
+}

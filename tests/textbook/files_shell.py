@@ -1,0 +1,105 @@
+"""Speaks to the files service as the textbook shell does: bare words, one recv for a reply.
+
+Usage: files_shell.py HOST PORT upload|download NAME PATH TIMES in-turn|together
+       files_shell.py HOST PORT session
+An upload's name on the server is the number of the repetition, a dash and NAME. For a download
+PATH is a local copy of what must come. A session wants a root with `a.txt` (three bytes: abc)
+and `two.bin` (2 MiB of zeros), and leaves `new.txt` and `two.bin` there.
+"""
+
+import socket
+import sys
+import time
+
+from repeat import check, read, repeat
+
+# The pause before the data of an upload: the textbook client opens its file meanwhile. Long
+# enough that the settle window of 50 ms is over on a busy machine too.
+PAUSE = 0.3
+
+
+def connect(host, port):
+    sock = socket.socket()
+    sock.connect((host, int(port)))
+    return sock
+
+
+def ask(sock, command):
+    """Sends a bare command and takes one recv for its reply."""
+    sock.send(command.encode())
+    return sock.recv(1024)
+
+
+def upload(sock, name, data):
+    sock.send(f"upload {name}".encode())
+    time.sleep(PAUSE)
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+    check(sock.recv(1024), b"File Berhasil Dibuat", "the answer to an upload")
+    check(sock.recv(1024), b"", "the end of the stream")
+    sock.close()
+
+
+def download(sock, name, wanted):
+    sock.send(f"download {name}".encode())
+    if not wanted:
+        # Nothing will come that could be waited for.
+        sock.shutdown(socket.SHUT_WR)
+    body = bytearray()
+    while len(body) < len(wanted):
+        piece = sock.recv(4096)
+        if not piece:
+            break
+        body += piece
+    check(body, wanted, "the body")
+
+
+def goodbye(sock):
+    sock.send(b"byebye")
+    check(sock.recv(1024), b"", "the end of the stream")
+    sock.close()
+
+
+def session(host, port):
+    sock = connect(host, port)
+    check(ask(sock, "ls"), b"a.txt\ntwo.bin", "ls")
+    check(ask(sock, "size two.bin"), b"2.00 MB", "size")
+    check(ask(sock, "size nothing"), b"File Tidak Ditemukan", "size of nothing")
+    download(sock, "a.txt", b"abc")
+    download(sock, "two.bin", bytes(2 << 20))
+    check(ask(sock, "download nothing"), b"File Tidak Ditemukan", "download of nothing")
+    check(ask(sock, "rm a.txt"), b"File Berhasil Dihapus", "rm")
+    check(ask(sock, "rm a.txt"), b"File Tidak Ditemukan", "rm again")
+    check(ask(sock, "ls"), b"two.bin", "ls after rm")
+    goodbye(sock)
+    print("Koneksi Ditutup")
+    upload(connect(host, port), "new.txt", b"fresh")
+    sock = connect(host, port)
+    print("Koneksi Baru Tersambung")
+    check(ask(sock, "ls"), b"new.txt\ntwo.bin", "ls after the upload")
+    goodbye(sock)
+
+
+def main():
+    host, port, what, *rest = sys.argv[1:]
+    if what == "session":
+        return session(host, port)
+    name, path, times, order = rest
+    data = read(path)
+
+    def conversation(number, everyone):
+        sock = connect(host, port)
+        everyone()
+        if what == "upload":
+            upload(sock, f"{number}-{name}", data)
+        else:
+            download(sock, name, data)
+            if data:
+                goodbye(sock)
+            else:
+                check(sock.recv(1024), b"", "the end of the stream")
+
+    repeat(conversation, int(times), order == "together")
+
+
+main()
