@@ -3,6 +3,7 @@
 mod support;
 
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use support::{BOTH_WAYS, Server, eventually, noise, roomy_folder};
 
@@ -13,8 +14,8 @@ const TIMES: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Files that textbook servers and clients stumble over.
-fn kinds() -> Vec<(&'static str, Vec<u8>)> {
-    vec![
+static KINDS: LazyLock<[(&str, Vec<u8>); 7]> = LazyLock::new(|| {
+    [
         ("empty.txt", Vec::new()),
         ("three.txt", b"abc".to_vec()),
         ("digits.txt", b"12345 hello".to_vec()),
@@ -23,7 +24,7 @@ fn kinds() -> Vec<(&'static str, Vec<u8>)> {
         ("big.bin", noise(8 << 20)),
         ("big-digits.txt", only_digits(8 << 20)),
     ]
-}
+});
 
 fn only_digits(length: usize) -> Vec<u8> {
     noise(length).iter().map(|byte| b'0' + byte % 10).collect()
@@ -33,7 +34,6 @@ fn only_digits(length: usize) -> Vec<u8> {
 struct Lesson {
     server: Server,
     local: tempfile::TempDir,
-    kinds: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// A running Python client. Dropping it kills the process by its id.
@@ -46,14 +46,13 @@ impl Lesson {
     fn start(flags: &[&str]) -> Lesson {
         let folder = roomy_folder(1 << 30);
         std::fs::create_dir(folder.path().join("root")).expect("a root");
-        let (local, kinds) = (roomy_folder(1 << 30), kinds());
-        for (name, data) in &kinds {
-            std::fs::write(local.path().join(name), data).expect("room");
+        let local = roomy_folder(1 << 30);
+        for (kind, data) in KINDS.iter() {
+            std::fs::write(local.path().join(kind), data).expect("room");
         }
         Lesson {
             server: Server::start_in(folder, flags),
             local,
-            kinds,
         }
     }
 
@@ -83,32 +82,15 @@ impl Lesson {
         Pupil { child, what }
     }
 
-    /// One client for each kind, 20 times in turn: the kinds side by side.
-    fn in_turn(&self, service: &str, script: &[&str]) {
-        let pupils: Vec<_> = self
-            .kinds
-            .iter()
-            .map(|(kind, _)| self.pupil(service, script, kind, "in-turn"))
-            .collect();
-        pupils.into_iter().for_each(Pupil::passes);
-    }
-
-    /// Twenty clients at once, kind after kind.
-    fn at_once(&self, service: &str, script: &[&str]) {
-        for (kind, _) in &self.kinds {
-            self.pupil(service, script, kind, "together").passes();
-        }
-    }
-
     /// Every repetition of every kind stands in the root, byte for byte, and nothing else.
     fn all_are_stored(&self) {
         let root = self.server.root();
-        let wanted = self.kinds.len() * TIMES;
+        let wanted = KINDS.len() * TIMES;
         // A file is invisible until it is whole, so the number says it all.
         eventually("every upload is stored", || {
             std::fs::read_dir(&root).expect("the root").count() == wanted
         });
-        for (kind, data) in &self.kinds {
+        for (kind, data) in KINDS.iter() {
             for number in 0..TIMES {
                 let stored = std::fs::read(root.join(format!("{number}-{kind}")));
                 let same = stored.expect("stored under its name") == *data;
@@ -119,7 +101,7 @@ impl Lesson {
 
     /// Every kind stands in the root.
     fn offer(&self) {
-        for (kind, _) in &self.kinds {
+        for (kind, _) in KINDS.iter() {
             let to = self.server.root().join(kind);
             std::fs::copy(self.local.path().join(kind), to).expect("room");
         }
@@ -166,109 +148,93 @@ fn skipped(test: &str, reason: &str) {
     eprintln!("SKIPPED {test}: {reason}");
 }
 
+/// One server for each way in which bodies can move, or none without the clients.
+fn lessons(test: &str) -> Vec<Lesson> {
+    if !python(test) {
+        return Vec::new();
+    }
+    BOTH_WAYS.map(Lesson::start).into()
+}
+
+/// One client for each kind, 20 times in turn: kinds and ways side by side.
+fn in_turn(lessons: &[Lesson], service: &str, script: &[&str]) {
+    let mut pupils = Vec::new();
+    for lesson in lessons {
+        for (kind, _) in KINDS.iter() {
+            pupils.push(lesson.pupil(service, script, kind, "in-turn"));
+        }
+    }
+    pupils.into_iter().for_each(Pupil::passes);
+}
+
+/// Twenty clients at once, kind after kind.
+fn at_once(lessons: &[Lesson], service: &str, script: &[&str]) {
+    for lesson in lessons {
+        for (kind, _) in KINDS.iter() {
+            lesson.pupil(service, script, kind, "together").passes();
+        }
+    }
+}
+
 #[test]
 fn transfer_uploads_in_turn_are_exact() {
-    if !python("transfer_uploads_in_turn_are_exact") {
-        return;
-    }
-    for way in BOTH_WAYS {
-        let lesson = Lesson::start(way);
-        lesson.in_turn("transfer", &["transfer_upload.py"]);
-        lesson.all_are_stored();
-    }
+    let lessons = lessons("transfer_uploads_in_turn_are_exact");
+    in_turn(&lessons, "transfer", &["transfer_upload.py"]);
+    lessons.iter().for_each(Lesson::all_are_stored);
 }
 
 #[test]
 fn transfer_uploads_at_once_are_exact() {
-    if !python("transfer_uploads_at_once_are_exact") {
-        return;
-    }
-    for way in BOTH_WAYS {
-        let lesson = Lesson::start(way);
-        lesson.at_once("transfer", &["transfer_upload.py"]);
-        lesson.all_are_stored();
-    }
+    let lessons = lessons("transfer_uploads_at_once_are_exact");
+    at_once(&lessons, "transfer", &["transfer_upload.py"]);
+    lessons.iter().for_each(Lesson::all_are_stored);
 }
 
 #[test]
 fn transfer_downloads_in_turn_are_exact() {
-    if !python("transfer_downloads_in_turn_are_exact") {
-        return;
-    }
-    for way in BOTH_WAYS {
-        let lesson = Lesson::start(way);
-        lesson.offer();
-        lesson.in_turn("transfer", &["transfer_download.py"]);
-    }
+    let lessons = lessons("transfer_downloads_in_turn_are_exact");
+    lessons.iter().for_each(Lesson::offer);
+    in_turn(&lessons, "transfer", &["transfer_download.py"]);
 }
 
 #[test]
 fn transfer_downloads_at_once_are_exact() {
-    if !python("transfer_downloads_at_once_are_exact") {
-        return;
-    }
-    for way in BOTH_WAYS {
-        let lesson = Lesson::start(way);
-        lesson.offer();
-        lesson.at_once("transfer", &["transfer_download.py"]);
-    }
+    let lessons = lessons("transfer_downloads_at_once_are_exact");
+    lessons.iter().for_each(Lesson::offer);
+    at_once(&lessons, "transfer", &["transfer_download.py"]);
 }
 
 #[test]
 fn shell_uploads_in_turn_are_exact() {
-    if !python("shell_uploads_in_turn_are_exact") {
-        return;
-    }
-    for way in BOTH_WAYS {
-        let lesson = Lesson::start(way);
-        lesson.in_turn("files", &["files_shell.py", "upload"]);
-        lesson.all_are_stored();
-    }
+    let lessons = lessons("shell_uploads_in_turn_are_exact");
+    in_turn(&lessons, "files", &["files_shell.py", "upload"]);
+    lessons.iter().for_each(Lesson::all_are_stored);
 }
 
 #[test]
 fn shell_uploads_at_once_are_exact() {
-    if !python("shell_uploads_at_once_are_exact") {
-        return;
-    }
-    for way in BOTH_WAYS {
-        let lesson = Lesson::start(way);
-        lesson.at_once("files", &["files_shell.py", "upload"]);
-        lesson.all_are_stored();
-    }
+    let lessons = lessons("shell_uploads_at_once_are_exact");
+    at_once(&lessons, "files", &["files_shell.py", "upload"]);
+    lessons.iter().for_each(Lesson::all_are_stored);
 }
 
 #[test]
 fn shell_downloads_in_turn_are_exact() {
-    if !python("shell_downloads_in_turn_are_exact") {
-        return;
-    }
-    for way in BOTH_WAYS {
-        let lesson = Lesson::start(way);
-        lesson.offer();
-        lesson.in_turn("files", &["files_shell.py", "download"]);
-    }
+    let lessons = lessons("shell_downloads_in_turn_are_exact");
+    lessons.iter().for_each(Lesson::offer);
+    in_turn(&lessons, "files", &["files_shell.py", "download"]);
 }
 
 #[test]
 fn shell_downloads_at_once_are_exact() {
-    if !python("shell_downloads_at_once_are_exact") {
-        return;
-    }
-    for way in BOTH_WAYS {
-        let lesson = Lesson::start(way);
-        lesson.offer();
-        lesson.at_once("files", &["files_shell.py", "download"]);
-    }
+    let lessons = lessons("shell_downloads_at_once_are_exact");
+    lessons.iter().for_each(Lesson::offer);
+    at_once(&lessons, "files", &["files_shell.py", "download"]);
 }
 
 #[test]
 fn every_word_of_the_textbook_shell_is_answered() {
-    if !python("every_word_of_the_textbook_shell_is_answered") {
-        return;
-    }
-    for way in BOTH_WAYS {
-        let lesson = Lesson::start(way);
+    for lesson in lessons("every_word_of_the_textbook_shell_is_answered") {
         let root = lesson.server.root();
         std::fs::write(root.join("a.txt"), "abc").expect("room");
         std::fs::write(root.join("two.bin"), vec![0; 2 << 20]).expect("room");
@@ -282,14 +248,12 @@ fn every_word_of_the_textbook_shell_is_answered() {
 
 #[test]
 fn echo_clients_get_back_what_they_say() {
-    if !python("echo_clients_get_back_what_they_say") {
-        return;
-    }
-    let lesson = Lesson::start(&[]);
-    let times = TIMES.to_string();
-    for order in ["in-turn", "together"] {
-        lesson
-            .run("echo", &["echo.py"], &["hello", &times, order])
-            .passes();
+    for lesson in lessons("echo_clients_get_back_what_they_say") {
+        let times = TIMES.to_string();
+        for order in ["in-turn", "together"] {
+            lesson
+                .run("echo", &["echo.py"], &["hello", &times, order])
+                .passes();
+        }
     }
 }
