@@ -371,7 +371,9 @@ impl Session {
 
     /// Whether something is under way that deserves to be ended well.
     pub fn is_busy(&self) -> bool {
-        self.owes() || self.has_work() || self.has_body()
+        // A header whose body has yet to follow, or an upload whose first byte has, is a promise.
+        let promised = matches!(self.awaited(), Some(Delay::Gap | Delay::FirstByte));
+        self.owes() || self.has_work() || self.has_body() || promised
     }
 
     /// Takes the memory of an idle session away, or leaves a busy one no more than it needs.
