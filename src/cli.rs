@@ -87,8 +87,8 @@ pub struct ServeOptions {
     /// The password-protected chat room over UDP.
     #[arg(long, value_name = "PORT|off", default_value = "1234")]
     pub room: PortChoice,
-    /// The password of the room; others can see it in the process list [default: LOKET_ROOM_PASSWORD
-    /// in the environment, or one that is made and printed].
+    /// The password of the room; others can see it in the process list [default:
+    /// LOKET_ROOM_PASSWORD in the environment, or one that is made and printed].
     #[arg(long, value_name = "P", conflicts_with = "room_password_file")]
     pub room_password: Option<String>,
     /// A file whose first line is the password of the room.

@@ -84,7 +84,7 @@ impl std::error::Error for StartError {}
 /// Everything is open and nobody is served yet.
 pub struct Server {
     listeners: Vec<Listener>,
-    room: Option<(Datagrams, SocketAddr)>,
+    room: Option<Datagrams>,
     /// A password that was made up, to be shown once.
     made_password: Option<String>,
     store: FileStore,
@@ -120,13 +120,7 @@ impl Server {
             }
         };
         let room = match settings.room {
-            Some(port) => {
-                let address = SocketAddr::new(settings.host, port);
-                let room = Room::new(&password, config::room_limits(settings.room_rate));
-                let opened = open_room(address, room)
-                    .map_err(|error| cannot_listen("room", "udp", address, &error))?;
-                Some(opened)
-            }
+            Some(port) => Some(open_room(&settings, port, &password)?),
             None => None,
         };
         if listeners.is_empty() && room.is_none() {
@@ -176,13 +170,7 @@ impl Server {
         );
         let direct = !self.settings.plain_bodies;
         let kernel = Linux::new(direct, limits.take_step, config::COPY_STEP);
-        let world = World {
-            store: Box::new(self.store),
-            posts: Vec::new(),
-            now: 0,
-            high_water: config::OUTBOX_HIGH_WATER,
-            calls: config::TURN_CALLS,
-        };
+        let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
         let has_talk = self
             .listeners
             .iter()
@@ -190,7 +178,7 @@ impl Server {
         let has_operator = has_talk || self.room.is_some();
         let log = LogSink::standard_error(log);
         let mut event_loop = EventLoop::new(self.listeners, kernel, world, observer, log, limits)?;
-        if let Some((room, _)) = self.room {
+        if let Some(room) = self.room {
             event_loop.add_datagrams(room)?;
         }
         if has_operator {
@@ -209,7 +197,8 @@ impl Server {
             let address = listener.source().local_addr()?;
             lines.push_str(&format!("{} listening on tcp {address}\n", listener.name));
         }
-        if let Some((_, address)) = &self.room {
+        if let Some(room) = &self.room {
+            let address = room.local_address()?;
             lines.push_str(&format!("room listening on udp {address}\n"));
         }
         if let Some(password) = &self.made_password {
@@ -274,11 +263,11 @@ fn keepalive() -> TcpKeepalive {
         .with_retries(config::KEEPALIVE_PROBES)
 }
 
-fn open_room(address: SocketAddr, room: Room) -> io::Result<(Datagrams, SocketAddr)> {
-    let socket = mio::net::UdpSocket::bind(address)?;
-    let address = socket.local_addr()?;
-    let datagrams = Datagrams::new("room", socket, Box::new(room), config::ROOM_DATAGRAMS)?;
-    Ok((datagrams, address))
+fn open_room(settings: &Settings, port: u16, password: &str) -> Result<Datagrams, StartError> {
+    let address = SocketAddr::new(settings.host, port);
+    let room = Room::new(password, config::room_limits(settings.room_rate));
+    Datagrams::bind("room", address, Box::new(room), config::ROOM_DATAGRAMS)
+        .map_err(|error| cannot_listen("room", "udp", address, &error))
 }
 
 /// Twelve letters and digits that are not mistaken for each other: 60 bits.

@@ -190,6 +190,13 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::refusal",
             "services::guess",
         ],
+        "src/services/console.rs" => &[
+            "session",
+            "wire",
+            "services::limits",
+            "services::line_editor",
+        ],
+        "src/services/room.rs" => &["session", "wire", "services::guests"],
         _ => &["session", "wire", "services::limits", "services::refusal"],
     };
     match source.room() {
@@ -381,7 +388,8 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ),
     ("src/reactor/token.rs SERIAL_MASK", "the packing of a token"),
     ("src/reactor/deadlines.rs NEVER", "a mark, not a second"),
-    ("src/reactor/accept_gate.rs SECOND", "a unit of time"),
+    ("src/reactor/clock.rs SECOND", "a unit of time"),
+    ("src/services/room.rs MESSAGE", "a unit of credit"),
     ("src/reactor/trace.rs SHOWN", "the width of a printed line"),
     ("src/main.rs USAGE", "an exit status"),
 ];

@@ -9,6 +9,7 @@ use loket::reactor::clock::Moment;
 use loket::reactor::connection::{Connection, Phase};
 use loket::reactor::turn::{Ended, Lent, Turn};
 use loket::session::close_reason::CloseReason;
+use loket::session::notice::PeerId;
 use loket::session::session::Session;
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
@@ -210,12 +211,9 @@ fn an_old_silence_finds_nobody_in_its_slot() {
 #[test]
 fn an_idle_session_holds_no_buffers() {
     let line = Rc::new(RefCell::new(Line::default()));
-    let session = Session::new(Service::Echo.protocol());
+    let session = Session::new(Service::Echo.protocol(), PeerId(1));
     let mut connection = Connection::new(line.clone(), session, 1, 0, Moment(0));
-    let mut world = World {
-        store: Box::new(Memory::default()),
-        high_water: OUTBOX_HIGH_WATER,
-    };
+    let mut world = World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER);
     let (mut lent, limits) = (Lent::new(READ_BUFFER), limits());
     let mut serve = |connection: &mut Connection<_>| {
         let mut turn = Turn {

@@ -8,10 +8,7 @@
 //!     └─────── or a second after a lack of descriptors ─┘
 //! ```
 
-use super::clock::Moment;
-
-/// A second, in microseconds: how often a lack of descriptors is looked at again and logged.
-const SECOND: u64 = 1_000_000;
+use super::clock::{Moment, SECOND};
 
 /// The gate, with hysteresis: it closes at 100 % and opens at 90 %, or it would flap.
 #[derive(Debug)]

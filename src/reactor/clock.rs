@@ -3,6 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+/// Microseconds in a second.
+pub const SECOND: u64 = 1_000_000;
+
 /// A point in time, in microseconds since the start of the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub u64);
@@ -20,12 +23,12 @@ impl Moment {
 
     /// Whole seconds since the start.
     pub fn seconds(self) -> u32 {
-        u32::try_from(self.0 / 1_000_000).unwrap_or(u32::MAX - 1)
+        u32::try_from(self.0 / SECOND).unwrap_or(u32::MAX - 1)
     }
 
     /// The first moment of a second.
     pub fn of_second(second: u32) -> Moment {
-        Moment(u64::from(second) * 1_000_000)
+        Moment(u64::from(second) * SECOND)
     }
 }
 

@@ -5,7 +5,7 @@
 //! its copy. With `IP_RECVERR` (ip(7)) the kernel names the refusing address in the error queue,
 //! and fails the next call on the socket once, whoever that was for: so that copy is sent again.
 
-use super::clock::Moment;
+use super::clock::{Moment, SECOND};
 use crate::session::datagram::{Copies, DatagramCx, DatagramProtocol};
 use crate::session::notice::Post;
 use mio::net::UdpSocket;
@@ -45,18 +45,16 @@ pub struct Datagrams {
     logged: Option<Moment>,
 }
 
-/// A second, in microseconds: what is lost is logged no more often.
-const SECOND: u64 = 1_000_000;
-
 impl Datagrams {
-    /// A service on a bound, nonblocking socket.
-    pub fn new(
+    /// A service on a socket of its own.
+    pub fn bind(
         name: &'static str,
-        socket: UdpSocket,
+        address: SocketAddr,
         protocol: Box<dyn DatagramProtocol>,
         limits: DatagramLimits,
     ) -> io::Result<Datagrams> {
-        if socket.local_addr()?.is_ipv4() {
+        let socket = UdpSocket::bind(address)?;
+        if address.is_ipv4() {
             setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
         } else {
             setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
@@ -74,6 +72,11 @@ impl Datagrams {
             lost: 0,
             logged: None,
         })
+    }
+
+    /// Where it listens.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
     }
 
     /// The socket, to be registered.

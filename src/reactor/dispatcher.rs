@@ -103,7 +103,11 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         protocol: Box<dyn Protocol>,
         now: Moment,
     ) {
-        self.operator = Some(self.insert(streams, service, protocol, now));
+        let key = self.insert(streams, service, protocol, now);
+        // A terminal hands out one line a read, and a regular file is never announced again.
+        let console = self.find(key).expect("it was just inserted");
+        console.ready.read_on = true;
+        self.operator = Some(key);
     }
 
     fn insert(
@@ -126,7 +130,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             now,
         ));
         self.set_deadline(key.slot, patience, now);
-        self.enqueue(key);
+        self.enqueue(key, RunQueue::push_short);
         key
     }
 
@@ -145,7 +149,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
                 };
                 match connection.session.notify(&post.notice, &mut self.world) {
                     Some(reason) => self.close(key, reason),
-                    None => self.enqueue(key),
+                    None => self.enqueue(key, RunQueue::push_short),
                 }
             }
         }
@@ -178,7 +182,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         let service = connection.service;
         self.observer
             .event(who(&self.services, service, key.serial), told);
-        self.enqueue(key);
+        self.enqueue(key, RunQueue::push_short);
     }
 
     /// Serves all short turns that stand in the queue now, and then one bulk turn.
@@ -231,8 +235,8 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         }
         match ended {
             Ended::Parked => self.await_silence(key),
-            Ended::Again => self.enqueue(key),
-            Ended::Bulk => self.enqueue_bulk(key),
+            Ended::Again => self.enqueue(key, RunQueue::push_short),
+            Ended::Bulk => self.enqueue(key, RunQueue::push_bulk),
             Ended::Over(reason) => self.close(key, reason),
         }
         self.deliver();
@@ -284,7 +288,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         connection.silence = Some(delay);
         self.observer
             .silence(who(&self.services, connection.service, key.serial), delay);
-        self.enqueue(key);
+        self.enqueue(key, RunQueue::push_short);
     }
 
     /// When [`Dispatcher::on_time`] has something to do, if nobody speaks.
@@ -297,7 +301,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     pub fn wind_down(&mut self) {
         self.winding_down = true;
         for key in self.keys() {
-            self.enqueue(key);
+            self.enqueue(key, RunQueue::push_short);
         }
     }
 
@@ -337,19 +341,12 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         find(&mut self.table, key)
     }
 
-    fn enqueue(&mut self, key: Key) {
+    /// A connection stands in one queue at most.
+    fn enqueue(&mut self, key: Key, push: fn(&mut RunQueue, Key)) {
         if let Some(connection) = find(&mut self.table, key)
             && !std::mem::replace(&mut connection.queued, true)
         {
-            self.queue.push_short(key);
-        }
-    }
-
-    fn enqueue_bulk(&mut self, key: Key) {
-        if let Some(connection) = find(&mut self.table, key)
-            && !std::mem::replace(&mut connection.queued, true)
-        {
-            self.queue.push_bulk(key);
+            push(&mut self.queue, key);
         }
     }
 

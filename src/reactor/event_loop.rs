@@ -2,7 +2,7 @@
 //! Knows neither services nor bytes; everything between two polls is the dispatcher's.
 
 use super::accept_gate::AcceptGate;
-use super::clock::{Clock, Moment};
+use super::clock::{Clock, Moment, SECOND};
 use super::connection::Readiness;
 use super::datagram::Datagrams;
 use super::dispatcher::Dispatcher;
@@ -264,7 +264,7 @@ impl<O: Observer> EventLoop<O> {
             self.listeners.clear();
             self.datagrams = None;
             self.dispatcher.wind_down();
-            self.stop_by = Some(now.after(seconds * 1_000_000));
+            self.stop_by = Some(now.after(seconds * SECOND));
         }
     }
 
@@ -277,7 +277,7 @@ impl<O: Observer> EventLoop<O> {
             let told = Readiness {
                 readable: true,
                 writable: true,
-                read_closed: false,
+                read_on: false,
             };
             self.dispatcher.mark(key, told);
         }

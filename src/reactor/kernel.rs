@@ -12,9 +12,6 @@ pub trait Kernel {
     /// `read(2)`.
     fn read(&mut self, socket: &mut Self::Socket, into: &mut [u8]) -> io::Result<usize>;
 
-    /// Whether a read that was shorter than its buffer has taken all that was there.
-    fn short_read_is_all(&self, socket: &Self::Socket) -> bool;
-
     /// `write(2)`.
     fn write(&mut self, socket: &mut Self::Socket, bytes: &[u8]) -> io::Result<usize>;
 

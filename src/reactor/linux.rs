@@ -63,11 +63,6 @@ impl Kernel for Linux {
         }
     }
 
-    fn short_read_is_all(&self, stream: &Stream) -> bool {
-        // A terminal hands out one line a read, and a regular file is never announced again.
-        matches!(stream, Stream::Tcp(_))
-    }
-
     fn write(&mut self, stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
         match stream {
             Stream::Tcp(socket) => socket.write(bytes),

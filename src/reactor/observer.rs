@@ -4,7 +4,7 @@
 use super::connection::Readiness;
 use super::turn::Ended;
 use crate::session::close_reason::CloseReason;
-use crate::session::session::Witness;
+use crate::session::witness::Witness;
 use crate::wire::pause::Delay;
 use std::net::SocketAddr;
 

@@ -4,10 +4,10 @@
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::pipe::PIPE_BUF;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Standard input and output of the server.
 pub struct Operator {
@@ -38,7 +38,7 @@ impl Operator {
     /// How wide the terminal is; `None` where lines come from a pipe.
     pub fn columns(&self) -> Option<usize> {
         self.mode.as_ref()?;
-        let size = rustix::termios::tcgetwinsize(&self.output.file).ok()?;
+        let size = rustix::termios::tcgetwinsize(&self.output.stream).ok()?;
         Some(if size.ws_col == 0 {
             80
         } else {
@@ -48,13 +48,16 @@ impl Operator {
 
     /// The descriptors, to be registered: for reading and for writing.
     pub fn descriptors(&self) -> (RawFd, RawFd) {
-        (self.input.file.as_raw_fd(), self.output.file.as_raw_fd())
+        (
+            self.input.stream.as_raw_fd(),
+            self.output.stream.as_raw_fd(),
+        )
     }
 
     /// After a stop and a `fg` the shell has left the terminal in its own mode.
     pub fn resume(&mut self) {
         if let Some(mode) = &self.mode
-            && in_foreground(self.input.file.as_fd())
+            && in_foreground(self.input.stream.as_fd())
         {
             mode.apply();
         }
@@ -63,11 +66,12 @@ impl Operator {
     /// Reads what is there.
     pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         // Reading a terminal from the background would stop the whole server (SIGTTIN).
-        if rustix::termios::isatty(&self.input.file) && !in_foreground(self.input.file.as_fd()) {
+        if rustix::termios::isatty(&self.input.stream) && !in_foreground(self.input.stream.as_fd())
+        {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.input.ask(PollFlags::IN)?;
-        self.input.file.read(into)
+        Ok(rustix::io::read(&self.input.stream, into)?)
     }
 
     /// Writes what fits.
@@ -76,16 +80,13 @@ impl Operator {
     }
 }
 
-/// `PIPE_BUF` of `limits.h`, see pipe(7).
-const PIPE_BUF: usize = rustix::pipe::PIPE_BUF;
-
 /// One of the streams.
 ///
 /// O_NONBLOCK on an inherited descriptor would change it for the shell too. A stream opened anew
 /// through /proc/self/fd has flags of its own. Where that cannot be done (a socket, a file of
 /// another user), the kernel is asked before each call. Regular files never wait.
 pub struct Channel {
-    file: File,
+    stream: OwnedFd,
     must_ask: bool,
 }
 
@@ -99,13 +100,13 @@ impl Channel {
         match rustix::fs::open(path, flags, Mode::empty()) {
             // A regular file opened anew would begin at its start again.
             Ok(own) if !regular => Ok(Channel {
-                file: File::from(own),
+                stream: own,
                 must_ask: false,
             }),
             _ => {
-                let file = File::from(inherited.try_clone_to_owned()?);
+                let stream = inherited.try_clone_to_owned()?;
                 Ok(Channel {
-                    file,
+                    stream,
                     must_ask: !regular,
                 })
             }
@@ -121,12 +122,12 @@ impl Channel {
         } else {
             bytes.len()
         };
-        self.file.write(&bytes[..most])
+        Ok(rustix::io::write(&self.stream, &bytes[..most])?)
     }
 
     fn ask(&self, wanted: PollFlags) -> io::Result<()> {
         if self.must_ask {
-            let mut asked = [PollFd::new(&self.file, wanted)];
+            let mut asked = [PollFd::new(&self.stream, wanted)];
             let now = rustix::event::Timespec {
                 tv_sec: 0,
                 tv_nsec: 0,
@@ -145,14 +146,14 @@ fn in_foreground(terminal: BorrowedFd<'_>) -> bool {
 
 /// The terminal without line editing and echo of its own. Dropping it restores what was.
 struct TerminalMode {
-    terminal: File,
+    terminal: OwnedFd,
     before: Termios,
 }
 
 impl TerminalMode {
     fn enter(terminal: BorrowedFd<'_>) -> Result<TerminalMode, Errno> {
         let before = rustix::termios::tcgetattr(terminal)?;
-        let terminal = File::from(terminal.try_clone_to_owned().map_err(|_| Errno::MFILE)?);
+        let terminal = terminal.try_clone_to_owned().map_err(|_| Errno::MFILE)?;
         let mode = TerminalMode { terminal, before };
         mode.apply();
         Ok(mode)
@@ -174,7 +175,7 @@ impl Drop for TerminalMode {
         if in_foreground(self.terminal.as_fd()) {
             let now = OptionalActions::Now;
             let _ = rustix::termios::tcsetattr(&self.terminal, now, &self.before);
-            let _ = self.terminal.write_all(b"\r\x1b[K");
+            let _ = rustix::io::write(&self.terminal, b"\r\x1b[K");
         }
     }
 }

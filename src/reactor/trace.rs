@@ -5,7 +5,7 @@ use super::connection::Readiness;
 use super::observer::{Direction, Observer, Who};
 use super::turn::Ended;
 use crate::session::close_reason::CloseReason;
-use crate::session::session::Witness;
+use crate::session::witness::Witness;
 use crate::wire::pause::Delay;
 use std::io::Write;
 use std::net::SocketAddr;

@@ -42,7 +42,8 @@ pub struct EditorLimits {
 /// A key, however many bytes it takes.
 enum Key {
     Character(char),
-    Control(u8),
+    /// By the letter that is pressed with Ctrl; Enter is M or J, backspace H or `?`.
+    Control(char),
     /// The final byte of an escape sequence, and the number before it.
     Escape(u8, u32),
 }
@@ -69,14 +70,14 @@ impl LineEditor {
             self.partial.push(byte);
             let Some(key) = self.take_key() else { continue };
             match key {
-                Key::Control(b'\r' | b'\n') => {
+                Key::Control('M' | 'J') => {
                     let line: String = self.text.iter().collect();
                     self.draw(screen);
                     screen.extend_from_slice(b"\r\n");
                     self.remember();
                     typed.push(Typed::Line(line));
                 }
-                Key::Control(4) if self.text.is_empty() => {
+                Key::Control('D') if self.text.is_empty() => {
                     self.erase(screen);
                     typed.push(Typed::End);
                     return typed;
@@ -131,7 +132,7 @@ impl LineEditor {
                 Key::Escape(last, number.unwrap_or(0))
             }
             [0x1b, _] => Key::Escape(0, 0),
-            [control @ (0..=0x1f | 0x7f)] => Key::Control(control),
+            [control @ (0..=0x1f | 0x7f)] => Key::Control(char::from(control ^ 0x40)),
             ref bytes => match std::str::from_utf8(bytes) {
                 Ok(text) => Key::Character(text.chars().next().expect("it is not empty")),
                 Err(error) if error.error_len().is_none() => return None,
@@ -143,39 +144,31 @@ impl LineEditor {
     }
 
     fn edit(&mut self, key: Key) {
-        const CTRL_A: u8 = 1;
-        const CTRL_D: u8 = 4;
-        const CTRL_E: u8 = 5;
-        const BACKSPACE: u8 = 8;
-        const CTRL_K: u8 = 11;
-        const CTRL_U: u8 = 21;
-        const CTRL_W: u8 = 23;
-        const RUBOUT: u8 = 127;
         let end = self.text.len();
         match key {
             Key::Character(character) if end < self.limits.line && !character.is_control() => {
                 self.text.insert(self.cursor, character);
                 self.cursor += 1;
             }
-            Key::Control(BACKSPACE | RUBOUT) if self.cursor > 0 => {
+            Key::Control('H' | '?') if self.cursor > 0 => {
                 self.cursor -= 1;
                 self.text.remove(self.cursor);
             }
-            Key::Control(CTRL_D) | Key::Escape(b'~', 3) if self.cursor < end => {
+            Key::Control('D') | Key::Escape(b'~', 3) if self.cursor < end => {
                 self.text.remove(self.cursor);
             }
-            Key::Control(CTRL_K) => self.text.truncate(self.cursor),
-            Key::Control(CTRL_U) => {
+            Key::Control('K') => self.text.truncate(self.cursor),
+            Key::Control('U') => {
                 self.text.drain(..self.cursor);
                 self.cursor = 0;
             }
-            Key::Control(CTRL_W) => {
+            Key::Control('W') => {
                 let word = self.word_start();
                 self.text.drain(word..self.cursor);
                 self.cursor = word;
             }
-            Key::Control(CTRL_A) | Key::Escape(b'H', _) | Key::Escape(b'~', 1) => self.cursor = 0,
-            Key::Control(CTRL_E) | Key::Escape(b'F', _) | Key::Escape(b'~', 4) => self.cursor = end,
+            Key::Control('A') | Key::Escape(b'H', _) | Key::Escape(b'~', 1) => self.cursor = 0,
+            Key::Control('E') | Key::Escape(b'F', _) | Key::Escape(b'~', 4) => self.cursor = end,
             Key::Escape(b'D', _) => self.cursor = self.cursor.saturating_sub(1),
             Key::Escape(b'C', _) => self.cursor = (self.cursor + 1).min(end),
             Key::Escape(b'A', _) => self.recall(self.recalled + 1),

@@ -14,6 +14,7 @@ use super::close_reason::CloseReason;
 use super::notice::{Notice, PeerId};
 use super::outbox::Outbox;
 use super::protocol::{BodyEnd, Intake, Patience, Protocol, Reaction, Receive};
+use super::witness::Witness;
 use super::world::{StoreError, World};
 use crate::wire::pause::{Delay, Pause};
 use std::io;
@@ -35,16 +36,6 @@ pub struct Buffers {
     /// Bytes for the peer.
     outbox: Outbox,
 }
-
-/// Sees what a session does. The empty methods cost nothing.
-pub trait Witness {
-    /// The protocol took these bytes.
-    fn took(&mut self, _bytes: &[u8]) {}
-    /// The protocol answered with so many bytes from memory and so many from a blob.
-    fn answered(&mut self, _bytes: usize, _body: u64) {}
-}
-
-impl Witness for () {}
 
 /// One conversation: a protocol and the state of its stream.
 pub struct Session {

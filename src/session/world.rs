@@ -25,6 +25,17 @@ pub struct World {
 }
 
 impl World {
+    /// A world at its beginning, with nothing posted.
+    pub fn new(store: Box<dyn Store>, high_water: usize) -> World {
+        World {
+            store,
+            posts: Vec::new(),
+            now: 0,
+            high_water,
+            calls: usize::MAX,
+        }
+    }
+
     /// What a protocol gets to see of it during one call.
     pub fn lend<'a>(&'a mut self, out: &'a mut Outbox, me: PeerId) -> Cx<'a> {
         Cx {

@@ -30,8 +30,7 @@ pub fn clean(bytes: &[u8]) -> String {
 
 /// Control characters, and the marks that make a terminal write from right to left.
 fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use loket::services::files::Files as FilesService;
 use loket::services::limits::ServiceLimits;
 use loket::services::transfer::Transfer;
 use loket::session::close_reason::CloseReason;
+use loket::session::notice::PeerId;
 use loket::session::outbox::Front;
 use loket::session::protocol::Protocol;
 use loket::session::session::Session;
@@ -131,11 +132,8 @@ impl Driver {
         let bodies = Bodies::default();
         let counting = Counting::new(service.protocol(), bodies.clone());
         Driver {
-            session: Session::new(Box::new(counting)),
-            world: World {
-                store: Box::new(store.clone()),
-                high_water: way.high_water,
-            },
+            session: Session::new(Box::new(counting), PeerId(1)),
+            world: World::new(Box::new(store.clone()), way.high_water),
             store,
             bodies,
             way,
@@ -167,7 +165,7 @@ impl Driver {
 
     /// The connection goes, as the dispatcher lets it go.
     pub fn close(mut self) -> Outcome {
-        self.session.abandon(&mut self.world);
+        self.session.end(&mut self.world);
         drop(self.session);
         assert_eq!(self.store.uploads(), 0, "an upload was left behind");
         let (began, ended) = (self.bodies.began(), self.bodies.ended());
@@ -272,7 +270,9 @@ impl Driver {
     fn feed(&mut self, more: &[u8], pause: Pause) {
         let mut input = self.session.take_inbox();
         if input.len() + more.len() > config::READ_BUFFER {
-            return self.session.close(CloseReason::FrameTooLong);
+            return self
+                .session
+                .close(CloseReason::FrameTooLong, &mut self.world);
         }
         input.extend_from_slice(more);
         self.session.feed(&input, pause, &mut self.world, &mut ());

@@ -17,7 +17,7 @@ use loket::reactor::token::Key;
 use loket::reactor::turn::Ended;
 use loket::session::close_reason::CloseReason;
 use loket::session::protocol::{Cx, Intake, Protocol};
-use loket::session::session::Witness;
+use loket::session::witness::Witness;
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
 use std::cell::RefCell;
@@ -124,10 +124,7 @@ impl Simulation {
     /// A server with other limits; `direct` moves bodies past the sessions.
     pub fn with(limits: ReactorLimits, files: &Files, faults: &Faults, direct: bool) -> Simulation {
         let store = Memory::with(files, faults.clone());
-        let world = World {
-            store: Box::new(store.clone()),
-            high_water: config::OUTBOX_HIGH_WATER,
-        };
+        let world = World::new(Box::new(store.clone()), config::OUTBOX_HIGH_WATER);
         let (log, kernel) = (Log::default(), SimulatedKernel { direct });
         Simulation {
             dispatcher: Dispatcher::new(kernel, world, log.clone(), limits, vec!["simulated"]),
@@ -186,7 +183,7 @@ impl Simulation {
         let told = Readiness {
             readable,
             writable,
-            read_closed,
+            read_on: read_closed,
         };
         self.dispatcher.mark(peer.key, told);
     }
