@@ -6,8 +6,8 @@ use log::LevelFilter;
 use loket::cli::{Cli, Command, FilesCommand, FilesOptions, ServeOptions};
 use loket::client::error::ClientError;
 use loket::client::files::Files;
-use loket::client::limits::ClientLimits;
-use loket::client::{download, echo, screen, shell, transfer};
+use loket::client::limits::{ClientLimits, RoomLimits, TalkLimits};
+use loket::client::{download, echo, farewell, screen, shell, transfer};
 use loket::config;
 use loket::reactor::event_loop::Stopped;
 use loket::reactor::log_queue::LogQueue;
@@ -154,6 +154,22 @@ fn client_limits() -> ClientLimits {
         command_line: config::CLIENT_COMMAND_LINE_BYTES,
         echo_piece: config::CLIENT_ECHO_PIECE_BYTES,
         body_piece: config::CLIENT_BODY_PIECE_BYTES,
+        prompt_wait: config::CLIENT_PROMPT_WAIT,
+        talk: TalkLimits {
+            line: config::CLIENT_TALK_LINE_BYTES,
+            piece: config::CLIENT_TALK_PIECE_BYTES,
+            settle: config::CLIENT_TALK_SETTLE,
+            last_words: config::CLIENT_TALK_LAST_WORDS,
+            keepalive: config::CLIENT_KEEPALIVE,
+        },
+        room: RoomLimits {
+            datagram: config::CLIENT_ROOM_DATAGRAM_BYTES,
+            name: config::CLIENT_ROOM_NAME_CHARACTERS,
+            answer: config::CLIENT_ROOM_ANSWER,
+            tries: config::CLIENT_ROOM_TRIES,
+            relay: config::CLIENT_ROOM_RELAY,
+            pace: config::CLIENT_ROOM_PACE,
+        },
     }
 }
 
@@ -167,7 +183,8 @@ fn outcome(result: Result<(), ClientError>) -> ExitCode {
     }
 }
 
-/// Ctrl-C ends a client as ever, but not before the file that it was writing aside is gone.
+/// Ctrl-C ends a client as ever, but not before the file that it was writing aside is gone, the
+/// terminal is as it was, and the room has been left.
 fn clean_up_on_signals() -> io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
         let (mut wake, waker) = UnixStream::pair()?;
@@ -175,6 +192,7 @@ fn clean_up_on_signals() -> io::Result<()> {
         thread::spawn(move || {
             if wake.read_exact(&mut [0]).is_ok() {
                 download::remove_unfinished();
+                farewell::say();
                 let _ = emulate_default_handler(signal);
             }
         });

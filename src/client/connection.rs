@@ -2,7 +2,8 @@
 //! Knows no command, and does not dial again: `dialer.rs` does.
 
 use super::error::{ClientError, Trouble, reason};
-use super::limits::ClientLimits;
+use super::limits::{ClientLimits, Keepalive};
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 
@@ -48,6 +49,11 @@ impl Address {
     /// The address as the person wrote it.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The addresses that the network knows it by; at least one is to be tried.
+    pub fn resolved(&self) -> &[SocketAddr] {
+        &self.resolved
     }
 }
 
@@ -95,6 +101,25 @@ impl Connection {
     /// The server, as the person wrote it.
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// The bare stream, which waits for ever: people fall silent. A peer that is gone without a
+    /// word is found by the kernel's probes instead.
+    pub fn into_patient_stream(self) -> io::Result<TcpStream> {
+        let stream = self.stream.into_inner();
+        stream.set_read_timeout(None)?;
+        stream.set_write_timeout(None)?;
+        let Keepalive {
+            idle,
+            interval,
+            probes,
+        } = self.limits.talk.keepalive;
+        let keepalive = TcpKeepalive::new()
+            .with_time(idle)
+            .with_interval(interval)
+            .with_retries(probes);
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+        Ok(stream)
     }
 
     /// Sends all the bytes. If the server has hung up, looks first whether it said why.

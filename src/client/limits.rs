@@ -20,6 +20,55 @@ pub struct ClientLimits {
     pub echo_piece: usize,
     /// What a transfer moves at once, in bytes.
     pub body_piece: usize,
+    /// A prompt that is longer in coming no longer holds back what arrives.
+    pub prompt_wait: Duration,
+    /// The talk client alone.
+    pub talk: TalkLimits,
+    /// The room client alone.
+    pub room: RoomLimits,
+}
+
+/// What the talk client waits for and holds.
+#[derive(Debug, Clone, Copy)]
+pub struct TalkLimits {
+    /// The longest line that is sent, without its end, in bytes.
+    pub line: usize,
+    /// What is read at once, in bytes.
+    pub piece: usize,
+    /// A line without an end is shown to a person after this silence.
+    pub settle: Duration,
+    /// After the end of the input the server is heard until it is silent for so long.
+    pub last_words: Duration,
+    /// How a dead server is found.
+    pub keepalive: Keepalive,
+}
+
+/// The kernel's probes of a connection on which nothing moves.
+#[derive(Debug, Clone, Copy)]
+pub struct Keepalive {
+    /// The silence before the first probe.
+    pub idle: Duration,
+    /// The time between two probes.
+    pub interval: Duration,
+    /// So many unanswered probes end the connection.
+    pub probes: u32,
+}
+
+/// What the room client waits for and sends.
+#[derive(Debug, Clone, Copy)]
+pub struct RoomLimits {
+    /// The longest datagram, in bytes.
+    pub datagram: usize,
+    /// The longest name, in characters.
+    pub name: usize,
+    /// A request unanswered for so long is sent again.
+    pub answer: Duration,
+    /// A request is sent so often at most.
+    pub tries: u32,
+    /// A message that has not come back from the room within this is called lost.
+    pub relay: Duration,
+    /// Between two messages.
+    pub pace: Duration,
 }
 
 #[cfg(test)]
@@ -34,6 +83,26 @@ impl ClientLimits {
             command_line: 64,
             echo_piece: 16,
             body_piece: 16,
+            prompt_wait: Duration::from_millis(50),
+            talk: TalkLimits {
+                line: 64,
+                piece: 16,
+                settle: Duration::from_millis(20),
+                last_words: Duration::from_millis(50),
+                keepalive: Keepalive {
+                    idle: Duration::from_secs(60),
+                    interval: Duration::from_secs(10),
+                    probes: 3,
+                },
+            },
+            room: RoomLimits {
+                datagram: 64,
+                name: 8,
+                answer: Duration::from_millis(500),
+                tries: 3,
+                relay: Duration::from_millis(50),
+                pace: Duration::ZERO,
+            },
         }
     }
 }

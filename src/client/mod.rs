@@ -1,16 +1,19 @@
-//! The blocking clients: one conversation a file, each over one plain `TcpStream` with timeouts.
+//! The blocking clients: one conversation a file, each over one plain socket of `std::net`.
 //! Speak the line dialect only, and know nothing of the server beyond its bytes.
 //!
 //! Reading order: `echo` is the smallest whole conversation; `connection` and `dialer` are what
 //! all of them stand on; `transfer` and `files` add bodies (`source` out, `download` in); `shell`
-//! is `files` with a prompt.
+//! is `files` with a prompt. `window` shows what
+//! arrives while something is typed, with the help of `gate`.
 
 pub mod connection;
 pub mod dialer;
 pub mod download;
 pub mod echo;
 pub mod error;
+pub mod farewell;
 pub mod files;
+pub mod gate;
 pub mod input;
 pub mod limits;
 pub mod naming;
@@ -19,5 +22,7 @@ pub mod progress;
 pub mod screen;
 pub mod shell;
 pub mod source;
+pub mod terminal_mode;
 pub mod transfer;
+pub mod window;
 pub mod words;
