@@ -28,6 +28,8 @@ pub enum Command {
     Receive(ReceiveOptions),
     /// List, measure, remove, download and upload files of a files service (line dialect only).
     Files(FilesOptions),
+    /// Talk with the person at the server (line dialect only).
+    Talk(TalkOptions),
 }
 
 /// A port to listen on, or none.
@@ -221,4 +223,16 @@ pub enum FilesCommand {
         #[arg(long = "as", value_name = "NAME")]
         name: Option<String>,
     },
+}
+
+/// The flags of `loket talk`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each line typed or piped in goes to the operator; Ctrl-D or Ctrl-C leaves. \
+After the end of the input the server is heard until it closes or is silent for a second."
+)]
+pub struct TalkOptions {
+    /// The server.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
+    pub at: String,
 }

@@ -7,7 +7,7 @@ use loket::cli::{Cli, Command, FilesCommand, FilesOptions, ServeOptions};
 use loket::client::error::ClientError;
 use loket::client::files::Files;
 use loket::client::limits::{ClientLimits, RoomLimits, TalkLimits};
-use loket::client::{download, echo, farewell, screen, shell, transfer};
+use loket::client::{download, echo, farewell, screen, shell, talk, transfer};
 use loket::config;
 use loket::reactor::event_loop::Stopped;
 use loket::reactor::log_queue::LogQueue;
@@ -128,6 +128,7 @@ fn run_client(command: Command) -> Result<(), ClientError> {
             transfer::receive(&options.names, &options.output, &options.from, &limits)
         }
         Command::Files(options) => run_files(&options, &limits),
+        Command::Talk(options) => talk::run(&options.at, &limits),
     }
 }
 

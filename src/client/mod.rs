@@ -3,7 +3,7 @@
 //!
 //! Reading order: `echo` is the smallest whole conversation; `connection` and `dialer` are what
 //! all of them stand on; `transfer` and `files` add bodies (`source` out, `download` in); `shell`
-//! is `files` with a prompt. `window` shows what
+//! is `files` with a prompt. `talk` has people at both ends: `window` shows what
 //! arrives while something is typed, with the help of `gate`.
 
 pub mod connection;
@@ -22,6 +22,7 @@ pub mod progress;
 pub mod screen;
 pub mod shell;
 pub mod source;
+pub mod talk;
 pub mod terminal_mode;
 pub mod transfer;
 pub mod window;
