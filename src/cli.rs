@@ -30,6 +30,8 @@ pub enum Command {
     Files(FilesOptions),
     /// Talk with the person at the server (line dialect only).
     Talk(TalkOptions),
+    /// Talk with everybody in a chat room that has a password.
+    Room(RoomOptions),
 }
 
 /// A port to listen on, or none.
@@ -235,4 +237,24 @@ pub struct TalkOptions {
     /// The server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
     pub at: String,
+}
+
+/// The flags of `loket room`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each line typed or piped in goes to everybody in the room; exit, Ctrl-D or \
+Ctrl-C leaves. At a terminal a line of one's own stays as it was typed; that the room sends it \
+back is not shown, only when it does not. Into a pipe goes what the room sends."
+)]
+pub struct RoomOptions {
+    /// The server.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1234")]
+    pub at: String,
+    /// The name to be known by: 1 to 32 characters, no blanks [default: asked for].
+    #[arg(long, value_name = "N")]
+    pub name: Option<String>,
+    /// The password of the room; others may see it in the list of processes [default: the
+    /// variable LOKET_ROOM_PASSWORD, or asked for].
+    #[arg(long, value_name = "P")]
+    pub password: Option<String>,
 }

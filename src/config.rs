@@ -1,8 +1,8 @@
 //! Names every limit with its default and the reason for it.
 //! Enforces none: `server.rs` hands them to the rooms that do.
 
-use crate::reactor::datagram::DatagramLimits;
 use crate::client::limits::Keepalive;
+use crate::reactor::datagram::DatagramLimits;
 use crate::reactor::limits::ReactorLimits;
 use crate::services::guests::GuestLimits;
 use crate::services::limits::ServiceLimits;

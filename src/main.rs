@@ -3,11 +3,11 @@
 
 use clap::Parser;
 use log::LevelFilter;
-use loket::cli::{Cli, Command, FilesCommand, FilesOptions, ServeOptions};
+use loket::cli::{Cli, Command, FilesCommand, FilesOptions, RoomOptions, ServeOptions};
 use loket::client::error::ClientError;
 use loket::client::files::Files;
 use loket::client::limits::{ClientLimits, RoomLimits, TalkLimits};
-use loket::client::{download, echo, farewell, screen, shell, talk, transfer};
+use loket::client::{download, echo, farewell, room, screen, shell, talk, transfer};
 use loket::config;
 use loket::reactor::event_loop::Stopped;
 use loket::reactor::log_queue::LogQueue;
@@ -25,6 +25,9 @@ const ROOM_PASSWORD: &str = "LOKET_ROOM_PASSWORD";
 
 /// Bad flags and everything else that is wrong before a server starts.
 const USAGE: u8 = 2;
+
+/// The variable that holds the password of the room.
+const ROOM_PASSWORD: &str = "LOKET_ROOM_PASSWORD";
 
 fn main() -> ExitCode {
     match Cli::parse().command {
@@ -129,7 +132,23 @@ fn run_client(command: Command) -> Result<(), ClientError> {
         }
         Command::Files(options) => run_files(&options, &limits),
         Command::Talk(options) => talk::run(&options.at, &limits),
+        Command::Room(options) => run_room(options, &limits),
     }
+}
+
+/// The flag before the variable; an empty variable is none.
+fn run_room(options: RoomOptions, limits: &ClientLimits) -> Result<(), ClientError> {
+    let password = match (options.password, std::env::var_os(ROOM_PASSWORD)) {
+        (Some(password), _) => Some(password),
+        (None, None) => None,
+        (None, Some(value)) => Some(value.into_string().map_err(|_| {
+            ClientError::usage(format!(
+                "cannot use the password in {ROOM_PASSWORD}: it is not UTF-8 text; set it anew"
+            ))
+        })?)
+        .filter(|password| !password.is_empty()),
+    };
+    room::run(&options.at, options.name, password, limits)
 }
 
 fn run_files(options: &FilesOptions, limits: &ClientLimits) -> Result<(), ClientError> {

@@ -3,11 +3,12 @@
 //!
 //! Reading order: `echo` is the smallest whole conversation; `connection` and `dialer` are what
 //! all of them stand on; `transfer` and `files` add bodies (`source` out, `download` in); `shell`
-//! is `files` with a prompt. `talk` has people at both ends: `window` shows what
-//! arrives while something is typed, with the help of `gate`.
+//! is `files` with a prompt. `talk` and `room` have people at both ends: `window` shows what
+//! arrives while something is typed, with the help of `gate`; `door` is the way into a room.
 
 pub mod connection;
 pub mod dialer;
+pub mod door;
 pub mod download;
 pub mod echo;
 pub mod error;
@@ -17,8 +18,11 @@ pub mod gate;
 pub mod input;
 pub mod limits;
 pub mod naming;
+pub mod pending;
 pub mod printable;
 pub mod progress;
+pub mod question;
+pub mod room;
 pub mod screen;
 pub mod shell;
 pub mod source;
