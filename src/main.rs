@@ -20,9 +20,6 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::thread;
 
-/// The environment variable that holds the password of the room.
-const ROOM_PASSWORD: &str = "LOKET_ROOM_PASSWORD";
-
 /// Bad flags and everything else that is wrong before a server starts.
 const USAGE: u8 = 2;
 

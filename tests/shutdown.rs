@@ -201,7 +201,7 @@ fn there_is_one_thread_always() {
 fn serve(root: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loket"));
     command.arg("serve").arg("--root").arg(root).args(flags);
-    for service in ["--echo", "--transfer", "--files"] {
+    for service in ["--echo", "--transfer", "--files", "--talk", "--room"] {
         if !flags.contains(&service) {
             command.args([service, "0"]);
         }
@@ -253,6 +253,10 @@ fn standard_output_names_every_service_and_then_says_ready() {
             "off",
             "--files",
             "0",
+            "--talk",
+            "off",
+            "--room",
+            "off",
             "--root",
         ])
         .arg(&root)

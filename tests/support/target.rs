@@ -92,7 +92,7 @@ fn settled_descriptors(server: &Server) -> usize {
             .filter(|link| link.to_string_lossy().starts_with("socket:"))
             .count()
     };
-    // Three listeners and the pair for signals.
-    eventually("only listeners are left", || idle() <= 5);
+    // Four listeners, the room, and the pair for signals.
+    eventually("only listeners are left", || idle() <= 7);
     server.descriptors()
 }
