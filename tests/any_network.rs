@@ -180,7 +180,7 @@ fn wanted(script: &Script) -> Outcome {
 fn any_network_gives_the_same_conversation() {
     let config = ProptestConfig {
         failure_persistence: None,
-        ..ProptestConfig::with_cases(128)
+        ..ProptestConfig::with_cases(64)
     };
     for script in scripts::all() {
         let wanted = wanted(&script);
