@@ -7,8 +7,9 @@ mod simulated;
 use loket::config::SMALL_BODY;
 use loket::session::close_reason::CloseReason;
 use memory::Service;
+use memory::counting::{Bodies, Counting};
 use memory::store::{Faults, Files};
-use simulated::kernel::Call;
+use simulated::kernel::{Call, Line};
 use simulated::{Peer, Simulation, limits};
 
 const SECOND: u64 = 1_000_000;
@@ -115,7 +116,9 @@ fn an_upload_of_a_lost_peer_is_discarded() {
             |simulation, _| simulation.dispatcher.close_all(),
         ];
         for end in ends {
-            let peer = simulation.connect(Service::Files);
+            let bodies = Bodies::default();
+            let counting = Counting::new(Service::Files.protocol(), bodies.clone());
+            let peer = simulation.accept(Box::new(counting), Line::default());
             simulation.say(&peer, "upload big 900000\n");
             simulation.say(&peer, vec![1; 400_000]);
             simulation.run();
@@ -123,6 +126,7 @@ fn an_upload_of_a_lost_peer_is_discarded() {
             end(&mut simulation, &peer);
             simulation.run();
             assert!(simulation.closed(&peer).is_some());
+            assert_eq!((bodies.began(), bodies.ended()), (1, 1));
             assert_eq!(simulation.store.uploads(), 0);
             assert_eq!(simulation.store.files(), files);
         }
