@@ -131,6 +131,44 @@ fn a_conversation_that_breaks_off_at_any_byte_leaves_nothing_half() {
     }
 }
 
+#[test]
+fn a_pause_at_any_byte_leaves_nothing_behind() {
+    for script in scripts::all() {
+        let bytes: usize = script.steps.iter().map(sent).sum();
+        for (cut, delay) in (0..bytes.min(600)).flat_map(|cut| Delay::ALL.map(|delay| (cut, delay)))
+        {
+            let mut driver = Driver::new(
+                script.service,
+                &files(),
+                &script.faults,
+                Way::pieces_of(usize::MAX, cut % 2 == 0),
+            );
+            // A pause may well change the answers.
+            let _ = driver.play(&until(&script.steps, cut));
+            let _ = driver.play(&[Step::Quiet(delay)]);
+            let _ = driver.play(&beyond(&script.steps, cut));
+            driver.close();
+        }
+    }
+}
+
+/// The conversation behind its first `bytes` sent bytes, without what is waited for.
+fn beyond(steps: &[Step], mut bytes: usize) -> Vec<Step> {
+    let mut kept = Vec::new();
+    for step in steps {
+        match step {
+            Step::Send(all) => {
+                let past = bytes.min(all.len());
+                bytes -= past;
+                kept.push(Step::Send(all[past..].to_vec()));
+            }
+            Step::Quiet(_) | Step::End if bytes == 0 => kept.push(step.clone()),
+            _ => {}
+        }
+    }
+    kept
+}
+
 /// Before the first line end, the end of the stream may mean a bare command.
 fn is_first_line(steps: &[Step]) -> bool {
     !steps
