@@ -263,3 +263,21 @@ fn a_hundred_clients_of_a_server_with_forty_descriptors_are_all_served() {
         assert_eq!(client.rest(), b"one of many");
     }
 }
+
+#[test]
+fn a_peer_that_does_not_read_its_list_holds_one_descriptor() {
+    let server = Server::start(&[]);
+    for number in 0..3_000 {
+        let name = format!("{number:05}{}", "n".repeat(200));
+        std::fs::write(server.root().join(name), "").expect("a file");
+    }
+    let before = server.descriptors();
+    let mut clients: Vec<Client> = (0..10).map(|_| server.connect("files")).collect();
+    for client in &mut clients {
+        // More lists than the buffers of the kernel hold.
+        client.send("ls\n".repeat(30)).expect("OK 618000\n");
+    }
+    eventually("only the connections are open", || {
+        server.descriptors() == before + clients.len()
+    });
+}

@@ -27,7 +27,8 @@ pub struct ListingBudget {
 
 /// A folder being read.
 pub struct FolderListing {
-    source: ReadDir,
+    /// Until its end: a peer that is slow to read the list holds no descriptors for it.
+    source: Option<ReadDir>,
     /// Sorts as it grows: one big sort at the end would hold the loop up.
     entries: BTreeSet<Box<str>>,
     bytes: u64,
@@ -42,7 +43,7 @@ impl FolderListing {
         budget: Rc<ListingBudget>,
     ) -> FolderListing {
         FolderListing {
-            source,
+            source: Some(source),
             entries: BTreeSet::new(),
             bytes: 0,
             limits,
@@ -79,8 +80,11 @@ impl FolderListing {
 impl Listing for FolderListing {
     fn read_some(&mut self) -> Result<bool, StoreError> {
         for _ in 0..self.limits.step {
-            match self.source.next() {
-                None => return Ok(true),
+            match self.source.as_mut().and_then(Iterator::next) {
+                None => {
+                    self.source = None;
+                    return Ok(true);
+                }
                 Some(entry) => self.keep(&entry?)?,
             }
         }
