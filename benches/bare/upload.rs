@@ -1,0 +1,162 @@
+//! The bare upload loop: 256 KiB recv+write, or splice through one 1 MiB pipe, a step an event.
+//! Takes no pipelined command, and leaves its temporary file behind when killed in mid-body.
+
+use super::{Bare, Happened, answer, take_line};
+use rustix::event::epoll::EventFlags;
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{self, RecvFlags};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const COPY_BUFFER: usize = 256 * 1024;
+const PIPE: usize = 1024 * 1024;
+
+/// How a body gets from the socket into the file.
+pub enum Way {
+    Copy,
+    Splice,
+}
+
+enum Mover {
+    Copy(Vec<u8>),
+    Splice { from: OwnedFd, into: OwnedFd },
+}
+
+struct Peer {
+    fd: OwnedFd,
+    inbox: Vec<u8>,
+    body: Option<Body>,
+}
+
+struct Body {
+    file: File,
+    left: u64,
+    aside: PathBuf,
+    name: PathBuf,
+}
+
+pub fn run(mut bare: Bare, dir: &str, way: Way) -> Result<(), String> {
+    let dir = Path::new(dir);
+    if !dir.is_dir() {
+        return Err(format!("{} is no folder to upload into", dir.display()));
+    }
+    let mut mover = match way {
+        Way::Copy => Mover::Copy(vec![0; COPY_BUFFER]),
+        Way::Splice => pipe().map_err(|e| format!("cannot make a pipe of {PIPE} bytes: {e}"))?,
+    };
+    let mut peers: Vec<Option<Peer>> = Vec::new();
+    loop {
+        bare.wait(false)?;
+        for index in 0..bare.events.len() {
+            match bare.event(index) {
+                Happened::Listener => bare.accept(&mut peers, EventFlags::IN, |fd| Peer {
+                    fd,
+                    inbox: Vec::new(),
+                    body: None,
+                })?,
+                Happened::Slot(slot, _) => {
+                    let Some(peer) = &mut peers[slot] else {
+                        continue;
+                    };
+                    match step(peer, &mut mover, dir) {
+                        Ok(()) | Err(Errno::AGAIN) => {}
+                        Err(_) => peers[slot] = None,
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn pipe() -> Result<Mover, Errno> {
+    let (from, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    fcntl_setpipe_size(&into, PIPE)?;
+    Ok(Mover::Splice { from, into })
+}
+
+/// One read's worth of a body, or of the line before it. Level-triggered: what is left comes again.
+fn step(peer: &mut Peer, mover: &mut Mover, dir: &Path) -> Result<(), Errno> {
+    match &mut peer.body {
+        None => request(peer, dir)?,
+        Some(body) => {
+            let moved = match mover {
+                Mover::Copy(buffer) => copy(&peer.fd, body, buffer)?,
+                Mover::Splice { from, into } => splice_step(&peer.fd, body, from, into)?,
+            };
+            if moved == 0 {
+                return Err(Errno::CONNRESET);
+            }
+            body.left -= moved as u64;
+        }
+    }
+    if let Some(body) = peer.body.take_if(|body| body.left == 0) {
+        std::fs::rename(&body.aside, &body.name).map_err(|_| Errno::IO)?;
+        answer(&peer.fd, b"OK File Berhasil Dibuat\n")?;
+    }
+    Ok(())
+}
+
+fn copy(fd: &OwnedFd, body: &mut Body, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let asked = body.left.min(buffer.len() as u64) as usize;
+    let (got, _) = net::recv(fd, &mut buffer[..asked], RecvFlags::empty())?;
+    body.file.write_all(&buffer[..got]).map_err(|_| Errno::IO)?;
+    Ok(got)
+}
+
+fn splice_step(
+    fd: &OwnedFd,
+    body: &mut Body,
+    from: &OwnedFd,
+    into: &OwnedFd,
+) -> Result<usize, Errno> {
+    let asked = body.left.min(PIPE as u64) as usize;
+    let got = splice(fd, None, into, None, asked, SpliceFlags::NONBLOCK)?;
+    let mut held = got;
+    while held > 0 {
+        let moved = splice(from, None, &body.file, None, held, SpliceFlags::empty())?;
+        if moved == 0 {
+            return Err(Errno::IO);
+        }
+        held -= moved;
+    }
+    Ok(got)
+}
+
+fn request(peer: &mut Peer, dir: &Path) -> Result<(), Errno> {
+    let mut buffer = [0; 4096];
+    let (got, _) = net::recv(&peer.fd, &mut buffer, RecvFlags::empty())?;
+    if got == 0 || peer.inbox.len() > 4096 {
+        return Err(Errno::CONNRESET);
+    }
+    peer.inbox.extend_from_slice(&buffer[..got]);
+    let Some(line) = take_line(&mut peer.inbox) else {
+        return Ok(());
+    };
+    let Some((name, size)) = understand(&line) else {
+        answer(&peer.fd, b"ERROR only upload NAME SIZE is known here\n")?;
+        return Err(Errno::PROTO);
+    };
+    let aside = dir.join(format!(".bare-{}", peer.fd.as_raw_fd()));
+    let mut file = File::create(&aside).map_err(|_| Errno::IO)?;
+    answer(&peer.fd, b"OK\n")?;
+    // What came behind the line in the same read is the beginning of the body.
+    let glued = peer.inbox.len().min(size as usize);
+    file.write_all(&peer.inbox[..glued])
+        .map_err(|_| Errno::IO)?;
+    peer.inbox.drain(..glued);
+    peer.body = Some(Body {
+        file,
+        left: size - glued as u64,
+        aside,
+        name: dir.join(name),
+    });
+    Ok(())
+}
+
+fn understand(line: &str) -> Option<(&str, u64)> {
+    let (name, size) = line.strip_prefix("upload ")?.rsplit_once(' ')?;
+    (!name.is_empty() && !name.contains('/')).then_some((name, size.parse().ok()?))
+}
