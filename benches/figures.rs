@@ -1,0 +1,174 @@
+//! Measures loket against the bare loops, in turn, and prints each run, the medians and the ratio.
+//! Proves nothing about correctness beyond byte counts: that is the work of `cargo test`.
+//!
+//! `cargo bench --bench figures -- [echo|download|upload|idle|all]... [--runs 5] [--seconds 3]
+//! [--server PATH|bare] [--congestion NAME]`; `--server bare` holds the bare loop against itself,
+//! which shows the noise; `--congestion reno` runs everything in a network namespace of its own
+//! (util-linux `unshare` and iproute2 `ip` make it) whose TCP does not pace, as bbr does.
+
+mod bare;
+mod measure;
+
+use measure::{Contender, Plan};
+use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "usage: cargo bench --bench figures -- [echo|download|upload|idle|all]... \
+                     [--runs N] [--seconds S] [--server PATH|bare] [--congestion NAME]";
+
+const KINDS: [&str; 4] = ["echo", "download", "upload", "idle"];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match words.first().map(String::as_str) {
+        Some("bare") => bare::run(&words[1..]),
+        Some("pinned") => pinned(&words[1..]),
+        Some("entered") => entered(&words[1..]),
+        // `cargo test --all-targets` comes without `--bench` and must not start any load.
+        _ if !words.iter().any(|word| word == "--bench") => {
+            println!("nothing measured; {USAGE}");
+            Ok(())
+        }
+        _ => match take_congestion(&words) {
+            Some((name, rest)) => enter(&name, &rest),
+            None => parse(&words).and_then(|(kinds, plan)| figures(&kinds, &plan)),
+        },
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            eprintln!("figures: {trouble}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(words: &[String]) -> Result<(Vec<&'static str>, Plan), String> {
+    let mut kinds = Vec::new();
+    let mut plan = Plan {
+        runs: 5,
+        seconds: 3.0,
+        server: Some(PathBuf::from(env!("CARGO_BIN_EXE_loket"))),
+    };
+    let mut rest = words.iter().map(String::as_str);
+    while let Some(word) = rest.next() {
+        let mut value = || rest.next().ok_or(format!("{word} needs a value\n{USAGE}"));
+        match word {
+            "--bench" => {}
+            "--runs" => plan.runs = number(word, value()?, 1.0, 100.0)? as usize,
+            "--seconds" => plan.seconds = number(word, value()?, 0.1, 60.0)?,
+            "--server" => plan.server = Some(value()?).filter(|&v| v != "bare").map(PathBuf::from),
+            "all" => kinds.extend(KINDS),
+            _ => match KINDS.iter().find(|&&kind| kind == word) {
+                Some(kind) => kinds.push(kind),
+                None => return Err(format!("cannot make out {word:?}\n{USAGE}")),
+            },
+        }
+    }
+    if kinds.is_empty() {
+        kinds.extend(KINDS);
+    }
+    Ok((kinds, plan))
+}
+
+fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number = value.parse().ok().filter(|n| (least..=most).contains(n));
+    number.ok_or_else(|| format!("{flag} takes a number from {least} to {most}, not {value:?}"))
+}
+
+fn figures(kinds: &[&str], plan: &Plan) -> Result<(), String> {
+    measure::pin_to(measure::LOAD_CORE)?;
+    measure::stop_on_signals()?;
+    // Ten thousand connections at both ends: every process that starts here inherits the limit.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    )
+    .map_err(|e| {
+        format!(
+            "cannot raise the descriptor limit to {:?}: {e}",
+            limit.maximum
+        )
+    })?;
+    println!("{}", measure::machine());
+    for &kind in kinds {
+        let scratch = tempfile::Builder::new()
+            .prefix("figures-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .map_err(|e| format!("cannot make a folder in the target folder: {e}"))?;
+        let contenders = Contender::of(kind, plan, scratch.path())?;
+        match kind {
+            "idle" => measure::idle::measure(plan, &contenders, scratch.path())?,
+            _ => measure::in_turn(kind, plan, &contenders, scratch.path())?,
+        }
+    }
+    Ok(())
+}
+
+/// Becomes the program that the words name, on the server's core, and dies with its parent.
+fn pinned(words: &[String]) -> Result<(), String> {
+    let [program, args @ ..] = words else {
+        return Err("pinned needs a program".to_string());
+    };
+    measure::pin_to(measure::SERVER_CORE)?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
+        .map_err(|e| format!("cannot ask to die with the parent: {e}"))?;
+    Err(format!(
+        "cannot start {program}: {}",
+        Command::new(program).args(args).exec()
+    ))
+}
+
+/// The value of `--congestion`, and the words without it.
+fn take_congestion(words: &[String]) -> Option<(String, Vec<String>)> {
+    let place = words.iter().position(|word| word == "--congestion")?;
+    let name = words.get(place + 1).cloned().unwrap_or_default();
+    let rest = words[..place].iter().chain(words.iter().skip(place + 2));
+    Some((name, rest.cloned().collect()))
+}
+
+/// Becomes this program once more, in a network namespace that has nothing but a loopback.
+fn enter(name: &str, words: &[String]) -> Result<(), String> {
+    let program = std::env::current_exe()
+        .map_err(|e| format!("cannot find the path of this very program: {e}"))?;
+    let mut unshare = Command::new("unshare");
+    if !geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    let failed = unshare
+        .arg("--net")
+        .arg(program)
+        .arg("entered")
+        .arg(name)
+        .args(words)
+        .exec();
+    Err(format!(
+        "cannot start unshare, which makes a network namespace: {failed}"
+    ))
+}
+
+fn entered(words: &[String]) -> Result<(), String> {
+    let [name, words @ ..] = words else {
+        return Err("entered needs a name".to_string());
+    };
+    let up = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status();
+    if !up.as_ref().is_ok_and(|status| status.success()) {
+        return Err(format!(
+            "cannot bring up the loopback of the namespace with ip: {up:?}"
+        ));
+    }
+    let path = "/proc/sys/net/ipv4/tcp_congestion_control";
+    std::fs::write(path, name).map_err(|e| {
+        format!("cannot set {path} to {name:?}: {e} (reno and the system's default always work)")
+    })?;
+    let (kinds, plan) = parse(words)?;
+    figures(&kinds, &plan)
+}

@@ -1,0 +1,206 @@
+//! A server process under measurement: started, asked for its ports, its costs read, ended.
+//! Speaks to it only through standard output, /proc and signals; the load has its own sockets.
+
+use super::{Contender, Limit, SERVER_CORE};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::File;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The service name under which a bare loop's only port is kept.
+pub const BARE: &str = "bare";
+
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// After SIGTERM; then SIGKILL.
+const END_LIMIT: Duration = Duration::from_secs(3);
+
+pub struct Server {
+    pub label: &'static str,
+    pub at: SocketAddr,
+    child: Child,
+    /// Kept open, or a server that prints later would meet a closed pipe.
+    _stdout: ChildStdout,
+}
+
+impl Server {
+    /// Starts it on its core and comes back when it listens.
+    pub fn start(contender: &Contender, scratch: &Path) -> Result<Server, String> {
+        let label = contender.label;
+        let log = scratch.join(format!("{}.log", label.replace(' ', "-")));
+        let tried = |e: std::io::Error| format!("cannot start {label}: {e}");
+        let mut child = Command::new(std::env::current_exe().map_err(tried)?)
+            .arg("pinned")
+            .arg(&contender.program)
+            .args(&contender.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).map_err(tried)?)
+            .spawn()
+            .map_err(tried)?;
+        let stdout = child.stdout.take();
+        let mut starting = Starting {
+            child: Some(child),
+            log,
+        };
+        let mut stdout = stdout.ok_or(format!("{label} has no standard output"))?;
+        let said = starting.listen(&mut stdout).map_err(|e| {
+            format!(
+                "{label} on core {SERVER_CORE}: {e}\n{}",
+                starting.complaint()
+            )
+        })?;
+        let port = port_of(&said, contender.service)
+            .ok_or_else(|| format!("{label} named no port for {}: {said:?}", contender.service))?;
+        let child = starting.child.take().ok_or(format!("{label} is gone"))?;
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Ok(Server {
+            label,
+            at,
+            child,
+            _stdout: stdout,
+        })
+    }
+
+    /// Nanoseconds on the core since its start, of all its threads.
+    pub fn cpu(&self) -> Result<f64, String> {
+        let mut sum = 0.0;
+        for task in self.proc_dir("task")? {
+            sum += match std::fs::read_to_string(task.join("schedstat")) {
+                Ok(text) => field(&text, 0).unwrap_or(0.0),
+                Err(_) => ticks(&task)?,
+            };
+        }
+        Ok(sum)
+    }
+
+    pub fn threads(&self) -> Result<usize, String> {
+        Ok(self.proc_dir("task")?.len())
+    }
+
+    /// Bytes of anonymous memory. Not VmRSS or RssAnon of `status`: those are counted per core and
+    /// may be off by a quarter of a MiB.
+    pub fn memory(&self) -> Result<f64, String> {
+        let path = format!("/proc/{}/smaps_rollup", self.child.id());
+        let text =
+            std::fs::read_to_string(&path).map_err(|e| format!("cannot read {path}: {e}"))?;
+        let line = text.lines().find(|line| line.starts_with("Anonymous:"));
+        let kib = line.and_then(|line| field(line, 1));
+        Ok(kib.ok_or(format!("no anonymous memory in {path}"))? * 1024.0)
+    }
+
+    fn proc_dir(&self, what: &str) -> Result<Vec<PathBuf>, String> {
+        let path = format!("/proc/{}/{what}", self.child.id());
+        let list = std::fs::read_dir(&path)
+            .map_err(|e| format!("cannot list {path}, has {} ended? {e}", self.label))?;
+        Ok(list.filter_map(|entry| Some(entry.ok()?.path())).collect())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// A server that may still fail to start, and is ended if it does.
+struct Starting {
+    child: Option<Child>,
+    log: PathBuf,
+}
+
+impl Starting {
+    /// Reads its standard output up to `ready`, or to a bare loop's only line.
+    fn listen(&self, stdout: &mut ChildStdout) -> Result<Vec<String>, String> {
+        let until = Instant::now() + START_LIMIT;
+        let limit = Limit::new();
+        let mut said = Vec::new();
+        let mut buffer = [0; 1024];
+        loop {
+            limit.check()?;
+            let whole = String::from_utf8_lossy(&said).into_owned();
+            let complete = whole.rfind('\n').map_or("", |end| &whole[..end]);
+            let lines: Vec<String> = complete.lines().map(String::from).collect();
+            if lines
+                .iter()
+                .any(|line| line == "ready" || line.starts_with("listening on "))
+            {
+                return Ok(lines);
+            }
+            if Instant::now() > until {
+                return Err(format!("not ready after {} s", START_LIMIT.as_secs()));
+            }
+            let mut fds = [PollFd::new(stdout, PollFlags::IN)];
+            let pause = Timespec {
+                tv_sec: 0,
+                tv_nsec: 100_000_000,
+            };
+            if matches!(poll(&mut fds, Some(&pause)), Ok(0) | Err(_)) {
+                continue;
+            }
+            match stdout.read(&mut buffer) {
+                Ok(0) => return Err(format!("ended before it was ready, after {whole:?}")),
+                Ok(got) => said.extend_from_slice(&buffer[..got]),
+                Err(e) => return Err(format!("cannot read its standard output: {e}")),
+            }
+        }
+    }
+
+    fn complaint(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines()
+            .take(20)
+            .map(|line| format!("  it said: {line}\n"))
+            .collect()
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            end(child);
+        }
+    }
+}
+
+fn end(child: &mut Child) {
+    // Signals and waits go to this child by its id, which stays taken until it is waited for.
+    if let Some(pid) = Pid::from_raw(child.id() as i32)
+        && matches!(child.try_wait(), Ok(None))
+    {
+        let _ = kill_process(pid, Signal::TERM);
+        let until = Instant::now() + END_LIMIT;
+        while Instant::now() < until && matches!(child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// `echo listening on tcp 127.0.0.1:8080`, or of a bare loop `listening on 8080`.
+fn port_of(said: &[String], service: &str) -> Option<u16> {
+    let head = match service {
+        BARE => "listening on ".to_string(),
+        _ => format!("{service} listening on tcp "),
+    };
+    let place = said.iter().find_map(|line| line.strip_prefix(&head))?;
+    place.rsplit(':').next()?.parse().ok()
+}
+
+fn field(text: &str, index: usize) -> Option<f64> {
+    text.split_ascii_whitespace().nth(index)?.parse().ok()
+}
+
+/// The coarse way, for a kernel without schedstat: user and system time in hundredths of a second.
+fn ticks(task: &Path) -> Result<f64, String> {
+    let path = task.join("stat");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    // The name in parentheses may hold blanks: count from behind it.
+    let rest = text.rsplit(')').next().unwrap_or_default();
+    Ok((field(rest, 11).unwrap_or(0.0) + field(rest, 12).unwrap_or(0.0)) * 1e7)
+}

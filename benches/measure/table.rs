@@ -1,0 +1,106 @@
+//! The lines of a report: each run, the medians, and the ratio of the first to each other.
+//! Measures nothing itself.
+
+/// What one run came to.
+#[derive(Clone, Copy)]
+pub struct Sample {
+    pub rate: f64,
+    pub cpu: f64,
+    /// Server CPU by wall time: near 1 the server was the bottleneck, far below the client was.
+    pub busy: f64,
+}
+
+pub struct Table {
+    pub title: String,
+    pub rate_unit: &'static str,
+    pub rate_digits: usize,
+    pub cpu_unit: &'static str,
+    pub rows: Vec<(&'static str, Sample)>,
+}
+
+impl Table {
+    pub fn begin(&self) {
+        println!("\n{}", self.title);
+        println!(
+            "{:>6}  {:<12} {:>14} {:>18} {:>6}",
+            "run", "server", self.rate_unit, self.cpu_unit, "busy"
+        );
+    }
+
+    pub fn add(&mut self, round: usize, label: &'static str, sample: Sample) {
+        self.line(&round.to_string(), label, sample);
+        self.rows.push((label, sample));
+    }
+
+    fn line(&self, head: &str, label: &str, sample: Sample) {
+        println!(
+            "{head:>6}  {label:<12} {:>14.*} {:>18.3} {:>4.0} %",
+            self.rate_digits,
+            sample.rate,
+            sample.cpu,
+            sample.busy * 100.0
+        );
+    }
+
+    /// Prints the medians, and how the first contender stands to every other one.
+    pub fn end(&self) {
+        let mut labels: Vec<&'static str> = Vec::new();
+        for (label, _) in &self.rows {
+            if !labels.contains(label) {
+                labels.push(label);
+            }
+        }
+        for label in &labels {
+            self.line("median", label, self.median(label));
+        }
+        let Some((first, floors)) = labels.split_first() else {
+            return;
+        };
+        for floor in floors {
+            let (ours, theirs) = (self.median(first), self.median(floor));
+            let (low, high) = self.spread(first, floor);
+            println!(
+                "  {first} / {floor}: {:.3} of the CPU (single rounds {low:.3} to {high:.3}), \
+                 {:.3} of the throughput",
+                ours.cpu / theirs.cpu,
+                ours.rate / theirs.rate
+            );
+        }
+    }
+
+    fn of(&self, label: &str) -> impl Iterator<Item = Sample> {
+        self.rows
+            .iter()
+            .filter(move |row| row.0 == label)
+            .map(|row| row.1)
+    }
+
+    fn median(&self, label: &str) -> Sample {
+        let of = |part: fn(&Sample) -> f64| median(self.of(label).map(|s| part(&s)).collect());
+        Sample {
+            rate: of(|s| s.rate),
+            cpu: of(|s| s.cpu),
+            busy: of(|s| s.busy),
+        }
+    }
+
+    /// The smallest and the largest CPU ratio of the single rounds: how far to trust the median's.
+    fn spread(&self, first: &str, floor: &str) -> (f64, f64) {
+        let ratios = self
+            .of(first)
+            .zip(self.of(floor))
+            .map(|(ours, theirs)| ours.cpu / theirs.cpu);
+        ratios.fold((f64::INFINITY, 0.0), |(low, high), r| {
+            (r.min(low), r.max(high))
+        })
+    }
+}
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[n / 2],
+        n => (values[n / 2 - 1] + values[n / 2]) / 2.0,
+    }
+}
