@@ -1,8 +1,8 @@
 //! The download load: 64 connections, each one 64 MiB file from page cache, line dialect.
 //! Counts the bytes and lets the kernel throw them away; their content is never looked at.
 
-use super::load::{Load, connect, settle};
-use super::server::Server;
+use super::load::{Load, connect};
+use super::server::{Meter, Server};
 use super::table::{Sample, Table};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
@@ -11,7 +11,6 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Instant;
 
 pub const NAME: &str = "big.bin";
 const CONNECTIONS: usize = 64;
@@ -69,8 +68,7 @@ pub fn run(server: &Server) -> Result<Sample, String> {
             left: None,
         });
     }
-    settle();
-    let (cpu, start) = (server.cpu()?, Instant::now());
+    let meter = Meter::start(server)?;
     for peer in &peers {
         let line = format!("download {NAME}\n");
         send(&peer.stream, line.as_bytes(), SendFlags::NOSIGNAL)
@@ -85,15 +83,8 @@ pub fn run(server: &Server) -> Result<Sample, String> {
             going -= usize::from(peer.left == Some(0));
         }
     }
-    let wall = start.elapsed().as_secs_f64();
-    settle();
-    let spent = (server.cpu()? - cpu) / 1e9;
-    let gib = (CONNECTIONS as u64 * SIZE) as f64 / GIB;
-    Ok(Sample {
-        rate: gib / wall,
-        cpu: spent / gib,
-        busy: spent / wall,
-    })
+    let sample = meter.stop((CONNECTIONS as u64 * SIZE) as f64 / GIB)?;
+    Ok(sample)
 }
 
 fn take(peer: &mut Peer, sink: &mut [u8]) -> Result<(), String> {

@@ -1,8 +1,8 @@
 //! The echo load: 50 connections, one 64-byte message under way on each, for some seconds.
 //! Opens no second message on a connection before the first is back: a closed loop.
 
-use super::load::{Load, connect, settle};
-use super::server::Server;
+use super::load::{Load, connect};
+use super::server::{Meter, Server};
 use super::table::{Sample, Table};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
@@ -49,16 +49,12 @@ pub fn run(server: &Server, seconds: f64) -> Result<Sample, String> {
         });
     }
     phase(&mut load, &mut peers, WARM_UP)?;
-    settle();
-    let (cpu, start) = (server.cpu()?, Instant::now());
+    let meter = Meter::start(server)?;
     let count = phase(&mut load, &mut peers, Duration::from_secs_f64(seconds))?;
-    let wall = start.elapsed().as_secs_f64();
-    settle();
-    let spent = server.cpu()? - cpu;
+    let sample = meter.stop(count as f64)?;
     Ok(Sample {
-        rate: count as f64 / wall,
-        cpu: spent / 1e3 / count as f64,
-        busy: spent / 1e9 / wall,
+        cpu: sample.cpu * 1e6,
+        ..sample
     })
 }
 

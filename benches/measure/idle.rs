@@ -1,7 +1,6 @@
 //! Memory and CPU of 10,000 echo connections that have each had one message and now keep silent.
 //! Sees the server's own memory only; the kernel's share of a connection is not in it.
 
-use super::load::settle;
 use super::server::Server;
 use super::table::median;
 use super::{Contender, Limit, Plan};
@@ -12,6 +11,8 @@ use std::time::Duration;
 
 const CONNECTIONS: usize = 10_000;
 const WATCHED: Duration = Duration::from_secs(3);
+/// For the last turn of the server to be over before its memory is read.
+const REST: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Each run has a fresh process: memory that was freed is not given back and would hide the cost.
@@ -50,18 +51,18 @@ fn run(server: &Server) -> Result<(f64, f64), String> {
     let limit = Limit::new();
     // One connection beforehand: what a first turn sets up for all is no connection's cost.
     let first = visit(server.at)?;
-    settle();
+    std::thread::sleep(REST);
     let before = server.memory()?;
     let mut held = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
         limit.check()?;
         held.push(visit(server.at).map_err(|e| format!("connection {}: {e}", held.len()))?);
     }
-    settle();
+    std::thread::sleep(REST);
     let after = server.memory()?;
-    let cpu = server.cpu()?;
+    let (cpu, _) = server.cpu()?;
     std::thread::sleep(WATCHED);
-    let idle = (server.cpu()? - cpu) / 1e6;
+    let idle = (server.cpu()?.0 - cpu) * 1e3;
     drop((first, held));
     Ok(((after - before) / CONNECTIONS as f64, idle))
 }

@@ -97,8 +97,3 @@ pub fn connect(at: SocketAddr) -> Result<TcpStream, String> {
     ready.map_err(|e| format!("cannot prepare a connection to {at}: {e}"))?;
     Ok(stream)
 }
-
-/// Lets the server come to rest, so that reading its CPU time misses no running slice.
-pub fn settle() {
-    std::thread::sleep(Duration::from_millis(20));
-}

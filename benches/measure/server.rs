@@ -1,6 +1,7 @@
 //! A server process under measurement: started, asked for its ports, its costs read, ended.
 //! Speaks to it only through standard output, /proc and signals; the load has its own sockets.
 
+use super::table::Sample;
 use super::{Contender, Limit, SERVER_CORE};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
@@ -65,14 +66,18 @@ impl Server {
         })
     }
 
-    /// Nanoseconds on the core since its start, of all its threads.
-    pub fn cpu(&self) -> Result<f64, String> {
-        let mut sum = 0.0;
+    /// Seconds on the core since its start, and seconds it waited for the core, of all its threads.
+    pub fn cpu(&self) -> Result<(f64, f64), String> {
+        let mut sum = (0.0, 0.0);
         for task in self.proc_dir("task")? {
-            sum += match std::fs::read_to_string(task.join("schedstat")) {
-                Ok(text) => field(&text, 0).unwrap_or(0.0),
-                Err(_) => ticks(&task)?,
+            let (ran, waited) = match std::fs::read_to_string(task.join("schedstat")) {
+                Ok(text) => (
+                    field(&text, 0).unwrap_or(0.0),
+                    field(&text, 1).unwrap_or(0.0),
+                ),
+                Err(_) => (ticks(&task)?, 0.0),
             };
+            sum = (sum.0 + ran / 1e9, sum.1 + waited / 1e9);
         }
         Ok(sum)
     }
@@ -164,6 +169,54 @@ impl Drop for Starting {
             end(child);
         }
     }
+}
+
+/// What a server costs from one moment to another, and whether others were in the way meanwhile.
+pub struct Meter<'a> {
+    server: &'a Server,
+    start: Instant,
+    cpu: (f64, f64),
+    load_waited: f64,
+}
+
+impl<'a> Meter<'a> {
+    /// Both ends are read while the server sleeps, so that no running slice is missed.
+    pub fn start(server: &'a Server) -> Result<Meter<'a>, String> {
+        settle();
+        let cpu = server.cpu()?;
+        Ok(Meter {
+            server,
+            start: Instant::now(),
+            cpu,
+            load_waited: load_waited(),
+        })
+    }
+
+    /// Call it as soon as the last byte is there; `amount` is what was done in the time.
+    pub fn stop(self, amount: f64) -> Result<Sample, String> {
+        let wall = self.start.elapsed().as_secs_f64();
+        let load_waited = load_waited() - self.load_waited;
+        settle();
+        let (ran, waited) = self.server.cpu()?;
+        let (spent, waited) = (ran - self.cpu.0, waited - self.cpu.1);
+        Ok(Sample {
+            rate: amount / wall,
+            cpu: spent / amount,
+            busy: spent / wall,
+            disturbed: waited.max(load_waited) / wall,
+        })
+    }
+}
+
+/// How long this very process has stood in the queue for its core.
+fn load_waited() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    field(&text, 1).unwrap_or(0.0) / 1e9
+}
+
+/// Lets the server come to rest.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(20));
 }
 
 fn end(child: &mut Child) {

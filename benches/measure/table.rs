@@ -8,6 +8,17 @@ pub struct Sample {
     pub cpu: f64,
     /// Server CPU by wall time: near 1 the server was the bottleneck, far below the client was.
     pub busy: f64,
+    /// The part of the time that the server or the load stood ready while others had its core.
+    pub disturbed: f64,
+}
+
+/// From here on a run tells more of its neighbours than of the server.
+const DISTURBED: f64 = 0.03;
+
+impl Sample {
+    pub fn is_disturbed(&self) -> bool {
+        self.disturbed > DISTURBED
+    }
 }
 
 pub struct Table {
@@ -27,6 +38,11 @@ impl Table {
         );
     }
 
+    /// Shows a run that does not count.
+    pub fn again(&self, label: &str, sample: Sample) {
+        self.line("again", label, sample);
+    }
+
     pub fn add(&mut self, round: usize, label: &'static str, sample: Sample) {
         self.line(&round.to_string(), label, sample);
         self.rows.push((label, sample));
@@ -34,11 +50,16 @@ impl Table {
 
     fn line(&self, head: &str, label: &str, sample: Sample) {
         println!(
-            "{head:>6}  {label:<12} {:>14.*} {:>18.3} {:>4.0} %",
+            "{head:>6}  {label:<12} {:>14.*} {:>18.3} {:>4.0} %{}",
             self.rate_digits,
             sample.rate,
             sample.cpu,
-            sample.busy * 100.0
+            sample.busy * 100.0,
+            if sample.is_disturbed() {
+                "   disturbed by other programs"
+            } else {
+                ""
+            }
         );
     }
 
@@ -81,6 +102,7 @@ impl Table {
             rate: of(|s| s.rate),
             cpu: of(|s| s.cpu),
             busy: of(|s| s.busy),
+            disturbed: of(|s| s.disturbed),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The upload load: 16 connections, each one file of 64 MiB, in the line dialect.
 //! Compares one stored file a run byte by byte, of the others only the size.
 
-use super::load::{Load, connect, settle};
-use super::server::Server;
+use super::load::{Load, connect};
+use super::server::{Meter, Server};
 use super::table::{Sample, Table};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
@@ -12,7 +12,6 @@ use std::hint::black_box;
 use std::io::Read;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 const CONNECTIONS: usize = 16;
 const SIZE: u64 = 64 << 20;
@@ -66,8 +65,7 @@ pub fn run(server: &Server, root: &Path) -> Result<Sample, String> {
             stage: Stage::Asked,
         });
     }
-    settle();
-    let (cpu, start) = (server.cpu()?, Instant::now());
+    let meter = Meter::start(server)?;
     for (slot, peer) in peers.iter().enumerate() {
         let line = format!("upload up-{slot} {SIZE}\n");
         send(&peer.stream, line.as_bytes(), SendFlags::NOSIGNAL)
@@ -87,16 +85,9 @@ pub fn run(server: &Server, root: &Path) -> Result<Sample, String> {
             }
         }
     }
-    let wall = start.elapsed().as_secs_f64();
-    settle();
-    let spent = (server.cpu()? - cpu) / 1e9;
+    let sample = meter.stop((CONNECTIONS as u64 * SIZE) as f64 / GIB)?;
     clear(root, &piece)?;
-    let gib = (CONNECTIONS as u64 * SIZE) as f64 / GIB;
-    Ok(Sample {
-        rate: gib / wall,
-        cpu: spent / gib,
-        busy: spent / wall,
-    })
+    Ok(sample)
 }
 
 /// Sends the next bytes of the body, as much as one call takes.
