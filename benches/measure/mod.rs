@@ -188,8 +188,8 @@ pub fn machine() -> String {
     );
     if control == "bbr" {
         text.push_str(
-            "\nbbr paces even loopback: downloads jump between two regimes, 3 times apart, whatever \
-             the server does. Take bulk ratios with --congestion reno.",
+            "\nbbr paces even loopback: downloads jump between two regimes, 3 times \
+             apart, whatever the server does. Take bulk ratios with --congestion reno.",
         );
     }
     text
