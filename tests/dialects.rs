@@ -1,4 +1,5 @@
 //! Both dialects are told apart by the documented rules, whatever the timing, and no byte is lost.
+//! Says nothing of what commands do: `transfer.rs` and `files.rs` have that.
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The server starts whole or not at all, and ends well: what is under way is completed first.
+//! Says nothing of crashes: `sudden_end.rs` and `scarcity.rs` have those.
 
 mod support;
 
@@ -336,10 +337,19 @@ fn a_bad_flag_is_named_and_nothing_is_made() {
         (&["--max-connections", "0"], &["--max-connections"]),
         (&["--max-file-size", "much"], &["--max-file-size", "much"]),
         (&["--colour", "red"], &["--colour"]),
-        (&["--talk", "9000"], &["talk"]),
-        (&["--room", "1234"], &["room"]),
         (
-            &["--echo", "off", "--transfer", "off", "--files", "off"],
+            &[
+                "--echo",
+                "off",
+                "--transfer",
+                "off",
+                "--files",
+                "off",
+                "--talk",
+                "off",
+                "--room",
+                "off",
+            ],
             &["off"],
         ),
     ] {

@@ -52,8 +52,8 @@ fn skip(test: &str, reason: &str) {
     eprintln!("SKIPPED {test}: {reason}");
 }
 
-#[test]
-fn no_link_leads_out_of_the_root() {
+/// A root with links that lead out of it, and what stands outside.
+fn with_links_that_lead_out() -> (tempfile::TempDir, PathBuf) {
     let (folder, root) = prepared();
     let outside = folder.path().join("outside");
     for (link, target) in [
@@ -70,6 +70,12 @@ fn no_link_leads_out_of_the_root() {
     ] {
         symlink(target, root.join(link)).expect("a link");
     }
+    (folder, outside)
+}
+
+#[test]
+fn no_link_leads_out_of_the_root() {
+    let (folder, outside) = with_links_that_lead_out();
     let server = Server::start_in(folder, &[]);
     let before = tree(&outside);
     for name in [
@@ -103,6 +109,14 @@ fn no_link_leads_out_of_the_root() {
             assert_eq!(answer, "OK\nERROR: File not found\n", "RECEIVE {leaf}");
         }
     }
+    assert_eq!(tree(&outside), before);
+}
+
+#[test]
+fn nothing_outside_the_root_is_changed_or_listed() {
+    let (folder, outside) = with_links_that_lead_out();
+    let server = Server::start_in(folder, &[]);
+    let before = tree(&outside);
     for name in [
         "folder/secret",
         "folder/dir/secret",

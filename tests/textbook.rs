@@ -1,4 +1,5 @@
 //! Textbook clients, unchanged, are served: every upload and download is exact, 20 times out of 20.
+//! Contains no client itself: those are the Python programs in `textbook/`.
 
 mod support;
 
@@ -14,7 +15,8 @@ const TIMES: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A textbook client breaks when it is kept from the processor for longer than the gap between
-/// header and data: what many downloads side by side prove must not hang on 20 ms of a busy machine.
+/// header and data: what many downloads side by side prove must not hang on 20 ms of a busy
+/// machine.
 const WIDE_GAP: [&str; 2] = ["--bare-gap", "250"];
 
 /// Files that textbook servers and clients stumble over.

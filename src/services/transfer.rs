@@ -145,8 +145,7 @@ impl Transfer {
                 let header = header::parse_bare(input, separator, boundary, finished)?;
                 self.bare_header(header, cx)
             }
-            // Not earlier: the separator could still come behind names just short enough.
-            (None, _) if input.len() >= limit + SEPARATOR.len() => {
+            (None, _) if !header::separator_may_come(input, limit) => {
                 Err(Fault::TooLong(limit).into())
             }
             (None, _) if pause == Pause::Finished => Err(Fault::Cut.into()),

@@ -55,6 +55,14 @@ pub fn separator(input: &[u8], longest: usize) -> Option<usize> {
         .position(|window| window == SEPARATOR.as_bytes())
 }
 
+/// Whether it can still come there, or its first bytes have, though it is not whole.
+pub fn separator_may_come(input: &[u8], longest: usize) -> bool {
+    let starts = input.len().saturating_sub(SEPARATOR.len())..=longest.min(input.len());
+    starts
+        .into_iter()
+        .any(|start| SEPARATOR.as_bytes().starts_with(&input[start..]))
+}
+
 /// Splits a header line into its name and size.
 pub fn parse_line(header: &[u8]) -> Result<(&[u8], u64), HeaderFault> {
     // The last separator: a name may hold one, a number cannot.
@@ -158,6 +166,21 @@ mod tests {
     fn a_separator_behind_too_many_bytes_is_none() {
         assert_eq!(separator(b"1234<SEPARATOR>5", 4), Some(4));
         assert_eq!(separator(b"12345<SEPARATOR>5", 4), None);
+    }
+
+    #[test]
+    fn a_separator_may_come_until_a_byte_too_many_stands_where_it_must_begin() {
+        for (input, may) in [
+            (&b""[..], true),
+            (b"1234", true),
+            (b"12345", false),
+            (b"1234<", true),
+            (b"1234<SEPARATOR", true),
+            (b"1234<SEPARATE", false),
+            (b"12345<", false),
+        ] {
+            assert_eq!(separator_may_come(input, 4), may, "{input:?}");
+        }
     }
 
     #[test]
