@@ -52,7 +52,7 @@ fn run_server(server: Server, log: &LogQueue) -> ExitCode {
     match server.run(&mut io::stdout(), log.clone()) {
         Ok(Stopped::Gracefully) => ExitCode::SUCCESS,
         Ok(Stopped::Cutting(connections)) => {
-            log::warn!("{connections} connections were cut");
+            log::warn!("connections that were cut: {connections}");
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -173,16 +173,19 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
 
     /// Notes what the kernel told. A stale key finds nobody.
     pub fn mark(&mut self, key: Key, told: Readiness) {
-        let Some(connection) = self.find(key) else {
+        let Some(connection) = find(&mut self.table, key) else {
             return;
         };
         connection.ready.readable |= told.readable;
         connection.ready.writable |= told.writable;
         connection.ready.read_on |= told.read_on;
-        let service = connection.service;
-        self.observer
-            .event(who(&self.services, service, key.serial), told);
-        self.enqueue(key, RunQueue::push_short);
+        // Every edge repeats that the socket is writable: that alone matters to those who owe.
+        let matters = told.readable || connection.session.owes();
+        let who = who(&self.services, connection.service, key.serial);
+        self.observer.event(who, told);
+        if matters {
+            self.enqueue(key, RunQueue::push_short);
+        }
     }
 
     /// Serves all short turns that stand in the queue now, and then one bulk turn.

@@ -176,6 +176,8 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             return Err(Ended::Bulk);
         }
         connection.session.work(self.world, self.observer);
+        // The peer waits for us: its idle deadline does not run meanwhile.
+        connection.progressed(self.now);
         Ok(0)
     }
 

@@ -15,14 +15,16 @@ pub struct ListingLimits {
     pub step: usize,
     /// Entries of one folder.
     pub entries: usize,
-    /// Entries that all listings under way may hold together.
-    pub entries_in_all: usize,
+    /// Bytes of memory that an entry takes beside its name.
+    pub entry_overhead: usize,
+    /// Bytes of memory that all listings under way may hold together.
+    pub memory: usize,
 }
 
 /// What all listings under way hold together.
 #[derive(Debug, Default)]
 pub struct ListingBudget {
-    entries: Cell<usize>,
+    memory: Cell<usize>,
 }
 
 /// A folder being read.
@@ -65,15 +67,19 @@ impl FolderListing {
         if self.entries.len() == self.limits.entries {
             return Err(StoreError::TooManyEntries(self.limits.entries));
         }
-        if self.budget.entries.get() == self.limits.entries_in_all {
+        let (length, memory) = (name.len() as u64, self.memory_of(&name));
+        if self.budget.memory.get() + memory > self.limits.memory {
             return Err(StoreError::Busy);
         }
-        let length = name.len() as u64;
         if self.entries.insert(name.into_boxed_str()) {
             self.bytes += length;
-            self.budget.entries.update(|entries| entries + 1);
+            self.budget.memory.update(|held| held + memory);
         }
         Ok(())
+    }
+
+    fn memory_of(&self, name: &str) -> usize {
+        name.len() + self.limits.entry_overhead
     }
 }
 
@@ -100,17 +106,18 @@ impl Listing for FolderListing {
         while batch.len() < self.limits.step
             && let Some(entry) = self.entries.pop_first()
         {
+            self.budget
+                .memory
+                .update(|held| held - self.memory_of(&entry));
             batch.push(entry);
         }
-        self.budget.entries.update(|entries| entries - batch.len());
         batch
     }
 }
 
 impl Drop for FolderListing {
     fn drop(&mut self) {
-        self.budget
-            .entries
-            .update(|entries| entries - self.entries.len());
+        let held: usize = self.entries.iter().map(|entry| self.memory_of(entry)).sum();
+        self.budget.memory.update(|all| all - held);
     }
 }

@@ -24,6 +24,7 @@ use std::rc::Rc;
 /// One side of one conversation.
 pub trait Protocol {
     /// Takes a prefix of `input`; says how much was taken and what the following bytes are.
+    /// A silence speaks of all of `input`; who takes a part of it is shown the rest with it again.
     /// After `Pause::Finished` it takes something, or holds, or is closed.
     fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake);
 

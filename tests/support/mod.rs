@@ -26,7 +26,7 @@ pub struct Server {
     ports: BTreeMap<String, SocketAddr>,
     folder: tempfile::TempDir,
     /// What the operator sees. Nobody reads it unless a test does.
-    pub screen: BufReader<ChildStdout>,
+    pub screen: Option<BufReader<ChildStdout>>,
 }
 
 impl Server {
@@ -67,7 +67,7 @@ impl Server {
     }
 
     fn start_by(words: &[&str], folder: tempfile::TempDir, flags: &[&str]) -> Server {
-        let mut child = Command::new(words[0])
+        let child = Command::new(words[0])
             .args(&words[1..])
             .args(["serve", "--echo", "0", "--transfer", "0", "--files", "0"])
             .args([
@@ -88,8 +88,14 @@ impl Server {
             ))
             .spawn()
             .expect("loket starts");
-        let mut ports = BTreeMap::new();
-        let mut screen = BufReader::new(child.stdout.take().expect("piped"));
+        // From here on the child is ended with the test, also when the test ends here.
+        let mut server = Server {
+            child,
+            ports: BTreeMap::new(),
+            folder,
+            screen: None,
+        };
+        let mut screen = BufReader::new(server.child.stdout.take().expect("piped"));
         loop {
             let mut line = String::new();
             screen.read_line(&mut line).expect("text");
@@ -104,14 +110,11 @@ impl Server {
             let address = address
                 .trim_start_matches("tcp ")
                 .trim_start_matches("udp ");
-            ports.insert(service.to_owned(), address.parse().expect("an address"));
+            let address = address.parse().expect("an address");
+            server.ports.insert(service.to_owned(), address);
         }
-        Server {
-            child,
-            ports,
-            folder,
-            screen,
-        }
+        server.screen = Some(screen);
+        server
     }
 
     /// Where a service listens.
