@@ -105,7 +105,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     ) {
         let key = self.insert(streams, service, protocol, now);
         // A terminal hands out one line a read, and a regular file is never announced again.
-        let console = self.find(key).expect("it was just inserted");
+        let console = find(&mut self.table, key).expect("it was just inserted");
         console.ready.read_on = true;
         self.operator = Some(key);
     }
@@ -338,10 +338,6 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             serial: found.serial,
         })
         .collect()
-    }
-
-    fn find(&mut self, key: Key) -> Option<&mut Connection<K::Socket>> {
-        find(&mut self.table, key)
     }
 
     /// A connection stands in one queue at most.

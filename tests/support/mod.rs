@@ -214,6 +214,7 @@ impl Client {
             match self.0.read(&mut got[filled..]) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("{error} after {:?}", text(&got[..filled])),
             }
         }
@@ -236,8 +237,13 @@ impl Client {
     pub fn line(&mut self) -> String {
         let mut line = Vec::new();
         let mut byte = [0];
-        while !line.ends_with(b"\n") && self.0.read(&mut byte).expect("a line") == 1 {
-            line.push(byte[0]);
+        while !line.ends_with(b"\n") {
+            match self.0.read(&mut byte) {
+                Ok(0) => break,
+                Ok(_) => line.push(byte[0]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => panic!("{error} after {:?}", text(&line)),
+            }
         }
         String::from_utf8(line).expect("text")
     }
