@@ -14,6 +14,8 @@ pub struct ReactorLimits {
     pub turn_bytes: usize,
     /// Calls of its protocol in one turn: a few bytes can ask for a lot of work.
     pub turn_calls: usize,
+    /// Bytes of bodies moved between two polls when nobody has a short turn.
+    pub bulk_bytes: usize,
     /// Bytes of a body sent in one step.
     pub send_step: usize,
     /// Bytes of a body taken in one step, and the size of the pipe for it.

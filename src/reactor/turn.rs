@@ -74,6 +74,8 @@ pub struct Turn<'a, K: Kernel, O: Observer> {
     pub now: Moment,
     /// Whether one big step is allowed.
     pub bulk: bool,
+    /// Bytes moved so far, or what took as long.
+    pub spent: usize,
 }
 
 impl<K: Kernel, O: Observer> Turn<'_, K, O> {
@@ -82,6 +84,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
         connection.session.lend(&mut self.lent.spare);
         let mut budget = self.limits.turn_bytes;
         self.world.calls = self.limits.turn_calls;
+        let came_for_bulk = self.bulk;
         let ended = loop {
             let step = match next_step(connection, self.world) {
                 Step::Write => self.write(connection),
@@ -94,8 +97,11 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
                 Step::Yield => Err(Ended::Again),
                 Step::Park => Err(Ended::Parked),
             };
+            self.spent += step.unwrap_or(0);
             match step {
                 Err(ended) => break ended,
+                // After a big step comes another one, most often: no short turn to find that out.
+                Ok(moved) if moved >= budget && came_for_bulk && !self.bulk => break Ended::Bulk,
                 Ok(moved) if moved >= budget => break Ended::Again,
                 Ok(moved) => budget -= moved,
             }
@@ -176,6 +182,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             return Err(Ended::Bulk);
         }
         connection.session.work(self.world, self.observer);
+        self.spent += self.limits.bulk_bytes;
         // The peer waits for us: its idle deadline does not run meanwhile.
         connection.progressed(self.now);
         Ok(0)
