@@ -9,6 +9,7 @@ use super::kernel::Kernel;
 use super::limits::ReactorLimits;
 use super::observer::{Observer, Who};
 use super::run_queue::RunQueue;
+use super::table::Table;
 use super::token::Key;
 use super::turn::{Ended, Lent, Turn};
 use crate::session::close_reason::CloseReason;
@@ -17,7 +18,6 @@ use crate::session::protocol::{Patience, Protocol};
 use crate::session::session::Session;
 use crate::session::world::World;
 use crate::wire::pause::Delay;
-use slab::Slab;
 use std::net::SocketAddr;
 
 /// Everything above the system calls.
@@ -27,8 +27,7 @@ pub struct Dispatcher<K: Kernel, O: Observer> {
     observer: O,
     limits: ReactorLimits,
     services: Vec<&'static str>,
-    table: Slab<Connection<K::Socket>>,
-    serial: u32,
+    table: Table<K::Socket>,
     queue: RunQueue,
     delays: Delays,
     deadlines: Deadlines,
@@ -53,8 +52,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             world,
             observer,
             services,
-            table: Slab::new(),
-            serial: 0,
+            table: Table::new(),
             queue: RunQueue::default(),
             delays: Delays::new(limits.delays),
             deadlines: Deadlines::default(),
@@ -67,11 +65,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
 
     /// The key that the next connection will have.
     pub fn next_key(&self) -> Key {
-        let slot = u32::try_from(self.table.vacant_key()).expect("a slot fits a token");
-        Key {
-            slot,
-            serial: Key::next_serial(self.serial),
-        }
+        self.table.next_key()
     }
 
     /// Takes a connection that was registered under [`Dispatcher::next_key`], and queues it: it
@@ -105,7 +99,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     ) {
         let key = self.insert(streams, service, protocol, now);
         // A terminal hands out one line a read, and a regular file is never announced again.
-        let console = find(&mut self.table, key).expect("it was just inserted");
+        let console = self.table.find(key).expect("it was just inserted");
         console.ready.read_on = true;
         self.operator = Some(key);
     }
@@ -117,18 +111,12 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         protocol: Box<dyn Protocol>,
         now: Moment,
     ) -> Key {
-        let key = self.next_key();
-        self.serial = key.serial;
+        let key = self.table.next_key();
         let mut session = Session::new(protocol, key.peer());
         session.open(&mut self.world);
         let patience = session.patience();
-        self.table.insert(Connection::new(
-            socket,
-            session,
-            key.serial,
-            service as u16,
-            now,
-        ));
+        let connection = Connection::new(socket, session, key.serial, service as u16, now);
+        self.table.insert(key, connection);
         self.set_deadline(key.slot, patience, now);
         self.enqueue(key, RunQueue::push_short);
         key
@@ -144,7 +132,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
                     Audience::One(peer) => Some(Key::of_peer(peer)),
                 };
                 let Some(key) = key else { continue };
-                let Some(connection) = find(&mut self.table, key) else {
+                let Some(connection) = self.table.find(key) else {
                     continue;
                 };
                 match connection.session.notify(&post.notice, &mut self.world) {
@@ -168,12 +156,14 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     /// The console's streams.
     pub fn operator_streams(&mut self) -> Option<&mut K::Socket> {
         let key = self.operator?;
-        find(&mut self.table, key).map(|connection| &mut connection.socket)
+        self.table
+            .find(key)
+            .map(|connection| &mut connection.socket)
     }
 
     /// Notes what the kernel told. A stale key finds nobody.
     pub fn mark(&mut self, key: Key, told: Readiness) {
-        let Some(connection) = find(&mut self.table, key) else {
+        let Some(connection) = self.table.find(key) else {
             return;
         };
         connection.ready.readable |= told.readable;
@@ -211,7 +201,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
 
     /// One turn of one connection; says how much it did, in bytes.
     fn turn(&mut self, key: Key, bulk: bool, now: Moment) -> usize {
-        let Some(connection) = find(&mut self.table, key) else {
+        let Some(connection) = self.table.find(key) else {
             return 0;
         };
         connection.queued = false;
@@ -261,7 +251,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
 
     /// Begins to measure the silence that the session waits for, unless it is being measured.
     fn await_silence(&mut self, key: Key) {
-        let connection = find(&mut self.table, key).expect("it has just had its turn");
+        let connection = self.table.find(key).expect("it has just had its turn");
         if let Some(delay) = connection.awaited()
             && connection.armed & bit(delay) == 0
         {
@@ -278,11 +268,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             self.on_delay(delay, key, now);
         }
         for slot in self.deadlines.expired(now.seconds()) {
-            if let Some(connection) = self.table.get(slot as usize) {
-                let key = Key {
-                    slot,
-                    serial: connection.serial,
-                };
+            if let Some(key) = self.table.key_at(slot) {
                 self.close(key, CloseReason::Idle);
             }
         }
@@ -290,7 +276,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     }
 
     fn on_delay(&mut self, delay: Delay, key: Key, now: Moment) {
-        let Some(connection) = find(&mut self.table, key) else {
+        let Some(connection) = self.table.find(key) else {
             return;
         };
         connection.armed &= !bit(delay);
@@ -317,14 +303,14 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     /// Ends what is idle, and everything else as soon as it becomes idle.
     pub fn wind_down(&mut self) {
         self.winding_down = true;
-        for key in self.keys() {
+        for key in self.table.keys() {
             self.enqueue(key, RunQueue::push_short);
         }
     }
 
     /// Ends everything now.
     pub fn close_all(&mut self) {
-        for key in self.keys() {
+        for key in self.table.keys() {
             self.close(key, CloseReason::Shutdown);
         }
         self.world.posts.clear();
@@ -332,7 +318,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
 
     /// Connections in the table.
     pub fn connections(&self) -> usize {
-        self.table.len() - usize::from(self.operator.is_some())
+        self.table.count() - usize::from(self.operator.is_some())
     }
 
     /// Whether somebody waits for a turn.
@@ -345,18 +331,9 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         &mut self.observer
     }
 
-    fn keys(&self) -> Vec<Key> {
-        let keys = self.table.iter();
-        keys.map(|(slot, found)| Key {
-            slot: slot as u32,
-            serial: found.serial,
-        })
-        .collect()
-    }
-
     /// A connection stands in one queue at most.
     fn enqueue(&mut self, key: Key, push: fn(&mut RunQueue, Key)) {
-        if let Some(connection) = find(&mut self.table, key)
+        if let Some(connection) = self.table.find(key)
             && !std::mem::replace(&mut connection.queued, true)
         {
             push(&mut self.queue, key);
@@ -376,12 +353,12 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
 
     /// The one place where connections end.
     fn close(&mut self, key: Key, reason: CloseReason) {
-        let Some(connection) = find(&mut self.table, key) else {
+        let Some(connection) = self.table.find(key) else {
             return;
         };
         connection.session.end(&mut self.world);
         let service = connection.service;
-        self.table.remove(key.slot as usize);
+        self.table.remove(key);
         if self.operator == Some(key) {
             self.operator = None;
         }
@@ -396,12 +373,6 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         let name = self.services[usize::from(service)];
         log::log!(level, "conn {} {name}: closed, {reason}", key.serial);
     }
-}
-
-fn find<S>(table: &mut Slab<Connection<S>>, key: Key) -> Option<&mut Connection<S>> {
-    table
-        .get_mut(key.slot as usize)
-        .filter(|found| found.serial == key.serial)
 }
 
 fn who<'a>(services: &[&'a str], service: u16, serial: u32) -> Who<'a> {

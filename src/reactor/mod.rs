@@ -19,6 +19,7 @@ pub mod log_queue;
 pub mod observer;
 pub mod operator;
 pub mod run_queue;
+pub mod table;
 pub mod token;
 pub mod trace;
 pub mod turn;
