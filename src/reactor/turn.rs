@@ -315,7 +315,10 @@ fn next_step<S>(connection: &Connection<S>, world: &World) -> Step {
     }
     if let Some(reason) = session.closing() {
         return if session.owes() {
-            Step::Park
+            match connection.silence {
+                Some(Delay::Linger) => Step::End(reason),
+                _ => Step::Park,
+            }
         } else {
             Step::Finish(reason)
         };

@@ -333,6 +333,8 @@ impl Session {
     pub fn awaited(&self) -> Option<Delay> {
         match self.stage {
             Stage::Bytes | Stage::Hold => self.protocol.awaited(),
+            // Who was sent away is not waited for until it has read its last words.
+            Stage::Closing(CloseReason::Kicked) => Some(Delay::Linger),
             _ => None,
         }
     }

@@ -4,11 +4,13 @@
 
 pub mod target;
 
+use rustix::event::{PollFd, PollFlags};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Nothing that a test waits for takes longer, however slow the machine.
@@ -24,9 +26,11 @@ pub const BOTH_WAYS: [&[&str]; 2] = [&[], &["--plain-bodies"]];
 pub struct Server {
     child: Child,
     ports: BTreeMap<String, SocketAddr>,
+    /// The password that the server made for its room.
+    pub made_password: Option<String>,
     folder: tempfile::TempDir,
     /// What the operator sees. Nobody reads it unless a test does.
-    pub screen: Option<BufReader<ChildStdout>>,
+    pub screen: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -67,42 +71,62 @@ impl Server {
     }
 
     fn start_by(words: &[&str], folder: tempfile::TempDir, flags: &[&str]) -> Server {
-        let child = Command::new(words[0])
+        let mut command = Server::command(words, &folder);
+        command.args(["--room-password", ROOM_PASSWORD]).args(flags);
+        Server::launch(command, folder)
+    }
+
+    /// Starts with an operator: what is written into the pipe is typed.
+    pub fn operated(flags: &[&str]) -> (Server, ChildStdin) {
+        let mut prepared = Prepared::new();
+        prepared.command.args(flags).stdin(Stdio::piped());
+        let mut server = prepared.launch();
+        let keys = server.child.stdin.take().expect("piped");
+        (server, keys)
+    }
+
+    /// `loket serve` on free ports, its log in the folder; the room has no password yet.
+    fn command(words: &[&str], folder: &tempfile::TempDir) -> Command {
+        let log = std::fs::File::create(folder.path().join("log")).expect("a log file");
+        let mut command = Command::new(words[0]);
+        command
             .args(&words[1..])
             .args(["serve", "--echo", "0", "--transfer", "0", "--files", "0"])
-            .args([
-                "--talk",
-                "0",
-                "--room",
-                "0",
-                "--room-password",
-                ROOM_PASSWORD,
-                "--root",
-            ])
+            .args(["--talk", "0", "--room", "0", "--root"])
             .arg(folder.path().join("root"))
-            .args(flags)
+            .env_remove("LOKET_ROOM_PASSWORD")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::from(
-                std::fs::File::create(folder.path().join("log")).expect("a log file"),
-            ))
-            .spawn()
-            .expect("loket starts");
-        // From here on the child is ended with the test, also when the test ends here.
+            .stderr(Stdio::from(log));
+        command
+    }
+
+    fn launch(mut command: Command, folder: tempfile::TempDir) -> Server {
+        let mut child = command.spawn().expect("loket starts");
+        let screen = child.stdout.take().expect("piped");
+        Server::announced(child, screen, folder)
+    }
+
+    /// Reads where the services listen.
+    fn announced(child: Child, screen: ChildStdout, folder: tempfile::TempDir) -> Server {
         let mut server = Server {
             child,
             ports: BTreeMap::new(),
+            made_password: None,
             folder,
-            screen: None,
+            screen: BufReader::new(screen),
         };
-        let mut screen = BufReader::new(server.child.stdout.take().expect("piped"));
         loop {
             let mut line = String::new();
-            screen.read_line(&mut line).expect("text");
+            server.screen.read_line(&mut line).expect("text");
             let line = line.trim_end();
             assert!(!line.is_empty(), "`ready` comes before the end");
             if line == "ready" {
-                break;
+                return server;
+            }
+            if let Some(password) = line.strip_prefix("room password: ") {
+                server.made_password = Some(password.to_owned());
+                continue;
             }
             let (service, address) = line
                 .split_once(" listening on ")
@@ -113,8 +137,33 @@ impl Server {
             let address = address.parse().expect("an address");
             server.ports.insert(service.to_owned(), address);
         }
-        server.screen = Some(screen);
-        server
+    }
+
+    /// The next line on the operator's screen, without its end.
+    #[track_caller]
+    pub fn shown(&mut self) -> String {
+        if self.screen.buffer().is_empty() {
+            // Nothing else wakes this test up if the line never comes.
+            let mut asked = [PollFd::new(self.screen.get_ref(), PollFlags::IN)];
+            let patience = PATIENCE.try_into().expect("seconds");
+            let ready = rustix::event::poll(&mut asked, Some(&patience));
+            assert_ne!(ready, Ok(0), "nothing more is shown");
+        }
+        let mut line = String::new();
+        self.screen.read_line(&mut line).expect("text");
+        assert!(line.ends_with('\n'), "the screen ended in {line:?}");
+        line.trim_end_matches('\n').to_owned()
+    }
+
+    /// Reads the screen up to a line that begins so; answers that line.
+    #[track_caller]
+    pub fn shown_until(&mut self, beginning: &str) -> String {
+        loop {
+            let line = self.shown();
+            if line.starts_with(beginning) {
+                return line;
+            }
+        }
     }
 
     /// Where a service listens.
@@ -174,6 +223,50 @@ impl Drop for Server {
         if std::thread::panicking() {
             eprintln!("the server's log:\n{}", self.log());
         }
+    }
+}
+
+/// A server that is about to start, with an empty root: streams, flags and variables can be set.
+pub struct Prepared {
+    /// What is started. The room opens to [`ROOM_PASSWORD`].
+    pub command: Command,
+    folder: tempfile::TempDir,
+}
+
+impl Prepared {
+    /// As [`Server::start`] does.
+    pub fn new() -> Prepared {
+        let mut prepared = Prepared::without_password();
+        prepared.command.args(["--room-password", ROOM_PASSWORD]);
+        prepared
+    }
+
+    /// The room's password is left to the flags and variables.
+    pub fn without_password() -> Prepared {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("root")).expect("a root");
+        Prepared {
+            command: Server::command(&[env!("CARGO_BIN_EXE_loket")], &folder),
+            folder,
+        }
+    }
+
+    /// The folder that holds the root, the log, and what else a test puts there.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts it.
+    pub fn launch(self) -> Server {
+        Server::launch(self.command, self.folder)
+    }
+
+    /// Starts it with a standard output of one's own, which is read at this end.
+    pub fn launch_onto(mut self, screen: OwnedFd, output: OwnedFd) -> Server {
+        let child = self.command.stdout(output).spawn().expect("loket starts");
+        // The command holds the other end, and its end of stream would never come.
+        drop(self.command);
+        Server::announced(child, screen.into(), self.folder)
     }
 }
 
