@@ -1,5 +1,8 @@
 //! Prints what the loop does, a line an event, turn and state change, for people who read the code.
 //! Takes no part: it is an observer, and without it the loop runs the same.
+//!
+//! The console is left out: at a terminal it prints the trace itself, and a line about each line
+//! would never end. A round of which nothing else is told is left out for the same reason.
 
 use super::connection::Readiness;
 use super::observer::{Direction, Observer, Who};
@@ -17,6 +20,10 @@ const SHOWN: usize = 40;
 pub struct Trace<W: Write> {
     to: W,
     round: u64,
+    /// The events of a round of which nothing was printed yet.
+    untold: Option<usize>,
+    /// The turn under way is the console's.
+    hushed: bool,
     /// What the turn under way has done, to be printed as one line.
     deeds: Vec<String>,
     /// Bytes moved in this turn: in, out, into a body, out of a body.
@@ -29,12 +36,18 @@ impl<W: Write> Trace<W> {
         Trace {
             to,
             round: 0,
+            untold: None,
+            hushed: false,
             deeds: Vec::new(),
             moved: [0; 4],
         }
     }
 
     fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        if let Some(events) = self.untold.take() {
+            let (round, plural) = (self.round, if events == 1 { "" } else { "s" });
+            let _ = writeln!(self.to, "round {round}: {events} event{plural}");
+        }
         // Nobody to read the trace is no reason to stop serving.
         let _ = writeln!(self.to, "{text}");
     }
@@ -46,10 +59,15 @@ impl<W: Write> Trace<W> {
 
 impl<W: Write> Witness for Trace<W> {
     fn took(&mut self, bytes: &[u8]) {
-        self.deeds.push(format!("took {}", quoted(bytes)));
+        if !self.hushed {
+            self.deeds.push(format!("took {}", quoted(bytes)));
+        }
     }
 
     fn answered(&mut self, bytes: usize, body: u64) {
+        if self.hushed {
+            return;
+        }
         self.deeds.push(match (bytes, body) {
             (bytes, 0) => format!("sends {} B", grouped(bytes as u64)),
             (0, body) => format!("sends {} B of a file", grouped(body)),
@@ -67,8 +85,7 @@ impl<W: Write> Witness for Trace<W> {
 impl<W: Write> Observer for Trace<W> {
     fn round(&mut self, events: usize) {
         self.round += 1;
-        let (round, plural) = (self.round, if events == 1 { "" } else { "s" });
-        self.line(format_args!("round {round}: {events} event{plural}"));
+        self.untold = Some(events);
     }
 
     fn opened(&mut self, who: Who<'_>, peer: SocketAddr) {
@@ -76,6 +93,9 @@ impl<W: Write> Observer for Trace<W> {
     }
 
     fn event(&mut self, who: Who<'_>, ready: Readiness) {
+        if is_console(who) {
+            return;
+        }
         let told = [
             (ready.readable, "readable"),
             (ready.writable, "writable"),
@@ -93,7 +113,8 @@ impl<W: Write> Observer for Trace<W> {
         self.say(who, format_args!("silent for the {}", name(delay)));
     }
 
-    fn turn(&mut self, _: Who<'_>, ready: Readiness) {
+    fn turn(&mut self, who: Who<'_>, ready: Readiness) {
+        self.hushed = is_console(who);
         self.moved = [0; 4];
         self.deeds.clear();
         self.deeds.push(
@@ -112,6 +133,9 @@ impl<W: Write> Observer for Trace<W> {
     }
 
     fn ended(&mut self, who: Who<'_>, ended: &Ended, owes: bool, awaited: Option<Delay>) {
+        if self.hushed {
+            return;
+        }
         let moved = self.moved;
         let names = ["read", "wrote", "moved into a file", "moved out of a file"];
         for (bytes, name) in moved.into_iter().zip(names).filter(|(bytes, _)| *bytes > 0) {
@@ -159,6 +183,10 @@ impl<W: Write> Observer for Trace<W> {
         };
         self.line(format_args!("gate: {word} at {connections} connections"));
     }
+}
+
+fn is_console(who: Who<'_>) -> bool {
+    who.service == "console"
 }
 
 fn name(delay: Delay) -> &'static str {
