@@ -9,13 +9,14 @@ use loket::client::files::Files;
 use loket::client::limits::{ClientLimits, RoomLimits, TalkLimits};
 use loket::client::{download, echo, farewell, room, screen, shell, talk, transfer};
 use loket::config;
-use loket::reactor::event_loop::Stopped;
+use loket::reactor::event_loop::{LogSink, Stopped};
 use loket::reactor::log_queue::LogQueue;
 use loket::server::{Server, Settings};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::{emulate_default_handler, pipe};
+use std::env::VarError;
 use std::error::Error;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::thread;
@@ -44,7 +45,7 @@ fn serve(options: &ServeOptions) -> ExitCode {
         }
     };
     // What the loop did not write: its last words, or those of a start that failed.
-    log.drain(|bytes| io::stderr().write(bytes));
+    LogSink::finish(log);
     status
 }
 
@@ -100,7 +101,11 @@ fn room_password(options: &ServeOptions) -> Result<Option<String>, Box<dyn Error
         }
         (None, None) => match std::env::var(ROOM_PASSWORD) {
             Ok(password) => (password, ROOM_PASSWORD),
-            Err(_) => return Ok(None),
+            Err(VarError::NotPresent) => return Ok(None),
+            Err(VarError::NotUnicode(_)) => {
+                let text = format!("the room's password in {ROOM_PASSWORD} is not UTF-8 text");
+                return Err(format!("{text}; set it anew").into());
+            }
         },
     };
     if password.is_empty() {

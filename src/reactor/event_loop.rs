@@ -20,7 +20,7 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use rustix::fs::OFlags;
-use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM, SIGWINCH, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -64,12 +64,19 @@ impl<O: Observer> EventLoop<O> {
         limits: ReactorLimits,
     ) -> io::Result<EventLoop<O>> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGCONT])?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGCONT, SIGWINCH])?;
         let signal = Target::Signal.token();
         poll.registry()
             .register(&mut signals, signal, Interest::READABLE)?;
         // With a handler, a write beyond `ulimit -f` fails; without one, it ends the server.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+        if let Some(to) = &log.to {
+            // What is no pipe or terminal is always ready, and epoll(7) does not take it.
+            let (stderr, token) = (to.descriptor(), Target::Log.token());
+            let _ = poll
+                .registry()
+                .register(&mut SourceFd(&stderr), token, Interest::WRITABLE);
+        }
         for (number, listener) in listeners.iter_mut().enumerate() {
             let token = Target::Listener(number as u32).token();
             poll.registry()
@@ -202,6 +209,8 @@ impl<O: Observer> EventLoop<O> {
                         self.dispatcher.mark(key, readiness(event));
                     }
                 }
+                // The log is written once a round, and this is one.
+                Some(Target::Log) => {}
                 None => unreachable!("a token that was never given out"),
             }
         }
@@ -248,7 +257,7 @@ impl<O: Observer> EventLoop<O> {
 
     fn on_signal(&mut self, now: Moment) {
         for signal in self.signals.pending() {
-            if signal == SIGCONT {
+            if [SIGCONT, SIGWINCH].contains(&signal) {
                 self.resume_operator();
                 continue;
             }
@@ -270,8 +279,13 @@ impl<O: Observer> EventLoop<O> {
 
     /// Keys that were typed while we were stopped or in the background have had their event.
     fn resume_operator(&mut self) {
-        if let Some(Stream::Operator(operator)) = self.dispatcher.operator_streams() {
-            operator.resume();
+        if let Some(Stream::Operator(operator)) = self.dispatcher.operator_streams()
+            && let Some(columns) = operator.resume()
+        {
+            let notice = Notice::Screen { columns };
+            let to = Audience::Operator;
+            self.dispatcher.posts().push(Post { to, notice });
+            self.dispatcher.deliver();
         }
         if let Some(key) = self.dispatcher.operator() {
             let told = Readiness {
@@ -314,6 +328,13 @@ impl LogSink {
             queue,
             to,
             is_terminal: stderr.is_terminal(),
+        }
+    }
+
+    /// Writes what the loop has left, as far as standard error takes it.
+    pub fn finish(queue: LogQueue) {
+        if let Some(mut to) = LogSink::standard_error(queue.clone()).to {
+            queue.drain(|bytes| to.write(bytes));
         }
     }
 

@@ -24,7 +24,7 @@ impl Operator {
         let output = Channel::open(stdout.as_fd(), OFlags::WRONLY)?;
         let terminals = rustix::termios::isatty(&stdin) && rustix::termios::isatty(&stdout);
         let mode = if terminals && in_foreground(stdin.as_fd()) {
-            TerminalMode::enter(stdin.as_fd()).ok()
+            TerminalMode::enter(output.stream.as_fd()).ok()
         } else {
             None
         };
@@ -54,13 +54,14 @@ impl Operator {
         )
     }
 
-    /// After a stop and a `fg` the shell has left the terminal in its own mode.
-    pub fn resume(&mut self) {
-        if let Some(mode) = &self.mode
-            && in_foreground(self.input.stream.as_fd())
-        {
-            mode.apply();
+    /// After a stop and a `fg` the shell has left the terminal in its own mode. Answers how wide
+    /// the terminal is, if it is ours now.
+    pub fn resume(&mut self) -> Option<usize> {
+        if !in_foreground(self.input.stream.as_fd()) {
+            return None;
         }
+        self.mode.as_ref()?.apply();
+        self.columns()
     }
 
     /// Reads what is there.
@@ -113,6 +114,11 @@ impl Channel {
         }
     }
 
+    /// The descriptor, to be registered.
+    pub fn descriptor(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+
     /// Writes what fits; used for the log, too.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.ask(PollFlags::OUT)?;
@@ -144,7 +150,8 @@ fn in_foreground(terminal: BorrowedFd<'_>) -> bool {
     rustix::termios::tcgetpgrp(terminal) == Ok(rustix::process::getpgrp())
 }
 
-/// The terminal without line editing and echo of its own. Dropping it restores what was.
+/// The terminal without line editing and echo of its own. Dropping it restores what was. It holds
+/// the output that never waits: a terminal stopped by Ctrl-S must not keep the server from ending.
 struct TerminalMode {
     terminal: OwnedFd,
     before: Termios,
@@ -166,7 +173,7 @@ impl TerminalMode {
         keys.special_codes[SpecialCodeIndex::VMIN] = 1;
         keys.special_codes[SpecialCodeIndex::VTIME] = 0;
         // Without it the line is drawn twice: a nuisance, nothing worse.
-        let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Drain, &keys);
+        let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Now, &keys);
     }
 }
 

@@ -59,6 +59,8 @@ pub enum Target {
     Operator,
     /// The UDP socket.
     Datagram,
+    /// Standard error takes log lines again.
+    Log,
 }
 
 impl Target {
@@ -70,6 +72,7 @@ impl Target {
             Target::Signal => (2, 0, 0),
             Target::Operator => (3, 0, 0),
             Target::Datagram => (4, 0, 0),
+            Target::Log => (5, 0, 0),
         };
         debug_assert!(serial <= SERIAL_MASK);
         Token(kind << KIND_SHIFT | (serial as usize) << SERIAL_SHIFT | slot as usize)
@@ -85,6 +88,7 @@ impl Target {
             2 => Some(Target::Signal),
             3 => Some(Target::Operator),
             4 => Some(Target::Datagram),
+            5 => Some(Target::Log),
             _ => None,
         }
     }

@@ -146,17 +146,20 @@ impl Console {
 
     /// A pipe brings lines; what stands behind the last LF is kept until the end of input.
     fn piped(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> usize {
-        match input.iter().position(|&byte| byte == b'\n') {
-            Some(end) => {
-                self.obey(&String::from_utf8_lossy(&input[..end]), cx);
-                end + 1
+        let most = self.limits.wire.unit;
+        let window = &input[..input.len().min(most + 1)];
+        let (line, taken) = match window.iter().position(|&byte| byte == b'\n') {
+            Some(end) => (&input[..end], end + 1),
+            // Too long for a line: it goes on in the next one, without cutting a character.
+            None if input.len() > most => {
+                let whole = text::complete_prefix(&input[..most]);
+                (&input[..whole], whole)
             }
-            None if pause == Pause::Finished || input.len() > self.limits.wire.unit => {
-                self.obey(&String::from_utf8_lossy(input), cx);
-                input.len()
-            }
-            None => 0,
-        }
+            None if pause == Pause::Finished => (input, input.len()),
+            None => return 0,
+        };
+        self.obey(&String::from_utf8_lossy(line), cx);
+        taken
     }
 }
 
@@ -223,6 +226,14 @@ impl Protocol for Console {
                 self.print(&format!("Client {id} has gone"), cx.out);
             }
             Notice::Printed(line) => self.print(line, cx.out),
+            Notice::Screen { columns } => {
+                if let Some(editor) = self.editor.as_mut().filter(|_| !self.ended) {
+                    let mut screen = Vec::new();
+                    editor.widen(*columns);
+                    editor.draw(&mut screen);
+                    cx.out.bytes(&screen);
+                }
+            }
             Notice::Line(_) | Notice::Kicked => {}
         }
         Reaction::Stay

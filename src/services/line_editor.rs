@@ -27,6 +27,8 @@ pub struct LineEditor {
     history: VecDeque<Vec<char>>,
     /// Which line of the history is shown, counted from the newest; 0 is the one being typed.
     recalled: usize,
+    /// The line being typed, while one of the history is shown.
+    draft: Vec<char>,
     limits: EditorLimits,
 }
 
@@ -59,6 +61,7 @@ impl LineEditor {
             columns,
             history: VecDeque::new(),
             recalled: 0,
+            draft: Vec::new(),
             limits,
         }
     }
@@ -67,6 +70,10 @@ impl LineEditor {
     pub fn feed(&mut self, input: &[u8], screen: &mut Vec<u8>) -> Vec<Typed> {
         let mut typed = Vec::new();
         for &byte in input {
+            if self.is_broken_by(byte) {
+                self.partial.clear();
+                self.edit(Key::Character(char::REPLACEMENT_CHARACTER));
+            }
             self.partial.push(byte);
             let Some(key) = self.take_key() else { continue };
             match key {
@@ -87,6 +94,11 @@ impl LineEditor {
         }
         self.draw(screen);
         typed
+    }
+
+    /// The terminal is this wide from now on.
+    pub fn widen(&mut self, columns: usize) {
+        self.columns = columns;
     }
 
     /// Takes the line off the screen, so that something else can be written there.
@@ -117,6 +129,11 @@ impl LineEditor {
         if shown > before {
             screen.extend_from_slice(format!("\x1b[{}D", shown - before).as_bytes());
         }
+    }
+
+    /// Whether a character is cut and this byte does not go on with it: it is a key of its own.
+    fn is_broken_by(&self, byte: u8) -> bool {
+        self.partial.first().is_some_and(|first| !first.is_ascii()) && byte & 0xc0 != 0x80
     }
 
     fn take_key(&mut self) -> Option<Key> {
@@ -203,9 +220,12 @@ impl LineEditor {
         if wanted > self.history.len() {
             return;
         }
+        if self.recalled == 0 {
+            self.draft = std::mem::take(&mut self.text);
+        }
         self.recalled = wanted;
         self.text = match wanted {
-            0 => Vec::new(),
+            0 => std::mem::take(&mut self.draft),
             _ => self.history[wanted - 1].clone(),
         };
         self.cursor = self.text.len();
@@ -248,6 +268,7 @@ mod tests {
     fn the_history_comes_back_with_arrow_up() {
         assert_eq!(typed("one\rtwo\r\x1b[A\x1b[A\r"), "one");
         assert_eq!(typed("one\rtwo\r\x1b[A\x1b[A\x1b[B\r"), "two");
+        assert_eq!(typed("one\rtw\x1b[A\x1b[Bo\r"), "two");
     }
 
     #[test]
@@ -263,6 +284,13 @@ mod tests {
             lines.extend(editor.feed(&[byte], &mut Vec::new()));
         }
         assert_eq!(lines, [Typed::Line("€".to_owned())]);
+    }
+
+    #[test]
+    fn a_character_that_stays_cut_swallows_no_key() {
+        let mut editor = LineEditor::new("> ", 80, LIMITS);
+        let typed = editor.feed(b"caf\xe9\r", &mut Vec::new());
+        assert_eq!(typed, [Typed::Line("caf\u{fffd}".to_owned())]);
     }
 
     #[test]

@@ -45,6 +45,11 @@ pub enum Notice {
     Printed(Rc<str>),
     /// A line of the operator for a talk client; clean text, without a line end.
     Line(Rc<str>),
+    /// The operator's terminal is this wide, and may have lost what was drawn on it.
+    Screen {
+        /// Its columns.
+        columns: usize,
+    },
     /// The operator wants to hear no more of a talk client.
     Kicked,
 }
