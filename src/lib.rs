@@ -1,4 +1,4 @@
-//! loket: one thread, one poll, one slab, and three services on it.
+//! loket: one thread, one poll, one slab, and five services on it.
 //! Decides nothing here: this page is the map.
 //!
 //! # Layers
@@ -20,7 +20,7 @@
 //! # Reading order
 //!
 //! 1. [`services::echo`]: a whole protocol in fifteen lines.
-//! 2. [`session::protocol`]: the six rules every protocol lives by.
+//! 2. [`session::protocol`]: the rules every protocol lives by.
 //! 3. [`session::session`]: `feed`, the one pure function that drives a protocol.
 //! 4. [`reactor::event_loop`]: poll, mark, serve, poll again.
 //! 5. [`reactor::dispatcher`] and [`reactor::turn`]: who gets a turn, and what a turn does.
@@ -28,6 +28,9 @@
 //! 7. [`reactor::body_in`], [`reactor::body_out`]: how bodies bypass all of the above.
 //! 8. [`wire::unit`], [`wire::puzzle`]: how clients without framing are understood.
 //! 9. [`services::store`], [`services::upload`]: files that cannot leave their root.
+//! 10. [`session::notice`], [`services::talk`], [`services::console`]: sessions that talk to each
+//!     other, and the operator as one more session.
+//! 11. [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
 //!
 //! `loket serve --trace` prints what the loop does while you read it.
 
