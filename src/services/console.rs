@@ -178,11 +178,19 @@ impl Protocol for Console {
             return (0, Intake::Hold);
         }
         let Some(editor) = &mut self.editor else {
-            return (self.piped(input, pause, cx), Intake::Bytes);
+            return match self.piped(input, pause, cx) {
+                0 => (0, Intake::Bytes),
+                taken => (taken, Intake::Work),
+            };
         };
         let mut screen = Vec::new();
         let typed = editor.feed(input, &mut screen);
         cx.out.bytes(&screen);
+        let next = if typed.is_empty() {
+            Intake::Bytes
+        } else {
+            Intake::Work
+        };
         for typed in typed {
             match typed {
                 Typed::Line(line) => self.obey(&line, cx),
@@ -192,14 +200,14 @@ impl Protocol for Console {
                 }
             }
         }
-        (
-            input.len(),
-            if self.ended {
-                Intake::Hold
-            } else {
-                Intake::Bytes
-            },
-        )
+        (input.len(), if self.ended { Intake::Hold } else { next })
+    }
+
+    /// Nothing is to be done, but it has been waited for: big steps come after everybody's short
+    /// turns, so that a line has been written to all before the next one is read. Otherwise a
+    /// file as input would be more than a client may leave unread before it could read any.
+    fn on_work(&mut self, _: &mut Cx<'_>) -> Intake {
+        Intake::Bytes
     }
 
     fn on_notice(&mut self, notice: &Notice, cx: &mut Cx<'_>) -> Reaction {
