@@ -1,0 +1,267 @@
+//! Whatever standard input, output and error are, the server serves, and counts what nobody reads.
+//! Terminals are tested elsewhere.
+
+mod support;
+
+use rustix::process::Signal;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, Stdio};
+use support::{Prepared, Server, eventually};
+
+/// More than a pipe and the server's own queue hold.
+const FLOOD: usize = 10_000;
+
+fn echoes(server: &Server) {
+    server.connect("echo").send("hello").expect("hello");
+}
+
+/// A talk client says so many lines of 80 bytes and has all of them taken.
+fn flood(server: &Server) {
+    let mut client = server.connect("talk");
+    for number in 0..FLOOD {
+        client.send(format!("{number:079}\n"));
+    }
+    client.finish();
+    assert_eq!(client.rest(), b"");
+}
+
+/// The numbers in `(N lines lost: nobody read them)` and the like, in all.
+fn lost(text: &str) -> usize {
+    let counts = text
+        .lines()
+        .filter(|line| line.contains("lost: nobody read them"));
+    let count = |line: &str| {
+        // The line before it may have been cut where the reader stopped reading.
+        let digits = line.rsplit('(').next()?.split(' ').next();
+        digits.and_then(|digits| digits.parse::<usize>().ok())
+    };
+    counts.map(|line| count(line).expect(line)).sum()
+}
+
+#[test]
+fn the_end_of_the_operators_input_leaves_the_server_running() {
+    let (mut server, mut keys) = Server::operated(&[]);
+    let mut client = server.connect("talk");
+    server.shown_until("Client 1 has come");
+    keys.write_all(b"one\nlast without an end").expect("taken");
+    drop(keys);
+    client
+        .expect("one\nlast without an end\n")
+        .send("still here\n");
+    assert_eq!(server.shown(), "Client 1: still here");
+    echoes(&server);
+}
+
+#[test]
+fn without_an_operator_everybody_is_served() {
+    let no_input: [fn(&mut Command); 2] = [
+        |command| {
+            command.stdin(Stdio::null());
+        },
+        |command| {
+            command.stdin(File::open("/").expect("a folder"));
+        },
+    ];
+    for prepare in no_input {
+        let mut prepared = Prepared::new();
+        prepare(&mut prepared.command);
+        let server = prepared.launch();
+        echoes(&server);
+        server.connect("talk").send("hello\n").finish().rest();
+        echoes(&server);
+    }
+}
+
+#[test]
+fn closed_streams_are_no_reason_not_to_serve() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("root")).expect("a root");
+    let shell = ["sh", "-c", "exec \"$0\" \"$@\" <&- 2>&-"];
+    let mut server = Server::start_under(&shell, folder, &[]);
+    server.connect("talk").send("hello\n").finish().rest();
+    server.shown_until("Client 1: hello");
+    echoes(&server);
+}
+
+#[test]
+fn a_regular_file_is_read_in_pieces_from_where_it_stands() {
+    let mut prepared = Prepared::new();
+    let path = prepared.folder().join("input");
+    let lines: String = (0..300_000)
+        .map(|number| format!("/nope{number}\n"))
+        .collect();
+    std::fs::write(&path, format!("skipped\n{lines}")).expect("room");
+    let mut input = File::open(&path).expect("readable");
+    input.read_exact(&mut [0; 8]).expect("there");
+    prepared.command.stdin(input);
+    let mut server = prepared.launch();
+    assert_eq!(
+        server.shown(),
+        "there is no command /nope0; /help lists them"
+    );
+    echoes(&server);
+    let last = server.shown_until("there is no command /nope299999;");
+    assert!(!last.is_empty());
+    echoes(&server);
+}
+
+#[test]
+fn a_line_without_an_end_is_cut_and_costs_nobody_the_conversation() {
+    let (mut server, mut keys) = Server::operated(&[]);
+    let mut client = server.connect("talk");
+    server.shown_until("Client 1 has come");
+    let reading = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        client.0.read_to_end(&mut text).expect("the end");
+        text
+    });
+    let broken = vec![0xff; 200_000];
+    keys.write_all(&broken).expect("taken");
+    keys.write_all(b"\n/kick 1\n").expect("taken");
+    let text = String::from_utf8(reading.join().expect("read")).expect("mended");
+    assert_eq!(text.matches('\u{fffd}').count(), broken.len());
+    assert!(!server.log().contains("does not read"), "{}", server.log());
+}
+
+#[test]
+fn a_screen_that_nobody_reads_stops_nobody_and_its_losses_are_counted() {
+    let mut server = Server::start(&[]);
+    flood(&server);
+    echoes(&server);
+    let mut last = server.connect("talk");
+    let mut seen = Vec::new();
+    let mut asked = 0;
+    // What is lost is told with the next line that finds room.
+    let mut text = String::new();
+    while lost(&text) == 0 {
+        asked += 1;
+        last.send(format!("anybody? {asked}\n"));
+        seen.push(server.shown_until("Client"));
+        text.clear();
+        for _ in 0..1000 {
+            let line = server.shown();
+            text.push_str(&line);
+            text.push('\n');
+            seen.push(line);
+            if seen
+                .last()
+                .is_some_and(|line| line.ends_with(&format!("? {asked}")))
+            {
+                break;
+            }
+        }
+        assert!(asked < 100, "the losses are never told");
+    }
+    let said = seen
+        .iter()
+        .filter(|line| line.starts_with("Client 1: 0"))
+        .count();
+    assert!(
+        said + lost(&text) >= FLOOD,
+        "{said} shown, {} lost",
+        lost(&text)
+    );
+    echoes(&server);
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nobody_and_goes_on_by_itself() {
+    let (mut log, writer) = std::io::pipe().expect("a pipe");
+    let mut prepared = Prepared::new();
+    prepared.command.arg("--trace").stderr(writer);
+    let server = prepared.launch();
+    flood(&server);
+    echoes(&server);
+    // All that waited comes, though nothing else happens: a pipe of 64 KiB and a queue of 256.
+    let mut read = vec![0; 300 << 10];
+    log.read_exact(&mut read).expect("what waited");
+    let mut text = String::from_utf8_lossy(&read).into_owned();
+    for _ in 0..1000 {
+        echoes(&server);
+        let count = log.read(&mut read).expect("more");
+        text.push_str(&String::from_utf8_lossy(&read[..count]));
+        if lost(&text) > 0 {
+            return;
+        }
+    }
+    panic!("the losses are never told");
+}
+
+#[test]
+fn full_pipes_do_not_keep_the_server_from_ending() {
+    let (_log, writer) = std::io::pipe().expect("a pipe");
+    let mut prepared = Prepared::new();
+    prepared.command.arg("--trace").stderr(writer);
+    let mut server = prepared.launch();
+    flood(&server);
+    server.signal(Signal::TERM);
+    assert!(server.wait().success());
+}
+
+#[test]
+fn readers_that_go_away_stop_nobody() {
+    let (log, writer) = std::io::pipe().expect("a pipe");
+    let (screen, output) = std::io::pipe().expect("a pipe");
+    let mut prepared = Prepared::new();
+    prepared.command.arg("--trace").stderr(writer);
+    let mut server = prepared.launch_onto(OwnedFd::from(screen), OwnedFd::from(output));
+    drop(log);
+    let (nothing, _) = std::io::pipe().expect("a pipe");
+    // Closes the screen's only reader.
+    server.screen = std::io::BufReader::new(OwnedFd::from(nothing).into());
+    flood(&server);
+    echoes(&server);
+    server.signal(Signal::TERM);
+    assert!(server.wait().success());
+}
+
+#[test]
+fn the_flags_of_inherited_streams_stay_as_they_were() {
+    let (input, mut keys) = std::io::pipe().expect("a pipe");
+    let (screen, output) = std::io::pipe().expect("a pipe");
+    let (_log, errors) = std::io::pipe().expect("a pipe");
+    let ours = [
+        OwnedFd::from(input.try_clone().expect("a handle")),
+        OwnedFd::from(output.try_clone().expect("a handle")),
+        OwnedFd::from(errors.try_clone().expect("a handle")),
+    ];
+    let flags = |of: &OwnedFd| rustix::fs::fcntl_getfl(of.as_fd()).expect("flags");
+    let before: Vec<_> = ours.iter().map(flags).collect();
+    let mut prepared = Prepared::new();
+    prepared.command.stdin(input).stderr(errors);
+    let mut server = prepared.launch_onto(screen.into(), output.into());
+    keys.write_all(b"hello?\n").expect("taken");
+    assert_eq!(server.shown(), "nobody is connected");
+    assert_eq!(ours.iter().map(flags).collect::<Vec<_>>(), before);
+    assert!(
+        before
+            .iter()
+            .all(|flags| !flags.contains(rustix::fs::OFlags::NONBLOCK))
+    );
+}
+
+#[test]
+fn a_server_with_nothing_to_do_uses_no_processor() {
+    let (mut server, mut keys) = Server::operated(&["--trace"]);
+    let mut client = server.connect("talk");
+    client.send("hello\n");
+    keys.write_all(b"/list\n").expect("taken");
+    server.shown_until("1  ");
+    drop(keys);
+    let used = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", server.id()));
+        let stat = stat.expect("alive");
+        let switches = stat.split_whitespace().nth(2).expect("a count");
+        switches.parse::<u64>().expect("a number")
+    };
+    // It comes to rest: some time passes in which it is not once put on a processor.
+    let mut before = used();
+    eventually("it comes to rest", || {
+        support::pause();
+        let rests = used() == before;
+        before = used();
+        rests
+    });
+}
