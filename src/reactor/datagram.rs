@@ -9,7 +9,9 @@ use super::clock::{Moment, SECOND};
 use crate::session::datagram::{Copies, DatagramCx, DatagramProtocol};
 use crate::session::notice::Post;
 use mio::net::UdpSocket;
-use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
+};
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
@@ -120,7 +122,7 @@ impl Datagrams {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.readable = false,
                     ErrorKind::Interrupted => {}
-                    _ => self.read_errors(posts, now),
+                    _ => drop(self.read_errors(posts, now)),
                 },
             }
         }
@@ -139,13 +141,15 @@ impl Datagrams {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.writable = false,
                     ErrorKind::Interrupted => {}
-                    // An earlier datagram was refused, not this one: it is sent again. Not for
+                    // An earlier datagram met an error, not this one: it is sent again. Not for
                     // ever, in case a system reports it otherwise.
-                    ErrorKind::ConnectionRefused if refused < self.limits.reads_per_turn => {
+                    _ if refused < self.limits.reads_per_turn && self.read_errors(posts, now) => {
                         refused += 1;
-                        self.read_errors(posts, now);
                     }
                     _ => {
+                        let Some((_, to)) = self.out.front() else {
+                            return;
+                        };
                         log::debug!("{}: cannot send to {to}: {error}", self.name);
                         self.lost += 1;
                         self.out.advance();
@@ -155,17 +159,28 @@ impl Datagrams {
         }
     }
 
-    /// Empties the error queue: it names the addresses that refused.
-    fn read_errors(&mut self, posts: &mut Vec<Post>, now: Moment) {
+    /// Empties the error queue: it names the addresses that refused. Says whether it held any.
+    ///
+    /// Other errors stand there too, of a router that has lost its way for example, and have to be
+    /// read: what is left takes room from datagrams. They pass, so they cost nobody its place.
+    fn read_errors(&mut self, posts: &mut Vec<Post>, now: Moment) -> bool {
+        let mut found = false;
         let mut control = nix::cmsg_space!(nix::libc::sock_extended_err, nix::libc::sockaddr_in6);
         for _ in 0..self.limits.reads_per_turn {
             let mut data = [IoSliceMut::new(&mut self.buffer)];
             let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
             let fd = self.socket.as_raw_fd();
             let read = recvmsg::<SockaddrStorage>(fd, &mut data, Some(&mut control), flags);
-            let Ok(message) = read else { return };
+            let Ok(message) = read else { break };
+            found = true;
+            let refuses = message.cmsgs().is_ok_and(|mut notes| notes.any(is_refusal));
             // With MSG_ERRQUEUE the address is where the datagram was going.
-            if let Some(to) = message.address.as_ref().and_then(address) {
+            if let Some(to) = message
+                .address
+                .as_ref()
+                .and_then(address)
+                .filter(|_| refuses)
+            {
                 let mut cx = DatagramCx {
                     out: &mut self.out,
                     posts,
@@ -174,6 +189,7 @@ impl Datagrams {
                 self.protocol.on_refused(to, &mut cx);
             }
         }
+        found
     }
 
     fn log_losses(&mut self, now: Moment) {
@@ -184,6 +200,16 @@ impl Datagrams {
             self.logged = Some(now);
         }
     }
+}
+
+/// Whether the host itself has answered that nobody listens there.
+fn is_refusal(note: ControlMessageOwned) -> bool {
+    let (ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _)) =
+        note
+    else {
+        return false;
+    };
+    error.ee_errno == nix::libc::ECONNREFUSED as u32
 }
 
 fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
