@@ -116,9 +116,8 @@ impl Room {
     fn is_name(&self, name: &str) -> bool {
         let length = name.chars().count();
         let fits = (1..=self.limits.name).contains(&length);
-        fits && !name
-            .chars()
-            .any(|character| character.is_whitespace() || character.is_control())
+        // What would be left out of a message must not be in front of one.
+        fits && !name.chars().any(char::is_whitespace) && text::clean(name.as_bytes()) == name
     }
 
     /// The addresses have changed; copies that are on their way keep the old ones.
@@ -136,8 +135,11 @@ impl Room {
         if said.trim().eq_ignore_ascii_case("exit") {
             return self.leave(from, cx);
         }
-        if said.trim().is_empty() || !self.pay(from, cx.now) {
+        if said.trim().is_empty() {
             return;
+        }
+        if !self.pay(from, cx.now) {
+            return cx.out.drop_one();
         }
         let name = &self.members[&from].name;
         let own = said

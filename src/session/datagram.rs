@@ -115,6 +115,11 @@ impl Copies {
         }
     }
 
+    /// A datagram was not let through: it is counted with the copies that found no room.
+    pub fn drop_one(&mut self) {
+        self.dropped += 1;
+    }
+
     /// Copies that wait.
     pub fn pending(&self) -> usize {
         self.pending
