@@ -1,0 +1,466 @@
+//! Every line of the room's protocol over real sockets, as members and strangers see it.
+//! Crowds and floods are tested elsewhere.
+
+mod support;
+
+use rustix::event::{PollFd, PollFlags};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use support::{PATIENCE, Prepared, ROOM_PASSWORD, Server, eventually};
+
+/// A datagram client with a deadline.
+struct Guest(UdpSocket);
+
+impl Guest {
+    fn of(server: &Server) -> Guest {
+        Guest::from(server, server.address("room").ip())
+    }
+
+    fn from(server: &Server, host: IpAddr) -> Guest {
+        let socket = UdpSocket::bind((host, 0)).expect("an address of this machine");
+        socket.connect(server.address("room")).expect("an address");
+        socket.set_read_timeout(Some(PATIENCE)).expect("an option");
+        Guest(socket)
+    }
+
+    fn member(server: &Server, name: &str) -> Guest {
+        let guest = Guest::of(server);
+        guest.enter(name);
+        guest
+    }
+
+    fn enter(&self, name: &str) {
+        self.send(format!("PASSWORD {ROOM_PASSWORD}"))
+            .hears("PASSWORD OK");
+        self.send(format!("USERNAME {name}")).hears("USERNAME OK");
+        self.hears(&format!("{name} bergabung ke chatroom."));
+    }
+
+    fn send(&self, bytes: impl AsRef<[u8]>) -> &Guest {
+        // A member that refuses is told so by its own socket, once; the datagram is sent again.
+        let _ = self
+            .0
+            .send(bytes.as_ref())
+            .or_else(|_| self.0.send(bytes.as_ref()));
+        self
+    }
+
+    #[track_caller]
+    fn hears(&self, wanted: &str) -> &Guest {
+        assert_eq!(self.message(), wanted);
+        self
+    }
+
+    #[track_caller]
+    fn message(&self) -> String {
+        let mut buffer = [0; 2048];
+        let length = self.0.recv(&mut buffer).expect("a datagram");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    /// Nothing has come; call it when an answer to somebody else shows that it would have.
+    #[track_caller]
+    fn heard_nothing(&self) {
+        let mut asked = [PollFd::new(&self.0, PollFlags::IN)];
+        let now = std::time::Duration::ZERO.try_into().expect("seconds");
+        let ready = rustix::event::poll(&mut asked, Some(&now)).expect("a descriptor");
+        assert_eq!(ready, 0, "{}", self.message());
+    }
+}
+
+fn host(last: u8) -> IpAddr {
+    Ipv4Addr::new(127, 0, 0, last).into()
+}
+
+#[test]
+fn the_password_comes_before_the_name() {
+    let server = Server::start(&[]);
+    let guest = Guest::of(&server);
+    guest.send("USERNAME budi").hears("PASSWORD INCORRECT");
+    guest.send("PASSWORD wrong").hears("PASSWORD INCORRECT");
+    guest.send("USERNAME budi").hears("PASSWORD INCORRECT");
+    guest
+        .send(format!("PASSWORD {ROOM_PASSWORD}x"))
+        .hears("PASSWORD INCORRECT");
+    guest.send("PASSWORD ").hears("PASSWORD INCORRECT");
+    guest.enter("budi");
+}
+
+#[test]
+fn nothing_else_of_a_stranger_is_answered() {
+    let server = Server::start(&[]);
+    let member = Guest::member(&server, "budi");
+    let stranger = Guest::of(&server);
+    for said in [
+        "",
+        "hello",
+        "exit",
+        "budi: hello",
+        "PASSWORD",
+        "USERNAME",
+        "password x",
+        "\0",
+    ] {
+        stranger.send(said);
+    }
+    stranger.send([b'x'; 1025]).send(vec![0xff; 65_507]);
+    stranger.send("PASSWORD x").hears("PASSWORD INCORRECT");
+    // Also not from one who gave the password and no name.
+    stranger
+        .send(format!("PASSWORD {ROOM_PASSWORD}"))
+        .hears("PASSWORD OK");
+    stranger.send("hello").send("exit");
+    stranger.send("USERNAME budi").hears("USERNAME TAKEN");
+    member.send("alone").hears("budi: alone");
+    stranger.heard_nothing();
+}
+
+#[test]
+fn the_answer_comes_before_the_notice_and_both_before_any_message() {
+    let server = Server::start(&[]);
+    let first = Guest::member(&server, "first");
+    for number in 0..50 {
+        let name = format!("n{number}");
+        let guest = Guest::member(&server, &name);
+        first.hears(&format!("{name} bergabung ke chatroom."));
+        guest.send("exit");
+        first.hears(&format!("{name} telah keluar dari chatroom."));
+        drop(guest);
+    }
+}
+
+#[test]
+fn names_are_unique_without_regard_to_case_and_free_again_after_leaving() {
+    let server = Server::start(&[]);
+    let budi = Guest::member(&server, "Budi");
+    let other = Guest::of(&server);
+    other
+        .send(format!("PASSWORD {ROOM_PASSWORD}"))
+        .hears("PASSWORD OK");
+    for name in ["Budi", "budi", "BUDI"] {
+        other
+            .send(format!("USERNAME {name}"))
+            .hears("USERNAME TAKEN");
+    }
+    budi.send("exit");
+    // The two sockets are not in order with each other.
+    eventually("the name is free", || {
+        other.send("USERNAME budi").message() == "USERNAME OK"
+    });
+    other.hears("budi bergabung ke chatroom.");
+    budi.heard_nothing();
+}
+
+#[test]
+fn names_that_are_none_are_refused() {
+    let server = Server::start(&[]);
+    let guest = Guest::of(&server);
+    guest
+        .send(format!("PASSWORD {ROOM_PASSWORD}"))
+        .hears("PASSWORD OK");
+    let long = "x".repeat(33);
+    for name in [
+        "",
+        " ",
+        "a b",
+        "a\tb",
+        "a\x1b[2J",
+        "a\0",
+        "a\u{85}",
+        "\u{202e}idub",
+        &long,
+    ] {
+        guest
+            .send(format!("USERNAME {name}"))
+            .hears("USERNAME TAKEN");
+    }
+    guest.enter(&"é".repeat(32));
+}
+
+#[test]
+fn leaving_is_heard_in_any_case_and_with_blanks() {
+    let server = Server::start(&[]);
+    let stays = Guest::member(&server, "stays");
+    for word in ["exit", "EXIT", "Exit", "  exit \t", "eXiT\n", "exit\r\n"] {
+        let guest = Guest::member(&server, "goes");
+        stays.hears("goes bergabung ke chatroom.");
+        guest.send(word);
+        stays.hears("goes telah keluar dari chatroom.");
+        guest.heard_nothing();
+        guest.send("no longer here");
+    }
+    stays.send("exit now").hears("stays: exit now");
+}
+
+#[test]
+fn nobody_speaks_under_anothers_name() {
+    let server = Server::start(&[]);
+    let one = Guest::member(&server, "ani");
+    let two = Guest::member(&server, "budi");
+    one.hears("budi bergabung ke chatroom.");
+    for (said, relayed) in [
+        ("ani: hello", "ani: hello"),
+        ("hello", "ani: hello"),
+        ("budi: hello", "ani: budi: hello"),
+        ("ANI: hello", "ani: ANI: hello"),
+        ("ani:hello", "ani: ani:hello"),
+        ("ani: a\tb  ", "ani: a\tb  "),
+        (
+            "budi telah keluar dari chatroom.",
+            "ani: budi telah keluar dari chatroom.",
+        ),
+        ("line\n", "ani: line"),
+        ("two\nlines\r\n", "ani: twolines"),
+        ("a\x1b[2J\x07\u{9b}b\u{202e}c", "ani: a[2Jbc"),
+        ("USERNAME budi", "ani: USERNAME budi"),
+    ] {
+        one.send(said).hears(relayed);
+        two.hears(relayed);
+    }
+    one.send(b"broken \xff").hears("ani: broken \u{fffd}");
+    two.hears("ani: broken \u{fffd}");
+}
+
+#[test]
+fn a_message_has_at_most_1024_bytes_both_ways() {
+    let server = Server::start(&[]);
+    let ani = Guest::member(&server, "ani");
+    let full = format!("ani: {}", "x".repeat(1019));
+    ani.send(&full).hears(&full);
+    ani.send("x".repeat(1024)).hears(&full);
+    // A character is not cut: two bytes do not fit where one is left.
+    ani.send("é".repeat(512))
+        .hears(&format!("ani: {}", "é".repeat(509)));
+    ani.send([b'x'; 1025]);
+    ani.send("on").hears("ani: on");
+    eventually("it is said", || {
+        server.log().contains("1 datagrams were dropped")
+    });
+}
+
+#[test]
+fn a_member_over_its_rate_is_not_heard_and_that_is_counted() {
+    let server = Server::start(&["--room-rate", "1"]);
+    let ani = Guest::member(&server, "ani");
+    let budi = Guest::member(&server, "budi");
+    ani.hears("budi bergabung ke chatroom.");
+    for number in 0..30 {
+        ani.send(format!("{number}"));
+    }
+    budi.send("mine").send("exit");
+    let mut heard = 0;
+    while budi.message() != "budi: mine" {
+        heard += 1;
+    }
+    // Two at once, and one a second: a machine that stops for seconds may let more through.
+    assert!((2..20).contains(&heard), "{heard}");
+    eventually("it is counted", || {
+        server.log().contains("datagrams were dropped")
+    });
+}
+
+#[test]
+fn the_usual_rate_lets_40_through_at_once() {
+    let server = Server::start(&[]);
+    let ani = Guest::member(&server, "ani");
+    for number in 0..40 {
+        ani.send(format!("{number}"));
+    }
+    for number in 0..40 {
+        ani.hears(&format!("ani: {number}"));
+    }
+}
+
+#[test]
+fn a_host_that_tries_too_many_passwords_is_ignored_and_others_are_not() {
+    let server = Server::start(&[]);
+    let inside = Guest::from(&server, host(2));
+    inside.enter("inside");
+    let limit = loket::config::ROOM_GUESTS.failures;
+    for _ in 0..limit {
+        Guest::from(&server, host(2))
+            .send("PASSWORD x")
+            .hears("PASSWORD INCORRECT");
+    }
+    let late = Guest::from(&server, host(2));
+    late.send(format!("PASSWORD {ROOM_PASSWORD}"));
+    Guest::from(&server, host(3)).enter("other");
+    inside
+        .hears("other bergabung ke chatroom.")
+        .send("hello")
+        .hears("inside: hello");
+    late.heard_nothing();
+    let told = "127.0.0.2 tried too many passwords";
+    eventually("it is logged", || server.log().contains(told));
+    assert_eq!(server.log().matches(told).count(), 1);
+}
+
+#[test]
+fn who_refuses_is_removed_and_the_others_get_every_copy() {
+    for flags in [&[][..], &["--host", "::1"]] {
+        if flags.len() > 1 && UdpSocket::bind("[::1]:0").is_err() {
+            eprintln!("SKIPPED who_refuses_is_removed_and_the_others_get_every_copy: no IPv6");
+            continue;
+        }
+        let server = Server::start(flags);
+        let stays: Vec<Guest> = ["a", "b", "c"]
+            .map(|name| Guest::member(&server, name))
+            .into();
+        let goes: Vec<Guest> = ["x", "y", "z"]
+            .map(|name| Guest::member(&server, name))
+            .into();
+        drop(goes);
+        stays[0].send("hello");
+        for guest in &stays {
+            let mut heard = Vec::new();
+            // Notices of coming are older than these four.
+            while heard.len() < 4 {
+                let message = guest.message();
+                if !message.ends_with("bergabung ke chatroom.") {
+                    heard.push(message);
+                }
+            }
+            heard.sort();
+            let gone = |name: &str| format!("{name} telah keluar dari chatroom.");
+            assert_eq!(
+                heard,
+                ["a: hello".to_owned(), gone("x"), gone("y"), gone("z")]
+            );
+        }
+        stays[1].send("still");
+        stays.iter().for_each(|guest| drop(guest.hears("b: still")));
+    }
+}
+
+#[test]
+fn an_error_on_the_way_costs_nobody_its_place() {
+    let server = Server::start(&[]);
+    let ani = Guest::member(&server, "ani");
+    let icmp = socket2::Protocol::ICMPV4;
+    let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(icmp));
+    let Ok(raw) = raw else {
+        eprintln!("SKIPPED an_error_on_the_way_costs_nobody_its_place: not root");
+        return;
+    };
+    let to: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let port = ani.0.local_addr().expect("bound").port();
+    // Far more than the socket's buffer holds, if nobody reads them.
+    for _ in 0..2000 {
+        let report = host_unreachable(server.address("room").port(), port);
+        raw.send_to(&report, &to.into()).expect("sent");
+    }
+    for number in 0..30 {
+        ani.send(format!("{number}"))
+            .hears(&format!("ani: {number}"));
+    }
+}
+
+/// ICMP type 3 code 1 about a datagram between two ports of 127.0.0.1.
+fn host_unreachable(from: u16, to: u16) -> Vec<u8> {
+    let mut report = vec![3, 1, 0, 0, 0, 0, 0, 0];
+    report.extend([
+        0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1,
+    ]);
+    report.extend(from.to_be_bytes());
+    report.extend(to.to_be_bytes());
+    report.extend([0, 8, 0, 0]);
+    let words = report
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
+    let sum: u32 = words.sum();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    report[2..4].copy_from_slice(&sum.to_be_bytes());
+    report
+}
+
+#[test]
+fn replies_are_hardly_longer_than_what_caused_them() {
+    let server = Server::start(&[]);
+    let guest = Guest::of(&server);
+    for said in ["PASSWORD ", "PASSWORD x", "USERNAME ", "USERNAME x"] {
+        let reply = guest.send(said).message();
+        assert!(reply.len() <= said.len() + 20, "{said:?}: {reply:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_was_lost_is_given_again() {
+    let server = Server::start(&[]);
+    let ani = Guest::member(&server, "ani");
+    ani.send("USERNAME ani").hears("USERNAME OK");
+    ani.send("PASSWORD whatever").hears("PASSWORD OK");
+    ani.send("hello").hears("ani: hello");
+}
+
+#[test]
+fn the_operator_sees_what_the_courses_server_prints() {
+    let mut server = Server::start(&[]);
+    let ani = Guest::member(&server, "ani");
+    ani.send("hello").send("exit");
+    for line in [
+        "ani bergabung ke chatroom.",
+        "ani: hello",
+        "ani telah keluar dari chatroom.",
+    ] {
+        assert_eq!(server.shown(), line);
+    }
+}
+
+#[test]
+fn a_password_from_a_file_or_a_variable_is_nowhere_to_be_seen() {
+    for source in ["file", "variable"] {
+        let mut prepared = Prepared::without_password();
+        prepared.command.arg("-vv");
+        let file = prepared.folder().join("password");
+        std::fs::write(&file, "from far away\r\nnot this\n").expect("room");
+        match source {
+            "file" => prepared.command.arg("--room-password-file").arg(&file),
+            _ => prepared.command.env("LOKET_ROOM_PASSWORD", "from far away"),
+        };
+        let server = prepared.launch();
+        let guest = Guest::of(&server);
+        guest.send("PASSWORD not this").hears("PASSWORD INCORRECT");
+        guest.send("PASSWORD from far away").hears("PASSWORD OK");
+        assert_eq!(server.made_password, None);
+        let words = std::fs::read(format!("/proc/{}/cmdline", server.id())).expect("alive");
+        assert!(!String::from_utf8_lossy(&words).contains("from far away"));
+        assert!(!server.log().contains("from far away"));
+    }
+}
+
+#[test]
+fn a_password_is_made_up_where_none_is_given() {
+    let start = || {
+        let mut prepared = Prepared::without_password();
+        prepared.command.arg("-vv");
+        prepared.launch()
+    };
+    let (server, other) = (start(), start());
+    let password = server.made_password.clone().expect("announced");
+    assert!(password.len() >= 12 && server.made_password != other.made_password);
+    let guest = Guest::of(&server);
+    guest
+        .send(format!("PASSWORD {password}"))
+        .hears("PASSWORD OK");
+    assert!(!server.log().contains(&password));
+}
+
+#[test]
+fn passwords_that_are_none_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let unreadable = std::ffi::OsStr::from_bytes(b"\xff");
+    for (flags, variable) in [
+        (&["--room-password", ""][..], None),
+        (&["--room-password-file", "/dev/null"], None),
+        (&["--room-password-file", "/nowhere"], None),
+        (&[], Some(std::ffi::OsStr::new(""))),
+        (&[], Some(unreadable)),
+    ] {
+        let mut prepared = Prepared::without_password();
+        prepared.command.args(flags);
+        if let Some(value) = variable {
+            prepared.command.env("LOKET_ROOM_PASSWORD", value);
+        }
+        let status = prepared.command.status().expect("it starts");
+        assert_eq!(status.code(), Some(2), "{flags:?} {variable:?}");
+    }
+}
