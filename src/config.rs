@@ -157,11 +157,16 @@ pub const ROOM_GUESTS: GuestLimits = GuestLimits {
     failing_for: 60_000_000,
 };
 
+/// The kernel's usual 208 KiB hold 270 short datagrams, and a full room that answers one message
+/// sends 4,096 at once; each takes 768 bytes there.
+pub const ROOM_RECEIVE_BUFFER: usize = 4 * MIB;
+
 /// Bounds of the room's socket. A turn sends for as long as one big step of a download takes.
 /// Waiting copies cost 16 bytes for each address and text; a second of a full room at its rate
 /// would be far more, so what is over is dropped.
 pub const ROOM_DATAGRAMS: DatagramLimits = DatagramLimits {
     length: ROOM_MESSAGE,
+    receive_buffer: ROOM_RECEIVE_BUFFER,
     reads_per_turn: 64,
     copies_per_turn: 32,
     copies: 200_000,

@@ -12,6 +12,7 @@ use mio::net::UdpSocket;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
 };
+use socket2::SockRef;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
@@ -21,6 +22,8 @@ use std::os::fd::AsRawFd;
 pub struct DatagramLimits {
     /// The longest datagram understood, in bytes.
     pub length: usize,
+    /// Bytes that the kernel may keep until they are read; it grants what its own limit allows.
+    pub receive_buffer: usize,
     /// Datagrams read in one turn.
     pub reads_per_turn: usize,
     /// Copies sent in one turn.
@@ -56,6 +59,7 @@ impl Datagrams {
         limits: DatagramLimits,
     ) -> io::Result<Datagrams> {
         let socket = UdpSocket::bind(address)?;
+        SockRef::from(&socket).set_recv_buffer_size(limits.receive_buffer)?;
         if address.is_ipv4() {
             setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
         } else {
