@@ -1,0 +1,96 @@
+//! The course's chat clients, unchanged, are served: logging in, talking both ways, and leaving.
+//! Files and echoes are the other textbook's.
+
+mod support;
+
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use support::{ROOM_PASSWORD, Server, eventually};
+
+/// A running Python client. Dropping it kills the process by its id.
+struct Pupil(Child);
+
+impl Pupil {
+    fn start(server: &Server, service: &str, arguments: &[&str]) -> Pupil {
+        let address = server.address(service);
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/textbook");
+        let child = Command::new("python3")
+            .arg("-B") // leaves no __pycache__ in the sources
+            .arg(format!("{folder}/{service}.py"))
+            .args([address.ip().to_string(), address.port().to_string()])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("python3 starts");
+        Pupil(child)
+    }
+
+    #[track_caller]
+    fn passes(mut self) {
+        let mut status = None;
+        eventually("the client ends", || {
+            status = self.0.try_wait().expect("our child");
+            status.is_some()
+        });
+        assert!(status.is_some_and(|status| status.success()));
+    }
+}
+
+impl Drop for Pupil {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether there is a Python to run the clients; without one the test counts as skipped.
+fn python(test: &str) -> bool {
+    let mut version = Command::new("python3");
+    let found = version
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !found {
+        eprintln!("SKIPPED {test}: no python3");
+    }
+    found
+}
+
+#[test]
+fn a_class_logs_into_the_room_with_wrong_and_right_words() {
+    if !python("a_class_logs_into_the_room_with_wrong_and_right_words") {
+        return;
+    }
+    let server = Server::start(&[]);
+    Pupil::start(&server, "room", &["lesson", ROOM_PASSWORD]).passes();
+}
+
+#[test]
+fn two_people_talk_in_the_room_and_one_leaves() {
+    if !python("two_people_talk_in_the_room_and_one_leaves") {
+        return;
+    }
+    let server = Server::start(&[]);
+    Pupil::start(&server, "room", &["pair", ROOM_PASSWORD]).passes();
+}
+
+#[test]
+fn the_operator_and_a_client_talk_both_ways() {
+    if !python("the_operator_and_a_client_talk_both_ways") {
+        return;
+    }
+    let (mut server, mut keys) = Server::operated(&[]);
+    let pupil = Pupil::start(
+        &server,
+        "talk",
+        &["halo, ada orang?", "ada, selamat pagi ☀"],
+    );
+    server.shown_until("Client 1 has come");
+    for _ in 0..2 {
+        assert_eq!(server.shown(), "Client 1: halo, ada orang?");
+        keys.write_all("ada, selamat pagi ☀\n".as_bytes())
+            .expect("taken");
+    }
+    assert_eq!(server.shown(), "Client 1 has gone");
+    pupil.passes();
+}
