@@ -327,7 +327,9 @@ fn who_refuses_is_removed_and_the_others_get_every_copy() {
             );
         }
         stays[1].send("still");
-        stays.iter().for_each(|guest| drop(guest.hears("b: still")));
+        for guest in &stays {
+            guest.hears("b: still");
+        }
     }
 }
 
