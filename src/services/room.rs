@@ -38,7 +38,7 @@ pub struct Room {
     password: Vec<u8>,
     limits: RoomLimits,
     members: HashMap<SocketAddr, Member>,
-    /// Names in lower case: they are unique without regard to case.
+    /// Names by their key: they are unique without regard to case.
     names: HashMap<String, SocketAddr>,
     /// The addresses of all members, shared with the copies that are on their way.
     addresses: Rc<[SocketAddr]>,
@@ -91,7 +91,7 @@ impl Room {
         if !self.guests.is_admitted(from, cx.now) {
             return cx.out.to_one(b"PASSWORD INCORRECT", from);
         }
-        let key = name.to_lowercase();
+        let key = key(name);
         let is_free = !self.names.contains_key(&key) && self.members.len() < self.limits.members;
         if !self.is_name(name) || !is_free {
             return cx.out.to_one(b"USERNAME TAKEN", from);
@@ -169,7 +169,7 @@ impl Room {
         let Some(member) = self.members.remove(&from) else {
             return;
         };
-        self.names.remove(&member.name.to_lowercase());
+        self.names.remove(&key(&member.name));
         self.gather();
         self.tell_all(&format!("{} telah keluar dari chatroom.", member.name), cx);
     }
@@ -201,6 +201,15 @@ impl DatagramProtocol for Room {
     fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramCx<'_>) {
         self.leave(to, cx);
     }
+}
+
+/// The same for names that differ in case alone. Upper case first: it brings together what lower
+/// case keeps apart, both forms of sigma, or the sharp s and its two letters.
+fn key(name: &str) -> String {
+    name.chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// At most so many bytes, without cutting a character.
