@@ -60,9 +60,9 @@ impl Datagrams {
     ) -> io::Result<Datagrams> {
         let socket = UdpSocket::bind(address)?;
         SockRef::from(&socket).set_recv_buffer_size(limits.receive_buffer)?;
-        if address.is_ipv4() {
-            setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
-        } else {
+        // Also for a socket of version 6: on `::` it serves peers of version 4 too.
+        setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
+        if address.is_ipv6() {
             setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
         }
         Ok(Datagrams {
