@@ -1,10 +1,11 @@
 //! Measures loket against the bare loops, in turn, and prints each run, the medians and the ratio.
 //! Proves nothing about correctness beyond byte counts: that is the work of `cargo test`.
 //!
-//! `cargo bench --bench figures -- [echo|download|upload|idle|all]... [--runs 5] [--seconds 3]
-//! [--server PATH|bare] [--congestion NAME]`; `--server bare` holds the bare loop against itself,
-//! which shows the noise; `--congestion reno` runs everything in a network namespace of its own
-//! (util-linux `unshare` and iproute2 `ip` make it) whose TCP does not pace, as bbr does.
+//! `cargo bench --bench figures -- [KIND|all]... [--runs 5] [--seconds 3] [--server PATH|bare]
+//! [--congestion NAME]`, where KIND is echo, download, upload, idle, room or room-beside-echo;
+//! `--server bare` holds the bare loop against itself, which shows the noise; `--congestion reno`
+//! runs everything in a network namespace of its own (util-linux `unshare` and iproute2 `ip` make
+//! it) whose TCP does not pace, as bbr does.
 
 mod bare;
 mod measure;
@@ -15,10 +16,18 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "usage: cargo bench --bench figures -- [echo|download|upload|idle|all]... \
+const USAGE: &str = "usage: cargo bench --bench figures -- \
+                     [echo|download|upload|idle|room|room-beside-echo|all]... \
                      [--runs N] [--seconds S] [--server PATH|bare] [--congestion NAME]";
 
-const KINDS: [&str; 4] = ["echo", "download", "upload", "idle"];
+const KINDS: [&str; 6] = [
+    "echo",
+    "download",
+    "upload",
+    "idle",
+    "room",
+    "room-beside-echo",
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -105,6 +114,10 @@ fn figures(kinds: &[&str], plan: &Plan) -> Result<(), String> {
         let contenders = Contender::of(kind, plan, scratch.path())?;
         match kind {
             "idle" => measure::idle::measure(plan, &contenders, scratch.path())?,
+            "room" => measure::room::measure(plan, &contenders, scratch.path())?,
+            "room-beside-echo" => {
+                measure::room_beside_echo::measure(plan, &contenders, scratch.path())?;
+            }
             _ => measure::in_turn(kind, plan, &contenders, scratch.path())?,
         }
     }

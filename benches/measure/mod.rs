@@ -2,7 +2,10 @@
 //! Knows no wire bytes; those are in the load of each kind.
 
 pub mod idle;
+pub mod room;
+pub mod room_beside_echo;
 
+mod crowd;
 mod download;
 mod echo;
 mod load;
@@ -46,6 +49,7 @@ impl Contender {
         let floors: &[&'static str] = match kind {
             "download" => &["download"],
             "upload" => &["upload", "upload-splice"],
+            "room" | "room-beside-echo" => &["room"],
             _ => &["echo"],
         };
         let mut all = vec![match &plan.server {
@@ -73,14 +77,17 @@ impl Contender {
         for service in ["--echo", "--transfer", "--files"] {
             args.extend([service.to_string(), "0".to_string()]);
         }
-        for service in ["--talk", "--room"] {
-            args.extend([service.to_string(), "off".to_string()]);
-        }
-        let service = if matches!(kind, "echo" | "idle") {
-            "echo"
-        } else {
-            "files"
+        let service = match kind {
+            "echo" | "idle" => "echo",
+            "room" | "room-beside-echo" => "room",
+            _ => "files",
         };
+        let room = if service == "room" { "0" } else { "off" };
+        args.extend(["--talk", "off", "--room", room].map(String::from));
+        if service == "room" {
+            let open = ["--room-password", crowd::PASSWORD, "--room-rate", "1000000"];
+            args.extend(open.map(String::from));
+        }
         Ok(Contender {
             label: "loket",
             program: program.to_path_buf(),
@@ -97,7 +104,7 @@ impl Contender {
         let mut args = vec!["bare".to_string(), floor.to_string(), "0".to_string()];
         match floor {
             "download" => args.push(root.join(download::NAME).display().to_string()),
-            "echo" => {}
+            "echo" | "room" => {}
             _ => args.push(root.display().to_string()),
         }
         Ok(Contender {
@@ -123,7 +130,7 @@ pub fn in_turn(
     contenders: &[Contender],
     scratch: &Path,
 ) -> Result<(), String> {
-    let mut table = match kind {
+    let table = match kind {
         "echo" => echo::table(plan.seconds),
         "download" => download::table(),
         _ => upload::table(),
@@ -137,19 +144,27 @@ pub fn in_turn(
     for contender in contenders {
         servers.push(Server::start(contender, scratch)?);
     }
+    take_turns(kind, plan, contenders, table, |index| match kind {
+        "echo" => echo::run(&servers[index], plan.seconds),
+        "download" => download::run(&servers[index]),
+        _ => upload::run(&servers[index], &contenders[index].root),
+    })
+}
+
+/// Round after round, a run of each contender by its index; a disturbed one is taken again.
+fn take_turns(
+    kind: &str,
+    plan: &Plan,
+    contenders: &[Contender],
+    mut table: table::Table,
+    mut run: impl FnMut(usize) -> Result<table::Sample, String>,
+) -> Result<(), String> {
     // On a machine that is never quiet the report says so instead of taking for ever.
     let mut repeats = plan.runs * contenders.len();
     table.begin();
     for round in 1..=plan.runs {
-        for (contender, server) in contenders.iter().zip(&servers) {
-            let once = || {
-                let sample = match kind {
-                    "echo" => echo::run(server, plan.seconds),
-                    "download" => download::run(server),
-                    _ => upload::run(server, &contender.root),
-                };
-                sample.map_err(|e| format!("{kind} of {}: {e}", contender.label))
-            };
+        for (index, contender) in contenders.iter().enumerate() {
+            let mut once = || run(index).map_err(|e| format!("{kind} of {}: {e}", contender.label));
             let mut sample = once()?;
             while sample.is_disturbed() && repeats > 0 {
                 repeats -= 1;

@@ -22,6 +22,7 @@ const END_LIMIT: Duration = Duration::from_secs(3);
 pub struct Server {
     pub label: &'static str,
     pub at: SocketAddr,
+    said: Vec<String>,
     child: Child,
     /// Kept open, or a server that prints later would meet a closed pipe.
     _stdout: ChildStdout,
@@ -57,13 +58,20 @@ impl Server {
         let port = port_of(&said, contender.service)
             .ok_or_else(|| format!("{label} named no port for {}: {said:?}", contender.service))?;
         let child = starting.child.take().ok_or(format!("{label} is gone"))?;
-        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Ok(Server {
             label,
-            at,
+            at: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            said,
             child,
             _stdout: stdout,
         })
+    }
+
+    /// Where another of its services listens.
+    pub fn address(&self, service: &str) -> Result<SocketAddr, String> {
+        let port = port_of(&self.said, service)
+            .ok_or_else(|| format!("{} named no port for {service}", self.label))?;
+        Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
     /// Seconds on the core since its start, and seconds it waited for the core, of all its threads.
@@ -238,10 +246,10 @@ fn end(child: &mut Child) {
 fn port_of(said: &[String], service: &str) -> Option<u16> {
     let head = match service {
         BARE => "listening on ".to_string(),
-        _ => format!("{service} listening on tcp "),
+        _ => format!("{service} listening on "),
     };
     let place = said.iter().find_map(|line| line.strip_prefix(&head))?;
-    place.rsplit(':').next()?.parse().ok()
+    place.rsplit([':', ' ']).next()?.parse().ok()
 }
 
 fn field(text: &str, index: usize) -> Option<f64> {

@@ -1,0 +1,59 @@
+//! The bare fan-out loop: one UDP socket, and a sendto for every address that ever gave a name.
+//! Checks no password, keeps no names, notices nobody who leaves, and drops what a send refuses.
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+use rustix::io::Errno;
+use std::io::{ErrorKind, Write};
+use std::net::{Ipv4Addr, UdpSocket};
+
+const LONGEST: usize = 1024;
+
+pub fn run(port: &str) -> Result<(), String> {
+    let number: u16 = port
+        .parse()
+        .map_err(|_| format!("{port:?} is no port number"))?;
+    let tried = |e: std::io::Error| format!("the socket on 127.0.0.1:{number}: {e}");
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).map_err(tried)?;
+    socket.set_nonblocking(true).map_err(tried)?;
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
+        .map_err(|e| format!("cannot make an epoll: {e}"))?;
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+    epoll::add(&epoll, &socket, epoll::EventData::new_u64(0), flags)
+        .map_err(|e| format!("cannot watch the socket: {e}"))?;
+    println!(
+        "listening on {}",
+        socket.local_addr().map_err(tried)?.port()
+    );
+    std::io::stdout()
+        .flush()
+        .map_err(|e| format!("cannot write to standard output: {e}"))?;
+    let mut events = Vec::with_capacity(1);
+    let mut buffer = [0; LONGEST];
+    let mut members = Vec::new();
+    loop {
+        events.clear();
+        match epoll::wait(&epoll, spare_capacity(&mut events), None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(format!("cannot wait on the epoll: {e}")),
+        }
+        loop {
+            let (length, from) = match socket.recv_from(&mut buffer) {
+                Ok(got) => got,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) => return Err(format!("cannot read: {e}")),
+            };
+            let said = &buffer[..length];
+            if said.starts_with(b"PASSWORD ") {
+                let _ = socket.send_to(b"PASSWORD OK", from);
+            } else if said.starts_with(b"USERNAME ") {
+                members.push(from);
+                let _ = socket.send_to(b"USERNAME OK", from);
+            } else {
+                for &member in &members {
+                    let _ = socket.send_to(said, member);
+                }
+            }
+        }
+    }
+}
