@@ -98,11 +98,9 @@ impl Desk {
     /// Starts the server in the shell; says where talk listens.
     fn serve(&self, flags: &str) -> String {
         let root = self.0.path().join("root");
-        let line = format!(
-            "clear; {} serve --echo off --transfer off --files off --talk 0 --room off --root {} {flags}",
-            env!("CARGO_BIN_EXE_loket"),
-            root.display()
-        );
+        let (program, root) = (env!("CARGO_BIN_EXE_loket"), root.display());
+        let only_talk = "--echo off --transfer off --files off --talk 0 --room off";
+        let line = format!("clear; {program} serve {only_talk} --root {root} {flags}");
         self.enters(&line);
         let rows = self.shows("ready", |rows| rows.iter().any(|row| row == "ready"));
         let beginning = "talk listening on tcp ";
