@@ -10,12 +10,13 @@ use crate::services::line_editor::EditorLimits;
 use crate::services::listing::ListingLimits;
 use crate::services::room::RoomLimits;
 use crate::wire::limits::WireLimits;
+use crate::wire::pause::Delay;
+use std::time::Duration;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 // ---- what users set by flags ----
-use std::time::Duration;
 
 /// A connection without progress for this long is closed. People who try the shell by hand
 /// pause for minutes; a dead peer should not hold a descriptor for hours.
@@ -207,6 +208,8 @@ pub fn service_limits() -> ServiceLimits {
     }
 }
 
+// ---- the clients ----
+
 /// Limits of the reactor, with what users set.
 pub fn reactor_limits(
     connections: usize,
@@ -214,14 +217,13 @@ pub fn reactor_limits(
     settle_millis: u64,
     bare_gap_millis: u64,
 ) -> ReactorLimits {
-    // In the order of `Delay::ALL`.
-    let millis = [
-        settle_millis,
-        WORD_MILLIS,
-        bare_gap_millis,
-        FIRST_BYTE_MILLIS,
-        LINGER_MILLIS,
-    ];
+    let millis = |delay| match delay {
+        Delay::Settle => settle_millis,
+        Delay::Word => WORD_MILLIS,
+        Delay::Gap => bare_gap_millis,
+        Delay::FirstByte => FIRST_BYTE_MILLIS,
+        Delay::Linger => LINGER_MILLIS,
+    };
     ReactorLimits {
         connections,
         accepts_per_turn: ACCEPTS_PER_TURN,
@@ -234,7 +236,7 @@ pub fn reactor_limits(
         small_body: SMALL_BODY,
         read_buffer: READ_BUFFER,
         linger_bytes: LINGER_BYTES,
-        delays: millis.map(|millis| millis * 1_000),
+        delays: Delay::ALL.map(|delay| millis(delay) * 1_000),
         idle_seconds: (idle_timeout_seconds > 0).then_some(idle_timeout_seconds),
         wind_down_seconds: WIND_DOWN_SECONDS,
     }

@@ -3,10 +3,11 @@
 
 use crate::config;
 use crate::reactor::datagram::Datagrams;
-use crate::reactor::event_loop::{EventLoop, LogSink, Stopped};
+use crate::reactor::event_loop::{EventLoop, Stopped};
 use crate::reactor::linux::Linux;
 use crate::reactor::listener::{Listener, MakeProtocol};
 use crate::reactor::log_queue::LogQueue;
+use crate::reactor::log_sink::LogSink;
 use crate::reactor::observer::Observer;
 use crate::reactor::operator::Operator;
 use crate::reactor::trace::Trace;
@@ -97,19 +98,15 @@ impl Server {
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
         let limits = Rc::new(config::service_limits());
         let mut listeners = Vec::new();
-        for (name, port, make) in tcp_services(&settings, &limits) {
-            if let Some(port) = port {
+        for service in tcp_services(&settings, &limits) {
+            if let Some(port) = service.port {
                 let address = SocketAddr::new(settings.host, port);
-                let socket =
-                    listen(address).map_err(|error| cannot_listen(name, "tcp", address, &error))?;
-                listeners.push(Listener::new(name, socket, make));
+                let socket = listen(address)
+                    .map_err(|error| cannot_listen(service.name, "tcp", address, &error))?;
+                let mut listener = Listener::new(service.name, socket, service.make);
+                listener.keepalive = service.keepalive;
+                listeners.push(listener);
             }
-        }
-        for listener in listeners
-            .iter_mut()
-            .filter(|listener| listener.name == "talk")
-        {
-            listener.keepalive = Some(keepalive());
         }
         let (password, made_password) = match &settings.room_password {
             Some(password) => (password.clone(), None),
@@ -171,10 +168,7 @@ impl Server {
         let direct = !self.settings.plain_bodies;
         let kernel = Linux::new(direct, limits.take_step, config::COPY_STEP);
         let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
-        let has_talk = self
-            .listeners
-            .iter()
-            .any(|listener| listener.name == "talk");
+        let has_talk = self.settings.talk.is_some();
         let has_operator = has_talk || self.room.is_some();
         let log = LogSink::standard_error(log);
         let mut event_loop = EventLoop::new(self.listeners, kernel, world, observer, log, limits)?;
@@ -209,34 +203,41 @@ impl Server {
     }
 }
 
+/// A TCP service that may be switched on.
+struct TcpService {
+    name: &'static str,
+    port: Option<u16>,
+    /// Where no idle deadline finds the dead.
+    keepalive: Option<TcpKeepalive>,
+    make: MakeProtocol,
+}
+
 /// The TCP services, in the order of their announcement.
-fn tcp_services(
-    settings: &Settings,
-    limits: &Rc<ServiceLimits>,
-) -> [(&'static str, Option<u16>, MakeProtocol); 4] {
+fn tcp_services(settings: &Settings, limits: &Rc<ServiceLimits>) -> [TcpService; 4] {
+    let service = |name, port, make| TcpService {
+        name,
+        port,
+        keepalive: None,
+        make,
+    };
     let shared = || limits.clone();
     let (for_transfer, for_files, for_talk) = (shared(), shared(), shared());
     let next_client = Cell::new(1);
+    let echo: MakeProtocol = Box::new(|_| Box::new(Echo));
+    let transfer: MakeProtocol = Box::new(move |_| Box::new(Transfer::new(for_transfer.clone())));
+    let files: MakeProtocol = Box::new(move |_| Box::new(Files::new(for_files.clone())));
+    let talk: MakeProtocol = Box::new(move |address| {
+        let id = next_client.replace(next_client.get() + 1);
+        Box::new(Talk::new(for_talk.clone(), id, address))
+    });
     [
-        ("echo", settings.echo, Box::new(|_| Box::new(Echo))),
-        (
-            "transfer",
-            settings.transfer,
-            Box::new(move |_| Box::new(Transfer::new(for_transfer.clone()))),
-        ),
-        (
-            "files",
-            settings.files,
-            Box::new(move |_| Box::new(Files::new(for_files.clone()))),
-        ),
-        (
-            "talk",
-            settings.talk,
-            Box::new(move |address| {
-                let id = next_client.replace(next_client.get() + 1);
-                Box::new(Talk::new(for_talk.clone(), id, address))
-            }),
-        ),
+        service("echo", settings.echo, echo),
+        service("transfer", settings.transfer, transfer),
+        service("files", settings.files, files),
+        TcpService {
+            keepalive: Some(keepalive()),
+            ..service("talk", settings.talk, talk)
+        },
     ]
 }
 

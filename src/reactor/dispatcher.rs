@@ -195,6 +195,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         while spent < most
             && let Some(key) = self.queue.pop_bulk()
         {
+            // A turn that met a full socket counts too, or this would not end.
             spent += self.turn(key, true, now).max(self.limits.send_step);
         }
     }

@@ -9,9 +9,9 @@ use super::dispatcher::Dispatcher;
 use super::limits::ReactorLimits;
 use super::linux::{Linux, Stream};
 use super::listener::{Accepted, Listener};
-use super::log_queue::LogQueue;
+use super::log_sink::LogSink;
 use super::observer::Observer;
-use super::operator::{Channel, Operator};
+use super::operator::Operator;
 use super::token::Target;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::protocol::Protocol;
@@ -19,11 +19,9 @@ use crate::session::world::World;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use rustix::fs::OFlags;
 use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM, SIGWINCH, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
-use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +32,16 @@ pub enum Stopped {
     Gracefully,
     /// So many connections were cut: a second signal came, or they took too long.
     Cutting(usize),
+}
+
+/// What signals have asked for.
+#[derive(Debug, Clone, Copy)]
+enum Stopping {
+    No,
+    /// The first one: transfers have until then.
+    By(Moment),
+    /// The second one.
+    Now,
 }
 
 /// The loop and all that hangs on it.
@@ -48,9 +56,7 @@ pub struct EventLoop<O: Observer> {
     dispatcher: Dispatcher<Linux, O>,
     log: LogSink,
     limits: ReactorLimits,
-    /// Set by the first signal: when patience with transfers ends.
-    stop_by: Option<Moment>,
-    stop_now: bool,
+    stopping: Stopping,
 }
 
 impl<O: Observer> EventLoop<O> {
@@ -70,9 +76,9 @@ impl<O: Observer> EventLoop<O> {
             .register(&mut signals, signal, Interest::READABLE)?;
         // With a handler, a write beyond `ulimit -f` fails; without one, it ends the server.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
-        if let Some(to) = &log.to {
+        if let Some(stderr) = log.descriptor() {
             // What is no pipe or terminal is always ready, and epoll(7) does not take it.
-            let (stderr, token) = (to.descriptor(), Target::Log.token());
+            let token = Target::Log.token();
             let _ = poll
                 .registry()
                 .register(&mut SourceFd(&stderr), token, Interest::WRITABLE);
@@ -95,8 +101,7 @@ impl<O: Observer> EventLoop<O> {
             log,
             dispatcher: Dispatcher::new(kernel, world, observer, limits, services),
             limits,
-            stop_by: None,
-            stop_now: false,
+            stopping: Stopping::No,
         })
     }
 
@@ -148,10 +153,11 @@ impl<O: Observer> EventLoop<O> {
             self.dispatcher.on_time(now);
             self.serve_datagrams(now);
             self.dispatcher.round(now);
-            self.log.flush(&mut self.dispatcher);
             if let Some(stopped) = self.stopped(now) {
+                // The last words stay in the queue: the console has no turn any more.
                 return Ok(stopped);
             }
+            self.log.flush(&mut self.dispatcher);
         }
     }
 
@@ -176,7 +182,11 @@ impl<O: Observer> EventLoop<O> {
             return Some(Duration::ZERO);
         }
         let retry = self.gate.retry();
-        let due = [self.dispatcher.next_due(), retry, self.stop_by]
+        let stop_by = match self.stopping {
+            Stopping::By(moment) => Some(moment),
+            Stopping::No | Stopping::Now => None,
+        };
+        let due = [self.dispatcher.next_due(), retry, stop_by]
             .into_iter()
             .flatten()
             .min();
@@ -246,7 +256,6 @@ impl<O: Observer> EventLoop<O> {
                     Accepted::Drained => break,
                     Accepted::OutOfDescriptors => {
                         self.gate.out_of_descriptors(connections, now);
-                        self.dispatcher.observer().gate(false, connections);
                         break;
                     }
                     Accepted::Failed(error) => log::debug!("a peer gave up: {error}"),
@@ -262,9 +271,9 @@ impl<O: Observer> EventLoop<O> {
                 continue;
             }
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-            if self.stop_by.is_some() {
+            if !matches!(self.stopping, Stopping::No) {
                 log::info!("{name} again: ending at once");
-                self.stop_now = true;
+                self.stopping = Stopping::Now;
                 continue;
             }
             let seconds = self.limits.wind_down_seconds;
@@ -273,7 +282,7 @@ impl<O: Observer> EventLoop<O> {
             self.listeners.clear();
             self.datagrams = None;
             self.dispatcher.wind_down();
-            self.stop_by = Some(now.after(seconds * SECOND));
+            self.stopping = Stopping::By(now.after(seconds * SECOND));
         }
     }
 
@@ -298,63 +307,15 @@ impl<O: Observer> EventLoop<O> {
     }
 
     fn stopped(&mut self, now: Moment) -> Option<Stopped> {
-        let stop_by = self.stop_by?;
         let connections = self.dispatcher.connections();
-        if connections == 0 {
-            return Some(Stopped::Gracefully);
-        }
-        if !self.stop_now && now < stop_by {
-            return None;
-        }
-        self.dispatcher.close_all();
-        Some(Stopped::Cutting(connections))
-    }
-}
-
-/// Where the log goes once a round: to standard error, or, when the operator edits a line on the
-/// same terminal, above that line.
-pub struct LogSink {
-    queue: LogQueue,
-    to: Option<Channel>,
-    is_terminal: bool,
-}
-
-impl LogSink {
-    /// Writes what the queue holds to standard error, without ever waiting for it.
-    pub fn standard_error(queue: LogQueue) -> LogSink {
-        let stderr = io::stderr();
-        let to = Channel::open(stderr.as_fd(), OFlags::WRONLY).ok();
-        LogSink {
-            queue,
-            to,
-            is_terminal: stderr.is_terminal(),
-        }
-    }
-
-    /// Writes what the loop has left, as far as standard error takes it.
-    pub fn finish(queue: LogQueue) {
-        if let Some(mut to) = LogSink::standard_error(queue.clone()).to {
-            queue.drain(|bytes| to.write(bytes));
-        }
-    }
-
-    fn flush<O: Observer>(&mut self, dispatcher: &mut Dispatcher<Linux, O>) {
-        let editing = match dispatcher.operator_streams() {
-            Some(Stream::Operator(operator)) => operator.columns().is_some(),
-            _ => false,
-        };
-        if editing && self.is_terminal {
-            for line in self.queue.take_lines() {
-                let notice = Notice::Printed(line.into());
-                dispatcher.posts().push(Post {
-                    to: Audience::Operator,
-                    notice,
-                });
+        match self.stopping {
+            Stopping::No => None,
+            _ if connections == 0 => Some(Stopped::Gracefully),
+            Stopping::By(moment) if now < moment => None,
+            Stopping::By(_) | Stopping::Now => {
+                self.dispatcher.close_all();
+                Some(Stopped::Cutting(connections))
             }
-            return dispatcher.deliver();
-        }
-        if let Some(to) = &mut self.to {
-            self.queue.drain(|bytes| to.write(bytes));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Names what the reactor must keep to.
 //! Holds no numbers of its own: those, with their reasons, stand in `config.rs`.
 
+use crate::wire::pause::Delay;
+
 /// Limits of the reactor.
 #[derive(Debug, Clone, Copy)]
 pub struct ReactorLimits {
@@ -27,7 +29,7 @@ pub struct ReactorLimits {
     /// Bytes read away of a peer that has been told goodbye.
     pub linger_bytes: usize,
     /// The length of each delay in microseconds, by `Delay::index`.
-    pub delays: [u64; 5],
+    pub delays: [u64; Delay::ALL.len()],
     /// Seconds without progress until a connection is closed; `None` is never.
     pub idle_seconds: Option<u32>,
     /// Seconds that transfers under way are given when the server goes down.

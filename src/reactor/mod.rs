@@ -16,6 +16,7 @@ pub mod limits;
 pub mod linux;
 pub mod listener;
 pub mod log_queue;
+pub mod log_sink;
 pub mod observer;
 pub mod operator;
 pub mod run_queue;

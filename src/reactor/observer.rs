@@ -37,8 +37,6 @@ pub trait Observer: Witness {
     fn lingers(&mut self, _who: Who<'_>, _reason: CloseReason) {}
     /// The connection is gone.
     fn closed(&mut self, _who: Who<'_>, _reason: CloseReason) {}
-    /// Accepting stops or goes on.
-    fn gate(&mut self, _open: bool, _connections: usize) {}
 }
 
 /// Which way bytes went.

@@ -5,7 +5,8 @@ use super::token::Key;
 use std::collections::VecDeque;
 
 /// The two queues. A round serves all short turns that stood there at its beginning and then one
-/// bulk turn, so that a small request never waits for more than one big step.
+/// bulk turn, so that a small request never waits for more than one big step. Only a round that
+/// had no short turn to give moves a few more.
 ///
 /// Measured beside 8 endless downloads, echo at 1,000 a second: every ready transfer a round has
 /// p99 1.3 ms, one a round 0.39 ms and loses no throughput.

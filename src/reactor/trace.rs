@@ -99,7 +99,7 @@ impl<W: Write> Observer for Trace<W> {
         let told = [
             (ready.readable, "readable"),
             (ready.writable, "writable"),
-            (ready.read_on, "peer finished"),
+            (ready.read_on, "to be read to its end"),
         ];
         let told: Vec<_> = told
             .iter()
@@ -173,15 +173,6 @@ impl<W: Write> Observer for Trace<W> {
 
     fn closed(&mut self, who: Who<'_>, reason: CloseReason) {
         self.say(who, format_args!("closed, {reason}"));
-    }
-
-    fn gate(&mut self, open: bool, connections: usize) {
-        let word = if open {
-            "accepts again"
-        } else {
-            "accepts nobody"
-        };
-        self.line(format_args!("gate: {word} at {connections} connections"));
     }
 }
 

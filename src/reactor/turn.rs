@@ -208,7 +208,8 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             if !std::mem::take(&mut self.bulk) {
                 return Err(Ended::Bulk);
             }
-            if self.kernel.can_take_body(&*body.into) {
+            // Urgent data in front would stop a splice, and nothing announces what is behind it.
+            if !connection.ready.read_on && self.kernel.can_take_body(&*body.into) {
                 return self.take_body(connection);
             }
         }

@@ -73,7 +73,7 @@ impl Files {
     }
 
     fn line_end(&self) -> &'static str {
-        if self.is_bare() { "" } else { "\n" }
+        self.splitter.dialect().line_end()
     }
 
     /// A good answer: `OK` and what follows it, or in the bare dialect the plain text alone.
@@ -190,11 +190,7 @@ impl Files {
     }
 
     fn receive(&mut self, upload: Box<dyn Upload>, size: Option<u64>, most: u64) -> Intake {
-        let receive = Receive {
-            left: most,
-            at: 0,
-            into: upload.blob(),
-        };
+        let receive = Receive::into_upload(&*upload, most);
         self.state = State::Receiving { upload, size, most };
         Intake::Body(receive)
     }

@@ -31,11 +31,7 @@ impl Guess {
     /// Begins with what the longest reading of the digits promises.
     pub fn new(upload: Box<dyn Upload>, digits: Digits) -> (Guess, Receive) {
         let most = digits.largest() + 1;
-        let receive = Receive {
-            left: most,
-            at: 0,
-            into: upload.blob(),
-        };
+        let receive = Receive::into_upload(&*upload, most);
         (
             Guess {
                 upload,

@@ -89,7 +89,10 @@ impl Room {
 
     fn try_name(&mut self, from: SocketAddr, name: &str, cx: &mut DatagramCx<'_>) {
         if !self.guests.is_admitted(from, cx.now) {
-            return cx.out.to_one(b"PASSWORD INCORRECT", from);
+            if !self.guests.is_ignored(from.ip(), cx.now) {
+                cx.out.to_one(b"PASSWORD INCORRECT", from);
+            }
+            return;
         }
         let key = key(name);
         let is_free = !self.names.contains_key(&key) && self.members.len() < self.limits.members;

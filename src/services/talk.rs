@@ -55,11 +55,7 @@ impl Talk {
     }
 
     fn line_end(&self) -> &'static str {
-        if self.splitter.dialect() == Dialect::Bare {
-            ""
-        } else {
-            "\n"
-        }
+        self.splitter.dialect().line_end()
     }
 
     /// A bare unit ends where its sender paused, which may be in the middle of a character.

@@ -80,11 +80,7 @@ impl Transfer {
     }
 
     fn reply(&self, text: impl Display, cx: &mut Cx<'_>) {
-        let line_end = if self.splitter.dialect() == Dialect::Bare {
-            ""
-        } else {
-            "\n"
-        };
+        let line_end = self.splitter.dialect().line_end();
         cx.out.bytes(format!("{text}{line_end}").as_bytes());
     }
 
@@ -176,11 +172,7 @@ impl Transfer {
             Split::Unit { text, taken } => {
                 let (name, size) = header::parse_line(text)?;
                 let upload = self.create(name, Some(size), cx)?;
-                let receive = Receive {
-                    left: size,
-                    at: 0,
-                    into: upload.blob(),
-                };
+                let receive = Receive::into_upload(&*upload, size);
                 self.state = State::Receiving { upload, size };
                 Ok((taken, Intake::Body(receive)))
             }
@@ -280,9 +272,7 @@ impl Transfer {
             (Heal::Bare, Pause::None) => (input.len(), Intake::Bytes),
         }
     }
-}
 
-impl Transfer {
     fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
         match (std::mem::replace(&mut self.state, State::Command), end) {
             (_, BodyEnd::Abandoned) => Ok(Intake::Close(CloseReason::PeerReset)),

@@ -17,7 +17,7 @@
 use super::close_reason::CloseReason;
 use super::notice::{Notice, PeerId, Post};
 use super::outbox::Outbox;
-use super::world::{Blob, Store, StoreError};
+use super::world::{Blob, Store, StoreError, Upload};
 use crate::wire::pause::{Delay, Pause};
 use std::rc::Rc;
 
@@ -102,6 +102,14 @@ pub struct Receive {
     pub at: u64,
     /// The blob.
     pub into: Rc<dyn Blob>,
+}
+
+impl Receive {
+    /// So many bytes, from the front of an upload on.
+    pub fn into_upload(upload: &dyn Upload, left: u64) -> Receive {
+        let into = upload.blob();
+        Receive { left, at: 0, into }
+    }
 }
 
 /// How a body ended.

@@ -324,11 +324,6 @@ impl Session {
         !self.finished && matches!(self.stage, Stage::Bytes | Stage::Body(_))
     }
 
-    /// Whether the protocol can be told of a silence now.
-    pub fn wants_silence(&self, delay: Delay) -> bool {
-        self.awaited() == Some(delay)
-    }
-
     /// The silence that would mean something now.
     pub fn awaited(&self) -> Option<Delay> {
         match self.stage {

@@ -23,6 +23,16 @@ pub enum Dialect {
     Bare,
 }
 
+impl Dialect {
+    /// What ends a reply.
+    pub fn line_end(self) -> &'static str {
+        match self {
+            Dialect::Bare => "",
+            Dialect::Undecided | Dialect::Line => "\n",
+        }
+    }
+}
+
 /// What the splitter found at the front of the input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Split<'a> {
