@@ -4,6 +4,7 @@
 mod support;
 
 use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
 use std::io::Write;
 use std::process::{ChildStdin, Command};
 use support::{Client, Server};
@@ -27,6 +28,19 @@ impl Desk {
     /// A client, once the operator has been told of it.
     fn client(&mut self, id: u32) -> Client {
         let client = self.server.connect("talk");
+        let from = client.0.local_addr().expect("bound");
+        self.shows(&format!("Client {id} has come from {from}"));
+        client
+    }
+
+    /// A client whose kernel holds little for it, so that the server's fills up soon.
+    fn deaf_client(&mut self, id: u32) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("an option");
+        socket
+            .connect(&self.server.address("talk").into())
+            .expect("a connection");
+        let client = Client(socket.into());
         let from = client.0.local_addr().expect("bound");
         self.shows(&format!("Client {id} has come from {from}"));
         client
@@ -90,7 +104,7 @@ fn a_kicked_client_has_its_connection_ended() {
 #[test]
 fn a_kicked_client_that_reads_nothing_goes_too() {
     let mut desk = Desk::open(&["--idle-timeout", "0"]);
-    let deaf = desk.client(1);
+    let deaf = desk.deaf_client(1);
     // More than its kernel buffers hold, but less than it is dropped for, stays owed.
     let line = format!("{}\n", "x".repeat(4000));
     let owed = || {
