@@ -107,7 +107,7 @@ impl Datagrams {
 
     /// Sends and reads, up to the limits of a turn.
     pub fn turn(&mut self, posts: &mut Vec<Post>, now: Moment) {
-        self.send(posts, now);
+        let left = self.send(self.limits.copies_per_turn, posts, now);
         for _ in 0..self.limits.reads_per_turn {
             if !self.may_read() {
                 break;
@@ -130,15 +130,16 @@ impl Datagrams {
                 },
             }
         }
-        self.send(posts, now);
+        self.send(left, posts, now);
         self.log_losses(now);
     }
 
-    fn send(&mut self, posts: &mut Vec<Post>, now: Moment) {
+    /// Sends up to so many copies, and says how many of them it did not need.
+    fn send(&mut self, budget: usize, posts: &mut Vec<Post>, now: Moment) -> usize {
         let mut refused = 0;
-        for _ in 0..self.limits.copies_per_turn {
+        for left in (1..=budget).rev() {
             let Some((bytes, to)) = self.out.front().filter(|_| self.writable) else {
-                return;
+                return left;
             };
             match self.socket.send_to(bytes, to) {
                 Ok(_) => self.out.advance(),
@@ -161,6 +162,7 @@ impl Datagrams {
                 },
             }
         }
+        0
     }
 
     /// Empties the error queue: it names the addresses that refused. Says whether it held any.
