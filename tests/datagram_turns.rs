@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 
 const LIMITS: DatagramLimits = DatagramLimits {
+    receive_buffer: 1 << 20,
     length: 1_024,
     reads_per_turn: 64,
     copies_per_turn: 10,

@@ -153,7 +153,7 @@ impl Datagrams {
                     }
                     _ => {
                         let Some((_, to)) = self.out.front() else {
-                            return;
+                            return left;
                         };
                         log::debug!("{}: cannot send to {to}: {error}", self.name);
                         self.lost += 1;
