@@ -4,7 +4,7 @@
 //! ```text
 //!            session closes, outbox empty           end of stream, 1 MiB or 2 s
 //!   Open ─────────────────────────────▶ Lingering ─────────────────────────▶ over
-//!     └──────────── the peer had finished already ──────────────────────────▶ over
+//!     └── the peer had finished already, or broke off, or was idle too long ──▶ over
 //! ```
 
 use super::clock::Moment;

@@ -6,6 +6,7 @@
 //!   Listing ◀──── Command ─────────────────────────────▶ Receiving ──▶ Command
 //!      └────────▶    │  bare upload        first byte        ▲    └──▶ closed
 //!                    └────────────▶ Expecting ───────────────┘
+//!                                     └─ late LF ──▶ Command;  silence ──▶ closed
 //! ```
 
 use super::limits::ServiceLimits;

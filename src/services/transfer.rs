@@ -10,6 +10,9 @@
 //!      │ RECEIVE               name, line: header and body            │
 //!      └──────▶ Asking ───────────────────────────────────────────────┘
 //!                  └─ bare: header ─▶ Gap ── body ──▶ closed
+//!
+//!   A line peer's header comes on a line of its own: Naming ──▶ Header ──▶ Receiving.
+//!   Every refusal, and a bare peer's missing file, is told and then closed.
 //! ```
 
 use super::guess::{Guess, Mending, Solved};
