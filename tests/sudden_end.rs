@@ -168,6 +168,26 @@ fn bytes_behind_urgent_data_do_not_wait() {
 }
 
 #[test]
+fn urgent_data_inside_a_body_holds_nothing_up() {
+    for way in BOTH_WAYS {
+        let target = Target::start(way);
+        let data = noise(1_000_000);
+        let mut client = target.connect(FILES);
+        client.send("upload urgent 1000000\n").expect("OK\n");
+        client.send(&data[..500_000]);
+        rustix::net::send(&client.0, b"!", rustix::net::SendFlags::OOB).expect("taken");
+        client.send(&data[500_000..]);
+        client.expect("OK File Berhasil Dibuat\n");
+        client
+            .send("rm urgent\n")
+            .expect("OK File Berhasil Dihapus\n")
+            .finish();
+        client.rest();
+        target.is_as_it_was();
+    }
+}
+
+#[test]
 fn a_peer_that_pipelines_small_commands_does_not_hold_up_the_others() {
     let target = Target::start(&[]);
     let mut greedy = target.connect(FILES);
