@@ -1,5 +1,5 @@
 //! Polls, marks, serves, and polls again: the readiness loop.
-//! Knows neither services nor bytes; everything between two polls is the dispatcher's.
+//! Knows neither services nor bytes: the dispatcher serves connections, `datagram.rs` the room.
 
 use super::accept_gate::AcceptGate;
 use super::clock::{Clock, Moment, SECOND};

@@ -328,8 +328,10 @@ impl Session {
     pub fn awaited(&self) -> Option<Delay> {
         match self.stage {
             Stage::Bytes | Stage::Hold => self.protocol.awaited(),
-            // Who was sent away is not waited for until it has read its last words.
-            Stage::Closing(CloseReason::Kicked) => Some(Delay::Linger),
+            // No deadline would end the wait until such a peer has read its last words.
+            Stage::Closing(_) if self.protocol.patience() == Patience::Endless => {
+                Some(Delay::Linger)
+            }
             _ => None,
         }
     }
