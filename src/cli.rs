@@ -123,6 +123,9 @@ pub struct ServeOptions {
     /// Refuse SEND, upload and rm.
     #[arg(long)]
     pub read_only: bool,
+    /// Say OK to an upload before the disk has it: faster, but a power cut may take it back.
+    #[arg(long)]
+    pub no_sync: bool,
     /// Print what the loop does on standard error, one line an event, turn and state change.
     #[arg(long)]
     pub trace: bool,

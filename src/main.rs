@@ -81,6 +81,7 @@ fn settings(options: &ServeOptions) -> Result<Settings, Box<dyn Error>> {
         bare_gap: options.bare_gap,
         max_file_size: options.max_file_size.unwrap_or(config::LARGEST_FILE),
         read_only: options.read_only,
+        sync: !options.no_sync,
         plain_bodies: options.plain_bodies,
         trace: options.trace,
     })

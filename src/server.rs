@@ -64,6 +64,8 @@ pub struct Settings {
     pub max_file_size: u64,
     /// Refuse everything that would change a file.
     pub read_only: bool,
+    /// What is stored outlives a power cut before that is said.
+    pub sync: bool,
     /// Move bodies by reading and writing instead of `sendfile` and `splice`.
     pub plain_bodies: bool,
     /// Print what the loop does on standard error.
@@ -334,6 +336,8 @@ fn open_store(settings: &Settings) -> Result<FileStore, StartError> {
     let store = StoreSettings {
         read_only: settings.read_only,
         largest: settings.max_file_size.min(config::LARGEST_FILE),
+        sync: settings.sync,
+        heavy: config::HEAVY_FILE,
         listing: config::LISTING,
     };
     FileStore::open(root, store).map_err(|error| cannot_serve(root, &error))

@@ -207,12 +207,16 @@ fn ways() -> impl Strategy<Value = Way> {
     let pieces = prop::collection::vec(1..40_usize, 1..12);
     let gulp = prop_oneof![Just(usize::MAX), 1..50_usize];
     let high_water = prop_oneof![Just(config::OUTBOX_HIGH_WATER), 1..100_usize];
-    (pieces, any::<bool>(), gulp, high_water).prop_map(|(pieces, direct, gulp, high_water)| Way {
-        pieces,
-        direct,
-        gulp,
-        high_water,
-    })
+    let yes = any::<bool>;
+    (pieces, yes(), gulp, high_water, yes()).prop_map(
+        |(pieces, direct, gulp, high_water, waits)| Way {
+            pieces,
+            direct,
+            gulp,
+            high_water,
+            waits,
+        },
+    )
 }
 
 /// Words of the protocols and anything else, so that chance gets deep into a conversation.
@@ -293,7 +297,7 @@ proptest! {
         gulp in prop_oneof![Just(usize::MAX), 100..10_000_usize],
     ) {
         let high_water = 1000;
-        let way = Way { pieces, direct, gulp, high_water };
+        let way = Way { pieces, direct, gulp, high_water, waits: false };
         let mut driver = Driver::new(service, &files(), &Faults::default(), way);
         driver.play(&steps).expect("nothing is waited for");
         let (inbox, outbox) = driver.most_held;

@@ -7,6 +7,7 @@ mod simulated;
 use loket::reactor::limits::ReactorLimits;
 use loket::wire::pause::Delay;
 use memory::scripts::{self, Script, files};
+use memory::store::Faults;
 use memory::{Driver, Outcome, Step, Way};
 use proptest::prelude::*;
 use simulated::kernel::Line;
@@ -25,6 +26,8 @@ struct Network {
     end_with_bytes: bool,
     /// Whether bodies move past the sessions.
     direct: bool,
+    /// Whether the disk keeps everybody waiting.
+    waits: bool,
     /// Every piece has its round, or all of them wait for one.
     rounds: bool,
     limits: ReactorLimits,
@@ -35,24 +38,32 @@ fn networks() -> impl Strategy<Value = Network> {
     let rooms = prop::collection::vec(1..60_usize, 1..8);
     let steps = (1..100_usize, 1..20_usize, 1..20_usize, 0..20_usize);
     let yes = any::<bool>;
-    (pieces, rooms, 0..3_usize, (yes(), yes(), yes()), steps).prop_map(
-        |(pieces, rooms, interrupts, (end_with_bytes, direct, rounds), steps)| Network {
-            pieces,
-            rooms,
-            interrupts,
-            end_with_bytes,
-            direct,
-            rounds,
-            limits: ReactorLimits {
-                turn_bytes: steps.0,
-                send_step: steps.1,
-                take_step: steps.2,
-                small_body: steps.3,
-                read_buffer: 4200,
-                ..limits()
-            },
-        },
+    (
+        pieces,
+        rooms,
+        0..3_usize,
+        (yes(), yes(), yes(), yes()),
+        steps,
     )
+        .prop_map(
+            |(pieces, rooms, interrupts, (end_with_bytes, direct, rounds, waits), steps)| Network {
+                pieces,
+                rooms,
+                interrupts,
+                end_with_bytes,
+                direct,
+                waits,
+                rounds,
+                limits: ReactorLimits {
+                    turn_bytes: steps.0,
+                    send_step: steps.1,
+                    take_step: steps.2,
+                    small_body: steps.3,
+                    read_buffer: 4200,
+                    ..limits()
+                },
+            },
+        )
 }
 
 /// One conversation on one network.
@@ -66,8 +77,11 @@ struct Conversation {
 
 impl Conversation {
     fn new(script: &Script, network: &Network) -> Conversation {
-        let mut simulation =
-            Simulation::with(network.limits, &files(), &script.faults, network.direct);
+        let faults = Faults {
+            waits: network.waits,
+            ..script.faults.clone()
+        };
+        let mut simulation = Simulation::with(network.limits, &files(), &faults, network.direct);
         let line = Line {
             room: network.rooms[0],
             ..Line::default()

@@ -143,6 +143,17 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         }
     }
 
+    /// The store has waited for a disk on behalf of some sessions: they go on.
+    pub fn on_wake(&mut self) {
+        for peer in self.world.store.finished() {
+            let key = Key::of_peer(peer);
+            if let Some(connection) = self.table.find(key) {
+                connection.session.wait_is_over();
+                self.enqueue(key, RunQueue::push_short);
+            }
+        }
+    }
+
     /// What sessions are told from outside the table.
     pub fn posts(&mut self) -> &mut Vec<Post> {
         &mut self.world.posts

@@ -18,7 +18,7 @@ use crate::session::protocol::Protocol;
 use crate::session::world::World;
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll};
+use mio::{Events, Interest, Poll, Waker};
 use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM, SIGWINCH, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 use std::io;
@@ -64,7 +64,7 @@ impl<O: Observer> EventLoop<O> {
     pub fn new(
         mut listeners: Vec<Listener>,
         kernel: Linux,
-        world: World,
+        mut world: World,
         observer: O,
         log: LogSink,
         limits: ReactorLimits,
@@ -74,6 +74,11 @@ impl<O: Observer> EventLoop<O> {
         let signal = Target::Signal.token();
         poll.registry()
             .register(&mut signals, signal, Interest::READABLE)?;
+        let waker = Waker::new(poll.registry(), Target::Waker.token())?;
+        // A loop that cannot be woken would leave its peers waiting; the eventfd cannot fail.
+        world.store.wake_with(Box::new(move || {
+            waker.wake().expect("an eventfd takes one more");
+        }));
         // With a handler, a write beyond `ulimit -f` fails; without one, it ends the server.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         if let Some(stderr) = log.descriptor() {
@@ -221,6 +226,7 @@ impl<O: Observer> EventLoop<O> {
                 }
                 // The log is written once a round, and this is one.
                 Some(Target::Log) => {}
+                Some(Target::Waker) => self.dispatcher.on_wake(),
                 None => unreachable!("a token that was never given out"),
             }
         }

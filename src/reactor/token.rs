@@ -61,6 +61,8 @@ pub enum Target {
     Datagram,
     /// Standard error takes log lines again.
     Log,
+    /// The store has waited for a disk.
+    Waker,
 }
 
 impl Target {
@@ -73,6 +75,7 @@ impl Target {
             Target::Operator => (3, 0, 0),
             Target::Datagram => (4, 0, 0),
             Target::Log => (5, 0, 0),
+            Target::Waker => (6, 0, 0),
         };
         debug_assert!(serial <= SERIAL_MASK);
         Token(kind << KIND_SHIFT | (serial as usize) << SERIAL_SHIFT | slot as usize)
@@ -89,6 +92,7 @@ impl Target {
             3 => Some(Target::Operator),
             4 => Some(Target::Datagram),
             5 => Some(Target::Log),
+            6 => Some(Target::Waker),
             _ => None,
         }
     }
@@ -107,6 +111,8 @@ mod tests {
             Target::Signal,
             Target::Operator,
             Target::Datagram,
+            Target::Log,
+            Target::Waker,
             session(0, 0),
             session(u32::MAX, SERIAL_MASK),
             session(19_999, 12),

@@ -34,6 +34,7 @@ enum Step {
     Write,
     Finish(CloseReason),
     Work,
+    Resume,
     Feed(Pause),
     Read,
     Drain,
@@ -90,6 +91,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
                 Step::Write => self.write(connection),
                 Step::Finish(reason) => self.finish(connection, reason),
                 Step::Work => self.work(connection),
+                Step::Resume => self.resume(connection),
                 Step::Feed(pause) => self.feed(connection, pause),
                 Step::Read => self.read(connection),
                 Step::Drain => self.drain(connection),
@@ -184,6 +186,13 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
         connection.session.work(self.world, self.observer);
         self.spent += self.limits.bulk_bytes;
         // The peer waits for us: its idle deadline does not run meanwhile.
+        connection.progressed(self.now);
+        Ok(0)
+    }
+
+    /// What a session does after a wait is short: it had the wait done by somebody else.
+    fn resume(&mut self, connection: &mut Connection<K::Socket>) -> Result<usize, Ended> {
+        connection.session.work(self.world, self.observer);
         connection.progressed(self.now);
         Ok(0)
     }
@@ -332,6 +341,9 @@ fn next_step<S>(connection: &Connection<S>, world: &World) -> Step {
     }
     if world.calls == 0 {
         return Step::Yield;
+    }
+    if session.has_waited() {
+        return Step::Resume;
     }
     if session.has_unseen() {
         return Step::Feed(if session.is_finished() {

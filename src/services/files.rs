@@ -3,22 +3,24 @@
 //!
 //! ```text
 //!            ls                         line upload
-//!   Listing ◀──── Command ─────────────────────────────▶ Receiving ──▶ Command
-//!      └────────▶    │  bare upload        first byte        ▲    └──▶ closed
+//!   Listing ◀──── Command ─────────────────────────────▶ Receiving ──▶ Waiting ──▶ Command
+//!      └────────▶    │  bare upload        first byte        ▲    └─────┴──▶ closed
 //!                    └────────────▶ Expecting ───────────────┘
 //!                                     └─ late LF ──▶ Command;  silence ──▶ closed
 //! ```
 
 use super::limits::ServiceLimits;
+use super::list_reply::ListReply;
 use super::refusal::Refusal;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
-use crate::session::world::{Listing, StoreError, Upload};
+use crate::session::world::{Errand, StoreError, Upload};
 use crate::wire::command::{self, Command};
 use crate::wire::pause::{Delay, Pause};
 use crate::wire::unit::{Dialect, Heal, Split, Splitter};
 use std::fmt::Display;
 use std::rc::Rc;
+use std::task::Poll;
 
 const NOT_FOUND: &str = "File Tidak Ditemukan";
 const REMOVED: &str = "File Berhasil Dihapus";
@@ -34,10 +36,7 @@ pub struct Files {
 enum State {
     Command,
     /// A folder is being read, or its entries are going out.
-    Listing {
-        listing: Box<dyn Listing>,
-        phase: ListPhase,
-    },
+    Listing(ListReply),
     /// A bare upload of which no byte has come. `unit` is the command as it came.
     Expecting {
         upload: Box<dyn Upload>,
@@ -49,11 +48,20 @@ enum State {
         size: Option<u64>,
         most: u64,
     },
+    /// The store makes an upload visible, or takes a file away.
+    Waiting {
+        errand: Box<dyn Errand>,
+        then: Then,
+    },
 }
 
-enum ListPhase {
-    Reading,
-    Sending { first: bool },
+/// What an errand was for.
+#[derive(Clone, Copy)]
+enum Then {
+    Removed,
+    Created,
+    /// And the peer has said all that it had to say.
+    CreatedLast,
 }
 
 /// How much was taken and what comes next, or why the conversation ends.
@@ -143,8 +151,8 @@ impl Files {
                 }
                 Err(error) => self.decline(&error, cx),
             },
-            Command::Remove(name) => match cx.store.remove(name) {
-                Ok(()) => self.agree(&format!("OK {REMOVED}"), REMOVED, cx),
+            Command::Remove(name) => match cx.store.remove(name, cx.me) {
+                Ok(errand) => self.go_on(errand, Then::Removed, cx)?,
                 Err(error) => self.decline(&error, cx),
             },
             Command::Download(name, offset) => self.download(name, offset, cx),
@@ -237,9 +245,9 @@ impl Files {
         let State::Receiving { upload, size, most } = state else {
             unreachable!("a body ended that was not asked for")
         };
-        let next = match (end, size) {
-            (BodyEnd::Complete, Some(_)) => Intake::Bytes,
-            (BodyEnd::PeerFinished { .. }, None) => Intake::Close(CloseReason::PeerFinished),
+        let then = match (end, size) {
+            (BodyEnd::Complete, Some(_)) => Then::Created,
+            (BodyEnd::PeerFinished { .. }, None) => Then::CreatedLast,
             (BodyEnd::Complete, None) => return Err(StoreError::TooLarge(most - 1).into()),
             (BodyEnd::PeerFinished { missing }, Some(size)) => {
                 let came = size - missing;
@@ -248,42 +256,54 @@ impl Files {
             (BodyEnd::StoreFailed(error), _) => return Err(error.into()),
             (BodyEnd::Abandoned, _) => return Ok(Intake::Close(CloseReason::PeerReset)),
         };
-        upload.commit()?;
-        self.agree(&format!("OK {CREATED}"), CREATED, cx);
-        Ok(next)
+        self.go_on(upload.commit(cx.me), then, cx)
+    }
+
+    /// Answers as soon as the store is done.
+    fn go_on(
+        &mut self,
+        mut errand: Box<dyn Errand>,
+        then: Then,
+        cx: &mut Cx<'_>,
+    ) -> Result<Intake, Refusal> {
+        let Poll::Ready(done) = errand.poll() else {
+            self.state = State::Waiting { errand, then };
+            return Ok(Intake::Wait);
+        };
+        match (done, then) {
+            (Ok(()), Then::Removed) => Ok(self.agree(&format!("OK {REMOVED}"), REMOVED, cx)),
+            (Err(error), Then::Removed) => Ok(self.decline(&error, cx)),
+            (Ok(()), Then::Created) => Ok(self.agree(&format!("OK {CREATED}"), CREATED, cx)),
+            (Ok(()), Then::CreatedLast) => {
+                self.agree(&format!("OK {CREATED}"), CREATED, cx);
+                Ok(Intake::Close(CloseReason::PeerFinished))
+            }
+            (Err(error), Then::Created | Then::CreatedLast) => Err(error.into()),
+        }
     }
 
     fn list(&mut self, folder: Option<&str>, cx: &mut Cx<'_>) -> Intake {
-        match cx.store.list(folder) {
+        match cx.store.list(folder, cx.me) {
             Ok(listing) => {
-                self.state = State::Listing {
-                    listing,
-                    phase: ListPhase::Reading,
-                };
+                self.state = State::Listing(ListReply::new(listing, self.is_bare()));
                 Intake::Work
             }
             Err(error) => self.decline(&error, cx),
         }
     }
 
-    /// Sends the next batch of entries; says whether there was one.
-    fn send_entries(
-        listing: &mut dyn Listing,
-        first: &mut bool,
-        bare: bool,
-        cx: &mut Cx<'_>,
-    ) -> bool {
-        let batch = listing.next_batch();
-        for entry in &batch {
-            if bare && !std::mem::take(first) {
-                cx.out.bytes(b"\n");
-            }
-            cx.out.bytes(entry.as_bytes());
-            if !bare {
-                cx.out.bytes(b"\n");
+    fn list_on(&mut self, mut listing: ListReply, cx: &mut Cx<'_>) -> Intake {
+        match listing.go_on(cx) {
+            Poll::Ready(Ok(true)) => Intake::Bytes,
+            Poll::Ready(Err(error)) => self.decline(&error, cx),
+            going => {
+                self.state = State::Listing(listing);
+                match going {
+                    Poll::Pending => Intake::Wait,
+                    Poll::Ready(_) => Intake::Work,
+                }
             }
         }
-        !batch.is_empty()
     }
 }
 
@@ -305,36 +325,13 @@ impl Protocol for Files {
     }
 
     fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
-        let bare = self.is_bare();
-        let State::Listing { listing, phase } = &mut self.state else {
-            unreachable!("work was done that was not announced")
-        };
-        match phase {
-            ListPhase::Reading => match listing.read_some() {
-                Ok(false) => Intake::Work,
-                Ok(true) => {
-                    let (bytes, entries) = listing.totals();
-                    if !bare {
-                        cx.out.bytes(format!("OK {}\n", bytes + entries).as_bytes());
-                    } else if entries == 0 {
-                        // An empty reply would leave a textbook client in its recv() for ever.
-                        cx.out.bytes(b"\n");
-                    }
-                    *phase = ListPhase::Sending { first: true };
-                    Intake::Work
-                }
-                Err(error) => {
-                    self.state = State::Command;
-                    self.decline(&error, cx)
-                }
-            },
-            ListPhase::Sending { first } => {
-                if Files::send_entries(listing.as_mut(), first, bare, cx) {
-                    return Intake::Work;
-                }
-                self.state = State::Command;
-                Intake::Bytes
+        match std::mem::replace(&mut self.state, State::Command) {
+            State::Waiting { errand, then } => {
+                let gone_on = self.go_on(errand, then, cx);
+                self.or_close(gone_on, cx)
             }
+            State::Listing(listing) => self.list_on(listing, cx),
+            _ => unreachable!("work was done that was not announced"),
         }
     }
 
@@ -342,7 +339,7 @@ impl Protocol for Files {
         match self.state {
             State::Command => self.splitter.awaited(),
             State::Expecting { .. } => Some(Delay::FirstByte),
-            State::Listing { .. } | State::Receiving { .. } => None,
+            State::Listing(_) | State::Receiving { .. } | State::Waiting { .. } => None,
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Reads a folder in bounded pieces and hands its entries out in order.
 //! Opens nothing: `store.rs` has opened the folder beneath its root.
 
+use super::disk::{Disk, Pending};
 use super::upload;
+use crate::session::notice::PeerId;
 use crate::session::world::{Listing, StoreError};
 use cap_std::fs::{DirEntry, ReadDir};
-use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 /// Bounds of `ls`.
 #[derive(Debug, Clone, Copy)]
@@ -21,36 +24,119 @@ pub struct ListingLimits {
     pub memory: usize,
 }
 
-/// What all listings under way hold together.
-#[derive(Debug, Default)]
-pub struct ListingBudget {
-    memory: Cell<usize>,
+/// What all listings under way hold together, in bytes.
+pub type ListingBudget = AtomicUsize;
+
+/// A folder being read: the helper reads, and the loop hands out.
+pub struct FolderListing {
+    folder: At,
+    disk: Disk,
+    for_peer: PeerId,
 }
 
-/// A folder being read.
-pub struct FolderListing {
-    /// Until its end: a peer that is slow to read the list holds no descriptors for it.
-    source: Option<ReadDir>,
-    /// Sorts as it grows: one big sort at the end would hold the loop up.
-    entries: BTreeSet<Box<str>>,
-    bytes: u64,
-    limits: ListingLimits,
-    budget: Rc<ListingBudget>,
+/// Where the folder is at the moment.
+enum At {
+    Here(Box<Folder>),
+    Helper(Pending<(Box<Folder>, Result<bool, StoreError>)>),
+    /// While it moves between the two.
+    Nowhere,
 }
 
 impl FolderListing {
     pub(super) fn new(
         source: ReadDir,
         limits: ListingLimits,
-        budget: Rc<ListingBudget>,
+        budget: Arc<ListingBudget>,
+        disk: Disk,
+        for_peer: PeerId,
     ) -> FolderListing {
-        FolderListing {
+        let folder = Box::new(Folder {
             source: Some(source),
             entries: BTreeSet::new(),
             bytes: 0,
             limits,
             budget,
+        });
+        FolderListing {
+            folder: At::Here(folder),
+            disk,
+            for_peer,
         }
+    }
+
+    fn here(&mut self) -> &mut Folder {
+        match &mut self.folder {
+            At::Here(folder) => folder,
+            At::Helper(_) | At::Nowhere => unreachable!("the folder is not read to its end"),
+        }
+    }
+}
+
+impl Listing for FolderListing {
+    fn read_some(&mut self) -> Poll<Result<bool, StoreError>> {
+        let pending = match std::mem::replace(&mut self.folder, At::Nowhere) {
+            At::Here(mut folder) => self.disk.ask(self.for_peer, move || {
+                let read = folder.read_some();
+                (folder, read)
+            }),
+            At::Helper(pending) => pending,
+            At::Nowhere => unreachable!("it stays nowhere"),
+        };
+        match pending.poll() {
+            Poll::Pending => {
+                self.folder = At::Helper(pending);
+                Poll::Pending
+            }
+            Poll::Ready((folder, read)) => {
+                self.folder = At::Here(folder);
+                Poll::Ready(read)
+            }
+        }
+    }
+
+    fn totals(&self) -> (u64, u64) {
+        match &self.folder {
+            At::Here(folder) => (folder.bytes, folder.entries.len() as u64),
+            At::Helper(_) | At::Nowhere => (0, 0),
+        }
+    }
+
+    fn next_batch(&mut self) -> Vec<Box<str>> {
+        self.here().next_batch()
+    }
+}
+
+impl Drop for FolderListing {
+    fn drop(&mut self) {
+        // A million names are not dropped in no time.
+        let folder = std::mem::replace(&mut self.folder, At::Nowhere);
+        self.disk.leave(move || drop(folder));
+    }
+}
+
+/// A folder, as far as it is read.
+struct Folder {
+    /// Until its end: a peer that is slow to read the list holds no descriptors for it.
+    source: Option<ReadDir>,
+    /// Sorts as it grows: one big sort at the end would hold the helper up.
+    entries: BTreeSet<Box<str>>,
+    bytes: u64,
+    limits: ListingLimits,
+    budget: Arc<ListingBudget>,
+}
+
+impl Folder {
+    fn read_some(&mut self) -> Result<bool, StoreError> {
+        for _ in 0..self.limits.step {
+            match self.source.as_mut().and_then(Iterator::next) {
+                None => {
+                    self.source = None;
+                    return Ok(true);
+                }
+                Some(entry) => self.keep(&entry?)?,
+            }
+        }
+        Ok(false)
     }
 
     fn keep(&mut self, entry: &DirEntry) -> Result<(), StoreError> {
@@ -68,37 +154,15 @@ impl FolderListing {
             return Err(StoreError::TooManyEntries(self.limits.entries));
         }
         let (length, memory) = (name.len() as u64, self.memory_of(&name));
-        if self.budget.memory.get() + memory > self.limits.memory {
+        // The helper alone adds: what is seen here can only become less.
+        if self.budget.load(Ordering::Relaxed) + memory > self.limits.memory {
             return Err(StoreError::Busy);
         }
         if self.entries.insert(name.into_boxed_str()) {
             self.bytes += length;
-            self.budget.memory.update(|held| held + memory);
+            self.budget.fetch_add(memory, Ordering::Relaxed);
         }
         Ok(())
-    }
-
-    fn memory_of(&self, name: &str) -> usize {
-        name.len() + self.limits.entry_overhead
-    }
-}
-
-impl Listing for FolderListing {
-    fn read_some(&mut self) -> Result<bool, StoreError> {
-        for _ in 0..self.limits.step {
-            match self.source.as_mut().and_then(Iterator::next) {
-                None => {
-                    self.source = None;
-                    return Ok(true);
-                }
-                Some(entry) => self.keep(&entry?)?,
-            }
-        }
-        Ok(false)
-    }
-
-    fn totals(&self) -> (u64, u64) {
-        (self.bytes, self.entries.len() as u64)
     }
 
     fn next_batch(&mut self) -> Vec<Box<str>> {
@@ -106,18 +170,21 @@ impl Listing for FolderListing {
         while batch.len() < self.limits.step
             && let Some(entry) = self.entries.pop_first()
         {
-            self.budget
-                .memory
-                .update(|held| held - self.memory_of(&entry));
+            let memory = self.memory_of(&entry);
+            self.budget.fetch_sub(memory, Ordering::Relaxed);
             batch.push(entry);
         }
         batch
     }
+
+    fn memory_of(&self, name: &str) -> usize {
+        name.len() + self.limits.entry_overhead
+    }
 }
 
-impl Drop for FolderListing {
+impl Drop for Folder {
     fn drop(&mut self) {
         let held: usize = self.entries.iter().map(|entry| self.memory_of(entry)).sum();
-        self.budget.memory.update(|all| all - held);
+        self.budget.fetch_sub(held, Ordering::Relaxed);
     }
 }

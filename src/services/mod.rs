@@ -2,12 +2,15 @@
 //! No socket and no reactor: everything here can be driven from a test without either.
 
 pub mod console;
+pub mod disk;
 pub mod echo;
 pub mod files;
+pub mod gap;
 pub mod guess;
 pub mod guests;
 pub mod limits;
 pub mod line_editor;
+pub mod list_reply;
 pub mod listing;
 pub mod refusal;
 pub mod room;

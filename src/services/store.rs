@@ -4,9 +4,11 @@
 //! Every path is resolved by `openat2(2)` with `RESOLVE_BENEATH` (through cap-std), so `..`, links
 //! and races end in an error, not outside. Links that stay inside are followed.
 
+use super::disk::Disk;
 use super::listing::{FolderListing, ListingBudget, ListingLimits};
-use super::upload::{self, FileUpload};
-use crate::session::world::{Blob, Listing, Store, StoreError, Upload};
+use super::upload::{self, FileUpload, Storing};
+use crate::session::notice::PeerId;
+use crate::session::world::{Blob, Errand, Listing, Store, StoreError, Upload};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
@@ -16,6 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What the owner of the store decides.
 #[derive(Debug, Clone, Copy)]
@@ -24,17 +27,22 @@ pub struct StoreSettings {
     pub read_only: bool,
     /// The largest file taken, in bytes.
     pub largest: u64,
+    /// What is stored outlives a power cut before that is said.
+    pub sync: bool,
+    /// Closing a file of at least so many bytes is left to the helper.
+    pub heavy: u64,
     /// Bounds of `ls`.
     pub listing: ListingLimits,
 }
 
 /// The files below a root folder.
 pub struct FileStore {
-    root: Rc<Dir>,
+    root: Arc<Dir>,
+    disk: Disk,
     /// Held as long as the store is open.
     _lock: OwnedFd,
     settings: StoreSettings,
-    listings: Rc<ListingBudget>,
+    listings: Arc<ListingBudget>,
 }
 
 impl FileStore {
@@ -51,21 +59,22 @@ impl FileStore {
             Err(_) => log::warn!("another server has this root; leftovers are not swept away"),
         }
         Ok(FileStore {
-            root: Rc::new(root),
+            root: Arc::new(root),
+            disk: Disk::default(),
             _lock: lock,
             settings,
-            listings: Rc::new(ListingBudget::default()),
+            listings: Arc::new(ListingBudget::default()),
         })
     }
 
     /// The folder that holds `name`, and the name's last component.
-    fn locate<'a>(&self, name: &'a str) -> Result<(Rc<Dir>, &'a str), StoreError> {
+    fn locate<'a>(&self, name: &'a str) -> Result<(Arc<Dir>, &'a str), StoreError> {
         let (folder, leaf) = match name.rsplit_once('/') {
             None => (self.root.clone(), name),
             Some((folder, leaf)) => {
                 // The folder of `/a` is the empty string, and absolute names lead outside.
                 let folder = if folder.is_empty() { "/" } else { folder };
-                (Rc::new(self.root.open_dir(folder)?), leaf)
+                (Arc::new(self.root.open_dir(folder)?), leaf)
             }
         };
         match leaf {
@@ -97,7 +106,14 @@ impl Store for FileStore {
         if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(StoreError::NotAFile);
         }
-        Ok((Rc::new(FileBlob(file.into_std())), stat.st_size as u64))
+        let (file, length) = (file.into_std(), stat.st_size as u64);
+        let blob = if length < self.settings.heavy {
+            FileBlob::light(file)
+        } else {
+            // It may be removed meanwhile, and then closing it frees what it holds.
+            FileBlob::heavy(file, &self.disk)
+        };
+        Ok((Rc::new(blob), length))
     }
 
     fn size(&mut self, name: &str) -> Result<u64, StoreError> {
@@ -112,7 +128,7 @@ impl Store for FileStore {
         }
     }
 
-    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+    fn remove(&mut self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
         self.may_write()?;
         if upload::is_own(name) {
             return Err(StoreError::NotFound);
@@ -121,7 +137,14 @@ impl Store for FileStore {
         if !is_replaceable(&folder, leaf)? {
             return Err(StoreError::NotFound);
         }
-        Ok(rustix::fs::unlinkat(&folder, leaf, AtFlags::empty())?)
+        let (leaf, sync) = (leaf.to_owned(), self.settings.sync);
+        Ok(Box::new(Storing(self.disk.ask(for_peer, move || {
+            rustix::fs::unlinkat(&folder, leaf, AtFlags::empty())?;
+            if sync {
+                upload::sync_folder(&folder, None)?;
+            }
+            Ok(())
+        }))))
     }
 
     fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
@@ -142,14 +165,20 @@ impl Store for FileStore {
         if size > disk.f_bavail.saturating_mul(disk.f_frsize) {
             return Err(StoreError::NoSpace);
         }
-        Ok(Box::new(FileUpload::begin(folder, leaf)?))
+        let sync = self.settings.sync;
+        let upload = FileUpload::begin(folder, leaf, &self.disk, sync)?;
+        Ok(Box::new(upload))
     }
 
     fn largest(&self) -> u64 {
         self.settings.largest
     }
 
-    fn list(&mut self, folder: Option<&str>) -> Result<Box<dyn Listing>, StoreError> {
+    fn list(
+        &mut self,
+        folder: Option<&str>,
+        for_peer: PeerId,
+    ) -> Result<Box<dyn Listing>, StoreError> {
         let entries = match folder {
             None => self.root.read_dir("."),
             Some(folder) => self.root.read_dir(folder),
@@ -162,7 +191,17 @@ impl Store for FileStore {
             entries,
             self.settings.listing,
             self.listings.clone(),
+            self.disk.clone(),
+            for_peer,
         )))
+    }
+
+    fn finished(&mut self) -> Vec<PeerId> {
+        self.disk.finished()
+    }
+
+    fn wake_with(&mut self, wake: Box<dyn Fn() + Send>) {
+        self.disk.start(wake);
     }
 }
 
@@ -179,18 +218,60 @@ fn is_replaceable(folder: &Dir, leaf: &str) -> Result<bool, StoreError> {
 }
 
 /// An open regular file.
-pub struct FileBlob(pub(super) File);
+pub struct FileBlob {
+    /// There until it is dropped.
+    file: Option<Arc<File>>,
+    /// Who closes it, where that may take its time.
+    closer: Option<Disk>,
+}
+
+impl FileBlob {
+    /// A file that is closed in no time.
+    fn light(file: File) -> FileBlob {
+        FileBlob {
+            file: Some(Arc::new(file)),
+            closer: None,
+        }
+    }
+
+    /// A file whose blocks may have to be freed when it is closed.
+    pub(super) fn heavy(file: File, disk: &Disk) -> FileBlob {
+        FileBlob {
+            file: Some(Arc::new(file)),
+            closer: Some(disk.clone()),
+        }
+    }
+
+    /// The file, for the helper.
+    pub(super) fn share(&self) -> Arc<File> {
+        self.file.clone().expect("it is not being dropped")
+    }
+
+    fn file(&self) -> &File {
+        self.file.as_ref().expect("it is not being dropped")
+    }
+}
+
+impl Drop for FileBlob {
+    fn drop(&mut self) {
+        if let Some(disk) = &self.closer {
+            // Taken, not cloned: whoever drops the last one does the work.
+            let file = self.file.take();
+            disk.leave(move || drop(file));
+        }
+    }
+}
 
 impl Blob for FileBlob {
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        FileExt::read_at(&self.0, into, at)
+        FileExt::read_at(self.file(), into, at)
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        FileExt::write_at(&self.0, bytes, at)
+        FileExt::write_at(self.file(), bytes, at)
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
+        Some(self.file().as_fd())
     }
 }

@@ -2,25 +2,26 @@
 //! Touches no file itself: the store does, through its trait.
 //!
 //! ```text
-//!            SEND                name, header              all bytes
-//!   Command ──────▶ Naming ─────────────────▶ Receiving ───────────▶ Command
-//!      │              │ bare: name, digits                            ▲
-//!      │              └──────▶ Guessing ──end of stream──▶ closed     │
-//!      │                            └─▶ Mending ─────────▶ closed     │
-//!      │ RECEIVE               name, line: header and body            │
-//!      └──────▶ Asking ───────────────────────────────────────────────┘
+//!            SEND                name, header           all bytes
+//!   Command ──────▶ Naming ─────────────────▶ Receiving ────────▶ Storing ──▶ Command
+//!      │              │ bare: name, digits                        ▲  └─▶ closed  ▲
+//!      │              └──────▶ Guessing ───── end of stream ──────┤              │
+//!      │                            └─▶ Mending ──────────────────┘              │
+//!      │ RECEIVE               name, line: header and body                       │
+//!      └──────▶ Asking ──────────────────────────────────────────────────────────┘
 //!                  └─ bare: header ─▶ Gap ── body ──▶ closed
 //!
 //!   A line peer's header comes on a line of its own: Naming ──▶ Header ──▶ Receiving.
 //!   Every refusal, and a bare peer's missing file, is told and then closed.
 //! ```
 
+use super::gap::Gap;
 use super::guess::{Guess, Mending, Solved};
 use super::limits::ServiceLimits;
 use super::refusal::Refusal;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
-use crate::session::world::{Blob, StoreError, Upload};
+use crate::session::world::{Errand, StoreError, Upload};
 use crate::wire::SEPARATOR;
 use crate::wire::header::{self, BareHeader};
 use crate::wire::names;
@@ -28,6 +29,7 @@ use crate::wire::pause::{Delay, Pause};
 use crate::wire::unit::{Dialect, Fault, Heal, Split, Splitter};
 use std::fmt::Display;
 use std::rc::Rc;
+use std::task::Poll;
 
 const SEND: &[u8] = b"SEND";
 const RECEIVE: &[u8] = b"RECEIVE";
@@ -52,6 +54,11 @@ enum State {
         upload: Box<dyn Upload>,
         size: u64,
     },
+    /// The store makes an upload visible. A bare peer, whose size was guessed, hears nothing.
+    Storing {
+        errand: Box<dyn Errand>,
+        size: Option<u64>,
+    },
     /// A body whose size runs into its data is on its way in.
     Guessing(Guess),
     /// Some of what was taken for the size was data.
@@ -59,10 +66,7 @@ enum State {
     /// RECEIVE was said.
     Asking,
     /// A bare header has gone out; its body follows after the gap.
-    Gap {
-        blob: Rc<dyn Blob>,
-        length: u64,
-    },
+    Gap(Gap),
 }
 
 /// How much was taken and what comes next, or why the conversation ends.
@@ -236,7 +240,7 @@ impl Transfer {
                 if self.is_line() {
                     cx.out.body(blob, 0..length);
                 } else {
-                    self.state = State::Gap { blob, length };
+                    self.state = State::Gap(Gap::new(blob, length));
                 }
                 return Ok(Intake::Bytes);
             }
@@ -254,26 +258,14 @@ impl Transfer {
     /// Between a bare header and its first data byte.
     fn gap(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
         let healed = self.splitter.heal(input, pause);
-        let State::Gap { blob, length } = &self.state else {
+        let State::Gap(gap) = std::mem::replace(&mut self.state, State::Command) else {
             unreachable!("there is no gap")
         };
-        match (healed, pause) {
-            (Heal::Undecided, _) => (0, Intake::Bytes),
-            (Heal::Line { taken }, _) => {
-                cx.out.bytes(b"\n");
-                cx.out.body(blob.clone(), 0..*length);
-                self.state = State::Command;
-                (taken, Intake::Bytes)
-            }
-            (Heal::Bare, Pause::Quiet(_)) => {
-                cx.out.body(blob.clone(), 0..*length);
-                self.state = State::Command;
-                (input.len(), Intake::Close(CloseReason::Goodbye))
-            }
-            (Heal::Bare, Pause::Finished) => (0, Intake::Hold),
-            // Nothing that a bare client says now means anything.
-            (Heal::Bare, Pause::None) => (input.len(), Intake::Bytes),
+        let (taken, intake, gap) = gap.on_bytes(healed, input.len(), pause, cx);
+        if let Some(gap) = gap {
+            self.state = State::Gap(gap);
         }
+        (taken, intake)
     }
 
     fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
@@ -281,9 +273,7 @@ impl Transfer {
             (_, BodyEnd::Abandoned) => Ok(Intake::Close(CloseReason::PeerReset)),
             (_, BodyEnd::StoreFailed(error)) => Err(error.into()),
             (State::Receiving { upload, size }, BodyEnd::Complete) => {
-                upload.commit()?;
-                self.reply(format_args!("OK {size}"), cx);
-                Ok(Intake::Bytes)
+                self.store(upload.commit(cx.me), Some(size), cx)
             }
             (State::Receiving { size, .. }, BodyEnd::PeerFinished { missing }) => {
                 let came = size - missing;
@@ -291,7 +281,7 @@ impl Transfer {
             }
             (State::Guessing(guess), BodyEnd::PeerFinished { missing }) => {
                 match guess.solve(missing) {
-                    Solved::Whole(upload) => Transfer::store_bare(upload),
+                    Solved::Whole(upload) => self.store(upload.commit(cx.me), None, cx),
                     Solved::Mend(mending) => {
                         self.state = State::Mending(mending);
                         Ok(Intake::Work)
@@ -308,7 +298,7 @@ impl Transfer {
         }
     }
 
-    fn mend(&mut self) -> Result<Intake, Refusal> {
+    fn mend(&mut self, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
         let State::Mending(mending) = &mut self.state else {
             unreachable!("work was done that was not announced")
         };
@@ -319,15 +309,34 @@ impl Transfer {
             return Ok(Intake::Work);
         }
         match std::mem::replace(&mut self.state, State::Command) {
-            State::Mending(mending) => Transfer::store_bare(mending.into_upload()),
+            State::Mending(mending) => {
+                let errand = mending.into_upload().commit(cx.me);
+                self.store(errand, None, cx)
+            }
             _ => unreachable!("matched above"),
         }
     }
 
-    fn store_bare(upload: Box<dyn Upload>) -> Result<Intake, Refusal> {
-        upload.commit()?;
-        // The textbook client has gone: nobody reads a reply.
-        Ok(Intake::Close(CloseReason::PeerFinished))
+    /// Answers as soon as the store is done.
+    fn store(
+        &mut self,
+        mut errand: Box<dyn Errand>,
+        size: Option<u64>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Intake, Refusal> {
+        let Poll::Ready(done) = errand.poll() else {
+            self.state = State::Storing { errand, size };
+            return Ok(Intake::Wait);
+        };
+        done?;
+        match size {
+            Some(size) => {
+                self.reply(format_args!("OK {size}"), cx);
+                Ok(Intake::Bytes)
+            }
+            // The textbook client has gone: nobody reads a reply.
+            None => Ok(Intake::Close(CloseReason::PeerFinished)),
+        }
     }
 
     /// The rest of the stream cannot be told from a body: say why, and close.
@@ -347,10 +356,11 @@ impl Protocol for Transfer {
             State::Naming { .. } => self.naming(input, pause, cx),
             State::Header => self.naming_line(input, pause, cx),
             State::Asking => self.asking(input, pause, cx),
-            State::Gap { .. } => return self.gap(input, pause, cx),
-            State::Receiving { .. } | State::Guessing(_) | State::Mending(_) => {
-                unreachable!("body bytes are never shown")
-            }
+            State::Gap(_) => return self.gap(input, pause, cx),
+            State::Receiving { .. }
+            | State::Guessing(_)
+            | State::Mending(_)
+            | State::Storing { .. } => unreachable!("body bytes are never shown"),
         };
         match step {
             Ok((taken, intake)) => (taken, intake),
@@ -364,15 +374,21 @@ impl Protocol for Transfer {
     }
 
     fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
-        let mended = self.mend();
-        self.or_close(mended, cx)
+        let gone_on = match std::mem::replace(&mut self.state, State::Command) {
+            State::Storing { errand, size } => self.store(errand, size, cx),
+            mending => {
+                self.state = mending;
+                self.mend(cx)
+            }
+        };
+        self.or_close(gone_on, cx)
     }
 
     fn awaited(&self) -> Option<Delay> {
         match self.state {
             State::Command | State::Asking | State::Header => self.splitter.awaited(),
             State::Naming { boundary: None } if !self.is_line() => Some(Delay::Settle),
-            State::Gap { .. } => Some(Delay::Gap),
+            State::Gap(_) => Some(Delay::Gap),
             _ => None,
         }
     }

@@ -2,15 +2,20 @@
 //! Decides nothing about names or sizes: `store.rs` has done so before.
 //!
 //! ```text
-//!                         commit, name free: linkat
-//!   Anonymous (O_TMPFILE) ──────────────────────────▶ visible
-//!        │   └──── name taken: linkat ──▶ hidden ── renameat ──▶ visible
+//!                      commit: fsync; name free: linkat
+//!   Anonymous (O_TMPFILE) ────────────────────────────▶ visible ── fsync of the folder ──▶ done
+//!        │   └─── name taken: linkat ──▶ hidden ── renameat ──▶ visible
 //!        └ drop: gone
 //!   Hidden (where O_TMPFILE is unknown) ── renameat ──▶ visible;  drop: unlinkat
 //! ```
+//!
+//! A commit is done by the helper thread: it waits for the disk, and where a big file is replaced,
+//! freeing the old one takes its time as well.
 
+use super::disk::{Disk, Pending};
 use super::store::FileBlob;
-use crate::session::world::{Blob, StoreError, Upload};
+use crate::session::notice::PeerId;
+use crate::session::world::{Blob, Errand, StoreError, Upload};
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -18,7 +23,9 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 /// The server's own names begin with this and end with [`OWN_END`]: never listed, never served.
 const OWN_START: &str = ".loket-";
@@ -40,16 +47,20 @@ fn own_name() -> String {
 
 /// A file that nobody sees yet.
 pub struct FileUpload {
-    folder: Rc<Dir>,
-    name: Box<str>,
     blob: Rc<FileBlob>,
-    /// Where the bytes stand meanwhile; an anonymous file has no name at all.
-    hidden: Option<String>,
+    disk: Disk,
+    place: Place,
+    sync: bool,
 }
 
 impl FileUpload {
-    /// Begins a file that will be `name` in `folder`.
-    pub fn begin(folder: Rc<Dir>, name: &str) -> Result<FileUpload, StoreError> {
+    /// Begins a file that will be `name` in `folder`; with `sync`, its commit outlives a power cut.
+    pub fn begin(
+        folder: Arc<Dir>,
+        name: &str,
+        disk: &Disk,
+        sync: bool,
+    ) -> Result<FileUpload, StoreError> {
         // What is left after the umask is what other programs give their files too.
         let mode = Mode::from_raw_mode(0o666);
         let flags = OFlags::RDWR | OFlags::CLOEXEC;
@@ -65,28 +76,16 @@ impl FileUpload {
             }
             Err(errno) => return Err(errno.into()),
         };
-        let blob = Rc::new(FileBlob(File::from(file)));
         Ok(FileUpload {
-            folder,
-            name: name.into(),
-            blob,
-            hidden,
+            blob: Rc::new(FileBlob::heavy(File::from(file), disk)),
+            disk: disk.clone(),
+            place: Place {
+                folder,
+                name: name.into(),
+                hidden,
+            },
+            sync,
         })
-    }
-
-    fn link(&self, name: &str) -> Result<(), Errno> {
-        let linked = rustix::fs::linkat(&self.blob.0, "", &self.folder, name, AtFlags::EMPTY_PATH);
-        if linked != Err(Errno::NOENT) {
-            return linked;
-        }
-        // Before Linux 6.10 an empty path needs a capability; the file's own link does not.
-        let own_link = format!("/proc/self/fd/{}", self.blob.0.as_raw_fd());
-        let here = rustix::fs::CWD;
-        rustix::fs::linkat(here, own_link, &self.folder, name, AtFlags::SYMLINK_FOLLOW)
-    }
-
-    fn replace(&self, hidden: &str) -> Result<(), Errno> {
-        rustix::fs::renameat(&self.folder, hidden, &self.folder, &*self.name)
     }
 }
 
@@ -95,34 +94,96 @@ impl Upload for FileUpload {
         self.blob.clone()
     }
 
-    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+    fn commit(self: Box<Self>, for_peer: PeerId) -> Box<dyn Errand> {
+        let FileUpload {
+            blob,
+            disk,
+            place,
+            sync,
+        } = *self;
+        let file = blob.share();
+        Box::new(Storing(disk.ask(for_peer, move || {
+            if sync {
+                rustix::fs::fsync(&*file)?;
+            }
+            let folder = place.folder.clone();
+            place.show(&file)?;
+            if sync {
+                sync_folder(&folder, Some(&file))?;
+            }
+            Ok(())
+        })))
+    }
+}
+
+/// An errand whose outcome the helper has.
+pub struct Storing(pub(super) Pending<Result<(), StoreError>>);
+
+impl Errand for Storing {
+    fn poll(&mut self) -> Poll<Result<(), StoreError>> {
+        self.0.poll()
+    }
+}
+
+/// Where a file will stand.
+struct Place {
+    folder: Arc<Dir>,
+    name: Box<str>,
+    /// Where the bytes stand meanwhile; an anonymous file has no name at all.
+    hidden: Option<String>,
+}
+
+impl Place {
+    /// Puts the file there, whole and in one step.
+    fn show(mut self, file: &File) -> Result<(), Errno> {
         if self.hidden.is_none() {
-            match self.link(&self.name) {
-                Ok(()) => return Ok(()),
+            match self.link(file, &self.name) {
                 Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno.into()),
+                linked => return linked,
             }
             // A link cannot replace. From here to the rename a crash leaves the hidden name
             // behind, which the next start sweeps away.
             let hidden = own_name();
-            self.link(&hidden)?;
+            self.link(file, &hidden)?;
             self.hidden = Some(hidden);
         }
-        let hidden = self.hidden.take().expect("set above or from the start");
-        self.replace(&hidden).map_err(|errno| {
-            self.hidden = Some(hidden);
-            StoreError::from(errno)
-        })
+        let hidden = self.hidden.as_deref().expect("set above or from the start");
+        rustix::fs::renameat(&self.folder, hidden, &self.folder, &*self.name)?;
+        self.hidden = None;
+        Ok(())
+    }
+
+    fn link(&self, file: &File, name: &str) -> Result<(), Errno> {
+        let linked = rustix::fs::linkat(file, "", &self.folder, name, AtFlags::EMPTY_PATH);
+        if linked != Err(Errno::NOENT) {
+            return linked;
+        }
+        // Before Linux 6.10 an empty path needs a capability; the file's own link does not.
+        let own_link = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let here = rustix::fs::CWD;
+        rustix::fs::linkat(here, own_link, &self.folder, name, AtFlags::SYMLINK_FOLLOW)
     }
 }
 
-impl Drop for FileUpload {
+impl Drop for Place {
     fn drop(&mut self) {
         if let Some(hidden) = self.hidden.take()
             && let Err(errno) = rustix::fs::unlinkat(&self.folder, &*hidden, AtFlags::empty())
         {
             log::warn!("cannot remove the unfinished upload {hidden}: {errno}");
         }
+    }
+}
+
+/// Makes the names in a folder outlive a power cut, as fsync(2) of a file alone does not.
+pub(super) fn sync_folder(folder: &Dir, stored: Option<&File>) -> Result<(), Errno> {
+    // cap-std's own descriptor is O_PATH, which cannot be synced.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::openat(folder, ".", flags, Mode::empty()) {
+        Ok(folder) => rustix::fs::fsync(folder),
+        // A folder that may be written but not read: its whole file system, then.
+        Err(Errno::ACCESS) => stored.map_or(Ok(()), rustix::fs::syncfs),
+        Err(errno) => Err(errno),
     }
 }
 

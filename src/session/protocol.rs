@@ -33,7 +33,8 @@ pub trait Protocol {
         unreachable!("a protocol that asks for no body is told of none")
     }
 
-    /// Does one bounded piece of what was announced by [`Intake::Work`].
+    /// Does one bounded piece of what was announced by [`Intake::Work`], or goes on after an
+    /// [`Intake::Wait`]. It may come before the wait is over: who polls too early waits again.
     fn on_work(&mut self, _cx: &mut Cx<'_>) -> Intake {
         unreachable!("a protocol that announces no work is given no turn for it")
     }
@@ -70,6 +71,8 @@ pub enum Intake {
     Hold,
     /// Not looked at yet: `on_work` first, as often as it says so.
     Work,
+    /// Not looked at yet: the store has a disk to wait for, and `on_work` comes when it has not.
+    Wait,
     /// Nothing: flush the outbox, then close.
     Close(CloseReason),
 }

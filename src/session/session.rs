@@ -6,25 +6,29 @@
 //!   Bytes ──────────────────▶ Body      any ──────────────────▶ Closing
 //!    ▲▲▲                       │
 //!    ││└────── on_body ────────┘
-//!    │└─────── on_work ────── Work
+//!    │└─────── on_work ────── Work, or Wait once the store says that the disk is done
 //!    └──── awaited silence ── Hold
 //! ```
 
 use super::close_reason::CloseReason;
 use super::notice::{Notice, PeerId};
 use super::outbox::Outbox;
-use super::protocol::{BodyEnd, Intake, Patience, Protocol, Reaction, Receive};
+use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive};
 use super::witness::Witness;
 use super::world::{StoreError, World};
-use crate::wire::pause::{Delay, Pause};
+use crate::wire::pause::Pause;
 use std::io;
 
 /// What the stream of the peer is at this moment.
-enum Stage {
+pub(super) enum Stage {
     Bytes,
     Body(Box<Receive>),
     Hold,
     Work,
+    Wait {
+        /// The store has said that it is worth asking again.
+        over: bool,
+    },
     Closing(CloseReason),
 }
 
@@ -34,18 +38,18 @@ pub struct Buffers {
     /// Bytes of the peer that the protocol has not taken.
     inbox: Vec<u8>,
     /// Bytes for the peer.
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
 }
 
 /// One conversation: a protocol and the state of its stream.
 pub struct Session {
-    protocol: Box<dyn Protocol>,
+    pub(super) protocol: Box<dyn Protocol>,
     me: PeerId,
-    stage: Stage,
-    buffers: Option<Box<Buffers>>,
+    pub(super) stage: Stage,
+    pub(super) buffers: Option<Box<Buffers>>,
     /// The inbox holds bytes, or the end of the stream, that the protocol was not asked about.
-    unseen: bool,
-    finished: bool,
+    pub(super) unseen: bool,
+    pub(super) finished: bool,
 }
 
 impl Session {
@@ -103,7 +107,7 @@ impl Session {
                     });
                 }
                 Stage::Body(_) => news = false,
-                Stage::Work => break,
+                Stage::Work | Stage::Wait { .. } => break,
                 Stage::Closing(_) => (rest, news) = (&[], false),
             }
         }
@@ -146,6 +150,7 @@ impl Session {
             Intake::Body(receive) => Stage::Body(Box::new(receive)),
             Intake::Hold => Stage::Hold,
             Intake::Work => Stage::Work,
+            Intake::Wait => Stage::Wait { over: false },
             Intake::Close(reason) => Stage::Closing(reason),
         };
     }
@@ -192,9 +197,13 @@ impl Session {
         self.enter(intake);
     }
 
-    /// One bounded piece of the protocol's own work.
+    /// One bounded piece of the protocol's own work, or what it does after a wait.
     pub fn work(&mut self, world: &mut World, witness: &mut impl Witness) {
-        assert!(self.has_work(), "no work was announced");
+        assert!(
+            self.has_work() || self.has_waited(),
+            "no work was announced"
+        );
+        world.calls = world.calls.saturating_sub(1);
         let mut buffers = self.buffers.take().unwrap_or_default();
         let owed = buffers.outbox.pending();
         let mut cx = world.lend(&mut buffers.outbox, self.me);
@@ -274,14 +283,6 @@ impl Session {
         }
     }
 
-    /// How long the peer may stay without progress.
-    pub fn patience(&self) -> Patience {
-        match self.stage {
-            Stage::Closing(_) => Patience::Idle,
-            _ => self.protocol.patience(),
-        }
-    }
-
     /// The bytes that the protocol has not taken.
     pub fn inbox(&self) -> &[u8] {
         self.buffers.as_ref().map_or(&[], |buffers| &buffers.inbox)
@@ -300,70 +301,12 @@ impl Session {
         self.buffers.as_mut().map(|buffers| &mut buffers.outbox)
     }
 
-    /// Whether the peer is owed anything.
-    pub fn owes(&self) -> bool {
-        self.buffers
-            .as_ref()
-            .is_some_and(|buffers| !buffers.outbox.is_empty())
-    }
-
-    /// Whether more output may be made.
-    pub fn has_room(&self, world: &World) -> bool {
-        self.buffers
-            .as_ref()
-            .is_none_or(|buffers| !full(&buffers.outbox, world.high_water))
-    }
-
-    /// Whether the protocol must be asked about what the inbox holds as soon as there is room.
-    pub fn has_unseen(&self) -> bool {
-        self.unseen && matches!(self.stage, Stage::Bytes | Stage::Body(_))
-    }
-
-    /// Whether bytes of the peer are of any use now.
-    pub fn wants_bytes(&self) -> bool {
-        !self.finished && matches!(self.stage, Stage::Bytes | Stage::Body(_))
-    }
-
-    /// The silence that would mean something now.
-    pub fn awaited(&self) -> Option<Delay> {
-        match self.stage {
-            Stage::Bytes | Stage::Hold => self.protocol.awaited(),
-            // No deadline would end the wait until such a peer has read its last words.
-            Stage::Closing(_) if self.protocol.patience() == Patience::Endless => {
-                Some(Delay::Linger)
-            }
-            _ => None,
+    /// The store has said that a wait of this session is over; of one that does not wait, or that
+    /// waits for something else by now, nothing becomes untrue.
+    pub fn wait_is_over(&mut self) {
+        if let Stage::Wait { over } = &mut self.stage {
+            *over = true;
         }
-    }
-
-    /// Whether [`Session::work`] is due.
-    pub fn has_work(&self) -> bool {
-        matches!(self.stage, Stage::Work)
-    }
-
-    /// Whether a body is on its way in.
-    pub fn has_body(&self) -> bool {
-        matches!(self.stage, Stage::Body(_))
-    }
-
-    /// Why the session wants to be closed once its outbox is empty.
-    pub fn closing(&self) -> Option<CloseReason> {
-        match self.stage {
-            Stage::Closing(reason) => Some(reason),
-            _ => None,
-        }
-    }
-
-    /// Whether the peer has ended its stream.
-    pub fn is_finished(&self) -> bool {
-        self.finished
-    }
-
-    /// Whether something is under way that deserves to be ended well.
-    pub fn is_busy(&self) -> bool {
-        // A header whose body has yet to follow, or an upload whose first byte has, is a promise.
-        let promised = matches!(self.awaited(), Some(Delay::Gap | Delay::FirstByte));
-        self.owes() || self.has_work() || self.has_body() || promised
     }
 
     /// Takes the memory of an idle session away, or leaves a busy one no more than it needs.
@@ -385,7 +328,7 @@ impl Session {
     }
 }
 
-fn full(outbox: &Outbox, high_water: usize) -> bool {
+pub(super) fn full(outbox: &Outbox, high_water: usize) -> bool {
     outbox.pending() >= high_water || outbox.has_body()
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// All that a session can reach beside its own peer.
 pub struct World {
@@ -82,34 +83,51 @@ pub trait Blob {
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 }
 
-/// Named files below one root. Opening is quick on Linux, so these are calls, not requests.
+/// Named files below one root. Opening is quick on Linux, so these are calls, not requests. What
+/// may wait for a disk is given the session that asks: where it answers `Poll::Pending`, that
+/// session is among [`Store::finished`] when it is worth asking again.
 pub trait Store {
     /// Opens a file for reading and tells its length.
     fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError>;
     /// Tells the length of a file.
     fn size(&mut self, name: &str) -> Result<u64, StoreError>;
-    /// Removes a file.
-    fn remove(&mut self, name: &str) -> Result<(), StoreError>;
+    /// Removes a file: freeing what a big one held takes its time.
+    fn remove(&mut self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError>;
     /// Begins a file that nobody sees until it is committed; `size` where it is known beforehand.
     fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError>;
     /// The largest file that may be stored, in bytes.
     fn largest(&self) -> u64;
     /// Begins to read a folder; `None` is the root.
-    fn list(&mut self, folder: Option<&str>) -> Result<Box<dyn Listing>, StoreError>;
+    fn list(
+        &mut self,
+        folder: Option<&str>,
+        for_peer: PeerId,
+    ) -> Result<Box<dyn Listing>, StoreError>;
+    /// Whose waits have come to an end since this was last asked.
+    fn finished(&mut self) -> Vec<PeerId>;
+    /// From now on waits may be left to somebody else, who calls `wake` when one is over.
+    fn wake_with(&mut self, wake: Box<dyn Fn() + Send>);
+}
+
+/// Something that may have to wait for a disk. Dropping it does not take it back.
+pub trait Errand {
+    /// How it went, once that is known.
+    fn poll(&mut self) -> Poll<Result<(), StoreError>>;
 }
 
 /// A file on its way in. Dropping it discards it.
 pub trait Upload {
     /// Where its bytes belong.
     fn blob(&self) -> Rc<dyn Blob>;
-    /// Makes it visible under its name, whole and at once.
-    fn commit(self: Box<Self>) -> Result<(), StoreError>;
+    /// Makes it visible under its name, whole and at once. Done means that the bytes and the name
+    /// outlive a power cut, where the owner of the store wants that.
+    fn commit(self: Box<Self>, for_peer: PeerId) -> Box<dyn Errand>;
 }
 
 /// A folder being read, a bounded piece at a time.
 pub trait Listing {
     /// Reads on. `true` when the folder has been read to its end.
-    fn read_some(&mut self) -> Result<bool, StoreError>;
+    fn read_some(&mut self) -> Poll<Result<bool, StoreError>>;
     /// How many bytes all entries have together, without separators, and how many entries.
     fn totals(&self) -> (u64, u64);
     /// Takes the next few entries in sorted order; folders end in `/`. Only after the end of the

@@ -80,6 +80,8 @@ pub struct Way {
     pub gulp: usize,
     /// The session takes nothing in while it owes so much.
     pub high_water: usize,
+    /// The disk keeps everybody waiting.
+    pub waits: bool,
 }
 
 impl Way {
@@ -90,6 +92,7 @@ impl Way {
             direct,
             gulp: usize::MAX,
             high_water: config::OUTBOX_HIGH_WATER,
+            waits: false,
         }
     }
 }
@@ -128,7 +131,11 @@ pub struct Driver {
 impl Driver {
     /// A conversation of which nothing has been said.
     pub fn new(service: Service, files: &Files, faults: &Faults, way: Way) -> Driver {
-        let store = Memory::with(files, faults.clone());
+        let faults = Faults {
+            waits: way.waits,
+            ..faults.clone()
+        };
+        let store = Memory::with(files, faults);
         let bodies = Bodies::default();
         let counting = Counting::new(service.protocol(), bodies.clone());
         Driver {
@@ -244,6 +251,10 @@ impl Driver {
                 }
             } else if !self.session.has_room(&self.world) {
                 assert!(self.session.owes(), "a session without room owes something");
+            } else if self.session.waits() {
+                assert!(self.store.finish_next(), "a wait without an end");
+                self.session.wait_is_over();
+                self.session.work(&mut self.world, &mut ());
             } else if self.session.has_work() {
                 self.session.work(&mut self.world, &mut ());
             } else if self.session.has_unseen() {

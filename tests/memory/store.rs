@@ -1,13 +1,15 @@
 //! Keeps the files of a test in memory and fails where the test says so.
 //! Checks no names and knows no links: that is the real store's business.
 
-use loket::session::world::{Blob, Listing, Store, StoreError, Upload};
+use loket::session::notice::PeerId;
+use loket::session::world::{Blob, Errand, Listing, Store, StoreError, Upload};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// Every file with its content.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -27,7 +29,12 @@ pub struct Faults {
     pub largest: Option<u64>,
     /// A folder cannot be read to its end.
     pub listing_fails: bool,
+    /// What may wait for a disk waits until [`Memory::finish_next`].
+    pub waits: bool,
 }
+
+/// Who waits, and whether the wait is over.
+type Wait = (PeerId, Rc<Cell<bool>>);
 
 /// A store whose handles share their files.
 #[derive(Clone, Default)]
@@ -36,6 +43,8 @@ pub struct Memory {
     faults: Rc<Faults>,
     uploads: Rc<Cell<usize>>,
     commits: Rc<Cell<usize>>,
+    waiting: Rc<RefCell<VecDeque<Wait>>>,
+    finished: Rc<RefCell<Vec<PeerId>>>,
 }
 
 impl Memory {
@@ -76,6 +85,36 @@ impl Memory {
         self.commits.get()
     }
 
+    /// Ends the wait that began first; says whether there was one.
+    pub fn finish_next(&self) -> bool {
+        let Some((peer, over)) = self.waiting.borrow_mut().pop_front() else {
+            return false;
+        };
+        over.set(true);
+        self.finished.borrow_mut().push(peer);
+        true
+    }
+
+    /// A wait that begins now.
+    fn wait(&self, peer: PeerId) -> Rc<Cell<bool>> {
+        let over = Rc::new(Cell::new(!self.faults.waits));
+        if self.faults.waits {
+            self.waiting.borrow_mut().push_back((peer, over.clone()));
+        }
+        over
+    }
+
+    fn errand(
+        &self,
+        peer: PeerId,
+        act: impl FnOnce() -> Result<(), StoreError> + 'static,
+    ) -> Box<dyn Errand> {
+        Box::new(MemoryErrand {
+            over: self.wait(peer),
+            act: Some(Box::new(act)),
+        })
+    }
+
     fn find(&self, name: &str) -> Result<Rc<Bytes>, StoreError> {
         let found = self.files.borrow().get(name).cloned();
         found.ok_or(StoreError::NotFound)
@@ -93,9 +132,13 @@ impl Store for Memory {
         Ok(self.find(name)?.content.borrow().len() as u64)
     }
 
-    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
-        let removed = self.files.borrow_mut().remove(name);
-        removed.map(|_| ()).ok_or(StoreError::NotFound)
+    fn remove(&mut self, name: &str, peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
+        self.find(name)?;
+        let (name, files) = (name.to_owned(), self.files.clone());
+        Ok(self.errand(peer, move || {
+            let removed = files.borrow_mut().remove(&name);
+            removed.map(|_| ()).ok_or(StoreError::NotFound)
+        }))
     }
 
     fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
@@ -124,7 +167,7 @@ impl Store for Memory {
         self.faults.largest.unwrap_or(i64::MAX as u64)
     }
 
-    fn list(&mut self, folder: Option<&str>) -> Result<Box<dyn Listing>, StoreError> {
+    fn list(&mut self, folder: Option<&str>, peer: PeerId) -> Result<Box<dyn Listing>, StoreError> {
         let prefix = folder.map_or(String::new(), |folder| format!("{folder}/"));
         let files = self.files.borrow();
         let below = files.keys().filter_map(|name| name.strip_prefix(&prefix));
@@ -138,7 +181,35 @@ impl Store for Memory {
             unread: entries,
             read: BTreeSet::new(),
             fails: self.faults.listing_fails,
+            store: self.clone(),
+            peer,
+            wait: None,
         }))
+    }
+
+    fn finished(&mut self) -> Vec<PeerId> {
+        self.finished.take()
+    }
+
+    fn wake_with(&mut self, _: Box<dyn Fn() + Send>) {
+        unreachable!("no loop of an operating system runs here")
+    }
+}
+
+/// Something that is done when its wait is over and somebody asks.
+struct MemoryErrand {
+    over: Rc<Cell<bool>>,
+    act: Option<Act>,
+}
+
+type Act = Box<dyn FnOnce() -> Result<(), StoreError>>;
+
+impl Errand for MemoryErrand {
+    fn poll(&mut self) -> Poll<Result<(), StoreError>> {
+        if !self.over.get() {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.act.take().expect("asked once more than it was done")())
     }
 }
 
@@ -189,14 +260,17 @@ impl Upload for MemoryUpload {
         self.bytes.clone()
     }
 
-    fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        if self.store.faults.commit_fails {
-            return Err(StoreError::Denied);
-        }
-        self.store.commits.update(|commits| commits + 1);
-        let mut files = self.store.files.borrow_mut();
-        files.insert(self.name.clone(), self.bytes.clone());
-        Ok(())
+    fn commit(self: Box<Self>, peer: PeerId) -> Box<dyn Errand> {
+        let store = self.store.clone();
+        store.errand(peer, move || {
+            if self.store.faults.commit_fails {
+                return Err(StoreError::Denied);
+            }
+            self.store.commits.update(|commits| commits + 1);
+            let mut files = self.store.files.borrow_mut();
+            files.insert(self.name.clone(), self.bytes.clone());
+            Ok(())
+        })
     }
 }
 
@@ -211,18 +285,29 @@ struct MemoryListing {
     unread: BTreeSet<Box<str>>,
     read: BTreeSet<Box<str>>,
     fails: bool,
+    store: Memory,
+    peer: PeerId,
+    wait: Option<Rc<Cell<bool>>>,
 }
 
 impl Listing for MemoryListing {
-    fn read_some(&mut self) -> Result<bool, StoreError> {
+    fn read_some(&mut self) -> Poll<Result<bool, StoreError>> {
+        let wait = self
+            .wait
+            .take()
+            .unwrap_or_else(|| self.store.wait(self.peer));
+        if !wait.get() {
+            self.wait = Some(wait);
+            return Poll::Pending;
+        }
         for _ in 0..2 {
             match self.unread.pop_first() {
                 Some(entry) => self.read.insert(entry),
-                None if self.fails => return Err(StoreError::Busy),
-                None => return Ok(true),
+                None if self.fails => return Poll::Ready(Err(StoreError::Busy)),
+                None => return Poll::Ready(Ok(true)),
             };
         }
-        Ok(false)
+        Poll::Ready(Ok(false))
     }
 
     fn totals(&self) -> (u64, u64) {

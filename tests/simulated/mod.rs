@@ -198,9 +198,13 @@ impl Simulation {
     pub fn run(&mut self) {
         for _ in 0..MOST_ROUNDS {
             self.round();
-            if !self.dispatcher.has_turns() {
+            if self.dispatcher.has_turns() {
+                continue;
+            }
+            if !self.store.finish_next() {
                 return;
             }
+            self.dispatcher.on_wake();
         }
         panic!("the loop spins");
     }
