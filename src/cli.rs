@@ -102,6 +102,12 @@ pub struct ServeOptions {
     /// descriptor limit allows].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
+    /// Connections served at once from one address [default: any number].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_per_address: Option<u32>,
+    /// A body that moves more slowly, judged over 30 s, ends its connection; 0 is any rate.
+    #[arg(long, value_name = "BYTES/S", default_value_t = crate::config::MIN_RATE)]
+    pub min_rate: u64,
     /// A connection without progress for this long is closed; 0 is never.
     #[arg(long, value_name = "SECONDS", default_value_t = crate::config::IDLE_TIMEOUT_SECONDS)]
     pub idle_timeout: u32,

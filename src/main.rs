@@ -76,6 +76,8 @@ fn settings(options: &ServeOptions) -> Result<Settings, Box<dyn Error>> {
         room_password: room_password(options)?,
         room_rate: options.room_rate,
         max_connections: options.max_connections.map(|count| count as usize),
+        max_per_address: options.max_per_address.map(|count| count as usize),
+        min_rate: options.min_rate,
         idle_timeout: options.idle_timeout,
         settle: options.settle,
         bare_gap: options.bare_gap,

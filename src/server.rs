@@ -4,6 +4,7 @@
 use crate::config;
 use crate::reactor::datagram::Datagrams;
 use crate::reactor::event_loop::{EventLoop, Stopped};
+use crate::reactor::limits::ReactorLimits;
 use crate::reactor::linux::Linux;
 use crate::reactor::listener::{Listener, MakeProtocol};
 use crate::reactor::log_queue::LogQueue;
@@ -54,6 +55,10 @@ pub struct Settings {
     pub room_rate: u32,
     /// Connections at once; `None` is what the descriptor limit allows.
     pub max_connections: Option<usize>,
+    /// Connections at once from one address; `None` is any number.
+    pub max_per_address: Option<usize>,
+    /// Bytes a second that a body must move; 0 is any rate.
+    pub min_rate: u64,
     /// Seconds without progress until a connection is closed; 0 is never.
     pub idle_timeout: u32,
     /// The settle window in milliseconds.
@@ -107,6 +112,7 @@ impl Server {
                     .map_err(|error| cannot_listen(service.name, "tcp", address, &error))?;
                 let mut listener = Listener::new(service.name, socket, service.make);
                 listener.keepalive = service.keepalive;
+                listener.refusal = (service.name != "echo").then_some(TOO_MANY);
                 listeners.push(listener);
             }
         }
@@ -161,14 +167,23 @@ impl Server {
             bare_gap,
             ..
         } = self.settings;
-        let limits = config::reactor_limits(
-            connection_limit(self.settings.max_connections),
-            idle_timeout,
-            settle,
-            bare_gap,
-        );
+        let limits = ReactorLimits {
+            min_rate: self.settings.min_rate,
+            per_address: self.settings.max_per_address,
+            ..config::reactor_limits(
+                connection_limit(self.settings.max_connections),
+                idle_timeout,
+                settle,
+                bare_gap,
+            )
+        };
         let direct = !self.settings.plain_bodies;
-        let kernel = Linux::new(direct, limits.take_step, config::COPY_STEP);
+        let kernel = Linux::new(
+            direct,
+            limits.take_step,
+            config::COPY_STEP,
+            config::PROBE_STEP,
+        );
         let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
         let has_talk = self.settings.talk.is_some();
         let has_operator = has_talk || self.room.is_some();
@@ -204,6 +219,9 @@ impl Server {
         Ok(lines)
     }
 }
+
+/// What one peer too many of an address is told. Echo has no words of its own.
+const TOO_MANY: &[u8] = b"ERROR too many connections from your address; close one first\n";
 
 /// A TCP service that may be switched on.
 struct TcpService {
@@ -372,9 +390,8 @@ fn connection_limit(wanted: Option<usize>) -> usize {
     let descriptors = limit.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     });
-    let possible = descriptors
-        .saturating_sub(config::DESCRIPTOR_RESERVE)
-        .max(1);
+    let reserve = config::DESCRIPTOR_RESERVE.min(descriptors / 2);
+    let possible = (descriptors - reserve).max(1);
     match wanted {
         Some(wanted) if wanted > possible => {
             log::warn!(

@@ -21,6 +21,11 @@ impl Moment {
         Duration::from_micros(later.0.saturating_sub(self.0))
     }
 
+    /// The same in microseconds.
+    pub fn micros_until(self, later: Moment) -> u64 {
+        later.0.saturating_sub(self.0)
+    }
+
     /// Whole seconds since the start.
     pub fn seconds(self) -> u32 {
         u32::try_from(self.0 / SECOND).unwrap_or(u32::MAX - 1)
@@ -33,6 +38,7 @@ impl Moment {
 }
 
 /// The clock of one loop: monotonic, so that setting the system's clock back changes nothing.
+#[derive(Debug, Clone, Copy)]
 pub struct Clock(Instant);
 
 impl Clock {

@@ -41,6 +41,19 @@ pub enum Phase {
     },
 }
 
+/// What a connection's deadline means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// It has none.
+    Nobody,
+    /// Something must move until then.
+    Idle,
+    /// The command that has begun must be whole by then.
+    Command,
+    /// So much of a body must have moved until then.
+    Rate,
+}
+
 /// A slot of the table.
 pub struct Connection<S> {
     /// The stream.
@@ -57,6 +70,12 @@ pub struct Connection<S> {
     pub queued: bool,
     /// Whether its socket is corked.
     pub corked: bool,
+    /// Whether the next pages of the file that it is sent are still on the disk.
+    pub cold: bool,
+    /// What its deadline means.
+    pub watch: Watch,
+    /// Bytes moved since the deadline was set.
+    pub moved: u64,
     /// What the kernel has told.
     pub ready: Readiness,
     /// Where it stands in its life.
@@ -87,6 +106,9 @@ impl<S> Connection<S> {
             service,
             queued: false,
             corked: false,
+            cold: false,
+            watch: Watch::Nobody,
+            moved: 0,
             ready: Readiness {
                 readable: true,
                 writable: true,
@@ -99,8 +121,9 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Bytes have moved: silences begin anew.
-    pub fn progressed(&mut self, now: Moment) {
+    /// So many bytes have moved, or something else has: silences begin anew.
+    pub fn progressed(&mut self, bytes: usize, now: Moment) {
+        self.moved = self.moved.saturating_add(bytes as u64);
         self.progress = now;
         self.silence = None;
         self.passed = 0;

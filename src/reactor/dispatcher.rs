@@ -1,11 +1,13 @@
 //! Gives turns: keeps the table of connections, the run queue, the delays and the deadlines.
 //! Makes no system call and polls nothing; `event_loop.rs` does, and a simulator can.
 
+use super::addresses::Addresses;
 use super::clock::Moment;
-use super::connection::{Connection, Phase, Readiness, bit};
+use super::connection::{Connection, Phase, Readiness};
 use super::deadlines::Deadlines;
 use super::delays::Delays;
 use super::kernel::Kernel;
+use super::lag::Lag;
 use super::limits::ReactorLimits;
 use super::observer::{Observer, Who};
 use super::run_queue::RunQueue;
@@ -14,23 +16,28 @@ use super::token::Key;
 use super::turn::{Ended, Lent, Turn};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Post};
-use crate::session::protocol::{Patience, Protocol};
+use crate::session::protocol::Protocol;
 use crate::session::session::Session;
 use crate::session::world::World;
 use crate::wire::pause::Delay;
-use std::net::SocketAddr;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 
 /// Everything above the system calls.
 pub struct Dispatcher<K: Kernel, O: Observer> {
-    kernel: K,
-    world: World,
-    observer: O,
-    limits: ReactorLimits,
-    services: Vec<&'static str>,
-    table: Table<K::Socket>,
+    pub(super) kernel: K,
+    pub(super) world: World,
+    pub(super) observer: O,
+    pub(super) limits: ReactorLimits,
+    pub(super) services: Vec<&'static str>,
+    pub(super) table: Table<K::Socket>,
     queue: RunQueue,
-    delays: Delays,
-    deadlines: Deadlines,
+    pub(super) delays: Delays,
+    pub(super) deadlines: Deadlines,
+    /// Whose file was cold, and when it is worth looking again.
+    pub(super) cold: VecDeque<(Moment, Key)>,
+    addresses: Addresses,
+    lag: Lag,
     lent: Lent,
     /// The console's place in the table. It is no connection: no limit counts it, no deadline
     /// ends it, and nobody waits for it when the server goes down.
@@ -56,6 +63,9 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             queue: RunQueue::default(),
             delays: Delays::new(limits.delays),
             deadlines: Deadlines::default(),
+            cold: VecDeque::new(),
+            addresses: Addresses::new(limits.per_address),
+            lag: Lag::new(limits.slow_micros),
             lent: Lent::new(limits.read_buffer),
             operator: None,
             winding_down: false,
@@ -79,6 +89,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         now: Moment,
     ) {
         let key = self.insert(socket, service, protocol, now);
+        self.addresses.enter(key.slot, peer.ip());
         self.observer
             .opened(who(&self.services, service as u16, key.serial), peer);
         log::debug!(
@@ -114,10 +125,9 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         let key = self.table.next_key();
         let mut session = Session::new(protocol, key.peer());
         session.open(&mut self.world);
-        let patience = session.patience();
         let connection = Connection::new(socket, session, key.serial, service as u16, now);
         self.table.insert(key, connection);
-        self.set_deadline(key.slot, patience, now);
+        self.watch(key, now);
         self.enqueue(key, RunQueue::push_short);
         key
     }
@@ -192,10 +202,11 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     /// Serves all short turns that stand in the queue now, and then one bulk turn, or some more
     /// where nobody had a short one: polling between them costs a download 2 % of its CPU.
     pub fn round(&mut self, now: Moment) {
+        let mut since = self.kernel.now();
         let short = self.queue.short_count();
         for _ in 0..short {
             let key = self.queue.pop_short().expect("it was counted");
-            self.turn(key, false, now);
+            self.turn(key, false, now, &mut since);
         }
         let most = if short == 0 {
             self.limits.bulk_bytes
@@ -207,12 +218,15 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             && let Some(key) = self.queue.pop_bulk()
         {
             // A turn that met a full socket counts too, or this would not end.
-            spent += self.turn(key, true, now).max(self.limits.send_step);
+            spent += self
+                .turn(key, true, now, &mut since)
+                .max(self.limits.send_step);
         }
     }
 
-    /// One turn of one connection; says how much it did, in bytes.
-    fn turn(&mut self, key: Key, bulk: bool, now: Moment) -> usize {
+    /// One turn of one connection; says how much it did, in bytes. `since` is when the turn before
+    /// it ended.
+    fn turn(&mut self, key: Key, bulk: bool, now: Moment, since: &mut Moment) -> usize {
         let Some(connection) = self.table.find(key) else {
             return 0;
         };
@@ -243,73 +257,25 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         {
             self.observer.lingers(who, reason);
         }
+        let took = since.micros_until(self.kernel.now());
+        self.lag.turned(who.service, took);
+        *since = since.after(took);
         if connection.progress == now {
             if matches!(awaited, Some(Delay::Settle | Delay::Word)) {
                 // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
                 self.kernel.acknowledge_now(&mut connection.socket);
             }
-            let patience = connection.session.patience();
-            self.set_deadline(key.slot, patience, now);
+            self.watch(key, now);
         }
         match ended {
             Ended::Parked => self.await_silence(key),
             Ended::Again => self.enqueue(key, RunQueue::push_short),
             Ended::Bulk => self.enqueue(key, RunQueue::push_bulk),
+            Ended::Cold => self.cool_down(key, now),
             Ended::Over(reason) => self.close(key, reason),
         }
         self.deliver();
         spent
-    }
-
-    /// Begins to measure the silence that the session waits for, unless it is being measured.
-    fn await_silence(&mut self, key: Key) {
-        let connection = self.table.find(key).expect("it has just had its turn");
-        if let Some(delay) = connection.awaited()
-            && connection.armed & bit(delay) == 0
-        {
-            connection.armed |= bit(delay);
-            let since = connection.progress;
-            self.delays.arm(delay, since, key);
-        }
-    }
-
-    /// Looks at the clock: silences that have lasted long enough get a turn, deadlines close.
-    pub fn on_time(&mut self, now: Moment) {
-        self.world.now = now.seconds();
-        while let Some((delay, key)) = self.delays.pop_due(now) {
-            self.on_delay(delay, key, now);
-        }
-        for slot in self.deadlines.expired(now.seconds()) {
-            if let Some(key) = self.table.key_at(slot) {
-                self.close(key, CloseReason::Idle);
-            }
-        }
-        self.deliver();
-    }
-
-    fn on_delay(&mut self, delay: Delay, key: Key, now: Moment) {
-        let Some(connection) = self.table.find(key) else {
-            return;
-        };
-        connection.armed &= !bit(delay);
-        if connection.awaited() != Some(delay) {
-            return;
-        }
-        if self.delays.due(delay, connection.progress) > now {
-            // The peer has spoken since: the silence began later.
-            return self.await_silence(key);
-        }
-        connection.passed |= bit(delay);
-        connection.silence = Some(delay);
-        self.observer
-            .silence(who(&self.services, connection.service, key.serial), delay);
-        self.enqueue(key, RunQueue::push_short);
-    }
-
-    /// When [`Dispatcher::on_time`] has something to do, if nobody speaks.
-    pub fn next_due(&self) -> Option<Moment> {
-        let deadline = self.deadlines.next().map(Moment::of_second);
-        self.delays.next_due().into_iter().chain(deadline).min()
     }
 
     /// Ends what is idle, and everything else as soon as it becomes idle.
@@ -328,6 +294,16 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         self.world.posts.clear();
     }
 
+    /// Whether one more from this address is too many.
+    pub fn is_crowded(&self, address: IpAddr) -> bool {
+        self.addresses.is_full(address)
+    }
+
+    /// How long turns take.
+    pub fn lag(&mut self) -> &mut Lag {
+        &mut self.lag
+    }
+
     /// Connections in the table.
     pub fn connections(&self) -> usize {
         self.table.count() - usize::from(self.operator.is_some())
@@ -344,7 +320,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     }
 
     /// A connection stands in one queue at most.
-    fn enqueue(&mut self, key: Key, push: fn(&mut RunQueue, Key)) {
+    pub(super) fn enqueue(&mut self, key: Key, push: fn(&mut RunQueue, Key)) {
         if let Some(connection) = self.table.find(key)
             && !std::mem::replace(&mut connection.queued, true)
         {
@@ -352,19 +328,8 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         }
     }
 
-    fn set_deadline(&mut self, slot: u32, patience: Patience, now: Moment) {
-        match (patience, self.limits.idle_seconds) {
-            // One second more: both ends of the wait are cut to whole seconds.
-            (Patience::Idle, Some(idle)) => {
-                self.deadlines
-                    .set(slot, now.seconds().saturating_add(idle).saturating_add(1));
-            }
-            _ => self.deadlines.clear(slot),
-        }
-    }
-
     /// The one place where connections end.
-    fn close(&mut self, key: Key, reason: CloseReason) {
+    pub(super) fn close(&mut self, key: Key, reason: CloseReason) {
         let Some(connection) = self.table.find(key) else {
             return;
         };
@@ -375,6 +340,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             self.operator = None;
         }
         self.deadlines.clear(key.slot);
+        self.addresses.leave(key.slot);
         self.observer
             .closed(who(&self.services, service, key.serial), reason);
         let level = if reason.is_surprising() {
@@ -387,7 +353,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     }
 }
 
-fn who<'a>(services: &[&'a str], service: u16, serial: u32) -> Who<'a> {
+pub(super) fn who<'a>(services: &[&'a str], service: u16, serial: u32) -> Who<'a> {
     Who {
         serial,
         service: services[usize::from(service)],

@@ -1,14 +1,14 @@
 //! Polls, marks, serves, and polls again: the readiness loop.
 //! Knows neither services nor bytes: the dispatcher serves connections, `datagram.rs` the room.
 
-use super::accept_gate::AcceptGate;
+use super::accepting::Accepting;
 use super::clock::{Clock, Moment, SECOND};
 use super::connection::Readiness;
 use super::datagram::Datagrams;
 use super::dispatcher::Dispatcher;
 use super::limits::ReactorLimits;
 use super::linux::{Linux, Stream};
-use super::listener::{Accepted, Listener};
+use super::listener::{Arriving, Listener};
 use super::log_sink::LogSink;
 use super::observer::Observer;
 use super::operator::Operator;
@@ -51,7 +51,7 @@ pub struct EventLoop<O: Observer> {
     signals: Signals,
     clock: Clock,
     listeners: Vec<Listener>,
-    gate: AcceptGate,
+    accepting: Accepting,
     datagrams: Option<Datagrams>,
     dispatcher: Dispatcher<Linux, O>,
     log: LogSink,
@@ -99,9 +99,9 @@ impl<O: Observer> EventLoop<O> {
             poll,
             events: Events::with_capacity(limits.events_per_round),
             signals,
-            clock: Clock::start(),
+            clock: kernel.clock(),
             listeners,
-            gate: AcceptGate::new(limits.connections),
+            accepting: Accepting::new(limits.connections, limits.accepts_per_turn),
             datagrams: None,
             log,
             dispatcher: Dispatcher::new(kernel, world, observer, limits, services),
@@ -146,19 +146,23 @@ impl<O: Observer> EventLoop<O> {
 
     /// Runs until a signal ends it. One pass is one round.
     pub fn run(&mut self) -> io::Result<Stopped> {
+        let mut now = self.clock.now();
         loop {
-            let timeout = self.timeout(self.clock.now());
+            let polls = self.clock.now();
+            self.dispatcher.lag().polls(now.micros_until(polls), polls);
+            let timeout = self.timeout(polls);
             match self.poll.poll(&mut self.events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
                 polled => polled?,
             }
-            let now = self.clock.now();
+            now = self.clock.now();
             self.mark_events(now);
             self.accept(now);
             self.dispatcher.on_time(now);
             self.serve_datagrams(now);
             self.dispatcher.round(now);
             if let Some(stopped) = self.stopped(now) {
+                log::debug!("the longest turn took {}", self.dispatcher.lag().record());
                 // The last words stay in the queue: the console has no turn any more.
                 return Ok(stopped);
             }
@@ -172,8 +176,11 @@ impl<O: Observer> EventLoop<O> {
             .as_mut()
             .filter(|datagrams| datagrams.has_turn())
         {
+            let since = self.clock.now();
             datagrams.turn(self.dispatcher.posts(), now);
             self.dispatcher.deliver();
+            let took = since.micros_until(self.clock.now());
+            self.dispatcher.lag().turned(datagrams.name, took);
         }
     }
 
@@ -181,12 +188,12 @@ impl<O: Observer> EventLoop<O> {
     fn timeout(&mut self, now: Moment) -> Option<Duration> {
         let connections = self.dispatcher.connections();
         let accepts = self.listeners.iter().any(|listener| listener.readable)
-            && self.gate.is_open(connections, now);
+            && self.accepting.is_open(connections, now);
         let datagrams = self.datagrams.as_ref().is_some_and(Datagrams::has_turn);
         if accepts || datagrams || self.dispatcher.has_turns() {
             return Some(Duration::ZERO);
         }
-        let retry = self.gate.retry();
+        let retry = self.accepting.retry();
         let stop_by = match self.stopping {
             Stopping::By(moment) => Some(moment),
             Stopping::No | Stopping::Now => None,
@@ -237,36 +244,11 @@ impl<O: Observer> EventLoop<O> {
 
     /// A bounded number from each listener, as long as there is room.
     fn accept(&mut self, now: Moment) {
-        for number in 0..self.listeners.len() {
-            for _ in 0..self.limits.accepts_per_turn {
-                let connections = self.dispatcher.connections();
-                let listener = &mut self.listeners[number];
-                if !listener.readable || !self.gate.is_open(connections, now) {
-                    break;
-                }
-                match listener.accept() {
-                    Accepted::Stream(mut stream, peer) => {
-                        let token = Target::Session(self.dispatcher.next_key()).token();
-                        // Once, for both directions, and never again. Urgent data is of no
-                        // use to anybody here, but a read stops in front of it.
-                        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
-                        match self.poll.registry().register(&mut stream, token, interest) {
-                            Ok(()) => {
-                                let protocol = (listener.make)(peer);
-                                let stream = Stream::Tcp(stream);
-                                self.dispatcher.open(stream, number, protocol, peer, now);
-                            }
-                            Err(error) => log::warn!("cannot register {peer}: {error}"),
-                        }
-                    }
-                    Accepted::Drained => break,
-                    Accepted::OutOfDescriptors => {
-                        self.gate.out_of_descriptors(connections, now);
-                        break;
-                    }
-                    Accepted::Failed(error) => log::debug!("a peer gave up: {error}"),
-                }
-            }
+        let registry = self.poll.registry();
+        for (number, listener) in self.listeners.iter_mut().enumerate() {
+            let mut arrivals = Arriving { listener, registry };
+            self.accepting
+                .turn(number, &mut arrivals, &mut self.dispatcher, now);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Names the system calls that a turn makes on a connection.
 //! Makes none: `linux.rs` has the real ones, a simulator can have its own.
 
+use super::clock::Moment;
 use crate::session::world::Blob;
 use std::io;
 
@@ -15,14 +16,14 @@ pub trait Kernel {
     /// `write(2)`.
     fn write(&mut self, socket: &mut Self::Socket, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Sends up to `most` bytes of a blob; 0 says that the blob ends at `at`.
+    /// Sends up to `most` bytes of a blob; 0 bytes say that the blob ends at `at`.
     fn send_body(
         &mut self,
         socket: &mut Self::Socket,
         blob: &dyn Blob,
         at: u64,
         most: usize,
-    ) -> io::Result<usize>;
+    ) -> io::Result<Sent>;
 
     /// Whether [`Kernel::take_body`] can fill this blob.
     fn can_take_body(&self, blob: &dyn Blob) -> bool;
@@ -44,6 +45,18 @@ pub trait Kernel {
 
     /// `shutdown(2)` of the sending side.
     fn finish_writing(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
+
+    /// The time, to measure how long turns take. What turns decide by is read once a round.
+    fn now(&self) -> Moment;
+}
+
+/// What came of sending a piece of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// So many bytes are on their way.
+    Bytes(usize),
+    /// None: sending would wait for the disk, which has been asked for them.
+    Cold,
 }
 
 /// Which end of a body's way failed.

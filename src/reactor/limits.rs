@@ -32,6 +32,18 @@ pub struct ReactorLimits {
     pub delays: [u64; Delay::ALL.len()],
     /// Seconds without progress until a connection is closed; `None` is never.
     pub idle_seconds: Option<u32>,
+    /// Seconds that a command may take from its first byte to its last.
+    pub command_seconds: u32,
+    /// Bytes a second that a body must move, or its connection is closed.
+    pub min_rate: u64,
+    /// Seconds over which that is judged.
+    pub rate_seconds: u32,
+    /// Connections from one address; `None` is any number.
+    pub per_address: Option<usize>,
+    /// Microseconds until it is worth asking again for pages that the disk has to read.
+    pub cold_micros: u64,
+    /// A turn, or a round without a poll, of so many microseconds is told to the operator.
+    pub slow_micros: u64,
     /// Seconds that transfers under way are given when the server goes down.
     pub wind_down_seconds: u64,
 }

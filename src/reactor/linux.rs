@@ -3,7 +3,8 @@
 
 use super::body_in::BodyPipe;
 use super::body_out;
-use super::kernel::{Kernel, TakeError};
+use super::clock::{Clock, Moment};
+use super::kernel::{Kernel, Sent, TakeError};
 use super::operator::Operator;
 use crate::session::world::Blob;
 use mio::net::TcpStream;
@@ -17,11 +18,13 @@ pub struct Linux {
     /// Only where bodies go the plain way, or a blob has no descriptor.
     copy: Box<[u8]>,
     direct: bool,
+    probe_step: usize,
+    clock: Clock,
 }
 
 impl Linux {
     /// `direct` moves bodies by `sendfile` and `splice`, otherwise by reading and writing.
-    pub fn new(direct: bool, take_step: usize, copy_step: usize) -> Linux {
+    pub fn new(direct: bool, take_step: usize, copy_step: usize, probe_step: usize) -> Linux {
         let copy = if direct {
             Box::default()
         } else {
@@ -31,7 +34,14 @@ impl Linux {
             pipe: BodyPipe::new(take_step),
             copy,
             direct,
+            probe_step,
+            clock: Clock::start(),
         }
+    }
+
+    /// The clock that turns are measured by.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 }
 
@@ -76,11 +86,11 @@ impl Kernel for Linux {
         blob: &dyn Blob,
         at: u64,
         most: usize,
-    ) -> io::Result<usize> {
+    ) -> io::Result<Sent> {
         let socket = stream.tcp()?;
         match blob.fd().filter(|_| self.direct) {
-            Some(file) => body_out::send(socket.as_fd(), file, at, most),
-            None => body_out::copy(socket, blob, at, most, &mut self.copy),
+            Some(file) => body_out::send(socket.as_fd(), file, at, most, self.probe_step),
+            None => body_out::copy(socket, blob, at, most, &mut self.copy).map(Sent::Bytes),
         }
     }
 
@@ -116,5 +126,9 @@ impl Kernel for Linux {
 
     fn finish_writing(&mut self, stream: &mut Stream) -> io::Result<()> {
         stream.tcp()?.shutdown(std::net::Shutdown::Write)
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now()
     }
 }

@@ -1,11 +1,16 @@
 //! One listening socket and the service behind it.
 //! Accepts only when told: whether there is room is the gate's business.
 
+use super::accepting::{Accepted, Arrivals};
+use super::linux::Stream;
+use super::token::{Key, Target};
 use crate::session::protocol::Protocol;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
+use mio::{Interest, Registry};
+use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr};
 
 /// Makes the protocol for a new connection.
 pub type MakeProtocol = Box<dyn Fn(SocketAddr) -> Box<dyn Protocol>>;
@@ -21,19 +26,9 @@ pub struct Listener {
     pub make: MakeProtocol,
     /// Finds peers that have died without a word, where no idle deadline does.
     pub keepalive: Option<TcpKeepalive>,
+    /// What one peer too many of an address is told, where the service has words for it.
+    pub refusal: Option<&'static [u8]>,
     socket: TcpListener,
-}
-
-/// What came of trying to accept.
-pub enum Accepted {
-    /// A connection.
-    Stream(TcpStream, SocketAddr),
-    /// Nobody waits.
-    Drained,
-    /// No descriptor is left; whoever waits still does.
-    OutOfDescriptors,
-    /// This one is gone, the next may be fine.
-    Failed(io::Error),
 }
 
 impl Listener {
@@ -44,6 +39,7 @@ impl Listener {
             readable: false,
             make,
             keepalive: None,
+            refusal: None,
             socket,
         }
     }
@@ -54,7 +50,7 @@ impl Listener {
     }
 
     /// Takes one connection out of the kernel's queue.
-    pub fn accept(&mut self) -> Accepted {
+    fn accept(&mut self) -> Accepted<Stream> {
         match self.socket.accept() {
             Ok((stream, peer)) => {
                 // Replies are whole when they are written; nothing is gained by waiting for more.
@@ -62,24 +58,60 @@ impl Listener {
                 if let Some(keepalive) = &self.keepalive {
                     let _ = SockRef::from(&stream).set_tcp_keepalive(keepalive);
                 }
-                Accepted::Stream(stream, peer)
+                Accepted::Stream(Stream::Tcp(stream), peer)
             }
-            Err(error) => match error
-                .raw_os_error()
-                .map(rustix::io::Errno::from_raw_os_error)
-            {
-                Some(rustix::io::Errno::AGAIN) => {
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::AGAIN) => {
                     self.readable = false;
                     Accepted::Drained
                 }
-                Some(
-                    rustix::io::Errno::MFILE
-                    | rustix::io::Errno::NFILE
-                    | rustix::io::Errno::NOBUFS
-                    | rustix::io::Errno::NOMEM,
-                ) => Accepted::OutOfDescriptors,
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                    Accepted::OutOfDescriptors
+                }
                 _ => Accepted::Failed(error),
             },
         }
+    }
+}
+
+/// A listener beside the poll that its connections are registered with.
+pub struct Arriving<'a> {
+    /// The service.
+    pub listener: &'a mut Listener,
+    /// Where connections are registered.
+    pub registry: &'a Registry,
+}
+
+impl Arrivals<Stream> for Arriving<'_> {
+    fn is_readable(&self) -> bool {
+        self.listener.readable
+    }
+
+    fn accept(&mut self) -> Accepted<Stream> {
+        self.listener.accept()
+    }
+
+    fn register(&mut self, stream: &mut Stream, key: Key) -> io::Result<()> {
+        let Stream::Tcp(stream) = stream else {
+            unreachable!("nobody but peers connects")
+        };
+        // Once, for both directions, and never again. Urgent data is of no use to anybody here, but
+        // a read stops in front of it.
+        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+        self.registry
+            .register(stream, Target::Session(key).token(), interest)
+    }
+
+    fn protocol(&self, peer: SocketAddr) -> Box<dyn Protocol> {
+        (self.listener.make)(peer)
+    }
+
+    fn turn_away(&mut self, stream: Stream) {
+        let (Stream::Tcp(mut stream), Some(refusal)) = (stream, self.listener.refusal) else {
+            return;
+        };
+        // As far as the empty socket takes it: nobody waits for one peer too many.
+        let _ = stream.write(refusal);
+        let _ = stream.shutdown(Shutdown::Write);
     }
 }

@@ -2,6 +2,8 @@
 //! Knows no service: it is handed listeners, each with a maker of protocols.
 
 pub mod accept_gate;
+pub mod accepting;
+pub mod addresses;
 pub mod body_in;
 pub mod body_out;
 pub mod clock;
@@ -12,6 +14,7 @@ pub mod delays;
 pub mod dispatcher;
 pub mod event_loop;
 pub mod kernel;
+pub mod lag;
 pub mod limits;
 pub mod linux;
 pub mod listener;
@@ -21,6 +24,7 @@ pub mod observer;
 pub mod operator;
 pub mod run_queue;
 pub mod table;
+pub mod timing;
 pub mod token;
 pub mod trace;
 pub mod turn;

@@ -160,6 +160,9 @@ impl<W: Write> Observer for Trace<W> {
             (Ended::Bulk, _) => {
                 self.line(format_args!("conn {serial} again: waits for its big step"))
             }
+            (Ended::Cold, _) => self.line(format_args!(
+                "conn {serial} again: the disk has yet to read"
+            )),
             (Ended::Over(_), _) => {}
         }
     }

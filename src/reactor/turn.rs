@@ -6,7 +6,7 @@
 
 use super::clock::Moment;
 use super::connection::{Connection, Phase};
-use super::kernel::{Kernel, TakeError};
+use super::kernel::{Kernel, Sent, TakeError};
 use super::limits::ReactorLimits;
 use super::observer::{Direction, Observer};
 use crate::session::close_reason::CloseReason;
@@ -25,6 +25,8 @@ pub enum Ended {
     Again,
     /// The next step moves a big piece: to the end of the bulk queue.
     Bulk,
+    /// The disk has not read yet what is to be sent: back a little later.
+    Cold,
     /// The connection is over.
     Over(CloseReason),
 }
@@ -126,7 +128,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             connection.corked = true;
         }
         let (sent, body) = match outbox.front().expect("something is owed") {
-            Front::Bytes(bytes) => (self.kernel.write(socket, bytes), false),
+            Front::Bytes(bytes) => (self.kernel.write(socket, bytes).map(Sent::Bytes), false),
             Front::Body(blob, range) => {
                 let left = range.end - range.start;
                 if left > self.limits.small_body as u64 && !std::mem::take(&mut self.bulk) {
@@ -141,14 +143,15 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
         };
         match sent {
             // The file shrank: the length that was promised cannot be kept.
-            Ok(0) if body => Err(Ended::Over(CloseReason::BodyCut)),
-            Ok(count) => {
+            Ok(Sent::Bytes(0)) if body => Err(Ended::Over(CloseReason::BodyCut)),
+            Ok(Sent::Cold) => Err(Ended::Cold),
+            Ok(Sent::Bytes(count)) => {
                 outbox.advance(count);
                 if connection.corked && outbox.is_empty() {
                     self.kernel.cork(socket, false);
                     connection.corked = false;
                 }
-                connection.progressed(self.now);
+                connection.progressed(count, self.now);
                 self.observer.moved(Direction::Out, count, body);
                 Ok(count)
             }
@@ -170,7 +173,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
         if self.kernel.finish_writing(&mut connection.socket).is_err() {
             return Err(Ended::Over(reason));
         }
-        connection.progressed(self.now);
+        connection.progressed(0, self.now);
         connection.phase = Phase::Lingering {
             left: self.limits.linger_bytes as u32,
             reason,
@@ -186,14 +189,14 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
         connection.session.work(self.world, self.observer);
         self.spent += self.limits.bulk_bytes;
         // The peer waits for us: its idle deadline does not run meanwhile.
-        connection.progressed(self.now);
+        connection.progressed(0, self.now);
         Ok(0)
     }
 
     /// What a session does after a wait is short: it had the wait done by somebody else.
     fn resume(&mut self, connection: &mut Connection<K::Socket>) -> Result<usize, Ended> {
         connection.session.work(self.world, self.observer);
-        connection.progressed(self.now);
+        connection.progressed(0, self.now);
         Ok(0)
     }
 
@@ -247,7 +250,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
                 };
                 let input = &self.lent.read[..kept + count];
                 session.feed(input, pause, self.world, self.observer);
-                connection.progressed(self.now);
+                connection.progressed(count, self.now);
                 self.observer.moved(Direction::In, count, false);
                 Ok(count)
             }
@@ -272,7 +275,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             }
             Ok(count) => {
                 session.body_moved(count as u64, self.world);
-                connection.progressed(self.now);
+                connection.progressed(count, self.now);
                 self.observer.moved(Direction::In, count, true);
                 Ok(count)
             }
@@ -320,7 +323,7 @@ fn next_step<S>(connection: &Connection<S>, world: &World) -> Step {
             _ => Step::Park,
         };
     }
-    if session.owes() && ready.writable {
+    if session.owes() && ready.writable && !connection.cold {
         return Step::Write;
     }
     if let Some(reason) = session.closing() {

@@ -18,6 +18,10 @@ pub enum CloseReason {
     FrameTooLong,
     /// No progress within the idle deadline.
     Idle,
+    /// A command was begun and not completed within its deadline.
+    Unfinished,
+    /// A body moved more slowly than the minimum rate.
+    TooSlow,
     /// The peer does not read what others have to say to it.
     SlowReader,
     /// The operator ended the conversation.
@@ -45,6 +49,8 @@ impl fmt::Display for CloseReason {
             CloseReason::PeerReset => "the connection broke",
             CloseReason::FrameTooLong => "too much without a meaning",
             CloseReason::Idle => "idle for too long",
+            CloseReason::Unfinished => "a command was never finished",
+            CloseReason::TooSlow => "below the minimum rate",
             CloseReason::SlowReader => "it does not read",
             CloseReason::Kicked => "ended by the operator",
             CloseReason::BodyCut => "a file shrank while it was sent",

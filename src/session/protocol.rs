@@ -93,6 +93,10 @@ pub enum Reaction {
 pub enum Patience {
     /// Until the idle deadline.
     Idle,
+    /// Until the end of the command that it has begun; the driver's word, not a protocol's.
+    Command,
+    /// As long as its body moves fast enough; the driver's word, not a protocol's.
+    Transfer,
     /// For ever: people fall silent.
     Endless,
 }

@@ -50,6 +50,8 @@ pub struct Session {
     /// The inbox holds bytes, or the end of the stream, that the protocol was not asked about.
     pub(super) unseen: bool,
     pub(super) finished: bool,
+    /// The protocol has taken bytes since this was last asked.
+    moved_on: bool,
 }
 
 impl Session {
@@ -62,6 +64,7 @@ impl Session {
             buffers: None,
             unseen: false,
             finished: false,
+            moved_on: false,
         }
     }
 
@@ -134,6 +137,7 @@ impl Session {
             "a protocol took more than it was shown"
         );
         if taken > 0 {
+            self.moved_on = true;
             witness.took(&rest[..taken]);
         }
         if out.pending() > owed || out.has_body() {
@@ -281,6 +285,11 @@ impl Session {
         if matches!(self.stage, Stage::Body(_)) {
             self.end_body(&mut Outbox::default(), world, |_| BodyEnd::Abandoned);
         }
+    }
+
+    /// Whether the protocol has taken bytes since this was last asked.
+    pub fn take_moved_on(&mut self) -> bool {
+        std::mem::take(&mut self.moved_on)
     }
 
     /// The bytes that the protocol has not taken.

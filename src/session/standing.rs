@@ -87,8 +87,28 @@ impl Session {
     /// How long the peer may stay without progress.
     pub fn patience(&self) -> Patience {
         match self.stage {
+            // The peer waits for us.
+            Stage::Wait { .. } => Patience::Endless,
+            Stage::Body(_) => Patience::Transfer,
+            // A list or a body goes out.
+            Stage::Work => Patience::Transfer,
+            _ if self.sends_body() => Patience::Transfer,
             Stage::Closing(_) => Patience::Idle,
-            _ => self.protocol.patience(),
+            Stage::Bytes | Stage::Hold => match self.protocol.patience() {
+                Patience::Idle if self.has_begun() => Patience::Command,
+                patience => patience,
+            },
         }
+    }
+
+    fn sends_body(&self) -> bool {
+        self.buffers
+            .as_ref()
+            .is_some_and(|buffers| buffers.outbox.has_body())
+    }
+
+    /// Whether the protocol waits for the rest of what it has been shown.
+    fn has_begun(&self) -> bool {
+        !self.unseen && !self.finished && !self.inbox().is_empty()
     }
 }

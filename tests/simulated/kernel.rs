@@ -1,7 +1,8 @@
 //! A kernel without an operating system: sockets are lines between a test and the server.
 //! Tells nobody of readiness: edges are the test's to give, once each.
 
-use loket::reactor::kernel::{Kernel, TakeError};
+use loket::reactor::clock::Moment;
+use loket::reactor::kernel::{Kernel, Sent, TakeError};
 use loket::session::world::Blob;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -33,6 +34,8 @@ pub struct Line {
     pub sent: Vec<u8>,
     /// The next so many calls are interrupted by a signal.
     pub interrupts: usize,
+    /// The next so many pieces of a body are still on the disk.
+    pub cold: usize,
     pub calls: Vec<Call>,
 }
 
@@ -45,6 +48,7 @@ impl Default for Line {
             room: usize::MAX / 2,
             sent: Vec::new(),
             interrupts: 0,
+            cold: 0,
             calls: Vec::new(),
         }
     }
@@ -117,15 +121,19 @@ impl Kernel for SimulatedKernel {
         blob: &dyn Blob,
         at: u64,
         most: usize,
-    ) -> io::Result<usize> {
+    ) -> io::Result<Sent> {
         let mut line = socket.borrow_mut();
         line.calls.push(Call::SendBody { at, most });
+        if line.cold > 0 {
+            line.cold -= 1;
+            return Ok(Sent::Cold);
+        }
         let mut bytes = vec![0; most];
         let count = blob.read_at(&mut bytes, at)?;
         if count == 0 {
-            return Ok(0);
+            return Ok(Sent::Bytes(0));
         }
-        line.put(&bytes[..count])
+        line.put(&bytes[..count]).map(Sent::Bytes)
     }
 
     fn can_take_body(&self, _: &dyn Blob) -> bool {
@@ -158,5 +166,9 @@ impl Kernel for SimulatedKernel {
         let mut line = socket.borrow_mut();
         line.calls.push(Call::FinishWriting);
         line.usable()
+    }
+
+    fn now(&self) -> Moment {
+        Moment(0)
     }
 }

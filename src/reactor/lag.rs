@@ -1,0 +1,97 @@
+//! Notices when a turn runs away: how long the longest took, and how late the loop polls.
+//! Ends no turn: it tells the operator which service to look at.
+
+use super::clock::{Moment, SECOND};
+
+/// What took long, and when that was last told.
+#[derive(Debug)]
+pub struct Lag {
+    /// What is worth telling, in microseconds.
+    limit: u64,
+    /// The longest turn since the last poll.
+    longest: Longest,
+    /// The longest turn ever.
+    record: Longest,
+    told: Option<Moment>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Longest {
+    service: &'static str,
+    micros: u64,
+}
+
+impl Lag {
+    /// Tells of turns and rounds of more than `limit` microseconds.
+    pub fn new(limit: u64) -> Lag {
+        Lag {
+            limit,
+            longest: Longest::default(),
+            record: Longest::default(),
+            told: None,
+        }
+    }
+
+    /// A turn of this service has taken so long.
+    pub fn turned(&mut self, service: &'static str, micros: u64) {
+        if micros > self.longest.micros {
+            self.longest = Longest { service, micros };
+        }
+    }
+
+    /// The loop polls again, so long after it was last told of events.
+    pub fn polls(&mut self, late: u64, now: Moment) {
+        let longest = std::mem::take(&mut self.longest);
+        if longest.micros > self.record.micros {
+            self.record = longest;
+        }
+        if late <= self.limit || self.told.is_some_and(|told| now < told.after(SECOND)) {
+            return;
+        }
+        self.told = Some(now);
+        let (late, micros) = (millis(late), millis(longest.micros));
+        let service = longest.service;
+        log::warn!(
+            "nobody was served for {late} ms; the longest turn was one of {service}, {micros} ms"
+        );
+    }
+
+    /// The longest turn ever, for people.
+    pub fn record(&self) -> String {
+        let Longest { service, micros } = self.record;
+        format!("{} ms, of {service}", millis(micros))
+    }
+}
+
+fn millis(micros: u64) -> String {
+    format!("{}.{}", micros / 1_000, micros % 1_000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_turn_is_remembered_and_each_round_begins_anew() {
+        let mut lag = Lag::new(50_000);
+        lag.turned("files", 1_234);
+        lag.turned("echo", 70);
+        lag.polls(1_400, Moment(0));
+        assert_eq!(lag.longest.micros, 0);
+        lag.turned("echo", 900);
+        lag.polls(1_000, Moment(5));
+        assert_eq!(lag.record(), "1.2 ms, of files");
+    }
+
+    #[test]
+    fn a_late_poll_is_told_once_a_second_at_most() {
+        let mut lag = Lag::new(50_000);
+        lag.polls(50_000, Moment(0));
+        assert_eq!(lag.told, None);
+        lag.polls(50_001, Moment(10));
+        lag.polls(90_000, Moment(SECOND));
+        assert_eq!(lag.told, Some(Moment(10)));
+        lag.polls(90_000, Moment(SECOND + 10));
+        assert_eq!(lag.told, Some(Moment(SECOND + 10)));
+    }
+}

@@ -1,0 +1,170 @@
+//! Does what the clock asks for: silences that mean something, cold files, deadlines.
+//! Reads no clock and gives no turns; the dispatcher's other half does.
+//!
+//! ```text
+//!   what a connection is watched for, and what its deadline says when it comes
+//!
+//!   Nobody    people may fall silent, or the peer waits for our disk
+//!   Idle      moved by every progress        ──▶ closed
+//!   Command   fixed when a command begins    ──▶ closed
+//!   Rate      every so many seconds          ──▶ fast enough: once more;  too slow: closed
+//! ```
+
+use super::clock::Moment;
+use super::connection::{Watch, bit};
+use super::dispatcher::{Dispatcher, who};
+use super::kernel::Kernel;
+use super::observer::Observer;
+use super::run_queue::RunQueue;
+use super::token::Key;
+use crate::session::close_reason::CloseReason;
+use crate::session::protocol::Patience;
+use crate::wire::pause::Delay;
+
+impl<K: Kernel, O: Observer> Dispatcher<K, O> {
+    /// Begins to measure the silence that the session waits for, unless it is being measured.
+    pub(super) fn await_silence(&mut self, key: Key) {
+        let connection = self.table.find(key).expect("it has just had its turn");
+        if let Some(delay) = connection.awaited()
+            && connection.armed & bit(delay) == 0
+        {
+            connection.armed |= bit(delay);
+            let since = connection.progress;
+            self.delays.arm(delay, since, key);
+        }
+    }
+
+    /// Looks at the clock: silences that have lasted long enough get a turn, deadlines close.
+    pub fn on_time(&mut self, now: Moment) {
+        self.world.now = now.seconds();
+        while let Some((delay, key)) = self.delays.pop_due(now) {
+            self.on_delay(delay, key, now);
+        }
+        while let Some(&(due, key)) = self.cold.front()
+            && due <= now
+        {
+            self.cold.pop_front();
+            self.warm_up(key);
+        }
+        for slot in self.deadlines.expired(now.seconds()) {
+            if let Some(key) = self.table.key_at(slot) {
+                self.on_deadline(key, now);
+            }
+        }
+        self.deliver();
+    }
+
+    fn on_delay(&mut self, delay: Delay, key: Key, now: Moment) {
+        let Some(connection) = self.table.find(key) else {
+            return;
+        };
+        connection.armed &= !bit(delay);
+        if connection.awaited() != Some(delay) {
+            return;
+        }
+        if self.delays.due(delay, connection.progress) > now {
+            // The peer has spoken since: the silence began later.
+            return self.await_silence(key);
+        }
+        connection.passed |= bit(delay);
+        connection.silence = Some(delay);
+        self.observer
+            .silence(who(&self.services, connection.service, key.serial), delay);
+        self.enqueue(key, RunQueue::push_short);
+    }
+
+    /// When [`Dispatcher::on_time`] has something to do, if nobody speaks.
+    pub fn next_due(&self) -> Option<Moment> {
+        let deadline = self.deadlines.next().map(Moment::of_second);
+        let cold = self.cold.front().map(|&(due, _)| due);
+        [self.delays.next_due(), cold, deadline]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The file's next pages are on their way from the disk: nothing to do before they can be here.
+    pub(super) fn cool_down(&mut self, key: Key, now: Moment) {
+        if let Some(connection) = self.table.find(key) {
+            connection.cold = true;
+            self.cold
+                .push_back((now.after(self.limits.cold_micros), key));
+        }
+    }
+
+    fn warm_up(&mut self, key: Key) {
+        if let Some(connection) = self.table.find(key) {
+            connection.cold = false;
+            self.enqueue(key, RunQueue::push_bulk);
+        }
+    }
+
+    /// Sets the deadline that fits what the connection is doing now.
+    pub(super) fn watch(&mut self, key: Key, now: Moment) {
+        let Some(connection) = self.table.find(key) else {
+            return;
+        };
+        let moved_on = connection.session.take_moved_on();
+        let (watch, seconds) = match connection.session.patience() {
+            Patience::Endless => (Watch::Nobody, None),
+            Patience::Idle => (Watch::Idle, self.limits.idle_seconds),
+            Patience::Command => (Watch::Command, Some(self.limits.command_seconds)),
+            Patience::Transfer => (Watch::Rate, Some(self.limits.rate_seconds)),
+        };
+        let goes_on = match watch {
+            Watch::Nobody | Watch::Idle => false,
+            Watch::Command => connection.watch == Watch::Command && !moved_on,
+            Watch::Rate => connection.watch == Watch::Rate,
+        };
+        if goes_on {
+            return;
+        }
+        connection.watch = watch;
+        connection.moved = 0;
+        self.set_deadline(key.slot, seconds, now);
+    }
+
+    fn set_deadline(&mut self, slot: u32, seconds: Option<u32>, now: Moment) {
+        match seconds {
+            // One second more: both ends of the wait are cut to whole seconds.
+            Some(seconds) => {
+                let second = now.seconds().saturating_add(seconds).saturating_add(1);
+                self.deadlines.set(slot, second);
+            }
+            None => self.deadlines.clear(slot),
+        }
+    }
+
+    fn on_deadline(&mut self, key: Key, now: Moment) {
+        let connection = self.table.find(key).expect("its slot has a deadline");
+        match connection.watch {
+            Watch::Nobody => unreachable!("it is watched for nothing"),
+            Watch::Idle => self.close(key, CloseReason::Idle),
+            Watch::Command => self.close(key, CloseReason::Unfinished),
+            Watch::Rate => self.judge_rate(key, now),
+        }
+    }
+
+    /// Whether a body has moved fast enough since this was last asked.
+    fn judge_rate(&mut self, key: Key, now: Moment) {
+        let window = self.limits.rate_seconds;
+        let wanted = self.limits.min_rate * u64::from(window);
+        let idle = self.limits.idle_seconds.map(u64::from);
+        let connection = self.table.find(key).expect("its slot has a deadline");
+        let quiet = connection.progress.until(now).as_secs();
+        if idle.is_some_and(|idle| quiet >= idle) {
+            return self.close(key, CloseReason::Idle);
+        }
+        if connection.moved < wanted {
+            return self.close(key, CloseReason::TooSlow);
+        }
+        // Trap: the kernel takes megabytes for a slow reader at once and then nothing for minutes.
+        // So what was sent too much counts for later; the idle deadline finds who reads nothing.
+        connection.moved = if connection.session.has_body() {
+            0
+        } else {
+            connection.moved - wanted
+        };
+        self.set_deadline(key.slot, Some(window), now);
+    }
+}
