@@ -10,6 +10,8 @@
 //!     │    └──────────────────────────────┐
 //!   server ── which service listens where │
 //!     │    ╲                              │
+//!     │    start ── before anyone is served
+//!     │      │                            │
 //!   reactor  services                  client ── blocking, std::net
 //!     ╲    ╱     (mio ╱ protocols)        │
 //!     session ── the seam                 │
@@ -43,4 +45,5 @@ pub mod reactor;
 pub mod server;
 pub mod services;
 pub mod session;
+pub mod start;
 pub mod wire;

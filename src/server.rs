@@ -22,13 +22,14 @@ use crate::services::store::{FileStore, StoreSettings};
 use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::world::World;
+use crate::start::error::{StartError, plain};
+use crate::start::root;
 use rustix::process::{Resource, Rlimit};
 use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
 use std::cell::Cell;
-use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -77,18 +78,6 @@ pub struct Settings {
     pub trace: bool,
 }
 
-/// Why a server cannot start. The text names the thing and the way out.
-#[derive(Debug)]
-pub struct StartError(String);
-
-impl fmt::Display for StartError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StartError {}
-
 /// Everything is open and nobody is served yet.
 pub struct Server {
     listeners: Vec<Listener>,
@@ -129,11 +118,11 @@ impl Server {
             None => None,
         };
         if listeners.is_empty() && room.is_none() {
-            return Err(StartError(
-                "all services are off; give at least one a port".to_owned(),
+            return Err(StartError::new(
+                "all services are off; give at least one a port",
             ));
         }
-        let store = open_store(&settings)?;
+        let store = root::open(&settings.root, store_settings(&settings))?;
         Ok(Server {
             listeners,
             room,
@@ -297,7 +286,7 @@ fn make_password() -> Result<String, StartError> {
     let mut random = [0; 12];
     getrandom::fill(&mut random).map_err(|error| {
         let way_out = "give one with --room-password-file FILE";
-        StartError(format!(
+        StartError::new(format!(
             "cannot make a password for the room: {error}; {way_out}"
         ))
     })?;
@@ -337,43 +326,20 @@ fn cannot_listen(
         }
         _ => format!("choose another port with --{name} PORT or switch it off: --{name} off"),
     };
-    StartError(format!(
+    StartError::new(format!(
         "{name} cannot listen on {transport} {address}: {}; {way_out}",
         plain(error)
     ))
 }
 
-/// Makes the root if it is missing, but not the folders above it: those would be a typing error.
-fn open_store(settings: &Settings) -> Result<FileStore, StartError> {
-    let root: &Path = &settings.root;
-    match std::fs::create_dir(root) {
-        Ok(()) => log::info!("made the folder {}", root.display()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(cannot_serve(root, &error)),
-    }
-    let store = StoreSettings {
+fn store_settings(settings: &Settings) -> StoreSettings {
+    StoreSettings {
         read_only: settings.read_only,
         largest: settings.max_file_size.min(config::LARGEST_FILE),
         sync: settings.sync,
         heavy: config::HEAVY_FILE,
         listing: config::LISTING,
-    };
-    FileStore::open(root, store).map_err(|error| cannot_serve(root, &error))
-}
-
-fn cannot_serve(root: &Path, error: &io::Error) -> StartError {
-    let root = root.display();
-    let way_out = "give a folder that the server may use with --root DIR";
-    StartError(format!(
-        "cannot serve the folder {root}: {}; {way_out}",
-        plain(error)
-    ))
-}
-
-/// The system's words without the number behind them.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
+    }
 }
 
 /// Raises the soft descriptor limit to the hard one and leaves a reserve.

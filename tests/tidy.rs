@@ -224,6 +224,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
         "services" if source.path.ends_with("/mod.rs") => Some(&["services"]),
         "services" => Some(own_services),
         "reactor" => Some(&["reactor", "session", "wire"]),
+        "start" => Some(&["start", "services::store"]),
         "client" => Some(&["client", "wire"]),
         "load" => Some(&["load", "reactor", "session", "wire"]),
         // server, config and the command line put the rooms together.
@@ -325,7 +326,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "src/services/store",
             "src/services/upload",
             "src/services/listing",
-            "src/server.rs",
+            "src/start/root.rs",
             "src/client/",
             "src/main.rs",
         ],
