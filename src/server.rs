@@ -22,10 +22,9 @@ use crate::services::store::{FileStore, StoreSettings};
 use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::world::World;
-use crate::start::error::{StartError, plain};
-use crate::start::root;
-use rustix::process::{Resource, Rlimit};
-use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
+use crate::start::error::StartError;
+use crate::start::{descriptors, password, port, root};
+use socket2::TcpKeepalive;
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -97,8 +96,8 @@ impl Server {
         for service in tcp_services(&settings, &limits) {
             if let Some(port) = service.port {
                 let address = SocketAddr::new(settings.host, port);
-                let socket = listen(address)
-                    .map_err(|error| cannot_listen(service.name, "tcp", address, &error))?;
+                let socket = port::listen(address, config::BACKLOG)
+                    .map_err(|error| port::cannot_listen(service.name, "tcp", address, &error))?;
                 let mut listener = Listener::new(service.name, socket, service.make);
                 listener.keepalive = service.keepalive;
                 listener.refusal = (service.name != "echo").then_some(TOO_MANY);
@@ -109,7 +108,7 @@ impl Server {
             Some(password) => (password.clone(), None),
             None if settings.room.is_none() => (String::new(), None),
             None => {
-                let made = make_password()?;
+                let made = password::make()?;
                 (made.clone(), Some(made))
             }
         };
@@ -160,7 +159,7 @@ impl Server {
             min_rate: self.settings.min_rate,
             per_address: self.settings.max_per_address,
             ..config::reactor_limits(
-                connection_limit(self.settings.max_connections),
+                descriptors::connections(self.settings.max_connections, config::DESCRIPTOR_RESERVE),
                 idle_timeout,
                 settle,
                 bare_gap,
@@ -277,59 +276,7 @@ fn open_room(settings: &Settings, port: u16, password: &str) -> Result<Datagrams
     let address = SocketAddr::new(settings.host, port);
     let room = Room::new(password, config::room_limits(settings.room_rate));
     Datagrams::bind("room", address, Box::new(room), config::ROOM_DATAGRAMS)
-        .map_err(|error| cannot_listen("room", "udp", address, &error))
-}
-
-/// Twelve letters and digits that are not mistaken for each other: 60 bits.
-fn make_password() -> Result<String, StartError> {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut random = [0; 12];
-    getrandom::fill(&mut random).map_err(|error| {
-        let way_out = "give one with --room-password-file FILE";
-        StartError::new(format!(
-            "cannot make a password for the room: {error}; {way_out}"
-        ))
-    })?;
-    Ok(random
-        .iter()
-        .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
-        .collect())
-}
-
-fn listen(address: SocketAddr) -> io::Result<mio::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Transport::TCP),
-    )?;
-    socket.set_nonblocking(true)?;
-    // A server that is started again must not wait for the old connections' TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(config::BACKLOG)?;
-    Ok(mio::net::TcpListener::from_std(socket.into()))
-}
-
-fn cannot_listen(
-    name: &str,
-    transport: &str,
-    address: SocketAddr,
-    error: &io::Error,
-) -> StartError {
-    let way_out = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("stop the program that has it, or choose another port with --{name} PORT")
-        }
-        io::ErrorKind::PermissionDenied => format!("choose a port above 1023 with --{name} PORT"),
-        io::ErrorKind::AddrNotAvailable => {
-            "give an address of this machine with --host IP".to_owned()
-        }
-        _ => format!("choose another port with --{name} PORT or switch it off: --{name} off"),
-    };
-    StartError::new(format!(
-        "{name} cannot listen on {transport} {address}: {}; {way_out}",
-        plain(error)
-    ))
+        .map_err(|error| port::cannot_listen("room", "udp", address, &error))
 }
 
 fn store_settings(settings: &Settings) -> StoreSettings {
@@ -339,34 +286,5 @@ fn store_settings(settings: &Settings) -> StoreSettings {
         sync: settings.sync,
         heavy: config::HEAVY_FILE,
         listing: config::LISTING,
-    }
-}
-
-/// Raises the soft descriptor limit to the hard one and leaves a reserve.
-fn connection_limit(wanted: Option<usize>) -> usize {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let limit = match rustix::process::setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    let descriptors = limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit).unwrap_or(usize::MAX)
-    });
-    let reserve = config::DESCRIPTOR_RESERVE.min(descriptors / 2);
-    let possible = (descriptors - reserve).max(1);
-    match wanted {
-        Some(wanted) if wanted > possible => {
-            log::warn!(
-                "only {possible} of {wanted} connections fit the limit of {descriptors} open \
-                 descriptors; raise it with ulimit -n"
-            );
-            possible
-        }
-        Some(wanted) => wanted,
-        None => possible,
     }
 }

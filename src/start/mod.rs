@@ -1,5 +1,8 @@
-//! What a server does between binding its ports and serving.
-//! Serves nobody and binds nothing: the composition root calls these in order.
+//! What a server does before it serves.
+//! Serves nobody: the composition root calls these in order.
 
+pub mod descriptors;
 pub mod error;
+pub mod password;
+pub mod port;
 pub mod root;
