@@ -58,7 +58,7 @@ fn run_server(server: Server, log: &LogQueue) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("loket serve: the loop failed: {error}");
+            eprintln!("loket serve: {error}");
             ExitCode::FAILURE
         }
     }

@@ -23,7 +23,7 @@ use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::world::World;
 use crate::start::error::StartError;
-use crate::start::{descriptors, password, port, root};
+use crate::start::{descriptors, enclosure, password, port, root};
 use socket2::TcpKeepalive;
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -148,7 +148,13 @@ impl Server {
         announce: &mut impl Write,
         log: LogQueue,
     ) -> io::Result<Stopped> {
-        let lines = self.addresses()?;
+        let addresses = self.addresses()?;
+        let announcement = self.announcement(&addresses);
+        let log = LogSink::standard_error(log);
+        let has_operator = self.settings.talk.is_some() || self.room.is_some();
+        let operator = has_operator.then(Operator::open);
+        // Landlock holds for this thread and those that it starts: an older one would stay outside.
+        self.give_up_rights();
         let Settings {
             idle_timeout,
             settle,
@@ -174,37 +180,48 @@ impl Server {
         );
         let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
         let has_talk = self.settings.talk.is_some();
-        let has_operator = has_talk || self.room.is_some();
-        let log = LogSink::standard_error(log);
         let mut event_loop = EventLoop::new(self.listeners, kernel, world, observer, log, limits)?;
         if let Some(room) = self.room {
             event_loop.add_datagrams(room)?;
         }
-        if has_operator {
-            add_console(&mut event_loop, self.limits, has_talk);
+        if let Some(operator) = operator {
+            add_console(&mut event_loop, operator, self.limits, has_talk);
         }
         // A reader of these lines that went away is no reason not to serve.
         let _ = announce
-            .write_all(lines.as_bytes())
+            .write_all(announcement.as_bytes())
             .and_then(|()| announce.flush());
-        event_loop.run()
+        event_loop.run().map_err(|error| {
+            let text = format!("the loop failed: {error}");
+            io::Error::new(error.kind(), text)
+        })
     }
 
-    fn addresses(&mut self) -> io::Result<String> {
-        let mut lines = String::new();
+    /// Everything from outside the root is open; from here on nothing else can be.
+    fn give_up_rights(&self) {
+        enclosure::enclose(self.store.folder(), self.settings.read_only);
+    }
+
+    fn addresses(&mut self) -> io::Result<Vec<String>> {
+        let mut lines = Vec::new();
         for listener in &mut self.listeners {
             let address = listener.source().local_addr()?;
-            lines.push_str(&format!("{} listening on tcp {address}\n", listener.name));
+            lines.push(format!("{} listening on tcp {address}", listener.name));
         }
         if let Some(room) = &self.room {
             let address = room.local_address()?;
-            lines.push_str(&format!("room listening on udp {address}\n"));
+            lines.push(format!("room listening on udp {address}"));
         }
+        Ok(lines)
+    }
+
+    /// What is said to who started the server.
+    fn announcement(&self, addresses: &[String]) -> String {
+        let mut lines = addresses.join("\n") + "\n";
         if let Some(password) = &self.made_password {
             lines.push_str(&format!("room password: {password}\n"));
         }
-        lines.push_str("ready\n");
-        Ok(lines)
+        lines + "ready\n"
     }
 }
 
@@ -252,10 +269,11 @@ fn tcp_services(settings: &Settings, limits: &Rc<ServiceLimits>) -> [TcpService;
 /// The person at the server. Without usable standard streams there is none.
 fn add_console<O: Observer>(
     event_loop: &mut EventLoop<O>,
+    operator: io::Result<Operator>,
     limits: Rc<ServiceLimits>,
     has_talk: bool,
 ) {
-    let added = Operator::open().and_then(|operator| {
+    let added = operator.and_then(|operator| {
         let columns = operator.columns();
         let editor = columns.map(|columns| LineEditor::new("> ", columns, config::EDITOR));
         event_loop.add_operator(operator, Box::new(Console::new(limits, has_talk, editor)))

@@ -67,6 +67,11 @@ impl FileStore {
         })
     }
 
+    /// The root itself, for rules about what lies below it.
+    pub fn folder(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
     /// The folder that holds `name`, and the name's last component.
     fn locate<'a>(&self, name: &'a str) -> Result<(Arc<Dir>, &'a str), StoreError> {
         let (folder, leaf) = match name.rsplit_once('/') {

@@ -2,6 +2,7 @@
 //! Serves nobody: the composition root calls these in order.
 
 pub mod descriptors;
+pub mod enclosure;
 pub mod error;
 pub mod password;
 pub mod port;

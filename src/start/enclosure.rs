@@ -1,0 +1,60 @@
+//! Gives up for good what serving does not need: other files, new TCP connections, privileges.
+//! Opens nothing: a descriptor from outside the root must be there before.
+//!
+//! Names are resolved beneath the root anyway (`services/store.rs`). This is the second wall: it
+//! holds for a mistake in the first one, and for a folder that is moved out of the root while an
+//! upload into it is under way.
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, RestrictionStatus, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
+};
+use std::os::fd::BorrowedFd;
+
+/// The newest rules that were tried. Older kernels leave out what they do not know.
+const NEWEST: ABI = ABI::V7;
+
+/// Encloses the calling thread in the root, and every thread that it starts from now on. Answers
+/// whether the kernel does so; where it does not, a warning is all.
+pub fn enclose(root: BorrowedFd<'_>, read_only: bool) -> bool {
+    if let Err(errno) = nix::sys::prctl::set_no_new_privs() {
+        log::warn!("cannot give up gaining privileges (no_new_privs): {errno}; serving with it");
+    }
+    let missing = match restrict(root, read_only) {
+        Ok(status) if status.ruleset == RulesetStatus::NotEnforced => {
+            "this kernel has no Landlock (Linux 5.13 with lsm=landlock has)".to_owned()
+        }
+        Ok(status) => {
+            log::debug!(
+                "enclosed by Landlock: {:?}, {:?}",
+                status.ruleset,
+                status.landlock
+            );
+            return true;
+        }
+        Err(error) => format!("Landlock failed: {error}"),
+    };
+    log::warn!("not enclosed in the root: {missing}; only names are resolved beneath it");
+    false
+}
+
+fn restrict(root: BorrowedFd<'_>, read_only: bool) -> Result<RestrictionStatus, RulesetError> {
+    Ruleset::default()
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?
+        .add_rule(PathBeneath::new(root, needed(read_only)))?
+        .restrict_self()
+}
+
+/// What the store does below its root. It makes no folders, and moves nothing between two.
+fn needed(read_only: bool) -> BitFlags<AccessFs> {
+    let reading = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+    let writing = make_bitflags!(AccessFs::{WriteFile | Truncate | MakeReg | RemoveFile});
+    if read_only {
+        reading
+    } else {
+        reading | writing
+    }
+}
