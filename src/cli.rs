@@ -132,6 +132,9 @@ pub struct ServeOptions {
     /// Say OK to an upload before the disk has it: faster, but a power cut may take it back.
     #[arg(long)]
     pub no_sync: bool,
+    /// Started as root: become this user once everything is open, and before anybody is served.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
     /// Print what the loop does on standard error, one line an event, turn and state change.
     #[arg(long)]
     pub trace: bool,

@@ -84,6 +84,7 @@ fn settings(options: &ServeOptions) -> Result<Settings, Box<dyn Error>> {
         max_file_size: options.max_file_size.unwrap_or(config::LARGEST_FILE),
         read_only: options.read_only,
         sync: !options.no_sync,
+        user: options.user.clone(),
         plain_bodies: options.plain_bodies,
         trace: options.trace,
     })

@@ -23,6 +23,7 @@ use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::world::World;
 use crate::start::error::StartError;
+use crate::start::user::{self, User};
 use crate::start::{descriptors, enclosure, password, port, root};
 use socket2::TcpKeepalive;
 use std::cell::Cell;
@@ -71,6 +72,8 @@ pub struct Settings {
     pub read_only: bool,
     /// What is stored outlives a power cut before that is said.
     pub sync: bool,
+    /// Whom a server that was started as root becomes.
+    pub user: Option<String>,
     /// Move bodies by reading and writing instead of `sendfile` and `splice`.
     pub plain_bodies: bool,
     /// Print what the loop does on standard error.
@@ -84,6 +87,7 @@ pub struct Server {
     /// A password that was made up, to be shown once.
     made_password: Option<String>,
     store: FileStore,
+    user: Option<User>,
     settings: Settings,
     limits: Rc<ServiceLimits>,
 }
@@ -91,6 +95,7 @@ pub struct Server {
 impl Server {
     /// Opens the ports and then the root. When one fails, nothing stays open.
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
+        let user = settings.user.as_deref().map(User::find).transpose()?;
         let limits = Rc::new(config::service_limits());
         let mut listeners = Vec::new();
         for service in tcp_services(&settings, &limits) {
@@ -121,12 +126,13 @@ impl Server {
                 "all services are off; give at least one a port",
             ));
         }
-        let store = root::open(&settings.root, store_settings(&settings))?;
+        let store = root::open(&settings.root, store_settings(&settings), user.as_ref())?;
         Ok(Server {
             listeners,
             room,
             made_password,
             store,
+            user,
             settings,
             limits,
         })
@@ -154,7 +160,7 @@ impl Server {
         let has_operator = self.settings.talk.is_some() || self.room.is_some();
         let operator = has_operator.then(Operator::open);
         // Landlock holds for this thread and those that it starts: an older one would stay outside.
-        self.give_up_rights();
+        self.give_up_rights()?;
         let Settings {
             idle_timeout,
             settle,
@@ -198,8 +204,19 @@ impl Server {
     }
 
     /// Everything from outside the root is open; from here on nothing else can be.
-    fn give_up_rights(&self) {
-        enclosure::enclose(self.store.folder(), self.settings.read_only);
+    fn give_up_rights(&self) -> io::Result<()> {
+        let Settings {
+            root, read_only, ..
+        } = &self.settings;
+        match &self.user {
+            Some(user) => {
+                user.assume().map_err(io::Error::other)?;
+                root::check(self.store.folder(), root, user, *read_only)?;
+            }
+            None => user::warn_of_root(),
+        }
+        enclosure::enclose(self.store.folder(), *read_only);
+        Ok(())
     }
 
     fn addresses(&mut self) -> io::Result<Vec<String>> {

@@ -7,3 +7,4 @@ pub mod error;
 pub mod password;
 pub mod port;
 pub mod root;
+pub mod user;

@@ -1,19 +1,62 @@
-//! Opens the folder that is served, and makes it if it is missing.
+//! Opens the folder that is served, and makes it if it is missing, for whom it will be served.
 //! Reads and writes no file in it: that is the store's.
 
 use super::error::{StartError, plain};
+use super::user::User;
 use crate::services::store::{FileStore, StoreSettings};
+use rustix::fs::{Access, AtFlags, Gid, Mode, OFlags, Uid};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 /// Makes the root if it is missing, but not the folders above it: those would be a typing error.
-pub fn open(root: &Path, settings: StoreSettings) -> Result<FileStore, StartError> {
+/// One that was made belongs to the user who will serve it.
+pub fn open(
+    root: &Path,
+    settings: StoreSettings,
+    user: Option<&User>,
+) -> Result<FileStore, StartError> {
     match std::fs::create_dir(root) {
-        Ok(()) => log::info!("made the folder {}", root.display()),
+        Ok(()) => {
+            log::info!("made the folder {}", root.display());
+            if let Some(user) = user {
+                give(root, user).map_err(|error| cannot_serve(root, &error))?;
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(cannot_serve(root, &error)),
     }
     FileStore::open(root, settings).map_err(|error| cannot_serve(root, &error))
+}
+
+fn give(root: &Path, user: &User) -> io::Result<()> {
+    // Who may write above the root could have put something else there meanwhile: no link is
+    // followed, and nothing but a folder is given away.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(root, flags, Mode::empty())?;
+    let (user, group) = user.numbers();
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+    Ok(rustix::fs::fchown(&folder, Some(user), Some(group))?)
+}
+
+/// Whether the user that the process has become can work with the root at all. Every request would
+/// be refused otherwise.
+pub fn check(folder: BorrowedFd<'_>, root: &Path, user: &User, read_only: bool) -> io::Result<()> {
+    let reading = Access::READ_OK | Access::EXEC_OK;
+    let (wanted, verb, or) = if read_only {
+        (reading, "read", "")
+    } else {
+        let or = ", or add --read-only";
+        (reading | Access::WRITE_OK, "read and write", or)
+    };
+    rustix::fs::accessat(folder, ".", wanted, AtFlags::empty()).map_err(|errno| {
+        let (name, root) = (user.name(), root.display());
+        let why = plain(&errno.into());
+        io::Error::other(format!(
+            "cannot serve the folder {root}: the user {name} may not {verb} there: {why}; give it \
+             to that user with chown {name} {root}{or}"
+        ))
+    })
 }
 
 fn cannot_serve(root: &Path, error: &io::Error) -> StartError {

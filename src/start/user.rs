@@ -1,0 +1,82 @@
+//! Turns a process that was started as root into one of an ordinary user, for good.
+//! Knows nothing of files and ports: who needs root for them opens them before.
+
+use super::error::StartError;
+use nix::errno::Errno;
+use nix::unistd::{self, Gid, Uid};
+use std::ffi::CString;
+
+/// Whom `--user` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    name: String,
+    user: Uid,
+    group: Gid,
+}
+
+impl User {
+    /// Looks the name up. Only root can become somebody else.
+    pub fn find(name: &str) -> Result<User, StartError> {
+        let cannot = |why: &str| StartError::new(format!("cannot become the user {name}: {why}"));
+        if !unistd::geteuid().is_root() {
+            return Err(cannot("only root can; start as root, or leave out --user"));
+        }
+        let found = match unistd::User::from_name(name) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Err(cannot("there is none; give one of `getent passwd`")),
+            Err(errno) => {
+                let why = format!("looking it up failed: {}; try again", errno.desc());
+                return Err(cannot(&why));
+            }
+        };
+        if found.uid.is_root() {
+            return Err(cannot("that is root again; give another one"));
+        }
+        Ok(User {
+            name: name.to_owned(),
+            user: found.uid,
+            group: found.gid,
+        })
+    }
+
+    /// The name as it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The user's number and that of its first group.
+    pub fn numbers(&self) -> (u32, u32) {
+        (self.user.as_raw(), self.group.as_raw())
+    }
+
+    /// Becomes this user with all its groups, and makes sure that there is no way back.
+    pub fn assume(&self) -> Result<(), StartError> {
+        let name = &self.name;
+        let cannot = |what: &str, errno: Errno| {
+            let text = format!("cannot become the user {name}: {what}: {}", errno.desc());
+            StartError::new(format!("{text}; start as root with all its capabilities"))
+        };
+        let text = CString::new(name.as_str()).map_err(|_| cannot("its name", Errno::EINVAL))?;
+        // The user last: without root's rights the groups can no longer be set.
+        unistd::initgroups(&text, self.group).map_err(|errno| cannot("initgroups", errno))?;
+        unistd::setresgid(self.group, self.group, self.group)
+            .map_err(|errno| cannot("setresgid", errno))?;
+        unistd::setresuid(self.user, self.user, self.user)
+            .map_err(|errno| cannot("setresuid", errno))?;
+        let root = Uid::from_raw(0);
+        if unistd::setuid(root).is_ok() || unistd::seteuid(root).is_ok() {
+            return Err(StartError::new(format!(
+                "became the user {name}, but could become root again; not serving like that: start \
+                 without the secure bits that keep capabilities"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Says so when the process serves as root.
+pub fn warn_of_root() {
+    if unistd::geteuid().is_root() {
+        log::warn!("serving as root: a mistake here has all of root's rights; add --user NAME");
+    }
+}
