@@ -133,6 +133,10 @@ pub const SLOW_MICROS: u64 = 50_000;
 /// Time for transfers under way when the server is told to stop.
 pub const WIND_DOWN_SECONDS: u64 = 10;
 
+/// How long a start waits for a supervisor that does not read its socket: longer than a busy one
+/// takes, shorter than it waits for the start itself.
+pub const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(5);
+
 // ---- talk ----
 
 /// What a talk client may leave unread. The kernel's buffers hold hundreds of lines before that;

@@ -23,6 +23,7 @@ use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::world::World;
 use crate::start::error::StartError;
+use crate::start::supervisor::Supervisor;
 use crate::start::user::{self, User};
 use crate::start::{descriptors, enclosure, password, port, root};
 use socket2::TcpKeepalive;
@@ -159,6 +160,7 @@ impl Server {
         let log = LogSink::standard_error(log);
         let has_operator = self.settings.talk.is_some() || self.room.is_some();
         let operator = has_operator.then(Operator::open);
+        let supervisor = Supervisor::find(config::SUPERVISOR_PATIENCE);
         // Landlock holds for this thread and those that it starts: an older one would stay outside.
         self.give_up_rights()?;
         let Settings {
@@ -197,6 +199,10 @@ impl Server {
         let _ = announce
             .write_all(announcement.as_bytes())
             .and_then(|()| announce.flush());
+        if let Some(supervisor) = supervisor {
+            supervisor.ready(&addresses.join(", "));
+            event_loop.at_stop(move || supervisor.stopping());
+        }
         event_loop.run().map_err(|error| {
             let text = format!("the loop failed: {error}");
             io::Error::new(error.kind(), text)

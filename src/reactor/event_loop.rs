@@ -57,6 +57,7 @@ pub struct EventLoop<O: Observer> {
     log: LogSink,
     limits: ReactorLimits,
     stopping: Stopping,
+    at_stop: Option<Box<dyn FnOnce()>>,
 }
 
 impl<O: Observer> EventLoop<O> {
@@ -107,7 +108,13 @@ impl<O: Observer> EventLoop<O> {
             dispatcher: Dispatcher::new(kernel, world, observer, limits, services),
             limits,
             stopping: Stopping::No,
+            at_stop: None,
         })
+    }
+
+    /// What is done once, when the first signal comes. It must not wait.
+    pub fn at_stop(&mut self, act: impl FnOnce() + 'static) {
+        self.at_stop = Some(Box::new(act));
     }
 
     /// Hangs a datagram service on the loop.
@@ -269,6 +276,9 @@ impl<O: Observer> EventLoop<O> {
             // Closing the sockets refuses those who wait, instead of leaving them in the queue.
             self.listeners.clear();
             self.datagrams = None;
+            if let Some(act) = self.at_stop.take() {
+                act();
+            }
             self.dispatcher.wind_down();
             self.stopping = Stopping::By(now.after(seconds * SECOND));
         }

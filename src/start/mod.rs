@@ -7,4 +7,5 @@ pub mod error;
 pub mod password;
 pub mod port;
 pub mod root;
+pub mod supervisor;
 pub mod user;
