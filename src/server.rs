@@ -23,6 +23,7 @@ use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::world::World;
 use crate::start::error::StartError;
+use crate::start::exposure::Exposure;
 use crate::start::supervisor::Supervisor;
 use crate::start::user::{self, User};
 use crate::start::{descriptors, enclosure, password, port, root};
@@ -128,6 +129,7 @@ impl Server {
             ));
         }
         let store = root::open(&settings.root, store_settings(&settings), user.as_ref())?;
+        warn_of_exposure(&settings, made_password.is_some());
         Ok(Server {
             listeners,
             room,
@@ -318,6 +320,20 @@ fn open_room(settings: &Settings, port: u16, password: &str) -> Result<Datagrams
     let room = Room::new(password, config::room_limits(settings.room_rate));
     Datagrams::bind("room", address, Box::new(room), config::ROOM_DATAGRAMS)
         .map_err(|error| port::cannot_listen("room", "udp", address, &error))
+}
+
+fn warn_of_exposure(settings: &Settings, made_password: bool) {
+    let exposure = Exposure {
+        host: settings.host,
+        root: &settings.root,
+        transfer: settings.transfer.is_some(),
+        files: settings.files.is_some(),
+        read_only: settings.read_only,
+        made_password,
+    };
+    for warning in exposure.warnings() {
+        log::warn!("{warning}");
+    }
 }
 
 fn store_settings(settings: &Settings) -> StoreSettings {

@@ -4,6 +4,7 @@
 pub mod descriptors;
 pub mod enclosure;
 pub mod error;
+pub mod exposure;
 pub mod password;
 pub mod port;
 pub mod root;

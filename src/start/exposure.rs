@@ -1,0 +1,117 @@
+//! Says what a server that others can reach lets them do, and which flag forbids it.
+//! Forbids nothing itself.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+/// What others meet. What they can do anyway, and are meant to, is not told: reading files,
+/// writing to the operator, an echo.
+#[derive(Debug, Clone, Copy)]
+pub struct Exposure<'a> {
+    /// Where the server listens.
+    pub host: IpAddr,
+    /// The folder that is served.
+    pub root: &'a Path,
+    /// Whether transfer is on, which stores files.
+    pub transfer: bool,
+    /// Whether files is on, which stores and removes them.
+    pub files: bool,
+    /// Whether both refuse that.
+    pub read_only: bool,
+    /// Whether the room has a password that nobody has chosen.
+    pub made_password: bool,
+}
+
+impl Exposure<'_> {
+    /// One line for each thing that its user may not have thought of; none on loopback.
+    pub fn warnings(&self) -> Vec<String> {
+        let host = self.host;
+        let mut warnings = Vec::new();
+        if host.to_canonical().is_loopback() {
+            return warnings;
+        }
+        if (self.transfer || self.files) && !self.read_only {
+            let what = if self.files {
+                "store, replace and remove"
+            } else {
+                "store and replace"
+            };
+            let root = self.root.display();
+            warnings.push(format!(
+                "everybody who can reach {host} can {what} files below {root}: add --read-only \
+                 to forbid that, or --host 127.0.0.1 to keep others out"
+            ));
+        }
+        if self.made_password {
+            warnings.push(format!(
+                "the room on {host} opens to a password that was made up: it is shown on standard \
+                 output, to all who read that, and changes with each start; choose one with \
+                 --room-password-file FILE, or --room off"
+            ));
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exposed(host: &str) -> Exposure<'static> {
+        Exposure {
+            host: host.parse().expect("an address"),
+            root: Path::new("/srv/files"),
+            transfer: true,
+            files: true,
+            read_only: false,
+            made_password: true,
+        }
+    }
+
+    #[test]
+    fn loopback_needs_no_warning() {
+        for host in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(exposed(host).warnings(), [""; 0], "{host}");
+        }
+    }
+
+    #[test]
+    fn every_other_address_is_told_what_it_opens() {
+        for host in [
+            "0.0.0.0",
+            "::",
+            "192.0.2.1",
+            "2001:db8::1",
+            "::ffff:192.0.2.1",
+        ] {
+            let warnings = exposed(host).warnings();
+            assert_eq!(warnings.len(), 2, "{host}");
+            assert!(warnings[0].contains("store, replace and remove files below /srv/files"));
+            assert!(warnings[0].contains("--read-only"));
+            assert!(warnings[1].contains("--room-password-file"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_happen_is_not_told() {
+        let all = exposed("0.0.0.0");
+        let closed = Exposure {
+            read_only: true,
+            made_password: false,
+            ..all
+        };
+        assert_eq!(closed.warnings(), [""; 0]);
+        let without_services = Exposure {
+            transfer: false,
+            files: false,
+            made_password: false,
+            ..all
+        };
+        assert_eq!(without_services.warnings(), [""; 0]);
+        let transfer_alone = Exposure {
+            files: false,
+            ..all
+        };
+        assert!(transfer_alone.warnings()[0].contains("can store and replace files"));
+    }
+}
