@@ -1,0 +1,539 @@
+//! A server gives up what it does not need before it serves, and works as before without it.
+//! Needs root for some of it, and a kernel with Landlock for most; says so where they lack.
+
+mod support;
+
+use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};
+use landlock::{RulesetCreatedAttr, Scope};
+use loket::start::enclosure::enclose;
+use rustix::process::Signal;
+use std::fs::{self, File};
+use std::io::ErrorKind::PermissionDenied;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{BOTH_WAYS, Prepared, Server};
+
+/// Whether this kernel has the rules of this version. A thread of its own may be restricted.
+fn kernel_knows(version: ABI) -> bool {
+    let build = || {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(version))?
+            .handle_access(AccessNet::from_all(version))?
+            .scope(Scope::from_all(version))?
+            .create()
+    };
+    let oldest = || {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(version))?
+            .create()
+    };
+    if version == ABI::V1 {
+        oldest().is_ok()
+    } else {
+        build().is_ok()
+    }
+}
+
+/// Whether there is Landlock at all; a test that cannot do without says that it was skipped.
+fn has_landlock(test: &str) -> bool {
+    let has = kernel_knows(ABI::V1);
+    if !has {
+        println!("SKIPPED {test}: this kernel has no Landlock");
+    }
+    has
+}
+
+fn is_root(test: &str) -> bool {
+    let is = rustix::process::geteuid().is_root();
+    if !is {
+        println!("SKIPPED {test}: needs root");
+    }
+    is
+}
+
+/// A line of `/proc/PID/status`.
+fn status(server: &Server, field: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a server");
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.expect("a field of proc(5)").trim().to_owned()
+}
+
+/// The log with all that was said before serving: it is written at the end of a round.
+fn log_of_the_start(server: &Server) -> String {
+    for _ in 0..2 {
+        server.connect("echo").send("hi").expect("hi");
+    }
+    server.log()
+}
+
+/// What `id` says about a user.
+fn id(flag: &str, user: &str) -> String {
+    let output = Command::new("id").args([flag, user]).output();
+    let text = output.expect("id runs").stdout;
+    String::from_utf8(text).expect("text").trim().to_owned()
+}
+
+/// A folder with a root in it, and a thread that is enclosed in that root for what it does.
+fn in_an_enclosure(read_only: bool, act: impl FnOnce(&Path) + Send + 'static) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().join("root");
+    fs::create_dir(&root).expect("a root");
+    fs::write(root.join("there"), "before").expect("a file");
+    fs::write(folder.path().join("outside"), "secret").expect("a file");
+    let thread = std::thread::spawn(move || {
+        let opened = File::open(&root).expect("the root");
+        assert!(enclose(opened.as_fd(), read_only), "Landlock holds");
+        act(&root);
+    });
+    thread.join().expect("the thread's own assertions");
+}
+
+#[test]
+fn an_enclosed_thread_reaches_nothing_outside_the_root() {
+    if !has_landlock("an_enclosed_thread_reaches_nothing_outside_the_root") {
+        return;
+    }
+    in_an_enclosure(false, |root| {
+        let refused = |path: PathBuf| {
+            let error = File::open(&path).expect_err("outside");
+            assert_eq!(error.kind(), PermissionDenied, "{}", path.display());
+            let error = fs::read_dir(path.parent().expect("below /")).expect_err("outside");
+            assert_eq!(error.kind(), PermissionDenied, "above {}", path.display());
+        };
+        refused(root.join("../outside"));
+        refused("/etc/passwd".into());
+        let outside = root.join("../new");
+        let error = fs::write(&outside, "x").expect_err("outside");
+        assert_eq!(error.kind(), PermissionDenied);
+        let error = fs::rename(root.join("there"), outside).expect_err("outside");
+        assert!([PermissionDenied, std::io::ErrorKind::CrossesDevices].contains(&error.kind()));
+        let error = Command::new("/bin/true")
+            .spawn()
+            .expect_err("no program is run");
+        assert_eq!(error.kind(), PermissionDenied);
+    });
+}
+
+#[test]
+fn an_enclosed_thread_works_below_the_root() {
+    if !has_landlock("an_enclosed_thread_works_below_the_root") {
+        return;
+    }
+    in_an_enclosure(false, |root| {
+        let (there, new) = (root.join("there"), root.join("new"));
+        fs::write(&new, "after").expect("a new file");
+        fs::rename(&new, &there).expect("a replaced file");
+        assert_eq!(fs::read(&there).expect("a file"), b"after");
+        fs::write(&there, "cut").expect("a shorter file");
+        assert_eq!(fs::read_dir(root).expect("a folder").count(), 1);
+        fs::remove_file(&there).expect("no file any more");
+        let error = fs::create_dir(root.join("folder")).expect_err("not what the store does");
+        assert_eq!(error.kind(), PermissionDenied);
+    });
+}
+
+#[test]
+fn an_enclosed_thread_that_only_reads_cannot_write() {
+    if !has_landlock("an_enclosed_thread_that_only_reads_cannot_write") {
+        return;
+    }
+    in_an_enclosure(true, |root| {
+        let there = root.join("there");
+        assert_eq!(fs::read(&there).expect("a file"), b"before");
+        assert_eq!(fs::read_dir(root).expect("a folder").count(), 1);
+        for refused in [
+            fs::write(&there, "after"),
+            fs::write(root.join("new"), "new"),
+            fs::rename(&there, root.join("new")),
+            fs::hard_link(&there, root.join("new")),
+            fs::remove_file(&there),
+        ] {
+            assert_eq!(refused.expect_err("a change").kind(), PermissionDenied);
+        }
+        assert_eq!(fs::read(&there).expect("a file"), b"before");
+    });
+}
+
+#[test]
+fn an_enclosed_thread_opens_no_new_tcp_connection_and_signals_nobody() {
+    const NAME: &str = "an_enclosed_thread_opens_no_new_tcp_connection_and_signals_nobody";
+    if !kernel_knows(ABI::V6) {
+        println!("SKIPPED {NAME}: this kernel's Landlock knows no scopes (Linux 6.12 does)");
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = Server::start(&[]);
+    let other = rustix::process::Pid::from_raw(server.id() as i32).expect("a process");
+    rustix::process::test_kill_process(other).expect("a process that may be signalled");
+    in_an_enclosure(false, move |_| {
+        let error = std::net::TcpStream::connect(address).expect_err("a new connection");
+        assert_eq!(error.kind(), PermissionDenied);
+        let error = std::net::TcpListener::bind("127.0.0.1:0").expect_err("a new port");
+        assert_eq!(error.kind(), PermissionDenied);
+        let refused = rustix::process::test_kill_process(other);
+        assert_eq!(refused, Err(rustix::io::Errno::PERM));
+    });
+}
+
+#[test]
+fn a_folder_that_leaves_the_root_takes_no_upload_with_it() {
+    if !has_landlock("a_folder_that_leaves_the_root_takes_no_upload_with_it") {
+        return;
+    }
+    // Names are resolved when an upload begins; where its folder stands when it ends, only
+    // Landlock asks. So this tells whether the server itself is enclosed.
+    for flags in BOTH_WAYS {
+        let server = Server::start(flags);
+        let inside = server.root().join("folder");
+        let outside = server.root().with_file_name("elsewhere");
+        fs::create_dir(&inside).expect("a folder made later");
+        fs::write(inside.join("old"), "as it was").expect("a file");
+        let mut uploads = ["new", "old"].map(|name| {
+            let mut client = server.connect("files");
+            client
+                .send(format!("upload folder/{name} 5\n"))
+                .expect("OK\n");
+            client
+        });
+        fs::rename(&inside, &outside).expect("a move");
+        for client in &mut uploads {
+            client
+                .send("bytes")
+                .expect("ERROR the server has no permission for it\n");
+        }
+        let found = support::tree(&outside);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[&outside.join("old")], b"as it was");
+    }
+}
+
+#[test]
+fn an_enclosed_server_does_all_that_it_did() {
+    for flags in BOTH_WAYS {
+        let server = Server::start(flags);
+        assert_eq!(status(&server, "NoNewPrivs:"), "1");
+        fs::create_dir(server.root().join("later")).expect("a folder made later");
+        let mut client = server.connect("files");
+        for body in ["first", "again"] {
+            let upload = format!("upload later/a 5\n{body}");
+            client.send(upload).expect("OK\nOK File Berhasil Dibuat\n");
+            client
+                .send("download later/a\n")
+                .expect(format!("OK 5\n{body}"));
+        }
+        client.send("ls\n").expect("OK 7\nlater/\n");
+        client.send("ls later\n").expect("OK 2\na\n");
+        client.send("size later/a\n").expect("OK 5 0.00 MB\n");
+        client
+            .send("rm later/a\n")
+            .expect("OK File Berhasil Dihapus\n");
+        std::os::unix::fs::symlink("/etc/passwd", server.root().join("link")).expect("a link");
+        client.send("download link\n").expect("ERROR ");
+        assert_eq!(
+            fs::read_dir(server.root().join("later"))
+                .expect("it")
+                .count(),
+            0
+        );
+        let log = log_of_the_start(&server);
+        assert!(
+            !log.contains("not enclosed") || !kernel_knows(ABI::V1),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn a_root_that_is_removed_and_made_again_ends_no_server() {
+    let server = Server::start(&[]);
+    let mut client = server.connect("files");
+    fs::remove_dir(server.root()).expect("an empty folder");
+    client.send("ls\n").expect("OK 0\n");
+    fs::create_dir(server.root()).expect("a new folder");
+    fs::write(server.root().join("new"), "new").expect("a file");
+    client
+        .send("download new\n")
+        .expect("ERROR File Tidak Ditemukan\n");
+    client.send("upload a 1\n").expect("ERROR ");
+    server.connect("echo").send("hi").expect("hi");
+    server.connect("files").send("ls\n").expect("OK 0\n");
+}
+
+#[test]
+fn where_the_kernel_refuses_serving_goes_on_with_a_warning() {
+    if !has_landlock("where_the_kernel_refuses_serving_goes_on_with_a_warning") {
+        return;
+    }
+    let thread = std::thread::spawn(|| {
+        // The kernel stacks 16 of these and no more. Each forbids what no test here does.
+        for _ in 0..16 {
+            let rules = Ruleset::default().handle_access(AccessFs::MakeBlock);
+            let rules = rules.and_then(Ruleset::create).expect("rules");
+            rules.restrict_self().expect("one more layer");
+        }
+        let server = Server::start(&[]);
+        server.connect("files").send("ls\n").expect("OK 0\n");
+        let log = log_of_the_start(&server);
+        assert_eq!(
+            log.matches("not enclosed in the root: Landlock failed")
+                .count(),
+            1,
+            "{log}"
+        );
+    });
+    thread.join().expect("the thread's own assertions");
+}
+
+#[test]
+fn a_server_that_root_starts_becomes_the_user_for_good() {
+    if !is_root("a_server_that_root_starts_becomes_the_user_for_good") {
+        return;
+    }
+    // Nobody but root can enter the folder above, and nobody need: the root is open by then.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start_in(folder, &["--user", "nobody"]);
+    let (user, group) = (id("-u", "nobody"), id("-g", "nobody"));
+    assert_eq!(status(&server, "Uid:"), vec![user.clone(); 4].join("\t"));
+    assert_eq!(status(&server, "Gid:"), vec![group.clone(); 4].join("\t"));
+    assert_eq!(status(&server, "Groups:"), id("-G", "nobody"));
+    for capabilities in ["CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(
+            status(&server, capabilities),
+            "0".repeat(16),
+            "{capabilities}"
+        );
+    }
+    let mut client = server.connect("files");
+    for body in ["first", "again"] {
+        let upload = format!("upload a 5\n{body}");
+        client.send(upload).expect("OK\nOK File Berhasil Dibuat\n");
+    }
+    for path in [server.root(), server.root().join("a")] {
+        let owner = fs::metadata(&path).expect("made").uid();
+        assert_eq!(owner.to_string(), user, "{}", path.display());
+    }
+    let log = log_of_the_start(&server);
+    assert!(!log.contains("serving as root"), "{log}");
+}
+
+#[test]
+fn a_server_that_stays_root_says_so() {
+    if !is_root("a_server_that_stays_root_says_so") {
+        return;
+    }
+    let log = log_of_the_start(&Server::start(&[]));
+    assert_eq!(log.matches("serving as root").count(), 1, "{log}");
+    assert!(log.contains("--user NAME"), "{log}");
+}
+
+/// Runs `loket serve` to its end, which must come by itself.
+fn refused(program: &[&str], folder: &Path, flags: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new("timeout");
+    let services = [
+        "--echo",
+        "0",
+        "--transfer",
+        "0",
+        "--files",
+        "0",
+        "--talk",
+        "0",
+        "--room",
+        "0",
+    ];
+    command
+        .arg("20")
+        .args(program)
+        .arg("serve")
+        .args(services)
+        .args(["--root"]);
+    let output = command
+        .arg(folder.join("root"))
+        .args(flags)
+        .output()
+        .expect("timeout runs");
+    let said = String::from_utf8(output.stderr).expect("text");
+    (output.status.code(), said)
+}
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_loket");
+
+#[test]
+fn only_a_known_user_is_assumed_and_only_by_root() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let refusal = |user: &str| {
+        let (code, said) = refused(&[PROGRAM], folder.path(), &["--user", user]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(!folder.path().join("root").exists(), "nothing was made");
+        said
+    };
+    if rustix::process::geteuid().is_root() {
+        let said = refusal("no-such-user");
+        assert!(said.contains("no-such-user: there is none"), "{said}");
+        assert!(refusal("root").contains("root again"));
+    } else {
+        assert!(refusal("nobody").contains("only root can"));
+    }
+}
+
+#[test]
+fn who_is_not_root_is_refused_a_user() {
+    if !is_root("who_is_not_root_is_refused_a_user") {
+        return;
+    }
+    // The build may stand where nobody else can go.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = folder.path().join("loket");
+    fs::copy(PROGRAM, &program).expect("a copy");
+    let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.path(), public).expect("ours");
+    let program = program.to_str().expect("text");
+    let nobody = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        program,
+    ];
+    let (code, said) = refused(&nobody, folder.path(), &["--user", "nobody"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("only root can"), "{said}");
+}
+
+#[test]
+fn a_root_that_the_user_cannot_use_is_refused_at_once() {
+    if !is_root("a_root_that_the_user_cannot_use_is_refused_at_once") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join("root")).expect("a root that is root's");
+    let (code, said) = refused(&[PROGRAM], folder.path(), &["--user", "nobody"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("nobody may not read and write there"),
+        "{said}"
+    );
+    assert!(
+        said.contains("chown nobody") && said.contains("--read-only"),
+        "{said}"
+    );
+    // Everybody may read it.
+    let server = Server::start_in(folder, &["--user", "nobody", "--read-only"]);
+    server.connect("files").send("ls\n").expect("OK 0\n");
+}
+
+/// A supervisor's socket and what came there.
+mod supervised {
+    use super::*;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    fn next(socket: &UnixDatagram) -> String {
+        socket
+            .set_read_timeout(Some(support::PATIENCE))
+            .expect("a timeout");
+        let mut text = [0; 4096];
+        let length = socket.recv(&mut text).expect("a datagram");
+        String::from_utf8(text[..length].to_vec()).expect("text")
+    }
+
+    fn is_told_all(socket: &UnixDatagram, name: &str, flags: &[&str]) {
+        let mut prepared = Prepared::new();
+        prepared.command.args(flags).env("NOTIFY_SOCKET", name);
+        if flags.contains(&"--user") {
+            std::os::unix::fs::chown(prepared.folder().join("root"), Some(65534), None)
+                .expect("root gives");
+        }
+        let mut server = prepared.launch();
+        let ready = next(socket);
+        let echo = format!("echo listening on tcp {}, ", server.address("echo"));
+        assert!(
+            ready.starts_with(&format!("READY=1\nSTATUS={echo}")),
+            "{ready}"
+        );
+        assert!(!ready.contains(support::ROOM_PASSWORD), "{ready}");
+        server.connect("echo").send("hi").expect("hi");
+        server.signal(Signal::TERM);
+        assert!(next(socket).starts_with("STOPPING=1\n"));
+        assert!(server.wait().success());
+    }
+
+    #[test]
+    fn a_supervisor_is_told_of_both_ends() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        is_told_all(&socket, path.to_str().expect("text"), &[]);
+    }
+
+    #[test]
+    fn a_supervisor_without_a_place_in_the_file_system_is_told_too() {
+        let name = format!("loket-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        let socket = UnixDatagram::bind_addr(&address).expect("a socket");
+        is_told_all(&socket, &format!("@{name}"), &[]);
+    }
+
+    #[test]
+    fn a_server_that_has_become_another_user_tells_its_supervisor_too() {
+        if !is_root("a_server_that_has_become_another_user_tells_its_supervisor_too") {
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        is_told_all(&socket, path.to_str().expect("text"), &["--user", "nobody"]);
+    }
+
+    #[test]
+    fn a_supervisor_that_is_not_there_keeps_nobody_from_being_served() {
+        let mut prepared = Prepared::new();
+        prepared.command.env("NOTIFY_SOCKET", "/nowhere/notify");
+        let server = prepared.launch();
+        server.connect("echo").send("hi").expect("hi");
+        let log = log_of_the_start(&server);
+        assert!(
+            log.contains("cannot reach NOTIFY_SOCKET=/nowhere/notify"),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn an_open_address_is_told_what_it_exposes() {
+    let log = log_of_the_start(&Server::start(&["--host", "0.0.0.0"]));
+    assert_eq!(
+        log.matches("store, replace and remove files below").count(),
+        1,
+        "{log}"
+    );
+    assert!(log.contains("add --read-only"), "{log}");
+    assert!(!log.contains("made up"), "{log}");
+
+    let mut prepared = Prepared::without_password();
+    prepared.command.args(["--host", "0.0.0.0", "--read-only"]);
+    let server = prepared.launch();
+    let log = log_of_the_start(&server);
+    assert!(!log.contains("store, replace"), "{log}");
+    assert_eq!(
+        log.matches("a password that was made up").count(),
+        1,
+        "{log}"
+    );
+    assert!(
+        !log.contains(server.made_password.as_deref().expect("made")),
+        "{log}"
+    );
+}
+
+#[test]
+fn an_address_of_this_machine_alone_is_told_nothing() {
+    let log = log_of_the_start(&Prepared::without_password().launch());
+    assert!(!log.contains("everybody who can reach"), "{log}");
+    assert!(!log.contains("made up"), "{log}");
+}
