@@ -3,6 +3,7 @@
 
 mod support;
 
+use clap::Parser;
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use landlock::{RulesetCreatedAttr, Scope};
 use loket::start::enclosure::enclose;
@@ -536,4 +537,37 @@ fn an_address_of_this_machine_alone_is_told_nothing() {
     let log = log_of_the_start(&Prepared::without_password().launch());
     assert!(!log.contains("everybody who can reach"), "{log}");
     assert!(!log.contains("made up"), "{log}");
+}
+
+#[test]
+fn the_unit_is_understood_by_systemd_and_by_the_server() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/loket.service");
+    let unit = fs::read_to_string(unit).expect("the unit");
+    let starts = unit
+        .lines()
+        .filter_map(|line| line.split_once("ExecStart=/usr/local/bin/"));
+    let mut commands = 0;
+    for (_, command) in starts {
+        let words = command.trim_end_matches('\\').split_whitespace();
+        loket::cli::Cli::try_parse_from(words).expect("flags of loket serve");
+        commands += 1;
+    }
+    assert_eq!(commands, 3, "one that runs and two in the comments");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("loket.service");
+    fs::write(&path, unit.replace("/usr/local/bin/loket", PROGRAM)).expect("a copy");
+    let Ok(verified) = Command::new("systemd-analyze")
+        .arg("verify")
+        .arg(&path)
+        .output()
+    else {
+        println!("SKIPPED the_unit_is_understood_by_systemd_and_by_the_server: no systemd-analyze");
+        return;
+    };
+    let said = String::from_utf8_lossy(&verified.stderr);
+    let about_it: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("loket.service"))
+        .collect();
+    assert!(verified.status.success() && about_it.is_empty(), "{said}");
 }
