@@ -70,7 +70,7 @@ impl FromStr for PortChoice {
 /// The flags of `loket serve`.
 #[derive(Debug, Args)]
 pub struct ServeOptions {
-    /// The address to listen on.
+    /// The address to listen on; 0.0.0.0 is for other machines, too.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub host: IpAddr,
     /// The folder that transfer and files serve; it is made if it is missing.
@@ -132,7 +132,8 @@ pub struct ServeOptions {
     /// Say OK to an upload before the disk has it: faster, but a power cut may take it back.
     #[arg(long)]
     pub no_sync: bool,
-    /// Started as root: become this user once everything is open, and before anybody is served.
+    /// The user that a server started as root becomes once everything is open, and before anybody
+    /// is served.
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Print what the loop does on standard error, one line an event, turn and state change.

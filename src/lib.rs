@@ -33,6 +33,7 @@
 //! 10. [`session::notice`], [`services::talk`], [`services::console`]: sessions that talk to each
 //!     other, and the operator as one more session.
 //! 11. [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
+//! 12. [`start::enclosure`], [`start::user`]: what is given up before anybody is served.
 //!
 //! `loket serve --trace` prints what the loop does while you read it.
 
