@@ -5,7 +5,7 @@ mod support;
 
 use clap::Parser;
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};
-use landlock::{RulesetCreatedAttr, Scope};
+use landlock::Scope;
 use loket::start::enclosure::enclose;
 use rustix::process::Signal;
 use std::fs::{self, File};

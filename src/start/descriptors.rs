@@ -3,7 +3,8 @@
 
 use rustix::process::{Resource, Rlimit};
 
-/// Raises the soft descriptor limit to the hard one and leaves `reserve` of them, or half of a small limit.
+/// Raises the soft descriptor limit to the hard one and leaves `reserve` of them, or half of a
+/// small limit.
 pub fn connections(wanted: Option<usize>, reserve: usize) -> usize {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit {
