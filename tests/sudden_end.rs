@@ -189,7 +189,7 @@ fn urgent_data_inside_a_body_holds_nothing_up() {
 
 #[test]
 fn a_peer_that_pipelines_small_commands_does_not_hold_up_the_others() {
-    let target = Target::start(&[]);
+    let target = Target::start(&["--no-sync"]);
     let mut greedy = target.connect(FILES);
     let mut writer = greedy.0.try_clone().expect("a second handle");
     let rounds = 20_000;

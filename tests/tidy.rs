@@ -193,6 +193,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "wire",
             "services::disk",
             "services::store::FileBlob",
+            "services::store::StoreSettings",
         ],
         "src/services/transfer.rs" => &[
             "session",

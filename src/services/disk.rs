@@ -1,28 +1,43 @@
 //! Has what may wait for a disk done by one helper thread, in the order of asking.
 //! Decides nothing: the loop and every protocol stay on their one thread, and ask for the outcome.
 //!
-//! PROTO
+//! ```text
+//!   loop      ask ──▶ queue            finished(), poll() ◀── wake
+//!                       │                                      ▲
+//!   helper              └──▶ job ──▶ job ──▶ folders synced ───┘
+//! ```
+//!
+//! io_uring with its eventfd in the poll is the other shape. Measured on a prototype, echo at 1,000
+//! a second beside durable commits (commits a second, CPU a commit, longest time that handing over
+//! held the loop): 8 writers of 4 KiB, uring 4,985 / 154 us / 3.9 ms, this 3,569 / 147 us / 0.1 ms;
+//! 8 of 1 MiB, 819 / 578 us / 3.7 ms against 782 / 558 us / 0.1 ms; 2 of 256 MiB, 5.4 / 127 ms /
+//! 6.9 ms against 6.5 / 107 ms / 0.1 ms. On the loop itself the last one stopped everybody for
+//! 155 ms. io_uring also needs unsafe code to submit, and is switched off on many machines.
 
 use crate::session::notice::PeerId;
-use std::sync::mpsc::{self, SendError, Sender};
+use crate::session::world::StoreError;
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread;
 
-/// Says whether the loop must be woken.
-type Job = Box<dyn FnOnce() -> bool + Send>;
+type Job = Box<dyn FnOnce(&mut Batch) + Send>;
+type Outcome = Result<(), StoreError>;
 
 /// The way to the helper. Clones share it.
 #[derive(Clone, Default)]
 pub struct Disk {
     /// Without a helper, whoever asks does the waiting.
     helper: Option<Sender<Job>>,
-    /// Whose waits are over.
-    finished: Arc<Mutex<Vec<PeerId>>>,
+    finished: Arc<Finished>,
 }
 
 /// What the helper will have found out.
-pub struct Pending<T>(Arc<Mutex<Option<T>>>);
+pub struct Pending<T>(Slot<T>);
+
+type Slot<T> = Arc<Mutex<Option<T>>>;
 
 impl<T> Pending<T> {
     /// Takes the outcome, once.
@@ -31,18 +46,49 @@ impl<T> Pending<T> {
     }
 }
 
+/// Whose waits are over, and how the loop learns that there is somebody.
+#[derive(Default)]
+struct Finished {
+    peers: Mutex<Vec<PeerId>>,
+    wake: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+impl Finished {
+    fn tell(&self, peer: PeerId) {
+        let mut peers = lock(&self.peers);
+        peers.push(peer);
+        // The first one wakes the loop for all that it has not fetched yet.
+        if peers.len() == 1
+            && let Some(wake) = &*lock(&self.wake)
+        {
+            wake();
+        }
+    }
+}
+
+/// Jobs that are done but for their folders, so that one sync is enough for all of a folder.
+#[derive(Default)]
+struct Batch {
+    jobs: usize,
+    unsynced: Vec<Unsynced>,
+    /// Others should not wait for more jobs behind a big one.
+    full: bool,
+}
+
+struct Unsynced {
+    folder: OwnedFd,
+    answer: Box<dyn FnOnce(Outcome) + Send>,
+}
+
 impl Disk {
     /// Starts the helper. It calls `wake` when there is something to learn, and ends with the last
-    /// clone of this.
-    pub fn start(&mut self, wake: Box<dyn Fn() + Send>) {
-        let (sender, jobs) = mpsc::channel::<Job>();
-        let spawned = thread::Builder::new().name("disk".into()).spawn(move || {
-            for job in jobs {
-                if job() {
-                    wake();
-                }
-            }
-        });
+    /// clone of this. At most `batch` jobs wait for each other's folders.
+    pub fn start(&mut self, batch: usize, wake: Box<dyn Fn() + Send>) {
+        *lock(&self.finished.wake) = Some(wake);
+        let (sender, jobs) = mpsc::channel();
+        let spawned = thread::Builder::new()
+            .name("disk".into())
+            .spawn(move || help(&jobs, batch));
         match spawned {
             Ok(_) => self.helper = Some(sender),
             Err(error) => {
@@ -57,49 +103,104 @@ impl Disk {
         for_peer: PeerId,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Pending<T> {
-        let slot = Arc::new(Mutex::new(None));
-        let answer = slot.clone();
-        match &self.helper {
-            None => *lock(&answer) = Some(work()),
-            Some(helper) => {
-                let finished = self.finished.clone();
-                let job = move || {
-                    *lock(&answer) = Some(work());
-                    let mut finished = lock(&finished);
-                    finished.push(for_peer);
-                    // The first one wakes the loop for all that it has not fetched yet.
-                    finished.len() == 1
-                };
-                send(helper, Box::new(job));
+        let (pending, answer) = self.slot(for_peer);
+        self.hand_over(Box::new(move |_| answer(work())));
+        pending
+    }
+
+    /// The same for work on a folder whose names must outlive a power cut: `work` says which one,
+    /// if any, and it is synced before the session hears of it. `big` work is not made to wait for
+    /// more.
+    pub fn ask_durably(
+        &self,
+        for_peer: PeerId,
+        big: bool,
+        work: impl FnOnce() -> Result<Option<OwnedFd>, StoreError> + Send + 'static,
+    ) -> Pending<Outcome> {
+        let (pending, answer) = self.slot(for_peer);
+        self.hand_over(Box::new(move |batch| match work() {
+            Ok(Some(folder)) => {
+                batch.full |= big;
+                let answer = Box::new(answer);
+                batch.unsynced.push(Unsynced { folder, answer });
             }
-        }
-        Pending(slot)
+            Ok(None) => answer(Ok(())),
+            Err(error) => answer(Err(error)),
+        }));
+        pending
     }
 
     /// Has something done of which nobody needs to hear.
     pub fn leave(&self, work: impl FnOnce() + Send + 'static) {
-        match &self.helper {
-            None => work(),
-            Some(helper) => send(
-                helper,
-                Box::new(|| {
-                    work();
-                    false
-                }),
-            ),
-        }
+        self.hand_over(Box::new(|_| work()));
     }
 
     /// Whose waits have come to an end since this was last asked.
     pub fn finished(&self) -> Vec<PeerId> {
-        std::mem::take(&mut *lock(&self.finished))
+        std::mem::take(&mut *lock(&self.finished.peers))
+    }
+
+    fn slot<T: Send + 'static>(
+        &self,
+        for_peer: PeerId,
+    ) -> (Pending<T>, impl FnOnce(T) + Send + use<T>) {
+        let slot = Arc::new(Mutex::new(None));
+        let answers = slot.clone();
+        let finished = self.helper.is_some().then(|| self.finished.clone());
+        let answer = move |outcome| {
+            *lock(&answers) = Some(outcome);
+            if let Some(finished) = finished {
+                finished.tell(for_peer);
+            }
+        };
+        (Pending(slot), answer)
+    }
+
+    fn hand_over(&self, job: Job) {
+        let left = match &self.helper {
+            None => Some(job),
+            Some(helper) => helper.send(job).err().map(|SendError(job)| job),
+        };
+        // Without its thread the work is still done, only not beside the loop.
+        if let Some(job) = left {
+            let mut batch = Batch::default();
+            job(&mut batch);
+            batch.sync();
+        }
     }
 }
 
-/// Without its thread the work is still done, only not beside the loop.
-fn send(helper: &Sender<Job>, job: Job) {
-    if let Err(SendError(job)) = helper.send(job) {
-        job();
+/// The helper's life.
+fn help(jobs: &Receiver<Job>, most: usize) {
+    while let Ok(job) = jobs.recv() {
+        let mut batch = Batch::default();
+        let mut next = Some(job);
+        while let Some(job) = next {
+            job(&mut batch);
+            batch.jobs += 1;
+            let more = !batch.full && batch.jobs < most;
+            next = more.then(|| jobs.try_recv().ok()).flatten();
+        }
+        batch.sync();
+    }
+}
+
+impl Batch {
+    /// Syncs every folder once, and answers who waited for it.
+    fn sync(self) {
+        let mut synced: Vec<((u64, u64), Result<(), Errno>)> = Vec::new();
+        for Unsynced { folder, answer } in self.unsynced {
+            let identity = rustix::fs::fstat(&folder).map(|stat| (stat.st_dev, stat.st_ino));
+            let done = synced
+                .iter()
+                .find(|(known, _)| Ok(*known) == identity)
+                .map(|(_, done)| *done);
+            let done = done.unwrap_or_else(|| rustix::fs::fsync(&folder));
+            if let Ok(identity) = identity {
+                synced.push((identity, done));
+            }
+            answer(done.map_err(StoreError::from));
+        }
     }
 }
 
@@ -111,22 +212,38 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    fn folder() -> Option<OwnedFd> {
+        let here = rustix::fs::open(".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
+        Some(here.expect("a folder"))
+    }
+
     #[test]
     fn every_outcome_is_announced_and_wakes_at_least_once() {
         let mut disk = Disk::default();
         let (told, woken) = mpsc::channel();
-        disk.start(Box::new(move || told.send(()).expect("the test listens")));
-        let pending: Vec<_> = (0..100)
-            .map(|number| disk.ask(PeerId(number), move || number * 2))
+        disk.start(
+            8,
+            Box::new(move || told.send(()).expect("the test listens")),
+        );
+        let pending: Vec<_> = (0..200)
+            .map(|number| match number % 3 {
+                0 => disk.ask_durably(PeerId(number), number % 2 == 0, || Ok(folder())),
+                1 => disk.ask_durably(PeerId(number), false, || Err(StoreError::NoSpace)),
+                _ => disk.ask(PeerId(number), || Ok(())),
+            })
             .collect();
         let mut finished = Vec::new();
         while finished.len() < pending.len() {
             woken.recv().expect("the helper lives");
-            finished.extend(disk.finished());
+            finished.extend(disk.finished().into_iter().map(|PeerId(number)| number));
         }
+        finished.sort_unstable();
+        assert!(finished.into_iter().eq(0..200));
         for (number, pending) in pending.iter().enumerate() {
-            assert_eq!(pending.poll(), Poll::Ready(number as u64 * 2));
-            assert_eq!(finished[number], PeerId(number as u64));
+            let Poll::Ready(outcome) = pending.poll() else {
+                panic!("{number} was announced too early")
+            };
+            assert_eq!(outcome.is_ok(), number % 3 != 1);
         }
     }
 
@@ -134,6 +251,8 @@ mod tests {
     fn without_a_helper_the_outcome_is_there_at_once() {
         let disk = Disk::default();
         assert_eq!(disk.ask(PeerId(1), || 5).poll(), Poll::Ready(5));
+        let stored = disk.ask_durably(PeerId(1), false, || Ok(folder())).poll();
+        assert!(matches!(stored, Poll::Ready(Ok(()))));
         assert!(disk.finished().is_empty());
     }
 }

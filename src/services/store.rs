@@ -29,6 +29,8 @@ pub struct StoreSettings {
     pub largest: u64,
     /// What is stored outlives a power cut before that is said.
     pub sync: bool,
+    /// Uploads that may wait for one sync of their folder.
+    pub batch: usize,
     /// Closing a file of at least so many bytes is left to the helper.
     pub heavy: u64,
     /// Bounds of `ls`.
@@ -143,13 +145,17 @@ impl Store for FileStore {
             return Err(StoreError::NotFound);
         }
         let (leaf, sync) = (leaf.to_owned(), self.settings.sync);
-        Ok(Box::new(Storing(self.disk.ask(for_peer, move || {
-            rustix::fs::unlinkat(&folder, leaf, AtFlags::empty())?;
-            if sync {
-                upload::sync_folder(&folder, None)?;
-            }
-            Ok(())
-        }))))
+        Ok(Box::new(Storing(self.disk.ask_durably(
+            for_peer,
+            false,
+            move || {
+                rustix::fs::unlinkat(&folder, leaf, AtFlags::empty())?;
+                if !sync {
+                    return Ok(None);
+                }
+                Ok(upload::folder_to_sync(&folder)?)
+            },
+        ))))
     }
 
     fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
@@ -170,8 +176,7 @@ impl Store for FileStore {
         if size > disk.f_bavail.saturating_mul(disk.f_frsize) {
             return Err(StoreError::NoSpace);
         }
-        let sync = self.settings.sync;
-        let upload = FileUpload::begin(folder, leaf, &self.disk, sync)?;
+        let upload = FileUpload::begin(folder, leaf, &self.disk, &self.settings)?;
         Ok(Box::new(upload))
     }
 
@@ -206,7 +211,7 @@ impl Store for FileStore {
     }
 
     fn wake_with(&mut self, wake: Box<dyn Fn() + Send>) {
-        self.disk.start(wake);
+        self.disk.start(self.settings.batch, wake);
     }
 }
 

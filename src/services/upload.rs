@@ -14,13 +14,14 @@
 
 use super::disk::{Disk, Pending};
 use super::store::FileBlob;
+use super::store::StoreSettings;
 use crate::session::notice::PeerId;
 use crate::session::world::{Blob, Errand, StoreError, Upload};
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,16 +51,19 @@ pub struct FileUpload {
     blob: Rc<FileBlob>,
     disk: Disk,
     place: Place,
+    /// Outlives a power cut.
     sync: bool,
+    /// A file of so many bytes takes its time.
+    heavy: u64,
 }
 
 impl FileUpload {
-    /// Begins a file that will be `name` in `folder`; with `sync`, its commit outlives a power cut.
+    /// Begins a file that will be `name` in `folder`.
     pub fn begin(
         folder: Arc<Dir>,
         name: &str,
         disk: &Disk,
-        sync: bool,
+        settings: &StoreSettings,
     ) -> Result<FileUpload, StoreError> {
         // What is left after the umask is what other programs give their files too.
         let mode = Mode::from_raw_mode(0o666);
@@ -84,7 +88,8 @@ impl FileUpload {
                 name: name.into(),
                 hidden,
             },
-            sync,
+            sync: settings.sync,
+            heavy: settings.heavy,
         })
     }
 }
@@ -100,18 +105,24 @@ impl Upload for FileUpload {
             disk,
             place,
             sync,
+            heavy,
         } = *self;
         let file = blob.share();
-        Box::new(Storing(disk.ask(for_peer, move || {
+        let big = file.metadata().is_ok_and(|about| about.len() >= heavy);
+        Box::new(Storing(disk.ask_durably(for_peer, big, move || {
             if sync {
-                rustix::fs::fsync(&*file)?;
+                rustix::fs::fdatasync(&*file)?;
             }
             let folder = place.folder.clone();
             place.show(&file)?;
-            if sync {
-                sync_folder(&folder, Some(&file))?;
+            if !sync {
+                return Ok(None);
             }
-            Ok(())
+            let folder = folder_to_sync(&folder)?;
+            if folder.is_none() {
+                rustix::fs::syncfs(&*file)?;
+            }
+            Ok(folder)
         })))
     }
 }
@@ -175,14 +186,15 @@ impl Drop for Place {
     }
 }
 
-/// Makes the names in a folder outlive a power cut, as fsync(2) of a file alone does not.
-pub(super) fn sync_folder(folder: &Dir, stored: Option<&File>) -> Result<(), Errno> {
+/// The folder, opened so that its names can be made to outlive a power cut, which the sync of a
+/// file alone does not do.
+pub(super) fn folder_to_sync(folder: &Dir) -> Result<Option<OwnedFd>, Errno> {
     // cap-std's own descriptor is O_PATH, which cannot be synced.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat(folder, ".", flags, Mode::empty()) {
-        Ok(folder) => rustix::fs::fsync(folder),
-        // A folder that may be written but not read: its whole file system, then.
-        Err(Errno::ACCESS) => stored.map_or(Ok(()), rustix::fs::syncfs),
+        Ok(folder) => Ok(Some(folder)),
+        // A folder that may be written but not read.
+        Err(Errno::ACCESS) => Ok(None),
         Err(errno) => Err(errno),
     }
 }
