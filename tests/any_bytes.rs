@@ -1,0 +1,593 @@
+//! No parser of what peers send, or type, panics on any bytes or takes more than there is.
+//! Knows what each promises, and no conversation: those are in `any_cutting.rs`.
+
+mod memory;
+
+use loket::client::connection::{Address, Connection, Reply};
+use loket::client::error::Trouble;
+use loket::client::limits::{ClientLimits, RoomLimits, TalkLimits};
+use loket::client::{naming, printable::Cleaner, words};
+use loket::config::{self, EDITOR, WIRE};
+use loket::services::guess::{Guess, Solved};
+use loket::services::line_editor::{EditorLimits, LineEditor, Typed};
+use loket::services::room::Room;
+use loket::services::talk::Talk;
+use loket::session::datagram::{Copies, DatagramCx, DatagramProtocol};
+use loket::session::notice::{Notice, PeerId};
+use loket::session::outbox::Outbox;
+use loket::session::protocol::Protocol;
+use loket::session::world::{Store, Upload, World};
+use loket::wire::SEPARATOR;
+use loket::wire::command::{self, Command};
+use loket::wire::header::{self, BareHeader};
+use loket::wire::limits::WireLimits;
+use loket::wire::names;
+use loket::wire::pause::{Delay, Pause};
+use loket::wire::puzzle::{Digits, Start};
+use loket::wire::text;
+use loket::wire::unit::{Dialect, Fault, Split, Splitter};
+use memory::store::Memory;
+use proptest::prelude::*;
+use proptest::sample::select;
+use std::io::Write;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::Duration;
+use unicode_width::UnicodeWidthChar;
+
+/// A failure prints its whole cause, so no file needs to remember it.
+fn cases(count: u32) -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(count)
+    }
+}
+
+/// Bytes in which what parsers look for is frequent, whole and in part.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let words = [
+        "\n",
+        "\r",
+        "\r\n",
+        " ",
+        "\"",
+        "/",
+        "..",
+        "0",
+        "1",
+        "11",
+        "20",
+        "99999999999999999999",
+        "<",
+        "<SEPA",
+        "<SEPARATOR>",
+        "<SEPARATOR>5",
+        "a",
+        "a.bin",
+        "ls",
+        "size ",
+        "rm ",
+        "upload ",
+        "download ",
+        "byebye",
+        "PASSWORD ",
+        "USERNAME ",
+        "exit",
+        "amy",
+        "amy: ",
+        "\t",
+        "\0",
+        "é",
+        "\u{202e}",
+        "\x1b[",
+        "\x1b[A",
+        "\x1b[3~",
+        "\x04",
+        "\x7f",
+        "\u{85}",
+        "😀",
+    ];
+    let word = select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec());
+    let noise = prop::collection::vec(any::<u8>(), 0..6);
+    let run = (any::<u8>(), 0..300_usize).prop_map(|(byte, count)| vec![byte; count]);
+    let piece = prop_oneof![12 => word, 3 => noise, 1 => run];
+    prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
+}
+
+/// Where the bytes are cut on their way.
+fn cuts() -> impl Strategy<Value = Vec<prop::sample::Index>> {
+    prop::collection::vec(any::<prop::sample::Index>(), 0..6)
+}
+
+fn cut_at(length: usize, cuts: &[prop::sample::Index]) -> Vec<usize> {
+    let mut ends: Vec<_> = cuts.iter().map(|cut| cut.index(length + 1)).collect();
+    ends.push(length);
+    ends.sort_unstable();
+    ends
+}
+
+fn pauses() -> impl Strategy<Value = Pause> {
+    let quiet = select(&Delay::ALL[..]).prop_map(Pause::Quiet);
+    prop_oneof![Just(Pause::None), Just(Pause::Finished), quiet]
+}
+
+fn is_inside(part: &[u8], whole: &[u8]) -> bool {
+    part.is_empty() || whole.windows(part.len()).any(|window| window == part)
+}
+
+/// A name that the rules let through.
+fn a_name() -> impl Strategy<Value = String> {
+    "[^\\p{Cc}]{1,40}".prop_filter("a name", |name| {
+        names::check(name.as_bytes(), &WIRE).is_ok()
+    })
+}
+
+const TIGHT: WireLimits = WireLimits {
+    unit: 16,
+    name: 12,
+    component: 5,
+};
+
+/// Units of a line peer, and what ended them, with the input growing up to each of `ends`.
+fn units(input: &[u8], ends: &[usize]) -> (Vec<Vec<u8>>, Option<Fault>) {
+    let mut splitter = Splitter::new(TIGHT.unit);
+    let (mut units, mut taken_so_far) = (Vec::new(), 0);
+    for (number, &end) in ends.iter().enumerate() {
+        let pause = if number + 1 == ends.len() {
+            Pause::Finished
+        } else {
+            Pause::None
+        };
+        loop {
+            let rest = &input[taken_so_far..end];
+            match splitter.split(rest, pause, |_| false) {
+                Split::Unit { text, taken } => {
+                    units.push(text.to_vec());
+                    taken_so_far += taken;
+                }
+                Split::Broken(fault) => return (units, Some(fault)),
+                Split::More | Split::End => break,
+                Split::Healed { .. } => unreachable!("nothing was taken for bare"),
+            }
+        }
+    }
+    (units, None)
+}
+
+proptest! {
+    #![proptest_config(cases(500))]
+
+    #[test]
+    fn a_name_that_passes_keeps_every_limit(raw in bytes()) {
+        for limits in [WIRE, TIGHT] {
+            if let Ok(name) = names::check(&raw, &limits) {
+                prop_assert_eq!(name.as_bytes(), &raw[..]);
+                prop_assert!((1..=limits.name).contains(&name.len()));
+                prop_assert!(!name.chars().any(char::is_control));
+                prop_assert!(name.split('/').all(|part| part.len() <= limits.component));
+                prop_assert!(!names::last_component(name).contains('/'));
+            }
+        }
+        if let Some(name) = names::undouble(&raw) {
+            prop_assert_eq!([name, name].concat(), raw);
+        }
+    }
+
+    #[test]
+    fn a_name_said_twice_comes_apart(name in prop::collection::vec(any::<u8>(), 1..30)) {
+        let twice = [&name[..], &name].concat();
+        prop_assert_eq!(names::undouble(&twice), Some(&name[..]));
+    }
+
+    #[test]
+    fn any_command_is_refused_or_names_what_was_sent(unit in bytes()) {
+        for parsed in [command::parse_line(&unit, &TIGHT), command::parse_bare(&unit, &TIGHT)] {
+            let name = match parsed {
+                Err(fault) => {
+                    prop_assert!(!fault.to_string().contains(char::is_control));
+                    continue;
+                }
+                Ok(Command::List(None) | Command::Goodbye) => continue,
+                Ok(Command::List(Some(name)) | Command::Size(name) | Command::Remove(name))
+                | Ok(Command::Download(name, _) | Command::Upload(name, _)) => name,
+            };
+            prop_assert!(is_inside(name.as_bytes(), &unit));
+            prop_assert_eq!(names::check(name.as_bytes(), &TIGHT), Ok(name));
+        }
+    }
+
+    #[test]
+    fn a_quoted_name_means_itself(name in a_name(), number in any::<u64>()) {
+        let quoted = command::quote(&name);
+        let parse = |text: &str| {
+            let parsed = command::parse_line(text.as_bytes(), &WIRE).expect("a command");
+            format!("{parsed:?}")
+        };
+        let is = |command: Command<'_>| format!("{command:?}");
+        prop_assert_eq!(parse(&format!("ls {quoted}")), is(Command::List(Some(&name))));
+        prop_assert_eq!(parse(&format!("size {quoted}")), is(Command::Size(&name)));
+        prop_assert_eq!(parse(&format!("rm {quoted}")), is(Command::Remove(&name)));
+        let from = format!("download {quoted} {number}");
+        prop_assert_eq!(parse(&from), is(Command::Download(&name, number)));
+        prop_assert_eq!(parse(&format!("download {quoted}")), is(Command::Download(&name, 0)));
+        let upload = format!("upload {quoted} {number}");
+        prop_assert_eq!(parse(&upload), is(Command::Upload(&name, Some(number))));
+    }
+
+    #[test]
+    fn any_line_header_is_refused_or_adds_up(line in bytes(), size in any::<u64>()) {
+        if let Ok((name, size)) = header::parse_line(&line) {
+            let digits = &line[name.len() + SEPARATOR.len()..];
+            prop_assert!(line[name.len()..].starts_with(SEPARATOR.as_bytes()));
+            let read = std::str::from_utf8(digits).expect("digits").parse();
+            prop_assert_eq!(read, Ok(size));
+        }
+        let written = [&line[..], SEPARATOR.as_bytes(), size.to_string().as_bytes()].concat();
+        prop_assert_eq!(header::parse_line(&written), Ok((&line[..], size)));
+    }
+
+    #[test]
+    fn any_bare_header_is_inside_its_bytes(
+        input in bytes(), boundary in any::<Option<prop::sample::Index>>(), longest in 0..60_usize,
+        finished in any::<bool>(),
+    ) {
+        let Some(at) = header::separator(&input, longest) else { return Ok(()) };
+        prop_assert!(at <= longest && input[at..].starts_with(SEPARATOR.as_bytes()));
+        prop_assert!(!is_inside(SEPARATOR.as_bytes(), &input[..at + SEPARATOR.len() - 1]));
+        let boundary = boundary.map(|boundary| boundary.index(input.len() + 1));
+        let parsed = header::parse_bare(&input, at, boundary, finished);
+        prop_assert!(!finished || parsed != Ok(BareHeader::Open));
+        if let Ok(BareHeader::Whole { name, digits, behind }) = parsed {
+            prop_assert!(input[..at].ends_with(name));
+            prop_assert_eq!(behind, at + SEPARATOR.len());
+            prop_assert!(input[behind..].starts_with(digits.text()));
+        }
+    }
+
+    #[test]
+    fn a_separator_comes_only_where_it_may(
+        input in bytes(), more in bytes(), longest in 0..40_usize,
+    ) {
+        let whole = [&input[..], &more].concat();
+        let came = header::separator(&input, longest);
+        match header::separator(&whole, longest) {
+            Some(at) if came.is_some() => prop_assert_eq!(Some(at), came),
+            Some(_) => prop_assert!(header::separator_may_come(&input, longest)),
+            None => prop_assert_eq!(came, None),
+        }
+    }
+
+    #[test]
+    fn digits_stay_what_they_were_when_more_comes(
+        input in "[0-9]{0,24}[0-9a ]{0,4}", more in bytes(), most in any::<u64>(),
+    ) {
+        let (input, whole) = (input.as_bytes(), [input.as_bytes(), &more].concat());
+        match Digits::read(input, false) {
+            Start::Open => prop_assert!(input.len() < 20 && input.iter().all(u8::is_ascii_digit)),
+            closed => prop_assert_eq!(&Digits::read(&whole, false), &closed),
+        }
+        let Start::Closed(digits) = Digits::read(&whole, true) else { return Ok(()) };
+        prop_assert!(whole.starts_with(digits.text()));
+        let text = std::str::from_utf8(digits.text()).expect("digits");
+        prop_assert_eq!(text.parse(), Ok(digits.largest()));
+        if let Some(fewer) = digits.at_most(most) {
+            prop_assert!(fewer.largest() <= most && digits.text().starts_with(fewer.text()));
+        }
+        if let Some(length) = digits.solve(most) {
+            let size: u64 = text[..length].parse().expect("digits");
+            prop_assert_eq!(size + length as u64, most);
+        }
+    }
+
+    #[test]
+    fn a_body_that_begins_with_digits_is_stored_whole(
+        body in "[0-9]{0,30}[0-9a-c]{0,60}", step in 1..9_usize,
+    ) {
+        let wire = format!("{}{body}", body.len());
+        let Start::Closed(digits) = Digits::read(wire.as_bytes(), true) else {
+            unreachable!("there is a digit")
+        };
+        let digits = digits.at_most(config::LARGEST_FILE).expect("the size itself fits");
+        let taken = digits.text().len();
+        let mut store = Memory::default();
+        let upload = store.create("a", None).expect("a file");
+        let blob = upload.blob();
+        let (guess, _) = Guess::new(upload, digits);
+        blob.write_all_at(&wire.as_bytes()[taken..], 0).expect("memory");
+        let missing = digits.largest() + 1 - (wire.len() - taken) as u64;
+        let upload: Box<dyn Upload> = match guess.solve(missing) {
+            Solved::Whole(upload) => upload,
+            Solved::Mend(mut mending) => {
+                while !mending.step(step).expect("memory") {}
+                mending.into_upload()
+            }
+            Solved::Nothing => panic!("there is a solution"),
+        };
+        let mut stored = vec![0; body.len()];
+        blob.read_exact_at(&mut stored, 0).expect("all of it");
+        prop_assert_eq!(String::from_utf8(stored).expect("text"), body);
+        drop(upload);
+    }
+
+    #[test]
+    fn lines_are_the_same_however_they_are_cut(input in bytes(), cuts in cuts()) {
+        let whole = units(&input, &[input.len()]);
+        let (found, fault) = units(&input, &cut_at(input.len(), &cuts));
+        prop_assert_eq!(&(found.clone(), fault), &whole);
+        for unit in &found {
+            prop_assert!(unit.len() <= TIGHT.unit && !unit.contains(&b'\n'));
+        }
+        let byte_by_byte: Vec<_> = (0..=input.len()).collect();
+        prop_assert_eq!(units(&input, &byte_by_byte), whole);
+    }
+
+    #[test]
+    fn a_unit_is_a_prefix_whatever_was_before_it(
+        steps in prop::collection::vec((bytes(), pauses(), any::<bool>()), 1..6),
+    ) {
+        let mut splitter = Splitter::new(TIGHT.unit);
+        for (input, pause, whole) in steps {
+            let was_line = splitter.dialect() == Dialect::Line;
+            match splitter.split(&input, pause, |_| whole) {
+                Split::Unit { text, taken } => {
+                    prop_assert!(taken > 0 && taken <= input.len());
+                    prop_assert!(input.starts_with(text) && text.len() <= TIGHT.unit);
+                }
+                Split::Healed { taken } => {
+                    prop_assert!([&b"\n"[..], b"\r\n"].contains(&&input[..taken]));
+                }
+                Split::End => prop_assert!(input.is_empty() && pause == Pause::Finished),
+                Split::More => prop_assert!(pause != Pause::Finished || input.is_empty()),
+                Split::Broken(_) => prop_assert!(!input.is_empty()),
+            }
+            prop_assert!(!was_line || splitter.dialect() == Dialect::Line);
+        }
+    }
+
+    #[test]
+    fn cleaned_text_steers_no_terminal_however_it_is_cut(input in bytes(), cuts in cuts()) {
+        let cleaned = text::clean(&input);
+        let is_steering = |letter: char| letter.is_control() && letter != '\t';
+        let turns_around = '\u{202e}';
+        prop_assert!(!cleaned.contains(is_steering) && !cleaned.contains(turns_around));
+        for end in cut_at(input.len(), &cuts) {
+            let whole = text::complete_prefix(&input[..end]);
+            prop_assert!(whole <= end && end - whole < 4);
+            let joined = text::clean(&input[..whole]) + &text::clean(&input[whole..]);
+            prop_assert_eq!(&joined, &cleaned);
+        }
+    }
+
+    #[test]
+    fn a_client_shows_the_same_however_its_bytes_are_cut(input in bytes(), cuts in cuts()) {
+        let whole = |ends: &[usize]| {
+            let (mut cleaner, mut text, mut from) = (Cleaner::default(), String::new(), 0);
+            for &end in ends {
+                text += &cleaner.clean(&input[from..end]);
+                from = end;
+            }
+            text + cleaner.finish()
+        };
+        let shown = whole(&[input.len()]);
+        let is_steering = |letter: char| letter.is_control() && !"\n\t".contains(letter);
+        prop_assert!(!shown.contains(is_steering));
+        prop_assert_eq!(whole(&cut_at(input.len(), &cuts)), shown);
+    }
+
+    #[test]
+    fn a_client_saves_only_beside_itself(name in "\\PC{0,20}|[./a]{0,8}") {
+        if let Ok(local) = naming::local_name(&name) {
+            prop_assert!(!local.contains('/') && !["", ".", ".."].contains(&local));
+            prop_assert!(name.ends_with(local));
+        }
+    }
+
+    #[test]
+    fn quoted_words_of_the_shell_are_themselves(said in prop::collection::vec("[^']{0,9}", 0..5)) {
+        let quoted: Vec<_> = said.iter().map(|word| format!("'{word}'")).collect();
+        prop_assert_eq!(words::split(&quoted.join(" \t")), Ok(said));
+    }
+
+    #[test]
+    fn any_line_of_the_shell_is_split_or_refused(line in "[ab \t\"'\\PC]{0,40}") {
+        if let Ok(words) = words::split(&line) {
+            let letters = words.iter().flat_map(|word| word.chars());
+            prop_assert!(letters.count() <= line.chars().count());
+        }
+    }
+}
+
+/// Lines typed up to the end of the input, with the keys arriving up to each of `ends`. What
+/// stands behind an end is not looked at: there is no operator any more.
+fn typed(keys: &[u8], ends: &[usize], limits: EditorLimits, columns: usize) -> Vec<Typed> {
+    let mut editor = LineEditor::new("> ", columns, limits);
+    let (mut typed, mut from) = (Vec::new(), 0);
+    for &end in ends {
+        typed.extend(editor.feed(&keys[from..end], &mut Vec::new()));
+        from = end;
+        if typed.last() == Some(&Typed::End) {
+            break;
+        }
+    }
+    typed
+}
+
+proptest! {
+    #![proptest_config(cases(500))]
+
+    #[test]
+    fn typed_lines_are_the_same_however_their_keys_are_cut(keys in bytes(), cuts in cuts()) {
+        for limits in [EDITOR, EditorLimits { line: 7, history: 2 }] {
+            let whole = typed(&keys, &[keys.len()], limits, 40);
+            for line in &whole {
+                let Typed::Line(line) = line else { continue };
+                prop_assert!(line.chars().count() <= limits.line);
+                prop_assert!(!line.contains(char::is_control));
+            }
+            prop_assert_eq!(typed(&keys, &cut_at(keys.len(), &cuts), limits, 40), whole);
+        }
+    }
+
+    #[test]
+    fn a_typed_line_stays_in_its_row(keys in bytes(), columns in 6..40_usize) {
+        let mut editor = LineEditor::new("> ", columns, EDITOR);
+        editor.feed(&keys, &mut Vec::new());
+        let mut screen = Vec::new();
+        editor.draw(&mut screen);
+        let drawn = String::from_utf8(screen).expect("text");
+        let row = drawn.strip_prefix("\r\x1b[K").expect("an empty row first");
+        let shown = row.split('\x1b').next().expect("the line");
+        let width: usize = shown.chars().map(|letter| letter.width().unwrap_or(0)).sum();
+        prop_assert!(width < columns, "{width} of {columns}: {shown:?}");
+    }
+
+    #[test]
+    fn a_room_answers_strangers_in_short_and_members_within_the_limit(
+        said in prop::collection::vec((0..4_u16, bytes()), 1..12), join in any::<bool>(),
+    ) {
+        let mut room = Room::new("sesame", config::room_limits(20));
+        let (mut out, mut posts) = (Copies::new(1_000), Vec::new());
+        let members: &[u16] = if join { &[0, 1] } else { &[] };
+        let entrance = members.iter().flat_map(|&port| {
+            [(port, b"PASSWORD sesame".to_vec()), (port, format!("USERNAME m{port}").into())]
+        });
+        let mut is_member = [false; 4];
+        for (port, bytes) in entrance.chain(said).collect::<Vec<_>>() {
+            let mut cx = DatagramCx { out: &mut out, posts: &mut posts, now: 1 };
+            room.on_datagram(([127, 0, 0, 1], 1000 + port).into(), &bytes, &mut cx);
+            let mut copies = Vec::new();
+            while let Some((copy, to)) = out.front() {
+                copies.push((copy.to_vec(), to.port() - 1000));
+                out.advance();
+            }
+            let joins = copies.first() == Some(&(b"USERNAME OK".to_vec(), port));
+            is_member[usize::from(port)] |= joins;
+            if !is_member[usize::from(port)] {
+                prop_assert!(copies.len() <= 1, "{copies:?}");
+            }
+            for (copy, to) in copies {
+                prop_assert!(copy.len() <= config::ROOM_MESSAGE);
+                prop_assert!(is_member[usize::from(to)] || copy.len() <= bytes.len() + 20);
+                prop_assert!(std::str::from_utf8(&copy).is_ok());
+            }
+        }
+        for post in posts {
+            if let Notice::Printed(line) = post.notice {
+                prop_assert!(!line.contains(|letter: char| letter.is_control() && letter != '\t'));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_talk_client_says_is_clean_and_the_same_however_it_is_cut(
+        input in bytes(), cuts in cuts(),
+    ) {
+        let heard = |ends: &[usize]| {
+            let mut world = World::new(Box::new(Memory::default()), config::OUTBOX_HIGH_WATER);
+            let limits = Rc::new(config::service_limits());
+            let mut talk = Talk::new(limits, 1, ([127, 0, 0, 1], 9).into());
+            let (mut out, mut from) = (Outbox::default(), 0);
+            // A first line, so that the end of the stream ends no bare unit.
+            let input = [b"line\n", &input[..]].concat();
+            for (number, end) in ends.iter().map(|end| end + 5).enumerate() {
+                let last = number + 1 == ends.len();
+                let pause = if last { Pause::Finished } else { Pause::None };
+                loop {
+                    let mut cx = world.lend(&mut out, PeerId(1));
+                    let (taken, _) = talk.on_bytes(&input[from..end], pause, &mut cx);
+                    from += taken;
+                    if taken == 0 {
+                        break;
+                    }
+                }
+            }
+            world.posts.into_iter().map(|post| post.notice).collect::<Vec<_>>()
+        };
+        let whole = heard(&[input.len()]);
+        for notice in &whole {
+            let Notice::Said { text, .. } = notice else { panic!("{notice:?}") };
+            prop_assert!(!text.contains(|letter: char| letter.is_control() && letter != '\t'));
+        }
+        prop_assert_eq!(heard(&cut_at(input.len(), &cuts)), whole);
+    }
+}
+
+/// What a client lives by; only the length of a line and its patience matter here.
+fn client_limits(reply_line: usize) -> ClientLimits {
+    let patience = Duration::from_secs(20);
+    ClientLimits {
+        connect_timeout: patience,
+        quiet_timeout: patience,
+        progress_delay: patience,
+        reply_line,
+        command_line: 100,
+        echo_piece: 100,
+        body_piece: 100,
+        prompt_wait: patience,
+        talk: TalkLimits {
+            line: 100,
+            piece: 100,
+            settle: patience,
+            last_words: patience,
+            keepalive: config::CLIENT_KEEPALIVE,
+        },
+        room: RoomLimits {
+            datagram: 100,
+            name: 32,
+            answer: patience,
+            tries: 1,
+            relay: patience,
+            pace: patience,
+        },
+    }
+}
+
+/// What a client makes of all that a server said, line by line, and how that ended.
+fn replies(said: &[u8], reply_line: usize) -> (Vec<Reply>, Trouble) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let address = Address::read(&address).expect("an address");
+    let mut client = Connection::open(&address, &client_limits(reply_line)).expect("it listens");
+    let (mut server, _) = listener.accept().expect("the client");
+    server.write_all(said).expect("it fits the buffer");
+    drop(server);
+    let mut replies = Vec::new();
+    loop {
+        match client.read_reply() {
+            Ok(reply) => replies.push(reply),
+            Err(trouble) => return (replies, trouble),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(100))]
+
+    #[test]
+    fn any_reply_is_understood_or_refused(
+        noise in bytes(),
+        texts in prop::collection::vec("(OK|OK [ -~]{0,30}|ERROR[ -~]{0,30})\r?", 0..4),
+    ) {
+        let lines: String = texts.iter().map(|text| format!("{text}\n")).collect();
+        let said = [lines.as_bytes(), &noise].concat();
+        let (found, trouble) = replies(&said, 64);
+        let is_expected = matches!(trouble, Trouble::Closed | Trouble::Garbage(_));
+        prop_assert!(is_expected, "{trouble:?}");
+        prop_assert!(found.len() >= texts.len(), "{found:?}");
+        for (text, reply) in texts.iter().zip(&found) {
+            let text = text.trim_end_matches('\r');
+            match reply {
+                Reply::No(line) => prop_assert_eq!(line, text),
+                Reply::Yes(rest) if rest.is_empty() => {
+                    prop_assert_eq!(text.trim_end_matches(' '), "OK");
+                }
+                Reply::Yes(rest) => prop_assert_eq!(format!("OK {rest}"), text),
+            }
+        }
+        for reply in &found {
+            let (Reply::Yes(line) | Reply::No(line)) = reply;
+            // A broken byte is shown as three.
+            prop_assert!(line.len() <= 3 * 64, "{line}");
+        }
+    }
+}
