@@ -8,6 +8,7 @@ use landlock::Scope;
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use loket::start::enclosure::enclose;
 use rustix::process::Signal;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::ErrorKind::PermissionDenied;
 use std::os::fd::AsFd;
@@ -49,11 +50,19 @@ fn is_root(test: &str) -> bool {
     is
 }
 
-/// A line of `/proc/PID/status`.
+/// A line of `/proc/PID/status`, which is the same for all threads of the server.
 fn status(server: &Server, field: &str) -> String {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a server");
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    line.expect("a field of proc(5)").trim().to_owned()
+    let threads = fs::read_dir(format!("/proc/{}/task", server.id())).expect("a server");
+    let values: BTreeSet<String> = threads
+        .map(|thread| {
+            let path = thread.expect("a thread").path().join("status");
+            let status = fs::read_to_string(path).expect("a thread");
+            let line = status.lines().find_map(|line| line.strip_prefix(field));
+            line.expect("a field of proc(5)").trim().to_owned()
+        })
+        .collect();
+    assert_eq!(values.len(), 1, "{field} {values:?}");
+    values.into_iter().next().expect("one")
 }
 
 /// The log with all that was said before serving: it is written at the end of a round.
