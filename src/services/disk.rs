@@ -199,6 +199,7 @@ impl Batch {
             if let Ok(identity) = identity {
                 synced.push((identity, done));
             }
+            drop(folder);
             answer(done.map_err(StoreError::from));
         }
     }

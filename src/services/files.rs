@@ -7,6 +7,8 @@
 //!      └────────▶    │  bare upload        first byte        ▲    └─────┴──▶ closed
 //!                    └────────────▶ Expecting ───────────────┘
 //!                                     └─ late LF ──▶ Command;  silence ──▶ closed
+//!
+//!   A name that only the disk knows: Command ──▶ LookingUp ──▶ as if the command came now.
 //! ```
 
 use super::limits::ServiceLimits;
@@ -14,7 +16,7 @@ use super::list_reply::ListReply;
 use super::refusal::Refusal;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
-use crate::session::world::{Errand, StoreError, Upload};
+use crate::session::world::{Errand, Purpose, StoreError, Upload};
 use crate::wire::command::{self, Command};
 use crate::wire::pause::{Delay, Pause};
 use crate::wire::unit::{Dialect, Heal, Split, Splitter};
@@ -35,6 +37,8 @@ pub struct Files {
 
 enum State {
     Command,
+    /// The disk is asked for the name in this command before it is carried out.
+    LookingUp(Box<[u8]>),
     /// A folder is being read, or its entries are going out.
     Listing(ListReply),
     /// A bare upload of which no byte has come. `unit` is the command as it came.
@@ -142,6 +146,27 @@ impl Files {
             Dialect::Bare => command::parse_bare(unit, &limits.wire)?,
             Dialect::Line | Dialect::Undecided => command::parse_line(unit, &limits.wire)?,
         };
+        let at_hand = match &command {
+            Command::Download(name, _) => cx.store.is_at_hand(name, Purpose::Open, cx.me),
+            Command::Upload(name, _) => cx.store.is_at_hand(name, Purpose::Put, cx.me),
+            Command::List(Some(name)) | Command::Size(name) | Command::Remove(name) => {
+                cx.store.is_at_hand(name, Purpose::Look, cx.me)
+            }
+            Command::List(None) | Command::Goodbye => true,
+        };
+        if at_hand {
+            return self.execute(command, unit, cx);
+        }
+        self.state = State::LookingUp(unit.into());
+        Ok(Intake::Wait)
+    }
+
+    fn execute(
+        &mut self,
+        command: Command<'_>,
+        unit: &[u8],
+        cx: &mut Cx<'_>,
+    ) -> Result<Intake, Refusal> {
         Ok(match command {
             Command::List(folder) => self.list(folder, cx),
             Command::Size(name) => match cx.store.size(name) {
@@ -210,13 +235,15 @@ impl Files {
             unreachable!("not expecting")
         };
         // `upload a.txt 5` without LF looks bare. If the LF comes after all, a line was meant.
-        if let Ok(Command::Upload(_, Some(_))) = command::parse_line(unit, &self.limits.wire) {
+        let limits = self.limits.clone();
+        if let Ok(Command::Upload(_, Some(_))) = command::parse_line(unit, &limits.wire) {
             match self.splitter.heal(input, pause) {
                 Heal::Undecided => return Ok((0, Intake::Bytes)),
                 Heal::Line { taken } => {
                     let unit = unit.clone();
                     self.state = State::Command;
-                    return Ok((taken, self.run(&unit, cx)?));
+                    let command = command::parse_line(&unit, &limits.wire)?;
+                    return Ok((taken, self.execute(command, &unit, cx)?));
                 }
                 Heal::Bare => {}
             }
@@ -331,6 +358,10 @@ impl Protocol for Files {
                 self.or_close(gone_on, cx)
             }
             State::Listing(listing) => self.list_on(listing, cx),
+            State::LookingUp(unit) => {
+                let run = self.run(&unit, cx);
+                self.or_close(run, cx)
+            }
             _ => unreachable!("work was done that was not announced"),
         }
     }
@@ -339,7 +370,10 @@ impl Protocol for Files {
         match self.state {
             State::Command => self.splitter.awaited(),
             State::Expecting { .. } => Some(Delay::FirstByte),
-            State::Listing(_) | State::Receiving { .. } | State::Waiting { .. } => None,
+            State::LookingUp(_)
+            | State::Listing(_)
+            | State::Receiving { .. }
+            | State::Waiting { .. } => None,
         }
     }
 }

@@ -8,10 +8,12 @@ use super::disk::Disk;
 use super::listing::{FolderListing, ListingBudget, ListingLimits};
 use super::upload::{self, FileUpload, Storing};
 use crate::session::notice::PeerId;
-use crate::session::world::{Blob, Errand, Listing, Store, StoreError, Upload};
+use crate::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, Upload};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,6 +31,8 @@ pub struct StoreSettings {
     pub largest: u64,
     /// What is stored outlives a power cut before that is said.
     pub sync: bool,
+    /// Peers that are remembered while their names are looked up.
+    pub look_ups: usize,
     /// Uploads that may wait for one sync of their folder.
     pub batch: usize,
     /// Closing a file of at least so many bytes is left to the helper.
@@ -45,6 +49,10 @@ pub struct FileStore {
     _lock: OwnedFd,
     settings: StoreSettings,
     listings: Arc<ListingBudget>,
+    /// Found while it was asked whether it is at hand, to be opened right after.
+    found: Option<(Box<str>, OwnedFd)>,
+    /// Whose names the helper has just looked up.
+    looked_up: HashSet<PeerId>,
 }
 
 impl FileStore {
@@ -66,6 +74,8 @@ impl FileStore {
             _lock: lock,
             settings,
             listings: Arc::new(ListingBudget::default()),
+            found: None,
+            looked_up: HashSet::new(),
         })
     }
 
@@ -90,6 +100,22 @@ impl FileStore {
         }
     }
 
+    /// Has the helper ask the disk for a name. Says whether that is done already.
+    fn look_up(&mut self, path: &str, for_peer: PeerId) -> bool {
+        // Who went away meanwhile must not be remembered for ever; who is forgotten asks again.
+        if self.looked_up.len() >= self.settings.look_ups {
+            self.looked_up.clear();
+        }
+        let (root, path) = (self.root.clone(), path.to_owned());
+        // What is found, and whether anything is, the call itself will see.
+        let asked = self.disk.ask(for_peer, move || drop(root.metadata(path)));
+        let waits = asked.poll().is_pending();
+        if waits {
+            self.looked_up.insert(for_peer);
+        }
+        !waits
+    }
+
     fn may_write(&self) -> Result<(), StoreError> {
         if self.settings.read_only {
             Err(StoreError::ReadOnly)
@@ -99,27 +125,53 @@ impl FileStore {
     }
 }
 
+/// O_NONBLOCK: opening a pipe that nobody writes to would stop the one thread for ever.
+const OPEN: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
+
 impl Store for FileStore {
+    fn is_at_hand(&mut self, name: &str, purpose: Purpose, for_peer: PeerId) -> bool {
+        // What is cold again by now is waited for: nobody is sent away twice.
+        if self.looked_up.remove(&for_peer) || upload::is_own(name) {
+            return true;
+        }
+        let (path, flags) = match purpose {
+            Purpose::Open => (name, OPEN),
+            Purpose::Look => (name, OFlags::PATH),
+            // The name itself may be free; whether it is, the folder's pages say.
+            Purpose::Put => (
+                name.rsplit_once('/').map_or(".", |(folder, _)| folder),
+                OFlags::PATH,
+            ),
+        };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+        let flags = flags | OFlags::CLOEXEC;
+        match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
+            Ok(found) if purpose == Purpose::Open => self.found = Some((name.into(), found)),
+            Err(Errno::AGAIN) => return self.look_up(path, for_peer),
+            // Found, or an error that the call itself will find again, without a wait.
+            Ok(_) | Err(_) => {}
+        }
+        true
+    }
+
     fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
         if upload::is_own(name) {
             return Err(StoreError::NotFound);
         }
-        // O_NONBLOCK: opening a pipe that nobody writes to would stop the one thread for ever.
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
-        let file = self
-            .root
-            .open_with(name, OpenOptions::new().read(true).custom_flags(flags))?;
+        let file = match self.found.take() {
+            Some((found, file)) if *found == *name => File::from(file),
+            _ => {
+                let mut options = OpenOptions::new();
+                options.read(true).custom_flags(OPEN.bits() as i32);
+                self.root.open_with(name, &options)?.into_std()
+            }
+        };
         let stat = rustix::fs::fstat(&file)?;
         if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(StoreError::NotAFile);
         }
-        let (file, length) = (file.into_std(), stat.st_size as u64);
-        let blob = if length < self.settings.heavy {
-            FileBlob::light(file)
-        } else {
-            // It may be removed meanwhile, and then closing it frees what it holds.
-            FileBlob::heavy(file, &self.disk)
-        };
+        let length = stat.st_size as u64;
+        let blob = FileBlob::new(file, &self.disk, self.settings.heavy);
         Ok((Rc::new(blob), length))
     }
 
@@ -227,28 +279,22 @@ fn is_replaceable(folder: &Dir, leaf: &str) -> Result<bool, StoreError> {
     }
 }
 
-/// An open regular file.
+/// An open regular file. When it is closed the last time, and nobody can name it any more, what it
+/// held is freed, which takes its time.
 pub struct FileBlob {
     /// There until it is dropped.
     file: Option<Arc<File>>,
-    /// Who closes it, where that may take its time.
-    closer: Option<Disk>,
+    disk: Disk,
+    /// From so many bytes on the helper closes it.
+    heavy: u64,
 }
 
 impl FileBlob {
-    /// A file that is closed in no time.
-    fn light(file: File) -> FileBlob {
+    pub(super) fn new(file: File, disk: &Disk, heavy: u64) -> FileBlob {
         FileBlob {
             file: Some(Arc::new(file)),
-            closer: None,
-        }
-    }
-
-    /// A file whose blocks may have to be freed when it is closed.
-    pub(super) fn heavy(file: File, disk: &Disk) -> FileBlob {
-        FileBlob {
-            file: Some(Arc::new(file)),
-            closer: Some(disk.clone()),
+            disk: disk.clone(),
+            heavy,
         }
     }
 
@@ -264,10 +310,11 @@ impl FileBlob {
 
 impl Drop for FileBlob {
     fn drop(&mut self) {
-        if let Some(disk) = &self.closer {
-            // Taken, not cloned: whoever drops the last one does the work.
-            let file = self.file.take();
-            disk.leave(move || drop(file));
+        // Taken, not cloned: whoever drops the last one does the work.
+        let file = self.file.take().expect("it is dropped once");
+        // A small one at once: who is told that the disk is full finds room for something smaller.
+        if file.metadata().is_ok_and(|about| about.len() >= self.heavy) {
+            self.disk.leave(move || drop(file));
         }
     }
 }

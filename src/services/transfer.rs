@@ -12,6 +12,7 @@
 //!                  └─ bare: header ─▶ Gap ── body ──▶ closed
 //!
 //!   A line peer's header comes on a line of its own: Naming ──▶ Header ──▶ Receiving.
+//!   A name that only the disk knows: Asking ──▶ LookingUp ──▶ as if it came now.
 //!   Every refusal, and a bare peer's missing file, is told and then closed.
 //! ```
 
@@ -21,7 +22,7 @@ use super::limits::ServiceLimits;
 use super::refusal::Refusal;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
-use crate::session::world::{Errand, StoreError, Upload};
+use crate::session::world::{Errand, Purpose, StoreError, Upload};
 use crate::wire::SEPARATOR;
 use crate::wire::header::{self, BareHeader};
 use crate::wire::names;
@@ -65,6 +66,8 @@ enum State {
     Mending(Mending),
     /// RECEIVE was said.
     Asking,
+    /// The disk is asked for this name before it is answered for.
+    LookingUp(Box<str>),
     /// A bare header has gone out; its body follows after the gap.
     Gap(Gap),
 }
@@ -227,12 +230,18 @@ impl Transfer {
                 cx.out.bytes(b"\n");
                 Ok((taken, Intake::Bytes))
             }
-            Split::Unit { text, taken } => Ok((taken, self.answer(text, cx)?)),
+            Split::Unit { text, taken } => {
+                let name = names::last_component(names::check(text, wire)?);
+                if cx.store.is_at_hand(name, Purpose::Open, cx.me) {
+                    return Ok((taken, self.answer(name, cx)));
+                }
+                self.state = State::LookingUp(name.into());
+                Ok((taken, Intake::Wait))
+            }
         }
     }
 
-    fn answer(&mut self, name: &[u8], cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
-        let name = names::last_component(names::check(name, &self.limits.wire)?);
+    fn answer(&mut self, name: &str, cx: &mut Cx<'_>) -> Intake {
         self.state = State::Command;
         match cx.store.open(name) {
             Ok((blob, length)) => {
@@ -242,17 +251,17 @@ impl Transfer {
                 } else {
                     self.state = State::Gap(Gap::new(blob, length));
                 }
-                return Ok(Intake::Bytes);
+                return Intake::Bytes;
             }
             Err(StoreError::NotFound) => self.reply("ERROR: File not found", cx),
             Err(error) => self.reply(format_args!("ERROR: {error}"), cx),
         }
         // A line peer may ask for another; a textbook client reads to the end of the stream.
-        Ok(if self.is_line() {
+        if self.is_line() {
             Intake::Bytes
         } else {
             Intake::Close(CloseReason::Goodbye)
-        })
+        }
     }
 
     /// Between a bare header and its first data byte.
@@ -298,23 +307,13 @@ impl Transfer {
         }
     }
 
-    fn mend(&mut self, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
-        let State::Mending(mending) = &mut self.state else {
-            unreachable!("work was done that was not announced")
-        };
-        if !mending
-            .step(self.limits.copy_step)
-            .map_err(StoreError::from)?
-        {
-            return Ok(Intake::Work);
+    fn mend(&mut self, mut mending: Mending, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+        let step = mending.step(self.limits.copy_step);
+        if step.map_err(StoreError::from)? {
+            return self.store(mending.into_upload().commit(cx.me), None, cx);
         }
-        match std::mem::replace(&mut self.state, State::Command) {
-            State::Mending(mending) => {
-                let errand = mending.into_upload().commit(cx.me);
-                self.store(errand, None, cx)
-            }
-            _ => unreachable!("matched above"),
-        }
+        self.state = State::Mending(mending);
+        Ok(Intake::Work)
     }
 
     /// Answers as soon as the store is done.
@@ -360,6 +359,7 @@ impl Protocol for Transfer {
             State::Receiving { .. }
             | State::Guessing(_)
             | State::Mending(_)
+            | State::LookingUp(_)
             | State::Storing { .. } => unreachable!("body bytes are never shown"),
         };
         match step {
@@ -376,10 +376,9 @@ impl Protocol for Transfer {
     fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
         let gone_on = match std::mem::replace(&mut self.state, State::Command) {
             State::Storing { errand, size } => self.store(errand, size, cx),
-            mending => {
-                self.state = mending;
-                self.mend(cx)
-            }
+            State::LookingUp(name) => Ok(self.answer(&name, cx)),
+            State::Mending(mending) => self.mend(mending, cx),
+            _ => unreachable!("work was done that was not announced"),
         };
         self.or_close(gone_on, cx)
     }

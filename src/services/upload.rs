@@ -81,7 +81,7 @@ impl FileUpload {
             Err(errno) => return Err(errno.into()),
         };
         Ok(FileUpload {
-            blob: Rc::new(FileBlob::heavy(File::from(file), disk)),
+            blob: Rc::new(FileBlob::new(File::from(file), disk, settings.heavy)),
             disk: disk.clone(),
             place: Place {
                 folder,

@@ -83,10 +83,13 @@ pub trait Blob {
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 }
 
-/// Named files below one root. Opening is quick on Linux, so these are calls, not requests. What
-/// may wait for a disk is given the session that asks: where it answers `Poll::Pending`, that
-/// session is among [`Store::finished`] when it is worth asking again.
+/// Named files below one root. Opening a name that is at hand is quick on Linux, so these are
+/// calls, not requests. What may wait for a disk is given the session that asks: where it answers
+/// `Poll::Pending`, that session is among [`Store::finished`] when it is worth asking again.
 pub trait Store {
+    /// Whether a name can be looked up without asking the disk. If not, that is begun, and the
+    /// session is among [`Store::finished`] once it is.
+    fn is_at_hand(&mut self, name: &str, purpose: Purpose, for_peer: PeerId) -> bool;
     /// Opens a file for reading and tells its length.
     fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError>;
     /// Tells the length of a file.
@@ -107,6 +110,17 @@ pub trait Store {
     fn finished(&mut self) -> Vec<PeerId>;
     /// From now on waits may be left to somebody else, who calls `wake` when one is over.
     fn wake_with(&mut self, wake: Box<dyn Fn() + Send>);
+}
+
+/// What a name is looked up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To open the file right after, for reading.
+    Open,
+    /// To look at what stands there, or to take it away.
+    Look,
+    /// To put a file there.
+    Put,
 }
 
 /// Something that may have to wait for a disk. Dropping it does not take it back.
