@@ -27,9 +27,11 @@
 //! 4. [`reactor::event_loop`]: poll, mark, serve, poll again.
 //! 5. [`reactor::dispatcher`] and [`reactor::turn`]: who gets a turn, and what a turn does.
 //! 6. [`reactor::connection`]: readiness, and why a bit may only be cleared by the kernel's word.
-//! 7. [`reactor::body_in`], [`reactor::body_out`]: how bodies bypass all of the above.
+//! 7. [`reactor::body_in`], [`reactor::body_out`]: how bodies bypass all of the above, and
+//!    [`reactor::timing`]: how slow they may be.
 //! 8. [`wire::unit`], [`wire::puzzle`]: how clients without framing are understood.
-//! 9. [`services::store`], [`services::upload`]: files that cannot leave their root.
+//! 9. [`services::store`], [`services::upload`]: files that cannot leave their root, and
+//!    [`services::disk`]: who waits for them.
 //! 10. [`session::notice`], [`services::talk`], [`services::console`]: sessions that talk to each
 //!     other, and the operator as one more session.
 //! 11. [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
