@@ -90,6 +90,11 @@ impl Datagrams {
         &mut self.socket
     }
 
+    /// What is to be sent, for those who speak without being spoken to.
+    pub fn outbox(&mut self) -> &mut Copies {
+        &mut self.out
+    }
+
     /// Notes what the kernel told. An error is learnt by reading and by sending.
     pub fn mark(&mut self, readable: bool, writable: bool) {
         self.readable |= readable;

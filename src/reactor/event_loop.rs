@@ -241,7 +241,9 @@ impl<O: Observer> EventLoop<O> {
                 // The log is written once a round, and this is one.
                 Some(Target::Log) => {}
                 Some(Target::Waker) => self.dispatcher.on_wake(),
-                None => unreachable!("a token that was never given out"),
+                Some(Target::Socket(_) | Target::Timer) | None => {
+                    unreachable!("a token that was never given out")
+                }
             }
         }
         if signalled {
@@ -319,7 +321,7 @@ impl<O: Observer> EventLoop<O> {
 }
 
 /// Errors and hang-ups are learnt by reading and writing, so they set both bits.
-fn readiness(event: &Event) -> Readiness {
+pub fn readiness(event: &Event) -> Readiness {
     let broken = event.is_error() || event.is_write_closed();
     Readiness {
         readable: event.is_readable() || event.is_read_closed() || broken,

@@ -63,6 +63,10 @@ pub enum Target {
     Log,
     /// The store has waited for a disk.
     Waker,
+    /// A socket beside the table, by its number: one on its way to its peer, for example.
+    Socket(u32),
+    /// An alarm of the clock.
+    Timer,
 }
 
 impl Target {
@@ -76,6 +80,8 @@ impl Target {
             Target::Datagram => (4, 0, 0),
             Target::Log => (5, 0, 0),
             Target::Waker => (6, 0, 0),
+            Target::Socket(number) => (7, 0, number),
+            Target::Timer => (8, 0, 0),
         };
         debug_assert!(serial <= SERIAL_MASK);
         Token(kind << KIND_SHIFT | (serial as usize) << SERIAL_SHIFT | slot as usize)
@@ -93,6 +99,8 @@ impl Target {
             4 => Some(Target::Datagram),
             5 => Some(Target::Log),
             6 => Some(Target::Waker),
+            7 => Some(Target::Socket(slot)),
+            8 => Some(Target::Timer),
             _ => None,
         }
     }
@@ -110,6 +118,8 @@ mod tests {
             Target::Listener(7),
             Target::Signal,
             Target::Operator,
+            Target::Socket(511),
+            Target::Timer,
             Target::Datagram,
             Target::Log,
             Target::Waker,

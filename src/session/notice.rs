@@ -52,6 +52,8 @@ pub enum Notice {
     },
     /// The operator wants to hear no more of a talk client.
     Kicked,
+    /// The time has come for what the session has planned.
+    Due,
 }
 
 /// A notice on its way.
