@@ -1,6 +1,8 @@
 //! Reads the command line into typed options.
 //! Does nothing with them: `main.rs` hands them to the server or to a client.
 
+pub mod load;
+
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -32,6 +34,8 @@ pub enum Command {
     Talk(TalkOptions),
     /// Talk with everybody in a chat room that has a password.
     Room(RoomOptions),
+    /// Put load on a service, check every answer, and measure.
+    Load(Box<load::LoadOptions>),
 }
 
 /// A port to listen on, or none.

@@ -7,16 +7,18 @@
 //!
 //! ```text
 //!   main, cli ── flags in, exit status out
-//!     │    └──────────────────────────────┐
-//!   server ── which service listens where │
-//!     │    ╲                              │
-//!     │    start ── before anyone is served
-//!     │      │                            │
-//!   reactor  services                  client ── blocking, std::net
-//!     ╲    ╱     (mio ╱ protocols)        │
-//!     session ── the seam                 │
-//!        │                                │
-//!       wire ── bytes only ───────────────┘
+//!     │    └──────────────────────┬──────────────────────────────┐
+//!   server ── which service       │                              │
+//!     │    ╲  listens where     load ── the reactor turned round │
+//!     │    start ── before        │                              │
+//!     │      │  anyone is served  │                              │
+//!     │  services ── protocols    │                           client ── blocking, std::net
+//!     │      │                    │                              │
+//!   reactor ─┼─ mio ──────────────┘                              │
+//!     │      │                                                   │
+//!   session ─┘  the seam                                         │
+//!     │                                                          │
+//!   wire ── bytes only ──────────────────────────────────────────┘
 //! ```
 //!
 //! # Reading order
@@ -36,6 +38,7 @@
 //!     other, and the operator as one more session.
 //! 11. [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
 //! 12. [`start::enclosure`], [`start::user`]: what is given up before anybody is served.
+//! 13. [`load::lane`], [`load::driver`]: the same loop as a client, thousands of connections wide.
 //!
 //! `loket serve --trace` prints what the loop does while you read it.
 
@@ -44,6 +47,7 @@
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod load;
 pub mod reactor;
 pub mod server;
 pub mod services;

@@ -3,6 +3,7 @@
 
 use clap::Parser;
 use log::LevelFilter;
+use loket::cli::load::LoadOptions;
 use loket::cli::{Cli, Command, FilesCommand, FilesOptions, RoomOptions, ServeOptions};
 use loket::client::error::ClientError;
 use loket::client::files::Files;
@@ -17,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use std::env::VarError;
 use std::error::Error;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::thread;
@@ -31,6 +32,7 @@ const ROOM_PASSWORD: &str = "LOKET_ROOM_PASSWORD";
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(options) => serve(&options),
+        Command::Load(options) => load(*options),
         command => outcome(run_client(command)),
     }
 }
@@ -119,13 +121,27 @@ fn room_password(options: &ServeOptions) -> Result<Option<String>, Box<dyn Error
     Ok(Some(password))
 }
 
+fn load(options: LoadOptions) -> ExitCode {
+    match loket::load::run::run(options.settings()) {
+        Ok(outcome) => {
+            // Whoever closed our output has seen enough.
+            let _ = io::stdout().lock().write_all(outcome.table().as_bytes());
+            ExitCode::from(outcome.status())
+        }
+        Err(error) => {
+            eprintln!("loket load: {error}");
+            ExitCode::from(error.status())
+        }
+    }
+}
+
 fn run_client(command: Command) -> Result<(), ClientError> {
     let limits = client_limits();
     clean_up_on_signals().map_err(|error| {
         ClientError::failure(format!("cannot prepare for signals: {error}; try again"))
     })?;
     match command {
-        Command::Serve(_) => Ok(()),
+        Command::Serve(_) | Command::Load(_) => Ok(()),
         Command::Echo(options) if options.message.is_empty() => {
             echo::converse(&options.at, &limits)
         }

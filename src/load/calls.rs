@@ -1,0 +1,131 @@
+//! Keeps the lanes that wait for a connection, and the connections that do not stand yet.
+//! Serves none of them: a connection that stands is handed to the loop.
+
+use super::dialer::{Dialer, stands};
+use super::lane::Errand;
+use super::requests::Requests;
+use crate::reactor::token::Target;
+use mio::net::TcpStream;
+use mio::{Interest, Registry};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+
+/// A lane that wants a connection, and what for.
+pub struct Call {
+    /// The lane.
+    pub lane: usize,
+    /// What for.
+    pub errand: Errand,
+    /// What the lane asks for.
+    pub requests: Box<dyn Requests>,
+}
+
+/// What came of a call.
+pub enum Called {
+    /// The connection stands.
+    Stands {
+        /// The connection.
+        stream: TcpStream,
+        /// Whether the poll knows it already.
+        registered: bool,
+        /// Who wanted it.
+        call: Call,
+    },
+    /// There will be none.
+    Failed(Call, io::Error),
+    /// The poll will tell.
+    Later,
+}
+
+/// All calls.
+pub struct Calls {
+    dialer: Dialer,
+    waiting: VecDeque<Call>,
+    pending: HashMap<u32, (TcpStream, Call)>,
+    number: u32,
+}
+
+impl Calls {
+    /// No calls yet.
+    pub fn new(dialer: Dialer) -> Calls {
+        Calls {
+            dialer,
+            waiting: VecDeque::new(),
+            pending: HashMap::new(),
+            number: 0,
+        }
+    }
+
+    /// The server that is called.
+    pub fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+
+    /// One more call.
+    pub fn push(&mut self, call: Call) {
+        self.waiting.push_back(call);
+    }
+
+    /// Calls that were not begun.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Calls that were begun and not answered.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Gives all calls up.
+    pub fn give_up(&mut self) -> Vec<Call> {
+        let pending = self.pending.drain().map(|(_, (_, call))| call);
+        pending.chain(self.waiting.drain(..)).collect()
+    }
+
+    /// Begins the next call.
+    pub fn begin(&mut self, registry: &Registry) -> Option<Called> {
+        let call = self.waiting.pop_front()?;
+        let dialled = self.dialer.dial().and_then(|stream| {
+            let stands = stands(&stream)?;
+            Ok((stream, stands))
+        });
+        Some(match dialled {
+            Ok((stream, true)) => Called::Stands {
+                stream,
+                registered: false,
+                call,
+            },
+            Ok((mut stream, false)) => {
+                self.number = self.number.wrapping_add(1);
+                let token = Target::Socket(self.number).token();
+                match registry.register(&mut stream, token, Interest::WRITABLE) {
+                    Ok(()) => {
+                        self.pending.insert(self.number, (stream, call));
+                        Called::Later
+                    }
+                    Err(error) => Called::Failed(call, error),
+                }
+            }
+            Err(error) => Called::Failed(call, error),
+        })
+    }
+
+    /// The poll has told something of a call.
+    pub fn told(&mut self, number: u32) -> Called {
+        let Some((stream, call)) = self.pending.remove(&number) else {
+            return Called::Later;
+        };
+        match stands(&stream) {
+            Ok(true) => Called::Stands {
+                stream,
+                registered: true,
+                call,
+            },
+            Ok(false) => {
+                self.pending.insert(number, (stream, call));
+                Called::Later
+            }
+            Err(error) => Called::Failed(call, error),
+        }
+    }
+}

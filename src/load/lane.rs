@@ -1,0 +1,222 @@
+//! Drives one connection of a run: asks when something is due, hears, and asks again.
+//! Knows no service: what is asked and how an answer looks is its `Requests`' business.
+
+use super::board::{Board, Gone, Stage};
+use super::fault::Fault;
+use super::requests::{Heard, Requests};
+use crate::reactor::clock::Moment;
+use crate::session::close_reason::CloseReason;
+use crate::session::notice::Notice;
+use crate::session::outbox::Outbox;
+use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
+use crate::wire::pause::Pause;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// What a connection is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// To prepare its lane, and then to make requests.
+    Prepare,
+    /// To make requests; its lane was prepared by another.
+    Serve,
+    /// For one request, which was due at this moment.
+    One(Moment),
+    /// To clear away.
+    CleanUp,
+}
+
+/// How a lane uses its connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Manners {
+    /// Requests under way at once.
+    pub pipeline: usize,
+    /// Each request has a connection of its own.
+    pub reconnects: bool,
+    /// It makes no requests.
+    pub idles: bool,
+}
+
+/// Something that was asked for.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    Preparation,
+    Request { kind: usize, due: Moment },
+    CleaningUp,
+}
+
+/// One connection.
+pub struct Lane {
+    number: usize,
+    errand: Errand,
+    manners: Manners,
+    board: Rc<RefCell<Board>>,
+    /// Goes back to the board with the end of the connection.
+    requests: Option<Box<dyn Requests>>,
+    asked: VecDeque<Asked>,
+    /// Stands among the idle lanes of the board.
+    listed: bool,
+    done: bool,
+}
+
+impl Lane {
+    /// A connection of a lane.
+    pub fn new(
+        number: usize,
+        errand: Errand,
+        manners: Manners,
+        board: Rc<RefCell<Board>>,
+        requests: Box<dyn Requests>,
+    ) -> Lane {
+        Lane {
+            number,
+            errand,
+            manners,
+            board,
+            requests: Some(requests),
+            asked: VecDeque::new(),
+            listed: false,
+            done: false,
+        }
+    }
+
+    fn requests(&mut self) -> &mut dyn Requests {
+        let requests = self.requests.as_deref_mut();
+        requests.expect("it is given away with the end of the connection")
+    }
+
+    fn request(&mut self, due: Moment, out: &mut Outbox) {
+        let kind = self.requests().ask(out);
+        self.asked.push_back(Asked::Request { kind, due });
+    }
+
+    /// Makes the requests that are due, as many as may be under way.
+    fn ask(&mut self, cx: &mut Cx<'_>) {
+        if self.manners.reconnects || self.manners.idles || self.done {
+            return;
+        }
+        while self.asked.len() < self.manners.pipeline {
+            let due = self.board.borrow_mut().take();
+            let Some(due) = due else {
+                if !std::mem::replace(&mut self.listed, true) {
+                    let me = (self.number, cx.me);
+                    self.board.borrow_mut().idle.push_back(me);
+                }
+                return;
+            };
+            self.request(due, cx.out);
+        }
+    }
+
+    /// An answer is whole. Says whether the connection is done.
+    fn answered(&mut self, cx: &mut Cx<'_>) -> bool {
+        let asked = self.asked.pop_front().expect("somebody asked");
+        match asked {
+            Asked::Request { kind, due } => self.board.borrow_mut().answered(kind, due),
+            Asked::Preparation => self.board.borrow_mut().ready += 1,
+            Asked::CleaningUp => {}
+        }
+        if self.manners.reconnects || matches!(asked, Asked::CleaningUp) {
+            return true;
+        }
+        self.ask(cx);
+        false
+    }
+
+    fn clean_up(&mut self, out: &mut Outbox) -> bool {
+        let asks = self.requests().clean_up(out);
+        if asks {
+            self.asked.push_back(Asked::CleaningUp);
+        }
+        asks
+    }
+
+    fn fault(&mut self, fault: Fault, text: &str) -> Intake {
+        let number = self.number;
+        let mut board = self.board.borrow_mut();
+        let count = (self.asked.len() as u64).max(1);
+        let text = || format!("connection {number}: {text}");
+        board.recorder.fault(fault, count, text);
+        Intake::Close(CloseReason::Refused)
+    }
+}
+
+impl Protocol for Lane {
+    fn on_open(&mut self, cx: &mut Cx<'_>) {
+        match self.errand {
+            Errand::Prepare => {
+                self.requests().prepare(cx.out);
+                self.asked.push_back(Asked::Preparation);
+            }
+            Errand::Serve => self.ask(cx),
+            Errand::One(due) => self.request(due, cx.out),
+            Errand::CleanUp => {
+                self.clean_up(cx.out);
+            }
+        }
+    }
+
+    fn on_bytes(&mut self, input: &[u8], _: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+        let mut rest = input;
+        while !rest.is_empty() {
+            if self.asked.is_empty() {
+                let intake = self.fault(Fault::Wrong, "bytes came that nobody had asked for");
+                return (input.len(), intake);
+            }
+            let (taken, heard) = self.requests().hear(rest);
+            rest = &rest[taken..];
+            let intake = match heard {
+                Heard::Part => continue,
+                Heard::Answer if self.answered(cx) => {
+                    self.done = true;
+                    Intake::Close(CloseReason::Goodbye)
+                }
+                Heard::Answer => continue,
+                Heard::Wrong(text) => self.fault(Fault::Wrong, &text),
+                Heard::Refused(text) => self.fault(Fault::Refused, &text),
+            };
+            return (input.len(), intake);
+        }
+        (input.len(), Intake::Bytes)
+    }
+
+    fn on_notice(&mut self, _: &Notice, cx: &mut Cx<'_>) -> Reaction {
+        self.listed = false;
+        let stage = self.board.borrow().stage;
+        if stage != Stage::CleaningUp {
+            self.ask(cx);
+            return Reaction::Stay;
+        }
+        if self.asked.is_empty() && !self.clean_up(cx.out) {
+            self.done = true;
+            return Reaction::Close(CloseReason::Goodbye);
+        }
+        Reaction::Stay
+    }
+
+    fn on_close(&mut self, _: &mut Cx<'_>) {
+        let Some(mut requests) = self.requests.take() else {
+            return;
+        };
+        requests.forget();
+        let made = |asked: &&Asked| matches!(asked, Asked::Request { .. });
+        let unanswered = self.asked.iter().filter(made).count() as u64;
+        let mut board = self.board.borrow_mut();
+        board.under_way -= unanswered;
+        board.gone.push(Gone {
+            lane: self.number,
+            requests,
+            done: self.done,
+            unanswered,
+        });
+    }
+
+    fn patience(&self) -> Patience {
+        if self.asked.is_empty() {
+            Patience::Endless
+        } else {
+            Patience::Idle
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The load generator: the same reactor turned round, thousands of connections on one thread.
+//! Knows the services by their bytes alone.
+//!
+//! Reading order: `run` puts a run together; `driver` is its loop over TCP and `stages` its life;
+//! `lane` is one connection, `echo` the smallest thing that one can ask for; `schedule` says when
+//! something is due, `recorder` counts and `report` tells. `room` is the same over UDP.
+
+pub mod board;
+pub mod calls;
+pub mod dialer;
+pub mod driver;
+pub mod echo;
+pub mod fault;
+pub mod lane;
+pub mod no_files;
+pub mod numbers;
+pub mod pattern;
+pub mod poller;
+pub mod progress;
+pub mod recorder;
+pub mod report;
+pub mod requests;
+pub mod run;
+pub mod schedule;
+pub mod settings;
+pub mod stages;

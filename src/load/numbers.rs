@@ -1,0 +1,115 @@
+//! Writes numbers for people: counts, rates, bytes, times.
+//! Knows nothing of what they count.
+
+/// A whole number, its thousands set apart.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number a second: small ones with a decimal.
+pub fn rate(number: f64) -> String {
+    if number < 100.0 {
+        format!("{number:.1}")
+    } else {
+        count(number.round() as u64)
+    }
+}
+
+/// Bytes in the unit that suits them.
+pub fn bytes(number: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut number = number;
+    let mut unit = 0;
+    while number >= 1024.0 && unit + 1 < units.len() {
+        number /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 || number.fract() == 0.0 {
+        format!("{number:.0} {}", units[unit])
+    } else {
+        format!("{number:.1} {}", units[unit])
+    }
+}
+
+/// Microseconds in the unit that suits them.
+pub fn micros(number: u64) -> String {
+    match number {
+        0..1_000 => format!("{number} us"),
+        1_000..1_000_000 => format!("{} ms", three_digits(number as f64 / 1e3)),
+        _ => format!("{} s", three_digits(number as f64 / 1e6)),
+    }
+}
+
+fn three_digits(number: f64) -> String {
+    let decimals = if number < 10.0 {
+        2
+    } else if number < 100.0 {
+        1
+    } else {
+        0
+    };
+    format!("{number:.decimals$}")
+}
+
+/// Reads bytes with a suffix: `64`, `4K`, `64M`, `1G`.
+pub fn read_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || "give bytes, for example 64, 4K, 64M or 1G".to_owned();
+    let (digits, factor) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(factor).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(
+            (rate(9.96).as_str(), rate(12_345.6).as_str()),
+            ("10.0", "12,346")
+        );
+        assert_eq!(
+            (bytes(64.0).as_str(), bytes(65536.0).as_str()),
+            ("64 B", "64 KiB")
+        );
+        assert_eq!(bytes(1.5 * 1048576.0), "1.5 MiB");
+        assert_eq!(
+            (micros(999).as_str(), micros(1_234).as_str()),
+            ("999 us", "1.23 ms")
+        );
+        assert_eq!(
+            (micros(123_456).as_str(), micros(12_345_678).as_str()),
+            ("123 ms", "12.3 s")
+        );
+    }
+
+    #[test]
+    fn sizes_take_suffixes_and_nothing_else() {
+        assert_eq!(read_bytes("64"), Ok(64));
+        assert_eq!(read_bytes("4K"), Ok(4096));
+        assert_eq!(read_bytes("64m"), Ok(64 << 20));
+        for wrong in ["", "K", "-1", "+1", "1.5M", "4KB", "99999999999G", "x"] {
+            assert!(read_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Makes figures of what a run has counted, and a table of them for people.
+//! Measures nothing and opens nothing.
+
+use super::fault::Fault;
+use super::numbers::{bytes, count, micros, rate};
+use super::poller::Cost;
+use super::recorder::Recorder;
+use super::settings::{Settings, Work};
+use crate::reactor::clock::SECOND;
+use hdrhistogram::Histogram;
+use std::fmt::Write;
+
+/// How a run came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The time was up.
+    InTime,
+    /// Somebody wanted it to end.
+    Interrupted,
+    /// The server could not be reached any more; in words.
+    Lost(String),
+}
+
+/// All that is known after a run.
+pub struct Outcome {
+    /// What was asked for.
+    pub settings: Settings,
+    /// What was counted.
+    pub recorder: Recorder,
+    /// How it ended.
+    pub ending: Ending,
+    /// What this process had cost at the beginning and at the end.
+    pub cost: Option<(Cost, Cost)>,
+    /// Copies of a room's messages: those that should have come, and those that never did.
+    pub copies: Option<Copies>,
+}
+
+/// What became of a room's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copies {
+    /// Copies that should have come.
+    pub expected: u64,
+    /// Those that did not.
+    pub lost: u64,
+}
+
+/// How busy this side was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effort {
+    /// The share of the time in which it did not wait, or used the CPU, whichever is more.
+    pub busy: f64,
+    /// Microseconds of CPU for each request.
+    pub cpu_per_answer: f64,
+}
+
+/// The percentiles that are told.
+pub const PERCENTILES: [(&str, f64); 4] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+
+impl Outcome {
+    /// 1 when anything went wrong.
+    pub fn status(&self) -> u8 {
+        let lost = matches!(self.ending, Ending::Lost(_));
+        u8::from(lost || self.recorder.all_faults() > 0)
+    }
+
+    /// Seconds that the rates refer to.
+    pub fn seconds(&self) -> f64 {
+        self.recorder.micros() as f64 / SECOND as f64
+    }
+
+    /// So many in the time, a second.
+    pub fn per_second(&self, amount: u64) -> f64 {
+        let seconds = self.seconds();
+        if seconds > 0.0 {
+            amount as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+
+    /// How busy this side was.
+    pub fn effort(&self) -> Option<Effort> {
+        let (begin, end) = self.cost?;
+        let time = end.at.0.saturating_sub(begin.at.0).max(1) as f64;
+        let awake = 1.0 - end.waited.saturating_sub(begin.waited) as f64 / time;
+        let cpu = end.cpu.saturating_sub(begin.cpu) as f64;
+        Some(Effort {
+            // A poll that has something to tell at once is no waiting, but looks like it.
+            busy: awake.max(cpu / time),
+            cpu_per_answer: cpu / self.recorder.answered.max(1) as f64,
+        })
+    }
+
+    /// Whether this side was too slow to tell what the server can do.
+    pub fn was_held_back(&self) -> bool {
+        let most = f64::from(self.settings.limits.busy_percent) / 100.0;
+        self.effort().is_some_and(|effort| effort.busy > most)
+    }
+
+    /// Everything in a table.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text).expect("memory");
+        text
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        self.write_title(out)?;
+        let counts = &self.recorder;
+        let line = |out: &mut String, name: &str, amount: String, rate: String| {
+            writeln!(out, "  {name:<12}{amount:>14}{rate:>20}")
+        };
+        let what = self.amount_name();
+        let answers = format!("{}/s", rate(self.per_second(counts.in_time)));
+        line(out, what, count(counts.answered), answers)?;
+        for (name, amount) in [("received", counts.bytes_in), ("sent", counts.bytes_out)] {
+            let speed = format!("{}/s", bytes(self.per_second(amount)));
+            line(out, name, bytes(amount as f64), speed)?;
+        }
+        if let Some(copies) = self.copies {
+            line(out, "messages", count(counts.asked), String::new())?;
+            let share = 100.0 * copies.lost as f64 / copies.expected.max(1) as f64;
+            line(
+                out,
+                "copies lost",
+                count(copies.lost),
+                format!("{share:.3} %"),
+            )?;
+        }
+        line(out, "errors", count(counts.all_faults()), String::new())?;
+        for fault in Fault::ALL {
+            if counts.faults(fault) > 0 {
+                let number = count(counts.faults(fault));
+                writeln!(out, "  {:<12}{number:>14}  {}", "", fault.meaning())?;
+            }
+        }
+        if let Some(first) = counts.first_fault() {
+            writeln!(out, "  {:<12}  the first: {first}", "")?;
+        }
+        self.write_latencies(out)?;
+        self.write_remarks(out)
+    }
+
+    fn write_title(&self, out: &mut String) -> std::fmt::Result {
+        let Settings {
+            at,
+            work,
+            connections,
+            rate,
+            ..
+        } = &self.settings;
+        let who = match work {
+            Work::Room { .. } => "members",
+            _ => "connections",
+        };
+        let pace = match rate {
+            Some(rate) => format!("{} a second", count(u64::from(*rate))),
+            None => "closed loop".to_owned(),
+        };
+        let size = bytes(work.size() as f64);
+        let pipeline = match work.pipeline() {
+            1 => String::new(),
+            more => format!(", {more} under way on each"),
+        };
+        writeln!(
+            out,
+            "{} at {at}: {} {who}{pipeline}, {pace}, {size} each, {:.1} s\n",
+            work.name(),
+            count(*connections as u64),
+            self.seconds()
+        )
+    }
+
+    fn amount_name(&self) -> &'static str {
+        match self.settings.work {
+            Work::Echo { .. } | Work::Idle { .. } => "messages",
+            Work::Churn { .. } => "connections",
+            Work::Transfer { .. } | Work::Files { .. } => "requests",
+            Work::Room { .. } => "copies",
+        }
+    }
+
+    fn write_latencies(&self, out: &mut String) -> std::fmt::Result {
+        let kinds: Vec<_> = self.recorder.kinds().collect();
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        write!(out, "\n  {:<12}", "latency")?;
+        for (name, _) in PERCENTILES {
+            write!(out, "{name:>11}")?;
+        }
+        writeln!(out, "{:>11}", "max")?;
+        let row = |out: &mut String, name: &str, histogram: &Histogram<u64>| {
+            write!(out, "  {name:<12}")?;
+            for (_, quantile) in PERCENTILES {
+                write!(out, "{:>11}", micros(histogram.value_at_quantile(quantile)))?;
+            }
+            writeln!(out, "{:>11}", micros(histogram.max()))
+        };
+        for (name, histogram) in &kinds {
+            row(out, name, histogram)?;
+        }
+        if kinds.len() > 1 {
+            row(out, "all", &self.recorder.all_kinds())?;
+        }
+        Ok(())
+    }
+
+    fn write_remarks(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out)?;
+        if let Some(effort) = self.effort() {
+            writeln!(
+                out,
+                "  This client was busy for {:.0} % of the time and used {:.1} us of CPU for each of \
+                 the {}.",
+                100.0 * effort.busy,
+                effort.cpu_per_answer,
+                self.amount_name()
+            )?;
+        }
+        if self.was_held_back() {
+            writeln!(
+                out,
+                "  THE CLIENT WAS THE BOTTLENECK: the server may be able to do more than these \
+                 figures say.\n  Run it on a core of its own, or more than one of it."
+            )?;
+        }
+        if self.recorder.unmade > 0 {
+            let unmade = count(self.recorder.unmade);
+            writeln!(
+                out,
+                "  {unmade} requests were due and never made: the rate is more than can be answered."
+            )?;
+        }
+        match &self.ending {
+            Ending::InTime => Ok(()),
+            Ending::Interrupted => writeln!(out, "  The run was interrupted."),
+            Ending::Lost(why) => writeln!(
+                out,
+                "  The run ended after {:.1} s: the server went away ({why}).",
+                self.seconds()
+            ),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Defines what a connection of a load run asks for: requests out, and answers checked.
+//! Decides neither when to ask nor what it means for the figures: `lane.rs` does.
+
+use crate::session::outbox::Outbox;
+
+/// The requests of one connection. It outlives the connection when each request has its own.
+pub trait Requests {
+    /// Asks for something that has to be there before the run begins, and shows that the server
+    /// serves this connection.
+    fn prepare(&mut self, out: &mut Outbox);
+
+    /// Makes the next request; says which kind it is, by its place in `Work::kinds`.
+    fn ask(&mut self, out: &mut Outbox) -> usize;
+
+    /// Takes a prefix of what has come, no more than one answer.
+    fn hear(&mut self, input: &[u8]) -> (usize, Heard);
+
+    /// Clears away what is left on the server. `false` when there is nothing.
+    fn clean_up(&mut self, _out: &mut Outbox) -> bool {
+        false
+    }
+
+    /// The connection is gone, and answers that were under way with it.
+    fn forget(&mut self);
+}
+
+/// What the bytes were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A part of an answer.
+    Part,
+    /// They end an answer, and every byte of it was right.
+    Answer,
+    /// They are not what they should be; in words.
+    Wrong(String),
+    /// The server said no, in these words.
+    Refused(String),
+}
+
+/// Words for a byte that is not what it should be.
+pub fn wrong_byte(place: u64, what: &str) -> Heard {
+    Heard::Wrong(format!("byte {} of {what} came back changed", place + 1))
+}

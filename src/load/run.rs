@@ -1,0 +1,81 @@
+//! Puts a run together, makes it, and hands its figures on: table, JSON and drawing.
+//! Holds no state machine: the loops and the lanes do.
+
+use super::dialer::{self, Dialer};
+use super::driver::Driver;
+use super::echo::Echo;
+use super::fault::LoadError;
+use super::pattern::Pattern;
+use super::report::Outcome;
+use super::requests::Requests;
+use super::settings::{Settings, Work};
+use rustix::process::{Resource, Rlimit};
+use std::rc::Rc;
+
+/// Makes a run.
+pub fn run(settings: Settings) -> Result<Outcome, LoadError> {
+    check(&settings)?;
+    let server = dialer::resolve(&settings.at)?;
+    make_room(&settings)?;
+    let failed = |error| LoadError::failure(format!("cannot prepare the run: {error}; try again"));
+    let pattern = Rc::new(Pattern::new(settings.limits.period).map_err(failed)?);
+    let lanes = (0..settings.connections).map(|lane| requests(&settings, lane, &pattern));
+    let lanes = lanes.collect();
+    let dialer = Dialer::new(server, settings.limits.sources);
+    Driver::new(settings, dialer, lanes).map_err(failed)?.run()
+}
+
+/// What cannot be, whatever the server.
+fn check(settings: &Settings) -> Result<(), LoadError> {
+    let Settings {
+        work,
+        connections,
+        limits,
+        ..
+    } = settings;
+    let in_memory = !work.leaves_files();
+    let under_way = work
+        .size()
+        .saturating_mul((work.pipeline() * connections) as u64);
+    if in_memory && under_way > limits.under_way {
+        return Err(LoadError::usage(format!(
+            "{under_way} bytes of messages would be under way, and at most {} are kept in memory; \
+             ask for fewer connections or smaller messages",
+            limits.under_way
+        )));
+    }
+    Ok(())
+}
+
+/// As many descriptors as the system gives.
+fn make_room(settings: &Settings) -> Result<(), LoadError> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let limit = match rustix::process::setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let wanted = settings.connections + settings.limits.descriptor_reserve;
+    match limit {
+        Some(limit) if limit < wanted as u64 => Err(LoadError::usage(format!(
+            "{} connections do not fit the limit of {limit} open descriptors; raise it with \
+             ulimit -n, or ask for fewer",
+            settings.connections
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn requests(settings: &Settings, lane: usize, pattern: &Rc<Pattern>) -> Box<dyn Requests> {
+    // Far enough apart that no two connections send the same bytes at the same time.
+    let origin = lane as u64 * 104_729;
+    match settings.work {
+        Work::Echo { size, .. } | Work::Churn { size } | Work::Idle { size } => {
+            Box::new(Echo::new(pattern.clone(), size, origin))
+        }
+        Work::Transfer { .. } | Work::Files { .. } | Work::Room { .. } => unreachable!("later"),
+    }
+}

@@ -1,0 +1,220 @@
+//! Says what a load run is to do and what it must keep to.
+//! Reads no command line, and holds no numbers: those, with their reasons, stand in `config.rs`.
+
+use crate::reactor::limits::ReactorLimits;
+use std::path::PathBuf;
+
+/// What the user of a load generator decides.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The server, as `HOST:PORT`.
+    pub at: String,
+    /// What is asked of it.
+    pub work: Work,
+    /// Connections, or members of a room.
+    pub connections: usize,
+    /// Requests a second of all connections together; `None` asks anew when an answer is there.
+    pub rate: Option<u32>,
+    /// How long requests are made.
+    pub seconds: u32,
+    /// Where the figures go as JSON.
+    pub json: Option<PathBuf>,
+    /// Where a drawing of them goes, as SVG.
+    pub plot: Option<PathBuf>,
+    /// What the run must keep to.
+    pub limits: LoadLimits,
+}
+
+/// What is asked of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Messages of so many bytes that come back.
+    Echo {
+        /// Bytes of a message.
+        size: u64,
+        /// Messages under way on one connection.
+        pipeline: usize,
+    },
+    /// A connection for each message.
+    Churn {
+        /// Bytes of a message.
+        size: u64,
+    },
+    /// Connections that do nothing, and one that does.
+    Idle {
+        /// Bytes of a message of the one.
+        size: u64,
+    },
+    /// Files of a transfer service.
+    Transfer {
+        /// Bytes of a file.
+        size: u64,
+        /// Which way they go.
+        direction: Direction,
+        /// A connection for each file.
+        reconnect: bool,
+    },
+    /// Files of a files service.
+    Files {
+        /// Bytes of a file.
+        size: u64,
+        /// One command alone, instead of all in turn.
+        only: Option<FilesCommand>,
+        /// A connection for each command.
+        reconnect: bool,
+    },
+    /// Messages of a room, which go to every member.
+    Room {
+        /// Bytes of a message, without the name in front.
+        size: u64,
+        /// What opens the room.
+        password: String,
+    },
+}
+
+/// Which way files go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To the server.
+    Send,
+    /// From the server.
+    Receive,
+    /// To and fro.
+    Mix,
+}
+
+/// A command of the files service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilesCommand {
+    /// Store a file.
+    Upload,
+    /// Ask how long it is.
+    Size,
+    /// List the folder.
+    List,
+    /// Fetch it.
+    Download,
+    /// Remove it.
+    Remove,
+}
+
+impl FilesCommand {
+    /// Every command, in an order in which each has what it needs.
+    pub const ALL: [FilesCommand; 5] = [
+        FilesCommand::Upload,
+        FilesCommand::Size,
+        FilesCommand::List,
+        FilesCommand::Download,
+        FilesCommand::Remove,
+    ];
+}
+
+impl Work {
+    /// The name of the mode.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Work::Echo { .. } => "echo",
+            Work::Churn { .. } => "churn",
+            Work::Idle { .. } => "idle",
+            Work::Transfer { .. } => "transfer",
+            Work::Files { .. } => "files",
+            Work::Room { .. } => "room",
+        }
+    }
+
+    /// The names of the kinds of requests that are told apart in the figures.
+    pub fn kinds(&self) -> &'static [&'static str] {
+        match self {
+            Work::Echo { .. } | Work::Idle { .. } => &["message"],
+            Work::Churn { .. } => &["connection"],
+            Work::Transfer { .. } => &["send", "receive"],
+            Work::Files { .. } => &["upload", "size", "ls", "download", "rm"],
+            Work::Room { .. } => &["copy"],
+        }
+    }
+
+    /// Bytes of a message or a file.
+    pub fn size(&self) -> u64 {
+        match self {
+            Work::Echo { size, .. }
+            | Work::Churn { size }
+            | Work::Idle { size }
+            | Work::Transfer { size, .. }
+            | Work::Files { size, .. }
+            | Work::Room { size, .. } => *size,
+        }
+    }
+
+    /// Requests under way on one connection.
+    pub fn pipeline(&self) -> usize {
+        match self {
+            Work::Echo { pipeline, .. } => *pipeline,
+            _ => 1,
+        }
+    }
+
+    /// Whether each request has a connection of its own.
+    pub fn reconnects(&self) -> bool {
+        match self {
+            Work::Churn { .. } => true,
+            Work::Transfer { reconnect, .. } | Work::Files { reconnect, .. } => *reconnect,
+            _ => false,
+        }
+    }
+
+    /// Whether files are left behind that have to be cleared away.
+    pub fn leaves_files(&self) -> bool {
+        matches!(self, Work::Transfer { .. } | Work::Files { .. })
+    }
+}
+
+/// Limits of a load run.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadLimits {
+    /// Limits of the reactor.
+    pub reactor: ReactorLimits,
+    /// What bodies are copied in, where they cannot be sent from a file.
+    pub copy_step: usize,
+    /// What is looked at to learn whether a file must come from a disk; ours never must.
+    pub probe_step: usize,
+    /// Descriptors beside those of the connections.
+    pub descriptor_reserve: usize,
+    /// Connections that may be dialled or prepared at once.
+    pub dials: usize,
+    /// Connections dialled between two polls.
+    pub dials_per_round: usize,
+    /// Addresses of this host that connections to it come from.
+    pub sources: u32,
+    /// The content of messages and files repeats after so many bytes.
+    pub period: usize,
+    /// The longest reply line understood.
+    pub line: usize,
+    /// Bytes of messages that may be under way altogether.
+    pub under_way: u64,
+    /// Microseconds in which something must come forward while connections are prepared.
+    pub prepare_micros: u64,
+    /// Microseconds that the last answers may take when the time is up.
+    pub last_answers_micros: u64,
+    /// Microseconds that clearing away may take.
+    pub clean_up_micros: u64,
+    /// Microseconds between two pictures of the progress.
+    pub progress_micros: u64,
+    /// Points of the throughput over time.
+    pub slices: u64,
+    /// The longest latency told apart, in microseconds.
+    pub longest_micros: u64,
+    /// Decimal digits of a latency that are right.
+    pub digits: u8,
+    /// Percent of the time without waiting above which the client held the server back.
+    pub busy_percent: u32,
+    /// The longest datagram of a room.
+    pub datagram: usize,
+    /// Bytes that a member's socket may hold until they are read.
+    pub room_buffer: usize,
+    /// Members that join at once.
+    pub joining: usize,
+    /// Tries of a request to a room.
+    pub room_tries: u32,
+    /// Microseconds until a request to a room is tried again.
+    pub room_answer_micros: u64,
+}

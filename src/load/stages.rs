@@ -1,0 +1,156 @@
+//! Moves a run over TCP from stage to stage: when it begins, when it ends, what is waited for.
+//! Polls nothing and opens nothing: `driver.rs` has the loop.
+
+use super::board::{Board, Stage};
+use super::calls::Call;
+use super::driver::Driver;
+use super::fault::{Fault, LoadError};
+use super::lane::Errand;
+use super::recorder::Recorder;
+use super::report::{Ending, Outcome};
+use super::schedule::Schedule;
+use crate::reactor::clock::{Moment, SECOND};
+
+impl Driver {
+    /// Moves on to the next stage when this one is over. Says whether all are.
+    pub(super) fn step(&mut self, now: Moment) -> Result<bool, LoadError> {
+        let interrupts = self.poller.signalled();
+        match self.stage() {
+            Stage::Preparing if interrupts > 0 => Err(LoadError::failure(
+                "interrupted before all connections stood; nothing was measured",
+            )),
+            Stage::Preparing => self.prepared(now).map(|()| false),
+            Stage::Running => {
+                if interrupts > 0 {
+                    self.ending = Ending::Interrupted;
+                    self.stop(now);
+                }
+                let board = self.board.borrow();
+                // What was due and could not be made in time is waited for no longer than answers.
+                let end = board.schedule.end();
+                let late = end.after(self.settings.limits.last_answers_micros) <= now;
+                let is_over = board.schedule.is_over(now) || late;
+                drop(board);
+                if is_over {
+                    self.enter(Stage::Ending, now);
+                }
+                Ok(false)
+            }
+            Stage::Ending => {
+                let answered = self.board.borrow().under_way == 0;
+                if !answered && now < self.deadline && interrupts < 2 {
+                    return Ok(false);
+                }
+                self.give_up();
+                let lost = matches!(self.ending, Ending::Lost(_));
+                if lost || !self.settings.work.leaves_files() || interrupts > 1 {
+                    return Ok(true);
+                }
+                self.enter(Stage::CleaningUp, now);
+                self.clean_up();
+                Ok(false)
+            }
+            Stage::CleaningUp => {
+                let open = self.dispatcher.connections();
+                let left = open + self.calls.waiting() + self.calls.pending();
+                Ok(left == 0 || now >= self.deadline || interrupts > 1)
+            }
+        }
+    }
+
+    /// Begins the run once all lanes are ready.
+    fn prepared(&mut self, now: Moment) -> Result<(), LoadError> {
+        let limits = &self.settings.limits;
+        let ready = self.board.borrow().ready;
+        let all = self.settings.connections;
+        if ready > self.ready {
+            self.ready = ready;
+            self.deadline = now.after(limits.prepare_micros);
+        }
+        if now >= self.deadline {
+            return Err(LoadError::failure(format!(
+                "only {ready} of {all} connections are served by {}, and for {} s no other was; \
+                 is this the right port, and does the server take so many?",
+                self.settings.at,
+                limits.prepare_micros / SECOND
+            )));
+        }
+        if ready == all {
+            let mut board = self.board.borrow_mut();
+            let end = now.after(u64::from(self.settings.seconds) * SECOND);
+            board.stage = Stage::Running;
+            board.schedule = Schedule::new(self.settings.rate, now, end);
+            board.recorder.begin(now, end, limits.slices);
+            drop(board);
+            self.costs.0 = Some(self.poller.cost());
+            self.hand_out(now);
+        }
+        Ok(())
+    }
+
+    /// Nothing more is asked for.
+    pub(super) fn stop(&mut self, now: Moment) {
+        let mut board = self.board.borrow_mut();
+        board.schedule.stop(now);
+        board.recorder.end_at(now);
+    }
+
+    fn enter(&mut self, stage: Stage, now: Moment) {
+        let limits = &self.settings.limits;
+        let board = &mut *self.board.borrow_mut();
+        board.stage = stage;
+        if stage == Stage::Ending {
+            self.costs.1 = Some(self.poller.cost());
+            while board.schedule.take(board.now).is_some() {
+                board.recorder.unmade += 1;
+            }
+        }
+        self.deadline = now.after(match stage {
+            Stage::CleaningUp => limits.clean_up_micros,
+            _ => limits.last_answers_micros,
+        });
+    }
+
+    /// What is not answered by now never will be.
+    fn give_up(&mut self) {
+        for call in self.calls.give_up() {
+            self.resting.push_back((call.lane, call.requests));
+        }
+        let mut board = self.board.borrow_mut();
+        let silent = board.under_way;
+        if silent > 0 {
+            let text = || "the last answers did not come in time".to_owned();
+            board.recorder.fault(Fault::Silent, silent, text);
+        }
+    }
+
+    fn clean_up(&mut self) {
+        let idle = std::mem::take(&mut self.board.borrow_mut().idle);
+        for (_, peer) in idle {
+            self.wake(peer);
+        }
+        for (lane, requests) in std::mem::take(&mut self.resting) {
+            self.calls.push(Call {
+                lane,
+                errand: Errand::CleanUp,
+                requests,
+            });
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Outcome {
+        self.progress.clear();
+        self.dispatcher.close_all();
+        let board = self.board.replace(Board::new(Recorder::new(
+            self.settings.work.kinds(),
+            &self.settings.limits,
+        )));
+        Outcome {
+            settings: self.settings,
+            recorder: board.recorder,
+            ending: self.ending,
+            copies: None,
+            cost: self.costs.0.zip(self.costs.1),
+        }
+    }
+}
