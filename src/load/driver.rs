@@ -9,7 +9,7 @@
 use super::board::{Board, Gone, Ledger, Stage};
 use super::calls::{Call, Called, Calls};
 use super::dialer::Dialer;
-use super::fault::{Fault, LoadError};
+use super::fault::{Fault, LoadError, reason};
 use super::lane::{Errand, Lane, Manners};
 use super::no_files::NoFiles;
 use super::poller::{Cost, Poller};
@@ -99,7 +99,10 @@ impl Driver {
     pub fn run(mut self) -> Result<Outcome, LoadError> {
         loop {
             let now = self.poll().map_err(|error| {
-                LoadError::failure(format!("cannot wait for the server: {error}; try again"))
+                LoadError::failure(format!(
+                    "cannot wait for the server: {}; try again",
+                    reason(&error)
+                ))
             })?;
             self.dispatcher.on_time(now);
             self.hand_out(now);
@@ -307,7 +310,11 @@ impl Driver {
         if matches!(call.errand, Errand::One(_)) {
             board.under_way -= 1;
             board.recorder.fault(Fault::Broken, 1, || {
-                format!("connection {} could not be opened: {error}", call.lane)
+                format!(
+                    "connection {} could not be opened: {}",
+                    call.lane,
+                    reason(error)
+                )
             });
         }
         drop(board);
@@ -321,7 +328,7 @@ impl Driver {
             io::ErrorKind::AddrNotAvailable => "the ports of this host are used up, ask for less",
             _ => "is it the right address, and may it be reached from here?",
         };
-        self.ending = Ending::Lost(format!("cannot connect to {at}: {error}; {hint}"));
+        self.ending = Ending::Lost(format!("cannot connect to {at}: {}; {hint}", reason(error)));
         if self.stage() == Stage::Running {
             self.stop(now);
         }

@@ -2,6 +2,7 @@
 //! Counts nothing: `recorder.rs` does.
 
 use std::fmt;
+use std::io;
 
 /// What became of a request that was not answered as it should have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,3 +89,12 @@ impl fmt::Display for LoadError {
 }
 
 impl std::error::Error for LoadError {}
+
+/// The system's own words for an error, without its number.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

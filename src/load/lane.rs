@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::requests::{Heard, Requests};
 use crate::reactor::clock::Moment;
 use crate::session::close_reason::CloseReason;
-use crate::session::notice::Notice;
+use crate::session::notice::{Audience, Notice, Post};
 use crate::session::outbox::Outbox;
 use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
 use crate::wire::pause::Pause;
@@ -151,9 +151,11 @@ impl Protocol for Lane {
             }
             Errand::Serve => self.ask(cx),
             Errand::One(due) => self.request(due, cx.out),
-            Errand::CleanUp => {
-                self.clean_up(cx.out);
-            }
+            // There may be nothing to do, and only a notice can end a conversation.
+            Errand::CleanUp => cx.posts.push(Post {
+                to: Audience::One(cx.me),
+                notice: Notice::Due,
+            }),
         }
     }
 

@@ -5,21 +5,33 @@ use super::dialer::{self, Dialer};
 use super::driver::Driver;
 use super::echo::Echo;
 use super::fault::LoadError;
+use super::files::Files;
 use super::pattern::Pattern;
 use super::report::Outcome;
 use super::requests::Requests;
+use super::results::Results;
+use super::script::Script;
 use super::settings::{Settings, Work};
+use super::transfer::Transfer;
 use rustix::process::{Resource, Rlimit};
 use std::rc::Rc;
 
-/// Makes a run.
+/// Makes a run and writes its figures into the files that were asked for.
 pub fn run(settings: Settings) -> Result<Outcome, LoadError> {
     check(&settings)?;
+    let results = Results::open(&settings)?;
+    let outcome = measure(settings)?;
+    results.write(&outcome)?;
+    Ok(outcome)
+}
+
+fn measure(settings: Settings) -> Result<Outcome, LoadError> {
     let server = dialer::resolve(&settings.at)?;
     make_room(&settings)?;
+    let run = name_of_run()?;
     let failed = |error| LoadError::failure(format!("cannot prepare the run: {error}; try again"));
     let pattern = Rc::new(Pattern::new(settings.limits.period).map_err(failed)?);
-    let lanes = (0..settings.connections).map(|lane| requests(&settings, lane, &pattern));
+    let lanes = (0..settings.connections).map(|lane| requests(&settings, &run, lane, &pattern));
     let lanes = lanes.collect();
     let dialer = Dialer::new(server, settings.limits.sources);
     Driver::new(settings, dialer, lanes).map_err(failed)?.run()
@@ -69,13 +81,34 @@ fn make_room(settings: &Settings) -> Result<(), LoadError> {
     }
 }
 
-fn requests(settings: &Settings, lane: usize, pattern: &Rc<Pattern>) -> Box<dyn Requests> {
+fn requests(
+    settings: &Settings,
+    run: &str,
+    lane: usize,
+    pattern: &Rc<Pattern>,
+) -> Box<dyn Requests> {
     // Far enough apart that no two connections send the same bytes at the same time.
     let origin = lane as u64 * 104_729;
+    let script = || Script::new(pattern.clone(), settings.limits.line);
+    let name = || format!("load-{run}-{lane}.bin");
     match settings.work {
         Work::Echo { size, .. } | Work::Churn { size } | Work::Idle { size } => {
             Box::new(Echo::new(pattern.clone(), size, origin))
         }
-        Work::Transfer { .. } | Work::Files { .. } | Work::Room { .. } => unreachable!("later"),
+        Work::Transfer {
+            size, direction, ..
+        } => Box::new(Transfer::new(script(), name(), size, direction, origin)),
+        Work::Files { size, only, .. } => {
+            Box::new(Files::new(script(), name(), size, only, origin))
+        }
+        Work::Room { .. } => unreachable!("a room has no connections"),
     }
+}
+
+/// Two runs at a time do not write the same files.
+fn name_of_run() -> Result<String, LoadError> {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random)
+        .map_err(|error| LoadError::failure(format!("cannot name the run: {error}; try again")))?;
+    Ok(format!("{:08x}", u32::from_ne_bytes(random)))
 }

@@ -37,8 +37,10 @@ impl Driver {
                 Ok(false)
             }
             Stage::Ending => {
+                // A lane whose connection is still being closed could not be called to clear away.
+                let closing = self.settings.work.reconnects() && self.dispatcher.connections() > 0;
                 let answered = self.board.borrow().under_way == 0;
-                if !answered && now < self.deadline && interrupts < 2 {
+                if (closing || !answered) && now < self.deadline && interrupts < 2 {
                     return Ok(false);
                 }
                 self.give_up();

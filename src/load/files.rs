@@ -1,0 +1,119 @@
+//! Asks a files service for everything that it can do with one file.
+//! Compares nothing itself: `script.rs` does, with what is known of the file's last content.
+
+use super::requests::{Heard, Requests};
+use super::script::{Script, Step};
+use super::settings::FilesCommand;
+use crate::session::outbox::Outbox;
+
+/// The one file of one connection.
+pub struct Files {
+    script: Script,
+    name: String,
+    size: u64,
+    only: Option<FilesCommand>,
+    /// Where in the pattern its content begins, for the version that was uploaded last.
+    at: u64,
+    next: usize,
+    /// Whether the server has it.
+    there: bool,
+}
+
+impl Files {
+    /// A file of this name and size.
+    pub fn new(
+        script: Script,
+        name: String,
+        size: u64,
+        only: Option<FilesCommand>,
+        at: u64,
+    ) -> Files {
+        Files {
+            script,
+            name,
+            size,
+            only,
+            at,
+            // It is there from the beginning.
+            next: 1,
+            there: false,
+        }
+    }
+
+    fn request(&mut self, command: FilesCommand, out: &mut Outbox) -> Vec<Step> {
+        let Files { name, size, .. } = self;
+        let (name, size) = (name.clone(), *size);
+        match command {
+            FilesCommand::Upload => {
+                self.at += 1_009;
+                self.there = true;
+                out.bytes(format!("upload {name} {size}\n").as_bytes());
+                self.script.pattern().send(self.at, size, out);
+                ["OK", "OK File Berhasil Dibuat"]
+                    .map(|line| Step::Line(line.to_owned()))
+                    .into()
+            }
+            FilesCommand::Size => {
+                out.bytes(format!("size {name}\n").as_bytes());
+                vec![Step::Beginning(format!("OK {size} "))]
+            }
+            FilesCommand::List => {
+                out.bytes(b"ls\n");
+                vec![Step::Listing(name)]
+            }
+            FilesCommand::Download => {
+                out.bytes(format!("download {name}\n").as_bytes());
+                let body = Step::Body {
+                    at: self.at,
+                    length: size,
+                };
+                vec![Step::Line(format!("OK {size}")), body]
+            }
+            FilesCommand::Remove => {
+                self.there = false;
+                out.bytes(format!("rm {name}\n").as_bytes());
+                vec![Step::Line("OK File Berhasil Dihapus".to_owned())]
+            }
+        }
+    }
+}
+
+impl Requests for Files {
+    fn prepare(&mut self, out: &mut Outbox) {
+        let steps = self.request(FilesCommand::Upload, out);
+        self.script.expect(steps);
+    }
+
+    fn ask(&mut self, out: &mut Outbox) -> usize {
+        let command = self.only.unwrap_or_else(|| {
+            // A lane whose connection broke may have lost its file.
+            let next = if self.there { self.next } else { 0 };
+            self.next = (next + 1) % FilesCommand::ALL.len();
+            FilesCommand::ALL[next]
+        });
+        let mut steps = Vec::new();
+        if command != FilesCommand::Upload && !self.there {
+            steps = self.request(FilesCommand::Upload, out);
+        }
+        steps.append(&mut self.request(command, out));
+        self.script.expect(steps);
+        command as usize
+    }
+
+    fn hear(&mut self, input: &[u8]) -> (usize, Heard) {
+        self.script.hear(input)
+    }
+
+    fn clean_up(&mut self, out: &mut Outbox) -> bool {
+        let there = self.there;
+        if there {
+            let steps = self.request(FilesCommand::Remove, out);
+            self.script.expect(steps);
+        }
+        there
+    }
+
+    fn forget(&mut self) {
+        self.script.forget();
+    }
+}

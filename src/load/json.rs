@@ -1,0 +1,137 @@
+//! Writes the figures of a run as JSON, one value a line, for programs.
+//! Knows only as much of JSON as figures need.
+
+use super::fault::Fault;
+use super::report::{Ending, Outcome, PERCENTILES};
+use hdrhistogram::Histogram;
+
+/// The figures as a JSON text.
+pub fn write(outcome: &Outcome) -> String {
+    let counts = &outcome.recorder;
+    let settings = &outcome.settings;
+    let number = |value: u64| value.to_string();
+    let mut fields = vec![
+        ("mode", string(settings.work.name())),
+        ("server", string(&settings.at)),
+        ("connections", number(settings.connections as u64)),
+        ("pipeline", number(settings.work.pipeline() as u64)),
+        ("size", number(settings.work.size())),
+        (
+            "rate_asked_for",
+            settings
+                .rate
+                .map_or("null".to_owned(), |rate| rate.to_string()),
+        ),
+        ("seconds", decimal(outcome.seconds())),
+        ("ended", string(ending(&outcome.ending))),
+        ("requests_made", number(counts.asked)),
+        ("requests_answered", number(counts.answered)),
+        ("requests_never_made", number(counts.unmade)),
+        (
+            "answers_per_second",
+            decimal(outcome.per_second(counts.in_time)),
+        ),
+        ("connections_opened", number(counts.connections)),
+        ("bytes_received", number(counts.bytes_in)),
+        ("bytes_sent", number(counts.bytes_out)),
+    ];
+    if let Some(copies) = outcome.copies {
+        fields.push(("copies_expected", number(copies.expected)));
+        fields.push(("copies_lost", number(copies.lost)));
+    }
+    let faults = Fault::ALL.map(|fault| (fault.name(), number(counts.faults(fault))));
+    fields.push(("errors", object(&faults, 2)));
+    let first = counts.first_fault().map_or("null".to_owned(), string);
+    fields.push(("first_error", first));
+    let kinds: Vec<_> = (counts.kinds())
+        .map(|(name, histogram)| (name, latencies(histogram, 3)))
+        .collect();
+    fields.push(("latency_us", object(&kinds, 2)));
+    if let Some(effort) = outcome.effort() {
+        fields.push(("client_busy", decimal(effort.busy)));
+        fields.push(("client_cpu_us_per_answer", decimal(effort.cpu_per_answer)));
+        fields.push((
+            "client_was_the_bottleneck",
+            outcome.was_held_back().to_string(),
+        ));
+    }
+    let (micros, slices) = counts.slices();
+    fields.push(("slice_us", number(micros)));
+    let answers = slices.iter().map(|slice| slice.answers.to_string());
+    fields.push(("slice_answers", list(answers)));
+    let bytes = slices.iter().map(|slice| slice.bytes.to_string());
+    fields.push(("slice_bytes", list(bytes)));
+    object(&fields, 1) + "\n"
+}
+
+fn ending(ending: &Ending) -> &str {
+    match ending {
+        Ending::InTime => "in time",
+        Ending::Interrupted => "interrupted",
+        Ending::Lost(_) => "server lost",
+    }
+}
+
+fn latencies(histogram: &Histogram<u64>, depth: usize) -> String {
+    let mut fields = vec![("count", histogram.len().to_string())];
+    for (name, quantile) in PERCENTILES {
+        fields.push((name, histogram.value_at_quantile(quantile).to_string()));
+    }
+    fields.push(("max", histogram.max().to_string()));
+    fields.push(("mean", decimal(histogram.mean())));
+    object(&fields, depth)
+}
+
+fn object(fields: &[(&str, String)], depth: usize) -> String {
+    let indent = "  ".repeat(depth);
+    let lines: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{indent}{}: {value}", string(name)))
+        .collect();
+    if lines.is_empty() {
+        return "{}".to_owned();
+    }
+    format!("{{\n{}\n{}}}", lines.join(",\n"), "  ".repeat(depth - 1))
+}
+
+fn list(values: impl Iterator<Item = String>) -> String {
+    format!("[{}]", values.collect::<Vec<_>>().join(", "))
+}
+
+fn decimal(number: f64) -> String {
+    if number.is_finite() {
+        format!("{number:.3}")
+    } else {
+        "null".to_owned()
+    }
+}
+
+fn string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            letter if letter.is_control() => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_quoted() {
+        assert_eq!(string("a \"b\" \\ \n"), r#""a \"b\" \\ \u000a""#);
+        assert_eq!(object(&[], 1), "{}");
+        let inner = object(&[("b", "1".to_owned())], 2);
+        assert_eq!(
+            object(&[("a", inner)], 1),
+            "{\n  \"a\": {\n    \"b\": 1\n  }\n}"
+        );
+    }
+}

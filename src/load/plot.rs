@@ -1,0 +1,178 @@
+//! Draws a run: latency by percentile, and throughput over time.
+//! Decides nothing about the figures, and writes no file: it makes the SVG's text.
+
+use super::numbers::{bytes, count, micros};
+use super::report::Outcome;
+use crate::reactor::clock::SECOND;
+use hdrhistogram::Histogram;
+use plotters::coord::combinators::IntoLogRange;
+use plotters::prelude::*;
+use std::error::Error;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+/// The colours of the lines; they can be told apart by those who see no red or no green.
+const COLOURS: [RGBColor; 5] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+];
+
+const GREY: RGBColor = RGBColor(110, 110, 110);
+const LIGHT: RGBColor = RGBColor(228, 228, 228);
+
+/// The drawing as the text of an SVG file.
+pub fn draw(outcome: &Outcome) -> Result<String, Box<dyn Error>> {
+    let mut text = String::new();
+    {
+        let area = SVGBackend::with_string(&mut text, (960, 760)).into_drawing_area();
+        area.fill(&WHITE)?;
+        let title = ("sans-serif", 20).into_font().color(&BLACK);
+        let area = area.margin(12, 0, 0, 0).titled(&title_of(outcome), title)?;
+        let (above, below) = area.split_vertically(410);
+        draw_latency(&above, outcome)?;
+        draw_throughput(&below, outcome)?;
+        area.present()?;
+    }
+    Ok(text)
+}
+
+fn title_of(outcome: &Outcome) -> String {
+    let settings = &outcome.settings;
+    let pace = match settings.rate {
+        Some(rate) => format!("{} a second", count(u64::from(rate))),
+        None => "closed loop".to_owned(),
+    };
+    format!(
+        "loket load {}: {} connections, {pace}, {} each",
+        settings.work.name(),
+        count(settings.connections as u64),
+        bytes(settings.work.size() as f64)
+    )
+}
+
+/// The place of a percentile: each nine takes the same room.
+fn place(quantile: f64) -> f64 {
+    -(1.0 - quantile).log10()
+}
+
+/// The percentile of a place, as a label.
+fn label(place: f64) -> String {
+    match place.round() as i32 {
+        0 => "0 %".to_owned(),
+        1 => "90 %".to_owned(),
+        2 => "99 %".to_owned(),
+        nines => format!("99.{} %", "9".repeat(nines as usize - 2)),
+    }
+}
+
+/// The steps of the curve, up to the highest percentile that so many values tell apart.
+fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
+    let last = place(1.0 - 1.0 / histogram.len() as f64);
+    let steps = (last * 50.0).ceil() as u32;
+    (0..=steps)
+        .map(|step| {
+            let place = last * f64::from(step) / f64::from(steps.max(1));
+            let quantile = 1.0 - 10f64.powf(-place);
+            (place, histogram.value_at_quantile(quantile) as f64)
+        })
+        .collect()
+}
+
+fn draw_latency(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Error>> {
+    let kinds: Vec<_> = outcome.recorder.kinds().collect();
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    let lowest = kinds.iter().map(|(_, histogram)| histogram.min()).min();
+    let highest = kinds.iter().map(|(_, histogram)| histogram.max()).max();
+    let most = kinds.iter().map(|(_, histogram)| histogram.len()).max();
+    let bottom = (lowest.unwrap_or(1) as f64 * 0.8).max(1.0);
+    let top = highest.unwrap_or(1) as f64 * 1.3;
+    let right = place(1.0 - 1.0 / most.unwrap_or(1) as f64).max(1.0);
+    let mut chart = ChartBuilder::on(area)
+        .caption(
+            "latency by percentile",
+            ("sans-serif", 16).into_font().color(&GREY),
+        )
+        .margin(14)
+        .margin_right(30)
+        .x_label_area_size(34)
+        .y_label_area_size(84)
+        .build_cartesian_2d(0.0..right, (bottom..top).log_scale())?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(LIGHT)
+        .axis_style(GREY)
+        .label_style(("sans-serif", 14))
+        .x_labels(right.ceil() as usize + 1)
+        .x_label_formatter(&|place| label(*place))
+        .y_label_formatter(&|value| {
+            micros(value.round() as u64)
+                .replace(".00 ", " ")
+                .replace(".0 ", " ")
+        })
+        .draw()?;
+    for ((name, histogram), colour) in kinds.iter().zip(COLOURS.iter().cycle()) {
+        let line = LineSeries::new(curve(histogram), colour.stroke_width(2));
+        let series = chart.draw_series(line)?;
+        let p99 = micros(histogram.value_at_quantile(0.99));
+        let name = format!("{name}, p99 {p99}");
+        series
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], colour.stroke_width(2)));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerRight)
+        .background_style(WHITE.mix(0.85))
+        .border_style(LIGHT)
+        .legend_area_size(28)
+        .margin(10)
+        .label_font(("sans-serif", 14))
+        .draw()?;
+    Ok(())
+}
+
+fn draw_throughput(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Error>> {
+    let (slice, slices) = outcome.recorder.slices();
+    let seconds = slice as f64 / SECOND as f64;
+    let points: Vec<(f64, f64)> = slices
+        .iter()
+        .enumerate()
+        .map(|(number, slice)| {
+            (
+                (number as f64 + 0.5) * seconds,
+                slice.answers as f64 / seconds,
+            )
+        })
+        .collect();
+    let top = points.iter().map(|point| point.1).fold(1.0, f64::max) * 1.15;
+    let mut chart = ChartBuilder::on(area)
+        .caption(
+            "answers a second",
+            ("sans-serif", 16).into_font().color(&GREY),
+        )
+        .margin(14)
+        .margin_right(30)
+        .x_label_area_size(34)
+        .y_label_area_size(84)
+        .build_cartesian_2d(0.0..outcome.seconds().max(seconds), 0.0..top)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(LIGHT)
+        .axis_style(GREY)
+        .label_style(("sans-serif", 14))
+        .x_label_formatter(&|time| format!("{} s", (time * 10.0).round() / 10.0))
+        .y_labels(6)
+        .y_label_formatter(&|value| count(value.round() as u64))
+        .draw()?;
+    let colour = COLOURS[0];
+    let area = AreaSeries::new(points, 0.0, colour.mix(0.18)).border_style(colour.stroke_width(2));
+    chart.draw_series(area)?;
+    Ok(())
+}

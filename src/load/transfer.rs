@@ -1,0 +1,91 @@
+//! Asks a transfer service to keep files and to give them back.
+//! Compares nothing itself: `script.rs` does, with what is known of the file's last content.
+
+use super::requests::{Heard, Requests};
+use super::script::{Script, Step};
+use super::settings::Direction;
+use crate::session::outbox::Outbox;
+use crate::wire::SEPARATOR;
+
+/// The one file of one connection, sent anew with other content each time.
+pub struct Transfer {
+    script: Script,
+    name: String,
+    size: u64,
+    direction: Direction,
+    /// Where in the pattern its content begins, for the version that was sent last.
+    at: u64,
+    sends_next: bool,
+}
+
+impl Transfer {
+    /// A file of this name and size.
+    pub fn new(script: Script, name: String, size: u64, direction: Direction, at: u64) -> Transfer {
+        Transfer {
+            script,
+            name,
+            size,
+            direction,
+            at,
+            sends_next: false,
+        }
+    }
+
+    fn send(&mut self, size: u64, out: &mut Outbox) {
+        let Transfer { name, .. } = self;
+        // Another content than before: what was kept of the old one would be found out.
+        self.at += 1_009;
+        out.bytes(format!("SEND\n{name}\n{name}{SEPARATOR}{size}\n").as_bytes());
+        self.script.pattern().send(self.at, size, out);
+        let answers = ["OK".to_owned(), format!("OK {size}")];
+        self.script.expect(answers.map(Step::Line));
+    }
+
+    fn receive(&mut self, out: &mut Outbox) {
+        let Transfer { name, size, at, .. } = self;
+        out.bytes(format!("RECEIVE\n{name}\n").as_bytes());
+        self.script.expect([
+            Step::Line("OK".to_owned()),
+            Step::Line(format!("{name}{SEPARATOR}{size}")),
+            Step::Body {
+                at: *at,
+                length: *size,
+            },
+        ]);
+    }
+}
+
+impl Requests for Transfer {
+    fn prepare(&mut self, out: &mut Outbox) {
+        self.send(self.size, out);
+    }
+
+    fn ask(&mut self, out: &mut Outbox) -> usize {
+        self.sends_next = match self.direction {
+            Direction::Send => true,
+            Direction::Receive => false,
+            Direction::Mix => !self.sends_next,
+        };
+        if self.sends_next {
+            self.send(self.size, out);
+            0
+        } else {
+            self.receive(out);
+            1
+        }
+    }
+
+    fn hear(&mut self, input: &[u8]) -> (usize, Heard) {
+        self.script.hear(input)
+    }
+
+    /// The service removes nothing, but an empty file takes no room.
+    fn clean_up(&mut self, out: &mut Outbox) -> bool {
+        self.send(0, out);
+        true
+    }
+
+    fn forget(&mut self) {
+        self.script.forget();
+    }
+}
