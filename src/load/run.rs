@@ -4,12 +4,13 @@
 use super::dialer::{self, Dialer};
 use super::driver::Driver;
 use super::echo::Echo;
-use super::fault::LoadError;
+use super::fault::{LoadError, reason};
 use super::files::Files;
 use super::pattern::Pattern;
 use super::report::Outcome;
 use super::requests::Requests;
 use super::results::Results;
+use super::room::Room;
 use super::script::Script;
 use super::settings::{Settings, Work};
 use super::transfer::Transfer;
@@ -29,8 +30,18 @@ fn measure(settings: Settings) -> Result<Outcome, LoadError> {
     let server = dialer::resolve(&settings.at)?;
     make_room(&settings)?;
     let run = name_of_run()?;
-    let failed = |error| LoadError::failure(format!("cannot prepare the run: {error}; try again"));
-    let pattern = Rc::new(Pattern::new(settings.limits.period).map_err(failed)?);
+    let failed = |error: std::io::Error| {
+        let why = reason(&error);
+        LoadError::failure(format!("cannot prepare the run: {why}; try again"))
+    };
+    let pattern = Pattern::new(settings.limits.period).map_err(failed)?;
+    if let Work::Room { password, .. } = &settings.work {
+        let password = password.clone();
+        return Room::new(settings, server, run, password, pattern)
+            .map_err(failed)?
+            .run();
+    }
+    let pattern = Rc::new(pattern);
     let lanes = (0..settings.connections).map(|lane| requests(&settings, &run, lane, &pattern));
     let lanes = lanes.collect();
     let dialer = Dialer::new(server, settings.limits.sources);
@@ -54,6 +65,16 @@ fn check(settings: &Settings) -> Result<(), LoadError> {
             "{under_way} bytes of messages would be under way, and at most {} are kept in memory; \
              ask for fewer connections or smaller messages",
             limits.under_way
+        )));
+    }
+    // The longest name is that of the last member.
+    let name = format!("load-{:08x}-{}: ", 0, connections - 1).len() as u64;
+    if matches!(work, Work::Room { .. }) && name + work.size() > limits.datagram as u64 {
+        return Err(LoadError::usage(format!(
+            "a message of {} bytes does not fit the {} of a room's datagram; ask for at most {}",
+            work.size(),
+            limits.datagram,
+            limits.datagram as u64 - name
         )));
     }
     Ok(())
@@ -90,7 +111,7 @@ fn requests(
     // Far enough apart that no two connections send the same bytes at the same time.
     let origin = lane as u64 * 104_729;
     let script = || Script::new(pattern.clone(), settings.limits.line);
-    let name = || format!("load-{run}-{lane}.bin");
+    let name = || format!("{run}-{lane}.bin");
     match settings.work {
         Work::Echo { size, .. } | Work::Churn { size } | Work::Idle { size } => {
             Box::new(Echo::new(pattern.clone(), size, origin))
@@ -110,5 +131,5 @@ fn name_of_run() -> Result<String, LoadError> {
     let mut random = [0; 4];
     getrandom::fill(&mut random)
         .map_err(|error| LoadError::failure(format!("cannot name the run: {error}; try again")))?;
-    Ok(format!("{:08x}", u32::from_ne_bytes(random)))
+    Ok(format!("load-{:08x}", u32::from_ne_bytes(random)))
 }

@@ -1,0 +1,388 @@
+//! The load generator measures the real server without an error, and finds out one that lies.
+//! Asserts counts, never times: how fast anything is, is nothing for a test.
+
+mod fake_server;
+mod support;
+
+use fake_server::{Ended, Nobody, run, start, wait};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use support::{ROOM_PASSWORD, Server, tree};
+
+/// What a run of one second told, as JSON.
+struct Figures(String);
+
+impl Figures {
+    /// Runs `loket load` without a single error.
+    #[track_caller]
+    fn of(flags: &[&str]) -> Figures {
+        let folder = tempfile::tempdir().expect("a folder");
+        let more = ["-d", "1", "--json", "figures.json"];
+        let ended = run(folder.path(), &[&["load"], flags, &more].concat());
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        let json = std::fs::read_to_string(folder.path().join("figures.json"));
+        let figures = Figures(json.expect("the figures"));
+        for fault in ["wrong", "refused", "ended", "broken", "silent"] {
+            assert_eq!(figures.number(fault), 0.0, "{fault}: {ended:?}");
+        }
+        assert_eq!(figures.text("ended"), "\"in time\"");
+        figures
+    }
+
+    /// What stands behind a name.
+    #[track_caller]
+    fn text(&self, name: &str) -> &str {
+        let (_, rest) = self.0.split_once(&format!("\"{name}\": ")).expect(name);
+        rest.lines().next().expect("a line").trim_end_matches(',')
+    }
+
+    #[track_caller]
+    fn number(&self, name: &str) -> f64 {
+        self.text(name).parse().expect(name)
+    }
+
+    /// All that was asked was answered, and it was not nothing.
+    #[track_caller]
+    fn all_answered(&self) {
+        assert!(self.number("requests_made") >= 10.0, "{}", self.0);
+        assert_eq!(
+            self.number("requests_made"),
+            self.number("requests_answered")
+        );
+        assert_eq!(self.number("requests_never_made"), 0.0);
+    }
+}
+
+fn at(server: &Server, service: &str) -> String {
+    server.address(service).to_string()
+}
+
+#[test]
+fn echo_messages_come_back_one_by_one_and_pipelined() {
+    let server = Server::start(&[]);
+    let at = at(&server, "echo");
+    for flags in [
+        &["-c", "20"][..],
+        &["-p", "16", "-s", "1"],
+        &["-s", "200K", "-p", "2"],
+    ] {
+        let figures = Figures::of(&[&["echo", "--at", &at], flags].concat());
+        figures.all_answered();
+        let size = figures.number("size");
+        let in_time = figures.number("bytes_received");
+        assert!(in_time <= size * figures.number("requests_answered"));
+        assert!(in_time > 0.0);
+    }
+}
+
+#[test]
+fn a_rate_is_kept_to_the_last_request() {
+    let server = Server::start(&[]);
+    let at = at(&server, "echo");
+    for (rate, connections) in [("1", "3"), ("333", "7"), ("2000", "50")] {
+        let figures = Figures::of(&["echo", "--at", &at, "-r", rate, "-c", connections]);
+        figures.all_made(rate);
+    }
+    Figures::of(&["churn", "--at", &at, "-r", "100", "-c", "5"]).all_made("100");
+}
+
+impl Figures {
+    #[track_caller]
+    fn all_made(&self, rate: &str) {
+        let rate: f64 = rate.parse().expect("a number");
+        assert_eq!(self.number("requests_made"), rate);
+        assert_eq!(self.number("requests_answered"), rate);
+    }
+}
+
+#[test]
+fn churn_opens_a_connection_for_each_message() {
+    let server = Server::start(&[]);
+    let figures = Figures::of(&["churn", "--at", &at(&server, "echo"), "-c", "10"]);
+    figures.all_answered();
+    assert_eq!(
+        figures.number("connections_opened"),
+        figures.number("requests_made")
+    );
+}
+
+#[test]
+fn idle_connections_stand_beside_one_that_is_busy() {
+    let server = Server::start(&[]);
+    let flags = [
+        "idle",
+        "--at",
+        &at(&server, "echo"),
+        "-c",
+        "300",
+        "-r",
+        "40",
+    ];
+    let figures = Figures::of(&flags);
+    figures.all_made("40");
+    assert_eq!(figures.number("connections_opened"), 0.0);
+}
+
+#[test]
+fn transfer_files_go_both_ways_and_only_empty_ones_stay() {
+    let server = Server::start(&[]);
+    let at = at(&server, "transfer");
+    for flags in [
+        &["--mix", "-s", "30K"][..],
+        &["--send", "-s", "0"],
+        &["--receive", "-s", "3M"],
+        &["--reconnect"],
+    ] {
+        let flags = [&["transfer", "--at", &at, "-c", "4"], flags].concat();
+        Figures::of(&flags).all_answered();
+    }
+    let files = tree(&server.root());
+    assert_eq!(files.len(), 16, "four lanes of four runs");
+    assert!(files.values().all(Vec::is_empty));
+}
+
+#[test]
+fn files_commands_are_all_used_and_no_file_stays() {
+    let server = Server::start(&[]);
+    let at = at(&server, "files");
+    for flags in [
+        &[][..],
+        &["--reconnect"],
+        &["--only", "rm"],
+        &["--only", "download"],
+    ] {
+        let flags = [&["files", "--at", &at, "-c", "4", "-s", "10K"], flags].concat();
+        let figures = Figures::of(&flags);
+        figures.all_answered();
+        for kind in ["upload", "size", "ls", "download", "rm"] {
+            let used = figures.0.contains(&format!("\"{kind}\": {{"));
+            let wanted = !flags.contains(&"--only") || flags.contains(&kind);
+            assert_eq!(used, wanted, "{kind}: {}", figures.0);
+        }
+    }
+    assert!(tree(&server.root()).is_empty());
+}
+
+#[test]
+fn every_member_of_a_room_hears_every_message() {
+    let server = Server::start(&[]);
+    let at = at(&server, "room");
+    let flags = [
+        "room",
+        "--at",
+        &at,
+        "-m",
+        "6",
+        "-r",
+        "60",
+        "--password",
+        ROOM_PASSWORD,
+    ];
+    let figures = Figures::of(&flags);
+    assert_eq!(figures.number("requests_made"), 60.0);
+    assert_eq!(figures.number("copies_expected"), 360.0);
+    // Datagrams may be lost, but are not lost count of.
+    let heard = figures.number("requests_answered");
+    assert_eq!(heard + figures.number("copies_lost"), 360.0);
+    assert!(heard >= 6.0);
+}
+
+#[test]
+fn a_drawing_is_made_of_a_run() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = at(&server, "files");
+    let plot = [
+        "load", "files", "--at", &at, "-c", "3", "-d", "1", "--plot", "run.svg",
+    ];
+    let ended = run(folder.path(), &plot);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let drawing = std::fs::read_to_string(folder.path().join("run.svg")).expect("a drawing");
+    for part in [
+        "<svg ",
+        "</svg>",
+        "latency by percentile",
+        "answers a second",
+        "download",
+    ] {
+        assert!(drawing.contains(part), "{part} is missing");
+    }
+}
+
+/// An echo server for one connection, which hands each message to a script before it goes back.
+fn scripted(mut script: impl FnMut(usize, &mut [u8]) -> bool + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut message = [0; 64];
+        for number in 0.. {
+            if stream.read_exact(&mut message).is_err() || !script(number, &mut message) {
+                return;
+            }
+            let _ = stream.write_all(&message);
+        }
+    });
+    address
+}
+
+fn against(address: SocketAddr, flags: &[&str]) -> Ended {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = address.to_string();
+    let flags = [&["load", "echo", "--at", &at, "-c", "1"], flags].concat();
+    run(folder.path(), &flags)
+}
+
+#[test]
+fn one_changed_byte_is_exit_status_1() {
+    let address = scripted(|number, message| {
+        if number == 5 {
+            message[10] ^= 1;
+        }
+        true
+    });
+    let ended = against(address, &["-d", "1"]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    let words = "byte 11 of a message came back changed";
+    assert!(ended.out.contains(words), "{ended:?}");
+    assert!(
+        ended.out.contains("came back with wrong bytes"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_byte_that_nobody_asked_for_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut message = [0; 64];
+        while stream.read_exact(&mut message).is_ok() {
+            let _ = stream.write_all(&[&message[..], b"!"].concat());
+        }
+    });
+    let ended = against(address, &["-d", "1", "-r", "10"]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+}
+
+#[test]
+fn a_server_that_dies_ends_the_run_with_a_summary() {
+    let address = scripted(|number, _| number < 50);
+    let ended = against(address, &["-d", "3600"]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.out.contains("the server went away"), "{ended:?}");
+    assert!(ended.out.contains("messages "), "{ended:?}");
+    assert!(ended.out.contains("p99.9"), "{ended:?}");
+}
+
+#[test]
+fn an_answer_that_never_comes_is_an_error_and_no_hang() {
+    let (waits, never) = mpsc::channel::<()>();
+    let address = scripted(move |number, _| number < 50 || never.recv().is_ok());
+    let ended = against(address, &["-d", "1"]);
+    drop(waits);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.out.contains("got no answer in time"), "{ended:?}");
+}
+
+#[test]
+fn an_interrupt_ends_a_run_early_with_its_summary() {
+    let (tell, told) = mpsc::channel();
+    let address = scripted(move |number, _| {
+        if number == 20 {
+            let _ = tell.send(());
+        }
+        true
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = address.to_string();
+    let child = start(
+        folder.path(),
+        &["load", "echo", "--at", &at, "-c", "1", "-d", "3600"],
+    );
+    told.recv_timeout(support::PATIENCE)
+        .expect("the run begins");
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
+    let ended = wait(child);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(ended.out.contains("interrupted"), "{ended:?}");
+}
+
+#[test]
+fn where_nobody_listens_one_line_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gone = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address").to_string()
+    };
+    for mode in [&["echo"][..], &["files"], &["room", "--password", "x"]] {
+        let ended = run(folder.path(), &[&["load"], mode, &["--at", &gone]].concat());
+        ended.expect_failure(1, &[&gone, "is the server running there?"]);
+        assert_eq!(ended.out, "");
+        assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
+    }
+}
+
+#[test]
+fn another_service_is_told_before_the_run() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = at(&server, "files");
+    let ended = run(folder.path(), &["load", "echo", "--at", &at]);
+    ended.expect_failure(1, &["cannot begin", "does", "serve echo?"]);
+}
+
+#[test]
+fn wrong_flags_are_refused_before_anything_is_opened() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nobody = Nobody::new();
+    let at = nobody.address();
+    for flags in [
+        &["echo", "-c", "0"][..],
+        &["echo", "-d", "0"],
+        &["echo", "-r", "0"],
+        &["echo", "-s", "0"],
+        &["echo", "-s", "64X"],
+        &["echo", "-s", "1G", "-c", "100"],
+        &["echo", "-p", "0"],
+        &["echo", "--json", "no/such/folder/x.json"],
+        &["echo", "--plot", "no/such/folder/x.svg"],
+        &["transfer", "--send", "--receive"],
+        &["files", "--only", "byebye"],
+        &["room", "--password", "x", "-s", "1024"],
+        &["churn", "-p", "2"],
+        &["talk"],
+    ] {
+        let flags = [&["load"], flags, &["--at", &at]].concat();
+        let ended = run(folder.path(), &flags);
+        ended.expect_failure(2, &[]);
+        assert!(!ended.err.is_empty(), "{flags:?}");
+        assert_eq!(ended.out, "", "{flags:?}");
+    }
+    nobody.was_not_called();
+    for wrong in ["127.0.0.1", "::1:80", "host:0"] {
+        let ended = run(folder.path(), &["load", "echo", "--at", wrong]);
+        ended.expect_failure(2, &["HOST:PORT"]);
+    }
+}
+
+#[test]
+fn a_silent_port_does_not_hold_up_a_run_that_cannot_begin() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = silent.local_addr().expect("an address").to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let held = thread::spawn(move || -> Vec<TcpStream> {
+        silent
+            .incoming()
+            .take(3)
+            .map(|stream| stream.expect("a client"))
+            .collect()
+    });
+    let ended = run(folder.path(), &["load", "echo", "--at", &at, "-c", "3"]);
+    ended.expect_failure(1, &["cannot begin", &at]);
+    drop(held);
+}
