@@ -24,7 +24,7 @@ impl Figures {
         assert_eq!(ended.status, Some(0), "{ended:?}");
         let json = std::fs::read_to_string(folder.path().join("figures.json"));
         let figures = Figures(json.expect("the figures"));
-        for fault in ["wrong", "refused", "ended", "broken", "silent"] {
+        for fault in ["wrong", "refused", "closed", "broken", "silent"] {
             assert_eq!(figures.number(fault), 0.0, "{fault}: {ended:?}");
         }
         assert_eq!(figures.text("ended"), "\"in time\"");
@@ -383,6 +383,6 @@ fn a_silent_port_does_not_hold_up_a_run_that_cannot_begin() {
             .collect()
     });
     let ended = run(folder.path(), &["load", "echo", "--at", &at, "-c", "3"]);
-    ended.expect_failure(1, &["cannot begin", &at]);
+    ended.expect_failure(1, &["only 0 of 3 connections are served", &at]);
     drop(held);
 }

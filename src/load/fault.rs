@@ -34,7 +34,7 @@ impl Fault {
         match self {
             Fault::Wrong => "wrong",
             Fault::Refused => "refused",
-            Fault::Ended => "ended",
+            Fault::Ended => "closed",
             Fault::Broken => "broken",
             Fault::Silent => "silent",
         }

@@ -109,7 +109,8 @@ impl Outcome {
         self.write_title(out)?;
         let counts = &self.recorder;
         let line = |out: &mut String, name: &str, amount: String, rate: String| {
-            writeln!(out, "  {name:<12}{amount:>14}{rate:>20}")
+            let line = format!("  {name:<12}{amount:>14}{rate:>20}");
+            writeln!(out, "{}", line.trim_end())
         };
         let what = self.amount_name();
         let answers = format!("{}/s", rate(self.per_second(counts.in_time)));
@@ -212,8 +213,8 @@ impl Outcome {
         if let Some(effort) = self.effort() {
             writeln!(
                 out,
-                "  This client was busy for {:.0} % of the time and used {:.1} us of CPU for each of \
-                 the {}.",
+                "  This client was busy for {:.0} % of the time, and used {:.1} us of CPU for each \
+                 of the {}.",
                 100.0 * effort.busy,
                 effort.cpu_per_answer,
                 self.amount_name()
@@ -230,7 +231,7 @@ impl Outcome {
             let unmade = count(self.recorder.unmade);
             writeln!(
                 out,
-                "  {unmade} requests were due and never made: the rate is more than can be answered."
+                "  {unmade} requests were due and never made: that is more than can be answered."
             )?;
         }
         match &self.ending {
