@@ -70,7 +70,6 @@ impl Progress {
             Stage::CleaningUp => "clearing away".to_owned(),
         };
         line.set_message(text);
-        line.tick();
     }
 
     /// Takes the line away.
