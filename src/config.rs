@@ -1,8 +1,9 @@
 //! Names every limit with its default and the reason for it.
 //! Enforces none: `server.rs` hands them to the rooms that do.
 
+pub mod load;
+
 use crate::client::limits::Keepalive;
-use crate::load::settings::LoadLimits;
 use crate::reactor::datagram::DatagramLimits;
 use crate::reactor::limits::ReactorLimits;
 use crate::services::guests::GuestLimits;
@@ -356,53 +357,3 @@ pub const CLIENT_ROOM_RELAY: Duration = Duration::from_secs(3);
 /// Between two messages, so that a script or a pasted text stays below [`ROOM_RATE`], over which
 /// the server drops. A person never notices.
 pub const CLIENT_ROOM_PACE: Duration = Duration::from_millis(1_000 / ROOM_RATE as u64);
-
-// ---- the load generator ----
-
-/// How long a run takes: long enough for a hundredth of a percent of a slow service's requests.
-pub const LOAD_SECONDS: u32 = 10;
-
-/// Connections of a run: enough to keep a server busy, and no harm to a small one.
-pub const LOAD_CONNECTIONS: u32 = 50;
-
-/// Messages a second in a room: half of what one member may say, so that it fits any room.
-pub const LOAD_ROOM_RATE: u32 = 10;
-
-/// A server that does not answer for so long has lost the request.
-pub const LOAD_PATIENCE_SECONDS: u32 = 10;
-
-/// What a run must keep to.
-///
-/// 512 connections that are not served yet fit the backlog of most servers. 250 addresses with
-/// 28,000 ports each are 7 million connections a minute, the time for which a port stays taken.
-/// 1,048,573 is the largest prime below a MiB. A GiB of messages fits the memory of most hosts.
-/// A latency of more than an hour is told as an hour; three digits of it are right.
-pub fn load_limits() -> LoadLimits {
-    let idle = LOAD_PATIENCE_SECONDS;
-    let limits = reactor_limits(usize::MAX, idle, SETTLE_MILLIS, BARE_GAP_MILLIS);
-    LoadLimits {
-        reactor: limits,
-        copy_step: COPY_STEP,
-        probe_step: PROBE_STEP,
-        descriptor_reserve: DESCRIPTOR_RESERVE,
-        dials: 512,
-        dials_per_round: 64,
-        sources: 250,
-        period: 1_048_573,
-        line: CLIENT_REPLY_LINE_BYTES,
-        under_way: 1 << 30,
-        prepare_micros: 10_000_000,
-        last_answers_micros: 2_000_000,
-        clean_up_micros: 5_000_000,
-        progress_micros: 200_000,
-        slices: 100,
-        longest_micros: 3_600_000_000,
-        digits: 3,
-        busy_percent: 95,
-        datagram: ROOM_MESSAGE,
-        room_buffer: ROOM_RECEIVE_BUFFER,
-        joining: 32,
-        room_tries: CLIENT_ROOM_TRIES,
-        room_answer_micros: 1_000_000,
-    }
-}

@@ -41,7 +41,7 @@ pub enum LoadCommand {
 #[derive(Debug, Args)]
 pub struct RunFlags {
     /// How long requests are made.
-    #[arg(short, long, value_name = "SECONDS", default_value_t = config::LOAD_SECONDS,
+    #[arg(short, long, value_name = "SECONDS", default_value_t = config::load::SECONDS,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub duration: u32,
     /// Write the figures into a file.
@@ -56,7 +56,7 @@ pub struct RunFlags {
 #[derive(Debug, Args)]
 pub struct PaceFlags {
     /// Connections.
-    #[arg(short, long, value_name = "N", default_value_t = config::LOAD_CONNECTIONS,
+    #[arg(short, long, value_name = "N", default_value_t = config::load::CONNECTIONS,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub connections: u32,
     /// Requests a second of all connections together; latency counts from when each was due
@@ -163,12 +163,12 @@ pub struct RoomLoad {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1234")]
     pub at: String,
     /// Members.
-    #[arg(short, long, value_name = "N", default_value_t = config::LOAD_CONNECTIONS,
+    #[arg(short, long, value_name = "N", default_value_t = config::load::CONNECTIONS,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub members: u32,
     /// Messages a second of all members together. The server lets each one say 20 a second, if
     /// it was not told otherwise.
-    #[arg(short, long, value_name = "RATE", default_value_t = config::LOAD_ROOM_RATE,
+    #[arg(short, long, value_name = "RATE", default_value_t = config::load::ROOM_RATE,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub rate: u32,
     /// Bytes of a message, without the name in front.
@@ -282,6 +282,6 @@ fn order(work: Work, at: String, pace: PaceFlags, run: RunFlags) -> Settings {
         seconds: run.duration,
         json: run.json,
         plot: run.plot,
-        limits: config::load_limits(),
+        limits: config::load::limits(),
     }
 }

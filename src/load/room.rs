@@ -291,7 +291,7 @@ impl Room {
                 if board.schedule.is_over(now) {
                     board.stage = Stage::Ending;
                     self.costs.1 = Some(self.poller.cost());
-                    self.deadline = now.after(self.settings.limits.last_answers_micros);
+                    self.deadline = now.after(self.settings.limits.last_copies_micros);
                 }
             }
             Stage::Ending => {

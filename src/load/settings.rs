@@ -195,6 +195,8 @@ pub struct LoadLimits {
     pub prepare_micros: u64,
     /// Microseconds that the last answers may take when the time is up.
     pub last_answers_micros: u64,
+    /// Microseconds in which requests that were due may still be made when the time is up.
+    pub late_micros: u64,
     /// Microseconds that clearing away may take.
     pub clean_up_micros: u64,
     /// Microseconds between two pictures of the progress.
@@ -217,4 +219,6 @@ pub struct LoadLimits {
     pub room_tries: u32,
     /// Microseconds until a request to a room is tried again.
     pub room_answer_micros: u64,
+    /// Microseconds that the last copies of a room's messages may take.
+    pub last_copies_micros: u64,
 }

@@ -26,9 +26,9 @@ impl Driver {
                     self.stop(now);
                 }
                 let board = self.board.borrow();
-                // What was due and could not be made in time is waited for no longer than answers.
+                // What was due and could not be made is not tried for ever.
                 let end = board.schedule.end();
-                let late = end.after(self.settings.limits.last_answers_micros) <= now;
+                let late = end.after(self.settings.limits.late_micros) <= now;
                 let is_over = board.schedule.is_over(now) || late;
                 drop(board);
                 if is_over {
