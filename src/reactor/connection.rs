@@ -74,7 +74,9 @@ pub struct Connection<S> {
     pub cold: bool,
     /// What its deadline means.
     pub watch: Watch,
-    /// Bytes moved since the deadline was set.
+    /// The second in which that comes, however much moves until then; `u32::MAX` is never.
+    pub ends: u32,
+    /// Bytes moved since that was set.
     pub moved: u64,
     /// What the kernel has told.
     pub ready: Readiness,
@@ -108,6 +110,7 @@ impl<S> Connection<S> {
             corked: false,
             cold: false,
             watch: Watch::Nobody,
+            ends: u32::MAX,
             moved: 0,
             ready: Readiness {
                 readable: true,

@@ -9,6 +9,8 @@
 //!   Command   fixed when a command begins    ──▶ closed
 //!   Rate      every so many seconds          ──▶ fast enough: once more;  too slow: closed
 //! ```
+//!
+//! Whoever has one falls under the idle deadline as well: it comes first where it is shorter.
 
 use super::clock::Moment;
 use super::connection::{Watch, bit};
@@ -107,7 +109,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         let moved_on = connection.session.take_moved_on();
         let (watch, seconds) = match connection.session.patience() {
             Patience::Endless => (Watch::Nobody, None),
-            Patience::Idle => (Watch::Idle, self.limits.idle_seconds),
+            Patience::Idle => (Watch::Idle, None),
             Patience::Command => (Watch::Command, Some(self.limits.command_seconds)),
             Patience::Transfer => (Watch::Rate, Some(self.limits.rate_seconds)),
         };
@@ -121,25 +123,36 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         }
         connection.watch = watch;
         connection.moved = 0;
-        self.set_deadline(key.slot, seconds, now);
+        connection.ends = seconds.map_or(u32::MAX, |seconds| second_after(now, seconds));
+        self.set_deadline(key);
     }
 
-    fn set_deadline(&mut self, slot: u32, seconds: Option<u32>, now: Moment) {
-        match seconds {
-            // One second more: both ends of the wait are cut to whole seconds.
-            Some(seconds) => {
-                let second = now.seconds().saturating_add(seconds).saturating_add(1);
-                self.deadlines.set(slot, second);
-            }
-            None => self.deadlines.clear(slot),
+    /// The next moment at which there may be something to do: progress does not move it, unless it
+    /// is the idle deadline that is watched for.
+    fn set_deadline(&mut self, key: Key) {
+        let connection = self.table.find(key).expect("it is being watched");
+        let idle = match (connection.watch, self.limits.idle_seconds) {
+            (Watch::Nobody, _) | (_, None) => u32::MAX,
+            (_, Some(idle)) => second_after(connection.progress, idle),
+        };
+        match idle.min(connection.ends) {
+            u32::MAX => self.deadlines.clear(key.slot),
+            second => self.deadlines.set(key.slot, second),
         }
     }
 
     fn on_deadline(&mut self, key: Key, now: Moment) {
         let connection = self.table.find(key).expect("its slot has a deadline");
+        let quiet = connection.progress.until(now).as_secs();
+        let idle = self.limits.idle_seconds.map(u64::from);
+        if idle.is_some_and(|idle| quiet >= idle) {
+            return self.close(key, CloseReason::Idle);
+        }
+        if now.seconds() < connection.ends {
+            return self.set_deadline(key);
+        }
         match connection.watch {
-            Watch::Nobody => unreachable!("it is watched for nothing"),
-            Watch::Idle => self.close(key, CloseReason::Idle),
+            Watch::Nobody | Watch::Idle => unreachable!("only silence ends it"),
             Watch::Command => self.close(key, CloseReason::Unfinished),
             Watch::Rate => self.judge_rate(key, now),
         }
@@ -149,12 +162,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     fn judge_rate(&mut self, key: Key, now: Moment) {
         let window = self.limits.rate_seconds;
         let wanted = self.limits.min_rate * u64::from(window);
-        let idle = self.limits.idle_seconds.map(u64::from);
         let connection = self.table.find(key).expect("its slot has a deadline");
-        let quiet = connection.progress.until(now).as_secs();
-        if idle.is_some_and(|idle| quiet >= idle) {
-            return self.close(key, CloseReason::Idle);
-        }
         if connection.moved < wanted {
             return self.close(key, CloseReason::TooSlow);
         }
@@ -165,6 +173,12 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         } else {
             connection.moved - wanted
         };
-        self.set_deadline(key.slot, Some(window), now);
+        connection.ends = second_after(now, window);
+        self.set_deadline(key);
     }
+}
+
+/// One second more: both ends of the wait are cut to whole seconds.
+fn second_after(now: Moment, seconds: u32) -> u32 {
+    now.seconds().saturating_add(seconds).saturating_add(1)
 }

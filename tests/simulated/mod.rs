@@ -106,6 +106,8 @@ pub struct Simulation {
     pub dispatcher: Dispatcher<SimulatedKernel, Log>,
     pub now: Moment,
     pub store: Memory,
+    /// No wait for a disk comes to its end.
+    pub disk_hangs: bool,
     log: Log,
 }
 
@@ -130,6 +132,7 @@ impl Simulation {
             dispatcher: Dispatcher::new(kernel, world, log.clone(), limits, vec!["simulated"]),
             now: Moment(0),
             store,
+            disk_hangs: false,
             log,
         }
     }
@@ -201,7 +204,7 @@ impl Simulation {
             if self.dispatcher.has_turns() {
                 continue;
             }
-            if !self.store.finish_next() {
+            if self.disk_hangs || !self.store.finish_next() {
                 return;
             }
             self.dispatcher.on_wake();
