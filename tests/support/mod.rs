@@ -11,6 +11,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Nothing that a test waits for takes longer, however slow the machine.
@@ -28,7 +29,7 @@ pub struct Server {
     ports: BTreeMap<String, SocketAddr>,
     /// The password that the server made for its room.
     pub made_password: Option<String>,
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     /// What the operator sees. Nobody reads it unless a test does.
     pub screen: BufReader<ChildStdout>,
 }
@@ -101,19 +102,36 @@ impl Server {
         command
     }
 
-    fn launch(mut command: Command, folder: tempfile::TempDir) -> Server {
+    /// Kills it on the spot.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+
+    /// Starts another one on the same root, with a new log, after this one has ended.
+    pub fn start_again(&mut self, flags: &[&str]) {
+        let mut command = Server::command(&[env!("CARGO_BIN_EXE_loket")], &self.folder);
+        command.args(["--room-password", ROOM_PASSWORD]).args(flags);
+        *self = Server::launch(command, self.folder.clone());
+    }
+
+    fn launch(mut command: Command, folder: impl Into<Arc<tempfile::TempDir>>) -> Server {
         let mut child = command.spawn().expect("loket starts");
         let screen = child.stdout.take().expect("piped");
         Server::announced(child, screen, folder)
     }
 
     /// Reads where the services listen.
-    fn announced(child: Child, screen: ChildStdout, folder: tempfile::TempDir) -> Server {
+    fn announced(
+        child: Child,
+        screen: ChildStdout,
+        folder: impl Into<Arc<tempfile::TempDir>>,
+    ) -> Server {
         let mut server = Server {
             child,
             ports: BTreeMap::new(),
             made_password: None,
-            folder,
+            folder: folder.into(),
             screen: BufReader::new(screen),
         };
         loop {
