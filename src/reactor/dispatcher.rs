@@ -333,6 +333,10 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         let Some(connection) = self.table.find(key) else {
             return;
         };
+        if reason.is_impatience() {
+            let owes = connection.session.owes();
+            self.kernel.give_up(&mut connection.socket, owes);
+        }
         connection.session.end(&mut self.world);
         let service = connection.service;
         self.table.remove(key);

@@ -46,6 +46,10 @@ pub trait Kernel {
     /// `shutdown(2)` of the sending side.
     fn finish_writing(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
+    /// Has the kernel forget what the peer does not take once the socket is closed: at once, or
+    /// where only the kernel holds it, when it next finds the peer's window shut.
+    fn give_up(&mut self, _socket: &mut Self::Socket, _at_once: bool) {}
+
     /// The time, to measure how long turns take. What turns decide by is read once a round.
     fn now(&self) -> Moment;
 }

@@ -9,8 +9,10 @@ use super::operator::Operator;
 use crate::session::world::Blob;
 use mio::net::TcpStream;
 use rustix::net::sockopt;
+use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// Linux, with the one pipe or the one buffer that bodies pass through.
 pub struct Linux {
@@ -126,6 +128,18 @@ impl Kernel for Linux {
 
     fn finish_writing(&mut self, stream: &mut Stream) -> io::Result<()> {
         stream.tcp()?.shutdown(std::net::Shutdown::Write)
+    }
+
+    // Trap: a peer that reads nothing but answers window probes keeps megabytes in the kernel for as
+    // long as it likes, although the socket is closed and no descriptor is left of it.
+    fn give_up(&mut self, stream: &mut Stream, at_once: bool) {
+        let Ok(socket) = stream.tcp() else { return };
+        let socket = SockRef::from(&*socket);
+        let _ = if at_once {
+            socket.set_linger(Some(Duration::ZERO))
+        } else {
+            socket.set_tcp_user_timeout(Some(Duration::from_millis(1)))
+        };
     }
 
     fn now(&self) -> Moment {

@@ -33,6 +33,12 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Whether the peer has had its time: what it has not taken by now is not kept for it.
+    pub fn is_impatience(self) -> bool {
+        use CloseReason::{Idle, SlowReader, TooSlow, Unfinished};
+        matches!(self, Idle | SlowReader | TooSlow | Unfinished)
+    }
+
     /// Whether an operator should see it without asking.
     pub fn is_surprising(self) -> bool {
         use CloseReason::{BodyCut, FrameTooLong, SlowReader};

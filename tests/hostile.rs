@@ -1,0 +1,252 @@
+//! Many peers that take and give nothing, or come all at once, cost bounded memory and no service.
+//! Measures no times: the same with thousands of peers and with latencies is in `benches/show`.
+
+mod support;
+
+use rustix::process::Signal;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Instant;
+use support::{BOTH_WAYS, Client, PATIENCE, Server, eventually};
+
+const TOO_MANY: &str = "ERROR too many connections from your address; close one first\n";
+const MIB: u64 = 1 << 20;
+
+fn skip(test: &str, reason: &str) {
+    eprintln!("SKIPPED {test}: {reason}");
+}
+
+/// A file without content that the disk does not feel.
+fn sparse(server: &Server, name: &str, bytes: u64) {
+    std::fs::File::create(server.root().join(name))
+        .and_then(|file| file.set_len(bytes))
+        .expect("a sparse file");
+}
+
+/// The server's own memory, in bytes.
+fn memory(server: &Server) -> u64 {
+    let path = format!("/proc/{}/smaps_rollup", server.id());
+    let text = std::fs::read_to_string(path).expect("alive");
+    let line = text.lines().find(|line| line.starts_with("Anonymous:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.expect("a number") * 1024
+}
+
+/// Processor time that the server has used, in hundredths of a second.
+fn ticks(server: &Server) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.id())).expect("alive");
+    let fields = stat.rsplit(')').next().expect("fields");
+    let mut fields = fields.split(' ').skip(12).map(|field| field.parse::<u64>());
+    let mut next = || fields.next().expect("a field").expect("a number");
+    next() + next()
+}
+
+/// That nobody spins: time passes, and the server needs next to none of it.
+#[track_caller]
+fn rests(server: &Server, millis: u64) {
+    let before = ticks(server);
+    std::thread::park_timeout(std::time::Duration::from_millis(millis));
+    let used = ticks(server) - before;
+    assert!(used * 10 < millis / 10, "{used} hundredths of a second");
+}
+
+/// Sends until nothing more is taken; nobody reads the answers.
+fn flood(client: &Client) {
+    client.0.set_nonblocking(true).expect("an option");
+    let piece = vec![b'x'; 64 << 10];
+    let mut sent = 0;
+    while sent < 16 * MIB {
+        match (&client.0).write(&piece) {
+            Ok(count) => sent += count as u64,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Connections of a service that the kernel still keeps, whether the server has them or not.
+fn kept(address: SocketAddr) -> usize {
+    let here = format!(":{:04X}", address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    let rows = table.lines().skip(1);
+    rows.filter(|row| {
+        let mut fields = row.split_whitespace();
+        let is_here = fields.nth(1).is_some_and(|local| local.ends_with(&here));
+        // Established, or closed with something left to send.
+        is_here && matches!(fields.nth(1), Some("01" | "04"))
+    })
+    .count()
+}
+
+fn is_served(server: &Server) {
+    server.connect("echo").send("hello").expect("hello");
+    let mut files = server.connect("files");
+    files.send("size big\n").expect("OK 2147483648 ");
+    let mut transfer = server.connect("transfer");
+    transfer
+        .send("RECEIVE\nsmall\n")
+        .expect("OK\nsmall<SEPARATOR>3\n\0\0\0");
+}
+
+#[test]
+fn peers_that_take_and_give_nothing_are_bounded_and_go() {
+    for way in BOTH_WAYS {
+        let flags = [way, &["--idle-timeout", "2"]].concat();
+        let server = Server::start(&flags);
+        sparse(&server, "big", 2 << 30);
+        sparse(&server, "small", 3);
+        is_served(&server);
+        eventually("those are gone", || server.descriptors() < 25);
+        let (descriptors, before) = (server.descriptors(), memory(&server));
+        let mut peers = Vec::new();
+        for _ in 0..60 {
+            let mut reader = server.connect("files");
+            reader.send("download big\n");
+            let mut receiver = server.connect("transfer");
+            receiver.send("RECEIVE\nbig\n");
+            let mut files = server.connect("files");
+            files.send("x");
+            let mut transfer = server.connect("transfer");
+            transfer.send("S");
+            peers.extend([reader, receiver, files, transfer]);
+        }
+        for _ in 0..20 {
+            let flooding = server.connect("echo");
+            flood(&flooding);
+            peers.push(flooding);
+        }
+        let mut talking: Vec<Client> = (0..20).map(|_| server.connect("talk")).collect();
+        for client in &mut talking {
+            client.send("x");
+        }
+        is_served(&server);
+        let grown = memory(&server).saturating_sub(before);
+        assert!(grown < 40 * MIB, "{grown} bytes for {} peers", peers.len());
+        // Talk has no idle deadline: people fall silent.
+        eventually("they are gone", || {
+            server.descriptors() <= descriptors + talking.len()
+        });
+        for service in ["echo", "files", "transfer"] {
+            eventually("the kernel keeps nothing for them either", || {
+                kept(server.address(service)) == 0
+            });
+        }
+        is_served(&server);
+        rests(&server, 500);
+        let mut client = talking.pop().expect("one of them");
+        client.finish().rest();
+        is_served(&server);
+    }
+}
+
+/// A client that comes from another address of this machine.
+fn from(address: Ipv4Addr, to: SocketAddr) -> Option<Client> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).ok()?;
+    socket.bind(&SocketAddr::from((address, 0)).into()).ok()?;
+    socket.connect_timeout(&to.into(), PATIENCE).ok()?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    Some(Client(stream))
+}
+
+#[test]
+fn one_address_takes_its_share_and_no_more() {
+    const NAME: &str = "one_address_takes_its_share_and_no_more";
+    let server = Server::start(&["--max-per-address", "3"]);
+    let neighbour = Ipv4Addr::new(127, 0, 0, 2);
+    if from(neighbour, server.address("echo")).is_none() {
+        return skip(NAME, "this machine has no 127.0.0.2");
+    }
+    let mut echo = server.connect("echo");
+    echo.send("first").expect("first");
+    let mut files = server.connect("files");
+    files.send("ls\n").expect("OK 0\n");
+    let mut transfer = server.connect("transfer");
+    transfer.send("SEND\n").expect("OK\n");
+    for _ in 0..5 {
+        for service in ["files", "transfer", "talk"] {
+            let told = server.connect(service).rest();
+            assert_eq!(String::from_utf8_lossy(&told), TOO_MANY, "{service}");
+        }
+        assert_eq!(server.connect("echo").rest(), b"", "an echo says nothing");
+    }
+    let other = |service: &str| from(neighbour, server.address(service)).expect("a connection");
+    let mut theirs: Vec<Client> = (0..3).map(|_| other("files")).collect();
+    for client in &mut theirs {
+        client.send("ls\n").expect("OK 0\n");
+    }
+    assert_eq!(other("files").rest(), TOO_MANY.as_bytes());
+    files.send("ls\n").expect("OK 0\n");
+    echo.finish().rest();
+    // The place is free once the server has seen the goodbye.
+    eventually("there is room for another", || {
+        let mut next = server.connect("files");
+        next.send("ls\n");
+        let mut answer = [0; 5];
+        matches!(next.0.read_exact(&mut answer), Ok(())) && &answer == b"OK 0\n"
+    });
+    let told = server.log().matches("turned away").count();
+    assert!(told <= 3, "{told} lines in the log");
+}
+
+#[test]
+fn five_hundred_clients_of_a_server_with_sixty_four_descriptors_are_all_served() {
+    const CLIENTS: usize = 500;
+    let limited = ["prlimit", "--nofile=64:64"];
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("root")).expect("a root");
+    let begin = Instant::now();
+    let server = Server::start_under(&limited, folder, &[]);
+    sparse(&server, "small", 3);
+    // Those who sit there first take all the room there is.
+    let idle: Vec<Client> = (0..64).map(|_| server.connect("echo")).collect();
+    eventually("the lack is noticed", || {
+        server.log().contains("peers wait")
+    });
+    let waiting: Vec<Client> = (0..CLIENTS)
+        .map(|number| {
+            let service = ["echo", "files", "transfer"][number % 3];
+            let mut client = server.connect(service);
+            client.send(match service {
+                "echo" => "hello",
+                "files" => "download small\n",
+                _ => "RECEIVE\nsmall\n",
+            });
+            client.finish();
+            client
+        })
+        .collect();
+    rests(&server, 1_000);
+    drop(idle);
+    for (number, mut client) in waiting.into_iter().enumerate() {
+        let wanted: &[u8] = match number % 3 {
+            0 => b"hello",
+            1 => b"OK 3\n\0\0\0",
+            _ => b"OK\nsmall<SEPARATOR>3\n\0\0\0",
+        };
+        assert_eq!(client.rest(), wanted, "client {number}");
+    }
+    let told = server.log().matches("peers wait").count() as u64;
+    let seconds = begin.elapsed().as_secs() + 1;
+    assert!(told <= seconds, "{told} lines in {seconds} s");
+}
+
+#[test]
+fn a_stopped_server_goes_on_where_it_was() {
+    // A laptop that was closed, or a debugger: time jumps, and nobody is to blame for it.
+    let server = Server::start(&["--idle-timeout", "60"]);
+    let mut clients: Vec<Client> = (0..10).map(|_| server.connect("files")).collect();
+    for client in &mut clients {
+        client.send("upload new 6\nhal");
+    }
+    server.signal(Signal::STOP);
+    for client in &mut clients {
+        client.send("f-b");
+    }
+    server.signal(Signal::CONT);
+    for client in &mut clients {
+        client.expect("OK\nOK File Berhasil Dibuat\n");
+    }
+    let stored = std::fs::read(server.root().join("new")).expect("a file");
+    assert_eq!(stored, b"half-b");
+}
