@@ -8,10 +8,12 @@
 //! it) whose TCP does not pace, as bbr does.
 
 mod bare;
+// Some of it is for the shows.
+#[allow(dead_code)]
 mod measure;
 
 use measure::{Contender, Plan};
-use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
+use rustix::process::geteuid;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match words.first().map(String::as_str) {
         Some("bare") => bare::run(&words[1..]),
-        Some("pinned") => pinned(&words[1..]),
+        Some("pinned") => measure::pinned(&words[1..]),
         Some("entered") => entered(&words[1..]),
         // `cargo test --all-targets` comes without `--bench` and must not start any load.
         _ if !words.iter().any(|word| word == "--bench") => {
@@ -90,21 +92,7 @@ fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String>
 fn figures(kinds: &[&str], plan: &Plan) -> Result<(), String> {
     measure::pin_to(measure::LOAD_CORE)?;
     measure::stop_on_signals()?;
-    // Ten thousand connections at both ends: every process that starts here inherits the limit.
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    )
-    .map_err(|e| {
-        format!(
-            "cannot raise the descriptor limit to {:?}: {e}",
-            limit.maximum
-        )
-    })?;
+    measure::raise_descriptor_limit()?;
     println!("{}", measure::machine());
     for &kind in kinds {
         let scratch = tempfile::Builder::new()
@@ -122,20 +110,6 @@ fn figures(kinds: &[&str], plan: &Plan) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Becomes the program that the words name, on the server's core, and dies with its parent.
-fn pinned(words: &[String]) -> Result<(), String> {
-    let [program, args @ ..] = words else {
-        return Err("pinned needs a program".to_string());
-    };
-    measure::pin_to(measure::SERVER_CORE)?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
-        .map_err(|e| format!("cannot ask to die with the parent: {e}"))?;
-    Err(format!(
-        "cannot start {program}: {}",
-        Command::new(program).args(args).exec()
-    ))
 }
 
 /// The value of `--congestion`, and the words without it.

@@ -68,7 +68,7 @@ fn run(server: &Server) -> Result<(f64, f64), String> {
 }
 
 /// Connects, sends one message, takes it back, and leaves the connection standing.
-fn visit(at: SocketAddr) -> Result<TcpStream, String> {
+pub fn visit(at: SocketAddr) -> Result<TcpStream, String> {
     let tried = |e: std::io::Error| format!("cannot greet {at}: {e}");
     let mut stream = TcpStream::connect_timeout(&at, PATIENCE).map_err(tried)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(tried)?;

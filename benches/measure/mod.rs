@@ -8,14 +8,17 @@ pub mod room_beside_echo;
 mod crowd;
 mod download;
 mod echo;
-mod load;
-mod server;
-mod table;
+pub mod load;
+pub mod server;
+pub mod table;
 mod upload;
 
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use server::Server;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -65,6 +68,23 @@ impl Contender {
             all.push(Contender::bare(label, floor, scratch)?);
         }
         Ok(all)
+    }
+
+    /// loket with all its services, and with these flags on top.
+    pub fn shown(root: PathBuf, flags: &[&str]) -> Contender {
+        let mut args = vec!["serve".to_string(), "--root".to_string()];
+        args.push(root.display().to_string());
+        for service in ["--echo", "--transfer", "--files", "--talk", "--room"] {
+            args.extend([service.to_string(), "0".to_string()]);
+        }
+        args.extend(flags.iter().map(|flag| flag.to_string()));
+        Contender {
+            label: "loket",
+            program: PathBuf::from(env!("CARGO_BIN_EXE_loket")),
+            args,
+            service: "echo",
+            root,
+        }
     }
 
     fn loket(program: &Path, kind: &str, scratch: &Path) -> Result<Contender, String> {
@@ -185,6 +205,33 @@ pub fn pin_to(core: usize) -> Result<(), String> {
     sched_setaffinity(None, &set).map_err(|e| format!("cannot move to core {core}: {e}"))
 }
 
+/// Becomes the program that the words name, on the server's core, and dies with its parent.
+pub fn pinned(words: &[String]) -> Result<(), String> {
+    let [program, args @ ..] = words else {
+        return Err("pinned needs a program".to_string());
+    };
+    pin_to(SERVER_CORE)?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
+        .map_err(|e| format!("cannot ask to die with the parent: {e}"))?;
+    Err(format!(
+        "cannot start {program}: {}",
+        Command::new(program).args(args).exec()
+    ))
+}
+
+/// Thousands of connections at both ends: every process that starts here inherits the limit.
+pub fn raise_descriptor_limit() -> Result<(), String> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).map_err(|e| {
+        let most = limit.maximum;
+        format!("cannot raise the descriptor limit to {most:?}: {e}")
+    })
+}
+
 /// What a reader has to know of the machine to compare two reports.
 pub fn machine() -> String {
     let read = |path: &str| {
@@ -223,14 +270,14 @@ pub fn stop_on_signals() -> Result<(), String> {
 }
 
 /// The end of patience of one run.
-struct Limit(Instant);
+pub struct Limit(Instant);
 
 impl Limit {
-    fn new() -> Limit {
+    pub fn new() -> Limit {
         Limit(Instant::now() + RUN_LIMIT)
     }
 
-    fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         if STOP.get().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err("stopped by a signal".to_string());
         }

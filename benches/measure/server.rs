@@ -94,6 +94,11 @@ impl Server {
         Ok(self.proc_dir("task")?.len())
     }
 
+    /// Descriptors that it has open.
+    pub fn descriptors(&self) -> Result<usize, String> {
+        Ok(self.proc_dir("fd")?.len())
+    }
+
     /// Bytes of anonymous memory. Not VmRSS or RssAnon of `status`: those are counted per core and
     /// may be off by a quarter of a MiB.
     pub fn memory(&self) -> Result<f64, String> {

@@ -1,0 +1,70 @@
+//! Memory of up to 19,000 connections that keep silent, and an echo among them beside one alone.
+//! Sees the server's own memory only; the kernel's share of a connection is not in it.
+
+use super::pulse::Pulse;
+use super::{Plan, alone, head, line, medians, noise, start};
+use crate::measure::Limit;
+use crate::measure::idle::visit;
+use crate::measure::server::Server;
+use std::path::Path;
+use std::time::Duration;
+
+/// The most that a limit of 20,000 descriptors leaves room for, and where it is looked at before.
+const STOPS: [usize; 4] = [1_000, 5_000, 10_000, 19_000];
+/// For the last turn of the server to be over before its memory is read.
+const REST: Duration = Duration::from_millis(100);
+const WATCHED: Duration = Duration::from_secs(3);
+
+pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
+    println!(
+        "\nidle: silent echo connections, each a message old; one echo among them, 1000 a second \
+         on schedule, {} s a run",
+        plan.seconds
+    );
+    let server = start(scratch, "idle", &[])?;
+    let pulse = Pulse::connect(server.at)?;
+    let before = pulses(plan, &server, &pulse, "nobody")?;
+    let limit = Limit::new();
+    let memory = resting_memory(&server)?;
+    let mut held = Vec::new();
+    for stop in STOPS {
+        while held.len() < stop {
+            limit.check()?;
+            let number = held.len();
+            held.push(visit(server.at).map_err(|e| format!("connection {number}: {e}"))?);
+        }
+        let grown = resting_memory(&server)? - memory;
+        println!(
+            "{stop:>6}  connections: {:.1} bytes each",
+            grown / stop as f64
+        );
+    }
+    let among = pulses(plan, &server, &pulse, "19,000")?;
+    let (cpu, _) = server.cpu()?;
+    std::thread::sleep(WATCHED);
+    let idle = (server.cpu()?.0 - cpu) * 1e3;
+    println!(
+        "  among 19,000 / alone: {:.3} of the p50, {:.3} of the p99; {idle:.1} ms CPU in 3 s of rest",
+        among[0] / before[0],
+        among[1] / before[1]
+    );
+    Ok(())
+}
+
+fn resting_memory(server: &Server) -> Result<f64, String> {
+    std::thread::sleep(REST);
+    server.memory()
+}
+
+fn pulses(plan: &Plan, server: &Server, pulse: &Pulse, beside: &str) -> Result<[f64; 3], String> {
+    head();
+    let mut all = Vec::new();
+    for round in 1..=plan.runs {
+        let (figures, disturbed) = alone(server, pulse, plan.seconds)?;
+        line(&round.to_string(), beside, figures, noise(disturbed));
+        all.push(figures);
+    }
+    let medians = medians(&all);
+    line("median", beside, medians, "");
+    Ok(medians)
+}

@@ -1,0 +1,90 @@
+//! Shows what peers cost each other: many idle ones, hostile ones, and everybody behind a disk.
+//! Compares with no other server: `figures.rs` does. Whoever wants a short proof runs `cargo test`.
+//!
+//! `cargo bench --bench shows -- [idle|hostile|stalls]... [--runs 5] [--seconds 3] [--only WORDS]`;
+//! `--only` picks the stalls whose title holds the words.
+
+// Half of it is for the figures.
+#[allow(dead_code)]
+mod measure;
+mod show;
+
+use show::Plan;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo bench --bench shows -- [idle|hostile|stalls|all]... \
+                     [--runs N] [--seconds S] [--only WORDS]";
+
+const SHOWS: [&str; 3] = ["idle", "hostile", "stalls"];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match words.first().map(String::as_str) {
+        Some("pinned") => measure::pinned(&words[1..]),
+        // `cargo test --all-targets` comes without `--bench` and must not start any load.
+        _ if !words.iter().any(|word| word == "--bench") => {
+            println!("nothing shown; {USAGE}");
+            Ok(())
+        }
+        _ => parse(&words).and_then(|(shows, plan)| run(&shows, &plan)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            eprintln!("shows: {trouble}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(words: &[String]) -> Result<(Vec<&'static str>, Plan), String> {
+    let mut shows = Vec::new();
+    let mut plan = Plan {
+        runs: 5,
+        seconds: 3.0,
+        only: String::new(),
+    };
+    let mut rest = words.iter().map(String::as_str);
+    while let Some(word) = rest.next() {
+        let mut value = || rest.next().ok_or(format!("{word} needs a value\n{USAGE}"));
+        match word {
+            "--bench" => {}
+            "--runs" => plan.runs = number(word, value()?, 1.0, 100.0)? as usize,
+            "--seconds" => plan.seconds = number(word, value()?, 0.1, 60.0)?,
+            "--only" => plan.only = value()?.to_string(),
+            "all" => shows.extend(SHOWS),
+            _ => match SHOWS.iter().find(|&&show| show == word) {
+                Some(show) => shows.push(show),
+                None => return Err(format!("cannot make out {word:?}\n{USAGE}")),
+            },
+        }
+    }
+    if shows.is_empty() {
+        shows.extend(SHOWS);
+    }
+    Ok((shows, plan))
+}
+
+fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number = value.parse().ok().filter(|n| (least..=most).contains(n));
+    number.ok_or_else(|| format!("{flag} takes a number from {least} to {most}, not {value:?}"))
+}
+
+fn run(shows: &[&'static str], plan: &Plan) -> Result<(), String> {
+    measure::pin_to(measure::LOAD_CORE)?;
+    measure::stop_on_signals()?;
+    measure::raise_descriptor_limit()?;
+    println!("{}", measure::machine());
+    for &show in shows {
+        let scratch = tempfile::Builder::new()
+            .prefix("shows-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .map_err(|e| format!("cannot make a folder in the target folder: {e}"))?;
+        match show {
+            "idle" => show::idle::show(plan, scratch.path())?,
+            "hostile" => show::hostile::show(plan, scratch.path())?,
+            _ => show::stalls::show(plan, scratch.path())?,
+        }
+    }
+    Ok(())
+}
