@@ -28,6 +28,32 @@ impl SmallDisk {
             .is_ok_and(|output| output.status.success());
         mounted.then(|| SmallDisk(at.to_owned()))
     }
+
+    /// One on which folders take blocks, too: a file that has room may have none for its name.
+    fn mount_blocks(at: &Path, image: &Path) -> Option<SmallDisk> {
+        std::fs::create_dir_all(at).expect("a folder");
+        std::fs::File::create(image)
+            .and_then(|image| image.set_len(2 << 20))
+            .expect("a sparse file");
+        let succeeds = |command: &mut Command| {
+            let output = command.output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        let made = succeeds(
+            Command::new("mke2fs")
+                .args(["-q", "-F", "-t", "ext4", "-b", "1024", "-m", "0"])
+                .args(["-O", "^has_journal"])
+                .arg(image),
+        );
+        let mounted = made
+            && succeeds(
+                Command::new("mount")
+                    .args(["-o", "loop"])
+                    .arg(image)
+                    .arg(at),
+            );
+        mounted.then(|| SmallDisk(at.to_owned()))
+    }
 }
 
 impl Drop for SmallDisk {
@@ -116,6 +142,100 @@ fn a_full_disk_costs_one_error_and_keeps_the_old_file() {
         drop(server);
         drop(disk);
     }
+}
+
+#[test]
+fn eight_uploads_that_fill_the_disk_together_are_each_whole_or_refused() {
+    for way in BOTH_WAYS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        let Some(disk) = SmallDisk::mount(&root) else {
+            return skip("eight_uploads_that_fill_the_disk_together", "no mount");
+        };
+        for slot in 0..4 {
+            std::fs::write(root.join(format!("name{slot}")), "old").expect("a file");
+        }
+        let server = Server::start_in(folder, way);
+        let body = noise(400_000);
+        let mut clients: Vec<Client> = Vec::new();
+        // None of them is too big when it is announced.
+        for slot in 0..8 {
+            let (service, head) = match slot % 2 {
+                0 => ("files", format!("upload name{slot} 400000\n")),
+                _ => {
+                    let name = format!("name{slot}");
+                    let head = format!("SEND\n{name}\n{name}<SEPARATOR>400000\n");
+                    ("transfer", head)
+                }
+            };
+            let mut client = server.connect(service);
+            client.send(head).expect("OK\n");
+            clients.push(client);
+        }
+        for piece in body.chunks(50_000) {
+            for client in &mut clients {
+                // Who was refused may have been hung up on already.
+                let _ = std::io::Write::write_all(&mut client.0, piece);
+            }
+        }
+        let mut stored = 0;
+        for (slot, client) in clients.iter_mut().enumerate() {
+            let answer = client.line();
+            let found = std::fs::read(root.join(format!("name{slot}"))).ok();
+            if answer.starts_with("OK") {
+                stored += 1;
+                assert!(found.is_some_and(|found| found == body), "name{slot}");
+            } else {
+                assert!(answer.ends_with("no space left for the file\n"), "{answer}");
+                let old = (slot < 4).then(|| b"old".to_vec());
+                assert!(found == old, "name{slot} is as it was");
+            }
+        }
+        assert!(stored <= 2, "{stored} of them fit");
+        drop(clients);
+        // What the refused ones had is free again.
+        let mut fits = server.connect("files");
+        let room = 1_000_000 - 400_000 * stored - 100_000;
+        fits.send(format!("upload fits {room}\n"));
+        fits.send(&body.repeat(3)[..room]).expect(CREATED);
+        drop((server, disk));
+    }
+}
+
+#[test]
+fn a_file_without_room_for_its_name_costs_one_error() {
+    const NAME: &str = "a_file_without_room_for_its_name_costs_one_error";
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root");
+    let Some(disk) = SmallDisk::mount_blocks(&root, &folder.path().join("image")) else {
+        return skip(NAME, "no mke2fs or no loop device");
+    };
+    let server = Server::start_in(folder, &[]);
+    let filler = noise(1 << 20);
+    let mut file = std::fs::File::create(root.join("filler")).expect("a file");
+    while let Ok(1..) = std::io::Write::write(&mut file, &filler) {}
+    while let Ok(1..) = std::io::Write::write(&mut file, b"x") {}
+    let long = |number: usize| format!("{}{number:03}", "n".repeat(200));
+    let taken =
+        (0..100).take_while(|&number| std::fs::File::create(root.join(long(number))).is_ok());
+    let taken = taken.count();
+    assert!(taken < 100, "the folder takes no more names");
+    // The body needs no room, so that the lack is met only when the name is to be written.
+    for _ in 0..3 {
+        let name = long(100);
+        let mut client = server.connect("files");
+        client.send(format!("upload {name} 0\n"));
+        client.expect("OK\nERROR there is no space left for the file\n");
+        let mut client = server.connect("transfer");
+        client.send(format!("SEND\n{name}\n{name}<SEPARATOR>0\n"));
+        client.expect("OK\nERROR: there is no space left for the file\n");
+    }
+    file.set_len(0).expect("room again");
+    let mut client = server.connect("files");
+    let name = long(100);
+    client.send(format!("upload {name} 3\nnew")).expect(CREATED);
+    assert_eq!(std::fs::read(root.join(name)).expect("a file"), b"new");
+    drop((file, server, disk));
 }
 
 #[test]
