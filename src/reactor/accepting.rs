@@ -61,14 +61,16 @@ impl Accepting {
         }
     }
 
-    /// Whether somebody who waits could come in.
-    pub fn is_open(&mut self, connections: usize, now: Moment) -> bool {
-        self.gate.is_open(connections, now)
-    }
-
-    /// When to try again without anything being closed.
-    pub fn retry(&self) -> Option<Moment> {
-        self.gate.retry()
+    /// When there is something to do here: at once if somebody waits and may come in, later if no
+    /// descriptor is left. Nobody waits for listeners that are closed.
+    pub fn due(&mut self, somebody_waits: bool, connections: usize, now: Moment) -> Option<Moment> {
+        if !somebody_waits {
+            None
+        } else if self.gate.is_open(connections, now) {
+            Some(now)
+        } else {
+            self.gate.retry()
+        }
     }
 
     /// Takes in who waits for the service of this number.
@@ -117,5 +119,21 @@ impl Accepting {
         log::warn!(
             "{address} has as many connections as one address may have; turned away: {count}"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_descriptors_wakes_nobody_once_the_listeners_are_closed() {
+        let mut accepting = Accepting::new(10, 1);
+        let (now, later) = (Moment(0), Moment(5 * SECOND));
+        assert_eq!(accepting.due(true, 3, now), Some(now));
+        accepting.gate.out_of_descriptors(3, now);
+        assert_eq!(accepting.due(true, 3, now), Some(Moment(SECOND)));
+        assert_eq!(accepting.due(false, 3, later), None);
+        assert_eq!(accepting.due(true, 3, later), Some(later));
     }
 }

@@ -194,18 +194,17 @@ impl<O: Observer> EventLoop<O> {
     /// How long the kernel may let us sleep.
     fn timeout(&mut self, now: Moment) -> Option<Duration> {
         let connections = self.dispatcher.connections();
-        let accepts = self.listeners.iter().any(|listener| listener.readable)
-            && self.accepting.is_open(connections, now);
+        let waits = self.listeners.iter().any(|listener| listener.readable);
+        let accepts = self.accepting.due(waits, connections, now);
         let datagrams = self.datagrams.as_ref().is_some_and(Datagrams::has_turn);
-        if accepts || datagrams || self.dispatcher.has_turns() {
+        if datagrams || self.dispatcher.has_turns() {
             return Some(Duration::ZERO);
         }
-        let retry = self.accepting.retry();
         let stop_by = match self.stopping {
             Stopping::By(moment) => Some(moment),
             Stopping::No | Stopping::Now => None,
         };
-        let due = [self.dispatcher.next_due(), retry, stop_by]
+        let due = [self.dispatcher.next_due(), accepts, stop_by]
             .into_iter()
             .flatten()
             .min();
