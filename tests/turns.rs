@@ -8,6 +8,7 @@ use loket::config::{LINGER_BYTES, OUTBOX_HIGH_WATER, READ_BUFFER, TURN_BYTES};
 use loket::reactor::clock::Moment;
 use loket::reactor::connection::{Connection, Phase};
 use loket::reactor::turn::{Ended, Lent, Turn};
+use loket::services::console::Console;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::PeerId;
 use loket::session::session::Session;
@@ -381,6 +382,24 @@ fn deadlines_close_the_idle() {
     let idle = simulation.connect(Service::Echo);
     simulation.pass(1_000_000 * SECOND);
     assert_eq!(simulation.closed(&idle), None);
+}
+
+#[test]
+fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
+    let mut simulation = Simulation::new(&Files::new());
+    let line = Line {
+        room: 0,
+        ..Line::default()
+    };
+    let limits = Rc::new(loket::config::service_limits());
+    let operator = simulation.accept(Box::new(Console::new(limits, true, None)), line);
+    let unknown = format!("/{}\n", "x".repeat(4_000));
+    simulation.say(&operator, unknown.repeat(OUTBOX_HIGH_WATER / 4_000 + 1));
+    simulation.pass(600 * SECOND);
+    assert_eq!(simulation.closed(&operator), None);
+    simulation.make_room(&operator, BIG);
+    simulation.run();
+    assert_eq!(operator.unread(), 0, "and goes on when it is read again");
 }
 
 #[test]

@@ -90,6 +90,8 @@ impl Session {
             // The peer waits for us.
             Stage::Wait { .. } => Patience::Endless,
             Stage::Body(_) => Patience::Transfer,
+            // A person who has stopped a screen has not gone away.
+            Stage::Work if self.protocol.patience() == Patience::Endless => Patience::Endless,
             // A list or a body goes out.
             Stage::Work => Patience::Transfer,
             _ if self.sends_body() => Patience::Transfer,
