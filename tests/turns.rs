@@ -385,6 +385,21 @@ fn deadlines_close_the_idle() {
 }
 
 #[test]
+fn a_command_that_silence_completed_is_not_called_unfinished() {
+    let mut simulation = Simulation::new(&big_files());
+    let line = Line {
+        room: 0,
+        ..Line::default()
+    };
+    let peer = simulation.accept(Service::Files.protocol(), line);
+    simulation.say(&peer, "size big");
+    simulation.pass(290 * SECOND);
+    assert_eq!(simulation.closed(&peer), None, "its answer waits for it");
+    simulation.pass(20 * SECOND);
+    assert_eq!(simulation.closed(&peer), Some(CloseReason::Idle));
+}
+
+#[test]
 fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
     let mut simulation = Simulation::new(&Files::new());
     let line = Line {

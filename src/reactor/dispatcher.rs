@@ -260,11 +260,13 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         let took = since.micros_until(self.kernel.now());
         self.lag.turned(who.service, took);
         *since = since.after(took);
-        if connection.progress == now {
-            if matches!(awaited, Some(Delay::Settle | Delay::Word)) {
-                // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
-                self.kernel.acknowledge_now(&mut connection.socket);
-            }
+        let progressed = connection.progress == now;
+        if progressed && matches!(awaited, Some(Delay::Settle | Delay::Word)) {
+            // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
+            self.kernel.acknowledge_now(&mut connection.socket);
+        }
+        // A silence completes a command, too, and no byte moves with it.
+        if progressed || connection.session.has_moved_on() {
             self.watch(key, now);
         }
         match ended {

@@ -287,6 +287,11 @@ impl Session {
         }
     }
 
+    /// Whether the protocol has taken bytes since [`Session::take_moved_on`].
+    pub fn has_moved_on(&self) -> bool {
+        self.moved_on
+    }
+
     /// Whether the protocol has taken bytes since this was last asked.
     pub fn take_moved_on(&mut self) -> bool {
         std::mem::take(&mut self.moved_on)
