@@ -400,6 +400,29 @@ fn a_command_that_silence_completed_is_not_called_unfinished() {
 }
 
 #[test]
+fn bytes_that_a_full_disk_did_not_take_are_progress_all_the_same() {
+    for direct in [false, true] {
+        let faults = Faults {
+            refuses_byte: Some(0),
+            ..Faults::default()
+        };
+        let mut simulation = Simulation::with(limits(), &Files::new(), &faults, direct);
+        let line = Line {
+            room: "OK\n".len(),
+            ..Line::default()
+        };
+        let peer = simulation.accept(Service::Files.protocol(), line);
+        simulation.say(&peer, "upload a 100000\n");
+        simulation.pass(20 * SECOND);
+        simulation.say(&peer, vec![7; 50_000]);
+        simulation.pass(290 * SECOND);
+        assert_eq!(simulation.closed(&peer), None, "its last word waits for it");
+        simulation.pass(20 * SECOND);
+        assert_eq!(simulation.closed(&peer), Some(CloseReason::Idle));
+    }
+}
+
+#[test]
 fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
     let mut simulation = Simulation::new(&Files::new());
     let line = Line {

@@ -281,6 +281,8 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             }
             Err(TakeError::Blob(error)) => {
                 session.body_failed(error, self.world);
+                // The disk has failed, not the peer: its bytes have come.
+                connection.progressed(0, self.now);
                 Ok(0)
             }
             Err(TakeError::Socket(error)) => {
