@@ -423,6 +423,21 @@ fn bytes_that_a_full_disk_did_not_take_are_progress_all_the_same() {
 }
 
 #[test]
+fn an_empty_body_behind_a_wait_for_the_disk_ends() {
+    for direct in [false, true] {
+        let faults = Faults {
+            waits: true,
+            ..Faults::default()
+        };
+        let mut simulation = Simulation::with(limits(), &Files::new(), &faults, direct);
+        let peer = simulation.connect(Service::Files);
+        simulation.say(&peer, "upload a 0\n");
+        simulation.run();
+        assert_eq!(peer.text(), "OK\nOK File Berhasil Dibuat\n");
+    }
+}
+
+#[test]
 fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
     let mut simulation = Simulation::new(&Files::new());
     let line = Line {

@@ -213,6 +213,10 @@ impl Session {
         let mut cx = world.lend(&mut buffers.outbox, self.me);
         let intake = self.protocol.on_work(&mut cx);
         self.enter(intake);
+        if matches!(&self.stage, Stage::Body(body) if body.left == 0) {
+            // No byte will come whose feeding would find out that it has ended.
+            self.advance_body(0, &mut buffers.outbox, world);
+        }
         if buffers.outbox.pending() > owed {
             witness.answered(buffers.outbox.pending() - owed, 0);
         }
