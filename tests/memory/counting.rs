@@ -1,7 +1,8 @@
 //! Wraps a protocol and counts the bodies that it asks for and is told the end of.
 //! Changes nothing of what is said in either direction.
 
-use loket::session::protocol::{BodyEnd, Cx, Intake, Protocol};
+use loket::session::notice::Notice;
+use loket::session::protocol::{BodyEnd, Cx, Intake, Patience, Protocol, Reaction};
 use loket::wire::pause::{Delay, Pause};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use std::rc::Rc;
 pub struct Bodies {
     began: Rc<Cell<usize>>,
     ended: Rc<Cell<usize>>,
+    calls: Rc<Cell<usize>>,
 }
 
 impl Bodies {
@@ -22,6 +24,11 @@ impl Bodies {
     /// Bodies of whose end the protocol was told.
     pub fn ended(&self) -> usize {
         self.ended.get()
+    }
+
+    /// How often the protocol was shown bytes, or their end, or a silence.
+    pub fn calls(&self) -> usize {
+        self.calls.get()
     }
 }
 
@@ -56,6 +63,7 @@ impl Counting {
 impl Protocol for Counting {
     fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
         self.no_body_is_open();
+        self.bodies.calls.update(|count| count + 1);
         let (taken, intake) = self.inner.on_bytes(input, pause, cx);
         (taken, self.seen(intake))
     }
@@ -71,6 +79,23 @@ impl Protocol for Counting {
         self.no_body_is_open();
         let intake = self.inner.on_work(cx);
         self.seen(intake)
+    }
+
+    fn on_open(&mut self, cx: &mut Cx<'_>) {
+        self.inner.on_open(cx);
+    }
+
+    fn on_notice(&mut self, notice: &Notice, cx: &mut Cx<'_>) -> Reaction {
+        self.inner.on_notice(notice, cx)
+    }
+
+    fn on_close(&mut self, cx: &mut Cx<'_>) {
+        self.no_body_is_open();
+        self.inner.on_close(cx);
+    }
+
+    fn patience(&self) -> Patience {
+        self.inner.patience()
     }
 
     fn awaited(&self) -> Option<Delay> {

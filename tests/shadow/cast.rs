@@ -1,0 +1,82 @@
+//! Chooses who takes part in a seed, and puts the real protocols behind the listeners.
+//! Writes no dialogue: `dialogue_*.rs` do.
+
+use super::dialogue_bare;
+use super::dialogue_line;
+use super::plan::Plan;
+use super::random::Random;
+use super::script::{Script, Service};
+use crate::memory::store::Files;
+use loket::services::console::Console;
+use loket::services::echo::Echo;
+use loket::services::files::Files as FilesService;
+use loket::services::limits::ServiceLimits;
+use loket::services::talk::Talk;
+use loket::services::transfer::Transfer;
+use loket::session::protocol::Protocol;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// The conversations of a seed.
+pub fn peers(random: &Random, plan: &Plan) -> Vec<Script> {
+    let wire = plan.services.wire;
+    // Some seeds have talk clients alone, or none.
+    let kinds: &[usize] = random.pick(&[
+        &[0, 1, 1, 2, 2, 2, 3, 4, 5, 5][..],
+        &[0, 1, 2, 3, 4][..],
+        &[5, 5, 5, 0][..],
+        &[0, 0, 2][..],
+    ]);
+    let script = |number| match random.pick(kinds) {
+        0 => dialogue_bare::echo(random, plan.limits.read_buffer),
+        1 => dialogue_line::transfer(random, wire, number),
+        2 => dialogue_line::files(random, wire, number),
+        3 => dialogue_bare::transfer(random, wire, number),
+        4 => dialogue_bare::files(random, wire, number),
+        _ => dialogue_bare::talk(random, number),
+    };
+    (0..plan.peers).map(script).collect()
+}
+
+/// The operator's conversation with them.
+pub fn operator(random: &Random, peers: &[Script]) -> Script {
+    let clients = peers.iter().filter(|peer| peer.service == Service::Talk);
+    dialogue_bare::console(random, clients.count())
+}
+
+/// What all peers may read.
+pub fn files() -> Files {
+    dialogue_line::shared_files().into_iter().collect()
+}
+
+/// The protocol of a service.
+pub fn protocol(
+    service: Service,
+    limits: Rc<ServiceLimits>,
+    id: u32,
+    address: SocketAddr,
+) -> Box<dyn Protocol> {
+    match service {
+        Service::Echo => Box::new(Echo),
+        Service::Transfer => Box::new(Transfer::new(limits)),
+        Service::Files => Box::new(FilesService::new(limits)),
+        Service::Talk => Box::new(Talk::new(limits, id, address)),
+        Service::Console => console(limits),
+    }
+}
+
+/// The operator's protocol, without a terminal.
+pub fn console(limits: Rc<ServiceLimits>) -> Box<dyn Protocol> {
+    Box::new(Console::new(limits, true, None))
+}
+
+/// The place of a service in the list of listeners.
+pub fn listener(service: Service) -> usize {
+    match service {
+        Service::Echo => 0,
+        Service::Transfer => 1,
+        Service::Files => 2,
+        Service::Talk => 3,
+        Service::Console => 4,
+    }
+}

@@ -1,0 +1,226 @@
+//! Writes conversations of the bare dialect, and those of echo, talk and the console.
+//! Leaves no pause to chance: where a silence means something, the script says so.
+
+use super::dialogue_line::{Writer, shared_files};
+use super::random::Random;
+use super::script::{Fault, Script, Service, Tight};
+use loket::session::close_reason::CloseReason;
+use loket::wire::SEPARATOR;
+use loket::wire::limits::WireLimits;
+use loket::wire::pause::Delay;
+
+/// A peer of echo.
+pub fn echo(random: &Random, read_buffer: usize) -> Script {
+    let mut script = Script::new(Service::Echo);
+    let length = match random.below(4) {
+        0 => read_buffer * random.within(1..=5),
+        1 => random.below(20),
+        _ => random.below(1500),
+    };
+    let bytes = random.body(length);
+    script.say(&bytes);
+    script.hear_later(&bytes);
+    script
+}
+
+/// A peer of the files service that sends no line end.
+pub fn files(random: &Random, limits: WireLimits, number: usize) -> Script {
+    let own = format!("p{number}/");
+    let mut writer = Writer::new(random, Service::Files, limits, own);
+    for _ in 0..random.within(0..=5) {
+        writer.bare_question();
+        writer.script.await_answer();
+    }
+    match random.below(4) {
+        0 => {
+            writer.script.say_at_once("byebye");
+            writer.script.end(CloseReason::Goodbye);
+        }
+        1 | 2 => writer.bare_upload(),
+        _ => {}
+    }
+    writer.finish()
+}
+
+/// A peer of the transfer service that sends no line end.
+pub fn transfer(random: &Random, limits: WireLimits, number: usize) -> Script {
+    let own = format!("p{number}-");
+    let mut writer = Writer::new(random, Service::Transfer, limits, own);
+    if random.chance(60) {
+        writer.bare_send();
+    } else {
+        writer.bare_receive();
+    }
+    writer.finish()
+}
+
+impl Writer<'_> {
+    fn bare_question(&mut self) {
+        let name = self.asked_name();
+        let content = self.files.get(&name).cloned();
+        match (self.random.below(5), content) {
+            (0, _) => {
+                self.script.say_at_once("ls all");
+                let names = shared_files().into_iter();
+                let names =
+                    names.filter_map(|(name, _)| name.strip_prefix("all/").map(str::to_owned));
+                let mut names: Vec<_> = names.collect();
+                names.sort_unstable();
+                self.script.hear(names.join("\n"));
+            }
+            (1, _) => {
+                self.script.say_at_once(format!("rm {}missing", self.own));
+                self.script.hear("File Tidak Ditemukan");
+            }
+            (2, Some(content)) => {
+                self.script.say_at_once(format!("size {name}"));
+                let megabytes = content.len() as f64 / 1_048_576.0;
+                self.script.hear(format!("{megabytes:.2} MB"));
+            }
+            (_, Some(content)) => {
+                self.script.say_at_once(format!("download {name}"));
+                self.script.hear_body(&content);
+                // A bare client cannot tell that an empty file has come.
+                self.script.await_taken();
+            }
+            (_, None) => {
+                self.script.say_at_once(format!("download {name}"));
+                self.script.hear("File Tidak Ditemukan");
+            }
+        }
+    }
+
+    fn bare_upload(&mut self) {
+        let (name, length) = (self.fresh_name(), self.length());
+        let body = self.random.body(length);
+        self.script.say_at_once(format!("upload {name}"));
+        self.script.await_taken();
+        let start = self.script.input.len();
+        self.script.tights.push(Tight {
+            bytes: start - 1..start + 1,
+            within: Delay::FirstByte,
+        });
+        self.script.bodies.push(start..usize::MAX);
+        self.script.say(&body);
+        if self.random.chance(20) && length > 0 {
+            let at = self.random.below(length) as u64;
+            self.script.faults.push((name, Fault::Full(at)));
+            self.script
+                .hear_later("ERROR there is no space left for the file");
+            return self.script.end(CloseReason::Refused);
+        }
+        self.script.hear_later("File Berhasil Dibuat");
+        self.keep(&name, &body);
+    }
+
+    fn bare_send(&mut self) {
+        let (name, length) = (self.fresh_name(), self.length());
+        let body = self.random.body(length);
+        self.script.say_at_once("SEND");
+        self.script.hear("OK");
+        self.script.await_answer();
+        self.script.say(format!("{name}{name}{SEPARATOR}"));
+        let start = self.script.input.len();
+        self.script.bodies.push(start..usize::MAX);
+        self.script.say(format!("{length}"));
+        let came = self.random.below(length.max(1));
+        if came < length && !is_solved(length, came) && self.random.chance(15) {
+            self.script.say(vec![b'x'; came]);
+            let why = "ERROR: the size does not fit what came; nothing is stored";
+            self.script.hear_later(why);
+            return self.script.end(CloseReason::Refused);
+        }
+        self.script.say(&body);
+        if self.random.chance(10) && length > 0 {
+            let at = self.random.below(length) as u64;
+            self.script.faults.push((name, Fault::Full(at)));
+            self.script
+                .hear_later("ERROR: there is no space left for the file");
+            return self.script.end(CloseReason::Refused);
+        }
+        self.keep(&name, &body);
+    }
+
+    fn bare_receive(&mut self) {
+        let name = self.asked_name();
+        self.script.say_at_once("RECEIVE");
+        self.script.hear("OK");
+        self.script.await_answer();
+        self.script.say_at_once(&name);
+        match self.files.get(&name).cloned() {
+            Some(content) => {
+                self.script
+                    .hear(format!("{name}{SEPARATOR}{}", content.len()));
+                self.script.hear_later(&content);
+            }
+            None => self.script.hear("ERROR: File not found"),
+        }
+        if self.random.chance(60) {
+            self.script.await_answer();
+        }
+        self.script.end(CloseReason::Goodbye);
+    }
+}
+
+/// Whether a shorter reading of the size fits what came.
+fn is_solved(length: usize, came: usize) -> bool {
+    let digits = length.to_string();
+    (1..=digits.len()).any(|count| {
+        let size: usize = digits[..count].parse().expect("digits");
+        size + count == digits.len() + came
+    })
+}
+
+/// A client of the operator.
+pub fn talk(random: &Random, number: usize) -> Script {
+    let mut script = Script::new(Service::Talk);
+    script.bare = random.chance(40);
+    for line in 0..random.below(14) {
+        let text = match random.below(6) {
+            0 => format!("tab\t and \u{1b}[2J of {number}.{line}"),
+            1 => format!("ä€😀 {number}.{line}"),
+            2 => String::new(),
+            _ => format!("{line} words of {number}"),
+        };
+        if script.bare && text.is_empty() {
+            continue;
+        }
+        let ends = if script.bare { "" } else { "\n" };
+        let first = script.input.is_empty();
+        match script.bare || first {
+            true => script.say_at_once(format!("{text}{ends}")),
+            false => script.say(format!("{text}{ends}")),
+        }
+        if script.bare {
+            script.await_taken();
+        }
+        let shown: String = text.chars().filter(|shown| *shown != '\u{1b}').collect();
+        script.said.push((script.input.len(), shown));
+    }
+    if !script.bare && !script.input.is_empty() && random.chance(20) {
+        script.say("half a line");
+        let end = script.input.len();
+        script.said.push((end, "half a line".to_owned()));
+    }
+    script
+}
+
+/// The operator.
+pub fn console(random: &Random, clients: usize) -> Script {
+    let mut script = Script::new(Service::Console);
+    for line in 0..random.below(40) {
+        let id = random.within(1..=clients + 1);
+        let text = match random.below(9) {
+            0..=3 => format!("line {line} for all"),
+            4 | 5 => format!("/to {id} line {line} for one"),
+            6 if random.chance(40) => format!("/kick {id}"),
+            7 => random
+                .pick(&["/list", "/help", "/to 1", "/nonsense", "", "/to"])
+                .to_owned(),
+            _ => "a".repeat(random.within(1..=60)),
+        };
+        script.say(format!("{text}\n"));
+        script.said.push((script.input.len(), text));
+    }
+    script
+}

@@ -1,0 +1,420 @@
+//! Writes conversations of the line dialect: any commands, pipelined, and their answers.
+//! Knows nothing of pieces and pauses: but for the first line, a line peer may take any time.
+
+use super::random::Random;
+use super::script::{Fault, Script, Service};
+use loket::session::close_reason::CloseReason;
+use loket::wire::SEPARATOR;
+use loket::wire::limits::WireLimits;
+use std::collections::BTreeMap;
+
+/// Files that all peers may read and nobody changes.
+pub fn shared_files() -> Vec<(String, Vec<u8>)> {
+    let content = |length: usize| (0..length).map(|at| (at % 251) as u8).collect();
+    [("none", 0), ("one", 1), ("some", 90), ("more", 700)]
+        .into_iter()
+        .flat_map(|(name, length)| {
+            let content: Vec<u8> = content(length);
+            [
+                (name.to_owned(), content.clone()),
+                (format!("all/{name}"), content),
+            ]
+        })
+        .collect()
+}
+
+/// A dialogue being written.
+pub struct Writer<'a> {
+    pub random: &'a Random,
+    pub script: Script,
+    pub limits: WireLimits,
+    /// What the names of this peer begin with.
+    pub own: String,
+    /// The files as this peer sees them.
+    pub files: BTreeMap<String, Vec<u8>>,
+    next_name: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// Nothing is said yet.
+    pub fn new(
+        random: &'a Random,
+        service: Service,
+        limits: WireLimits,
+        own: String,
+    ) -> Writer<'a> {
+        let shared = shared_files().into_iter();
+        let deep = |name: &String| name.starts_with("all/") == (service == Service::Files);
+        Writer {
+            random,
+            script: Script::new(service),
+            limits,
+            files: shared.filter(|(name, _)| deep(name)).collect(),
+            own,
+            next_name: 0,
+        }
+    }
+
+    /// A name of the peer's own, of which there are few.
+    pub fn own_name(&self) -> String {
+        format!(
+            "{}{}",
+            self.own,
+            self.random.pick(&["a", "b", "c d", "e 7"])
+        )
+    }
+
+    /// A name that nobody uses twice.
+    pub fn fresh_name(&mut self) -> String {
+        self.next_name += 1;
+        format!("{}x{}", self.own, self.next_name)
+    }
+
+    /// A name to be asked for: own, shared or unknown.
+    pub fn asked_name(&self) -> String {
+        match self.random.below(3) {
+            0 => self.own_name(),
+            1 => {
+                let names: Vec<_> = self.files.keys().cloned().collect();
+                self.random.pick(&names)
+            }
+            _ => format!("{}missing", self.own),
+        }
+    }
+
+    /// The length of a body.
+    pub fn length(&self) -> usize {
+        match self.random.below(6) {
+            0 => self.random.below(3),
+            1..=3 => self.random.within(3..=60),
+            4 => self.random.within(61..=250),
+            _ => self.random.within(251..=900),
+        }
+    }
+
+    /// The peer's file is this from here on.
+    pub fn keep(&mut self, name: &str, body: &[u8]) {
+        self.script.stored.push((name.to_owned(), body.to_vec()));
+        self.files.insert(name.to_owned(), body.to_vec());
+    }
+
+    /// A file with a length that is not true.
+    pub fn shrunk_file(&mut self) -> (String, Vec<u8>, usize) {
+        let (name, length) = (self.fresh_name(), self.random.within(1..=300));
+        // In no folder that is ever listed.
+        let name = format!("cut-{name}");
+        let (content, ends) = (self.random.body(length), self.random.below(length));
+        self.script.given.push((name.clone(), content.clone()));
+        self.script
+            .faults
+            .push((name.clone(), Fault::Ends(ends as u64)));
+        (name, content, ends)
+    }
+
+    /// What the peer's own files are in the end.
+    pub fn finish(mut self) -> Script {
+        let own = self.own.clone();
+        let names = self.script.stored.iter().map(|(name, _)| name.clone());
+        let kept = names.filter(|name| name.starts_with(&own));
+        self.script.kept = kept
+            .map(|name| {
+                let content = self.files.get(&name).cloned();
+                (name, content)
+            })
+            .collect();
+        self.script
+    }
+
+    fn line_end(&self) -> &'static str {
+        self.random.pick(&["\n", "\n", "\r\n"])
+    }
+
+    /// A line; the first one must come without a pause, or it would be taken for a bare unit.
+    fn line(&mut self, text: &str) {
+        let line = format!("{text}{}", self.line_end());
+        if self.script.input.is_empty() {
+            self.script.say_at_once(line);
+        } else {
+            self.script.say(line);
+        }
+    }
+}
+
+/// A peer of the files service.
+pub fn files(random: &Random, limits: WireLimits, number: usize) -> Script {
+    let own = format!("p{number}/");
+    let mut writer = Writer::new(random, Service::Files, limits, own);
+    for _ in 0..random.within(1..=16) {
+        if writer.script.over {
+            break;
+        }
+        writer.files_command();
+        if !writer.script.over && random.chance(15) {
+            writer.script.await_answer();
+        }
+    }
+    writer.after_the_end();
+    writer.finish()
+}
+
+/// A peer of the transfer service.
+pub fn transfer(random: &Random, limits: WireLimits, number: usize) -> Script {
+    let own = format!("p{number}-");
+    let mut writer = Writer::new(random, Service::Transfer, limits, own);
+    for _ in 0..random.within(1..=11) {
+        if writer.script.over {
+            break;
+        }
+        writer.transfer_command();
+        if !writer.script.over && random.chance(15) {
+            writer.script.await_answer();
+        }
+    }
+    writer.after_the_end();
+    writer.finish()
+}
+
+impl Writer<'_> {
+    /// What is said to a server that listens no more.
+    fn after_the_end(&mut self) {
+        if self.script.over && !self.script.breaks_off {
+            let length = self.random.pick(&[0, 0, 20, 200]);
+            let rest = self.random.body(length);
+            self.script.say(rest);
+        }
+    }
+
+    fn files_command(&mut self) {
+        match self.random.below(24) {
+            0..=6 => self.upload(),
+            7..=11 => self.download(),
+            12..=13 => self.size(),
+            14..=15 => self.remove(),
+            16..=18 => self.list(),
+            19 => self.line(""),
+            20 => {
+                self.line("byebye");
+                self.script.hear("OK\n");
+                self.script.end(CloseReason::Goodbye);
+            }
+            21 => self.faulty_upload(),
+            22 => self.shrunk_download(),
+            _ => self.broken(
+                "ERROR ",
+                "unknown command; use ls, size, rm, download, upload or byebye",
+            ),
+        }
+    }
+
+    fn upload(&mut self) {
+        let (name, length) = (self.own_name(), self.length());
+        let body = self.random.body(length);
+        self.line(&format!("upload \"{name}\" {length}"));
+        self.script.hear("OK\n");
+        if self.cut_body(&body, "ERROR ") {
+            return;
+        }
+        self.script.say_body(&body);
+        self.script.hear("OK File Berhasil Dibuat\n");
+        self.keep(&name, &body);
+    }
+
+    /// The peer ends in the middle of a body, sometimes.
+    fn cut_body(&mut self, body: &[u8], error: &str) -> bool {
+        if body.is_empty() || !self.random.chance(8) {
+            return false;
+        }
+        let (came, length) = (self.random.below(body.len()), body.len());
+        let start = self.script.input.len();
+        self.script.say(&body[..came]);
+        self.script.bodies.push(start..start + length);
+        let why = format!("{error}only {came} of {length} bytes came; nothing is stored\n");
+        self.script.hear_later(why);
+        self.script.end(CloseReason::Refused);
+        self.script.breaks_off = true;
+        true
+    }
+
+    fn faulty_upload(&mut self) {
+        let (name, length) = (self.fresh_name(), self.random.within(1..=300));
+        let body = self.random.body(length);
+        self.line(&format!("upload \"{name}\" {length}"));
+        self.script.hear("OK\n");
+        self.spoil(&name, &body, "ERROR ");
+    }
+
+    /// The store fails somewhere in a body.
+    fn spoil(&mut self, name: &str, body: &[u8], error: &str) {
+        let (fault, why) = if self.random.chance(60) {
+            let at = self.random.below(body.len()) as u64;
+            (Fault::Full(at), "there is no space left for the file")
+        } else {
+            (Fault::Denied, "the server has no permission for it")
+        };
+        self.script.faults.push((name.to_owned(), fault));
+        self.script.say_body(body);
+        self.script.hear_later(format!("{error}{why}\n"));
+        self.script.end(CloseReason::Refused);
+    }
+
+    fn download(&mut self) {
+        let name = self.asked_name();
+        let Some(content) = self.files.get(&name).cloned() else {
+            self.line(&format!("download \"{name}\""));
+            return self.script.hear("ERROR File Tidak Ditemukan\n");
+        };
+        let from = match self.random.below(4) {
+            0 => self.random.below(content.len() + 2),
+            _ => 0,
+        };
+        match from {
+            0 => self.line(&format!("download \"{name}\"")),
+            _ => self.line(&format!("download \"{name}\" {from}")),
+        }
+        if from > content.len() {
+            let why = format!("ERROR the file has only {} bytes\n", content.len());
+            return self.script.hear(why);
+        }
+        self.script.hear(format!("OK {}\n", content.len() - from));
+        self.script.hear_body(&content[from..]);
+    }
+
+    fn shrunk_download(&mut self) {
+        let (name, content, ends) = self.shrunk_file();
+        self.line(&format!("download \"{name}\""));
+        self.script.hear(format!("OK {}\n", content.len()));
+        self.script.hear_body(&content[..ends]);
+        self.script.end(CloseReason::BodyCut);
+    }
+
+    fn size(&mut self) {
+        let name = self.asked_name();
+        self.line(&format!("size {name}"));
+        match self.files.get(&name).map(Vec::len) {
+            Some(bytes) => {
+                let megabytes = bytes as f64 / 1_048_576.0;
+                self.script.hear(format!("OK {bytes} {megabytes:.2} MB\n"));
+            }
+            None => self.script.hear("ERROR File Tidak Ditemukan\n"),
+        }
+    }
+
+    fn remove(&mut self) {
+        let name = self.own_name();
+        self.line(&format!("rm {name}"));
+        match self.files.remove(&name) {
+            Some(_) => self.script.hear("OK File Berhasil Dihapus\n"),
+            None => self.script.hear("ERROR File Tidak Ditemukan\n"),
+        }
+    }
+
+    fn list(&mut self) {
+        let folder = self.random.pick(&["all/", self.own.as_str()]).to_owned();
+        self.line(&format!("ls {}", folder.trim_end_matches('/')));
+        let names = self.files.keys();
+        let names = names.filter_map(|name| name.strip_prefix(&folder));
+        let listing: String = names.map(|name| format!("{name}\n")).collect();
+        if listing.is_empty() {
+            return self.script.hear("ERROR there is no such folder\n");
+        }
+        self.script.hear(format!("OK {}\n{listing}", listing.len()));
+    }
+
+    /// A command that ends the conversation: none at all, one without end, or half of one.
+    fn broken(&mut self, error: &str, unknown: &str) {
+        let unit = self.limits.unit;
+        match self.random.below(3) {
+            0 => {
+                self.line("nonsense");
+                self.script.hear(format!("{error}{unknown}\n"));
+            }
+            1 => {
+                let long = "x".repeat(unit + 1);
+                match self.script.input.is_empty() {
+                    true => self.script.say_at_once(long),
+                    false => self.script.say(long),
+                }
+                self.script.say("x".repeat(self.random.below(300)));
+                let why = format!("{error}more than {unit} bytes without a line end\n");
+                self.script.hear_later(why);
+            }
+            _ if self.script.input.is_empty() => return,
+            _ => {
+                self.script.say("rm ");
+                let why = "the connection ended in the middle; nothing was done\n";
+                self.script.hear_later(format!("{error}{why}"));
+                self.script.breaks_off = true;
+            }
+        }
+        self.script.end(CloseReason::Refused);
+    }
+
+    fn transfer_command(&mut self) {
+        match self.random.below(16) {
+            0..=5 => self.send(),
+            6..=10 => self.receive(),
+            11 => self.line(""),
+            12 | 13 => self.faulty_send(),
+            14 => self.shrunk_receive(),
+            _ => self.broken("ERROR: ", "unknown command; use SEND or RECEIVE"),
+        }
+    }
+
+    /// The word, which is also understood before its line end has come.
+    fn word(&mut self, word: &str) {
+        let (taken, owed) = (self.script.input.len(), self.script.expected.len());
+        self.script
+            .hear_early(taken + word.len(), owed + "OK".len());
+        self.line(word);
+        self.script.hear("OK\n");
+    }
+
+    fn send_header(&mut self, name: &str, length: usize) {
+        self.word("SEND");
+        self.line("any name");
+        self.line(&format!("some/where/{name}{SEPARATOR}{length}"));
+    }
+
+    fn send(&mut self) {
+        let (name, length) = (self.own_name(), self.length());
+        let body = self.random.body(length);
+        self.send_header(&name, length);
+        if self.cut_body(&body, "ERROR: ") {
+            return;
+        }
+        self.script.say_body(&body);
+        self.script.hear(format!("OK {length}\n"));
+        self.keep(&name, &body);
+    }
+
+    fn faulty_send(&mut self) {
+        let (name, length) = (self.fresh_name(), self.random.within(1..=300));
+        let body = self.random.body(length);
+        self.send_header(&name, length);
+        self.spoil(&name, &body, "ERROR: ");
+    }
+
+    fn receive(&mut self) {
+        let name = self.asked_name();
+        self.word("RECEIVE");
+        self.line(&name);
+        match self.files.get(&name).cloned() {
+            Some(content) => {
+                self.script
+                    .hear(format!("{name}{SEPARATOR}{}\n", content.len()));
+                self.script.hear_body(&content);
+            }
+            None => self.script.hear("ERROR: File not found\n"),
+        }
+    }
+
+    fn shrunk_receive(&mut self) {
+        let (name, content, ends) = self.shrunk_file();
+        self.word("RECEIVE");
+        self.line(&name);
+        self.script
+            .hear(format!("{name}{SEPARATOR}{}\n", content.len()));
+        self.script.hear_body(&content[..ends]);
+        self.script.end(CloseReason::BodyCut);
+    }
+}

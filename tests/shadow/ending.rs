@@ -1,0 +1,196 @@
+//! Brings a seed to its end: everybody goes on without mischief, and all must have come out right.
+//! Does no mischief of its own but one: who has stalled for ever is reset.
+
+use super::engine::Engine;
+use super::script::Service;
+use super::shared::Mood;
+use super::trace::Event;
+use super::wire::Wire;
+use std::rc::Rc;
+
+/// Nothing takes more wake-ups than this.
+const MOST_WAKES: usize = 5_000;
+
+/// A body that moves slowly enough is looked at again and again, and nothing comes of it.
+const MOST_IN_VAIN: usize = 60;
+
+impl Engine {
+    /// The whole seed.
+    pub fn run(mut self) {
+        let random = self.shared.random.within(60..=3000);
+        let signal = self.shared.plan.mischief.signal.then(|| random / 2);
+        let cut = self.shared.random.chance(50);
+        for step in 0..random {
+            if Some(step) == signal {
+                self.wind_down();
+            }
+            self.step();
+        }
+        if signal.is_some() && cut {
+            self.close_all();
+        } else {
+            self.finish();
+        }
+        self.nothing_is_left();
+    }
+
+    fn finish(&mut self) {
+        self.shared.note(Event::Calm);
+        self.shared.mood.set(Mood::Calm);
+        self.everybody_goes_on();
+        self.probe();
+        for peer in self.peers.clone() {
+            let stalled = peer.borrow().never_reads || peer.borrow().never_writes;
+            if stalled && self.shared.random.chance(50) {
+                self.reset(&peer);
+            }
+            let mut peer = peer.borrow_mut();
+            (peer.never_reads, peer.never_writes) = (false, false);
+        }
+        let mut operator = self.operator.borrow_mut();
+        (operator.never_reads, operator.never_writes) = (false, false);
+        drop(operator);
+        self.everybody_goes_on();
+        self.probe();
+        for peer in &self.peers {
+            let peer = peer.borrow();
+            assert!(peer.is_over(), "{} waits for ever", told(&peer));
+        }
+        self.files_are_right();
+        self.the_screen_is_right();
+        if !self.shared.winding_down.get() {
+            self.wind_down();
+        }
+        self.settle();
+        assert_eq!(self.dispatcher.connections(), 0, "connections are left");
+        self.close_all();
+    }
+
+    fn everybody_goes_on(&mut self) {
+        let (mut before, mut in_vain) = (0, 0);
+        for _ in 0..MOST_WAKES {
+            while self.knocked < self.peers.len() {
+                self.knock();
+            }
+            let operator = self.operator.clone();
+            for wire in self
+                .peers
+                .iter()
+                .chain([&operator])
+                .cloned()
+                .collect::<Vec<_>>()
+            {
+                self.hear(&wire, usize::MAX);
+                self.speak(&wire, usize::MAX, true);
+            }
+            self.shared.trace.step();
+            self.settle();
+            self.check();
+            let wires = self.peers.iter().chain([&self.operator]);
+            let moved = wires.map(|wire| moved(&wire.borrow())).sum::<usize>();
+            let unheard = self.peers.iter().any(|peer| {
+                let peer = peer.borrow();
+                let reads = !peer.is_over() && !peer.never_reads && !peer.reset;
+                reads && peer.heard < peer.sent
+            });
+            if moved == before && !unheard {
+                in_vain += 1;
+                let over = self.is_over() || in_vain > MOST_IN_VAIN;
+                let Some(due) = self.next_due().filter(|_| !over) else {
+                    return;
+                };
+                self.pass(due.max(self.now()));
+                self.round();
+            }
+            if moved != before {
+                in_vain = 0;
+            }
+            before = moved;
+        }
+        let peers = self.peers.iter().map(|peer| peer.borrow());
+        let open: Vec<_> = peers
+            .filter(|peer| !peer.is_over())
+            .map(|peer| told(&peer))
+            .collect();
+        panic!("it does not come to an end: {open:#?}");
+    }
+
+    fn is_over(&self) -> bool {
+        self.peers.iter().all(|peer| peer.borrow().is_over())
+    }
+
+    fn files_are_right(&self) {
+        let files = self.store.files();
+        for peer in &self.peers {
+            let peer = peer.borrow();
+            let complete = peer.closed == Some(peer.script.ends) && peer.has_heard_all();
+            if !complete || peer.reset {
+                continue;
+            }
+            for (name, content) in &peer.script.kept {
+                assert_eq!(
+                    files.get(name),
+                    content.as_ref(),
+                    "{name} of {}",
+                    told(&peer)
+                );
+            }
+        }
+        for (name, content) in super::cast::files() {
+            assert_eq!(files.get(&name), Some(&content), "{name} was changed");
+        }
+    }
+
+    fn the_screen_is_right(&self) {
+        let operator = self.operator.borrow();
+        if operator.closed.is_none() && !operator.reset {
+            assert_eq!(operator.pending(), 0, "lines for the operator are left");
+            let all = operator.script.said.len();
+            assert_eq!(operator.understood, all, "lines of the operator are left");
+        }
+        for peer in &self.peers {
+            let peer = peer.borrow();
+            let whole = peer.closed == Some(peer.script.ends) && !peer.reset;
+            if peer.service() == Service::Talk && whole {
+                let all = peer.script.said.len();
+                assert_eq!(peer.understood, all, "words of {} are left", told(&peer));
+            }
+        }
+    }
+
+    /// No connection, socket, blob or upload is left.
+    fn nothing_is_left(self) {
+        assert_eq!(self.dispatcher.connections(), 0);
+        assert_eq!(self.dispatcher.operator(), None);
+        // What was begun at the disk is done, though nobody asks any more.
+        while self.disk.finish(0) {}
+        assert!(self.shared.live.borrow().is_empty());
+        assert_eq!(self.store.open(), (0, 0), "blobs and uploads are left open");
+        self.shared.screen.borrow_mut().forget_all();
+        for peer in self.peers.iter().chain([&self.operator]) {
+            assert_eq!(Rc::strong_count(peer), 1, "a socket is left open");
+        }
+    }
+}
+
+fn moved(wire: &Wire) -> usize {
+    let over = usize::from(wire.is_over()) + usize::from(wire.end_arrived);
+    wire.arrived + wire.taken + wire.sent + wire.heard + over
+}
+
+/// Where a peer stands, for a failure.
+fn told(wire: &Wire) -> String {
+    format!(
+        "peer {} ({:?}; said {} of {}, read {}, sent {} of {}, heard {}, end {:?}, closed {:?})",
+        wire.number,
+        wire.service(),
+        wire.arrived,
+        wire.script.input.len(),
+        wire.taken,
+        wire.sent,
+        wire.script.expected.len(),
+        wire.heard,
+        (wire.end_arrived, wire.end_read),
+        wire.closed,
+    )
+}

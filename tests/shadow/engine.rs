@@ -1,0 +1,361 @@
+//! Runs one seed: the network, the clock and the signals around the production dispatcher.
+//! Asserts what must hold after every step; the end is in `ending.rs`.
+
+use super::cast;
+use super::disk::Disk;
+use super::door::{self, Door};
+use super::hall::Hall;
+use super::kernel::WildKernel;
+use super::plan::Plan;
+use super::random::Random;
+use super::script::Script;
+use super::shared::{Mood, Shared};
+use super::store::ShadowStore;
+use super::trace::{Event, Trace};
+use super::watcher::Watcher;
+use super::wire::{Handle, Wire};
+use crate::memory::counting::Counting;
+use loket::reactor::clock::Moment;
+use loket::reactor::connection::Readiness;
+use loket::reactor::dispatcher::Dispatcher;
+use loket::reactor::token::Key;
+use loket::session::notice::{Audience, Notice, Post};
+use loket::session::world::World;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// The loop spins when it does not come to rest within so many rounds.
+const MOST_ROUNDS: usize = 50_000;
+
+/// The services by the numbers of their listeners; the console stands behind them.
+const SERVICES: [&str; 5] = ["echo", "transfer", "files", "talk", "console"];
+const CONSOLE: usize = 4;
+
+/// One seed under way.
+pub struct Engine {
+    pub shared: Rc<Shared>,
+    pub dispatcher: Dispatcher<WildKernel, Watcher>,
+    pub store: ShadowStore,
+    pub disk: Disk,
+    pub door: Door,
+    pub hall: Hall,
+    pub peers: Vec<Handle>,
+    pub operator: Handle,
+    /// Peers that have knocked.
+    pub knocked: usize,
+    /// Keys of connections that are gone.
+    gone: Vec<Key>,
+}
+
+impl Engine {
+    /// The beginning of a seed.
+    pub fn new(seed: u64, trace: Rc<Trace>) -> Engine {
+        let random = Random::new(seed);
+        let plan = Plan::new(&random);
+        let mut scripts = cast::peers(&random, &plan);
+        let disk = Disk::new(plan.mischief.disk, seed);
+        let store = ShadowStore::new(&scripts, cast::files(), disk.clone());
+        scripts.push(cast::operator(&random, &scripts));
+        let mut wires: Vec<Handle> = scripts
+            .into_iter()
+            .enumerate()
+            .map(|(number, script)| Engine::wire(&random, number, script))
+            .collect();
+        let operator = wires.pop().expect("it was just pushed");
+        let shared = Shared::new(plan, random, trace);
+        let limits = shared.plan.limits;
+        let dispatcher = Dispatcher::new(
+            WildKernel(shared.clone()),
+            World::new(Box::new(store.clone()), shared.plan.high_water),
+            Watcher(shared.clone()),
+            limits,
+            SERVICES.to_vec(),
+        );
+        let hall = Hall::new(&shared.random, &shared.plan);
+        let mut engine = Engine {
+            hall,
+            door: Door::new(shared.clone(), CONSOLE),
+            shared,
+            dispatcher,
+            store,
+            disk,
+            peers: wires,
+            operator,
+            knocked: 0,
+            gone: Vec::new(),
+        };
+        engine.open_operator();
+        engine
+    }
+
+    fn wire(random: &Random, number: usize, script: Script) -> Handle {
+        let window = match random.below(3) {
+            0 => random.within(1..=40),
+            1 => random.within(41..=600),
+            _ => 1 << 20,
+        };
+        Rc::new(RefCell::new(Wire::new(number, script, window)))
+    }
+
+    fn open_operator(&mut self) {
+        let (wire, now) = (self.operator.clone(), self.now());
+        let protocol = cast::console(self.shared.plan.services.clone());
+        let counting = Counting::new(protocol, wire.borrow().bodies.clone());
+        door::register(&self.shared, &wire, self.dispatcher.next_key());
+        let counting = Box::new(counting);
+        self.dispatcher
+            .open_operator(wire.clone(), CONSOLE, counting, now);
+        self.shared.screen.borrow_mut().operator(Some(wire));
+    }
+
+    /// The time.
+    pub fn now(&self) -> Moment {
+        self.shared.now.get()
+    }
+
+    /// Connections of peers in the table.
+    pub fn live(&self) -> Vec<Handle> {
+        self.shared.live.borrow().values().cloned().collect()
+    }
+
+    /// One round of the loop.
+    pub fn round(&mut self) {
+        let now = self.now();
+        self.door.accept(&mut self.dispatcher, now);
+        self.shared.seconds.set(now.seconds());
+        self.dispatcher.on_time(now);
+        {
+            let live = self.shared.live.borrow();
+            let mut queue = self.shared.queue.borrow_mut();
+            queue.warm_up(now, |serial| live.contains_key(&serial));
+        }
+        self.serve_hall();
+        self.shared.queue.borrow_mut().begin_round();
+        self.dispatcher.round(now);
+        self.shared.queue.borrow_mut().end_round();
+        self.nobody_is_overdue();
+    }
+
+    fn nobody_is_overdue(&self) {
+        let limits = &self.shared.plan.limits;
+        let Some(idle) = limits.idle_seconds else {
+            return;
+        };
+        for wire in self.live() {
+            let wire = wire.borrow();
+            let key = wire.key.expect("it is in the table");
+            let others = limits.command_seconds + limits.rate_seconds;
+            let due = wire.served.seconds() + idle + others + 2;
+            let waits = self.disk.is_waited_for(key.peer())
+                || self.shared.queue.borrow().holds(key.serial)
+                || wire.is_conversation();
+            let overdue = !waits && due <= self.now().seconds();
+            assert!(!overdue, "peer {} is idle and still there", wire.number);
+        }
+    }
+
+    /// What must hold after every step.
+    pub fn check(&mut self) {
+        let connections = self.dispatcher.connections();
+        assert!(
+            connections <= self.shared.plan.limits.connections,
+            "too many"
+        );
+        let operator = usize::from(self.dispatcher.operator().is_some());
+        let live = self.shared.live.borrow().len();
+        assert_eq!(live, connections + operator, "connections in the table");
+        for peer in &self.peers {
+            let Some(key) = peer.borrow().key.filter(|_| peer.borrow().closed.is_some()) else {
+                continue;
+            };
+            if !self.gone.contains(&key) {
+                self.gone.push(key);
+            }
+        }
+    }
+
+    /// The kernel tells what it knows of a connection.
+    pub fn tell(&mut self, wire: &Handle, told: Readiness) {
+        let (peer, key) = {
+            let mut wire = wire.borrow_mut();
+            let Some(key) = wire.key.filter(|_| wire.closed.is_none()) else {
+                return;
+            };
+            wire.read_in_vain &= !told.readable;
+            wire.write_in_vain &= !told.writable;
+            (wire.number, key)
+        };
+        self.shared.note(Event::Told { peer, told });
+        if told.readable || wire.borrow().owes {
+            self.shared.queue.borrow_mut().push_short(key.serial);
+        }
+        self.dispatcher.mark(key, told);
+    }
+
+    /// Delivers the edge that is owed to a connection.
+    pub fn deliver_edge(&mut self, wire: &Handle) {
+        let told = {
+            let mut wire = wire.borrow_mut();
+            if wire.key.is_none() || !std::mem::take(&mut wire.owed) {
+                return;
+            }
+            wire.mask()
+        };
+        if told.readable || told.writable {
+            self.tell(wire, told);
+        }
+    }
+
+    /// Delivers every edge and serves until nobody waits for anything but a peer or the clock.
+    pub fn settle(&mut self) {
+        for round in 0..MOST_ROUNDS {
+            let live = self.live();
+            let owed: Vec<_> = live.iter().filter(|wire| wire.borrow().owed).collect();
+            let connections = self.dispatcher.connections();
+            let accepts = self.door.due(connections, self.now()) == Some(self.now());
+            let calm = self.shared.mood.get() == Mood::Calm;
+            let disk = !self.disk.told().is_empty() || (calm && self.disk.is_busy());
+            // What is due by the clock is known after the first round. A second silence may be
+            // over as soon as the first is told.
+            let due = self.dispatcher.next_due();
+            let sleeps = round > 0 && due.is_none_or(|due| due > self.now());
+            let done = owed.is_empty() && !accepts && !disk && !self.hall.has_turn();
+            if sleeps && done && !self.dispatcher.has_turns() {
+                assert!(
+                    self.shared.queue.borrow().is_empty(),
+                    "a turn was forgotten"
+                );
+                return;
+            }
+            for wire in owed {
+                self.deliver_edge(wire);
+            }
+            if calm {
+                self.disk.finish(0);
+            }
+            self.wake();
+            self.round();
+        }
+        panic!("the loop spins");
+    }
+
+    /// At rest, telling everybody that everything is ready must change nothing.
+    pub fn probe(&mut self) {
+        self.settle();
+        self.shared.note(Event::Probe);
+        let mood = self.shared.mood.replace(Mood::Probing);
+        let everything = Readiness {
+            readable: true,
+            writable: true,
+            read_on: false,
+        };
+        let live = self.live();
+        for wire in &live {
+            self.tell(wire, everything);
+        }
+        for _ in 0..MOST_ROUNDS {
+            if !self.dispatcher.has_turns() {
+                break;
+            }
+            self.shared.queue.borrow_mut().begin_round();
+            self.dispatcher.round(self.now());
+            self.shared.queue.borrow_mut().end_round();
+        }
+        assert_eq!(
+            live.len(),
+            self.live().len(),
+            "somebody should have gone before"
+        );
+        self.shared.mood.set(mood);
+    }
+
+    /// An event for a connection that is gone.
+    pub fn tell_stale(&mut self, random: usize) {
+        let Some(&Key { slot, serial }) = self.gone.get(random % self.gone.len().max(1)) else {
+            return;
+        };
+        self.shared.note(Event::Stale { slot, serial });
+        let told = Readiness {
+            readable: true,
+            writable: true,
+            read_on: random.is_multiple_of(2),
+        };
+        self.dispatcher.mark(Key { slot, serial }, told);
+    }
+
+    /// A post for a connection that is gone.
+    pub fn post_late(&mut self, random: usize) {
+        let Some(&key) = self.gone.get(random % self.gone.len().max(1)) else {
+            return;
+        };
+        let Key { slot, serial } = key;
+        self.shared.note(Event::LatePost { slot, serial });
+        let notice = match random % 3 {
+            0 => Notice::Kicked,
+            _ => Notice::Line("for somebody who has gone".into()),
+        };
+        let to = Audience::One(key.peer());
+        self.dispatcher.posts().push(Post { to, notice });
+        self.dispatcher.deliver();
+    }
+
+    /// Somebody else was done with the disk, and wakes the loop.
+    pub fn wake(&mut self) {
+        for peer in self.disk.told() {
+            let serial = Key::of_peer(peer).serial;
+            if self.shared.live.borrow().contains_key(&serial) {
+                self.shared.queue.borrow_mut().push_short(serial);
+            }
+        }
+        self.dispatcher.on_wake();
+    }
+
+    /// A wait for the disk ends, or is said to have ended.
+    pub fn disk_is_done(&mut self, random: usize) {
+        let known: Vec<_> = self
+            .peers
+            .iter()
+            .filter_map(|peer| peer.borrow().key)
+            .collect();
+        if random.is_multiple_of(4) && !known.is_empty() {
+            let key = known[random % known.len()];
+            self.disk.finish_wrongly(key.peer());
+        } else {
+            self.disk.finish(random);
+        }
+        if random.is_multiple_of(3) {
+            self.wake();
+        }
+    }
+
+    /// The first signal.
+    pub fn wind_down(&mut self) {
+        self.shared.note(Event::WindDown);
+        self.shared.winding_down.set(true);
+        self.door.close();
+        self.hall.close();
+        for peer in &self.peers[self.knocked..] {
+            peer.borrow_mut().turned_away = true;
+        }
+        self.knocked = self.peers.len();
+        for serial in self.shared.live.borrow().keys() {
+            self.shared.queue.borrow_mut().push_short(*serial);
+        }
+        self.dispatcher.wind_down();
+    }
+
+    /// The second signal.
+    pub fn close_all(&mut self) {
+        self.shared.note(Event::CloseAll);
+        self.shared.winding_down.set(true);
+        self.shared.cutting.set(true);
+        self.dispatcher.close_all();
+    }
+
+    /// When the loop would wake up by itself.
+    pub fn next_due(&mut self) -> Option<Moment> {
+        let (connections, now) = (self.dispatcher.connections(), self.now());
+        let accepts = self.door.due(connections, now);
+        self.dispatcher.next_due().into_iter().chain(accepts).min()
+    }
+}

@@ -1,0 +1,138 @@
+//! Chooses, by seed, how narrow the limits are and which mischief the kernel and the peers do.
+//! Chooses no conversation: that is `script.rs`.
+
+use super::random::Random;
+use loket::config;
+use loket::reactor::limits::ReactorLimits;
+use loket::services::limits::ServiceLimits;
+use loket::wire::limits::WireLimits;
+use std::rc::Rc;
+
+/// What holds for the whole of a seed.
+pub struct Plan {
+    pub limits: ReactorLimits,
+    pub services: Rc<ServiceLimits>,
+    pub high_water: usize,
+    /// Bodies move past the sessions.
+    pub direct: bool,
+    pub peers: usize,
+    pub mischief: Mischief,
+}
+
+/// What goes wrong, in percent of the occasions. Many seeds leave most of it out: what happens
+/// all the time hides what it cures.
+pub struct Mischief {
+    /// A call finds nothing though there is something; its edge follows.
+    pub would_block: usize,
+    pub interrupt: usize,
+    pub short_write: usize,
+    /// Events of which nothing is true that was not known.
+    pub spurious: usize,
+    pub stale: usize,
+    pub late_post: usize,
+    pub reset: usize,
+    pub urgent: usize,
+    pub stall: usize,
+    pub no_descriptor: usize,
+    /// What is to be sent is still on the disk.
+    pub cold: usize,
+    /// The store has to wait for a disk.
+    pub disk: usize,
+    /// The end of the stream comes with the last bytes.
+    pub end_with_bytes: usize,
+    /// Seeds in which the server is told to stop before all is done.
+    pub signal: bool,
+    /// Clock steps of seconds, and an idle deadline.
+    pub long_pauses: bool,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn new(random: &Random) -> Plan {
+        let unit = random.within(70..=160);
+        let step = |random: &Random| match random.below(8) {
+            0 => random.within(1..=4),
+            1..=4 => random.within(5..=60),
+            _ => random.within(61..=600),
+        };
+        let long_pauses = random.chance(30);
+        let standard = config::reactor_limits(
+            random.within(1..=10),
+            config::IDLE_TIMEOUT_SECONDS,
+            config::SETTLE_MILLIS,
+            config::BARE_GAP_MILLIS,
+        );
+        let limits = ReactorLimits {
+            accepts_per_turn: random.within(1..=3),
+            turn_bytes: step(random),
+            turn_calls: random.within(1..=8),
+            bulk_bytes: step(random),
+            send_step: step(random),
+            take_step: step(random),
+            small_body: random.pick(&[0, 1, 10, 40, 200]),
+            // Room for a unit and CR LF, or for a bare header: two names, the separator, a size.
+            read_buffer: unit + 64 + random.below(100),
+            linger_bytes: random.pick(&[50, 500, 100_000]),
+            per_address: random.chance(30).then(|| random.within(1..=4)),
+            command_seconds: if long_pauses {
+                random.within(3..=20) as u32
+            } else {
+                1_000_000
+            },
+            min_rate: if long_pauses {
+                random.pick(&[0, 1, 30])
+            } else {
+                0
+            },
+            rate_seconds: random.within(2..=10) as u32,
+            idle_seconds: long_pauses.then(|| random.within(3..=30) as u32),
+            ..standard
+        };
+        let services = ServiceLimits {
+            wire: WireLimits {
+                unit,
+                ..config::WIRE
+            },
+            copy_step: random.within(1..=40),
+            talk_backlog: random.pick(&[60, 300, 100_000]),
+            console_backlog: random.pick(&[120, 600, 1_000_000, 1_000_000]),
+        };
+        Plan {
+            limits,
+            services: Rc::new(services),
+            high_water: random.pick(&[1, 10, 60, 200, 600]),
+            direct: random.chance(60),
+            peers: random.within(1..=16),
+            mischief: Mischief::new(random, long_pauses),
+        }
+    }
+}
+
+impl Mischief {
+    fn new(random: &Random, long_pauses: bool) -> Mischief {
+        let some = |most: usize| {
+            if random.chance(50) {
+                random.within(1..=most)
+            } else {
+                0
+            }
+        };
+        Mischief {
+            would_block: some(30),
+            interrupt: some(20),
+            short_write: some(60),
+            spurious: some(8),
+            stale: some(20),
+            late_post: some(20),
+            reset: some(30),
+            urgent: some(40),
+            stall: some(30),
+            no_descriptor: some(10),
+            cold: some(40),
+            disk: some(100),
+            end_with_bytes: random.pick(&[0, 50, 100]),
+            signal: random.chance(20),
+            long_pauses,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Knows what must stand on the operator's screen and what talk clients must hear, and when.
+//! Is told what the server understood, and works the rest out from the scripts alone.
+
+use super::wire::Handle;
+use loket::services::limits::ServiceLimits;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+const HELP: &str = "\
+a line goes to all talk clients
+/to ID text   a line to one of them
+/list         who is there
+/kick ID      end a conversation
+/help         this list";
+
+/// The operator and those who talk with it.
+pub struct Screen {
+    limits: Rc<ServiceLimits>,
+    console: Option<Handle>,
+    clients: BTreeMap<u32, Client>,
+    lost: u64,
+}
+
+struct Client {
+    wire: Handle,
+    address: SocketAddr,
+    since: u32,
+    last: Option<String>,
+}
+
+impl Screen {
+    /// Nobody is there.
+    pub fn new(limits: Rc<ServiceLimits>) -> Screen {
+        Screen {
+            limits,
+            console: None,
+            clients: BTreeMap::new(),
+            lost: 0,
+        }
+    }
+
+    /// The operator comes, or goes.
+    pub fn operator(&mut self, console: Option<Handle>) {
+        self.console = console;
+    }
+
+    /// The seed is over.
+    pub fn forget_all(&mut self) {
+        self.console = None;
+        self.clients.clear();
+    }
+
+    /// A line on the screen, unless too many are unread.
+    pub fn print(&mut self, line: &str) {
+        let Some(console) = &self.console else {
+            return;
+        };
+        let mut console = console.borrow_mut();
+        if console.pending() + line.len() > self.limits.console_backlog {
+            self.lost += 1;
+            return;
+        }
+        let expected = &mut console.script.expected;
+        if self.lost > 0 {
+            let lost = std::mem::take(&mut self.lost);
+            let text = format!("({lost} lines lost: nobody read them)\n");
+            expected.extend_from_slice(text.as_bytes());
+        }
+        expected.extend_from_slice(format!("{line}\n").as_bytes());
+    }
+
+    /// A talk client comes.
+    pub fn joined(&mut self, id: u32, wire: Handle, address: SocketAddr, since: u32) {
+        let client = Client {
+            wire,
+            address,
+            since,
+            last: None,
+        };
+        if self.console.is_some() {
+            self.clients.insert(id, client);
+        }
+        self.print(&format!("Client {id} has come from {address}"));
+    }
+
+    /// It goes.
+    pub fn left(&mut self, number: usize) {
+        if let Some(id) = self.id_of(number) {
+            self.clients.remove(&id);
+            self.print(&format!("Client {id} has gone"));
+        }
+    }
+
+    /// It says something.
+    pub fn said(&mut self, number: usize, text: &str) {
+        if text.trim().is_empty() {
+            return;
+        }
+        if let Some(id) = self.id_of(number) {
+            self.clients.get_mut(&id).expect("found").last = Some(text.to_owned());
+            self.print(&format!("Client {id}: {text}"));
+        }
+    }
+
+    fn id_of(&self, number: usize) -> Option<u32> {
+        let mut clients = self.clients.iter();
+        let found = clients.find(|(_, client)| client.wire.borrow().number == number);
+        found.map(|(id, _)| *id)
+    }
+
+    /// The operator has written a line.
+    pub fn obey(&mut self, line: &str, now: u32) {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "" => {}
+            "/help" => self.print(HELP),
+            "/list" => self.list(now),
+            "/kick" => match self.find(rest) {
+                Some(wire) => wire.borrow_mut().kicked = true,
+                None => self.no_client(rest),
+            },
+            "/to" => {
+                let (id, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                match self.find(id) {
+                    None => self.no_client(id),
+                    Some(_) if text.is_empty() => self.print("write: /to ID text"),
+                    Some(wire) => self.tell(&wire, text),
+                }
+            }
+            _ if word.starts_with('/') => {
+                self.print(&format!("there is no command {word}; /help lists them"));
+            }
+            _ if self.clients.is_empty() => self.print("nobody is connected"),
+            _ => {
+                for client in self.clients.values() {
+                    self.tell(&client.wire, line);
+                }
+            }
+        }
+    }
+
+    fn find(&self, id: &str) -> Option<Handle> {
+        let id = id.parse().ok()?;
+        self.clients.get(&id).map(|client| client.wire.clone())
+    }
+
+    fn no_client(&mut self, id: &str) {
+        if id.is_empty() {
+            return self.print("which client? /list shows their numbers");
+        }
+        self.print(&format!(
+            "there is no client {id}; /list shows who is there"
+        ));
+    }
+
+    fn list(&mut self, now: u32) {
+        let lines = self.clients.iter().map(|(id, client)| {
+            let since = match now - client.since {
+                seconds @ 0..120 => format!("{seconds} s"),
+                seconds @ 120..7200 => format!("{} min", seconds / 60),
+                seconds => format!("{} h", seconds / 3600),
+            };
+            let last = client.last.as_ref();
+            let last = last.map_or("nothing yet".to_owned(), |text| format!("{text:?}"));
+            let address = client.address;
+            format!("{id}  {address}  here for {since}  said last: {last}")
+        });
+        let lines: Vec<_> = lines.collect();
+        if lines.is_empty() {
+            self.print("nobody is connected");
+        }
+        for line in lines {
+            self.print(&line);
+        }
+    }
+
+    /// A talk client is told a line, unless its conversation is over or it has stopped reading.
+    fn tell(&self, wire: &Handle, text: &str) {
+        let wire = &mut *wire.borrow_mut();
+        if wire.kicked || wire.too_slow {
+            return;
+        }
+        if wire.end_read {
+            // Its last words are read. Whether they were understood is not seen from outside.
+            wire.perhaps.get_or_insert(wire.script.expected.len());
+        }
+        if wire.pending() + text.len() > self.limits.talk_backlog {
+            wire.too_slow = true;
+            return;
+        }
+        let said_something = wire.understood > 0;
+        let ends = if wire.script.bare && said_something {
+            ""
+        } else {
+            "\n"
+        };
+        let expected = &mut wire.script.expected;
+        expected.extend_from_slice(text.as_bytes());
+        expected.extend_from_slice(ends.as_bytes());
+    }
+}

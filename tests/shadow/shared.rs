@@ -1,0 +1,95 @@
+//! Is what the kernel, the watcher, the store and the engine of one seed know together.
+//! Does nothing by itself.
+
+use super::plan::Plan;
+use super::queue::Queue;
+use super::random::Random;
+use super::screen::Screen;
+use super::trace::{Event, Trace};
+use super::wire::Handle;
+use loket::reactor::clock::Moment;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// How the kernel behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// It does all the mischief of the plan.
+    Wild,
+    /// Every call does all that it can.
+    Calm,
+    /// All that was owed has been told and done: no call may find anything.
+    Probing,
+}
+
+/// The turn under way.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TurnUnderWay {
+    pub serial: Option<u32>,
+    pub bulk: bool,
+    /// Bytes moved in it.
+    pub moved: usize,
+    /// Big steps made in it.
+    pub steps: usize,
+    /// Calls of its protocol before it.
+    pub calls: usize,
+}
+
+/// Shared by all parts of one seed.
+pub struct Shared {
+    pub plan: Plan,
+    pub random: Random,
+    pub trace: Rc<Trace>,
+    pub now: Cell<Moment>,
+    /// The second that sessions were told last.
+    pub seconds: Cell<u32>,
+    pub mood: Cell<Mood>,
+    pub turn: Cell<TurnUnderWay>,
+    /// The connections in the table, by their serials.
+    pub live: RefCell<BTreeMap<u32, Handle>>,
+    pub queue: RefCell<Queue>,
+    pub screen: RefCell<Screen>,
+    pub winding_down: Cell<bool>,
+    pub cutting: Cell<bool>,
+}
+
+impl Shared {
+    /// A beginning.
+    pub fn new(plan: Plan, random: Random, trace: Rc<Trace>) -> Rc<Shared> {
+        let screen = Screen::new(plan.services.clone());
+        Rc::new(Shared {
+            plan,
+            random,
+            trace,
+            now: Cell::new(Moment(0)),
+            seconds: Cell::new(0),
+            mood: Cell::new(Mood::Wild),
+            turn: Cell::default(),
+            live: RefCell::default(),
+            queue: RefCell::default(),
+            screen: RefCell::new(screen),
+            winding_down: Cell::new(false),
+            cutting: Cell::new(false),
+        })
+    }
+
+    /// Whether mischief of this likelihood is done now.
+    pub fn strikes(&self, percent: usize) -> bool {
+        self.mood.get() == Mood::Wild && self.random.chance(percent)
+    }
+
+    /// A note for the trace.
+    pub fn note(&self, event: Event) {
+        self.trace.note(event);
+    }
+
+    /// The wire of a connection in the table.
+    #[track_caller]
+    pub fn wire(&self, serial: u32) -> Handle {
+        let live = self.live.borrow();
+        let wire = live.get(&serial);
+        wire.unwrap_or_else(|| panic!("connection {serial} is served and is not there"))
+            .clone()
+    }
+}

@@ -1,0 +1,114 @@
+//! Remembers the last things that happened, to be told when a seed fails.
+//! Formats nothing before that: most runs end well.
+
+use loket::reactor::connection::Readiness;
+use loket::reactor::turn::Ended;
+use loket::session::close_reason::CloseReason;
+use loket::wire::pause::Delay;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt::Write;
+
+/// So many are remembered.
+const REMEMBERED: usize = 60;
+
+/// What can happen. Peers are told by their numbers in the seed.
+#[allow(dead_code)] // the fields are read by `Debug` alone
+#[derive(Debug, Clone, Copy)]
+pub enum Event {
+    Accepted {
+        peer: usize,
+        serial: u32,
+    },
+    NoDescriptor,
+    Arrived {
+        peer: usize,
+        bytes: usize,
+        end: bool,
+    },
+    PeerRead {
+        peer: usize,
+        bytes: usize,
+    },
+    Reset {
+        peer: usize,
+    },
+    Told {
+        peer: usize,
+        told: Readiness,
+    },
+    Stale {
+        slot: u32,
+        serial: u32,
+    },
+    LatePost {
+        slot: u32,
+        serial: u32,
+    },
+    Passed {
+        micros: u64,
+    },
+    Turn {
+        serial: u32,
+        bulk: bool,
+    },
+    Call {
+        peer: usize,
+        name: &'static str,
+        most: usize,
+        came: Option<usize>,
+    },
+    Ended {
+        serial: u32,
+        ended: Ended,
+    },
+    Silence {
+        serial: u32,
+        delay: Delay,
+    },
+    Closed {
+        serial: u32,
+        reason: CloseReason,
+    },
+    Probe,
+    Calm,
+    WindDown,
+    CloseAll,
+    Datagram {
+        port: u16,
+        bytes: usize,
+    },
+}
+
+/// The memory.
+#[derive(Default)]
+pub struct Trace {
+    step: Cell<usize>,
+    events: RefCell<VecDeque<(usize, Event)>>,
+}
+
+impl Trace {
+    /// A step of the simulation begins.
+    pub fn step(&self) -> usize {
+        self.step.update(|step| step + 1);
+        self.step.get()
+    }
+
+    /// Something happened.
+    pub fn note(&self, event: Event) {
+        let mut events = self.events.borrow_mut();
+        if events.len() == REMEMBERED {
+            events.pop_front();
+        }
+        events.push_back((self.step.get(), event));
+    }
+
+    /// Where it stands, and what happened last.
+    pub fn tell(&self) -> String {
+        let mut text = format!("at step {}, after\n", self.step.get());
+        for (step, event) in &*self.events.borrow() {
+            writeln!(text, "  {step:5} {event:?}").expect("memory");
+        }
+        text
+    }
+}

@@ -1,0 +1,253 @@
+//! Is one simulated connection: what has arrived, what has left, and which edge the kernel owes.
+//! Decides nothing: `kernel.rs` makes the calls on it, `engine.rs` is the network.
+
+use super::script::{Script, Service, Until};
+use crate::memory::counting::Bodies;
+use loket::reactor::clock::Moment;
+use loket::reactor::connection::Readiness;
+use loket::reactor::token::Key;
+use loket::session::close_reason::CloseReason;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// A wire as it is shared by the engine, the kernel and whoever watches.
+pub type Handle = Rc<RefCell<Wire>>;
+
+/// One connection, seen from the network.
+pub struct Wire {
+    pub number: usize,
+    pub script: Script,
+    pub bodies: Bodies,
+    pub key: Option<Key>,
+    /// Bytes of the input that have arrived, and that the server has read.
+    pub arrived: usize,
+    pub taken: usize,
+    /// Bytes that its protocol was shown and took.
+    pub took: usize,
+    pub end_arrived: bool,
+    pub end_read: bool,
+    /// A read stops in front of this byte, once.
+    pub urgent: Option<usize>,
+    pub reset: bool,
+    /// The server was told of the reset.
+    pub dead: bool,
+    /// Bytes that the server has sent, and that the peer has read.
+    pub sent: usize,
+    pub heard: usize,
+    pub window: usize,
+    /// A write was refused: an edge is owed once there is room.
+    pub full: bool,
+    /// When the server has closed its sending side.
+    pub shut: Option<Moment>,
+    pub drained: usize,
+    /// An edge that was not delivered yet.
+    pub owed: bool,
+    /// Nothing was said of readiness since the last call in vain.
+    pub read_in_vain: bool,
+    pub write_in_vain: bool,
+    /// When bytes last moved, and when it last had a turn.
+    pub moved: Moment,
+    pub served: Moment,
+    /// When its protocol last took bytes, and how many had moved at which times.
+    pub took_at: Moment,
+    pub history: Vec<(Moment, usize)>,
+    /// The last turn left something in the outbox.
+    pub owes: bool,
+    pub never_reads: bool,
+    pub never_writes: bool,
+    /// Of a talk client: it was kicked, it must be dropped for its backlog, and from here on it
+    /// may be closing already, so that what it is told may not reach it.
+    pub kicked: bool,
+    pub too_slow: bool,
+    pub perhaps: Option<usize>,
+    /// How many of the lines in the script were understood.
+    pub understood: usize,
+    pub closed: Option<CloseReason>,
+    /// The server goes down, or has refused it, before it was accepted.
+    pub turned_away: bool,
+}
+
+impl Wire {
+    /// A connection before anything has happened.
+    pub fn new(number: usize, script: Script, window: usize) -> Wire {
+        Wire {
+            number,
+            script,
+            bodies: Bodies::default(),
+            key: None,
+            arrived: 0,
+            taken: 0,
+            took: 0,
+            end_arrived: false,
+            end_read: false,
+            urgent: None,
+            reset: false,
+            dead: false,
+            sent: 0,
+            heard: 0,
+            window,
+            full: false,
+            shut: None,
+            drained: 0,
+            owed: false,
+            read_in_vain: false,
+            write_in_vain: false,
+            moved: Moment(0),
+            served: Moment(0),
+            took_at: Moment(0),
+            history: Vec::new(),
+            owes: false,
+            never_reads: false,
+            never_writes: false,
+            kicked: false,
+            too_slow: false,
+            perhaps: None,
+            understood: 0,
+            closed: None,
+            turned_away: false,
+        }
+    }
+
+    /// Whom it speaks to.
+    pub fn service(&self) -> Service {
+        self.script.service
+    }
+
+    /// Bytes have moved, one way or the other.
+    pub fn moved_bytes(&mut self, bytes: usize, now: Moment) {
+        self.moved = now;
+        let before = self.history.last().map_or(0, |(_, total)| *total);
+        self.history.push((now, before + bytes));
+    }
+
+    /// How many bytes have moved since then.
+    pub fn moved_since(&self, since: Moment) -> usize {
+        let behind = self.history.partition_point(|(when, _)| *when < since);
+        let total = |at: usize| self.history.get(at).map_or(0, |(_, total)| *total);
+        let before = if behind == 0 { 0 } else { total(behind - 1) };
+        self.history.last().map_or(0, |(_, total)| *total) - before
+    }
+
+    /// Whether it is the operator's.
+    pub fn is_console(&self) -> bool {
+        self.service() == Service::Console
+    }
+
+    /// Whether others decide what it hears.
+    pub fn is_conversation(&self) -> bool {
+        matches!(self.service(), Service::Console | Service::Talk)
+    }
+
+    /// Whether all that the server owed has left it. Who may have been closing hears what was
+    /// said before that.
+    pub fn has_heard_all(&self) -> bool {
+        self.pending() == 0 || self.perhaps.is_some_and(|perhaps| self.sent >= perhaps)
+    }
+
+    /// Bytes that the socket takes before it is full.
+    pub fn room(&self) -> usize {
+        self.window.saturating_sub(self.sent - self.heard)
+    }
+
+    /// Bytes that were sent by the server's protocol and not by its socket.
+    pub fn pending(&self) -> usize {
+        self.script.expected.len() - self.sent
+    }
+
+    /// Bytes that the last turn left behind, as far as that is seen from outside.
+    pub fn pending_now(&self) -> usize {
+        if self.owes { self.pending() } else { 0 }
+    }
+
+    /// Whether a read would find something, be it the end.
+    pub fn has_news(&self) -> bool {
+        self.arrived > self.taken || (self.end_arrived && !self.end_read) || self.reset
+    }
+
+    /// What an event says: the state at the moment of its delivery, as epoll(7) has it.
+    pub fn mask(&self) -> Readiness {
+        Readiness {
+            readable: self.arrived > self.taken || self.end_arrived || self.reset,
+            writable: self.room() > 0 || self.reset,
+            read_on: self.end_arrived
+                || self.reset
+                || self.urgent.is_some_and(|urgent| urgent <= self.arrived),
+        }
+    }
+
+    /// How far the peer may speak before it waits for something.
+    pub fn may_say(&self) -> usize {
+        let closed = |(_, until): &&(usize, Until)| match *until {
+            Until::Heard(bytes) => self.heard < bytes,
+            Until::Took(bytes) => self.took < bytes,
+        };
+        let gate = self.script.gates.iter().find(closed);
+        gate.map_or(self.script.input.len(), |(at, _)| *at)
+    }
+
+    /// Whether the peer's end of stream may come: all is said, or the server has said goodbye.
+    pub fn may_end(&self) -> bool {
+        let all = self.script.input.len();
+        let said = self.arrived == all && self.may_say() == all && !self.is_gated();
+        !self.end_arrived && (said || (self.shut.is_some() && self.heard == self.sent))
+    }
+
+    fn is_gated(&self) -> bool {
+        self.script.gates.iter().any(|(_, until)| match *until {
+            Until::Heard(bytes) => self.heard < bytes,
+            Until::Took(bytes) => self.took < bytes,
+        })
+    }
+
+    /// So many more bytes arrive.
+    pub fn arrive(&mut self, bytes: usize) {
+        self.arrived += bytes;
+        self.owed = true;
+    }
+
+    /// The end of the stream arrives.
+    pub fn arrive_end(&mut self) {
+        self.end_arrived = true;
+        self.owed = true;
+    }
+
+    /// The peer reads.
+    pub fn hear(&mut self, bytes: usize) {
+        self.heard += bytes;
+        if std::mem::take(&mut self.full) {
+            self.owed = true;
+        }
+    }
+
+    /// The connection breaks: what has not been read is gone.
+    pub fn break_off(&mut self) {
+        self.reset = true;
+        self.owed = true;
+    }
+
+    /// Whether the peer can do no more, and has got what it waits for.
+    pub fn is_over(&self) -> bool {
+        self.closed.is_some() || self.turned_away
+    }
+
+    /// Whether a silence of the peer would now be misunderstood, and when at the latest it must
+    /// have gone on speaking.
+    pub fn must_speak(&self, delays: &[u64]) -> Option<(usize, Moment)> {
+        if self.is_over() || self.reset || self.shut.is_some() || self.end_read {
+            return None;
+        }
+        let tight = self.script.tights.iter().find(|tight| {
+            let bytes = &tight.bytes;
+            self.taken > bytes.start && self.taken < bytes.end && bytes.start < self.arrived
+        })?;
+        if self.arrived < tight.bytes.end
+            && self.may_say() <= self.arrived
+            && !self.may_end()
+            && !self.end_arrived
+        {
+            return None;
+        }
+        let until = self.moved.after(delays[tight.within.index()] - 1);
+        Some((tight.bytes.end, until))
+    }
+}

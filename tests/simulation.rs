@@ -1,0 +1,99 @@
+//! Any seed of a hostile network, kernel and disk leaves every peer with exactly what it is owed.
+//! On a simulated kernel in virtual time; real sockets are met by the tests of the services.
+
+mod memory;
+mod shadow;
+
+use shadow::engine::Engine;
+use shadow::trace::Trace;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// The seeds of an ordinary run.
+const SEEDS: u64 = 2_000;
+
+/// Runs one seed; a failure says what happened last and how to see it again.
+fn run(seed: u64) {
+    let trace = Rc::new(Trace::default());
+    let inner = trace.clone();
+    let outcome = catch_unwind(AssertUnwindSafe(|| Engine::new(seed, inner).run()));
+    if let Err(cause) = outcome {
+        let text = cause.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
+        panic!(
+            "seed {seed} fails {}{}\n\
+             again: LOKET_SEED={seed} cargo test --test simulation\n",
+            trace.tell(),
+            text.unwrap_or("it panicked without a word")
+        );
+    }
+}
+
+/// Which seeds are run: one, a range, or as many as fit into a time.
+struct Order {
+    from: u64,
+    until: u64,
+    end: Option<Instant>,
+}
+
+fn order() -> Order {
+    let told = |name: &str| std::env::var(name).ok();
+    let number = |text: &str| text.trim().parse().expect("a number of a seed");
+    let (from, until) = match (told("LOKET_SEED"), told("LOKET_SEEDS")) {
+        (Some(seed), _) => (number(&seed), number(&seed) + 1),
+        (None, Some(range)) => {
+            let (from, until) = range.split_once("..").expect("FROM..UNTIL");
+            let until = if until.is_empty() {
+                u64::MAX
+            } else {
+                number(until)
+            };
+            (number(from), until)
+        }
+        (None, None) => (0, SEEDS),
+    };
+    let seconds = told("LOKET_SEED_SECONDS").map(|seconds| number(&seconds));
+    let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    Order { from, until, end }
+}
+
+/// Runs this part's share of the seeds.
+fn run_part(part: u64) {
+    let order = order();
+    let (begin, mut count) = (Instant::now(), 0);
+    let mut seed = order.from + part;
+    while seed < order.until && order.end.is_none_or(|end| Instant::now() < end) {
+        run(seed);
+        seed += PARTS;
+        count += 1;
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    println!(
+        "{count} seeds in {seconds:.1} s, part {part} from {}",
+        order.from
+    );
+}
+
+/// The parts run beside each other, as the test runner has it.
+const PARTS: u64 = 4;
+
+#[test]
+fn every_seed_ends_well_first_quarter() {
+    run_part(0);
+}
+
+#[test]
+fn every_seed_ends_well_second_quarter() {
+    run_part(1);
+}
+
+#[test]
+fn every_seed_ends_well_third_quarter() {
+    run_part(2);
+}
+
+#[test]
+fn every_seed_ends_well_last_quarter() {
+    run_part(3);
+}
