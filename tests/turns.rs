@@ -170,8 +170,35 @@ fn a_spent_budget_goes_to_the_back_of_the_queue() {
     let in_turn: Vec<u32> = peers.iter().map(|peer| peer.key.serial).collect();
     assert!(turns.len() > 6);
     assert!(turns.chunks(3).all(|round| round == in_turn), "{turns:?}");
-    assert_eq!(seen[1], Seen::Ended(in_turn[0], Ended::Again));
+    assert_eq!(seen[1], Seen::Ended(in_turn[0], Ended::Bulk));
     assert!(peers.iter().all(|peer| peer.got().len() == BIG));
+}
+
+#[test]
+fn who_floods_comes_behind_those_who_ask_for_little() {
+    let mut simulation = Simulation::new(&Files::new());
+    let flooding: Vec<Peer> = (0..50).map(|_| simulation.connect(Service::Echo)).collect();
+    let small = simulation.connect(Service::Echo);
+    for peer in &flooding {
+        simulation.say(peer, vec![7; BIG]);
+    }
+    simulation.round();
+    let moved = |peer: &Peer| peer.got().len();
+    for asked in 1..10 {
+        let before: Vec<usize> = flooding.iter().map(moved).collect();
+        simulation.say(&small, "x");
+        // That more has come is no reason to be served before the others.
+        for peer in &flooding {
+            simulation.say(peer, "more");
+        }
+        simulation.round();
+        assert_eq!(small.got().len(), asked);
+        let served = flooding.iter().zip(before);
+        let served = served.filter(|(peer, before)| moved(peer) != *before);
+        assert!(served.count() <= 1, "beside one small request");
+    }
+    simulation.run();
+    assert!(flooding.iter().all(|peer| moved(peer) == BIG + 9 * 4));
 }
 
 #[test]

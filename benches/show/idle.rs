@@ -44,7 +44,8 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
     std::thread::sleep(WATCHED);
     let idle = (server.cpu()?.0 - cpu) * 1e3;
     println!(
-        "  among 19,000 / alone: {:.3} of the p50, {:.3} of the p99; {idle:.1} ms CPU in 3 s of rest",
+        "  among 19,000 / alone: {:.3} of the p50, {:.3} of the p99; \
+         {idle:.1} ms CPU in 3 s of rest",
         among[0] / before[0],
         among[1] / before[1]
     );

@@ -130,8 +130,8 @@ impl Kernel for Linux {
         stream.tcp()?.shutdown(std::net::Shutdown::Write)
     }
 
-    // Trap: a peer that reads nothing but answers window probes keeps megabytes in the kernel for as
-    // long as it likes, although the socket is closed and no descriptor is left of it.
+    // Trap: a peer that reads nothing but answers window probes keeps megabytes in the kernel for
+    // as long as it likes, although the socket is closed and no descriptor is left of it.
     fn give_up(&mut self, stream: &mut Stream, at_once: bool) {
         let Ok(socket) = stream.tcp() else { return };
         let socket = SockRef::from(&*socket);

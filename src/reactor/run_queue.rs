@@ -1,4 +1,4 @@
-//! Holds who is waiting for a turn: short turns, and bulk turns that move big pieces of bodies.
+//! Holds who is waiting for a turn: short turns, and bulk turns that move big pieces.
 //! Does not know why anybody waits; a connection stands in it at most once.
 
 use super::token::Key;

@@ -156,10 +156,10 @@ impl<W: Write> Observer for Trace<W> {
             (Ended::Parked, None) => {
                 self.line(format_args!("conn {serial} parked: nothing to read"))
             }
-            (Ended::Again, _) => self.line(format_args!("conn {serial} again: budget spent")),
-            (Ended::Bulk, _) => {
-                self.line(format_args!("conn {serial} again: waits for its big step"))
-            }
+            (Ended::Again, _) => self.line(format_args!("conn {serial} again: asked often enough")),
+            (Ended::Bulk, _) => self.line(format_args!(
+                "conn {serial} again: big, behind the short turns"
+            )),
             (Ended::Cold, _) => self.line(format_args!(
                 "conn {serial} again: the disk has yet to read"
             )),

@@ -21,9 +21,9 @@ use std::io::{self, ErrorKind};
 pub enum Ended {
     /// Every direction that is wanted waits for the kernel or the clock.
     Parked,
-    /// Enough was done; back to the end of the queue.
+    /// The protocol was called often enough: to the end of the queue.
     Again,
-    /// The next step moves a big piece: to the end of the bulk queue.
+    /// Enough was moved, or the next step moves a big piece: to the end of the bulk queue.
     Bulk,
     /// The disk has not read yet what is to be sent: back a little later.
     Cold,
@@ -87,7 +87,6 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
         connection.session.lend(&mut self.lent.spare);
         let mut budget = self.limits.turn_bytes;
         self.world.calls = self.limits.turn_calls;
-        let came_for_bulk = self.bulk;
         let ended = loop {
             let step = match next_step(connection, self.world) {
                 Step::Write => self.write(connection),
@@ -104,9 +103,9 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             self.spent += step.unwrap_or(0);
             match step {
                 Err(ended) => break ended,
-                // After a big step comes another one, most often: no short turn to find that out.
-                Ok(moved) if moved >= budget && came_for_bulk && !self.bulk => break Ended::Bulk,
-                Ok(moved) if moved >= budget => break Ended::Again,
+                // Whoever floods comes behind those who ask for little: a short turn for each of
+                // 200 that flood an echo made a round of 40 ms.
+                Ok(moved) if moved >= budget => break Ended::Bulk,
                 Ok(moved) => budget -= moved,
             }
         };
