@@ -63,14 +63,9 @@ fn told_time(server: &Server) -> String {
     eventually("the log says that one was turned away", || {
         server.connect("files").rest();
         let log = server.log();
-        let last = log.lines().filter(|line| line.contains("turned away"));
-        time = last
-            .last()
-            .unwrap_or("")
-            .split(' ')
-            .next()
-            .expect("a word")
-            .to_owned();
+        let mut lines = log.lines().filter(|line| line.contains("turned away"));
+        let last = lines.next_back().unwrap_or("");
+        time = last.split(' ').next().expect("a word").to_owned();
         log.matches("turned away").count() > before
     });
     time
