@@ -18,7 +18,7 @@ impl Engine {
     /// The whole seed.
     pub fn run(mut self) {
         let random = self.shared.random.within(60..=3000);
-        let signal = self.shared.plan.mischief.signal.then(|| random / 2);
+        let signal = self.shared.plan.mischief.signal.then_some(random / 2);
         let cut = self.shared.random.chance(50);
         for step in 0..random {
             if Some(step) == signal {
