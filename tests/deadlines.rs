@@ -213,36 +213,40 @@ fn who_waits_for_our_disk_is_closed_by_no_deadline() {
         ..Faults::default()
     };
     let mut simulation = Simulation::with(limits(), &big_files(), &faults, true);
-    simulation.disk_hangs = true;
     let asks = [
-        (Service::Files, "upload new 3\nnew", "OK\n"),
-        (Service::Files, "upload new 3\nnewsi", "OK\n"),
-        (Service::Files, "rm big\n", ""),
-        (Service::Files, "ls\n", ""),
-        (Service::Transfer, "SEND\nn\nn<SEPARATOR>3\nnew", "OK\n"),
+        (Service::Files, "upload new 3\n", "new", "OK\n"),
+        (Service::Files, "upload new 3\n", "newsi", "OK\n"),
+        (Service::Files, "", "rm big\n", ""),
+        (Service::Files, "", "ls\n", ""),
+        (Service::Transfer, "SEND\nn\nn<SEPARATOR>3\n", "new", "OK\n"),
     ];
-    let peers = asks.map(|(service, words, answered)| {
+    let peers = asks.map(|(service, before, ..)| {
         let peer = simulation.connect(service);
-        simulation.say(&peer, words);
-        simulation.run();
-        assert_eq!(peer.text(), answered, "{words:?}");
+        simulation.say(&peer, before);
         peer
     });
+    simulation.run();
+    simulation.disk_hangs = true;
+    for (peer, (_, _, words, answered)) in peers.iter().zip(asks) {
+        simulation.say(peer, words);
+        simulation.run();
+        assert_eq!(peer.text(), answered, "{words:?}");
+    }
     let idle = simulation.connect(Service::Files);
     simulation.pass(100 * u64::from(IDLE_TIMEOUT_SECONDS) * SECOND);
     assert_eq!(simulation.closed(&idle), Some(CloseReason::Idle));
-    for (peer, (_, words, _)) in peers.iter().zip(asks) {
+    for (peer, (_, _, words, _)) in peers.iter().zip(asks) {
         assert_eq!(simulation.closed(peer), None, "{words:?}");
     }
     simulation.disk_hangs = false;
     simulation.dispatcher.on_wake();
     simulation.run();
-    for (peer, (_, words, answered)) in peers.iter().zip(asks) {
+    for (peer, (_, _, words, answered)) in peers.iter().zip(asks) {
         assert!(peer.text().len() > answered.len(), "{words:?} is answered");
     }
     // From here on it is the peer's turn again.
     simulation.pass(u64::from(IDLE_TIMEOUT_SECONDS + 2) * SECOND);
-    for (peer, (_, words, _)) in peers.iter().zip(asks) {
+    for (peer, (_, _, words, _)) in peers.iter().zip(asks) {
         assert!(simulation.closed(peer).is_some(), "{words:?}");
     }
 }
