@@ -8,15 +8,13 @@
 //! it) whose TCP does not pace, as bbr does.
 
 mod bare;
-// Some of it is for the shows.
-#[allow(dead_code)]
 mod measure;
 
-use measure::{Contender, Plan};
-use rustix::process::geteuid;
-use std::os::unix::process::CommandExt;
+use measure::dialect::Exchange;
+use measure::{Contender, Plan, idle, place};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
+use std::time::Duration;
 
 const USAGE: &str = "usage: cargo bench --bench figures -- \
                      [echo|download|upload|idle|room|room-beside-echo|all]... \
@@ -35,16 +33,16 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match words.first().map(String::as_str) {
         Some("bare") => bare::run(&words[1..]),
-        Some("pinned") => measure::pinned(&words[1..]),
-        Some("entered") => entered(&words[1..]),
+        Some("pinned") => place::pinned(&words[1..]),
+        Some("entered") => place::entered(&words[1..]).and_then(parse_and_measure),
         // `cargo test --all-targets` comes without `--bench` and must not start any load.
         _ if !words.iter().any(|word| word == "--bench") => {
             println!("nothing measured; {USAGE}");
             Ok(())
         }
-        _ => match take_congestion(&words) {
-            Some((name, rest)) => enter(&name, &rest),
-            None => parse(&words).and_then(|(kinds, plan)| figures(&kinds, &plan)),
+        _ => match place::take_congestion(&words) {
+            Some((name, rest)) => place::enter(&name, &rest),
+            None => parse_and_measure(&words),
         },
     };
     match outcome {
@@ -54,6 +52,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn parse_and_measure(words: &[String]) -> Result<(), String> {
+    let (kinds, plan) = parse(words)?;
+    figures(&kinds, &plan)
 }
 
 fn parse(words: &[String]) -> Result<(Vec<&'static str>, Plan), String> {
@@ -90,9 +93,9 @@ fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String>
 }
 
 fn figures(kinds: &[&str], plan: &Plan) -> Result<(), String> {
-    measure::pin_to(measure::LOAD_CORE)?;
+    place::pin_to(place::LOAD_CORE)?;
     measure::stop_on_signals()?;
-    measure::raise_descriptor_limit()?;
+    place::raise_descriptors()?;
     println!("{}", measure::machine());
     for &kind in kinds {
         let scratch = tempfile::Builder::new()
@@ -101,8 +104,18 @@ fn figures(kinds: &[&str], plan: &Plan) -> Result<(), String> {
             .map_err(|e| format!("cannot make a folder in the target folder: {e}"))?;
         let contenders = Contender::of(kind, plan, scratch.path())?;
         match kind {
-            "idle" => measure::idle::measure(plan, &contenders, scratch.path())?,
-            "room" => measure::room::measure(plan, &contenders, scratch.path())?,
+            "idle" => {
+                let shape = idle::Shape {
+                    connections: 10_000,
+                    rest: Duration::from_millis(50),
+                };
+                let echo = |contender| (contender, Exchange::echo(64));
+                let contenders: Vec<_> = contenders.into_iter().map(echo).collect();
+                idle::measure(plan, &shape, &contenders, scratch.path())?;
+            }
+            "room" => {
+                measure::room::measure(plan, &contenders, scratch.path())?;
+            }
             "room-beside-echo" => {
                 measure::room_beside_echo::measure(plan, &contenders, scratch.path())?;
             }
@@ -110,52 +123,4 @@ fn figures(kinds: &[&str], plan: &Plan) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The value of `--congestion`, and the words without it.
-fn take_congestion(words: &[String]) -> Option<(String, Vec<String>)> {
-    let place = words.iter().position(|word| word == "--congestion")?;
-    let name = words.get(place + 1).cloned().unwrap_or_default();
-    let rest = words[..place].iter().chain(words.iter().skip(place + 2));
-    Some((name, rest.cloned().collect()))
-}
-
-/// Becomes this program once more, in a network namespace that has nothing but a loopback.
-fn enter(name: &str, words: &[String]) -> Result<(), String> {
-    let program = std::env::current_exe()
-        .map_err(|e| format!("cannot find the path of this very program: {e}"))?;
-    let mut unshare = Command::new("unshare");
-    if !geteuid().is_root() {
-        unshare.arg("--map-root-user");
-    }
-    let failed = unshare
-        .arg("--net")
-        .arg(program)
-        .arg("entered")
-        .arg(name)
-        .args(words)
-        .exec();
-    Err(format!(
-        "cannot start unshare, which makes a network namespace: {failed}"
-    ))
-}
-
-fn entered(words: &[String]) -> Result<(), String> {
-    let [name, words @ ..] = words else {
-        return Err("entered needs a name".to_string());
-    };
-    let up = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
-    if !up.as_ref().is_ok_and(|status| status.success()) {
-        return Err(format!(
-            "cannot bring up the loopback of the namespace with ip: {up:?}"
-        ));
-    }
-    let path = "/proc/sys/net/ipv4/tcp_congestion_control";
-    std::fs::write(path, name).map_err(|e| {
-        format!("cannot set {path} to {name:?}: {e} (reno and the system's default always work)")
-    })?;
-    let (kinds, plan) = parse(words)?;
-    figures(&kinds, &plan)
 }

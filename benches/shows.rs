@@ -4,11 +4,10 @@
 //! `cargo bench --bench shows -- [idle|hostile|stalls]... [--runs 5] [--seconds 3] [--only WORDS]`;
 //! `--only` picks the stalls whose title holds the words.
 
-// Half of it is for the figures.
-#[allow(dead_code)]
 mod measure;
 mod show;
 
+use measure::place;
 use show::Plan;
 use std::process::ExitCode;
 
@@ -20,7 +19,7 @@ const SHOWS: [&str; 3] = ["idle", "hostile", "stalls"];
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match words.first().map(String::as_str) {
-        Some("pinned") => measure::pinned(&words[1..]),
+        Some("pinned") => place::pinned(&words[1..]),
         // `cargo test --all-targets` comes without `--bench` and must not start any load.
         _ if !words.iter().any(|word| word == "--bench") => {
             println!("nothing shown; {USAGE}");
@@ -71,9 +70,9 @@ fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String>
 }
 
 fn run(shows: &[&'static str], plan: &Plan) -> Result<(), String> {
-    measure::pin_to(measure::LOAD_CORE)?;
+    place::pin_to(place::LOAD_CORE)?;
     measure::stop_on_signals()?;
-    measure::raise_descriptor_limit()?;
+    place::raise_descriptors()?;
     println!("{}", measure::machine());
     for &show in shows {
         let scratch = tempfile::Builder::new()

@@ -1,6 +1,7 @@
-//! The download load: 64 connections, each one 64 MiB file from page cache, line dialect.
-//! Counts the bytes and lets the kernel throw them away; their content is never looked at.
+//! The download load: some connections, each of which fetches one file from the page cache once.
+//! Counts the bytes and lets the kernel throw them away; `check` alone looks at their content.
 
+use super::dialect::Dialect;
 use super::load::{Load, connect};
 use super::server::{Meter, Server};
 use super::table::{Sample, Table};
@@ -8,36 +9,56 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
 pub const NAME: &str = "big.bin";
-const CONNECTIONS: usize = 64;
-const SIZE: u64 = 64 << 20;
 const GIB: f64 = (1u64 << 30) as f64;
 const SINK: usize = 4 << 20;
 
-pub fn table() -> Table {
-    Table {
-        title: format!(
-            "download: {CONNECTIONS} connections, each one file of {} MiB from the page cache",
-            SIZE >> 20
-        ),
-        rate_unit: "GiB/s",
-        rate_digits: 2,
-        cpu_unit: "s CPU/GiB",
-        rows: Vec::new(),
+/// What one run consists of.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    pub connections: usize,
+    pub size: u64,
+    pub name: &'static str,
+}
+
+/// The work of the figures.
+pub const MANY_BIG: Shape = Shape {
+    connections: 64,
+    size: 64 << 20,
+    name: NAME,
+};
+
+impl Shape {
+    pub fn table(&self) -> Table {
+        Table {
+            title: format!(
+                "download: {} connections, each one file of {} MiB from the page cache",
+                self.connections,
+                self.size >> 20
+            ),
+            rate_unit: "GiB/s",
+            rate_digits: 2,
+            cpu_unit: "s CPU/GiB",
+            rows: Vec::new(),
+        }
+    }
+
+    fn gibibytes(&self) -> f64 {
+        (self.connections as u64 * self.size) as f64 / GIB
     }
 }
 
 /// Writes the file and waits for the disk, so that no writeback falls into a run.
-pub fn prepare(root: &Path) -> Result<(), String> {
-    let path = root.join(NAME);
+pub fn prepare(root: &Path, shape: &Shape) -> Result<(), String> {
+    let path = root.join(shape.name);
     let write = || {
         let mut out = BufWriter::new(File::create(&path)?);
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        for _ in 0..SIZE / 8 {
+        for _ in 0..shape.size / 8 {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
@@ -49,17 +70,60 @@ pub fn prepare(root: &Path) -> Result<(), String> {
     write().map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
+/// Fetches the file once and compares every byte.
+pub fn check(server: &Server, root: &Path, shape: &Shape) -> Result<(), String> {
+    let path = root.join(shape.name);
+    let tried = |e: std::io::Error| format!("cannot check {}: {e}", path.display());
+    let mut file = File::open(&path).map_err(tried)?;
+    let mut stream = TcpStream::connect(server.at).map_err(tried)?;
+    let request = server.dialect.fetch(shape.name, false)?;
+    stream.write_all(request.as_bytes()).map_err(tried)?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut expected = vec![0; 1 << 20];
+    let mut header = Vec::new();
+    let start = loop {
+        let got = stream.read(&mut buffer[..256]).map_err(tried)?;
+        if got == 0 {
+            return Err("the server ended the connection before its answer".to_string());
+        }
+        header.extend_from_slice(&buffer[..got]);
+        if let Some(start) = server.dialect.body_at(&header, shape.size)? {
+            break start;
+        }
+    };
+    let mut piece = header.split_off(start);
+    let mut left = shape.size;
+    loop {
+        let length = piece.len();
+        file.read_exact(&mut expected[..length]).map_err(tried)?;
+        if piece != expected[..length] {
+            return Err(format!("{} came with other bytes", path.display()));
+        }
+        left -= length as u64;
+        if left == 0 {
+            return Ok(());
+        }
+        let most = buffer.len().min(usize::try_from(left).unwrap_or(SINK));
+        let got = stream.read(&mut buffer[..most]).map_err(tried)?;
+        if got == 0 {
+            return Err(format!("{} came without its last {left}", path.display()));
+        }
+        piece.clear();
+        piece.extend_from_slice(&buffer[..got]);
+    }
+}
+
 struct Peer {
     stream: TcpStream,
     header: Vec<u8>,
     left: Option<u64>,
 }
 
-pub fn run(server: &Server) -> Result<Sample, String> {
+pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
     let mut load = Load::new()?;
     let mut sink = vec![0; SINK];
     let mut peers = Vec::new();
-    for slot in 0..CONNECTIONS {
+    for slot in 0..shape.connections {
         let stream = connect(server.at)?;
         load.watch(&stream, slot, EventFlags::IN)?;
         peers.push(Peer {
@@ -68,9 +132,9 @@ pub fn run(server: &Server) -> Result<Sample, String> {
             left: None,
         });
     }
+    let line = server.dialect.fetch(shape.name, false)?;
     let meter = Meter::start(server)?;
     for peer in &peers {
-        let line = format!("download {NAME}\n");
         send(&peer.stream, line.as_bytes(), SendFlags::NOSIGNAL)
             .map_err(|e| format!("cannot send {line:?}: {e}"))?;
     }
@@ -79,17 +143,16 @@ pub fn run(server: &Server) -> Result<Sample, String> {
         load.wait()?;
         for index in 0..load.events() {
             let peer = &mut peers[load.slot(index)];
-            take(peer, &mut sink)?;
+            take(peer, server.dialect, shape, &mut sink)?;
             going -= usize::from(peer.left == Some(0));
         }
     }
-    let sample = meter.stop((CONNECTIONS as u64 * SIZE) as f64 / GIB)?;
-    Ok(sample)
+    meter.stop(shape.gibibytes())
 }
 
-fn take(peer: &mut Peer, sink: &mut [u8]) -> Result<(), String> {
+fn take(peer: &mut Peer, dialect: Dialect, shape: &Shape, sink: &mut [u8]) -> Result<(), String> {
     let Some(left) = &mut peer.left else {
-        return header(peer);
+        return header(peer, dialect, shape);
     };
     // With TRUNC the bytes are dropped inside the kernel, and the client stays out of the way.
     let got = match recv(&peer.stream, &mut *sink, RecvFlags::TRUNC) {
@@ -109,9 +172,9 @@ fn take(peer: &mut Peer, sink: &mut [u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// `OK <size>`, after which the first bytes of the body may already stand.
-fn header(peer: &mut Peer) -> Result<(), String> {
-    let mut buffer = [0; 256];
+/// The header, behind which the first bytes of the body may already stand.
+fn header(peer: &mut Peer, dialect: Dialect, shape: &Shape) -> Result<(), String> {
+    let mut buffer = [0; 512];
     let got = match recv(&peer.stream, &mut buffer, RecvFlags::empty()) {
         Ok((0, _)) => return Err("the server ended a connection before its answer".to_string()),
         Ok((got, _)) => got,
@@ -119,15 +182,8 @@ fn header(peer: &mut Peer) -> Result<(), String> {
         Err(e) => return Err(format!("cannot read the answer to a download: {e}")),
     };
     peer.header.extend_from_slice(&buffer[..got]);
-    let Some(end) = peer.header.iter().position(|&byte| byte == b'\n') else {
-        return Ok(());
-    };
-    let line = String::from_utf8_lossy(&peer.header[..end]);
-    if line != format!("OK {SIZE}") {
-        return Err(format!(
-            "asked for {NAME} of {SIZE} bytes, answered {line:?}"
-        ));
+    if let Some(start) = dialect.body_at(&peer.header, shape.size)? {
+        peer.left = Some(shape.size - (peer.header.len() - start) as u64);
     }
-    peer.left = Some(SIZE - (peer.header.len() - end - 1) as u64);
     Ok(())
 }

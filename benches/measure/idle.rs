@@ -1,83 +1,119 @@
-//! Memory and CPU of 10,000 echo connections that have each had one message and now keep silent.
+//! Memory and CPU of thousands of connections that have each had one answer and now keep silent.
 //! Sees the server's own memory only; the kernel's share of a connection is not in it.
 
+use super::contender::Contender;
+use super::dialect::Exchange;
 use super::server::Server;
 use super::table::median;
-use super::{Contender, Limit, Plan};
+use super::{Limit, Plan};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-const CONNECTIONS: usize = 10_000;
 const WATCHED: Duration = Duration::from_secs(3);
-/// For the last turn of the server to be over before its memory is read.
-const REST: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What one run consists of.
+pub struct Shape {
+    pub connections: usize,
+    /// From the last exchange to the look at the memory: what is let go only later is let go.
+    pub rest: Duration,
+}
+
+/// The medians of one contender.
+pub struct Figures {
+    pub label: &'static str,
+    /// A connection, in bytes.
+    pub memory: f64,
+    /// In the watched seconds, in milliseconds.
+    pub cpu: f64,
+}
+
 /// Each run has a fresh process: memory that was freed is not given back and would hide the cost.
-pub fn measure(plan: &Plan, contenders: &[Contender], scratch: &Path) -> Result<(), String> {
-    println!(
-        "\nidle: {CONNECTIONS} silent echo connections, each a message old; fresh server a run"
-    );
+pub fn measure(
+    plan: &Plan,
+    shape: &Shape,
+    contenders: &[(Contender, Exchange)],
+    scratch: &Path,
+) -> Result<Vec<Figures>, String> {
+    println!("\n{}", title(shape));
     println!(
         "{:>6}  {:<12} {:>14} {:>18} {:>8}",
         "run", "server", "B/connection", "ms CPU in 3 s", "threads"
     );
-    let mut all: Vec<Vec<f64>> = vec![Vec::new(); contenders.len()];
+    let mut all: Vec<[Vec<f64>; 2]> = vec![Default::default(); contenders.len()];
     for round in 1..=plan.runs {
-        for (contender, of) in contenders.iter().zip(&mut all) {
+        for ((contender, exchange), of) in contenders.iter().zip(&mut all) {
             let server = Server::start(contender, scratch)?;
-            let (bytes, cpu) =
-                run(&server).map_err(|e| format!("idle of {}: {e}", contender.label))?;
-            let threads = server.threads()?;
+            let (bytes, cpu) = run(&server, shape, exchange)
+                .map_err(|e| format!("idle of {}: {e}", contender.label))?;
+            let threads = server.processes()?.threads()?;
             let label = contender.label;
             println!("{round:>6}  {label:<12} {bytes:>14.1} {cpu:>18.3} {threads:>8}");
-            of.push(bytes);
+            of[0].push(bytes);
+            of[1].push(cpu);
         }
     }
-    for (contender, of) in contenders.iter().zip(all) {
-        println!(
-            "{:>6}  {:<12} {:>14.1}",
-            "median",
-            contender.label,
-            median(of)
-        );
+    let mut medians = Vec::new();
+    for ((contender, _), [bytes, cpu]) in contenders.iter().zip(all) {
+        let (label, memory, cpu) = (contender.label, median(bytes), median(cpu));
+        println!("{:>6}  {label:<12} {memory:>14.1} {cpu:>18.3}", "median");
+        medians.push(Figures { label, memory, cpu });
     }
-    Ok(())
+    Ok(medians)
 }
 
-fn run(server: &Server) -> Result<(f64, f64), String> {
+pub fn title(shape: &Shape) -> String {
+    format!(
+        "idle: {} silent connections, each an answer old; fresh server a run",
+        shape.connections
+    )
+}
+
+fn run(server: &Server, shape: &Shape, exchange: &Exchange) -> Result<(f64, f64), String> {
     let limit = Limit::new();
     // One connection beforehand: what a first turn sets up for all is no connection's cost.
-    let first = visit(server.at)?;
-    std::thread::sleep(REST);
-    let before = server.memory()?;
-    let mut held = Vec::with_capacity(CONNECTIONS);
-    for _ in 0..CONNECTIONS {
+    let first = visit(server.at, exchange)?;
+    std::thread::sleep(shape.rest);
+    let processes = server.processes()?;
+    let before = processes.memory()?;
+    let mut held = Vec::with_capacity(shape.connections);
+    for _ in 0..shape.connections {
         limit.check()?;
-        held.push(visit(server.at).map_err(|e| format!("connection {}: {e}", held.len()))?);
+        let visit = visit(server.at, exchange);
+        held.push(visit.map_err(|e| format!("connection {}: {e}", held.len()))?);
     }
-    std::thread::sleep(REST);
-    let after = server.memory()?;
-    let (cpu, _) = server.cpu()?;
+    std::thread::sleep(shape.rest);
+    let after = processes.memory()?;
+    let (cpu, _) = processes.cpu()?;
     std::thread::sleep(WATCHED);
-    let idle = (server.cpu()?.0 - cpu) * 1e3;
+    let idle = (processes.cpu()?.0 - cpu) * 1e3;
+    // A server that sends somebody away saves his memory, and has not done the work.
+    for stream in &held {
+        let tried = |e: std::io::Error| format!("a silent connection: {e}");
+        stream.set_nonblocking(true).map_err(tried)?;
+        if stream.peek(&mut [0]).is_ok() {
+            return Err("a silent connection was ended, or heard something".to_string());
+        }
+    }
     drop((first, held));
-    Ok(((after - before) / CONNECTIONS as f64, idle))
+    Ok(((after - before) / shape.connections as f64, idle))
 }
 
-/// Connects, sends one message, takes it back, and leaves the connection standing.
-pub fn visit(at: SocketAddr) -> Result<TcpStream, String> {
+/// Connects, has one exchange, and leaves the connection standing.
+pub fn visit(at: SocketAddr, exchange: &Exchange) -> Result<TcpStream, String> {
     let tried = |e: std::io::Error| format!("cannot greet {at}: {e}");
     let mut stream = TcpStream::connect_timeout(&at, PATIENCE).map_err(tried)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(tried)?;
-    let message = [b'x'; 64];
-    stream.write_all(&message).map_err(tried)?;
-    let mut back = [0; 64];
-    stream.read_exact(&mut back).map_err(tried)?;
-    if back != message {
-        return Err(format!("an echo from {at} came back changed"));
+    stream.write_all(&exchange.request).map_err(tried)?;
+    let mut back = Vec::new();
+    let mut buffer = [0; 8192];
+    while !exchange.is_whole(&exchange.request, &back)? {
+        match stream.read(&mut buffer).map_err(tried)? {
+            0 => return Err(format!("{at} ended the connection")),
+            got => back.extend_from_slice(&buffer[..got]),
+        }
     }
     Ok(stream)
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const AHEAD: u64 = 4;
 const WARM_UP: Duration = Duration::from_millis(300);
 
-pub fn measure(plan: &Plan, contenders: &[Contender], scratch: &Path) -> Result<(), String> {
+pub fn measure(plan: &Plan, contenders: &[Contender], scratch: &Path) -> Result<Table, String> {
     let mut all = Vec::new();
     for contender in contenders {
         let server = Server::start(contender, scratch)?;
@@ -29,7 +29,7 @@ pub fn measure(plan: &Plan, contenders: &[Contender], scratch: &Path) -> Result<
         cpu_unit: "us CPU/copy",
         rows: Vec::new(),
     };
-    take_turns("room", plan, contenders, table, |index| {
+    take_turns(plan, contenders, table, |index| {
         let (server, crowd) = &mut all[index];
         run(server, crowd, plan.seconds)
     })

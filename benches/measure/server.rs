@@ -1,19 +1,20 @@
 //! A server process under measurement: started, asked for its ports, its costs read, ended.
 //! Speaks to it only through standard output, /proc and signals; the load has its own sockets.
 
+use super::Limit;
+use super::contender::{Contender, Door};
+use super::dialect::Dialect;
+use super::place::SERVER_CORE;
+use super::processes::{Processes, field};
 use super::table::Sample;
-use super::{Contender, Limit, SERVER_CORE};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// The service name under which a bare loop's only port is kept.
-pub const BARE: &str = "bare";
 
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// After SIGTERM; then SIGKILL.
@@ -22,6 +23,7 @@ const END_LIMIT: Duration = Duration::from_secs(3);
 pub struct Server {
     pub label: &'static str,
     pub at: SocketAddr,
+    pub dialect: Dialect,
     said: Vec<String>,
     child: Child,
     /// Kept open, or a server that prints later would meet a closed pipe.
@@ -49,18 +51,23 @@ impl Server {
             log,
         };
         let mut stdout = stdout.ok_or(format!("{label} has no standard output"))?;
-        let said = starting.listen(&mut stdout).map_err(|e| {
+        let listening = match contender.door {
+            Door::Port(port) => starting.reach(port).map(|()| Vec::new()),
+            _ => starting.listen(&mut stdout),
+        };
+        let said = listening.map_err(|e| {
             format!(
                 "{label} on core {SERVER_CORE}: {e}\n{}",
                 starting.complaint()
             )
         })?;
-        let port = port_of(&said, contender.service)
-            .ok_or_else(|| format!("{label} named no port for {}: {said:?}", contender.service))?;
+        let port = port_of(&said, contender.door)
+            .ok_or_else(|| format!("{label} named no port where it was awaited: {said:?}"))?;
         let child = starting.child.take().ok_or(format!("{label} is gone"))?;
         Ok(Server {
             label,
             at: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            dialect: contender.dialect,
             said,
             child,
             _stdout: stdout,
@@ -68,53 +75,22 @@ impl Server {
     }
 
     /// Where another of its services listens.
-    pub fn address(&self, service: &str) -> Result<SocketAddr, String> {
-        let port = port_of(&self.said, service)
+    pub fn address(&self, service: &'static str) -> Result<SocketAddr, String> {
+        let port = port_of(&self.said, Door::Service(service))
             .ok_or_else(|| format!("{} named no port for {service}", self.label))?;
         Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
-    /// Seconds on the core since its start, and seconds it waited for the core, of all its threads.
-    pub fn cpu(&self) -> Result<(f64, f64), String> {
-        let mut sum = (0.0, 0.0);
-        for task in self.proc_dir("task")? {
-            let (ran, waited) = match std::fs::read_to_string(task.join("schedstat")) {
-                Ok(text) => (
-                    field(&text, 0).unwrap_or(0.0),
-                    field(&text, 1).unwrap_or(0.0),
-                ),
-                Err(_) => (ticks(&task)?, 0.0),
-            };
-            sum = (sum.0 + ran / 1e9, sum.1 + waited / 1e9);
-        }
-        Ok(sum)
+    /// The server and all the processes that work for it.
+    pub fn processes(&self) -> Result<Processes, String> {
+        Processes::under(self.child.id())
     }
 
-    pub fn threads(&self) -> Result<usize, String> {
-        Ok(self.proc_dir("task")?.len())
-    }
-
-    /// Descriptors that it has open.
+    /// Descriptors that it has open itself.
     pub fn descriptors(&self) -> Result<usize, String> {
-        Ok(self.proc_dir("fd")?.len())
-    }
-
-    /// Bytes of anonymous memory. Not VmRSS or RssAnon of `status`: those are counted per core and
-    /// may be off by a quarter of a MiB.
-    pub fn memory(&self) -> Result<f64, String> {
-        let path = format!("/proc/{}/smaps_rollup", self.child.id());
-        let text =
-            std::fs::read_to_string(&path).map_err(|e| format!("cannot read {path}: {e}"))?;
-        let line = text.lines().find(|line| line.starts_with("Anonymous:"));
-        let kib = line.and_then(|line| field(line, 1));
-        Ok(kib.ok_or(format!("no anonymous memory in {path}"))? * 1024.0)
-    }
-
-    fn proc_dir(&self, what: &str) -> Result<Vec<PathBuf>, String> {
-        let path = format!("/proc/{}/{what}", self.child.id());
-        let list = std::fs::read_dir(&path)
-            .map_err(|e| format!("cannot list {path}, has {} ended? {e}", self.label))?;
-        Ok(list.filter_map(|entry| Some(entry.ok()?.path())).collect())
+        let path = format!("/proc/{}/fd", self.child.id());
+        let list = std::fs::read_dir(&path).map_err(|e| format!("cannot list {path}: {e}"))?;
+        Ok(list.count())
     }
 }
 
@@ -167,6 +143,26 @@ impl Starting {
         }
     }
 
+    /// Knocks at the port until somebody opens.
+    fn reach(&mut self, port: u16) -> Result<(), String> {
+        let until = Instant::now() + START_LIMIT;
+        let limit = Limit::new();
+        loop {
+            limit.check()?;
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Ok(());
+            }
+            let child = self.child.as_mut().ok_or("it is gone")?;
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(format!("ended before it was ready, with {status}"));
+            }
+            if Instant::now() > until {
+                return Err(format!("not ready after {} s", START_LIMIT.as_secs()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn complaint(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         text.lines()
@@ -196,7 +192,7 @@ impl<'a> Meter<'a> {
     /// Both ends are read while the server sleeps, so that no running slice is missed.
     pub fn start(server: &'a Server) -> Result<Meter<'a>, String> {
         settle();
-        let cpu = server.cpu()?;
+        let cpu = server.processes()?.cpu()?;
         Ok(Meter {
             server,
             start: Instant::now(),
@@ -210,7 +206,7 @@ impl<'a> Meter<'a> {
         let wall = self.start.elapsed().as_secs_f64();
         let load_waited = load_waited() - self.load_waited;
         settle();
-        let (ran, waited) = self.server.cpu()?;
+        let (ran, waited) = self.server.processes()?.cpu()?;
         let (spent, waited) = (ran - self.cpu.0, waited - self.cpu.1);
         Ok(Sample {
             rate: amount / wall,
@@ -248,25 +244,12 @@ fn end(child: &mut Child) {
 }
 
 /// `echo listening on tcp 127.0.0.1:8080`, or of a bare loop `listening on 8080`.
-fn port_of(said: &[String], service: &str) -> Option<u16> {
-    let head = match service {
-        BARE => "listening on ".to_string(),
-        _ => format!("{service} listening on "),
+fn port_of(said: &[String], door: Door) -> Option<u16> {
+    let head = match door {
+        Door::Port(port) => return Some(port),
+        Door::Only => "listening on ".to_string(),
+        Door::Service(service) => format!("{service} listening on "),
     };
     let place = said.iter().find_map(|line| line.strip_prefix(&head))?;
     place.rsplit([':', ' ']).next()?.parse().ok()
-}
-
-fn field(text: &str, index: usize) -> Option<f64> {
-    text.split_ascii_whitespace().nth(index)?.parse().ok()
-}
-
-/// The coarse way, for a kernel without schedstat: user and system time in hundredths of a second.
-fn ticks(task: &Path) -> Result<f64, String> {
-    let path = task.join("stat");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    // The name in parentheses may hold blanks: count from behind it.
-    let rest = text.rsplit(')').next().unwrap_or_default();
-    Ok((field(rest, 11).unwrap_or(0.0) + field(rest, 12).unwrap_or(0.0)) * 1e7)
 }

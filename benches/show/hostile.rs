@@ -37,7 +37,7 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
     let pulse = Pulse::connect(server.at)?;
     head();
     let idle = pulses(plan, &server, &pulse, "nobody")?;
-    let memory = server.memory()?;
+    let memory = server.processes()?.memory()?;
     // The first echo beside them while they come, not only when they all hang.
     let mut peers = Vec::new();
     let times = come(&server, &pulse, &mut peers)?;
@@ -49,13 +49,13 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
         "  hostile / idle: {:.3} of the p50, {:.3} of the p99; memory grew by {:.1} MiB",
         beside[0] / idle[0],
         beside[1] / idle[1],
-        (server.memory()? - memory) / MIB
+        (server.processes()?.memory()? - memory) / MIB
     );
-    let (cpu, _) = server.cpu()?;
+    let (cpu, _) = server.processes()?.cpu()?;
     std::thread::sleep(WATCHED);
     println!(
         "  {:.1} ms CPU in 3 s of rest",
-        (server.cpu()?.0 - cpu) * 1e3
+        (server.processes()?.cpu()?.0 - cpu) * 1e3
     );
     drop((peers, pulse, server));
     leave(scratch)

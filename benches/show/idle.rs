@@ -4,6 +4,7 @@
 use super::pulse::Pulse;
 use super::{Plan, alone, head, line, medians, noise, start};
 use crate::measure::Limit;
+use crate::measure::dialect::Exchange;
 use crate::measure::idle::visit;
 use crate::measure::server::Server;
 use std::path::Path;
@@ -26,12 +27,13 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
     let before = pulses(plan, &server, &pulse, "nobody")?;
     let limit = Limit::new();
     let memory = resting_memory(&server)?;
+    let echo = Exchange::echo(64);
     let mut held = Vec::new();
     for stop in STOPS {
         while held.len() < stop {
             limit.check()?;
             let number = held.len();
-            held.push(visit(server.at).map_err(|e| format!("connection {number}: {e}"))?);
+            held.push(visit(server.at, &echo).map_err(|e| format!("connection {number}: {e}"))?);
         }
         let grown = resting_memory(&server)? - memory;
         println!(
@@ -40,9 +42,9 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
         );
     }
     let among = pulses(plan, &server, &pulse, "19,000")?;
-    let (cpu, _) = server.cpu()?;
+    let (cpu, _) = server.processes()?.cpu()?;
     std::thread::sleep(WATCHED);
-    let idle = (server.cpu()?.0 - cpu) * 1e3;
+    let idle = (server.processes()?.cpu()?.0 - cpu) * 1e3;
     println!(
         "  among 19,000 / alone: {:.3} of the p50, {:.3} of the p99; \
          {idle:.1} ms CPU in 3 s of rest",
@@ -54,7 +56,7 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
 
 fn resting_memory(server: &Server) -> Result<f64, String> {
     std::thread::sleep(REST);
-    server.memory()
+    server.processes()?.memory()
 }
 
 fn pulses(plan: &Plan, server: &Server, pulse: &Pulse, beside: &str) -> Result<[f64; 3], String> {

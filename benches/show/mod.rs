@@ -34,7 +34,7 @@ fn start(scratch: &Path, name: &str, flags: &[&str]) -> Result<Server, String> {
     std::fs::create_dir_all(&root).map_err(|e| format!("cannot make {}: {e}", root.display()))?;
     let log = scratch.join(format!("{name}.log"));
     std::fs::create_dir_all(&log).map_err(|e| format!("cannot make {}: {e}", log.display()))?;
-    Server::start(&Contender::shown(root, flags), &log)
+    Server::start(&Contender::shown(&root, flags), &log)
 }
 
 /// Lines of the server's log in which it says that it served nobody for a while.
@@ -49,9 +49,9 @@ fn rest(server: &Server) -> Result<(), String> {
     let limit = Limit::new();
     loop {
         limit.check()?;
-        let before = server.cpu()?.0;
+        let before = server.processes()?.cpu()?.0;
         std::thread::sleep(Duration::from_millis(200));
-        if server.cpu()?.0 - before < 0.002 {
+        if server.processes()?.cpu()?.0 - before < 0.002 {
             return Ok(());
         }
     }

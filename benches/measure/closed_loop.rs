@@ -1,0 +1,167 @@
+//! The load of small exchanges on kept connections: one under way on each, for some seconds.
+//! Opens no second exchange on a connection before the first is over.
+
+use super::dialect::Exchange;
+use super::load::{Load, connect};
+use super::server::{Meter, Server};
+use super::table::{Sample, Table};
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const WARM_UP: Duration = Duration::from_millis(300);
+const BUFFER: usize = 64 * 1024;
+/// What any socket takes at once.
+const SMALL: usize = 16 * 1024;
+
+/// What one run consists of.
+#[derive(Clone)]
+pub struct Shape {
+    pub connections: usize,
+    pub exchange: Exchange,
+    pub seconds: f64,
+}
+
+impl Shape {
+    /// Messages of 64 bytes on so many connections.
+    pub fn echo(connections: usize, seconds: f64) -> Shape {
+        Shape {
+            connections,
+            exchange: Exchange::echo(64),
+            seconds,
+        }
+    }
+
+    pub fn table(&self, what: &str) -> Table {
+        Table {
+            title: format!(
+                "{what}, {} connections, {} s a run",
+                self.connections, self.seconds
+            ),
+            rate_unit: "messages/s",
+            rate_digits: 0,
+            cpu_unit: "us CPU/message",
+            rows: Vec::new(),
+        }
+    }
+}
+
+struct Peer {
+    stream: TcpStream,
+    request: Vec<u8>,
+    sent: usize,
+    got: Vec<u8>,
+}
+
+pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
+    let mut load = Load::new()?;
+    let mut peers = Vec::new();
+    // Edge-triggered: an answer is read whole or its rest brings a new edge.
+    let mut flags = EventFlags::IN | EventFlags::ET;
+    if shape.exchange.request.len() > SMALL {
+        flags |= EventFlags::OUT;
+    }
+    for slot in 0..shape.connections {
+        let stream = connect(server.at)?;
+        load.watch(&stream, slot, flags)?;
+        peers.push(Peer {
+            stream,
+            request: shape.exchange.request.clone(),
+            sent: 0,
+            got: Vec::new(),
+        });
+    }
+    phase(&mut load, &mut peers, &shape.exchange, WARM_UP)?;
+    let meter = Meter::start(server)?;
+    let time = Duration::from_secs_f64(shape.seconds);
+    let count = phase(&mut load, &mut peers, &shape.exchange, time)?;
+    let sample = meter.stop((count * shape.exchange.messages) as f64)?;
+    Ok(Sample {
+        cpu: sample.cpu * 1e6,
+        ..sample
+    })
+}
+
+/// Keeps every connection going for this long, then waits for what is still under way.
+fn phase(
+    load: &mut Load,
+    peers: &mut [Peer],
+    exchange: &Exchange,
+    time: Duration,
+) -> Result<u64, String> {
+    let until = Instant::now() + time;
+    let mut buffer = vec![0; BUFFER];
+    let mut count = 0;
+    let mut going = peers.len();
+    for peer in peers.iter_mut() {
+        speak(peer, exchange, 0)?;
+    }
+    while going > 0 {
+        load.wait()?;
+        let more = Instant::now() < until;
+        for index in 0..load.events() {
+            let peer = &mut peers[load.slot(index)];
+            flush(peer)?;
+            if !heard(peer, exchange, &mut buffer)? {
+                continue;
+            }
+            count += 1;
+            if more {
+                speak(peer, exchange, count)?;
+            } else {
+                going -= 1;
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn speak(peer: &mut Peer, exchange: &Exchange, serial: u64) -> Result<(), String> {
+    if exchange.stamped {
+        peer.request[..8].copy_from_slice(&serial.to_le_bytes());
+    }
+    peer.sent = 0;
+    flush(peer)
+}
+
+/// Sends what the socket takes of the request.
+fn flush(peer: &mut Peer) -> Result<(), String> {
+    while peer.sent < peer.request.len() {
+        match send(
+            &peer.stream,
+            &peer.request[peer.sent..],
+            SendFlags::NOSIGNAL,
+        ) {
+            Ok(sent) => peer.sent += sent,
+            Err(Errno::AGAIN) => return Ok(()),
+            Err(e) => return Err(format!("cannot send a request: {e}")),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the whole answer has come, and is the right one.
+fn heard(peer: &mut Peer, exchange: &Exchange, buffer: &mut [u8]) -> Result<bool, String> {
+    loop {
+        let got = match recv(&peer.stream, &mut *buffer, RecvFlags::empty()) {
+            Ok((0, _)) => return Err("the server ended a kept connection".to_string()),
+            Ok((got, _)) => got,
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(e) => return Err(format!("cannot read an answer: {e}")),
+        };
+        // Short answers come whole, and are not copied.
+        if peer.got.is_empty() && exchange.is_whole(&peer.request, &buffer[..got])? {
+            return Ok(true);
+        }
+        peer.got.extend_from_slice(&buffer[..got]);
+        if exchange.is_whole(&peer.request, &peer.got)? {
+            peer.got.clear();
+            return Ok(true);
+        }
+        if got < buffer.len() {
+            return Ok(false);
+        }
+    }
+}

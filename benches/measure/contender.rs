@@ -1,0 +1,152 @@
+//! Who takes part: a server's program and arguments, what it speaks, where its files lie.
+//! Starts nothing; other people's servers are described by who compares with them.
+
+use super::dialect::Dialect;
+use super::{Plan, crowd, download};
+use std::path::{Path, PathBuf};
+
+/// One server that takes part.
+#[derive(Clone)]
+pub struct Contender {
+    pub label: &'static str,
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    pub door: Door,
+    pub dialect: Dialect,
+    /// Where its uploads land, and its downloads lie.
+    pub root: PathBuf,
+}
+
+/// How it is known where the server listens.
+#[derive(Clone, Copy)]
+pub enum Door {
+    /// It says so of each service on standard output, as loket does.
+    Service(&'static str),
+    /// It says so of its only port.
+    Only,
+    /// It was told to.
+    Port(u16),
+}
+
+impl Contender {
+    /// The contenders of one kind of figures: the one in question first, then the floors.
+    pub fn of(kind: &str, plan: &Plan, scratch: &Path) -> Result<Vec<Contender>, String> {
+        let floors: &[&'static str] = match kind {
+            "download" => &["download"],
+            "upload" => &["upload", "upload-splice"],
+            "room" | "room-beside-echo" => &["room"],
+            _ => &["echo"],
+        };
+        let service = match kind {
+            "echo" | "idle" => "echo",
+            "room" | "room-beside-echo" => "room",
+            _ => "files",
+        };
+        let mut all = vec![match &plan.server {
+            Some(program) => {
+                let root = folder(scratch, "loket")?;
+                Contender::loket(program, service, &root, &[])
+            }
+            None => Contender::bare("bare again", floors[0], &folder(scratch, "again")?)?,
+        }];
+        for &floor in floors {
+            let label = match floor {
+                "upload-splice" => "bare splice",
+                _ => "bare",
+            };
+            let root = folder(scratch, &label.replace(' ', "-"))?;
+            all.push(Contender::bare(label, floor, &root)?);
+        }
+        Ok(all)
+    }
+
+    /// loket with echo and files, and with the room where it is asked for.
+    pub fn loket(
+        program: &Path,
+        service: &'static str,
+        root: &Path,
+        flags: &[&'static str],
+    ) -> Contender {
+        let root_text = root.display().to_string();
+        let mut words = vec!["serve", "-q", "--host", "127.0.0.1", "--root", &root_text];
+        words.extend(["--echo", "0", "--files", "0", "--transfer", "off"]);
+        words.extend(["--talk", "off", "--room"]);
+        match service {
+            "room" => {
+                words.extend(["0", "--room-password", crowd::PASSWORD]);
+                words.extend(["--room-rate", "1000000"]);
+            }
+            _ => words.push("off"),
+        }
+        words.extend(flags);
+        Contender {
+            label: "loket",
+            program: program.to_path_buf(),
+            args: words.into_iter().map(String::from).collect(),
+            door: Door::Service(service),
+            dialect: match service {
+                "files" => Dialect::Line,
+                _ => Dialect::Echo,
+            },
+            root: root.to_path_buf(),
+        }
+    }
+
+    /// loket with all its services, and with these flags on top.
+    pub fn shown(root: &Path, flags: &[&str]) -> Contender {
+        let root_text = root.display().to_string();
+        let mut words = vec!["serve", "--root", &root_text];
+        for service in ["--echo", "--transfer", "--files", "--talk", "--room"] {
+            words.extend([service, "0"]);
+        }
+        words.extend(flags);
+        Contender {
+            label: "loket",
+            program: PathBuf::from(env!("CARGO_BIN_EXE_loket")),
+            args: words.into_iter().map(String::from).collect(),
+            door: Door::Service("echo"),
+            dialect: Dialect::Echo,
+            root: root.to_path_buf(),
+        }
+    }
+
+    /// One of the loops in `benches/bare`, run by this very program.
+    pub fn bare(label: &'static str, floor: &str, root: &Path) -> Result<Contender, String> {
+        let mut words = vec!["bare".to_string(), floor.to_string(), "0".to_string()];
+        match floor {
+            "download" => words.push(root.join(download::NAME).display().to_string()),
+            "echo" | "room" => {}
+            _ => words.push(root.display().to_string()),
+        }
+        let dialect = match floor {
+            "echo" | "room" => Dialect::Echo,
+            _ => Dialect::Line,
+        };
+        Contender::of_this_program(label, words, dialect, root)
+    }
+
+    /// A server that this very program becomes when it is given these words.
+    pub fn of_this_program(
+        label: &'static str,
+        args: Vec<String>,
+        dialect: Dialect,
+        root: &Path,
+    ) -> Result<Contender, String> {
+        let program = std::env::current_exe()
+            .map_err(|e| format!("cannot find the path of this very program: {e}"))?;
+        Ok(Contender {
+            label,
+            program,
+            args,
+            door: Door::Only,
+            dialect,
+            root: root.to_path_buf(),
+        })
+    }
+}
+
+pub fn folder(scratch: &Path, name: &str) -> Result<PathBuf, String> {
+    let path = scratch.join(name);
+    std::fs::create_dir_all(&path).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
+    Ok(path)
+}
