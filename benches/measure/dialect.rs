@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 /// What a server speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Every byte comes back.
     Echo,

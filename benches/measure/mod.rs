@@ -2,10 +2,12 @@
 //! Knows no wire bytes; those are in the load of each kind.
 #![allow(dead_code)] // every program uses another part of this
 
+pub mod bulk;
 pub mod closed_loop;
 pub mod contender;
 pub mod dialect;
 pub mod download;
+pub mod ftp;
 pub mod idle;
 pub mod load;
 pub mod place;
@@ -18,7 +20,6 @@ pub mod upload;
 pub mod visits;
 
 mod crowd;
-mod ftp;
 mod processes;
 
 pub use contender::Contender;
@@ -141,6 +142,10 @@ pub fn stop_on_signals() -> Result<(), String> {
     Ok(())
 }
 
+pub fn is_stopped() -> bool {
+    STOP.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
 /// The end of patience of one run.
 pub struct Limit(Instant);
 
@@ -150,7 +155,7 @@ impl Limit {
     }
 
     pub fn check(&self) -> Result<(), String> {
-        if STOP.get().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+        if is_stopped() {
             return Err("stopped by a signal".to_string());
         }
         if Instant::now() > self.0 {

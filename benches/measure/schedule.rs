@@ -26,6 +26,11 @@ pub trait Beside {
     /// A little of it, so that it does not keep the echo waiting at our end. With `ending` nothing
     /// new is begun. Says whether something is under way that has to be waited for.
     fn step(&mut self, ending: bool) -> Result<bool, String>;
+
+    /// GiB a second since it began.
+    fn rate(&self) -> f64 {
+        0.0
+    }
 }
 
 /// Nothing at all.
@@ -101,6 +106,19 @@ pub fn run(stream: &TcpStream, beside: &mut dyn Beside, seconds: f64) -> Result<
     times.sort_by(f64::total_cmp);
     let part = |of: f64| times[((times.len() - 1) as f64 * of).round() as usize];
     Ok([part(0.5), part(0.99), part(1.0)])
+}
+
+/// The same work without the echo, for as long; says how fast it was.
+pub fn alone(stream: &TcpStream, beside: &mut dyn Beside, seconds: f64) -> Result<f64, String> {
+    let limit = Limit::new();
+    let until = Instant::now() + Duration::from_secs_f64(seconds);
+    while Instant::now() < until {
+        limit.check()?;
+        // Asked as often as beside the echo, so that our end is as slow.
+        hear(stream)?;
+        beside.step(false)?;
+    }
+    Ok(beside.rate())
 }
 
 fn speak(stream: &TcpStream) -> Result<(), String> {

@@ -65,12 +65,7 @@ impl Table {
 
     /// Prints the medians, and how the first contender stands to every other one.
     pub fn end(&self) {
-        let mut labels: Vec<&'static str> = Vec::new();
-        for (label, _) in &self.rows {
-            if !labels.contains(label) {
-                labels.push(label);
-            }
-        }
+        let labels = self.labels();
         for label in &labels {
             self.line("median", label, self.median(label));
         }
@@ -89,6 +84,17 @@ impl Table {
         }
     }
 
+    /// Who takes part, in order.
+    pub fn labels(&self) -> Vec<&'static str> {
+        let mut labels: Vec<&'static str> = Vec::new();
+        for (label, _) in &self.rows {
+            if !labels.contains(label) {
+                labels.push(label);
+            }
+        }
+        labels
+    }
+
     fn of(&self, label: &str) -> impl Iterator<Item = Sample> {
         self.rows
             .iter()
@@ -96,7 +102,7 @@ impl Table {
             .map(|row| row.1)
     }
 
-    fn median(&self, label: &str) -> Sample {
+    pub fn median(&self, label: &str) -> Sample {
         let of = |part: fn(&Sample) -> f64| median(self.of(label).map(|s| part(&s)).collect());
         Sample {
             rate: of(|s| s.rate),

@@ -1,0 +1,92 @@
+//! What a connection costs that comes for one message, and one that only stands there.
+//! Sends nothing larger than a small file.
+
+use super::goal::{Finding, Goal};
+use super::{Stage, unchecked};
+use crate::measure::Contender;
+use crate::measure::dialect::{Dialect, Exchange};
+use crate::measure::idle;
+use crate::measure::visits::{self, Leaver, Shape};
+use std::time::Duration;
+
+pub fn compare_visits(stage: &mut Stage) -> Result<(), String> {
+    let root = stage.folder("echo")?;
+    let shape = |dialect| Shape {
+        at_once: 64,
+        visits: stage.amount(20_000),
+        exchange: Exchange::pings(dialect, 1),
+        leaver: Leaver::Client,
+    };
+    let (echo, redis) = (shape(Dialect::Echo), shape(Dialect::Redis));
+    stage.compare(
+        vec![
+            Ok(stage.loket("echo", &root, &[])),
+            stage.redis(),
+            Contender::bare("bare", "echo", &root),
+        ],
+        echo.table(
+            "connect: come, one message, go",
+            "connections/s",
+            "us CPU/connection",
+        ),
+        &[Goal::cpu(&["redis"], 0.95), Goal::cpu(&["bare"], 1.05)],
+        unchecked,
+        |server, _| match server.dialect {
+            Dialect::Redis => visits::run(server, &redis),
+            _ => visits::run(server, &echo),
+        },
+    )
+}
+
+pub fn compare_idle(stage: &mut Stage) -> Result<(), String> {
+    const NAME: &str = "page";
+    let root = stage.folder("idle")?;
+    let content = vec![b'x'; 64];
+    let path = root.join(NAME);
+    std::fs::write(&path, &content).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    let shape = idle::Shape {
+        // Every server needs some descriptors for itself; loket keeps 512.
+        connections: stage
+            .amount(19_000)
+            .min((stage.descriptors as usize).saturating_sub(1_000)),
+        // redis gives its buffers back after two seconds.
+        rest: Duration::from_secs(3),
+    };
+    let contenders = vec![
+        Ok(stage.loket("echo", &root, &[])),
+        stage.nginx(&root, false),
+        stage.redis(),
+        Contender::bare("bare", "echo", &root),
+    ];
+    let mut all = Vec::new();
+    for contender in stage.present(contenders) {
+        let exchange = match contender.dialect {
+            Dialect::Http => Exchange::file(Dialect::Http, NAME, &content, false)?,
+            dialect => Exchange::pings(dialect, 1),
+        };
+        all.push((contender, exchange));
+    }
+    let figures = idle::measure(&stage.plan, &shape, &all, &stage.scratch)?;
+    let row = |of: &idle::Figures| {
+        vec![
+            of.label.to_string(),
+            format!("{:.1}", of.memory),
+            format!("{:.3}", of.cpu),
+        ]
+    };
+    let rows: Vec<_> = figures.iter().map(row).collect();
+    let ours = figures.first();
+    let findings = [
+        Finding::at_most(
+            "user memory a connection in bytes",
+            ours.map(|f| f.memory),
+            200.0,
+        ),
+        Finding::at_most("ms of CPU in three seconds", ours.map(|f| f.cpu), 1.0),
+    ];
+    let header = ["server", "bytes a connection", "ms CPU in 3 s"];
+    stage
+        .report
+        .section(&idle::title(&shape), &header, &rows, &findings);
+    Ok(())
+}

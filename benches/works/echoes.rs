@@ -1,0 +1,90 @@
+//! Small and large messages on kept connections, beside a bare loop, tokio and redis.
+//! Knows nothing of short visits.
+
+use super::goal::Goal;
+use super::{Stage, unchecked};
+use crate::measure::Contender;
+use crate::measure::closed_loop::{self, Shape};
+use crate::measure::dialect::{Dialect, Exchange};
+use crate::rivals::tokio_echo;
+
+const LARGE: usize = 64 * 1024;
+
+pub fn compare(stage: &mut Stage) -> Result<(), String> {
+    for connections in [50, 1_000, 10_000] {
+        small(stage, connections)?;
+    }
+    for messages in [1, 16] {
+        pings(stage, messages)?;
+    }
+    large(stage)
+}
+
+fn small(stage: &mut Stage, connections: usize) -> Result<(), String> {
+    let connections = match connections {
+        ..100 => connections,
+        _ => stage.amount(connections),
+    };
+    let root = stage.folder("echo")?;
+    let shape = Shape::echo(connections, stage.plan.seconds);
+    stage.compare(
+        vec![
+            Ok(stage.loket("echo", &root, &[])),
+            Contender::bare("bare", "echo", &root),
+            tokio_echo::contender(&root),
+        ],
+        shape.table("echo: 64-byte messages, one under way on each"),
+        &[Goal::cpu(&["bare"], 1.05), Goal::cpu(&["tokio"], 1.0)],
+        unchecked,
+        |server, _| closed_loop::run(server, &shape),
+    )
+}
+
+fn pings(stage: &mut Stage, messages: usize) -> Result<(), String> {
+    let root = stage.folder("echo")?;
+    let shape = |dialect: Dialect| Shape {
+        connections: 50,
+        exchange: Exchange::pings(dialect, messages),
+        seconds: stage.plan.seconds,
+    };
+    let shapes = [Dialect::Echo, Dialect::Redis].map(|dialect| (dialect, shape(dialect)));
+    let most = match messages {
+        1 => 0.87,
+        _ => 0.72,
+    };
+    stage.compare(
+        vec![
+            Ok(stage.loket("echo", &root, &[])),
+            stage.redis(),
+            Contender::bare("bare", "echo", &root),
+        ],
+        shapes[0].1.table(&format!(
+            "echo: the PING of redis, 14 bytes (it answers 7), {messages} under way on each"
+        )),
+        &[Goal::cpu(&["redis"], most)],
+        unchecked,
+        |server, _| {
+            let shape = &shapes[usize::from(server.dialect == Dialect::Redis)].1;
+            closed_loop::run(server, shape)
+        },
+    )
+}
+
+fn large(stage: &mut Stage) -> Result<(), String> {
+    let root = stage.folder("echo")?;
+    let shape = Shape {
+        connections: 16,
+        exchange: Exchange::echo(LARGE),
+        seconds: stage.plan.seconds,
+    };
+    stage.compare(
+        vec![
+            Ok(stage.loket("echo", &root, &[])),
+            Contender::bare("bare", "echo", &root),
+        ],
+        shape.table("echo: messages of 64 KiB, one under way on each"),
+        &[Goal::rate(&["bare"], 0.95)],
+        unchecked,
+        |server, _| closed_loop::run(server, &shape),
+    )
+}

@@ -1,0 +1,116 @@
+//! The works that loket is compared at: each starts its contenders and lets them take turns.
+//! Speaks to no server itself; the loads in `measure` do.
+
+pub mod report;
+
+mod beside;
+mod connections;
+mod downloads;
+mod echoes;
+mod goal;
+mod rooms;
+mod small_files;
+mod uploads;
+
+use crate::measure::contender::folder;
+use crate::measure::server::Server;
+use crate::measure::table::{Sample, Table};
+use crate::measure::{Contender, Plan, start_all, take_turns};
+use crate::rivals;
+use goal::Goal;
+use report::Report;
+use std::path::{Path, PathBuf};
+
+type Work = fn(&mut Stage) -> Result<(), String>;
+
+/// By the name that it is asked for.
+pub const WORKS: [(&str, Work); 8] = [
+    ("echo", echoes::compare),
+    ("download", downloads::compare),
+    ("small-files", small_files::compare),
+    ("upload", uploads::compare),
+    ("connect", connections::compare_visits),
+    ("idle", connections::compare_idle),
+    ("room", rooms::compare),
+    ("beside", beside::compare),
+];
+
+/// Where a work takes place.
+pub struct Stage {
+    pub plan: Plan,
+    pub program: PathBuf,
+    /// One small run of each, to see that it works.
+    pub quick: bool,
+    pub descriptors: u64,
+    pub scratch: PathBuf,
+    pub report: Report,
+}
+
+impl Stage {
+    fn folder(&self, name: &str) -> Result<PathBuf, String> {
+        folder(&self.scratch, name)
+    }
+
+    fn loket(&self, service: &'static str, root: &Path, flags: &[&'static str]) -> Contender {
+        Contender::loket(&self.program, service, root, flags)
+    }
+
+    fn nginx(&self, root: &Path, deferred: bool) -> Result<Contender, String> {
+        rivals::nginx::contender(&self.scratch, root, self.descriptors, deferred)
+    }
+
+    fn lighttpd(&self, root: &Path) -> Result<Contender, String> {
+        rivals::lighttpd::contender(&self.scratch, root, self.descriptors)
+    }
+
+    fn redis(&self) -> Result<Contender, String> {
+        rivals::redis::contender(&self.scratch, self.descriptors)
+    }
+
+    /// A quick look takes a tenth.
+    fn amount(&self, count: usize) -> usize {
+        match self.quick {
+            true => (count / 10).max(1),
+            false => count,
+        }
+    }
+
+    /// Those who can take part; why others cannot is told.
+    fn present(&mut self, all: Vec<Result<Contender, String>>) -> Vec<Contender> {
+        let mut present = Vec::new();
+        for contender in all {
+            match contender {
+                Ok(contender) => present.push(contender),
+                Err(why) => self.report.left_out(why),
+            }
+        }
+        present
+    }
+
+    /// Starts all, then lets them take turns; the first one has the goals.
+    fn compare(
+        &mut self,
+        contenders: Vec<Result<Contender, String>>,
+        table: Table,
+        goals: &[Goal],
+        check: impl Fn(&Server, &Contender) -> Result<(), String>,
+        mut run: impl FnMut(&Server, &Contender) -> Result<Sample, String>,
+    ) -> Result<(), String> {
+        let contenders = self.present(contenders);
+        let servers = start_all(&contenders, &self.scratch)?;
+        for (server, contender) in servers.iter().zip(&contenders) {
+            check(server, contender).map_err(|e| format!("{}: {e}", contender.label))?;
+        }
+        let table = take_turns(&self.plan, &contenders, table, |index| {
+            run(&servers[index], &contenders[index])
+        })?;
+        let findings: Vec<_> = goals.iter().map(|goal| goal.judge(&table)).collect();
+        self.report.table(&table, &findings);
+        Ok(())
+    }
+}
+
+/// The load itself looks at every answer.
+fn unchecked(_: &Server, _: &Contender) -> Result<(), String> {
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Files of 4 KiB, each on a connection of its own or one after the other on kept ones.
+//! Knows nothing of big files.
+
+use super::goal::Goal;
+use super::{Stage, unchecked};
+use crate::measure::closed_loop;
+use crate::measure::dialect::{Dialect, Exchange};
+use crate::measure::visits::{self, Leaver};
+use std::collections::HashMap;
+
+const NAME: &str = "small.bin";
+const SIZE: usize = 4096;
+const AT_ONCE: usize = 64;
+
+pub fn compare(stage: &mut Stage) -> Result<(), String> {
+    let root = stage.folder("small")?;
+    let content: Vec<u8> = (0..SIZE as u32)
+        .map(|n| (n.wrapping_mul(n) >> 3) as u8)
+        .collect();
+    let path = root.join(NAME);
+    std::fs::write(&path, &content).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    // The server that was asked to close does so; of the line dialect the client has enough.
+    let visit = |dialect, leaver| {
+        let exchange = Exchange::file(dialect, NAME, &content, leaver == Leaver::Server)?;
+        let shape = visits::Shape {
+            at_once: AT_ONCE,
+            visits: stage.amount(20_000),
+            exchange,
+            leaver,
+        };
+        Ok::<_, String>((dialect, shape))
+    };
+    let visits: HashMap<_, _> = [
+        visit(Dialect::Line, Leaver::Client)?,
+        visit(Dialect::Http, Leaver::Server)?,
+    ]
+    .into();
+    stage.compare(
+        vec![
+            Ok(stage.loket("files", &root, &[])),
+            stage.nginx(&root, true),
+            stage.lighttpd(&root),
+        ],
+        visits[&Dialect::Line].table(
+            "small-files: 4 KiB, a connection each",
+            "files/s",
+            "us CPU/file",
+        ),
+        &[Goal::cpu(&["nginx"], 1.0)],
+        unchecked,
+        |server, _| visits::run(server, &visits[&server.dialect]),
+    )?;
+    let kept = |dialect| {
+        let shape = closed_loop::Shape {
+            connections: AT_ONCE,
+            exchange: Exchange::file(dialect, NAME, &content, false)?,
+            seconds: stage.plan.seconds,
+        };
+        Ok::<_, String>((dialect, shape))
+    };
+    let kept: HashMap<_, _> = [kept(Dialect::Line)?, kept(Dialect::Http)?].into();
+    let mut again = stage.loket("files", &root, &[]);
+    again.label = "loket anew";
+    stage.compare(
+        vec![
+            Ok(stage.loket("files", &root, &[])),
+            Ok(again),
+            stage.nginx(&root, false),
+        ],
+        kept[&Dialect::Line].table("small-files: 4 KiB on kept connections; anew: one each"),
+        &[Goal::rate(&["loket anew"], 3.0)],
+        unchecked,
+        |server, contender| match contender.label {
+            "loket anew" => visits::run(server, &visits[&server.dialect]),
+            _ => closed_loop::run(server, &kept[&server.dialect]),
+        },
+    )
+}
