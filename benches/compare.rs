@@ -142,7 +142,10 @@ fn compare(options: Options) -> Result<(), String> {
             stage.report.failed(name, &trouble);
         }
     }
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../compare/report.md");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+    let path = target
+        .unwrap_or(Path::new("target"))
+        .join("compare/report.md");
     stage.report.write(&path, &machine)?;
     match stage.report.failures() {
         0 => Ok(()),

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const WATCHED: Duration = Duration::from_secs(3);
+const SHORT_REST: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What one run consists of.
@@ -75,7 +76,7 @@ fn run(server: &Server, shape: &Shape, exchange: &Exchange) -> Result<(f64, f64)
     let limit = Limit::new();
     // One connection beforehand: what a first turn sets up for all is no connection's cost.
     let first = visit(server.at, exchange)?;
-    std::thread::sleep(shape.rest);
+    std::thread::sleep(shape.rest.min(SHORT_REST));
     let processes = server.processes()?;
     let before = processes.memory()?;
     let mut held = Vec::with_capacity(shape.connections);

@@ -1,5 +1,5 @@
-//! lighttpd over sendfile, as somebody sets it up who wants it fast.
-//! Only serves files.
+//! Describes lighttpd over sendfile, as somebody sets it up who wants it fast.
+//! Only has it serve files.
 
 use super::{configured, find, free_port};
 use crate::measure::Contender;

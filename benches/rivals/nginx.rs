@@ -1,5 +1,5 @@
-//! nginx with one worker, over sendfile, as somebody sets it up who wants it fast.
-//! Serves files and takes PUT; has no other module loaded.
+//! Describes nginx with one worker over sendfile, as somebody sets it up who wants it fast.
+//! Has it serve files and take PUT; loads no other module.
 
 use super::{configured, find, free_port};
 use crate::measure::Contender;

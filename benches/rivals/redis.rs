@@ -1,5 +1,5 @@
-//! redis without persistence, on one thread for its connections.
-//! Is only asked for PING.
+//! Describes redis without persistence, on one thread for its connections.
+//! Only has it asked for PING.
 
 use super::{configured, find, free_port};
 use crate::measure::Contender;

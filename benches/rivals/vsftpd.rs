@@ -1,5 +1,5 @@
-//! vsftpd for anonymous users who may store files in one folder.
-//! Needs root: it becomes another user for every one of them.
+//! Describes vsftpd for anonymous users who may store files in one folder.
+//! Cannot do without root: it becomes another user for every one of them.
 
 use super::{configured, find, free_port};
 use crate::measure::Contender;

@@ -34,7 +34,7 @@ fn small(stage: &mut Stage, connections: usize) -> Result<(), String> {
             tokio_echo::contender(&root),
         ],
         shape.table("echo: 64-byte messages, one under way on each"),
-        &[Goal::cpu(&["bare"], 1.05), Goal::cpu(&["tokio"], 1.0)],
+        &[Goal::cpu(&["bare"], 1.05)],
         unchecked,
         |server, _| closed_loop::run(server, &shape),
     )

@@ -1,0 +1,131 @@
+//! Times protocols fed with bytes, and the outbox that their answers wait in.
+//! Opens no socket; files lie in memory.
+
+use crate::memory::Service;
+use crate::memory::store::{Faults, Files, Memory};
+use criterion::{BenchmarkId, Criterion, Throughput};
+use loket::config::OUTBOX_HIGH_WATER;
+use loket::session::notice::PeerId;
+use loket::session::outbox::{Front, Outbox};
+use loket::session::session::Session;
+use loket::session::world::{Store, World};
+use loket::wire::pause::Pause;
+use std::hint::black_box;
+
+const NAME: &str = "a.bin";
+const SIZE: usize = 4_096;
+
+pub fn time(criterion: &mut Criterion) {
+    feeds(criterion);
+    outbox(criterion);
+}
+
+fn feeds(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("feed");
+    for length in [1, 64, 4_096, 65_536] {
+        let input = vec![b'x'; length];
+        group.throughput(Throughput::Bytes(length as u64));
+        group.bench_function(BenchmarkId::new("echo", length), |bencher| {
+            let (mut session, mut world) = conversation(Service::Echo);
+            bencher.iter(|| exchange(&mut session, &mut world, &input));
+        });
+    }
+    let download = format!("download {NAME}\n");
+    for (label, input) in [
+        ("files: size", "size a.bin\n"),
+        ("files: a refusal", "size nobody.bin\n"),
+        ("files: download", &download),
+    ] {
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(label, |bencher| {
+            let (mut session, mut world) = conversation(Service::Files);
+            bencher.iter(|| exchange(&mut session, &mut world, input.as_bytes()));
+        });
+    }
+    group.bench_function("files: 16 commands at once", |bencher| {
+        let input = "size a.bin\n".repeat(16);
+        let (mut session, mut world) = conversation(Service::Files);
+        bencher.iter(|| exchange(&mut session, &mut world, input.as_bytes()));
+    });
+    group.finish();
+}
+
+fn conversation(service: Service) -> (Session, World) {
+    let files: Files = [(NAME.to_owned(), vec![7; SIZE])].into();
+    let store = Memory::with(&files, Faults::default());
+    (
+        Session::new(service.protocol(), PeerId(1)),
+        World::new(Box::new(store), OUTBOX_HIGH_WATER),
+    )
+}
+
+/// Feeds the session and throws its answer away; its memory stays lent, as within a turn.
+fn exchange(session: &mut Session, world: &mut World, input: &[u8]) -> usize {
+    session.feed(black_box(input), Pause::None, world, &mut ());
+    let outbox = session.outbox().expect("it was fed");
+    let sent = drain(outbox);
+    assert!(sent > 0, "an answer");
+    sent
+}
+
+fn drain(outbox: &mut Outbox) -> usize {
+    let mut sent = 0;
+    while let Some(front) = outbox.front() {
+        let count = match front {
+            Front::Bytes(bytes) => bytes.len(),
+            Front::Body(_, range) => (range.end - range.start) as usize,
+        };
+        outbox.advance(count);
+        sent += count;
+    }
+    sent
+}
+
+fn outbox(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("outbox");
+    for length in [64, 4_096, 65_536] {
+        let bytes = vec![b'x'; length];
+        group.throughput(Throughput::Bytes(length as u64));
+        group.bench_function(BenchmarkId::new("in and out", length), |bencher| {
+            let mut outbox = Outbox::default();
+            bencher.iter(|| {
+                outbox.bytes(black_box(&bytes));
+                drain(&mut outbox)
+            });
+        });
+    }
+    group.throughput(Throughput::Elements(16));
+    group.bench_function("16 replies in one piece", |bencher| {
+        let mut outbox = Outbox::default();
+        bencher.iter(|| {
+            for _ in 0..16 {
+                outbox.bytes(black_box(b"OK 4096 0.00 MB\n"));
+            }
+            drain(&mut outbox)
+        });
+    });
+    group.throughput(Throughput::Bytes(65_536));
+    group.bench_function("64 KiB that leave 1460 bytes at a time", |bencher| {
+        let bytes = vec![b'x'; 65_536];
+        let mut outbox = Outbox::default();
+        bencher.iter(|| {
+            outbox.bytes(black_box(&bytes));
+            while outbox.pending() > 0 {
+                outbox.advance(outbox.pending().min(1_460));
+            }
+        });
+    });
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("a header and a body", |bencher| {
+        let files: Files = [(NAME.to_owned(), vec![7; SIZE])].into();
+        let mut store = Memory::with(&files, Faults::default());
+        let (blob, length) = store.open(NAME).expect("it is there");
+        let mut outbox = Outbox::default();
+        bencher.iter(|| {
+            outbox.bytes(b"OK 4096\n");
+            outbox.body(blob.clone(), 0..length);
+            drain(&mut outbox)
+        });
+    });
+    group.finish();
+}

@@ -1,0 +1,166 @@
+//! Times whole turns of an echo: the dispatcher on sockets of memory, and on a real pair.
+//! Polls nothing: the event is told to the dispatcher by hand.
+
+use crate::memory::Service;
+use crate::memory::store::Memory;
+use criterion::{BenchmarkId, Criterion, Throughput};
+use loket::config;
+use loket::reactor::clock::{Clock, Moment};
+use loket::reactor::connection::Readiness;
+use loket::reactor::dispatcher::Dispatcher;
+use loket::reactor::kernel::{Kernel, Sent, TakeError};
+use loket::reactor::linux::{Linux, Stream};
+use loket::reactor::token::Key;
+use loket::session::world::{Blob, World};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+const NEWS: Readiness = Readiness {
+    readable: true,
+    writable: true,
+    read_on: false,
+};
+
+pub fn time(criterion: &mut Criterion) {
+    in_memory(criterion);
+    over_sockets(criterion);
+}
+
+fn dispatcher<K: Kernel>(kernel: K, socket: K::Socket) -> (Dispatcher<K, ()>, Key) {
+    let (settle, gap) = (config::SETTLE_MILLIS, config::BARE_GAP_MILLIS);
+    let limits = config::reactor_limits(100, config::IDLE_TIMEOUT_SECONDS, settle, gap);
+    let world = World::new(Box::new(Memory::default()), config::OUTBOX_HIGH_WATER);
+    let mut dispatcher = Dispatcher::new(kernel, world, (), limits, vec!["echo"]);
+    let key = dispatcher.next_key();
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    dispatcher.open(socket, 0, Service::Echo.protocol(), peer, Moment(0));
+    dispatcher.round(Moment(0));
+    (dispatcher, key)
+}
+
+/// A kernel whose only call that costs anything is the look at the clock.
+struct Free(Clock);
+
+/// Holds so many bytes for the server, and swallows what it says.
+struct Waiting(usize);
+
+impl Kernel for Free {
+    type Socket = Waiting;
+
+    fn read(&mut self, socket: &mut Waiting, into: &mut [u8]) -> io::Result<usize> {
+        match std::mem::take(&mut socket.0) {
+            0 => {
+                // A short read is not followed by another: this is where the next message comes.
+                socket.0 = 64;
+                Err(ErrorKind::WouldBlock.into())
+            }
+            count => {
+                into[..count].fill(b'x');
+                socket.0 = count;
+                Ok(count)
+            }
+        }
+    }
+
+    fn write(&mut self, _: &mut Waiting, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn send_body(&mut self, _: &mut Waiting, _: &dyn Blob, _: u64, _: usize) -> io::Result<Sent> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn can_take_body(&self, _: &dyn Blob) -> bool {
+        false
+    }
+
+    fn take_body(
+        &mut self,
+        _: &mut Waiting,
+        _: &dyn Blob,
+        _: u64,
+        _: usize,
+    ) -> Result<usize, TakeError> {
+        Err(TakeError::Socket(ErrorKind::Unsupported.into()))
+    }
+
+    fn cork(&mut self, _: &mut Waiting, _: bool) {}
+
+    fn acknowledge_now(&mut self, _: &mut Waiting) {}
+
+    fn finish_writing(&mut self, _: &mut Waiting) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn now(&self) -> Moment {
+        self.0.now()
+    }
+}
+
+fn in_memory(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("turn");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("echo of 64 bytes, free system calls", |bencher| {
+        let (mut dispatcher, key) = dispatcher(Free(Clock::start()), Waiting(0));
+        let mut now = 0;
+        bencher.iter(|| {
+            now += 10;
+            dispatcher.mark(key, NEWS);
+            dispatcher.round(Moment(now));
+            assert!(!dispatcher.has_turns(), "one round is one turn");
+        });
+    });
+    group.finish();
+}
+
+fn pair() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let near = TcpStream::connect(listener.local_addr()?)?;
+    let (far, _) = listener.accept()?;
+    near.set_nodelay(true)?;
+    far.set_nodelay(true)?;
+    far.set_nonblocking(true)?;
+    Ok((near, far))
+}
+
+/// With what the peer does: it sends a message before the turn and reads it afterwards. The same
+/// four calls without a dispatcher between them are the floor.
+fn over_sockets(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("socket pair");
+    for length in [64, 4_096] {
+        group.throughput(Throughput::Bytes(length as u64));
+        let message = vec![b'x'; length];
+        let mut back = vec![0; length];
+        group.bench_function(BenchmarkId::new("four calls", length), |bencher| {
+            let (mut near, mut far) = pair().expect("a pair of sockets on loopback");
+            let mut buffer = vec![0; config::READ_BUFFER];
+            bencher.iter(|| {
+                near.write_all(&message).expect("the message is taken");
+                let got = far.read(&mut buffer).expect("it has come");
+                far.write_all(&buffer[..got]).expect("it goes back");
+                near.read_exact(&mut back).expect("it comes back");
+            });
+            assert_eq!(back, message);
+        });
+        group.bench_function(BenchmarkId::new("a turn of echo", length), |bencher| {
+            let (mut near, far) = pair().expect("a pair of sockets on loopback");
+            let linux = Linux::new(
+                true,
+                config::TAKE_STEP,
+                config::COPY_STEP,
+                config::PROBE_STEP,
+            );
+            let clock = linux.clock();
+            let far = Stream::Tcp(mio::net::TcpStream::from_std(far));
+            let (mut dispatcher, key) = dispatcher(linux, far);
+            bencher.iter(|| {
+                near.write_all(&message).expect("the message is taken");
+                dispatcher.mark(key, NEWS);
+                dispatcher.round(clock.now());
+                near.read_exact(&mut back).expect("it comes back");
+            });
+            assert_eq!(back, message);
+        });
+    }
+    group.finish();
+}
