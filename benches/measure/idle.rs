@@ -9,10 +9,10 @@ use super::{Limit, Plan};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const WATCHED: Duration = Duration::from_secs(3);
-const SHORT_REST: Duration = Duration::from_millis(500);
+const MOMENT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What one run consists of.
@@ -20,6 +20,13 @@ pub struct Shape {
     pub connections: usize,
     /// From the last exchange to the look at the memory: what is let go only later is let go.
     pub rest: Duration,
+}
+
+impl Shape {
+    /// Where the counting begins: what the first connections set up for all is none's cost.
+    fn base(&self) -> usize {
+        self.connections / 19
+    }
 }
 
 /// The medians of one contender.
@@ -67,29 +74,21 @@ pub fn measure(
 
 pub fn title(shape: &Shape) -> String {
     format!(
-        "idle: {} silent connections, each an answer old; fresh server a run",
+        "idle: silent connections, each an answer old; anonymous memory of all processes, the \
+         growth from {} to {} connections by their number; fresh server a run",
+        shape.base(),
         shape.connections
     )
 }
 
 fn run(server: &Server, shape: &Shape, exchange: &Exchange) -> Result<(f64, f64), String> {
-    let limit = Limit::new();
-    // One connection beforehand: what a first turn sets up for all is no connection's cost.
-    let first = visit(server.at, exchange)?;
-    std::thread::sleep(shape.rest.min(SHORT_REST));
-    let processes = server.processes()?;
-    let before = processes.memory()?;
     let mut held = Vec::with_capacity(shape.connections);
-    for _ in 0..shape.connections {
-        limit.check()?;
-        let visit = visit(server.at, exchange);
-        held.push(visit.map_err(|e| format!("connection {}: {e}", held.len()))?);
-    }
-    std::thread::sleep(shape.rest);
-    let after = processes.memory()?;
-    let (cpu, _) = processes.cpu()?;
+    let base = memory_at(server, shape, exchange, &mut held, shape.base())?;
+    let top = memory_at(server, shape, exchange, &mut held, shape.connections)?;
+    let processes = server.processes()?;
+    let spent = processes.spent()?;
     std::thread::sleep(WATCHED);
-    let idle = (processes.cpu()?.0 - cpu) * 1e3;
+    let idle = processes.spent()?.since(&spent).0 * 1e3;
     // A server that sends somebody away saves his memory, and has not done the work.
     for stream in &held {
         let tried = |e: std::io::Error| format!("a silent connection: {e}");
@@ -98,8 +97,32 @@ fn run(server: &Server, shape: &Shape, exchange: &Exchange) -> Result<(f64, f64)
             return Err("a silent connection was ended, or heard something".to_string());
         }
     }
-    drop((first, held));
-    Ok(((after - before) / shape.connections as f64, idle))
+    Ok((
+        (top - base) / (shape.connections - shape.base()) as f64,
+        idle,
+    ))
+}
+
+/// What the server holds when so many connections have been silent for a while.
+fn memory_at(
+    server: &Server,
+    shape: &Shape,
+    exchange: &Exchange,
+    held: &mut Vec<TcpStream>,
+    count: usize,
+) -> Result<f64, String> {
+    let limit = Limit::new();
+    while held.len() < count {
+        limit.check()?;
+        let visit = visit(server.at, exchange);
+        held.push(visit.map_err(|e| format!("connection {}: {e}", held.len()))?);
+    }
+    let until = Instant::now() + shape.rest;
+    while Instant::now() < until {
+        limit.check()?;
+        std::thread::sleep(MOMENT.min(shape.rest));
+    }
+    server.processes()?.memory()
 }
 
 /// Connects, has one exchange, and leaves the connection standing.

@@ -2,7 +2,7 @@
 //! Knows no wire bytes; those are in the load of each kind.
 #![allow(dead_code)] // every program uses another part of this
 
-pub mod bulk;
+pub mod burden;
 pub mod closed_loop;
 pub mod contender;
 pub mod dialect;
@@ -11,6 +11,7 @@ pub mod ftp;
 pub mod idle;
 pub mod load;
 pub mod place;
+pub mod pulse;
 pub mod room;
 pub mod room_beside_echo;
 pub mod schedule;

@@ -7,6 +7,30 @@ use std::path::{Path, PathBuf};
 /// User and system time of `stat` and its children's are counted in these.
 const TICK: f64 = 0.01;
 
+/// Of each thread: seconds on the core, and seconds ready for it. Of those that ended: the former.
+#[derive(Default)]
+pub struct Spent {
+    tasks: HashMap<PathBuf, (f64, f64)>,
+    ended: f64,
+}
+
+impl Spent {
+    /// Seconds on the core since that moment, and seconds in which others had it while one of the
+    /// threads stood ready. What the threads take from each other is no disturbance.
+    pub fn since(&self, before: &Spent) -> (f64, f64) {
+        let ran: f64 = self.total() - before.total();
+        let held_up = self.tasks.iter().map(|(task, now)| {
+            let then = before.tasks.get(task).copied().unwrap_or_default();
+            (now.1 - then.1) - (ran - (now.0 - then.0))
+        });
+        (ran, held_up.fold(0.0, f64::max))
+    }
+
+    fn total(&self) -> f64 {
+        self.ended + self.tasks.values().map(|times| times.0).sum::<f64>()
+    }
+}
+
 /// A process with all its living descendants.
 pub struct Processes(Vec<u32>);
 
@@ -35,13 +59,12 @@ impl Processes {
         Ok(Processes(all))
     }
 
-    /// Seconds on the core since the start, and seconds spent waiting for the core, of all threads
-    /// and of the descendants that have ended.
-    pub fn cpu(&self) -> Result<(f64, f64), String> {
-        let mut sum = (0.0, 0.0);
+    /// What all threads and the descendants that have ended had of the core since their start.
+    pub fn spent(&self) -> Result<Spent, String> {
+        let mut spent = Spent::default();
         for process in &self.0 {
             for task in tasks(*process)? {
-                let (ran, waited) = match std::fs::read_to_string(task.join("schedstat")) {
+                let times = match std::fs::read_to_string(task.join("schedstat")) {
                     Ok(text) => (
                         field(&text, 0).unwrap_or(0.0) / 1e9,
                         field(&text, 1).unwrap_or(0.0) / 1e9,
@@ -49,11 +72,11 @@ impl Processes {
                     // The coarse way, for a kernel without schedstat.
                     Err(_) => (times(&task, 11)?, 0.0),
                 };
-                sum = (sum.0 + ran, sum.1 + waited);
+                spent.tasks.insert(task, times);
             }
-            sum.0 += times(&PathBuf::from(format!("/proc/{process}")), 13)?;
+            spent.ended += times(&PathBuf::from(format!("/proc/{process}")), 13)?;
         }
-        Ok(sum)
+        Ok(spent)
     }
 
     pub fn threads(&self) -> Result<usize, String> {

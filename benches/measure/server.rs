@@ -5,7 +5,7 @@ use super::Limit;
 use super::contender::{Contender, Door};
 use super::dialect::Dialect;
 use super::place::SERVER_CORE;
-use super::processes::{Processes, field};
+use super::processes::{Processes, Spent, field};
 use super::table::Sample;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
@@ -184,7 +184,7 @@ impl Drop for Starting {
 pub struct Meter<'a> {
     server: &'a Server,
     start: Instant,
-    cpu: (f64, f64),
+    spent: Spent,
     load_waited: f64,
 }
 
@@ -192,11 +192,11 @@ impl<'a> Meter<'a> {
     /// Both ends are read while the server sleeps, so that no running slice is missed.
     pub fn start(server: &'a Server) -> Result<Meter<'a>, String> {
         settle();
-        let cpu = server.processes()?.cpu()?;
+        let spent = server.processes()?.spent()?;
         Ok(Meter {
             server,
             start: Instant::now(),
-            cpu,
+            spent,
             load_waited: load_waited(),
         })
     }
@@ -206,8 +206,7 @@ impl<'a> Meter<'a> {
         let wall = self.start.elapsed().as_secs_f64();
         let load_waited = load_waited() - self.load_waited;
         settle();
-        let (ran, waited) = self.server.processes()?.cpu()?;
-        let (spent, waited) = (ran - self.cpu.0, waited - self.cpu.1);
+        let (spent, waited) = self.server.processes()?.spent()?.since(&self.spent);
         Ok(Sample {
             rate: amount / wall,
             cpu: spent / amount,

@@ -1,10 +1,11 @@
 //! Twelve hundred peers that ask and never read, flood and never read, or send a byte and stop.
 //! Shows what they cost the others, the memory, the processor at rest, and that they go.
 
-use super::pulse::Pulse;
-use super::{Plan, alone, head, line, medians, noise, rest, start};
+use super::{Plan, pulses, start};
 use crate::measure::Limit;
 use crate::measure::load::connect;
+use crate::measure::pulse::Pulse;
+use crate::measure::schedule::{figures, head, line, rest};
 use crate::measure::server::Server;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
@@ -41,7 +42,7 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
     // The first echo beside them while they come, not only when they all hang.
     let mut peers = Vec::new();
     let times = come(&server, &pulse, &mut peers)?;
-    let coming = super::figures(times);
+    let coming = figures(times);
     line("", "who come", coming, "");
     rest(&server)?;
     let beside = pulses(plan, &server, &pulse, "hostile")?;
@@ -51,25 +52,14 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
         beside[1] / idle[1],
         (server.processes()?.memory()? - memory) / MIB
     );
-    let (cpu, _) = server.processes()?.cpu()?;
+    let spent = server.processes()?.spent()?;
     std::thread::sleep(WATCHED);
     println!(
         "  {:.1} ms CPU in 3 s of rest",
-        (server.processes()?.cpu()?.0 - cpu) * 1e3
+        server.processes()?.spent()?.since(&spent).0 * 1e3
     );
     drop((peers, pulse, server));
     leave(scratch)
-}
-
-fn pulses(plan: &Plan, server: &Server, pulse: &Pulse, beside: &str) -> Result<[f64; 3], String> {
-    let mut all = Vec::new();
-    for round in 1..=plan.runs {
-        let (figures, disturbed) = alone(server, pulse, plan.seconds)?;
-        line(&round.to_string(), beside, figures, noise(disturbed));
-        all.push(figures);
-    }
-    line("median", beside, medians(&all), "");
-    Ok(medians(&all))
 }
 
 /// How they come: one step each, so that an echo can beat between.

@@ -1,11 +1,12 @@
 //! Memory of up to 19,000 connections that keep silent, and an echo among them beside one alone.
 //! Sees the server's own memory only; the kernel's share of a connection is not in it.
 
-use super::pulse::Pulse;
-use super::{Plan, alone, head, line, medians, noise, start};
+use super::{Plan, pulses, start};
 use crate::measure::Limit;
 use crate::measure::dialect::Exchange;
 use crate::measure::idle::visit;
+use crate::measure::pulse::Pulse;
+use crate::measure::schedule::head;
 use crate::measure::server::Server;
 use std::path::Path;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
     );
     let server = start(scratch, "idle", &[])?;
     let pulse = Pulse::connect(server.at)?;
+    head();
     let before = pulses(plan, &server, &pulse, "nobody")?;
     let limit = Limit::new();
     let memory = resting_memory(&server)?;
@@ -41,10 +43,11 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
             grown / stop as f64
         );
     }
+    head();
     let among = pulses(plan, &server, &pulse, "19,000")?;
-    let (cpu, _) = server.processes()?.cpu()?;
+    let spent = server.processes()?.spent()?;
     std::thread::sleep(WATCHED);
-    let idle = (server.processes()?.cpu()?.0 - cpu) * 1e3;
+    let idle = server.processes()?.spent()?.since(&spent).0 * 1e3;
     println!(
         "  among 19,000 / alone: {:.3} of the p50, {:.3} of the p99; \
          {idle:.1} ms CPU in 3 s of rest",
@@ -57,17 +60,4 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
 fn resting_memory(server: &Server) -> Result<f64, String> {
     std::thread::sleep(REST);
     server.processes()?.memory()
-}
-
-fn pulses(plan: &Plan, server: &Server, pulse: &Pulse, beside: &str) -> Result<[f64; 3], String> {
-    head();
-    let mut all = Vec::new();
-    for round in 1..=plan.runs {
-        let (figures, disturbed) = alone(server, pulse, plan.seconds)?;
-        line(&round.to_string(), beside, figures, noise(disturbed));
-        all.push(figures);
-    }
-    let medians = medians(&all);
-    line("median", beside, medians, "");
-    Ok(medians)
 }

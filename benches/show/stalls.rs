@@ -1,23 +1,18 @@
 //! An echo beside everything that may wait for a disk: commits, cold files, cold folders.
 //! Each beside the same echo on the idle server; the aims are printed, the reader judges.
 
-use super::burden::Burden;
-use super::pulse::Pulse;
-use super::{Figures, Plan, alone, head, late_lines, line, measured, medians, noise, rest, start};
+use super::{Plan, late_lines, start};
+use crate::measure::burden::{self, Burden, Moved};
+use crate::measure::pulse::Pulse;
+use crate::measure::schedule::{Run, alone, head, line, measured, medians, rest};
 use crate::measure::server::Server;
-use rustix::fs::Advice;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 const BODY: u64 = 256 << 20;
 const PEERS: usize = 8;
 const ENTRIES: usize = 200_000;
-/// Until all buffers are full and the first commits have begun.
-const WARM_UP: Duration = Duration::from_secs(1);
-/// What is over within a second is done so often in one run.
-const TIMES: u64 = 3;
 
 /// What happens beside the echo.
 #[derive(Clone, Copy, PartialEq)]
@@ -94,24 +89,27 @@ fn prepare(root: &Path, beside: Beside) -> Result<(), String> {
 
 fn one(plan: &Plan, server: &Server, root: &Path, beside: Beside) -> Result<(), String> {
     let pulse = Pulse::connect(server.at)?;
-    let mut all: [Vec<Figures>; 2] = Default::default();
+    let mut all: [Vec<Run>; 2] = Default::default();
     head();
     for round in 1..=plan.runs {
         let round = round.to_string();
-        let (figures, disturbed) = alone(server, &pulse, plan.seconds)?;
-        line(&round, "idle", figures, noise(disturbed));
-        all[0].push(figures);
-        let mut moved = (0, 0, 0.0);
-        let (figures, _) = measured(server, || {
-            burdened(plan, server, root, beside, &pulse, &mut moved)
+        let run = alone(server, &pulse, plan.seconds)?;
+        line(&round, "idle", run.figures, run.note());
+        all[0].push(run);
+        let mut moved = Moved::default();
+        let run = measured(server, || {
+            let (times, meanwhile) = burdened(plan, server, root, beside, &pulse)?;
+            moved = meanwhile;
+            Ok(times)
         })?;
-        let (bytes, rounds, seconds) = moved;
         let note = format!(
-            "   {:.2} GiB/s, {rounds} whole",
-            bytes as f64 / seconds / f64::from(1 << 30)
+            "   {:.2} GiB/s, {} whole{}",
+            moved.rate(),
+            moved.rounds,
+            run.note()
         );
-        line(&round, "stalls", figures, &note);
-        all[1].push(figures);
+        line(&round, "stalls", run.figures, &note);
+        all[1].push(run);
         rest(server)?;
     }
     let [idle, stalls] = all.map(|runs| medians(&runs));
@@ -122,42 +120,24 @@ fn one(plan: &Plan, server: &Server, root: &Path, beside: Beside) -> Result<(), 
     Ok(())
 }
 
-/// The latencies, and what was moved meanwhile: bytes, whole bodies, seconds.
+/// The latencies, and what was moved meanwhile.
 fn burdened(
     plan: &Plan,
     server: &Server,
     root: &Path,
     beside: Beside,
     pulse: &Pulse,
-    moved: &mut (u64, u64, f64),
-) -> Result<Vec<f64>, String> {
+) -> Result<(Vec<f64>, Moved), String> {
     let files = server.address("files")?;
     if matches!(beside, Beside::ColdFile | Beside::ColdFolder) {
-        let mut times = Vec::new();
-        for _ in 0..TIMES {
+        return burden::beside_each(pulse, plan.seconds, || {
             forget(root, beside)?;
             let command = match beside {
                 Beside::ColdFile => "download big",
                 _ => "ls many",
             };
-            let mut burden = Burden::downloads(files, 1, command)?;
-            let begin = Instant::now();
-            let over = std::cell::Cell::new(false);
-            times.extend(pulse.beat_while(
-                || !over.get(),
-                || {
-                    if !over.get() {
-                        burden.step()?;
-                        over.set(burden.rounds() > 0);
-                    }
-                    Ok(())
-                },
-            )?);
-            moved.0 += burden.moved;
-            moved.1 += burden.rounds();
-            moved.2 += begin.elapsed().as_secs_f64();
-        }
-        return Ok(times);
+            Burden::downloads(files, 1, command)
+        });
     }
     let mut burdens = Vec::new();
     if beside != Beside::Uploads {
@@ -166,21 +146,7 @@ fn burdened(
     if beside != Beside::Downloads {
         burdens.push(Burden::uploads(files, PEERS, BODY)?);
     }
-    let mut step = || burdens.iter_mut().try_for_each(Burden::step);
-    pulse.beat(WARM_UP, &mut step)?;
-    let before: (u64, u64) = sums(&burdens);
-    let begin = Instant::now();
-    let mut step = || burdens.iter_mut().try_for_each(Burden::step);
-    let times = pulse.beat(Duration::from_secs_f64(plan.seconds), &mut step)?;
-    let after = sums(&burdens);
-    let seconds = begin.elapsed().as_secs_f64();
-    *moved = (after.0 - before.0, after.1 - before.1, seconds);
-    Ok(times)
-}
-
-fn sums(burdens: &[Burden]) -> (u64, u64) {
-    let sum = |of: fn(&Burden) -> u64| burdens.iter().map(of).sum();
-    (sum(|burden| burden.moved), sum(Burden::rounds))
+    burden::beside(pulse, &mut burdens, plan.seconds)
 }
 
 /// Takes out of the kernel's memory what is to be cold.
@@ -189,9 +155,7 @@ fn forget(root: &Path, beside: Beside) -> Result<(), String> {
         forget_folders();
         return Ok(());
     }
-    let big = File::open(root.join("big")).map_err(|e| format!("cannot open the file: {e}"))?;
-    rustix::fs::fadvise(&big, 0, None, Advice::DontNeed)
-        .map_err(|e| format!("cannot make the file cold: {e}"))
+    burden::make_cold(&root.join("big"))
 }
 
 /// Entries of folders and inodes; pages of files stay.

@@ -3,15 +3,17 @@
 
 use super::Stage;
 use super::goal::Finding;
-use crate::measure::bulk::{Downloads, Uploads};
+use crate::measure::burden::{self, Burden, Moved};
 use crate::measure::download::{self, Shape};
-use crate::measure::load::connect;
-use crate::measure::schedule::{self, Alone, Beside, Figures};
+use crate::measure::pulse::Pulse;
+use crate::measure::schedule::{self, Run};
 use crate::measure::server::Server;
 use crate::measure::table::median;
-use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
 
 const TRANSFERS: usize = 8;
+/// So small that commits never cease.
 const UPLOAD: u64 = 16 << 20;
 const HIGHEST_P99: f64 = 500.0;
 const LEAST_LEFT: f64 = 0.95;
@@ -21,6 +23,7 @@ const HOT: Shape = Shape {
     size: 64 << 20,
     name: "hot.bin",
 };
+const COLD: &str = "cold.bin";
 
 /// The works beside the echo, in the order of the report.
 const LABELS: [&str; 4] = ["nothing", "8 downloads", "8 durable uploads", "a cold file"];
@@ -30,87 +33,116 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
     let cold = Shape {
         connections: 1,
         size: (stage.amount(1_024) as u64) << 20,
-        name: "cold.bin",
+        name: COLD,
     };
     download::prepare(&root, &HOT)?;
     download::prepare(&root, &cold)?;
     let server = Server::start(&stage.loket("files", &root, &[]), &stage.scratch)?;
     download::check(&server, &root, &HOT)?;
-    let stream = connect(server.address("echo")?)?;
-    let title = format!(
-        "beside: 64-byte echo, 1000 a second on schedule, beside other work, {} s a run",
-        stage.plan.seconds
-    );
-    schedule::begin(&title);
-    let mut times: [Vec<Figures>; 4] = Default::default();
-    let mut speeds: [Vec<f64>; 2] = Default::default();
+    let pulse = Pulse::connect(server.address("echo")?)?;
     let seconds = stage.plan.seconds;
+    println!("\n{}", title(seconds));
+    schedule::head();
+    let mut runs: [Vec<Run>; 4] = Default::default();
+    let mut rates: [Vec<f64>; 4] = Default::default();
+    let mut undisturbed = Vec::new();
     for round in 1..=stage.plan.runs {
-        for (label, times) in LABELS.into_iter().zip(&mut times) {
-            let mut moved = 0.0;
-            let figures = schedule::undisturbed(&server, round, label, || {
-                let (figures, rate) = match label {
-                    "8 downloads" => accompanied(&stream, Downloads::hot(&server, &HOT)?, seconds),
-                    "8 durable uploads" => {
-                        let uploads = Uploads::begin(&server, TRANSFERS, UPLOAD)?;
-                        accompanied(&stream, uploads, seconds)
-                    }
-                    "a cold file" => {
-                        let cold = Downloads::cold(&server, &cold, &root)?;
-                        accompanied(&stream, cold, seconds)
-                    }
-                    _ => Ok((schedule::run(&stream, &mut Alone, seconds)?, 0.0)),
-                }?;
-                moved = rate;
-                Ok(figures)
+        for (index, label) in LABELS.into_iter().enumerate() {
+            let mut moved = Moved::default();
+            let run = schedule::undisturbed(&server, round, label, || {
+                let (times, meanwhile) = accompanied(&server, &root, &pulse, label, seconds)?;
+                moved = meanwhile;
+                Ok(times)
             })?;
-            times.push(figures);
-            match label {
-                "nothing" => {}
-                _ => println!("{:>6}  it moved {moved:.2} GiB/s", ""),
-            }
+            runs[index].push(run);
+            rates[index].push(moved.rate());
             if label == "8 downloads" {
-                let alone = schedule::alone(&stream, &mut Downloads::hot(&server, &HOT)?, seconds)?;
-                println!("{:>6}  and without the echo {alone:.2} GiB/s", "");
-                speeds[0].push(moved);
-                speeds[1].push(alone);
+                let mut burdens = [downloads(&server)?];
+                let alone = burden::without_echo(&pulse, &mut burdens, seconds)?.rate();
+                println!("{:>6}  without the echo {alone:.2} GiB/s", "");
+                undisturbed.push(alone);
             }
+            schedule::rest(&server)?;
         }
     }
-    tell(stage, &title, &times, speeds);
+    tell(stage, &runs, rates.map(median), median(undisturbed));
     Ok(())
 }
 
-/// The times of the echo and what the work moved meanwhile, in GiB a second.
-fn accompanied<B: Beside>(
-    stream: &TcpStream,
-    mut beside: B,
-    seconds: f64,
-) -> Result<(Figures, f64), String> {
-    let figures = schedule::run(stream, &mut beside, seconds)?;
-    Ok((figures, beside.rate()))
+fn title(seconds: f64) -> String {
+    format!("beside: 64-byte echo, 1000 a second on schedule, beside other work, {seconds} s a run")
 }
 
-fn tell(stage: &mut Stage, title: &str, times: &[Vec<Figures>; 4], speeds: [Vec<f64>; 2]) {
-    let mut rows = Vec::new();
-    let mut findings = Vec::new();
-    for (label, runs) in LABELS.into_iter().zip(times) {
-        let medians = schedule::medians(runs);
-        schedule::line("median", label, medians);
-        let cells = medians.map(|micros| format!("{micros:.0}"));
-        rows.push([vec![label.to_string()], cells.to_vec()].concat());
-        if label != "nothing" {
-            let what = format!("p99 in us beside {label}");
-            findings.push(Finding::at_most(&what, Some(medians[1]), HIGHEST_P99));
+fn downloads(server: &Server) -> Result<Burden, String> {
+    Burden::downloads(server.at, TRANSFERS, &format!("download {}", HOT.name))
+}
+
+/// The latencies of the echo beside one of the works, and what that moved meanwhile.
+fn accompanied(
+    server: &Server,
+    root: &Path,
+    pulse: &Pulse,
+    label: &str,
+    seconds: f64,
+) -> Result<(Vec<f64>, Moved), String> {
+    match label {
+        "8 downloads" => burden::beside(pulse, &mut [downloads(server)?], seconds),
+        "8 durable uploads" => {
+            let uploads = Burden::uploads(server.at, TRANSFERS, UPLOAD)?;
+            burden::beside(pulse, &mut [uploads], seconds)
+        }
+        "a cold file" => burden::beside_each(pulse, seconds, || {
+            burden::make_cold(&root.join(COLD))?;
+            Burden::downloads(server.at, 1, &format!("download {COLD}"))
+        }),
+        _ => {
+            let times = pulse.beat(Duration::from_secs_f64(seconds), || Ok(()))?;
+            Ok((times, Moved::default()))
         }
     }
-    let [with, without] = speeds.map(median);
-    println!("  downloads beside the echo {with:.2} GiB/s, without {without:.2} GiB/s");
+}
+
+fn tell(stage: &mut Stage, runs: &[Vec<Run>; 4], rates: [f64; 4], alone: f64) {
+    let mut rows = Vec::new();
+    let mut findings = Vec::new();
+    for ((label, runs), rate) in LABELS.into_iter().zip(runs).zip(rates) {
+        let medians = schedule::medians(runs);
+        schedule::line("median", label, medians, "");
+        let held_up = median(runs.iter().map(|run| run.held_up).collect()) * 100.0;
+        let disturbed = runs.iter().filter(|run| run.is_disturbed()).count();
+        let quiet = match disturbed {
+            0 => "quiet".to_string(),
+            count => format!("disturbed in {count} of {} runs", runs.len()),
+        };
+        let mut row = vec![label.to_string()];
+        row.extend(medians.map(|micros| format!("{micros:.0}")));
+        row.push(match label {
+            "nothing" => String::new(),
+            _ => format!("{rate:.2}"),
+        });
+        row.push(format!("{quiet} ({held_up:.2} %)"));
+        rows.push(row);
+        if label != "nothing" {
+            let what = format!("p99 in us beside {label}");
+            let mut finding = Finding::at_most(&what, Some(medians[1]), HIGHEST_P99);
+            finding.found = format!("{:.0}, {quiet}", medians[1]);
+            findings.push(finding);
+        }
+    }
+    println!("  downloads without the echo {alone:.2} GiB/s");
     findings.push(Finding::at_least(
         "throughput of the downloads by that without the echo",
-        Some(with / without),
+        Some(rates[1] / alone),
         LEAST_LEFT,
     ));
-    let header = ["beside", "p50 us", "p99 us", "max us"];
-    stage.report.section(title, &header, &rows, &findings);
+    let title = title(stage.plan.seconds);
+    let header = [
+        "beside",
+        "p50 us",
+        "p99 us",
+        "max us",
+        "GiB/s",
+        "others had a core",
+    ];
+    stage.report.section(&title, &header, &rows, &findings);
 }

@@ -50,7 +50,7 @@ pub fn compare_idle(stage: &mut Stage) -> Result<(), String> {
             .amount(19_000)
             .min((stage.descriptors as usize).saturating_sub(1_000)),
         // redis lets its buffers go after two seconds, and its allocator them after ten.
-        rest: Duration::from_secs(if stage.quick { 3 } else { 13 }),
+        rest: Duration::from_secs(13),
     };
     let contenders = vec![
         Ok(stage.loket("echo", &root, &[])),

@@ -1,8 +1,8 @@
 //! An echo on schedule, a thousand times a second, with other work of this thread between beats.
 //! Counts from the scheduled moment: an echo that keeps the next one waiting counts twice.
 
-use crate::measure::Limit;
-use crate::measure::load::connect;
+use super::Limit;
+use super::load::connect;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::net::{SocketAddr, TcpStream};
@@ -55,6 +55,22 @@ impl Pulse {
             }
             step()?;
         }
+    }
+
+    /// For so long nothing but `step`; our end is as slow as when it beats.
+    pub fn keep_still(
+        &self,
+        time: Duration,
+        mut step: impl FnMut() -> Result<(), String>,
+    ) -> Result<(), String> {
+        let limit = Limit::new();
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            limit.check()?;
+            self.hear()?;
+            step()?;
+        }
+        Ok(())
     }
 
     fn speak(&self) -> Result<(), String> {

@@ -1,13 +1,121 @@
 //! Downloads and uploads beside a pulse, one small step at a time, again and again.
 //! Looks at no content: the tests do.
 
-use crate::measure::load::connect;
+use super::load::connect;
+use super::pulse::Pulse;
+use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use std::cell::Cell;
+use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// What is moved in one step: it takes our end about as long as an echo.
 const STEP: usize = 128 << 10;
+/// Until all buffers are full and the first commits have begun.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// What takes a disk once has its echoes counted so often at least.
+const TIMES: u64 = 3;
+const GIB: f64 = (1u64 << 30) as f64;
+
+/// What went to and fro meanwhile.
+#[derive(Clone, Copy, Default)]
+pub struct Moved {
+    bytes: u64,
+    /// Whole bodies.
+    pub rounds: u64,
+    seconds: f64,
+}
+
+impl Moved {
+    /// GiB a second.
+    pub fn rate(&self) -> f64 {
+        self.bytes as f64 / GIB / self.seconds
+    }
+}
+
+/// The latencies of an echo beside burdens without end, and what these moved meanwhile.
+pub fn beside(
+    pulse: &Pulse,
+    burdens: &mut [Burden],
+    seconds: f64,
+) -> Result<(Vec<f64>, Moved), String> {
+    live(burdens, seconds, |time, step| pulse.beat(time, step))
+}
+
+/// What the burdens move for as long without the echo.
+pub fn without_echo(pulse: &Pulse, burdens: &mut [Burden], seconds: f64) -> Result<Moved, String> {
+    let still = live(burdens, seconds, |time, step| pulse.keep_still(time, step))?;
+    Ok(still.1)
+}
+
+type Step<'a> = &'a mut dyn FnMut() -> Result<(), String>;
+
+fn live<T>(
+    burdens: &mut [Burden],
+    seconds: f64,
+    mut for_so_long: impl FnMut(Duration, Step<'_>) -> Result<T, String>,
+) -> Result<(T, Moved), String> {
+    for_so_long(WARM_UP, &mut || {
+        burdens.iter_mut().try_for_each(Burden::step)
+    })?;
+    let (bytes, rounds) = sums(burdens);
+    let begin = Instant::now();
+    let result = for_so_long(Duration::from_secs_f64(seconds), &mut || {
+        burdens.iter_mut().try_for_each(Burden::step)
+    })?;
+    let after = sums(burdens);
+    let moved = Moved {
+        bytes: after.0 - bytes,
+        rounds: after.1 - rounds,
+        seconds: begin.elapsed().as_secs_f64(),
+    };
+    Ok((result, moved))
+}
+
+fn sums(burdens: &[Burden]) -> (u64, u64) {
+    let sum = |of: fn(&Burden) -> u64| burdens.iter().map(of).sum();
+    (sum(|burden| burden.moved), sum(Burden::rounds))
+}
+
+/// Takes a file out of the page cache.
+pub fn make_cold(path: &Path) -> Result<(), String> {
+    let file = File::open(path).map_err(|e| format!("cannot open {}: {e}", path.display()))?;
+    fadvise(&file, 0, None, Advice::DontNeed)
+        .map_err(|e| format!("cannot make {} cold: {e}", path.display()))
+}
+
+/// The same beside a burden that `begin` gives, to its first end, again and again for so long;
+/// between two of them nothing is counted.
+pub fn beside_each(
+    pulse: &Pulse,
+    seconds: f64,
+    mut begin: impl FnMut() -> Result<Burden, String>,
+) -> Result<(Vec<f64>, Moved), String> {
+    let mut times = Vec::new();
+    let mut moved = Moved::default();
+    while moved.rounds < TIMES || moved.seconds < seconds {
+        let mut burden = begin()?;
+        let since = Instant::now();
+        let over = Cell::new(false);
+        times.extend(pulse.beat_while(
+            || !over.get(),
+            || {
+                if !over.get() {
+                    burden.step()?;
+                    over.set(burden.rounds() > 0);
+                }
+                Ok(())
+            },
+        )?);
+        moved.bytes += burden.moved;
+        moved.rounds += burden.rounds();
+        moved.seconds += since.elapsed().as_secs_f64();
+    }
+    Ok((times, moved))
+}
 
 /// A conversation with the files service.
 struct Peer {
@@ -27,7 +135,7 @@ pub struct Burden {
     buffer: Vec<u8>,
     next: usize,
     upload: Option<u64>,
-    pub moved: u64,
+    moved: u64,
 }
 
 impl Burden {
@@ -72,12 +180,12 @@ impl Burden {
     }
 
     /// How often something was moved from its first byte to its last answer.
-    pub fn rounds(&self) -> u64 {
+    fn rounds(&self) -> u64 {
         self.peers.iter().map(|peer| peer.rounds).sum()
     }
 
     /// A step of one of them.
-    pub fn step(&mut self) -> Result<(), String> {
+    fn step(&mut self) -> Result<(), String> {
         self.next = (self.next + 1) % self.peers.len();
         let peer = &mut self.peers[self.next];
         let done = match self.upload {
