@@ -45,7 +45,12 @@ impl Contender {
         let mut all = vec![match &plan.server {
             Some(program) => {
                 let root = folder(scratch, "loket")?;
-                Contender::loket(program, service, &root, &[])
+                let flags: &[&'static str] = match kind {
+                    // The bare loops wait for no disk.
+                    "upload" => &["--no-sync"],
+                    _ => &[],
+                };
+                Contender::loket(program, service, &root, flags)
             }
             None => Contender::bare("bare again", floors[0], &folder(scratch, "again")?)?,
         }];

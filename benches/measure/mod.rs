@@ -20,7 +20,7 @@ pub mod table;
 pub mod upload;
 pub mod visits;
 
-mod crowd;
+pub mod crowd;
 mod processes;
 
 pub use contender::Contender;

@@ -102,6 +102,12 @@ impl Table {
             .map(|row| row.1)
     }
 
+    /// How many of its runs were disturbed, of how many.
+    pub fn disturbed(&self, label: &str) -> (usize, usize) {
+        let disturbed = self.of(label).filter(Sample::is_disturbed).count();
+        (disturbed, self.of(label).count())
+    }
+
     pub fn median(&self, label: &str) -> Sample {
         let of = |part: fn(&Sample) -> f64| median(self.of(label).map(|s| part(&s)).collect());
         Sample {

@@ -123,18 +123,23 @@ fn tell(stage: &mut Stage, runs: &[Vec<Run>; 4], rates: [f64; 4], alone: f64) {
         row.push(format!("{quiet} ({held_up:.2} %)"));
         rows.push(row);
         if label != "nothing" {
-            let what = format!("p99 in us beside {label}");
-            let mut finding = Finding::at_most(&what, Some(medians[1]), HIGHEST_P99);
-            finding.found = format!("{:.0}, {quiet}", medians[1]);
-            findings.push(finding);
+            findings.push(Finding {
+                work: format!("echo beside {label}"),
+                against: String::new(),
+                goal: format!("p99 ≤ {HIGHEST_P99} us"),
+                found: format!("{:.0} us, {quiet}", medians[1]),
+                holds: Some(medians[1] <= HIGHEST_P99),
+            });
         }
     }
     println!("  downloads without the echo {alone:.2} GiB/s");
-    findings.push(Finding::at_least(
-        "throughput of the downloads by that without the echo",
-        Some(rates[1] / alone),
-        LEAST_LEFT,
-    ));
+    findings.push(Finding {
+        work: "8 downloads beside the echo".to_string(),
+        against: "without the echo".to_string(),
+        goal: format!("throughput ≥ {LEAST_LEFT}"),
+        found: format!("{:.3}", rates[1] / alone),
+        holds: Some(rates[1] / alone >= LEAST_LEFT),
+    });
     let title = title(stage.plan.seconds);
     let header = [
         "beside",

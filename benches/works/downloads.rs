@@ -32,7 +32,9 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
 fn one_shape(stage: &mut Stage, shape: &Shape, goals: &[Goal]) -> Result<(), String> {
     let root = stage.folder(&format!("download-{}", shape.connections))?;
     download::prepare(&root, shape)?;
+    let (connections, size) = (shape.connections, shape.size >> 20);
     stage.compare(
+        &format!("download {connections} x {size} MiB"),
         vec![
             Ok(stage.loket("files", &root, &[])),
             stage.lighttpd(&root),

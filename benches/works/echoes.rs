@@ -28,6 +28,7 @@ fn small(stage: &mut Stage, connections: usize) -> Result<(), String> {
     let root = stage.folder("echo")?;
     let shape = Shape::echo(connections, stage.plan.seconds);
     stage.compare(
+        &format!("echo 64 B, {connections} connections"),
         vec![
             Ok(stage.loket("echo", &root, &[])),
             Contender::bare("bare", "echo", &root),
@@ -53,13 +54,14 @@ fn pings(stage: &mut Stage, messages: usize) -> Result<(), String> {
         _ => 0.72,
     };
     stage.compare(
+        &format!("echo 14 B, 50 connections, pipeline {messages}"),
         vec![
             Ok(stage.loket("echo", &root, &[])),
             stage.redis(),
             Contender::bare("bare", "echo", &root),
         ],
         shapes[0].1.table(&format!(
-            "echo: the PING of redis, 14 bytes (it answers 7), {messages} under way on each"
+            "echo: the PING of redis, 14 bytes (it answers 7), {messages} at a time on each"
         )),
         &[Goal::cpu(&["redis"], most)],
         unchecked,
@@ -78,6 +80,7 @@ fn large(stage: &mut Stage) -> Result<(), String> {
         seconds: stage.plan.seconds,
     };
     stage.compare(
+        "echo 64 KiB, 16 connections",
         vec![
             Ok(stage.loket("echo", &root, &[])),
             Contender::bare("bare", "echo", &root),

@@ -36,7 +36,7 @@ impl Goal {
         }
     }
 
-    pub fn judge(&self, table: &Table) -> Finding {
+    pub fn judge(&self, work: &str, table: &Table) -> Finding {
         let of = |sample: Sample| match self.part {
             Part::Cpu => sample.cpu,
             Part::Rate => sample.rate,
@@ -50,45 +50,38 @@ impl Goal {
         };
         let ours = labels.first().map(|label| of(table.median(label)));
         let ratio = ours.zip(best).map(|(ours, best)| ours / best);
-        let whose = match self.rivals {
-            [one] => (*one).to_string(),
-            many => format!("the better of {}", many.join(" and ")),
+        let bound = self.bound;
+        let (goal, holds) = match self.part {
+            Part::Cpu => (format!("CPU ≤ {bound}"), ratio.map(|ratio| ratio <= bound)),
+            Part::Rate => (
+                format!("throughput ≥ {bound}"),
+                ratio.map(|ratio| ratio >= bound),
+            ),
         };
-        match self.part {
-            Part::Cpu => Finding::at_most(&format!("CPU by that of {whose}"), ratio, self.bound),
-            Part::Rate => {
-                Finding::at_least(&format!("throughput by that of {whose}"), ratio, self.bound)
-            }
+        Finding {
+            work: work.to_string(),
+            against: match self.rivals {
+                [one] => (*one).to_string(),
+                many => format!("the better of {}", many.join(" and ")),
+            },
+            goal,
+            found: ratio.map_or("not measured".to_string(), |ratio| format!("{ratio:.3}")),
+            holds,
         }
     }
 }
 
-/// A goal with what was found.
+/// A goal with what was found: a row of the report.
 pub struct Finding {
+    pub work: String,
+    pub against: String,
     pub goal: String,
     pub found: String,
+    /// Unknown when somebody was missing.
     pub holds: Option<bool>,
 }
 
 impl Finding {
-    pub fn at_most(what: &str, value: Option<f64>, most: f64) -> Finding {
-        let goal = format!("{what} <= {most}");
-        Finding::new(goal, value, |value| value <= most)
-    }
-
-    pub fn at_least(what: &str, value: Option<f64>, least: f64) -> Finding {
-        let goal = format!("{what} >= {least}");
-        Finding::new(goal, value, |value| value >= least)
-    }
-
-    fn new(goal: String, value: Option<f64>, holds: impl Fn(f64) -> bool) -> Finding {
-        Finding {
-            goal,
-            found: value.map_or("not measured".to_string(), |value| format!("{value:.3}")),
-            holds: value.map(holds),
-        }
-    }
-
     pub fn verdict(&self) -> &'static str {
         match self.holds {
             Some(true) => "holds",

@@ -87,9 +87,10 @@ impl Stage {
         present
     }
 
-    /// Starts all, then lets them take turns; the first one has the goals.
+    /// Starts all, then lets them take turns; the first one has the goals of the work.
     fn compare(
         &mut self,
+        work: &str,
         contenders: Vec<Result<Contender, String>>,
         table: Table,
         goals: &[Goal],
@@ -104,7 +105,8 @@ impl Stage {
         let table = take_turns(&self.plan, &contenders, table, |index| {
             run(&servers[index], &contenders[index])
         })?;
-        let findings: Vec<_> = goals.iter().map(|goal| goal.judge(&table)).collect();
+        let findings = goals.iter().map(|goal| goal.judge(work, &table));
+        let findings: Vec<_> = findings.collect();
         self.report.table(&table, &findings);
         Ok(())
     }

@@ -19,17 +19,39 @@ pub struct Report {
 impl Report {
     /// A table of medians, and its goals.
     pub fn table(&mut self, table: &Table, findings: &[Finding]) {
-        let header = ["server", table.rate_unit, table.cpu_unit, "busy"];
+        let header = [
+            "server",
+            table.rate_unit,
+            table.cpu_unit,
+            "busy",
+            "loket's throughput by it",
+            "loket's CPU by it",
+            "disturbed",
+        ];
+        let labels = table.labels();
+        let first = labels.first().map(|label| (*label, table.median(label)));
         let row = |label: &str| {
             let median = table.median(label);
+            let (disturbed, all) = table.disturbed(label);
+            let ratios = match first {
+                Some((ours, first)) if ours != label => [
+                    format!("{:.3}", first.rate / median.rate),
+                    format!("{:.3}", first.cpu / median.cpu),
+                ],
+                _ => Default::default(),
+            };
+            let [rate, cpu] = ratios;
             vec![
                 label.to_string(),
                 format!("{:.*}", table.rate_digits, median.rate),
                 format!("{:.3}", median.cpu),
                 format!("{:.0} %", median.busy * 100.0),
+                rate,
+                cpu,
+                format!("{disturbed} of {all} runs"),
             ]
         };
-        let rows: Vec<_> = table.labels().into_iter().map(row).collect();
+        let rows: Vec<_> = labels.iter().map(|label| row(label)).collect();
         self.section(&table.title, &header, &rows, findings);
     }
 
@@ -49,10 +71,17 @@ impl Report {
             let _ = writeln!(sections, "| {} |", row.join(" | "));
         }
         for finding in findings {
-            let (goal, found) = (&finding.goal, &finding.found);
             let verdict = finding.verdict();
-            println!("  goal: {goal}: {found}, {verdict}");
-            let _ = writeln!(self.goals, "| {title} | {goal} | {found} | {verdict} |");
+            let Finding {
+                work,
+                against,
+                goal,
+                found,
+                ..
+            } = finding;
+            println!("  goal: {work}: {goal} {against}: {found}, {verdict}");
+            let row = [work, against, goal, found, verdict].join(" | ");
+            let _ = writeln!(self.goals, "| {row} |");
             self.count += 1;
             self.missed += usize::from(finding.holds != Some(true));
         }
@@ -85,7 +114,7 @@ impl Report {
         }
         let _ = write!(
             page,
-            "\n\n## Goals\n\n| work | goal | found | |\n|---|---|---|---|\n{}\n## Medians\n{}",
+            "\n\n## Goals\n\n| work | against | goal | found | |\n|---|---|---|---|---|\n{}\n## Medians\n{}",
             self.goals, self.sections
         );
         let tried = |e: std::io::Error| format!("cannot write {}: {e}", path.display());

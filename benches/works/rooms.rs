@@ -3,7 +3,7 @@
 
 use super::Stage;
 use super::goal::Goal;
-use crate::measure::{Contender, room};
+use crate::measure::{Contender, crowd, room};
 
 pub fn compare(stage: &mut Stage) -> Result<(), String> {
     let root = stage.folder("room")?;
@@ -12,7 +12,8 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
         Contender::bare("bare", "room", &root)?,
     ];
     let table = room::measure(&stage.plan, &contenders, &stage.scratch)?;
-    let finding = Goal::cpu(&["bare"], 1.1).judge(&table);
+    let work = format!("room, {} B to {} members", crowd::SIZE, crowd::MEMBERS);
+    let finding = Goal::cpu(&["bare"], 1.1).judge(&work, &table);
     stage.report.table(&table, &[finding]);
     Ok(())
 }

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 
 const NAME: &str = "small.bin";
 const SIZE: usize = 4096;
+/// The same server, visited as often as it is asked.
+const ANEW: &str = "loket, a connection each";
 const AT_ONCE: usize = 64;
 
 pub fn compare(stage: &mut Stage) -> Result<(), String> {
@@ -36,6 +38,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
     ]
     .into();
     stage.compare(
+        "4 KiB files, a connection each",
         vec![
             Ok(stage.loket("files", &root, &[])),
             stage.nginx(&root, true),
@@ -60,18 +63,20 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
     };
     let kept: HashMap<_, _> = [kept(Dialect::Line)?, kept(Dialect::Http)?].into();
     let mut again = stage.loket("files", &root, &[]);
-    again.label = "loket anew";
+    again.label = ANEW;
     stage.compare(
+        "4 KiB files on kept connections",
         vec![
             Ok(stage.loket("files", &root, &[])),
             Ok(again),
             stage.nginx(&root, false),
         ],
-        kept[&Dialect::Line].table("small-files: 4 KiB on kept connections; anew: one each"),
-        &[Goal::rate(&["loket anew"], 3.0)],
+        kept[&Dialect::Line]
+            .table("small-files: 4 KiB on kept connections, and with a connection each"),
+        &[Goal::rate(&[ANEW], 3.0)],
         unchecked,
         |server, contender| match contender.label {
-            "loket anew" => visits::run(server, &visits[&server.dialect]),
+            ANEW => visits::run(server, &visits[&server.dialect]),
             _ => closed_loop::run(server, &kept[&server.dialect]),
         },
     )

@@ -23,7 +23,9 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
 
 fn one_shape(stage: &mut Stage, shape: &Shape, goals: &[Goal]) -> Result<(), String> {
     let (ours, theirs) = (stage.folder("up-loket")?, stage.folder("up-nginx")?);
+    let (connections, size) = (shape.connections, shape.size >> 20);
     stage.compare(
+        &format!("upload {connections} x {size} MiB, --no-sync"),
         vec![
             Ok(stage.loket("files", &ours, &["--no-sync"])),
             stage.nginx(&theirs, false),
