@@ -1,8 +1,9 @@
 //! Compares loket with other servers at the same work, in turn, and says which goals it reaches.
 //! Proves nothing about correctness, but an answer that is wrong ends the work it belongs to.
 //!
-//! `scripts/compare [WORK]... [--runs 5] [--seconds 3] [--quick] [--congestion NAME|system]`
-//! installs the others and runs this. Without `--congestion system` all of it takes place in a
+//! `scripts/compare [WORK]... [--only WORDS] [--runs 5] [--seconds 3] [--quick]
+//! [--congestion NAME|system]` installs the others and runs this; `--only` picks the rows of the
+//! goals table whose first column holds the words. Without `--congestion system` all of it takes place in a
 //! network namespace of its own, with reno: bbr paces even loopback.
 
 mod bare;
@@ -16,8 +17,8 @@ use std::process::ExitCode;
 use works::report::Report;
 use works::{Stage, WORKS};
 
-const USAGE: &str = "usage: scripts/compare [WORK]... [--runs N] [--seconds S] [--quick] \
-                     [--congestion NAME|system]";
+const USAGE: &str = "usage: scripts/compare [WORK]... [--only WORDS] [--runs N] [--seconds S] \
+                     [--quick] [--congestion NAME|system]";
 
 /// What the command line asked for.
 struct Options {
@@ -25,6 +26,7 @@ struct Options {
     runs: usize,
     seconds: f64,
     quick: bool,
+    only: String,
 }
 
 fn main() -> ExitCode {
@@ -77,23 +79,20 @@ fn parse(words: &[String]) -> Result<Options, String> {
         runs: 5,
         seconds: 3.0,
         quick: false,
+        only: String::new(),
     };
     let mut rest = words.iter().map(String::as_str);
     while let Some(word) = rest.next() {
-        let mut value = |least: f64, most: f64| {
-            let value = rest
-                .next()
-                .ok_or(format!("{word} needs a value\n{USAGE}"))?;
-            let number = value.parse().ok().filter(|n| (least..=most).contains(n));
-            number.ok_or_else(|| {
-                format!("{word} takes a number from {least} to {most}, not {value:?}")
-            })
+        let mut text = || {
+            let value = rest.next().map(String::from);
+            value.ok_or(format!("{word} needs a value\n{USAGE}"))
         };
         match word {
             "--bench" => {}
             "--quick" => options.quick = true,
-            "--runs" => runs = Some(value(1.0, 100.0)? as usize),
-            "--seconds" => seconds = Some(value(0.1, 60.0)?),
+            "--only" => options.only = text()?,
+            "--runs" => runs = Some(number(word, &text()?, 1.0, 100.0)? as usize),
+            "--seconds" => seconds = Some(number(word, &text()?, 0.1, 60.0)?),
             _ => match WORKS.iter().find(|work| work.0 == word) {
                 Some(work) => options.works.push(work.0),
                 None => return Err(format!("cannot make out {word:?}\n{USAGE}\n{}", names())),
@@ -107,6 +106,11 @@ fn parse(words: &[String]) -> Result<Options, String> {
     options.runs = runs.unwrap_or(few);
     options.seconds = seconds.unwrap_or(short);
     Ok(options)
+}
+
+fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number = value.parse().ok().filter(|n| (least..=most).contains(n));
+    number.ok_or_else(|| format!("{flag} takes a number from {least} to {most}, not {value:?}"))
 }
 
 fn compare(options: Options) -> Result<(), String> {
@@ -124,6 +128,7 @@ fn compare(options: Options) -> Result<(), String> {
         },
         program,
         quick: options.quick,
+        only: options.only.clone(),
         descriptors,
         scratch: PathBuf::new(),
         report: Report::default(),
@@ -146,7 +151,10 @@ fn compare(options: Options) -> Result<(), String> {
     let path = target
         .unwrap_or(Path::new("target"))
         .join("compare/report.md");
-    stage.report.write(&path, &machine)?;
+    // A report of nothing would replace one of something.
+    if !stage.report.is_empty() {
+        stage.report.write(&path, &machine)?;
+    }
     match stage.report.failures() {
         0 => Ok(()),
         count => Err(format!("{count} of the works failed; see above")),

@@ -1,6 +1,8 @@
 //! What a process and everything it has started cost: CPU, memory, threads, read from /proc.
 //! Starts and ends nothing.
 
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -77,6 +79,15 @@ impl Processes {
             spent.ended += times(&PathBuf::from(format!("/proc/{process}")), 13)?;
         }
         Ok(spent)
+    }
+
+    /// All but the first, by descriptors that hold on to them.
+    pub fn descendants(&self) -> Vec<OwnedFd> {
+        let ids = self.0.iter().skip(1);
+        let known = ids.filter_map(|process| Pid::from_raw(*process as i32));
+        known
+            .filter_map(|process| pidfd_open(process, PidfdFlags::empty()).ok())
+            .collect()
     }
 
     pub fn threads(&self) -> Result<usize, String> {

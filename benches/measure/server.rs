@@ -8,7 +8,7 @@ use super::place::SERVER_CORE;
 use super::processes::{Processes, Spent, field};
 use super::table::Sample;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
 use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -96,7 +96,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let family = self.processes().map(|all| all.descendants());
         end(&mut self.child);
+        // Most have gone with it; a descriptor of a process never means another one.
+        for process in family.unwrap_or_default() {
+            let _ = pidfd_send_signal(&process, Signal::KILL);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::table::{Sample, Table};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 
 const BUFFER: usize = 16 * 1024;
 
@@ -18,6 +18,8 @@ const BUFFER: usize = 16 * 1024;
 pub enum Leaver {
     Client,
     Server,
+    /// The server, when it has answered: it hears at once that nothing more will be asked.
+    Asked,
 }
 
 /// What one run consists of.
@@ -103,6 +105,10 @@ fn begin(server: &Server, shape: &Shape, load: &Load, slot: usize) -> Result<Vis
     match send(&stream, request, SendFlags::NOSIGNAL) {
         Ok(sent) if sent == request.len() => {}
         other => return Err(format!("a request was not taken whole: {other:?}")),
+    }
+    if shape.leaver == Leaver::Asked {
+        let ended = stream.shutdown(Shutdown::Write);
+        ended.map_err(|e| format!("cannot end a request: {e}"))?;
     }
     load.watch(&stream, slot, EventFlags::IN)?;
     Ok(Visit {

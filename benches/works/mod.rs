@@ -41,6 +41,8 @@ pub struct Stage {
     pub program: PathBuf,
     /// One small run of each, to see that it works.
     pub quick: bool,
+    /// What the row of the goals table must hold to be measured.
+    pub only: String,
     pub descriptors: u64,
     pub scratch: PathBuf,
     pub report: Report,
@@ -65,6 +67,10 @@ impl Stage {
 
     fn redis(&self) -> Result<Contender, String> {
         rivals::redis::contender(&self.scratch, self.descriptors)
+    }
+
+    fn wants(&self, work: &str) -> bool {
+        work.contains(&self.only)
     }
 
     /// A quick look takes a tenth.
@@ -97,6 +103,9 @@ impl Stage {
         check: impl Fn(&Server, &Contender) -> Result<(), String>,
         mut run: impl FnMut(&Server, &Contender) -> Result<Sample, String>,
     ) -> Result<(), String> {
+        if !self.wants(work) {
+            return Ok(());
+        }
         let contenders = self.present(contenders);
         let servers = start_all(&contenders, &self.scratch)?;
         for (server, contender) in servers.iter().zip(&contenders) {

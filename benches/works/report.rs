@@ -100,6 +100,10 @@ impl Report {
         self.failed.push(format!("{work}: {trouble}"));
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.sections.is_empty()
+    }
+
     pub fn failures(&self) -> usize {
         self.failed.len()
     }
