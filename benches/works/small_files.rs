@@ -21,7 +21,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
         .collect();
     let path = root.join(NAME);
     std::fs::write(&path, &content).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    // The server that was asked to close does so; of the line dialect the client has enough.
+    // Both servers hear with the request that nothing more will be asked, and close.
     let visit = |dialect, leaver| {
         let exchange = Exchange::file(dialect, NAME, &content, leaver == Leaver::Server)?;
         let shape = visits::Shape {
@@ -33,7 +33,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
         Ok::<_, String>((dialect, shape))
     };
     let visits: HashMap<_, _> = [
-        visit(Dialect::Line, Leaver::Client)?,
+        visit(Dialect::Line, Leaver::Asked)?,
         visit(Dialect::Http, Leaver::Server)?,
     ]
     .into();
