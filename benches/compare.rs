@@ -175,11 +175,12 @@ fn machine(options: &Options) -> String {
         false => "",
     };
     format!(
-        "{quick}Processor: {}, {} cores\n\n{}\n\n{} runs, medians.\n\n- loket: {}\n{versions}",
+        "{quick}Processor: {}, {} cores\n\n{}\n\nMedians of {} runs of {} s.\n\n- loket: {}\n{versions}",
         model.map_or("unknown", |(_, name)| name),
         processor.matches("processor\t").count(),
         measure::machine(),
         options.runs,
+        options.seconds,
         env!("CARGO_PKG_VERSION"),
     )
 }

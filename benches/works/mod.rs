@@ -12,10 +12,10 @@ mod rooms;
 mod small_files;
 mod uploads;
 
-use crate::measure::contender::folder;
+use crate::measure::contender::{Door, folder};
 use crate::measure::server::Server;
 use crate::measure::table::{Sample, Table};
-use crate::measure::{Contender, Plan, start_all, take_turns};
+use crate::measure::{Contender, Plan, take_turns};
 use crate::rivals;
 use goal::Goal;
 use report::Report;
@@ -93,6 +93,22 @@ impl Stage {
         present
     }
 
+    /// Starts all; a rival that does not come up is left out.
+    fn start_all(&mut self, contenders: &mut Vec<Contender>) -> Result<Vec<Server>, String> {
+        let mut servers = Vec::new();
+        for contender in std::mem::take(contenders) {
+            match Server::start(&contender, &self.scratch) {
+                Ok(server) => {
+                    servers.push(server);
+                    contenders.push(contender);
+                }
+                Err(why) if matches!(contender.door, Door::Port(_)) => self.report.left_out(why),
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(servers)
+    }
+
     /// Starts all, then lets them take turns; the first one has the goals of the work.
     fn compare(
         &mut self,
@@ -106,8 +122,8 @@ impl Stage {
         if !self.wants(work) {
             return Ok(());
         }
-        let contenders = self.present(contenders);
-        let servers = start_all(&contenders, &self.scratch)?;
+        let mut contenders = self.present(contenders);
+        let servers = self.start_all(&mut contenders)?;
         for (server, contender) in servers.iter().zip(&contenders) {
             check(server, contender).map_err(|e| format!("{}: {e}", contender.label))?;
         }

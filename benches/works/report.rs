@@ -90,7 +90,7 @@ impl Report {
     /// Says once why somebody does not take part.
     pub fn left_out(&mut self, why: String) {
         if !self.left_out.contains(&why) {
-            println!("left out: {why}");
+            println!("left out: {}", why.trim_end());
             self.left_out.push(why);
         }
     }
@@ -113,7 +113,7 @@ impl Report {
         let mut page = format!("# loket beside others\n\n{machine}\n");
         for (what, lines) in [("Left out", &self.left_out), ("Failed", &self.failed)] {
             for line in lines {
-                let _ = write!(page, "\n- {what}: {}", line.replace('\n', " "));
+                let _ = write!(page, "\n- {what}: {}", line.trim_end().replace('\n', " "));
             }
         }
         let _ = write!(
