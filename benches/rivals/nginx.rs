@@ -22,6 +22,8 @@ pub fn contender(
         true => "user root;",
         false => "",
     };
+    // It ends idle connections when less than a sixteenth of these is left.
+    let connections = descriptors * 2;
     let deferred = if deferred { "deferred" } else { "" };
     let root_text = root.display();
     let text = format!(
@@ -33,7 +35,7 @@ pid {place}/nginx.pid;
 error_log stderr error;
 events {{
     use epoll;
-    worker_connections {descriptors};
+    worker_connections {connections};
 }}
 http {{
     access_log off;
