@@ -3,8 +3,8 @@
 //!
 //! `scripts/compare [WORK]... [--only WORDS] [--runs 5] [--seconds 3] [--quick]
 //! [--congestion NAME|system]` installs the others and runs this; `--only` picks the rows of the
-//! goals table whose first column holds the words. Without `--congestion system` all of it takes place in a
-//! network namespace of its own, with reno: bbr paces even loopback.
+//! goals table whose first column holds the words. Without `--congestion system` all of it takes
+//! place in a network namespace of its own, with reno: bbr paces even loopback.
 
 mod bare;
 mod measure;
@@ -175,7 +175,9 @@ fn machine(options: &Options) -> String {
         false => "",
     };
     format!(
-        "{quick}Processor: {}, {} cores\n\n{}\n\nMedians of {} runs of {} s.\n\n- loket: {}\n{versions}",
+        "{quick}Processor: {}, {} cores\n\n{}\n\n\
+         Medians of {} runs; {} s each where time ends them.\n\n\
+         - loket: {}\n{versions}",
         model.map_or("unknown", |(_, name)| name),
         processor.matches("processor\t").count(),
         measure::machine(),

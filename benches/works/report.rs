@@ -118,7 +118,8 @@ impl Report {
         }
         let _ = write!(
             page,
-            "\n\n## Goals\n\n| work | against | goal | found | |\n|---|---|---|---|---|\n{}\n## Medians\n{}",
+            "\n\n## Goals\n\n| work | against | goal | found | |\n|---|---|---|---|---|\n{}\n\
+             ## Medians\n{}",
             self.goals, self.sections
         );
         let tried = |e: std::io::Error| format!("cannot write {}: {e}", path.display());
