@@ -190,6 +190,25 @@ fn every_member_of_a_room_hears_every_message() {
 }
 
 #[test]
+fn a_watched_server_is_measured_over_the_time_of_the_run() {
+    let server = Server::start(&[]);
+    let process = server.id().to_string();
+    for (service, flags) in [
+        ("echo", &["echo", "-c", "5"][..]),
+        ("files", &["files", "-c", "2"]),
+        ("room", &["room", "-m", "3", "--password", ROOM_PASSWORD]),
+    ] {
+        let at = at(&server, service);
+        let flags = [flags, &["--at", &at, "--server-pid", &process]].concat();
+        let figures = Figures::of(&flags);
+        assert!(figures.number("server_cpu_us") > 0.0, "{service}");
+        assert!(figures.number("server_memory") > 4_096.0, "{service}");
+        // One thread serves, one waits for disks.
+        assert!(figures.number("server_busy") <= 2.1, "{service}");
+    }
+}
+
+#[test]
 fn a_drawing_is_made_of_a_run() {
     let server = Server::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
@@ -349,6 +368,9 @@ fn wrong_flags_are_refused_before_anything_is_opened() {
         &["echo", "-s", "64X"],
         &["echo", "-s", "1G", "-c", "100"],
         &["echo", "-p", "0"],
+        &["echo", "--server-pid", "0"],
+        // Beyond the largest number that a process can have.
+        &["echo", "--server-pid", "4194305"],
         &["echo", "--json", "no/such/folder/x.json"],
         &["echo", "--plot", "no/such/folder/x.svg"],
         &["transfer", "--send", "--receive"],

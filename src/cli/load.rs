@@ -4,6 +4,7 @@
 use crate::config;
 use crate::load::numbers::read_bytes;
 use crate::load::settings::{Direction, FilesCommand, Settings, Work};
+use crate::load::watched::Watched;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -44,6 +45,9 @@ pub struct RunFlags {
     #[arg(short, long, value_name = "SECONDS", default_value_t = config::load::SECONDS,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub duration: u32,
+    /// The server's process, if it runs here: its CPU and its memory are told, too.
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub server_pid: Option<u32>,
     /// Write the figures into a file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -280,6 +284,7 @@ fn order(work: Work, at: String, pace: PaceFlags, run: RunFlags) -> Settings {
         connections: pace.connections as usize,
         rate: pace.rate,
         seconds: run.duration,
+        server: run.server_pid.map(Watched::new),
         json: run.json,
         plot: run.plot,
         limits: config::load::limits(),

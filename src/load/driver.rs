@@ -58,7 +58,7 @@ impl Driver {
         let limits = &settings.limits;
         let recorder = Recorder::new(settings.work.kinds(), limits);
         let board = Rc::new(RefCell::new(Board::new(recorder)));
-        let poller = Poller::new(limits.reactor.events_per_round)?;
+        let poller = Poller::new(limits.reactor.events_per_round, settings.server.clone())?;
         // A client that did not read while it sends would wait for a server that does the same.
         let world = World::new(Box::new(NoFiles), usize::MAX);
         let kernel = Linux::new(

@@ -26,6 +26,7 @@ pub fn write(outcome: &Outcome) -> String {
         ("ended", string(ending(&outcome.ending))),
         ("requests_made", number(counts.asked)),
         ("requests_answered", number(counts.answered)),
+        ("requests_answered_in_time", number(counts.in_time)),
         ("requests_never_made", number(counts.unmade)),
         (
             "answers_per_second",
@@ -43,9 +44,12 @@ pub fn write(outcome: &Outcome) -> String {
     fields.push(("errors", object(&faults, 2)));
     let first = counts.first_fault().map_or("null".to_owned(), string);
     fields.push(("first_error", first));
-    let kinds: Vec<_> = (counts.kinds())
+    let mut kinds: Vec<_> = (counts.kinds())
         .map(|(name, histogram)| (name, latencies(histogram, 3)))
         .collect();
+    if kinds.len() > 1 {
+        kinds.push(("all", latencies(&counts.all_kinds(), 3)));
+    }
     fields.push(("latency_us", object(&kinds, 2)));
     if let Some(effort) = outcome.effort() {
         fields.push(("client_busy", decimal(effort.busy)));
@@ -54,6 +58,11 @@ pub fn write(outcome: &Outcome) -> String {
             "client_was_the_bottleneck",
             outcome.was_held_back().to_string(),
         ));
+    }
+    if let Some(server) = outcome.server_cost() {
+        fields.push(("server_cpu_us", number(server.cpu)));
+        fields.push(("server_busy", decimal(server.busy)));
+        fields.push(("server_memory", number(server.memory)));
     }
     let (micros, slices) = counts.slices();
     fields.push(("slice_us", number(micros)));

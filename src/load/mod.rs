@@ -32,3 +32,4 @@ pub mod script;
 pub mod settings;
 pub mod stages;
 pub mod transfer;
+pub mod watched;

@@ -1,6 +1,7 @@
 //! Waits for sockets, signals and the clock, and measures how long it waited.
 //! Serves nobody: it hands the events to the loop that asked.
 
+use super::watched::{Seen, Watched};
 use crate::reactor::clock::{Clock, Moment};
 use crate::reactor::connection::Readiness;
 use crate::reactor::event_loop::readiness;
@@ -25,11 +26,12 @@ pub struct Poller {
     timer: OwnedFd,
     armed: Option<Moment>,
     clock: Clock,
+    server: Option<Watched>,
     waited: u64,
     signalled: usize,
 }
 
-/// What a run has cost this process.
+/// What a run has cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
     /// The moment.
@@ -38,11 +40,13 @@ pub struct Cost {
     pub waited: u64,
     /// Microseconds of CPU so far.
     pub cpu: u64,
+    /// What the server has cost, if it is watched.
+    pub server: Option<Seen>,
 }
 
 impl Poller {
-    /// A poll that takes so many events at once.
-    pub fn new(events: usize) -> io::Result<Poller> {
+    /// A poll that takes so many events at once, beside a server that is watched or not.
+    pub fn new(events: usize, server: Option<Watched>) -> io::Result<Poller> {
         let poll = Poll::new()?;
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let registry = poll.registry();
@@ -60,6 +64,7 @@ impl Poller {
             timer,
             armed: None,
             clock: Clock::start(),
+            server,
             waited: 0,
             signalled: 0,
         })
@@ -145,13 +150,14 @@ impl Poller {
         self.signalled
     }
 
-    /// What this process has cost so far.
+    /// What the run has cost so far.
     pub fn cost(&self) -> Cost {
         let cpu = rustix::time::clock_gettime(ClockId::ProcessCPUTime);
         Cost {
             at: self.clock.now(),
             waited: self.waited,
             cpu: cpu.tv_sec as u64 * 1_000_000 + cpu.tv_nsec as u64 / 1_000,
+            server: self.server.as_ref().and_then(Watched::look),
         }
     }
 }

@@ -53,6 +53,17 @@ pub struct Effort {
     pub cpu_per_answer: f64,
 }
 
+/// What a watched server cost in the run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ServerCost {
+    /// Microseconds of CPU.
+    pub cpu: u64,
+    /// The share of the time in which it used a core.
+    pub busy: f64,
+    /// Bytes of memory of its own at the end, with all connections open.
+    pub memory: u64,
+}
+
 /// The percentiles that are told.
 pub const PERCENTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
@@ -89,6 +100,19 @@ impl Outcome {
             // A poll that has something to tell at once is no waiting, but looks like it.
             busy: awake.max(cpu / time),
             cpu_per_answer: cpu / self.recorder.answered.max(1) as f64,
+        })
+    }
+
+    /// What the server cost, if it was watched and is still there.
+    pub fn server_cost(&self) -> Option<ServerCost> {
+        let (begin, end) = self.cost?;
+        let time = end.at.0.saturating_sub(begin.at.0).max(1) as f64;
+        let (begin, end) = begin.server.zip(end.server)?;
+        let cpu = end.cpu.saturating_sub(begin.cpu);
+        Some(ServerCost {
+            cpu,
+            busy: cpu as f64 / time,
+            memory: end.memory,
         })
     }
 
@@ -218,6 +242,17 @@ impl Outcome {
                 100.0 * effort.busy,
                 effort.cpu_per_answer,
                 self.amount_name()
+            )?;
+        }
+        if let Some(server) = self.server_cost() {
+            writeln!(
+                out,
+                "  The server used {:.1} % of a core, {:.1} us for each of the {}, and had {} of \
+                 memory.",
+                100.0 * server.busy,
+                server.cpu as f64 / self.recorder.answered.max(1) as f64,
+                self.amount_name(),
+                bytes(server.memory as f64)
             )?;
         }
         if self.was_held_back() {

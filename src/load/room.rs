@@ -72,7 +72,7 @@ impl Room {
         Ok(Room {
             board: Rc::new(RefCell::new(Board::new(recorder))),
             talk: Rc::new(RefCell::new(talk)),
-            poller: Poller::new(limits.reactor.events_per_round)?,
+            poller: Poller::new(limits.reactor.events_per_round, settings.server.clone())?,
             members: Vec::new(),
             turns: VecDeque::new(),
             queued: vec![false; count],

@@ -54,6 +54,7 @@ fn check(settings: &Settings) -> Result<(), LoadError> {
         work,
         connections,
         limits,
+        server,
         ..
     } = settings;
     let in_memory = !work.leaves_files();
@@ -66,6 +67,15 @@ fn check(settings: &Settings) -> Result<(), LoadError> {
              ask for fewer connections or smaller messages",
             limits.under_way
         )));
+    }
+    if server
+        .as_ref()
+        .is_some_and(|server| server.look().is_none())
+    {
+        return Err(LoadError::usage(
+            "cannot read what the server costs from /proc: --server-pid is no process here, or \
+             another user's; give the server's own, or leave the flag out",
+        ));
     }
     // The longest name is that of the last member.
     let name = format!("load-{:08x}-{}: ", 0, connections - 1).len() as u64;

@@ -1,6 +1,7 @@
 //! Says what a load run is to do and what it must keep to.
 //! Reads no command line, and holds no numbers: those, with their reasons, stand in `config.rs`.
 
+use super::watched::Watched;
 use crate::reactor::limits::ReactorLimits;
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ pub struct Settings {
     pub rate: Option<u32>,
     /// How long requests are made.
     pub seconds: u32,
+    /// The server's process, if it runs on this host and is to be measured as well.
+    pub server: Option<Watched>,
     /// Where the figures go as JSON.
     pub json: Option<PathBuf>,
     /// Where a drawing of them goes, as SVG.
