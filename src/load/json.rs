@@ -62,6 +62,7 @@ pub fn write(outcome: &Outcome) -> String {
     if let Some(server) = outcome.server_cost() {
         fields.push(("server_cpu_us", number(server.cpu)));
         fields.push(("server_busy", decimal(server.busy)));
+        fields.push(("server_kept_waiting", decimal(server.kept_waiting)));
         fields.push(("server_memory", number(server.memory)));
     }
     let (micros, slices) = counts.slices();

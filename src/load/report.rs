@@ -60,6 +60,8 @@ pub struct ServerCost {
     pub cpu: u64,
     /// The share of the time in which it used a core.
     pub busy: f64,
+    /// The share of the time in which it could have worked and its core was taken by others.
+    pub kept_waiting: f64,
     /// Bytes of memory of its own at the end, with all connections open.
     pub memory: u64,
 }
@@ -112,6 +114,7 @@ impl Outcome {
         Some(ServerCost {
             cpu,
             busy: cpu as f64 / time,
+            kept_waiting: end.kept_waiting.saturating_sub(begin.kept_waiting) as f64 / time,
             memory: end.memory,
         })
     }
@@ -247,9 +250,10 @@ impl Outcome {
         if let Some(server) = self.server_cost() {
             writeln!(
                 out,
-                "  The server used {:.1} % of a core, {:.1} us for each of the {}, and had {} of \
-                 memory.",
+                "  The server used {:.1} % of a core ({:.1} % of the time others had it), {:.1} us for \
+                 each of the {},\n  and had {} of memory.",
                 100.0 * server.busy,
+                100.0 * server.kept_waiting,
                 server.cpu as f64 / self.recorder.answered.max(1) as f64,
                 self.amount_name(),
                 bytes(server.memory as f64)

@@ -13,6 +13,8 @@ pub struct Watched(PathBuf);
 pub struct Seen {
     /// Microseconds of CPU so far, of all its threads.
     pub cpu: u64,
+    /// Microseconds so far in which they could have run and their core was taken.
+    pub kept_waiting: u64,
     /// Bytes of memory that no file stands behind.
     pub memory: u64,
 }
@@ -27,8 +29,14 @@ impl Watched {
     pub fn look(&self) -> Option<Seen> {
         let tasks = fs::read_dir(self.0.join("task")).ok()?;
         // `stat` beside it counts hundredths of a second: too coarse for a run at a small rate.
-        let nanos = tasks.filter_map(|task| first_number(&task.ok()?.path(), "schedstat"));
-        let nanos: u64 = nanos.sum();
+        let (mut cpu, mut kept_waiting) = (0, 0);
+        for task in tasks.flatten() {
+            // A thread that has just ended has no more to tell.
+            if let Some((ran, waited)) = nanos(&task.path()) {
+                cpu += ran;
+                kept_waiting += waited;
+            }
+        }
         // `status` is counted on each core by itself, and may be off by a quarter of a MiB.
         let pages = fs::read_to_string(self.0.join("smaps_rollup")).ok()?;
         let own = pages
@@ -36,15 +44,17 @@ impl Watched {
             .find_map(|line| line.strip_prefix("Anonymous:"))?;
         let kib: u64 = own.split_whitespace().next()?.parse().ok()?;
         Some(Seen {
-            cpu: nanos / 1_000,
+            cpu: cpu / 1_000,
+            kept_waiting: kept_waiting / 1_000,
             memory: kib * 1_024,
         })
     }
 }
 
-fn first_number(folder: &Path, file: &str) -> Option<u64> {
-    let text = fs::read_to_string(folder.join(file)).ok()?;
-    text.split_whitespace().next()?.parse().ok()
+fn nanos(task: &Path) -> Option<(u64, u64)> {
+    let text = fs::read_to_string(task.join("schedstat")).ok()?;
+    let mut numbers = text.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 #[cfg(test)]
