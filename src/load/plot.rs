@@ -46,9 +46,10 @@ fn title_of(outcome: &Outcome) -> String {
         None => "closed loop".to_owned(),
     };
     format!(
-        "loket load {}: {} connections, {pace}, {} each",
+        "loket load {}: {} {}, {pace}, {} each",
         settings.work.name(),
         count(settings.connections as u64),
+        settings.work.peers(),
         bytes(settings.work.size() as f64)
     )
 }

@@ -178,10 +178,7 @@ impl Outcome {
             rate,
             ..
         } = &self.settings;
-        let who = match work {
-            Work::Room { .. } => "members",
-            _ => "connections",
-        };
+        let who = work.peers();
         let pace = match rate {
             Some(rate) => format!("{} a second", count(u64::from(*rate))),
             None => "closed loop".to_owned(),
@@ -250,8 +247,8 @@ impl Outcome {
         if let Some(server) = self.server_cost() {
             writeln!(
                 out,
-                "  The server used {:.1} % of a core ({:.1} % of the time others had it), {:.1} us for \
-                 each of the {},\n  and had {} of memory.",
+                "  The server used {:.1} % of a core (and was kept waiting for it for {:.1} %), \
+                 {:.1} us for each\n  of the {}, and had {} of memory.",
                 100.0 * server.busy,
                 100.0 * server.kept_waiting,
                 server.cpu as f64 / self.recorder.answered.max(1) as f64,

@@ -125,6 +125,14 @@ impl Work {
         }
     }
 
+    /// What its connections are called.
+    pub fn peers(&self) -> &'static str {
+        match self {
+            Work::Room { .. } => "members",
+            _ => "connections",
+        }
+    }
+
     /// The names of the kinds of requests that are told apart in the figures.
     pub fn kinds(&self) -> &'static [&'static str] {
         match self {
