@@ -3,6 +3,7 @@
 
 use super::numbers::{bytes, count, micros};
 use super::report::Outcome;
+use super::settings::Work;
 use crate::reactor::clock::SECOND;
 use hdrhistogram::Histogram;
 use plotters::coord::combinators::IntoLogRange;
@@ -46,10 +47,9 @@ fn title_of(outcome: &Outcome) -> String {
         None => "closed loop".to_owned(),
     };
     format!(
-        "loket load {}: {} {}, {pace}, {} each",
+        "loket load {}: {}, {pace}, {} each",
         settings.work.name(),
-        count(settings.connections as u64),
-        settings.work.peers(),
+        settings.who(),
         bytes(settings.work.size() as f64)
     )
 }
@@ -141,22 +141,26 @@ fn draw_latency(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Error>
 fn draw_throughput(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Error>> {
     let (slice, slices) = outcome.recorder.slices();
     let seconds = slice as f64 / SECOND as f64;
+    // Large files are done too seldom to make a line of: their bytes come all the time.
+    let moves_bodies = matches!(outcome.settings.work, Work::Transfer { .. });
+    let caption = match moves_bodies {
+        true => "MiB a second, both ways",
+        false => "answers a second",
+    };
     let points: Vec<(f64, f64)> = slices
         .iter()
         .enumerate()
         .map(|(number, slice)| {
-            (
-                (number as f64 + 0.5) * seconds,
-                slice.answers as f64 / seconds,
-            )
+            let amount = match moves_bodies {
+                true => slice.bytes as f64 / f64::from(1 << 20),
+                false => slice.answers as f64,
+            };
+            ((number as f64 + 0.5) * seconds, amount / seconds)
         })
         .collect();
     let top = points.iter().map(|point| point.1).fold(1.0, f64::max) * 1.15;
     let mut chart = ChartBuilder::on(area)
-        .caption(
-            "answers a second",
-            ("sans-serif", 16).into_font().color(&GREY),
-        )
+        .caption(caption, ("sans-serif", 16).into_font().color(&GREY))
         .margin(14)
         .margin_right(30)
         .x_label_area_size(34)
@@ -170,10 +174,19 @@ fn draw_throughput(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Err
         .label_style(("sans-serif", 14))
         .x_label_formatter(&|time| format!("{} s", (time * 10.0).round() / 10.0))
         .y_labels(6)
-        .y_label_formatter(&|value| count(value.round() as u64))
+        .y_label_formatter(&|value| axis(*value))
         .draw()?;
     let colour = COLOURS[0];
     let area = AreaSeries::new(points, 0.0, colour.mix(0.18)).border_style(colour.stroke_width(2));
     chart.draw_series(area)?;
     Ok(())
+}
+
+/// A number beside an axis that begins at nothing.
+fn axis(value: f64) -> String {
+    if value > 0.0 && value < 10.0 {
+        format!("{}", (value * 100.0).round() / 100.0)
+    } else {
+        count(value.round() as u64)
+    }
 }

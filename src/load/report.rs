@@ -171,14 +171,7 @@ impl Outcome {
     }
 
     fn write_title(&self, out: &mut String) -> std::fmt::Result {
-        let Settings {
-            at,
-            work,
-            connections,
-            rate,
-            ..
-        } = &self.settings;
-        let who = work.peers();
+        let Settings { at, work, rate, .. } = &self.settings;
         let pace = match rate {
             Some(rate) => format!("{} a second", count(u64::from(*rate))),
             None => "closed loop".to_owned(),
@@ -190,9 +183,9 @@ impl Outcome {
         };
         writeln!(
             out,
-            "{} at {at}: {} {who}{pipeline}, {pace}, {size} each, {:.1} s\n",
+            "{} at {at}: {}{pipeline}, {pace}, {size} each, {:.1} s\n",
             work.name(),
-            count(*connections as u64),
+            self.settings.who(),
             self.seconds()
         )
     }

@@ -1,6 +1,7 @@
 //! Says what a load run is to do and what it must keep to.
 //! Reads no command line, and holds no numbers: those, with their reasons, stand in `config.rs`.
 
+use super::numbers::count;
 use super::watched::Watched;
 use crate::reactor::limits::ReactorLimits;
 use std::path::PathBuf;
@@ -26,6 +27,18 @@ pub struct Settings {
     pub plot: Option<PathBuf>,
     /// What the run must keep to.
     pub limits: LoadLimits,
+}
+
+impl Settings {
+    /// Its connections in words, or the members of a room.
+    pub fn who(&self) -> String {
+        let name = match self.work {
+            Work::Room { .. } => "member",
+            _ => "connection",
+        };
+        let more = if self.connections == 1 { "" } else { "s" };
+        format!("{} {name}{more}", count(self.connections as u64))
+    }
 }
 
 /// What is asked of a server.
@@ -122,14 +135,6 @@ impl Work {
             Work::Transfer { .. } => "transfer",
             Work::Files { .. } => "files",
             Work::Room { .. } => "room",
-        }
-    }
-
-    /// What its connections are called.
-    pub fn peers(&self) -> &'static str {
-        match self {
-            Work::Room { .. } => "members",
-            _ => "connections",
         }
     }
 
