@@ -31,10 +31,12 @@ impl Driver {
                 let late = end.after(self.settings.limits.late_micros) <= now;
                 let is_over = board.schedule.is_over(now) || late;
                 drop(board);
-                if is_over {
-                    self.enter(Stage::Ending, now);
+                if !is_over {
+                    return Ok(false);
                 }
-                Ok(false)
+                self.enter(Stage::Ending, now);
+                // When all is answered already, no event comes any more.
+                self.step(now)
             }
             Stage::Ending => {
                 // A lane whose connection is still being closed could not be called to clear away.
@@ -50,7 +52,7 @@ impl Driver {
                 }
                 self.enter(Stage::CleaningUp, now);
                 self.clean_up();
-                Ok(false)
+                self.step(now)
             }
             Stage::CleaningUp => {
                 let open = self.dispatcher.connections();
