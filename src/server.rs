@@ -3,6 +3,7 @@
 
 use crate::config;
 use crate::reactor::datagram::Datagrams;
+use crate::reactor::descriptors;
 use crate::reactor::event_loop::{EventLoop, Stopped};
 use crate::reactor::limits::ReactorLimits;
 use crate::reactor::linux::Linux;
@@ -26,7 +27,7 @@ use crate::start::error::StartError;
 use crate::start::exposure::Exposure;
 use crate::start::supervisor::Supervisor;
 use crate::start::user::{self, User};
-use crate::start::{descriptors, enclosure, password, port, root};
+use crate::start::{enclosure, password, port, root};
 use socket2::TcpKeepalive;
 use std::cell::Cell;
 use std::io::{self, Write};

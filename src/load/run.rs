@@ -14,7 +14,7 @@ use super::room::Room;
 use super::script::Script;
 use super::settings::{Settings, Work};
 use super::transfer::Transfer;
-use rustix::process::{Resource, Rlimit};
+use crate::reactor::descriptors::raise_limit;
 use std::rc::Rc;
 
 /// Makes a run and writes its figures into the files that were asked for.
@@ -92,17 +92,8 @@ fn check(settings: &Settings) -> Result<(), LoadError> {
 
 /// As many descriptors as the system gives.
 fn make_room(settings: &Settings) -> Result<(), LoadError> {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let limit = match rustix::process::setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
     let wanted = settings.connections + settings.limits.descriptor_reserve;
-    match limit {
+    match raise_limit() {
         Some(limit) if limit < wanted as u64 => Err(LoadError::usage(format!(
             "{} connections do not fit the limit of {limit} open descriptors; raise it with \
              ulimit -n, or ask for fewer",

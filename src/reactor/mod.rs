@@ -11,6 +11,7 @@ pub mod connection;
 pub mod datagram;
 pub mod deadlines;
 pub mod delays;
+pub mod descriptors;
 pub mod dispatcher;
 pub mod event_loop;
 pub mod kernel;

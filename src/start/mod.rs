@@ -1,7 +1,6 @@
 //! What a server does before it serves.
 //! Serves nobody: the composition root calls these in order.
 
-pub mod descriptors;
 pub mod enclosure;
 pub mod error;
 pub mod exposure;

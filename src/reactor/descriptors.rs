@@ -1,21 +1,25 @@
 //! Finds out how many connections the limit of open descriptors allows.
 //! Counts none of them: the accept gate does.
 
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft descriptor limit to the hard one and leaves `reserve` of them, or half of a
-/// small limit.
-pub fn connections(wanted: Option<usize>, reserve: usize) -> usize {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
+/// Raises the soft limit to the hard one; tells what holds now, `None` where there is none. What
+/// is refused stays as it was: `setrlimit(2)`.
+pub fn raise_limit() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    let limit = match rustix::process::setrlimit(Resource::Nofile, raised) {
+    match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
-    };
-    let descriptors = limit.map_or(usize::MAX, |limit| {
+    }
+}
+
+/// Raises the limit and leaves `reserve` of it, or half of a small one.
+pub fn connections(wanted: Option<usize>, reserve: usize) -> usize {
+    let descriptors = raise_limit().map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     });
     let possible = (descriptors - reserve.min(descriptors / 2)).max(1);
