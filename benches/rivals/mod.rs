@@ -13,6 +13,10 @@ use crate::measure::dialect::Dialect;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u16 = 20_000;
 
 /// Each program with the words that make it tell its version. vsftpd tells it to descriptor 0.
 pub const VERSIONS: [(&str, &str); 4] = [
@@ -50,13 +54,18 @@ pub fn find(program: &str) -> Result<PathBuf, String> {
     place.ok_or_else(|| format!("{program} is not installed"))
 }
 
-/// A port that nobody has at this moment.
+/// A port that nobody has at this moment, below those that the kernel gives to clients: one of
+/// those could be taken by the load before the server that is meant to have it starts.
 fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let port = listener.and_then(|listener| listener.local_addr());
-    Ok(port
-        .map_err(|e| format!("cannot find a free port: {e}"))?
-        .port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..PORTS {
+        let step = (std::process::id() as u16).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST_PORT + step % PORTS;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(format!("no port is free from {FIRST_PORT} on"))
 }
 
 /// A server that listens where its configuration says; `words` come before the path of that.
