@@ -90,7 +90,10 @@ pub fn take_turns(
     let mut repeats = plan.runs * contenders.len();
     table.begin();
     for round in 1..=plan.runs {
-        for (index, contender) in contenders.iter().enumerate() {
+        for turn in 0..contenders.len() {
+            // Another one begins each round: what the one before leaves behind falls to all.
+            let index = (turn + round - 1) % contenders.len();
+            let contender = &contenders[index];
             let mut once =
                 || run(index).map_err(|e| format!("{} of {}: {e}", table.title, contender.label));
             let mut sample = once()?;
