@@ -4,7 +4,7 @@
 mod memory;
 mod simulated;
 
-use loket::config::{LINGER_BYTES, OUTBOX_HIGH_WATER, READ_BUFFER, TURN_BYTES};
+use loket::config::{LINGER_BYTES, OUTBOX_HIGH_WATER, READ_BUFFER, TURN_BYTES, TURN_CALLS};
 use loket::reactor::clock::Moment;
 use loket::reactor::connection::{Connection, Phase};
 use loket::reactor::turn::{Ended, Lent, Turn};
@@ -199,6 +199,36 @@ fn who_floods_comes_behind_those_who_ask_for_little() {
     }
     simulation.run();
     assert!(flooding.iter().all(|peer| moved(peer) == BIG + 9 * 4));
+}
+
+#[test]
+fn who_asks_a_lot_at_once_comes_behind_those_who_ask_for_little() {
+    const ASKED: usize = 10 * TURN_CALLS;
+    let mut simulation = Simulation::new(&Files::new());
+    let asking: Vec<Peer> = (0..50)
+        .map(|_| simulation.connect(Service::Files))
+        .collect();
+    let small = simulation.connect(Service::Echo);
+    for peer in &asking {
+        simulation.say(peer, "size none\n".repeat(ASKED));
+    }
+    simulation.round();
+    let answers = |peer: &Peer| peer.got().iter().filter(|byte| **byte == b'\n').count();
+    for echoed in 1..10 {
+        let before: Vec<usize> = asking.iter().map(answers).collect();
+        simulation.say(&small, "x");
+        // That more has come is no reason to be served before the others.
+        for peer in &asking {
+            simulation.say(peer, "size none\n");
+        }
+        simulation.round();
+        assert_eq!(small.got().len(), echoed);
+        let served = asking.iter().zip(before);
+        let served = served.filter(|(peer, before)| answers(peer) != *before);
+        assert!(served.count() <= 1, "beside one small request");
+    }
+    simulation.run();
+    assert!(asking.iter().all(|peer| answers(peer) == ASKED + 9));
 }
 
 #[test]

@@ -156,7 +156,9 @@ impl<W: Write> Observer for Trace<W> {
             (Ended::Parked, None) => {
                 self.line(format_args!("conn {serial} parked: nothing to read"))
             }
-            (Ended::Again, _) => self.line(format_args!("conn {serial} again: asked often enough")),
+            (Ended::Again, _) => self.line(format_args!(
+                "conn {serial} again: asked often enough, behind the short turns"
+            )),
             (Ended::Bulk, _) => self.line(format_args!(
                 "conn {serial} again: big, behind the short turns"
             )),

@@ -21,7 +21,7 @@ use std::io::{self, ErrorKind};
 pub enum Ended {
     /// Every direction that is wanted waits for the kernel or the clock.
     Parked,
-    /// The protocol was called often enough: to the end of the queue.
+    /// The protocol was called often enough: to the end of the bulk queue.
     Again,
     /// Enough was moved, or the next step moves a big piece: to the end of the bulk queue.
     Bulk,
