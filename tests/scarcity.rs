@@ -10,6 +10,7 @@ use std::process::Command;
 use support::{BOTH_WAYS, Client, Server, eventually, noise, tree};
 
 const CREATED: &str = "OK\nOK File Berhasil Dibuat\n";
+const BUSY: &str = "ERROR too much is open at this moment; try again later\n";
 
 fn skip(test: &str, reason: &str) {
     eprintln!("SKIPPED {test}: {reason}");
@@ -318,9 +319,8 @@ fn without_descriptors_clients_wait_and_files_are_refused_but_nobody_spins() {
             holding.push(client);
         }
         let mut refused = server.connect("files");
-        let busy = "ERROR too much is open at this moment; try again later\n";
-        refused.send("download big\n").expect(busy);
-        refused.send("download big\n").expect(busy);
+        refused.send("download big\n").expect(BUSY);
+        refused.send("download big\n").expect(BUSY);
         let mut waiting: Vec<Client> = (0..85)
             .map(|_| {
                 let mut client = server.connect("echo");
@@ -400,4 +400,25 @@ fn a_peer_that_does_not_read_its_list_holds_one_descriptor() {
     eventually("only the connections are open", || {
         server.descriptors() == before + clients.len()
     });
+}
+
+#[test]
+fn what_is_refused_for_lack_of_a_descriptor_is_as_it_was() {
+    let server = Server::start(&[]);
+    std::fs::write(server.root().join("old"), "old").expect("a file");
+    let before = tree(&server.root());
+    let mut removing = server.connect("files");
+    removing.send("size old\n").expect("OK 3 0.00 MB\n");
+    for name in ["old", "new"] {
+        let mut storing = server.connect("files");
+        storing.send(format!("upload {name} 4\nbod")).expect("OK\n");
+        assert!(limit(&server, &nofile(&server, 0)));
+        removing.send("rm old\n").expect(BUSY);
+        storing.send("y").expect(BUSY).rest();
+        assert!(limit(&server, "--nofile=1024:"));
+        assert_eq!(tree(&server.root()), before);
+    }
+    removing
+        .send("rm old\n")
+        .expect("OK File Berhasil Dihapus\n");
 }

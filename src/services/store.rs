@@ -201,11 +201,14 @@ impl Store for FileStore {
             for_peer,
             false,
             move || {
+                // First what can be lacking, so that a refusal leaves the file where it is.
+                let to_sync = if sync {
+                    upload::folder_to_sync(&folder)?
+                } else {
+                    None
+                };
                 rustix::fs::unlinkat(&folder, leaf, AtFlags::empty())?;
-                if !sync {
-                    return Ok(None);
-                }
-                Ok(upload::folder_to_sync(&folder)?)
+                Ok(to_sync)
             },
         ))))
     }

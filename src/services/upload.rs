@@ -113,13 +113,14 @@ impl Upload for FileUpload {
             if sync {
                 rustix::fs::fdatasync(&*file)?;
             }
-            let folder = place.folder.clone();
+            // Before anything is seen: without a descriptor for the folder nothing is stored.
+            let folder = if sync {
+                folder_to_sync(&place.folder)?
+            } else {
+                None
+            };
             place.show(&file)?;
-            if !sync {
-                return Ok(None);
-            }
-            let folder = folder_to_sync(&folder)?;
-            if folder.is_none() {
+            if sync && folder.is_none() {
                 rustix::fs::syncfs(&*file)?;
             }
             Ok(folder)
