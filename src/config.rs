@@ -236,10 +236,6 @@ pub const HEAVY_FILE: u64 = 4 * MIB as u64;
 /// make 3,569 commits a second so, and 2,060 with a sync each.
 pub const DISK_BATCH: usize = 64;
 
-/// Peers that are remembered while the disk is asked for a name of theirs: more than a disk answers
-/// in the time that one look-up takes.
-pub const LOOK_UPS: usize = 1_024;
-
 /// Limits of the protocols.
 pub fn service_limits() -> ServiceLimits {
     ServiceLimits {

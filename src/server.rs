@@ -344,7 +344,6 @@ fn store_settings(settings: &Settings) -> StoreSettings {
         sync: settings.sync,
         heavy: config::HEAVY_FILE,
         batch: config::DISK_BATCH,
-        look_ups: config::LOOK_UPS,
         listing: config::LISTING,
     }
 }

@@ -38,7 +38,7 @@ pub struct Files {
 enum State {
     Command,
     /// The disk is asked for the name in this command before it is carried out.
-    LookingUp(Box<[u8]>),
+    LookingUp(Box<[u8]>, Box<dyn Errand>),
     /// A folder is being read, or its entries are going out.
     Listing(ListReply),
     /// A bare upload of which no byte has come. `unit` is the command as it came.
@@ -141,24 +141,40 @@ impl Files {
     }
 
     fn run(&mut self, unit: &[u8], cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
-        let limits = self.limits.clone();
-        let command = match self.splitter.dialect() {
-            Dialect::Bare => command::parse_bare(unit, &limits.wire)?,
-            Dialect::Line | Dialect::Undecided => command::parse_line(unit, &limits.wire)?,
-        };
-        let at_hand = match &command {
-            Command::Download(name, _) => cx.store.is_at_hand(name, Purpose::Open, cx.me),
-            Command::Upload(name, _) => cx.store.is_at_hand(name, Purpose::Put, cx.me),
+        let command = self.parse(unit)?;
+        let errand = match &command {
+            Command::Download(name, _) => cx.store.look_up(name, Purpose::Open, cx.me),
+            Command::Upload(name, _) => cx.store.look_up(name, Purpose::Put, cx.me),
             Command::List(Some(name)) | Command::Size(name) | Command::Remove(name) => {
-                cx.store.is_at_hand(name, Purpose::Look, cx.me)
+                cx.store.look_up(name, Purpose::Look, cx.me)
             }
-            Command::List(None) | Command::Goodbye => true,
+            Command::List(None) | Command::Goodbye => None,
         };
-        if at_hand {
-            return self.execute(command, unit, cx);
+        match errand {
+            None => self.execute(command, unit, cx),
+            Some(errand) => self.looked_up(unit, errand, cx),
         }
-        self.state = State::LookingUp(unit.into());
-        Ok(Intake::Wait)
+    }
+
+    fn parse<'a>(&self, unit: &'a [u8]) -> Result<Command<'a>, Refusal> {
+        Ok(match self.splitter.dialect() {
+            Dialect::Bare => command::parse_bare(unit, &self.limits.wire)?,
+            Dialect::Line | Dialect::Undecided => command::parse_line(unit, &self.limits.wire)?,
+        })
+    }
+
+    /// Carries the command out as soon as the disk has been asked for its name.
+    fn looked_up(
+        &mut self,
+        unit: &[u8],
+        mut errand: Box<dyn Errand>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Intake, Refusal> {
+        if errand.poll().is_pending() {
+            self.state = State::LookingUp(unit.into(), errand);
+            return Ok(Intake::Wait);
+        }
+        self.execute(self.parse(unit)?, unit, cx)
     }
 
     fn execute(
@@ -358,8 +374,8 @@ impl Protocol for Files {
                 self.or_close(gone_on, cx)
             }
             State::Listing(listing) => self.list_on(listing, cx),
-            State::LookingUp(unit) => {
-                let run = self.run(&unit, cx);
+            State::LookingUp(unit, errand) => {
+                let run = self.looked_up(&unit, errand, cx);
                 self.or_close(run, cx)
             }
             _ => unreachable!("work was done that was not announced"),
@@ -370,7 +386,7 @@ impl Protocol for Files {
         match self.state {
             State::Command => self.splitter.awaited(),
             State::Expecting { .. } => Some(Delay::FirstByte),
-            State::LookingUp(_)
+            State::LookingUp(..)
             | State::Listing(_)
             | State::Receiving { .. }
             | State::Waiting { .. } => None,

@@ -13,7 +13,6 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -31,8 +30,6 @@ pub struct StoreSettings {
     pub largest: u64,
     /// What is stored outlives a power cut before that is said.
     pub sync: bool,
-    /// Peers that are remembered while their names are looked up.
-    pub look_ups: usize,
     /// Uploads that may wait for one sync of their folder.
     pub batch: usize,
     /// Closing a file of at least so many bytes is left to the helper.
@@ -49,10 +46,8 @@ pub struct FileStore {
     _lock: OwnedFd,
     settings: StoreSettings,
     listings: Arc<ListingBudget>,
-    /// Found while it was asked whether it is at hand, to be opened right after.
+    /// Found at hand while it was looked up, to be opened right after.
     found: Option<(Box<str>, OwnedFd)>,
-    /// Whose names the helper has just looked up.
-    looked_up: HashSet<PeerId>,
 }
 
 impl FileStore {
@@ -75,7 +70,6 @@ impl FileStore {
             settings,
             listings: Arc::new(ListingBudget::default()),
             found: None,
-            looked_up: HashSet::new(),
         })
     }
 
@@ -100,22 +94,6 @@ impl FileStore {
         }
     }
 
-    /// Has the helper ask the disk for a name. Says whether that is done already.
-    fn look_up(&mut self, path: &str, for_peer: PeerId) -> bool {
-        // Who went away meanwhile must not be remembered for ever; who is forgotten asks again.
-        if self.looked_up.len() >= self.settings.look_ups {
-            self.looked_up.clear();
-        }
-        let (root, path) = (self.root.clone(), path.to_owned());
-        // What is found, and whether anything is, the call itself will see.
-        let asked = self.disk.ask(for_peer, move || drop(root.metadata(path)));
-        let waits = asked.poll().is_pending();
-        if waits {
-            self.looked_up.insert(for_peer);
-        }
-        !waits
-    }
-
     fn may_write(&self) -> Result<(), StoreError> {
         if self.settings.read_only {
             Err(StoreError::ReadOnly)
@@ -129,10 +107,14 @@ impl FileStore {
 const OPEN: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 
 impl Store for FileStore {
-    fn is_at_hand(&mut self, name: &str, purpose: Purpose, for_peer: PeerId) -> bool {
-        // What is cold again by now is waited for: nobody is sent away twice.
-        if self.looked_up.remove(&for_peer) || upload::is_own(name) {
-            return true;
+    fn look_up(
+        &mut self,
+        name: &str,
+        purpose: Purpose,
+        for_peer: PeerId,
+    ) -> Option<Box<dyn Errand>> {
+        if upload::is_own(name) {
+            return None;
         }
         let (path, flags) = match purpose {
             Purpose::Open => (name, OPEN),
@@ -147,11 +129,18 @@ impl Store for FileStore {
         let flags = flags | OFlags::CLOEXEC;
         match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
             Ok(found) if purpose == Purpose::Open => self.found = Some((name.into(), found)),
-            Err(Errno::AGAIN) => return self.look_up(path, for_peer),
+            Err(Errno::AGAIN) => {
+                let (root, path) = (self.root.clone(), path.to_owned());
+                let asked = self.disk.ask(for_peer, move || {
+                    drop(root.metadata(path));
+                    Ok(())
+                });
+                return Some(Box::new(Storing(asked)));
+            }
             // Found, or an error that the call itself will find again, without a wait.
             Ok(_) | Err(_) => {}
         }
-        true
+        None
     }
 
     fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {

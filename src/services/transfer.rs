@@ -67,10 +67,13 @@ enum State {
     /// RECEIVE was said.
     Asking,
     /// The disk is asked for this name before it is answered for.
-    LookingUp(Box<str>),
+    LookingUp(Box<str>, Asked),
     /// A bare header has gone out; its body follows after the gap.
     Gap(Gap),
 }
+
+/// What the disk was asked, unless that was at hand.
+type Asked = Option<Box<dyn Errand>>;
 
 /// How much was taken and what comes next, or why the conversation ends.
 type Step = Result<(usize, Intake), Refusal>;
@@ -232,13 +235,18 @@ impl Transfer {
             }
             Split::Unit { text, taken } => {
                 let name = names::last_component(names::check(text, wire)?);
-                if cx.store.is_at_hand(name, Purpose::Open, cx.me) {
-                    return Ok((taken, self.answer(name, cx)));
-                }
-                self.state = State::LookingUp(name.into());
-                Ok((taken, Intake::Wait))
+                let asked = cx.store.look_up(name, Purpose::Open, cx.me);
+                Ok((taken, self.looked_up(name, asked, cx)))
             }
         }
+    }
+
+    fn looked_up(&mut self, name: &str, mut asked: Asked, cx: &mut Cx<'_>) -> Intake {
+        if asked.as_mut().is_none_or(|asked| asked.poll().is_ready()) {
+            return self.answer(name, cx);
+        }
+        self.state = State::LookingUp(name.into(), asked);
+        Intake::Wait
     }
 
     fn answer(&mut self, name: &str, cx: &mut Cx<'_>) -> Intake {
@@ -356,11 +364,7 @@ impl Protocol for Transfer {
             State::Header => self.naming_line(input, pause, cx),
             State::Asking => self.asking(input, pause, cx),
             State::Gap(_) => return self.gap(input, pause, cx),
-            State::Receiving { .. }
-            | State::Guessing(_)
-            | State::Mending(_)
-            | State::LookingUp(_)
-            | State::Storing { .. } => unreachable!("body bytes are never shown"),
+            _ => unreachable!("body bytes are never shown"),
         };
         match step {
             Ok((taken, intake)) => (taken, intake),
@@ -376,7 +380,7 @@ impl Protocol for Transfer {
     fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
         let gone_on = match std::mem::replace(&mut self.state, State::Command) {
             State::Storing { errand, size } => self.store(errand, size, cx),
-            State::LookingUp(name) => Ok(self.answer(&name, cx)),
+            State::LookingUp(name, asked) => Ok(self.looked_up(&name, asked, cx)),
             State::Mending(mending) => self.mend(mending, cx),
             _ => unreachable!("work was done that was not announced"),
         };

@@ -87,9 +87,14 @@ pub trait Blob {
 /// calls, not requests. What may wait for a disk is given the session that asks: where it answers
 /// `Poll::Pending`, that session is among [`Store::finished`] when it is worth asking again.
 pub trait Store {
-    /// Whether a name can be looked up without asking the disk. If not, that is begun, and the
-    /// session is among [`Store::finished`] once it is.
-    fn is_at_hand(&mut self, name: &str, purpose: Purpose, for_peer: PeerId) -> bool;
+    /// Has the disk asked for a name; `None` if it is at hand already. What is there, and whether
+    /// anything is, the call that follows will see: nobody needs to ask twice.
+    fn look_up(
+        &mut self,
+        name: &str,
+        purpose: Purpose,
+        for_peer: PeerId,
+    ) -> Option<Box<dyn Errand>>;
     /// Opens a file for reading and tells its length.
     fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError>;
     /// Tells the length of a file.

@@ -5,7 +5,7 @@ use loket::session::notice::PeerId;
 use loket::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, Upload};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -45,7 +45,6 @@ pub struct Memory {
     commits: Rc<Cell<usize>>,
     waiting: Rc<RefCell<VecDeque<Wait>>>,
     finished: Rc<RefCell<Vec<PeerId>>>,
-    looked_up: Rc<RefCell<HashSet<PeerId>>>,
 }
 
 impl Memory {
@@ -123,13 +122,8 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn is_at_hand(&mut self, _: &str, _: Purpose, peer: PeerId) -> bool {
-        if !self.faults.waits || self.looked_up.borrow_mut().remove(&peer) {
-            return true;
-        }
-        self.wait(peer);
-        self.looked_up.borrow_mut().insert(peer);
-        false
+    fn look_up(&mut self, _: &str, _: Purpose, peer: PeerId) -> Option<Box<dyn Errand>> {
+        self.faults.waits.then(|| self.errand(peer, || Ok(())))
     }
 
     fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {

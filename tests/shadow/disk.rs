@@ -5,7 +5,6 @@ use super::random::Random;
 use loket::session::notice::PeerId;
 use loket::session::world::{Errand, Listing, StoreError};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -17,8 +16,6 @@ pub struct Disk {
     random: Rc<Cell<u64>>,
     waits: Rc<RefCell<Vec<(PeerId, Wait)>>>,
     finished: Rc<RefCell<Vec<PeerId>>>,
-    /// Whose names are being looked up, or have been.
-    lookups: Rc<RefCell<HashMap<PeerId, Wait>>>,
 }
 
 /// Something that goes on at the disk, whether anybody still waits for it or not.
@@ -78,18 +75,6 @@ impl Disk {
             disk: self.clone(),
             wait: None,
         })
-    }
-
-    /// Whether the name that a session asks for can be had without waiting. What was waited for
-    /// can be had once.
-    pub fn is_at_hand(&self, peer: PeerId) -> bool {
-        let mut lookups = self.lookups.borrow_mut();
-        let wait = lookups.entry(peer);
-        let over = wait.or_insert_with(|| self.wait(peer, None)).borrow().over;
-        if over {
-            lookups.remove(&peer);
-        }
-        over
     }
 
     /// Ends one wait. Says whether there was any.
