@@ -495,42 +495,6 @@ fn an_empty_body_behind_a_wait_for_the_disk_ends() {
 }
 
 #[test]
-fn every_name_is_waited_for_once() {
-    let faults = Faults {
-        waits: true,
-        ..Faults::default()
-    };
-    let asks = [
-        (Service::Transfer, "RECEIVE\nbig\n", BIG),
-        (Service::Files, "download big\n", BIG),
-        (Service::Files, "size big\n", 1),
-    ];
-    for (service, ask, least) in asks {
-        let mut simulation = Simulation::with(limits(), &big_files(), &faults, true);
-        let peer = simulation.connect(service);
-        for _ in 0..3 {
-            simulation.disk_hangs = true;
-            let before = peer.got().len();
-            simulation.say(&peer, ask);
-            simulation.run();
-            let came = peer.got().len() - before;
-            assert!(
-                came <= "OK\n".len(),
-                "{ask:?}: answered before the disk was"
-            );
-            assert!(
-                simulation.store.finish_next(),
-                "{ask:?}: the disk was asked"
-            );
-            simulation.dispatcher.on_wake();
-            simulation.run();
-            assert!(!simulation.store.finish_next(), "{ask:?}: asked twice");
-            assert!(peer.got().len() >= before + least, "{ask:?}");
-        }
-    }
-}
-
-#[test]
 fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
     let mut simulation = Simulation::new(&Files::new());
     let line = Line {

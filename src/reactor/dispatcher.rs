@@ -265,8 +265,10 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
             self.kernel.acknowledge_now(&mut connection.socket);
         }
-        // A silence completes a command, too, and no byte moves with it.
-        if progressed || connection.session.has_moved_on() {
+        // A silence completes a command, too, and an end of stream an upload: no byte moves with
+        // them, and who waits for our disk from then on is not to be called slow.
+        let moved_on = connection.session.has_moved_on() || connection.session.waits();
+        if progressed || moved_on {
             self.watch(key, now);
         }
         match ended {

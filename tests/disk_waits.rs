@@ -1,0 +1,76 @@
+//! Who waits for a disk waits for it once, and is not called slow meanwhile.
+//! On a simulated kernel in virtual time; the disk itself is the business of `store.rs`.
+
+mod memory;
+mod simulated;
+
+use loket::config::SMALL_BODY;
+use memory::Service;
+use memory::store::{Faults, Files};
+use simulated::{Simulation, limits};
+
+const SECOND: u64 = 1_000_000;
+const BIG: usize = 1_000_000;
+
+fn waits() -> Faults {
+    Faults {
+        waits: true,
+        ..Faults::default()
+    }
+}
+
+#[test]
+fn every_name_is_waited_for_once() {
+    let big: Files = [("big".to_owned(), vec![7; BIG])].into();
+    let asks = [
+        (Service::Transfer, "RECEIVE\nbig\n", BIG),
+        (Service::Files, "download big\n", BIG),
+        (Service::Files, "size big\n", 1),
+    ];
+    for (service, ask, least) in asks {
+        let mut simulation = Simulation::with(limits(), &big, &waits(), true);
+        let peer = simulation.connect(service);
+        for _ in 0..3 {
+            simulation.disk_hangs = true;
+            let before = peer.got().len();
+            simulation.say(&peer, ask);
+            simulation.run();
+            let came = peer.got().len() - before;
+            assert!(
+                came <= "OK\n".len(),
+                "{ask:?}: answered before the disk was"
+            );
+            assert!(
+                simulation.store.finish_next(),
+                "{ask:?}: the disk was asked"
+            );
+            simulation.dispatcher.on_wake();
+            simulation.run();
+            assert!(!simulation.store.finish_next(), "{ask:?}: asked twice");
+            assert!(peer.got().len() >= before + least, "{ask:?}");
+        }
+    }
+}
+
+#[test]
+fn an_upload_whose_end_comes_unannounced_has_the_time_that_its_disk_takes() {
+    let mut simulation = Simulation::with(limits(), &Files::new(), &waits(), true);
+    let peer = simulation.connect(Service::Files);
+    simulation.say(&peer, "upload slow");
+    simulation.pass(SECOND);
+    simulation.say(&peer, "the first byte says that there is a body");
+    simulation.run();
+    // More than a short turn moves, and less than the minimum rate asks for.
+    simulation.say(&peer, vec![7; SMALL_BODY + 1]);
+    // The loop finds the end before the kernel has told of it.
+    peer.line.borrow_mut().finished = true;
+    simulation.disk_hangs = true;
+    simulation.round();
+    simulation.now = simulation.now.after(1);
+    simulation.run();
+    simulation.pass(1_000 * SECOND);
+    assert_eq!(simulation.closed(&peer), None, "it waits for us");
+    simulation.disk_hangs = false;
+    simulation.run();
+    assert_eq!(peer.text(), "File Berhasil Dibuat");
+}
