@@ -106,7 +106,8 @@ pub struct ServeOptions {
     /// descriptor limit allows].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
-    /// Connections served at once from one address [default: any number].
+    /// Connections served at once from one address, or one network of IPv6 (/64) [default: any
+    /// number].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_per_address: Option<u32>,
     /// A body that moves more slowly, judged over 30 s, ends its connection; 0 is any rate.

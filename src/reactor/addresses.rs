@@ -1,8 +1,11 @@
 //! Counts connections by the address that they come from.
 //! Turns nobody away: the accepting side asks and does.
+//!
+//! Trap: a machine with IPv6 has not one address but the 2^64 of its network, and may use any of
+//! them. So the network is what counts there.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The counts. Without a limit there are none, and no memory is spent on them.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl Addresses {
 
     /// Whether one more from there is too many.
     pub fn is_full(&self, address: IpAddr) -> bool {
-        let count = self.counts.get(&address).copied().unwrap_or(0);
+        let count = self.counts.get(&machine(address)).copied().unwrap_or(0);
         self.limit.is_some_and(|limit| count >= limit)
     }
 
@@ -34,7 +37,7 @@ impl Addresses {
         if self.limit.is_none() {
             return;
         }
-        let slot = slot as usize;
+        let (slot, address) = (slot as usize, machine(address));
         if slot >= self.slots.len() {
             self.slots.resize(slot + 1, None);
         }
@@ -54,9 +57,39 @@ impl Addresses {
     }
 }
 
+/// What stands for a machine: its address, or its network of 64 bits.
+fn machine(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = address.to_bits() >> 64 << 64;
+            Ipv6Addr::from_bits(network).into()
+        }
+        address => address,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_addresses_of_one_network_are_one_machine() {
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let mut addresses = Addresses::new(Some(2));
+        addresses.enter(0, address("2001:db8::1"));
+        addresses.enter(1, address("2001:db8::2:3"));
+        assert!(addresses.is_full(address("2001:db8::ffff:ffff:ffff:ffff")));
+        assert!(!addresses.is_full(address("2001:db8:0:1::1")));
+        // What comes over IPv4 has one address each, however it is written.
+        addresses.enter(2, address("::ffff:192.0.2.1"));
+        addresses.enter(3, address("192.0.2.1"));
+        assert!(addresses.is_full(address("192.0.2.1")));
+        assert!(!addresses.is_full(address("::ffff:192.0.2.2")));
+        for slot in 0..4 {
+            addresses.leave(slot);
+        }
+        assert!(addresses.counts.is_empty());
+    }
 
     #[test]
     fn who_leaves_makes_room_and_nothing_is_remembered_of_them() {
