@@ -170,7 +170,7 @@ fn a_spent_budget_goes_to_the_back_of_the_queue() {
     let in_turn: Vec<u32> = peers.iter().map(|peer| peer.key.serial).collect();
     assert!(turns.len() > 6);
     assert!(turns.chunks(3).all(|round| round == in_turn), "{turns:?}");
-    assert_eq!(seen[1], Seen::Ended(in_turn[0], Ended::Bulk));
+    assert_eq!(seen[1], Seen::Ended(in_turn[0], Ended::Again));
     assert!(peers.iter().all(|peer| peer.got().len() == BIG));
 }
 

@@ -273,9 +273,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         }
         match ended {
             Ended::Parked => self.await_silence(key),
-            // Who asks a lot at once comes behind those who ask for little, too: short turns for
-            // 480 that did made rounds of 100 to 460 ms.
-            Ended::Again | Ended::Bulk => self.enqueue(key, RunQueue::push_bulk),
+            Ended::Again => self.enqueue(key, RunQueue::push_bulk),
             Ended::Cold => self.cool_down(key, now),
             Ended::Over(reason) => self.close(key, reason),
         }

@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 /// had no short turn to give moves a few more.
 ///
 /// Measured beside 8 endless downloads, echo at 1,000 a second: every ready transfer a round has
-/// p99 1.3 ms, one a round 0.39 ms and loses no throughput.
+/// p99 1.3 ms, one a round 0.39 ms and loses no throughput. Who had a turn and has more to do waits
+/// among the bulk: short turns for 200 that flood an echo made rounds of 40 ms, for 480 that
+/// pipeline commands rounds of 100 to 460 ms.
 #[derive(Debug, Default)]
 pub struct RunQueue {
     short: VecDeque<Key>,

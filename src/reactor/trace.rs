@@ -157,10 +157,7 @@ impl<W: Write> Observer for Trace<W> {
                 self.line(format_args!("conn {serial} parked: nothing to read"))
             }
             (Ended::Again, _) => self.line(format_args!(
-                "conn {serial} again: asked often enough, behind the short turns"
-            )),
-            (Ended::Bulk, _) => self.line(format_args!(
-                "conn {serial} again: big, behind the short turns"
+                "conn {serial} again: has more to do, behind the short turns"
             )),
             (Ended::Cold, _) => self.line(format_args!(
                 "conn {serial} again: the disk has yet to read"

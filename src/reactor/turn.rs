@@ -21,10 +21,8 @@ use std::io::{self, ErrorKind};
 pub enum Ended {
     /// Every direction that is wanted waits for the kernel or the clock.
     Parked,
-    /// The protocol was called often enough: to the end of the bulk queue.
+    /// Enough was moved or asked, or the next step moves a big piece: to the end of the bulk queue.
     Again,
-    /// Enough was moved, or the next step moves a big piece: to the end of the bulk queue.
-    Bulk,
     /// The disk has not read yet what is to be sent: back a little later.
     Cold,
     /// The connection is over.
@@ -103,9 +101,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             self.spent += step.unwrap_or(0);
             match step {
                 Err(ended) => break ended,
-                // Whoever floods comes behind those who ask for little: a short turn for each of
-                // 200 that flood an echo made a round of 40 ms.
-                Ok(moved) if moved >= budget => break Ended::Bulk,
+                Ok(moved) if moved >= budget => break Ended::Again,
                 Ok(moved) => budget -= moved,
             }
         };
@@ -131,7 +127,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             Front::Body(blob, range) => {
                 let left = range.end - range.start;
                 if left > self.limits.small_body as u64 && !std::mem::take(&mut self.bulk) {
-                    return Err(Ended::Bulk);
+                    return Err(Ended::Again);
                 }
                 let most = left.min(self.limits.send_step as u64) as usize;
                 (
@@ -183,7 +179,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
     /// A piece of the protocol's own work takes as long as a big step.
     fn work(&mut self, connection: &mut Connection<K::Socket>) -> Result<usize, Ended> {
         if !std::mem::take(&mut self.bulk) {
-            return Err(Ended::Bulk);
+            return Err(Ended::Again);
         }
         connection.session.work(self.world, self.observer);
         self.spent += self.limits.bulk_bytes;
@@ -217,7 +213,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             && body.left > self.limits.small_body as u64
         {
             if !std::mem::take(&mut self.bulk) {
-                return Err(Ended::Bulk);
+                return Err(Ended::Again);
             }
             // Urgent data in front would stop a splice, and nothing announces what is behind it.
             if !connection.ready.read_on && self.kernel.can_take_body(&*body.into) {

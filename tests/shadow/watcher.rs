@@ -100,7 +100,7 @@ impl Observer for Watcher {
         );
         let mut queue = self.0.queue.borrow_mut();
         match ended {
-            Ended::Again | Ended::Bulk => queue.push_bulk(serial),
+            Ended::Again => queue.push_bulk(serial),
             Ended::Cold => {
                 let until = self.0.now.get().after(self.0.plan.limits.cold_micros);
                 queue.push_cold(until, serial);
