@@ -344,3 +344,24 @@ fn the_operator_sees_joins_messages_and_leaves_and_nothing_of_strangers() {
     ];
     assert_eq!(hall.printed(), lines);
 }
+
+#[test]
+fn coming_and_going_costs_what_talking_does() {
+    let mut hall = Hall::open(2);
+    let comes = |hall: &mut Hall| {
+        hall.hear(at(1), "PASSWORD sesame");
+        hall.hear(at(1), "USERNAME amy")
+    };
+    assert!(!comes(&mut hall).is_empty());
+    for _ in 0..4 {
+        hall.hear(at(1), "exit");
+        assert!(!comes(&mut hall).is_empty(), "that much at once is well");
+    }
+    assert!(hall.hear(at(1), "hello").is_empty(), "the rate stays spent");
+    hall.hear(at(1), "exit");
+    assert!(comes(&mut hall).is_empty());
+    hall.now += SECOND;
+    assert!(!comes(&mut hall).is_empty());
+    assert!(!hall.hear(at(1), "hello").is_empty());
+    assert!(hall.hear(at(1), "hello").is_empty());
+}

@@ -1,5 +1,5 @@
-//! Remembers strangers for a while: who gave the password, and who tried too many.
-//! Sends nothing. Both tables are bounded, and the oldest entries go first.
+//! Remembers strangers for a while: who gave the password, who tried too many, who was here.
+//! Sends nothing. The tables are bounded, and the oldest entries go first.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -26,6 +26,17 @@ pub struct Guests {
     admitted: Recent<SocketAddr, ()>,
     /// By host and not by port: ports cost an attacker nothing.
     failing: Recent<IpAddr, u32>,
+    /// What members might still have sent when they left.
+    left: Recent<SocketAddr, Credit>,
+}
+
+/// What a member may send.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Credit {
+    /// Messages that it may send now, in millionths.
+    pub credit: u64,
+    /// When the credit was last filled up, in microseconds.
+    pub filled: u64,
 }
 
 impl Guests {
@@ -36,6 +47,7 @@ impl Guests {
             limits,
             admitted,
             failing: Recent::new(limits.failing, limits.failing_for),
+            left: Recent::new(limits.admitted, limits.admitted_for),
         }
     }
 
@@ -53,6 +65,17 @@ impl Guests {
     /// The address has a name now.
     pub fn forget(&mut self, address: SocketAddr) {
         self.admitted.forget(address);
+    }
+
+    /// A member has left with so much credit.
+    pub fn remember(&mut self, address: SocketAddr, credit: Credit, now: u64) {
+        self.left.forget(address);
+        *self.left.entry(address, now) = credit;
+    }
+
+    /// The credit with which somebody of this address left a short while ago.
+    pub fn remembered(&mut self, address: SocketAddr, now: u64) -> Option<Credit> {
+        self.left.get(address, now).copied()
     }
 
     /// A wrong password; says whether it was the one too many.

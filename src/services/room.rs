@@ -8,7 +8,7 @@
 //!      └───────────────────────────┘
 //! ```
 
-use super::guests::{GuestLimits, Guests};
+use super::guests::{Credit, GuestLimits, Guests};
 use crate::session::datagram::{DatagramCx, DatagramProtocol};
 use crate::wire::text;
 use std::collections::HashMap;
@@ -47,14 +47,28 @@ pub struct Room {
 
 struct Member {
     name: Rc<str>,
-    /// Messages that it may send now, in millionths.
-    credit: u64,
-    /// When the credit was last filled up, in microseconds.
-    filled: u64,
+    credit: Credit,
 }
 
 /// A millionth of a message is what a member with a rate of 1 earns in a microsecond.
 const MESSAGE: u64 = 1_000_000;
+
+impl RoomLimits {
+    /// Takes the price of a message off a member's credit, if there is enough.
+    fn pay(&self, member: &mut Credit, now: u64) -> bool {
+        let earned = now
+            .saturating_sub(member.filled)
+            .saturating_mul(u64::from(self.rate));
+        let most = u64::from(self.burst) * MESSAGE;
+        member.credit = member.credit.saturating_add(earned).min(most);
+        member.filled = now;
+        let enough = member.credit >= MESSAGE;
+        if enough {
+            member.credit -= MESSAGE;
+        }
+        enough
+    }
+}
 
 impl Room {
     /// An empty room behind a password.
@@ -99,17 +113,25 @@ impl Room {
         if !self.is_name(name) || !is_free {
             return cx.out.to_one(b"USERNAME TAKEN", from);
         }
+        let mut credit = Credit {
+            credit: u64::from(self.limits.burst) * MESSAGE,
+            filled: cx.now,
+        };
+        // Coming back is announced to all and costs what a message does, out of what was left at
+        // going: a rate that began anew with each coming would be none.
+        if let Some(left) = self.guests.remembered(from, cx.now) {
+            credit = left;
+            if !self.limits.pay(&mut credit, cx.now) {
+                return cx.out.drop_one();
+            }
+        }
         self.guests.forget(from);
         self.names.insert(key, from);
-        let (credit, filled) = (u64::from(self.limits.burst) * MESSAGE, cx.now);
-        self.members.insert(
-            from,
-            Member {
-                name: name.into(),
-                credit,
-                filled,
-            },
-        );
+        let member = Member {
+            name: name.into(),
+            credit,
+        };
+        self.members.insert(from, member);
         self.gather();
         // The answer leaves before the notice: a textbook client takes the first datagram for it.
         cx.out.to_one(b"USERNAME OK", from);
@@ -141,10 +163,11 @@ impl Room {
         if said.trim().is_empty() {
             return;
         }
-        if !self.pay(from, cx.now) {
+        let member = self.members.get_mut(&from).expect("it is a member");
+        if !self.limits.pay(&mut member.credit, cx.now) {
             return cx.out.drop_one();
         }
-        let name = &self.members[&from].name;
+        let name = &member.name;
         let own = said
             .strip_prefix(&**name)
             .is_some_and(|rest| rest.starts_with(": "));
@@ -152,26 +175,11 @@ impl Room {
         self.tell_all(cut(&line, self.limits.message), cx);
     }
 
-    /// Takes the price of a message off a member's credit, if there is enough.
-    fn pay(&mut self, from: SocketAddr, now: u64) -> bool {
-        let member = self.members.get_mut(&from).expect("it is a member");
-        let earned = now
-            .saturating_sub(member.filled)
-            .saturating_mul(u64::from(self.limits.rate));
-        let most = u64::from(self.limits.burst) * MESSAGE;
-        member.credit = member.credit.saturating_add(earned).min(most);
-        member.filled = now;
-        let enough = member.credit >= MESSAGE;
-        if enough {
-            member.credit -= MESSAGE;
-        }
-        enough
-    }
-
     fn leave(&mut self, from: SocketAddr, cx: &mut DatagramCx<'_>) {
         let Some(member) = self.members.remove(&from) else {
             return;
         };
+        self.guests.remember(from, member.credit, cx.now);
         self.names.remove(&key(&member.name));
         self.gather();
         self.tell_all(&format!("{} telah keluar dari chatroom.", member.name), cx);
