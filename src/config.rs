@@ -66,6 +66,10 @@ pub const COMMAND_SECONDS: u32 = 30;
 /// Seconds over which [`MIN_RATE`] is judged: long enough for a Wi-Fi to come back.
 pub const RATE_SECONDS: u32 = 30;
 
+/// What a reader may have taken ahead of its rate, in bytes: the kernels of both ends keep up to 4
+/// and 6 MiB by themselves (`tcp_wmem`, `tcp_rmem`), and more where they are told to.
+pub const RATE_SURPLUS: u64 = 16 * MIB as u64;
+
 /// The longest that a closed connection is read empty, and the most that is read, so that our last
 /// line is not lost to a reset. A peer that is still sending then has had its chance.
 pub const LINGER_MILLIS: u64 = 2_000;
@@ -96,6 +100,10 @@ pub const TURN_BYTES: usize = 256 * KIB;
 /// Calls of its protocol in one turn: an upload of one byte costs about 60 us and a dozen bytes,
 /// so that bytes alone would let a peer that pipelines them hold the loop for a second and more.
 pub const TURN_CALLS: usize = 16;
+
+/// Calls in a short turn: every peer that has something to ask gets one in the same round. More go
+/// on among the bulk.
+pub const SHORT_CALLS: usize = 4;
 
 /// Moved between two polls while nobody has a short turn: one step of an upload, or four of
 /// downloads, which take 0.07 ms together.
@@ -268,6 +276,7 @@ pub fn reactor_limits(
         events_per_round: EVENTS_PER_ROUND,
         turn_bytes: TURN_BYTES,
         turn_calls: TURN_CALLS,
+        short_calls: SHORT_CALLS,
         bulk_bytes: BULK_BYTES,
         send_step: SEND_STEP,
         take_step: TAKE_STEP,
@@ -278,6 +287,7 @@ pub fn reactor_limits(
         command_seconds: COMMAND_SECONDS,
         min_rate: MIN_RATE,
         rate_seconds: RATE_SECONDS,
+        rate_surplus: RATE_SURPLUS,
         per_address: None,
         cold_micros: COLD_MICROS,
         slow_micros: SLOW_MICROS,

@@ -177,6 +177,20 @@ fn a_reader_whose_kernel_took_much_at_once_is_left_alone_until_the_idle_deadline
 }
 
 #[test]
+fn who_has_read_much_may_not_trickle_for_ever() {
+    let mut limits = limits();
+    limits.rate_surplus = 4 * MIN_RATE * u64::from(RATE_SECONDS);
+    let mut simulation = Simulation::with(limits, &big_files(), &Faults::default(), true);
+    let peer = reader(&mut simulation, 2_500_000);
+    let ended = closed_within(&mut simulation, &peer, 10 * RATE_SECONDS, |simulation| {
+        simulation.make_room(&peer, 1);
+    });
+    let (seconds, reason) = ended.expect("what it had taken is used up");
+    assert_eq!(reason, CloseReason::TooSlow);
+    assert!(seconds >= 5 * RATE_SECONDS, "it was {seconds} s");
+}
+
+#[test]
 fn an_idle_deadline_shorter_than_the_others_ends_everybody_who_does_nothing() {
     let mut simulation = impatient(3);
     let half_a_command = simulation.connect(Service::Files);

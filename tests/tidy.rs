@@ -342,6 +342,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "src/main.rs",
             "src/load/dialer.rs",
             "src/load/room.rs",
+            "src/session/machine.rs",
         ],
     ),
     (

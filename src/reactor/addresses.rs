@@ -1,11 +1,9 @@
 //! Counts connections by the address that they come from.
 //! Turns nobody away: the accepting side asks and does.
-//!
-//! Trap: a machine with IPv6 has not one address but the 2^64 of its network, and may use any of
-//! them. So the network is what counts there.
 
+use crate::session::machine::machine;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// The counts. Without a limit there are none, and no memory is spent on them.
 #[derive(Debug)]
@@ -57,39 +55,9 @@ impl Addresses {
     }
 }
 
-/// What stands for a machine: its address, or its network of 64 bits.
-fn machine(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = address.to_bits() >> 64 << 64;
-            Ipv6Addr::from_bits(network).into()
-        }
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn all_addresses_of_one_network_are_one_machine() {
-        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let mut addresses = Addresses::new(Some(2));
-        addresses.enter(0, address("2001:db8::1"));
-        addresses.enter(1, address("2001:db8::2:3"));
-        assert!(addresses.is_full(address("2001:db8::ffff:ffff:ffff:ffff")));
-        assert!(!addresses.is_full(address("2001:db8:0:1::1")));
-        // What comes over IPv4 has one address each, however it is written.
-        addresses.enter(2, address("::ffff:192.0.2.1"));
-        addresses.enter(3, address("192.0.2.1"));
-        assert!(addresses.is_full(address("192.0.2.1")));
-        assert!(!addresses.is_full(address("::ffff:192.0.2.2")));
-        for slot in 0..4 {
-            addresses.leave(slot);
-        }
-        assert!(addresses.counts.is_empty());
-    }
 
     #[test]
     fn who_leaves_makes_room_and_nothing_is_remembered_of_them() {

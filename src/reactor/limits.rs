@@ -16,6 +16,8 @@ pub struct ReactorLimits {
     pub turn_bytes: usize,
     /// Calls of its protocol in one turn: a few bytes can ask for a lot of work.
     pub turn_calls: usize,
+    /// Calls of its protocol in a short turn.
+    pub short_calls: usize,
     /// Bytes of bodies moved between two polls when nobody has a short turn.
     pub bulk_bytes: usize,
     /// Bytes of a body sent in one step.
@@ -38,6 +40,8 @@ pub struct ReactorLimits {
     pub min_rate: u64,
     /// Seconds over which that is judged.
     pub rate_seconds: u32,
+    /// Bytes that a reader may be ahead of that.
+    pub rate_surplus: u64,
     /// Connections from one address; `None` is any number.
     pub per_address: Option<usize>,
     /// Microseconds until it is worth asking again for pages that the disk has to read.

@@ -167,11 +167,12 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             return self.close(key, CloseReason::TooSlow);
         }
         // Trap: the kernel takes megabytes for a slow reader at once and then nothing for minutes.
-        // So what was sent too much counts for later; the idle deadline finds who reads nothing.
+        // So what was sent too much counts for later, as far as the kernel may hold it; the idle
+        // deadline finds who reads nothing.
         connection.moved = if connection.session.has_body() {
             0
         } else {
-            connection.moved - wanted
+            (connection.moved - wanted).min(self.limits.rate_surplus)
         };
         connection.ends = second_after(now, window);
         self.set_deadline(key);

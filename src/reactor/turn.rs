@@ -84,7 +84,10 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
     pub fn serve(&mut self, connection: &mut Connection<K::Socket>) -> Ended {
         connection.session.lend(&mut self.lent.spare);
         let mut budget = self.limits.turn_bytes;
-        self.world.calls = self.limits.turn_calls;
+        self.world.calls = match self.bulk {
+            true => self.limits.turn_calls,
+            false => self.limits.short_calls,
+        };
         let ended = loop {
             let step = match next_step(connection, self.world) {
                 Step::Write => self.write(connection),

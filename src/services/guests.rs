@@ -1,6 +1,7 @@
 //! Remembers strangers for a while: who gave the password, who tried too many, who was here.
 //! Sends nothing. The tables are bounded, and the oldest entries go first.
 
+use crate::session::machine::machine;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +25,7 @@ pub struct GuestLimits {
 pub struct Guests {
     limits: GuestLimits,
     admitted: Recent<SocketAddr, ()>,
-    /// By host and not by port: ports cost an attacker nothing.
+    /// By machine and not by port: ports cost an attacker nothing.
     failing: Recent<IpAddr, u32>,
     /// What members might still have sent when they left.
     left: Recent<SocketAddr, Credit>,
@@ -80,6 +81,7 @@ impl Guests {
 
     /// A wrong password; says whether it was the one too many.
     pub fn count_failure(&mut self, host: IpAddr, now: u64) -> bool {
+        let host = machine(host);
         let failures = self.failing.entry(host, now);
         *failures += 1;
         let too_many = *failures == self.limits.failures;
@@ -94,7 +96,7 @@ impl Guests {
     /// Whether the host has tried too many passwords.
     pub fn is_ignored(&mut self, host: IpAddr, now: u64) -> bool {
         self.failing
-            .get(host, now)
+            .get(machine(host), now)
             .is_some_and(|failures| *failures >= self.limits.failures)
     }
 }

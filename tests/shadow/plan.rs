@@ -66,6 +66,7 @@ impl Plan {
             accepts_per_turn: random.within(1..=3),
             turn_bytes: step(random),
             turn_calls: random.within(1..=8),
+            short_calls: random.within(1..=8),
             bulk_bytes: step(random),
             send_step: step(random),
             take_step: step(random),

@@ -94,10 +94,12 @@ impl Observer for Watcher {
         let wire = self.0.wire(serial);
         wire.borrow_mut().owes = owes;
         let calls = wire.borrow().bodies.calls() - turn.calls;
-        assert!(
-            calls <= self.0.plan.limits.turn_calls,
-            "{calls} calls of a protocol in one turn"
-        );
+        let limits = &self.0.plan.limits;
+        let most = match turn.bulk {
+            true => limits.turn_calls,
+            false => limits.short_calls,
+        };
+        assert!(calls <= most, "{calls} calls of a protocol in one turn");
         let mut queue = self.0.queue.borrow_mut();
         match ended {
             Ended::Again => queue.push_bulk(serial),
