@@ -237,7 +237,7 @@ pub const LISTING: ListingLimits = ListingLimits {
 };
 
 /// Closing a file that was removed meanwhile frees its blocks: 3 ms for 64 MiB on ext4. From this
-/// size on the helper thread does that; the hop costs a smaller download more than it is worth.
+/// size on a helper thread does that; the hop costs a smaller download more than it is worth.
 pub const HEAVY_FILE: u64 = 4 * MIB as u64;
 
 /// So many uploads wait for one sync of their folder, if they come together: 8 writers of 4 KiB

@@ -1,7 +1,7 @@
 //! Reads a folder in bounded pieces and hands its entries out in order.
 //! Opens nothing: `store.rs` has opened the folder beneath its root.
 
-use super::disk::{Disk, Pending};
+use super::disk::{Disk, Lane, Pending};
 use super::upload;
 use crate::session::notice::PeerId;
 use crate::session::world::{Listing, StoreError};
@@ -27,7 +27,7 @@ pub struct ListingLimits {
 /// What all listings under way hold together, in bytes.
 pub type ListingBudget = AtomicUsize;
 
-/// A folder being read: the helper reads, and the loop hands out.
+/// A folder being read: a helper reads, and the loop hands out.
 pub struct FolderListing {
     folder: At,
     disk: Disk,
@@ -110,7 +110,7 @@ impl Drop for FolderListing {
     fn drop(&mut self) {
         // A million names are not dropped in no time.
         let folder = std::mem::replace(&mut self.folder, At::Nowhere);
-        self.disk.leave(move || drop(folder));
+        self.disk.leave(Lane::LookUps, move || drop(folder));
     }
 }
 
@@ -118,7 +118,7 @@ impl Drop for FolderListing {
 struct Folder {
     /// Until its end: a peer that is slow to read the list holds no descriptors for it.
     source: Option<ReadDir>,
-    /// Sorts as it grows: one big sort at the end would hold the helper up.
+    /// Sorts as it grows: one big sort at the end would hold all look-ups up.
     entries: BTreeSet<Box<str>>,
     bytes: u64,
     limits: ListingLimits,
@@ -154,7 +154,7 @@ impl Folder {
             return Err(StoreError::TooManyEntries(self.limits.entries));
         }
         let (length, memory) = (name.len() as u64, self.memory_of(&name));
-        // The helper alone adds: what is seen here can only become less.
+        // One helper alone adds: what is seen here can only become less.
         if self.budget.load(Ordering::Relaxed) + memory > self.limits.memory {
             return Err(StoreError::Busy);
         }

@@ -4,7 +4,7 @@
 //! Every path is resolved by `openat2(2)` with `RESOLVE_BENEATH` (through cap-std), so `..`, links
 //! and races end in an error, not outside. Links that stay inside are followed.
 
-use super::disk::Disk;
+use super::disk::{Disk, Lane};
 use super::listing::{FolderListing, ListingBudget, ListingLimits};
 use super::upload::{self, FileUpload, Storing};
 use crate::session::notice::PeerId;
@@ -32,7 +32,7 @@ pub struct StoreSettings {
     pub sync: bool,
     /// Uploads that may wait for one sync of their folder.
     pub batch: usize,
-    /// Closing a file of at least so many bytes is left to the helper.
+    /// Closing a file of at least so many bytes is left to a helper.
     pub heavy: u64,
     /// Bounds of `ls`.
     pub listing: ListingLimits,
@@ -277,7 +277,7 @@ pub struct FileBlob {
     /// There until it is dropped.
     file: Option<Arc<File>>,
     disk: Disk,
-    /// From so many bytes on the helper closes it.
+    /// From so many bytes on a helper closes it.
     heavy: u64,
 }
 
@@ -290,7 +290,7 @@ impl FileBlob {
         }
     }
 
-    /// The file, for the helper.
+    /// The file, for a helper.
     pub(super) fn share(&self) -> Arc<File> {
         self.file.clone().expect("it is not being dropped")
     }
@@ -306,7 +306,7 @@ impl Drop for FileBlob {
         let file = self.file.take().expect("it is dropped once");
         // A small one at once: who is told that the disk is full finds room for something smaller.
         if file.metadata().is_ok_and(|about| about.len() >= self.heavy) {
-            self.disk.leave(move || drop(file));
+            self.disk.leave(Lane::Commits, move || drop(file));
         }
     }
 }

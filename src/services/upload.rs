@@ -9,7 +9,7 @@
 //!   Hidden (where O_TMPFILE is unknown) ── renameat ──▶ visible;  drop: unlinkat
 //! ```
 //!
-//! A commit is done by the helper thread: it waits for the disk, and where a big file is replaced,
+//! A commit is done by a helper thread: it waits for the disk, and where a big file is replaced,
 //! freeing the old one takes its time as well.
 
 use super::disk::{Disk, Pending};
@@ -128,7 +128,7 @@ impl Upload for FileUpload {
     }
 }
 
-/// An errand whose outcome the helper has.
+/// An errand whose outcome a helper has.
 pub struct Storing(pub(super) Pending<Result<(), StoreError>>);
 
 impl Errand for Storing {
