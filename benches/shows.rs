@@ -2,7 +2,9 @@
 //! Compares with no other server: `figures.rs` does. Whoever wants a short proof runs `cargo test`.
 //!
 //! `cargo bench --bench shows -- [idle|hostile|stalls]... [--runs 5] [--seconds 3] [--only WORDS]`;
-//! `--only` picks the stalls whose title holds the words.
+//! `--only` picks the stalls whose title holds the words. Runs in a network namespace of its own
+//! with the congestion control that `--congestion` names, reno by default: bbr paces even loopback,
+//! with timers that stop a core for milliseconds. `--congestion system` stays where it is.
 
 mod measure;
 mod show;
@@ -12,7 +14,7 @@ use show::Plan;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo bench --bench shows -- [idle|hostile|stalls|all]... \
-                     [--runs N] [--seconds S] [--only WORDS]";
+                     [--runs N] [--seconds S] [--only WORDS] [--congestion NAME]";
 
 const SHOWS: [&str; 3] = ["idle", "hostile", "stalls"];
 
@@ -25,7 +27,8 @@ fn main() -> ExitCode {
             println!("nothing shown; {USAGE}");
             Ok(())
         }
-        _ => parse(&words).and_then(|(shows, plan)| run(&shows, &plan)),
+        Some("entered") => place::entered(&words[1..]).and_then(|words| run(parse(words)?)),
+        _ => begin(words),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,6 +36,15 @@ fn main() -> ExitCode {
             eprintln!("shows: {trouble}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn begin(words: Vec<String>) -> Result<(), String> {
+    let (name, words) = place::take_congestion(&words).unwrap_or(("reno".to_string(), words));
+    let asked = parse(&words)?;
+    match name.as_str() {
+        "system" => run(asked),
+        _ => place::enter(&name, &words),
     }
 }
 
@@ -69,20 +81,20 @@ fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String>
     number.ok_or_else(|| format!("{flag} takes a number from {least} to {most}, not {value:?}"))
 }
 
-fn run(shows: &[&'static str], plan: &Plan) -> Result<(), String> {
+fn run((shows, plan): (Vec<&'static str>, Plan)) -> Result<(), String> {
     place::pin_to(place::LOAD_CORE)?;
     measure::stop_on_signals()?;
     place::raise_descriptors()?;
     println!("{}", measure::machine());
-    for &show in shows {
+    for show in shows {
         let scratch = tempfile::Builder::new()
             .prefix("shows-")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .map_err(|e| format!("cannot make a folder in the target folder: {e}"))?;
         match show {
-            "idle" => show::idle::show(plan, scratch.path())?,
-            "hostile" => show::hostile::show(plan, scratch.path())?,
-            _ => show::stalls::show(plan, scratch.path())?,
+            "idle" => show::idle::show(&plan, scratch.path())?,
+            "hostile" => show::hostile::show(&plan, scratch.path())?,
+            _ => show::stalls::show(&plan, scratch.path())?,
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ pub mod load;
 
 use crate::client::limits::Keepalive;
 use crate::reactor::datagram::DatagramLimits;
-use crate::reactor::limits::ReactorLimits;
+use crate::reactor::limits::{BodySteps, ReactorLimits};
 use crate::services::guests::GuestLimits;
 use crate::services::limits::ServiceLimits;
 use crate::services::line_editor::EditorLimits;
@@ -109,12 +109,23 @@ pub const SHORT_CALLS: usize = 4;
 /// downloads, which take 0.07 ms together.
 pub const BULK_BYTES: usize = MIB;
 
+/// When the next poll is due, although less than that was moved: a new request is to wait for one
+/// long step, and not for four of them.
+pub const BULK_MICROS: u64 = 150;
+
 /// One step of `sendfile`. 64 KiB costs 10 to 25 % more CPU, 1 MiB twice as much under bbr.
 pub const SEND_STEP: usize = 256 * KIB;
 
 /// One step of `splice` and the size of its pipe. What it saves over reading and writing comes
 /// with the megabyte; a step takes 0.35 to 0.5 ms. The figures stand in `reactor/body_in.rs`.
 pub const TAKE_STEP: usize = MIB;
+
+/// How long such a step may last: with more, the p99 of an echo beside 8 uploads is over 0.5 ms
+/// where memory is slow to come (see `reactor/pace.rs`).
+pub const TAKE_MICROS: u64 = 400;
+
+/// What is taken at once even where it lasts longer: `splice` of less costs more than copying.
+pub const LEAST_TAKE: usize = 64 * KIB;
 
 /// A body of at most this is moved in a short turn: about as much work as a few small requests.
 pub const SMALL_BODY: usize = 16 * KIB;
@@ -244,6 +255,17 @@ pub const HEAVY_FILE: u64 = 4 * MIB as u64;
 /// make 3,569 commits a second so, and 2,060 with a sync each.
 pub const DISK_BATCH: usize = 64;
 
+/// How bodies are moved.
+pub fn body_steps() -> BodySteps {
+    BodySteps {
+        take: TAKE_STEP,
+        least_take: LEAST_TAKE,
+        take_micros: TAKE_MICROS,
+        copy: COPY_STEP,
+        probe: PROBE_STEP,
+    }
+}
+
 /// Limits of the protocols.
 pub fn service_limits() -> ServiceLimits {
     ServiceLimits {
@@ -253,8 +275,6 @@ pub fn service_limits() -> ServiceLimits {
         console_backlog: CONSOLE_BACKLOG,
     }
 }
-
-// ---- the clients ----
 
 /// Limits of the reactor, with what users set.
 pub fn reactor_limits(
@@ -278,6 +298,7 @@ pub fn reactor_limits(
         turn_calls: TURN_CALLS,
         short_calls: SHORT_CALLS,
         bulk_bytes: BULK_BYTES,
+        bulk_micros: BULK_MICROS,
         send_step: SEND_STEP,
         take_step: TAKE_STEP,
         small_body: SMALL_BODY,
@@ -295,6 +316,9 @@ pub fn reactor_limits(
         wind_down_seconds: WIND_DOWN_SECONDS,
     }
 }
+
+// ---- the clients ----
+
 /// How long a client waits for one address of its server: a busy one answers within seconds.
 pub const CLIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

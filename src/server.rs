@@ -183,12 +183,7 @@ impl Server {
             )
         };
         let direct = !self.settings.plain_bodies;
-        let kernel = Linux::new(
-            direct,
-            limits.take_step,
-            config::COPY_STEP,
-            config::PROBE_STEP,
-        );
+        let kernel = Linux::new(direct, &config::body_steps());
         let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
         let has_talk = self.settings.talk.is_some();
         let mut event_loop = EventLoop::new(self.listeners, kernel, world, observer, log, limits)?;

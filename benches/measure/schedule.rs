@@ -15,11 +15,14 @@ const REPEATS: usize = 3;
 /// p50, p99 and the longest of one run, in microseconds.
 pub type Figures = [f64; 3];
 
-/// One run, and the part of it in which others had a core that it stood ready for.
+/// One run.
 #[derive(Clone, Copy)]
 pub struct Run {
     pub figures: Figures,
+    /// The part of it in which others had a core that it stood ready for.
     pub held_up: f64,
+    /// The part of its echoes that came while our end stood still; the figures are without them.
+    pub unseen: f64,
 }
 
 impl Run {
@@ -27,8 +30,9 @@ impl Run {
         self.held_up > DISTURBED
     }
 
-    pub fn note(&self) -> &'static str {
-        if self.is_disturbed() { "   noisy" } else { "" }
+    pub fn note(&self) -> String {
+        let noisy = if self.is_disturbed() { "   noisy" } else { "" };
+        format!("   {:.1} % unseen{noisy}", self.unseen * 100.0)
     }
 }
 
@@ -49,9 +53,14 @@ pub fn measured(
     act: impl FnOnce() -> Result<Vec<f64>, String>,
 ) -> Result<Run, String> {
     let meter = Meter::start(server)?;
-    let figures = figures(act()?);
+    let times = act()?;
     let held_up = meter.stop(1.0)?.disturbed;
-    Ok(Run { figures, held_up })
+    let unseen = times.iter().filter(|time| time.is_nan()).count() as f64 / times.len() as f64;
+    Ok(Run {
+        figures: figures(times),
+        held_up,
+        unseen,
+    })
 }
 
 /// A run that was not disturbed, or the last of some.
@@ -65,11 +74,11 @@ pub fn undisturbed(
     let mut run = measured(server, &mut act)?;
     while run.is_disturbed() && repeats > 0 {
         repeats -= 1;
-        line("again", label, run.figures, run.note());
+        line("again", label, run.figures, &run.note());
         rest(server)?;
         run = measured(server, &mut act)?;
     }
-    line(&round.to_string(), label, run.figures, run.note());
+    line(&round.to_string(), label, run.figures, &run.note());
     Ok(run)
 }
 
@@ -81,6 +90,7 @@ pub fn alone(server: &Server, pulse: &Pulse, seconds: f64) -> Result<Run, String
 }
 
 pub fn figures(mut times: Vec<f64>) -> Figures {
+    times.retain(|time| !time.is_nan());
     times.sort_by(f64::total_cmp);
     let part = |of: f64| times[((times.len() - 1) as f64 * of).round() as usize];
     [part(0.5), part(0.99), part(1.0)]

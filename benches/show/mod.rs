@@ -39,7 +39,7 @@ fn pulses(plan: &Plan, server: &Server, pulse: &Pulse, beside: &str) -> Result<F
     let mut all = Vec::new();
     for round in 1..=plan.runs {
         let run = schedule::alone(server, pulse, plan.seconds)?;
-        line(&round.to_string(), beside, run.figures, run.note());
+        line(&round.to_string(), beside, run.figures, &run.note());
         all.push(run);
     }
     let medians = schedule::medians(&all);

@@ -94,7 +94,7 @@ fn one(plan: &Plan, server: &Server, root: &Path, beside: Beside) -> Result<(), 
     for round in 1..=plan.runs {
         let round = round.to_string();
         let run = alone(server, &pulse, plan.seconds)?;
-        line(&round, "idle", run.figures, run.note());
+        line(&round, "idle", run.figures, &run.note());
         all[0].push(run);
         let mut moved = Moved::default();
         let run = measured(server, || {

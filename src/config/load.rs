@@ -2,8 +2,8 @@
 //! Enforces none: `load/` does.
 
 use super::{
-    ACCEPTS_PER_TURN, BARE_GAP_MILLIS, CLIENT_REPLY_LINE_BYTES, CLIENT_ROOM_TRIES, COPY_STEP,
-    DESCRIPTOR_RESERVE, PROBE_STEP, ROOM_MESSAGE, ROOM_RECEIVE_BUFFER, SETTLE_MILLIS,
+    ACCEPTS_PER_TURN, BARE_GAP_MILLIS, CLIENT_REPLY_LINE_BYTES, CLIENT_ROOM_TRIES,
+    DESCRIPTOR_RESERVE, ROOM_MESSAGE, ROOM_RECEIVE_BUFFER, SETTLE_MILLIS, body_steps,
     reactor_limits,
 };
 use crate::load::settings::LoadLimits;
@@ -27,8 +27,7 @@ pub fn limits() -> LoadLimits {
     let reactor = reactor_limits(usize::MAX, idle, SETTLE_MILLIS, BARE_GAP_MILLIS);
     LoadLimits {
         reactor,
-        copy_step: COPY_STEP,
-        probe_step: PROBE_STEP,
+        bodies: body_steps(),
         descriptor_reserve: DESCRIPTOR_RESERVE,
         // So many connections that are not served yet fit the backlog of most servers.
         dials: 512,

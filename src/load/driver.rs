@@ -61,12 +61,7 @@ impl Driver {
         let poller = Poller::new(limits.reactor.events_per_round, settings.server.clone())?;
         // A client that did not read while it sends would wait for a server that does the same.
         let world = World::new(Box::new(NoFiles), usize::MAX);
-        let kernel = Linux::new(
-            true,
-            limits.reactor.take_step,
-            limits.copy_step,
-            limits.probe_step,
-        );
+        let kernel = Linux::new(true, &limits.bodies);
         let ledger = Ledger(board.clone());
         let names = vec![settings.work.name()];
         let dispatcher = Dispatcher::new(kernel, world, ledger, limits.reactor, names);

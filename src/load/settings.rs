@@ -3,7 +3,7 @@
 
 use super::numbers::count;
 use super::watched::Watched;
-use crate::reactor::limits::ReactorLimits;
+use crate::reactor::limits::{BodySteps, ReactorLimits};
 use std::path::PathBuf;
 
 /// What the user of a load generator decides.
@@ -189,10 +189,8 @@ impl Work {
 pub struct LoadLimits {
     /// Limits of the reactor.
     pub reactor: ReactorLimits,
-    /// What bodies are copied in, where they cannot be sent from a file.
-    pub copy_step: usize,
-    /// What is looked at to learn whether a file must come from a disk; ours never must.
-    pub probe_step: usize,
+    /// How bodies are moved.
+    pub bodies: BodySteps,
     /// Descriptors beside those of the connections.
     pub descriptor_reserve: usize,
     /// Connections that may be dialled or prepared at once.

@@ -213,8 +213,9 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         } else {
             1
         };
-        let mut spent = 0;
+        let (begin, mut spent) = (since, 0);
         while spent < most
+            && begin.micros_until(since) < self.limits.bulk_micros
             && let Some(key) = self.queue.pop_bulk()
         {
             // A turn that met a full socket counts too, or this would not end.

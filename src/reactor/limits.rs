@@ -3,6 +3,21 @@
 
 use crate::wire::pause::Delay;
 
+/// How bodies are moved between sockets and files.
+#[derive(Debug, Clone, Copy)]
+pub struct BodySteps {
+    /// Bytes taken at once, and the size of the pipe for it.
+    pub take: usize,
+    /// Bytes taken at once where that takes long.
+    pub least_take: usize,
+    /// Microseconds that a step should last at most.
+    pub take_micros: u64,
+    /// Bytes copied at once, where they cannot be moved without.
+    pub copy: usize,
+    /// How far apart the pages lie that are asked whether the disk has read them.
+    pub probe: usize,
+}
+
 /// Limits of the reactor.
 #[derive(Debug, Clone, Copy)]
 pub struct ReactorLimits {
@@ -20,9 +35,11 @@ pub struct ReactorLimits {
     pub short_calls: usize,
     /// Bytes of bodies moved between two polls when nobody has a short turn.
     pub bulk_bytes: usize,
+    /// Microseconds after which nobody else's big piece is begun before the next poll.
+    pub bulk_micros: u64,
     /// Bytes of a body sent in one step.
     pub send_step: usize,
-    /// Bytes of a body taken in one step, and the size of the pipe for it.
+    /// Bytes of a body taken in one step.
     pub take_step: usize,
     /// A body of at most this is moved at once, beside the short turns.
     pub small_body: usize,

@@ -5,7 +5,9 @@ use super::body_in::BodyPipe;
 use super::body_out;
 use super::clock::{Clock, Moment};
 use super::kernel::{Kernel, Sent, TakeError};
+use super::limits::BodySteps;
 use super::operator::Operator;
+use super::pace::Pace;
 use crate::session::world::Blob;
 use mio::net::TcpStream;
 use rustix::net::sockopt;
@@ -17,6 +19,7 @@ use std::time::Duration;
 /// Linux, with the one pipe or the one buffer that bodies pass through.
 pub struct Linux {
     pipe: BodyPipe,
+    pace: Pace,
     /// Only where bodies go the plain way, or a blob has no descriptor.
     copy: Box<[u8]>,
     direct: bool,
@@ -26,17 +29,18 @@ pub struct Linux {
 
 impl Linux {
     /// `direct` moves bodies by `sendfile` and `splice`, otherwise by reading and writing.
-    pub fn new(direct: bool, take_step: usize, copy_step: usize, probe_step: usize) -> Linux {
+    pub fn new(direct: bool, steps: &BodySteps) -> Linux {
         let copy = if direct {
             Box::default()
         } else {
-            vec![0; copy_step].into()
+            vec![0; steps.copy].into()
         };
         Linux {
-            pipe: BodyPipe::new(take_step),
+            pipe: BodyPipe::new(steps.take),
+            pace: Pace::new(steps),
             copy,
             direct,
-            probe_step,
+            probe_step: steps.probe,
             clock: Clock::start(),
         }
     }
@@ -109,7 +113,11 @@ impl Kernel for Linux {
     ) -> Result<usize, TakeError> {
         let socket = stream.tcp().map_err(TakeError::Socket)?;
         let file = blob.fd().expect("asked by can_take_body");
-        self.pipe.take(socket.as_fd(), file, at, most)
+        let begin = self.clock.now();
+        let most = most.min(self.pace.step());
+        let taken = self.pipe.take(socket.as_fd(), file, at, most)?;
+        self.pace.took(taken, begin.micros_until(self.clock.now()));
+        Ok(taken)
     }
 
     // The two options below only shape packets: without them the peer gets the same bytes.

@@ -23,6 +23,7 @@ pub mod log_queue;
 pub mod log_sink;
 pub mod observer;
 pub mod operator;
+pub mod pace;
 pub mod run_queue;
 pub mod table;
 pub mod timing;

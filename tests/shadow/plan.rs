@@ -68,6 +68,7 @@ impl Plan {
             turn_calls: random.within(1..=8),
             short_calls: random.within(1..=8),
             bulk_bytes: step(random),
+            bulk_micros: 1,
             send_step: step(random),
             take_step: step(random),
             small_body: random.pick(&[0, 1, 10, 40, 200]),
