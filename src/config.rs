@@ -127,7 +127,8 @@ pub const TAKE_MICROS: u64 = 400;
 /// What is taken at once even where it lasts longer: `splice` of less costs more than copying.
 pub const LEAST_TAKE: usize = 64 * KIB;
 
-/// A body of at most this is moved in a short turn: about as much work as a few small requests.
+/// A body of at most this is moved in a short turn, and out of the store by copying: about as much
+/// work as a few small requests.
 pub const SMALL_BODY: usize = 16 * KIB;
 
 /// The one read buffer. 16 KiB halves the throughput of large messages, more gains nothing.

@@ -337,6 +337,7 @@ fn store_settings(settings: &Settings) -> StoreSettings {
         read_only: settings.read_only,
         largest: settings.max_file_size.min(config::LARGEST_FILE),
         sync: settings.sync,
+        short: config::SMALL_BODY as u64,
         heavy: config::HEAVY_FILE,
         batch: config::DISK_BATCH,
         listing: config::LISTING,

@@ -53,8 +53,6 @@ impl Listener {
     fn accept(&mut self) -> Accepted<Stream> {
         match self.socket.accept() {
             Ok((stream, peer)) => {
-                // Replies are whole when they are written; nothing is gained by waiting for more.
-                let _ = stream.set_nodelay(true);
                 if let Some(keepalive) = &self.keepalive {
                     let _ = SockRef::from(&stream).set_tcp_keepalive(keepalive);
                 }

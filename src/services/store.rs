@@ -12,9 +12,10 @@ use crate::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, U
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -32,6 +33,8 @@ pub struct StoreSettings {
     pub sync: bool,
     /// Uploads that may wait for one sync of their folder.
     pub batch: usize,
+    /// A body of at most so many bytes is copied into the reply.
+    pub short: u64,
     /// Closing a file of at least so many bytes is left to a helper.
     pub heavy: u64,
     /// Bounds of `ls`.
@@ -160,7 +163,7 @@ impl Store for FileStore {
             return Err(StoreError::NotAFile);
         }
         let length = stat.st_size as u64;
-        let blob = FileBlob::new(file, &self.disk, self.settings.heavy);
+        let blob = FileBlob::new(file, &self.disk, &self.settings, Some(length));
         Ok((Rc::new(blob), length))
     }
 
@@ -277,16 +280,27 @@ pub struct FileBlob {
     /// There until it is dropped.
     file: Option<Arc<File>>,
     disk: Disk,
+    /// As long as it was when it was opened; `None` of one that is being written.
+    length: Option<u64>,
+    /// A range of at most so many bytes is copied.
+    short: u64,
     /// From so many bytes on a helper closes it.
     heavy: u64,
 }
 
 impl FileBlob {
-    pub(super) fn new(file: File, disk: &Disk, heavy: u64) -> FileBlob {
+    pub(super) fn new(
+        file: File,
+        disk: &Disk,
+        settings: &StoreSettings,
+        length: Option<u64>,
+    ) -> FileBlob {
         FileBlob {
             file: Some(Arc::new(file)),
             disk: disk.clone(),
-            heavy,
+            length,
+            short: settings.short,
+            heavy: settings.heavy,
         }
     }
 
@@ -305,7 +319,8 @@ impl Drop for FileBlob {
         // Taken, not cloned: whoever drops the last one does the work.
         let file = self.file.take().expect("it is dropped once");
         // A small one at once: who is told that the disk is full finds room for something smaller.
-        if file.metadata().is_ok_and(|about| about.len() >= self.heavy) {
+        let length = self.length.or_else(|| Some(file.metadata().ok()?.len()));
+        if length.is_some_and(|length| length >= self.heavy) {
             self.disk.leave(Lane::Commits, move || drop(file));
         }
     }
@@ -318,6 +333,29 @@ impl Blob for FileBlob {
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
         FileExt::write_at(self.file(), bytes, at)
+    }
+
+    fn append_short(&self, range: &Range<u64>, bytes: &mut Vec<u8>) -> bool {
+        let length = range.end - range.start;
+        if length > self.short {
+            return false;
+        }
+        let before = bytes.len();
+        bytes.resize(before + length as usize, 0);
+        let into = &mut bytes[before..];
+        // What only the disk has is not waited for, and what is no longer there is found out later.
+        let mut slice = [IoSliceMut::new(into)];
+        let got = rustix::io::preadv2(self.file(), &mut slice, range.start, ReadWriteFlags::NOWAIT);
+        let got = match got {
+            // Tmpfs cannot say; it has all in memory.
+            Err(Errno::OPNOTSUPP) => rustix::io::pread(self.file(), into, range.start),
+            got => got,
+        };
+        let all = got == Ok(length as usize);
+        if !all {
+            bytes.truncate(before);
+        }
+        all
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

@@ -81,7 +81,7 @@ impl FileUpload {
             Err(errno) => return Err(errno.into()),
         };
         Ok(FileUpload {
-            blob: Rc::new(FileBlob::new(File::from(file), disk, settings.heavy)),
+            blob: Rc::new(FileBlob::new(File::from(file), disk, settings, None)),
             disk: disk.clone(),
             place: Place {
                 folder,

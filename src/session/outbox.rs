@@ -43,9 +43,14 @@ impl Outbox {
         self.pending += bytes.len();
     }
 
-    /// Appends a range of a blob; an empty one is nothing.
+    /// Appends a range of a blob, as bytes if it is short; an empty one is nothing.
     pub fn body(&mut self, blob: Rc<dyn Blob>, range: Range<u64>) {
         if range.is_empty() {
+            return;
+        }
+        let before = self.tail.len();
+        if blob.append_short(&range, &mut self.tail) {
+            self.pending += self.tail.len() - before;
             return;
         }
         if !self.tail.is_empty() {
@@ -172,9 +177,29 @@ mod tests {
         fn write_at(&self, _: &[u8], _: u64) -> std::io::Result<usize> {
             Err(std::io::ErrorKind::Unsupported.into())
         }
+        fn append_short(&self, range: &Range<u64>, bytes: &mut Vec<u8>) -> bool {
+            let short = range.end - range.start <= 3;
+            if short {
+                bytes.extend_from_slice(&self.0[range.start as usize..range.end as usize]);
+            }
+            short
+        }
         fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
             None
         }
+    }
+
+    #[test]
+    fn a_short_body_leaves_with_its_header() {
+        let mut outbox = Outbox::default();
+        outbox.bytes(b"header ");
+        outbox.body(Rc::new(Memory(b"0123456789".to_vec())), 2..5);
+        assert!(!outbox.has_body());
+        assert_eq!(outbox.pending(), 10);
+        assert!(matches!(outbox.front(), Some(Front::Bytes(b"header 234"))));
+        outbox.body(Rc::new(Memory(b"0123456789".to_vec())), 2..6);
+        assert!(outbox.has_body());
+        assert_eq!(drain(&mut outbox, 4), b"header 2342345");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::protocol::Cx;
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::task::Poll;
@@ -78,6 +79,11 @@ pub trait Blob {
             }
         }
         Ok(())
+    }
+    /// Appends a range to `bytes` if it is short and at hand; otherwise `false`, and nothing is.
+    /// To copy a few pages is cheaper than to have the kernel send them.
+    fn append_short(&self, _range: &Range<u64>, _bytes: &mut Vec<u8>) -> bool {
+        false
     }
     /// The descriptor, for `sendfile(2)` and `splice(2)`; a blob without one goes the plain way.
     fn fd(&self) -> Option<BorrowedFd<'_>>;

@@ -16,6 +16,9 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<mio::net::TcpList
     socket.set_nonblocking(true)?;
     // A server that is started again must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
+    // Replies are whole when they are written; nothing is gained by waiting for more. Connections
+    // have it from their listener, which is a system call less for each: accept(2), Linux.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     Ok(mio::net::TcpListener::from_std(socket.into()))
