@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use support::{BOTH_WAYS, Server, eventually, noise};
 
-/// The loop has one, and waiting for disks the other.
+/// The loop has one, commits and look-ups have the others.
 const LOOP_AND_DISKS: usize = 3;
 
 const SIGNALS: [Signal; 2] = [Signal::TERM, Signal::INT];
@@ -86,7 +86,7 @@ fn a_download_under_way_is_completed_first() {
         bare.expect(&data[..1]);
         server.signal(signal);
         refused(&server);
-        assert_eq!(threads(&server), LOOP_AND_DISKS);
+        assert!(threads(&server) <= LOOP_AND_DISKS);
         line.expect(&data);
         assert_eq!(line.rest(), b"");
         bare.expect(&data[1..]);
@@ -128,7 +128,7 @@ fn an_upload_under_way_is_completed_first() {
         });
         server.signal(signal);
         refused(&server);
-        assert_eq!(threads(&server), LOOP_AND_DISKS);
+        assert!(threads(&server) <= LOOP_AND_DISKS);
         line.send(&data[1_000_000..])
             .expect("OK File Berhasil Dibuat\n");
         assert_eq!(line.rest(), b"");
@@ -183,17 +183,17 @@ fn a_second_signal_ends_at_once_and_leaves_no_half_file() {
 fn the_loop_and_the_disk_helpers_are_the_only_threads() {
     for way in BOTH_WAYS {
         let server = Server::start(way);
-        assert_eq!(threads(&server), LOOP_AND_DISKS);
+        assert_eq!(threads(&server), 1, "nobody has waited for a disk");
         let data = noise(1_000_000);
         let mut client = server.connect("files");
         client.send("upload x 1000000\n").expect("OK\n");
         client.send(&data[..500_000]);
-        assert_eq!(threads(&server), LOOP_AND_DISKS);
+        assert!(threads(&server) <= LOOP_AND_DISKS);
         client
             .send(&data[500_000..])
             .expect("OK File Berhasil Dibuat\n");
         client.send("download x\nls\n").expect("OK 1000000\n");
-        assert_eq!(threads(&server), LOOP_AND_DISKS);
+        assert!(threads(&server) <= LOOP_AND_DISKS);
         client.expect(&data).expect("OK 2\nx\n");
         assert_eq!(threads(&server), LOOP_AND_DISKS);
     }

@@ -24,25 +24,55 @@ use crate::session::world::StoreError;
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
 use std::thread;
 
 type Job = Box<dyn FnOnce(&mut Batch) + Send>;
 type Outcome = Result<(), StoreError>;
 
-/// The way to the helper. Clones share it.
+/// The way to the helpers. Clones share it.
 #[derive(Clone, Default)]
 pub struct Disk {
-    /// Without helpers, whoever asks does the waiting.
-    helpers: Option<Helpers>,
+    lanes: Arc<Lanes>,
     finished: Arc<Finished>,
 }
 
-#[derive(Clone)]
+/// The helpers, who come with the first wait: a process of one thread has cheaper system calls,
+/// and one that serves no files stays like that.
+#[derive(Default)]
+struct Lanes {
+    /// Without it there are no helpers, and whoever asks does the waiting.
+    batch: Option<usize>,
+    helpers: OnceLock<Option<Helpers>>,
+}
+
 struct Helpers {
     commits: Sender<Job>,
     look_ups: Sender<Job>,
+}
+
+impl Lanes {
+    fn helpers(&self) -> Option<&Helpers> {
+        let batch = self.batch?;
+        let start = |name: &str| {
+            let (sender, jobs) = mpsc::channel();
+            let builder = thread::Builder::new().name(name.into());
+            builder.spawn(move || help(&jobs, batch)).map(|_| sender)
+        };
+        let helpers = self.helpers.get_or_init(|| {
+            let (commits, look_ups) = (start("commits"), start("look-ups"));
+            let both = commits.and_then(|commits| {
+                let look_ups = look_ups?;
+                Ok(Helpers { commits, look_ups })
+            });
+            both.inspect_err(|error| {
+                log::warn!("no helper threads: {error}; slow disks will hold everybody up");
+            })
+            .ok()
+        });
+        helpers.as_ref()
+    }
 }
 
 /// Behind what a job may have to wait.
@@ -101,21 +131,14 @@ struct Unsynced {
 }
 
 impl Disk {
-    /// Starts the helpers. They call `wake` when there is something to learn, and end with the last
-    /// clone of this. At most `batch` commits wait for each other's folders.
+    /// From now on there are helpers. They call `wake` when there is something to learn, and end
+    /// with the last clone of this. At most `batch` commits wait for each other's folders.
     pub fn start(&mut self, batch: usize, wake: Box<dyn Fn() + Send>) {
         *lock(&self.finished.wake) = Some(wake);
-        let start = |name: &str| {
-            let (sender, jobs) = mpsc::channel();
-            let builder = thread::Builder::new().name(name.into());
-            builder.spawn(move || help(&jobs, batch)).map(|_| sender)
-        };
-        match (start("commits"), start("look-ups")) {
-            (Ok(commits), Ok(look_ups)) => self.helpers = Some(Helpers { commits, look_ups }),
-            (Err(error), _) | (_, Err(error)) => {
-                log::warn!("no helper threads: {error}; slow disks will hold everybody up");
-            }
-        }
+        self.lanes = Arc::new(Lanes {
+            batch: Some(batch),
+            helpers: OnceLock::new(),
+        });
     }
 
     /// Has `work` done for a session, which is among [`Disk::finished`] afterwards.
@@ -168,7 +191,11 @@ impl Disk {
     ) -> (Pending<T>, impl FnOnce(T) + Send + use<T>) {
         let slot = Arc::new(Mutex::new(None));
         let answers = slot.clone();
-        let finished = self.helpers.is_some().then(|| self.finished.clone());
+        let finished = self
+            .lanes
+            .helpers()
+            .is_some()
+            .then(|| self.finished.clone());
         let answer = move |outcome| {
             *lock(&answers) = Some(outcome);
             if let Some(finished) = finished {
@@ -179,7 +206,7 @@ impl Disk {
     }
 
     fn hand_over(&self, lane: Lane, job: Job) {
-        let helper = self.helpers.as_ref().map(|helpers| match lane {
+        let helper = self.lanes.helpers().map(|helpers| match lane {
             Lane::Commits => &helpers.commits,
             Lane::LookUps => &helpers.look_ups,
         });
