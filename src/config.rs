@@ -1,11 +1,12 @@
 //! Names every limit with its default and the reason for it.
 //! Enforces none: `server.rs` hands them to the rooms that do.
 
+pub mod bodies;
 pub mod load;
 
 use crate::client::limits::Keepalive;
 use crate::reactor::datagram::DatagramLimits;
-use crate::reactor::limits::{BodySteps, ReactorLimits};
+use crate::reactor::limits::ReactorLimits;
 use crate::services::guests::GuestLimits;
 use crate::services::limits::ServiceLimits;
 use crate::services::line_editor::EditorLimits;
@@ -113,20 +114,6 @@ pub const BULK_BYTES: usize = MIB;
 /// long step, and not for four of them.
 pub const BULK_MICROS: u64 = 150;
 
-/// One step of `sendfile`. 64 KiB costs 10 to 25 % more CPU, 1 MiB twice as much under bbr.
-pub const SEND_STEP: usize = 256 * KIB;
-
-/// One step of `splice` and the size of its pipe. What it saves over reading and writing comes
-/// with the megabyte; a step takes 0.35 to 0.5 ms. The figures stand in `reactor/body_in.rs`.
-pub const TAKE_STEP: usize = MIB;
-
-/// How long such a step may last: with more, the p99 of an echo beside 8 uploads is over 0.5 ms
-/// where memory is slow to come (see `reactor/pace.rs`).
-pub const TAKE_MICROS: u64 = 400;
-
-/// What is taken at once even where it lasts longer: `splice` of less costs more than copying.
-pub const LEAST_TAKE: usize = 64 * KIB;
-
 /// A body of at most this is moved in a short turn, and out of the store by copying: about as much
 /// work as a few small requests.
 pub const SMALL_BODY: usize = 16 * KIB;
@@ -137,17 +124,9 @@ pub const READ_BUFFER: usize = 64 * KIB;
 /// A session takes nothing in while it owes its peer this much. One read may come on top.
 pub const OUTBOX_HIGH_WATER: usize = 64 * KIB;
 
-/// What the plain way copies at once, and what an upload moves up in one piece of work. 256 KiB is
-/// best; 1 MiB falls out of the cache.
-pub const COPY_STEP: usize = 256 * KIB;
-
 /// When to look again whether the disk has read what is to be sent: the shortest time that
 /// epoll_wait(2) measures.
 pub const COLD_MICROS: u64 = 1_000;
-
-/// How far apart the pages lie that are asked for where the last page of a step is still on the
-/// disk. Sending only what is there cut the longest `sendfile` of a cold file from 18 to 3 ms.
-pub const PROBE_STEP: usize = 64 * KIB;
 
 /// Nobody served for so long is told to the operator: people begin to notice.
 pub const SLOW_MICROS: u64 = 50_000;
@@ -256,22 +235,11 @@ pub const HEAVY_FILE: u64 = 4 * MIB as u64;
 /// make 3,569 commits a second so, and 2,060 with a sync each.
 pub const DISK_BATCH: usize = 64;
 
-/// How bodies are moved.
-pub fn body_steps() -> BodySteps {
-    BodySteps {
-        take: TAKE_STEP,
-        least_take: LEAST_TAKE,
-        take_micros: TAKE_MICROS,
-        copy: COPY_STEP,
-        probe: PROBE_STEP,
-    }
-}
-
 /// Limits of the protocols.
 pub fn service_limits() -> ServiceLimits {
     ServiceLimits {
         wire: WIRE,
-        copy_step: COPY_STEP,
+        copy_step: bodies::COPY_STEP,
         talk_backlog: TALK_BACKLOG,
         console_backlog: CONSOLE_BACKLOG,
     }
@@ -300,8 +268,8 @@ pub fn reactor_limits(
         short_calls: SHORT_CALLS,
         bulk_bytes: BULK_BYTES,
         bulk_micros: BULK_MICROS,
-        send_step: SEND_STEP,
-        take_step: TAKE_STEP,
+        send_step: bodies::SEND_STEP,
+        take_step: bodies::TAKE_STEP,
         small_body: SMALL_BODY,
         read_buffer: READ_BUFFER,
         linger_bytes: LINGER_BYTES,

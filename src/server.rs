@@ -183,7 +183,8 @@ impl Server {
             )
         };
         let direct = !self.settings.plain_bodies;
-        let kernel = Linux::new(direct, &config::body_steps());
+        let paced = self.listeners.iter().any(Listener::is_paced);
+        let kernel = Linux::new(direct, &config::bodies::body_steps(paced));
         let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
         let has_talk = self.settings.talk.is_some();
         let mut event_loop = EventLoop::new(self.listeners, kernel, world, observer, log, limits)?;

@@ -144,7 +144,7 @@ fn over_sockets(criterion: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("a turn of echo", length), |bencher| {
             let (mut near, far) = pair().expect("a pair of sockets on loopback");
-            let linux = Linux::new(true, &config::body_steps());
+            let linux = Linux::new(true, &config::bodies::body_steps(false));
             let clock = linux.clock();
             let far = Stream::Tcp(mio::net::TcpStream::from_std(far));
             let (mut dispatcher, key) = dispatcher(linux, far);

@@ -1,10 +1,10 @@
 //! Names the limits of the load generator, with the reason for each.
 //! Enforces none: `load/` does.
 
+use super::bodies::body_steps;
 use super::{
     ACCEPTS_PER_TURN, BARE_GAP_MILLIS, CLIENT_REPLY_LINE_BYTES, CLIENT_ROOM_TRIES,
-    DESCRIPTOR_RESERVE, ROOM_MESSAGE, ROOM_RECEIVE_BUFFER, SETTLE_MILLIS, body_steps,
-    reactor_limits,
+    DESCRIPTOR_RESERVE, ROOM_MESSAGE, ROOM_RECEIVE_BUFFER, SETTLE_MILLIS, reactor_limits,
 };
 use crate::load::settings::LoadLimits;
 use crate::reactor::clock::SECOND;
@@ -27,7 +27,8 @@ pub fn limits() -> LoadLimits {
     let reactor = reactor_limits(usize::MAX, idle, SETTLE_MILLIS, BARE_GAP_MILLIS);
     LoadLimits {
         reactor,
-        bodies: body_steps(),
+        // Safe under any congestion control.
+        bodies: body_steps(true),
         descriptor_reserve: DESCRIPTOR_RESERVE,
         // So many connections that are not served yet fit the backlog of most servers.
         dials: 512,

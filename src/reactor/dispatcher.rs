@@ -219,9 +219,8 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             && let Some(key) = self.queue.pop_bulk()
         {
             // A turn that met a full socket counts too, or this would not end.
-            spent += self
-                .turn(key, true, now, &mut since)
-                .max(self.limits.send_step);
+            let least = self.limits.bulk_bytes / 4 + 1;
+            spent += self.turn(key, true, now, &mut since).max(least);
         }
     }
 

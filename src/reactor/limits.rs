@@ -3,15 +3,24 @@
 
 use crate::wire::pause::Delay;
 
+/// How big a step may be.
+#[derive(Debug, Clone, Copy)]
+pub struct StepLimits {
+    /// Bytes at once.
+    pub most: usize,
+    /// Bytes at once where that takes long.
+    pub least: usize,
+    /// Microseconds that a step should last at most.
+    pub micros: u64,
+}
+
 /// How bodies are moved between sockets and files.
 #[derive(Debug, Clone, Copy)]
 pub struct BodySteps {
-    /// Bytes taken at once, and the size of the pipe for it.
-    pub take: usize,
-    /// Bytes taken at once where that takes long.
-    pub least_take: usize,
-    /// Microseconds that a step should last at most.
-    pub take_micros: u64,
+    /// Steps from a file into a socket.
+    pub send: StepLimits,
+    /// Steps from a socket into a file; the longest is the size of the pipe for it.
+    pub take: StepLimits,
     /// Bytes copied at once, where they cannot be moved without.
     pub copy: usize,
     /// How far apart the pages lie that are asked whether the disk has read them.

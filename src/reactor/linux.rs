@@ -19,7 +19,8 @@ use std::time::Duration;
 /// Linux, with the one pipe or the one buffer that bodies pass through.
 pub struct Linux {
     pipe: BodyPipe,
-    pace: Pace,
+    sending: Pace,
+    taking: Pace,
     /// Only where bodies go the plain way, or a blob has no descriptor.
     copy: Box<[u8]>,
     direct: bool,
@@ -36,8 +37,9 @@ impl Linux {
             vec![0; steps.copy].into()
         };
         Linux {
-            pipe: BodyPipe::new(steps.take),
-            pace: Pace::new(steps),
+            pipe: BodyPipe::new(steps.take.most),
+            sending: Pace::new(steps.send),
+            taking: Pace::new(steps.take),
             copy,
             direct,
             probe_step: steps.probe,
@@ -94,10 +96,17 @@ impl Kernel for Linux {
         most: usize,
     ) -> io::Result<Sent> {
         let socket = stream.tcp()?;
-        match blob.fd().filter(|_| self.direct) {
-            Some(file) => body_out::send(socket.as_fd(), file, at, most, self.probe_step),
-            None => body_out::copy(socket, blob, at, most, &mut self.copy).map(Sent::Bytes),
+        let Some(file) = blob.fd().filter(|_| self.direct) else {
+            return body_out::copy(socket, blob, at, most, &mut self.copy).map(Sent::Bytes);
+        };
+        let begin = self.clock.now();
+        let most = most.min(self.sending.step());
+        let sent = body_out::send(socket.as_fd(), file, at, most, self.probe_step)?;
+        if let Sent::Bytes(count) = sent {
+            let took = begin.micros_until(self.clock.now());
+            self.sending.took(count, took);
         }
+        Ok(sent)
     }
 
     fn can_take_body(&self, blob: &dyn Blob) -> bool {
@@ -114,9 +123,10 @@ impl Kernel for Linux {
         let socket = stream.tcp().map_err(TakeError::Socket)?;
         let file = blob.fd().expect("asked by can_take_body");
         let begin = self.clock.now();
-        let most = most.min(self.pace.step());
+        let most = most.min(self.taking.step());
         let taken = self.pipe.take(socket.as_fd(), file, at, most)?;
-        self.pace.took(taken, begin.micros_until(self.clock.now()));
+        self.taking
+            .took(taken, begin.micros_until(self.clock.now()));
         Ok(taken)
     }
 

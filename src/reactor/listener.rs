@@ -8,6 +8,7 @@ use crate::session::protocol::Protocol;
 use mio::net::TcpListener;
 use mio::{Interest, Registry};
 use rustix::io::Errno;
+use rustix::net::sockopt;
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -42,6 +43,11 @@ impl Listener {
             refusal: None,
             socket,
         }
+    }
+
+    /// Whether what its connections send is spread over time, as bbr does it: tcp(7).
+    pub fn is_paced(&self) -> bool {
+        sockopt::tcp_congestion(&self.socket).is_ok_and(|name| name.starts_with("bbr"))
     }
 
     /// The socket, to be registered.

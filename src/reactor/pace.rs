@@ -5,44 +5,43 @@
 //! that lends it page by page, a kernel that has to reclaim it first) it takes 2 to 4 ms, and with
 //! 8 uploads under way every other peer waits for the half of that.
 
-use super::limits::BodySteps;
+use super::limits::StepLimits;
 
 /// The pace of one kind of step.
 #[derive(Debug)]
 pub struct Pace {
-    most: usize,
-    least: usize,
-    micros: u64,
-    /// What `most` bytes take, in microseconds, from what the last steps took.
+    limits: StepLimits,
+    /// What the longest step takes, in microseconds, from what the last steps took.
     cost: u64,
 }
 
 impl Pace {
     /// Begins with the longest step.
-    pub fn new(steps: &BodySteps) -> Pace {
-        Pace {
-            most: steps.take,
-            least: steps.least_take,
-            micros: steps.take_micros,
-            cost: steps.take_micros,
-        }
+    pub fn new(limits: StepLimits) -> Pace {
+        let cost = limits.micros;
+        Pace { limits, cost }
     }
 
     /// How many bytes the next step may move.
     pub fn step(&self) -> usize {
-        let fits = self.most as u64 * self.micros / self.cost.max(1);
-        let whole = fits - fits % self.least as u64;
-        (whole.min(self.most as u64) as usize).max(self.least)
+        let StepLimits {
+            most,
+            least,
+            micros,
+        } = self.limits;
+        let fits = most as u64 * micros / self.cost.max(1);
+        let whole = fits - fits % least as u64;
+        whole.clamp(least as u64, most as u64) as usize
     }
 
     /// A step has moved so many bytes in so many microseconds.
     pub fn took(&mut self, bytes: usize, micros: u64) {
         // Small steps are mostly the price of a system call.
-        if bytes < self.least {
+        if bytes < self.limits.least {
             return;
         }
         // Somebody else may have had the core meanwhile: one step alone is not believed.
-        let cost = (micros * self.most as u64 / bytes as u64).min(self.cost * 2 + 1);
+        let cost = (micros * self.limits.most as u64 / bytes as u64).min(self.cost * 2 + 1);
         self.cost = (3 * self.cost + cost) / 4;
     }
 }
@@ -54,12 +53,10 @@ mod tests {
     const KIB: usize = 1 << 10;
 
     fn pace() -> Pace {
-        Pace::new(&BodySteps {
-            take: 1024 * KIB,
-            least_take: 64 * KIB,
-            take_micros: 400,
-            copy: 0,
-            probe: 0,
+        Pace::new(StepLimits {
+            most: 1024 * KIB,
+            least: 64 * KIB,
+            micros: 400,
         })
     }
 
