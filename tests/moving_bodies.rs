@@ -4,7 +4,7 @@
 mod memory;
 mod simulated;
 
-use loket::config::SMALL_BODY;
+use loket::config::{BULK_MICROS, SMALL_BODY};
 use loket::session::close_reason::CloseReason;
 use memory::Service;
 use memory::counting::{Bodies, Counting};
@@ -56,6 +56,24 @@ fn one_bulk_step_a_round() {
             .iter()
             .all(|peer| peer.got().len() == "OK 1000000\n".len() + BIG)
     );
+}
+
+#[test]
+fn nobody_polls_late_because_several_long_steps_were_made_in_a_row() {
+    for (micros, at_once) in [(0, 2), (BULK_MICROS + 1, 1)] {
+        let mut simulation = Simulation::new(&big_files());
+        let peers: Vec<Peer> = (0..4).map(|_| simulation.connect(Service::Files)).collect();
+        for peer in &peers {
+            simulation.say(peer, "download big\n");
+        }
+        // In this round the commands are understood, and one of them has its first step.
+        simulation.round();
+        simulation.turn_micros.set(micros);
+        let served = |peers: &[Peer]| peers.iter().filter(|peer| peer.got().len() > BIG).count();
+        let before = served(&peers);
+        simulation.round();
+        assert_eq!(served(&peers) - before, at_once, "turns of {micros} us");
+    }
 }
 
 #[test]

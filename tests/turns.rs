@@ -275,7 +275,10 @@ fn an_idle_session_holds_no_buffers() {
     let (mut lent, limits) = (Lent::new(READ_BUFFER), limits());
     let mut serve = |connection: &mut Connection<_>| {
         let mut turn = Turn {
-            kernel: &mut SimulatedKernel { direct: true },
+            kernel: &mut SimulatedKernel {
+                direct: true,
+                ..SimulatedKernel::default()
+            },
             world: &mut world,
             lent: &mut lent,
             limits: &limits,

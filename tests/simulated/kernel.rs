@@ -4,7 +4,7 @@
 use loket::reactor::clock::Moment;
 use loket::reactor::kernel::{Kernel, Sent, TakeError};
 use loket::session::world::Blob;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
@@ -90,8 +90,12 @@ impl Line {
 }
 
 /// The kernel; `direct` says whether it can fill blobs.
+#[derive(Default)]
 pub struct SimulatedKernel {
     pub direct: bool,
+    /// Passes between two looks at the clock, of which a turn takes one.
+    pub turn_micros: Rc<Cell<u64>>,
+    pub time: Cell<u64>,
 }
 
 impl Kernel for SimulatedKernel {
@@ -169,6 +173,7 @@ impl Kernel for SimulatedKernel {
     }
 
     fn now(&self) -> Moment {
-        Moment(0)
+        self.time.update(|time| time + self.turn_micros.get());
+        Moment(self.time.get())
     }
 }

@@ -20,7 +20,7 @@ use loket::session::protocol::{Cx, Intake, Protocol};
 use loket::session::witness::Witness;
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
@@ -104,6 +104,8 @@ impl Peer {
 /// The dispatcher and what it hangs on.
 pub struct Simulation {
     pub dispatcher: Dispatcher<SimulatedKernel, Log>,
+    /// How long a turn takes; nothing, unless a test says otherwise.
+    pub turn_micros: Rc<Cell<u64>>,
     pub now: Moment,
     pub store: Memory,
     /// No wait for a disk comes to its end.
@@ -127,9 +129,16 @@ impl Simulation {
     pub fn with(limits: ReactorLimits, files: &Files, faults: &Faults, direct: bool) -> Simulation {
         let store = Memory::with(files, faults.clone());
         let world = World::new(Box::new(store.clone()), config::OUTBOX_HIGH_WATER);
-        let (log, kernel) = (Log::default(), SimulatedKernel { direct });
+        let turn_micros = Rc::new(Cell::new(0));
+        let log = Log::default();
+        let kernel = SimulatedKernel {
+            direct,
+            turn_micros: turn_micros.clone(),
+            time: Cell::new(0),
+        };
         Simulation {
             dispatcher: Dispatcher::new(kernel, world, log.clone(), limits, vec!["simulated"]),
+            turn_micros,
             now: Moment(0),
             store,
             disk_hangs: false,
