@@ -91,8 +91,8 @@ fn parse(words: &[String]) -> Result<Options, String> {
             "--bench" => {}
             "--quick" => options.quick = true,
             "--only" => options.only = text()?,
-            "--runs" => runs = Some(number(word, &text()?, 1.0, 100.0)? as usize),
-            "--seconds" => seconds = Some(number(word, &text()?, 0.1, 60.0)?),
+            "--runs" => runs = Some(measure::number(word, &text()?, 1.0, 100.0)? as usize),
+            "--seconds" => seconds = Some(measure::number(word, &text()?, 0.1, 60.0)?),
             _ => match WORKS.iter().find(|work| work.0 == word) {
                 Some(work) => options.works.push(work.0),
                 None => return Err(format!("cannot make out {word:?}\n{USAGE}\n{}", names())),
@@ -106,11 +106,6 @@ fn parse(words: &[String]) -> Result<Options, String> {
     options.runs = runs.unwrap_or(few);
     options.seconds = seconds.unwrap_or(short);
     Ok(options)
-}
-
-fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String> {
-    let number = value.parse().ok().filter(|n| (least..=most).contains(n));
-    number.ok_or_else(|| format!("{flag} takes a number from {least} to {most}, not {value:?}"))
 }
 
 fn compare(options: Options) -> Result<(), String> {

@@ -71,8 +71,8 @@ fn parse(words: &[String]) -> Result<(Vec<&'static str>, Plan), String> {
         let mut value = || rest.next().ok_or(format!("{word} needs a value\n{USAGE}"));
         match word {
             "--bench" => {}
-            "--runs" => plan.runs = number(word, value()?, 1.0, 100.0)? as usize,
-            "--seconds" => plan.seconds = number(word, value()?, 0.1, 60.0)?,
+            "--runs" => plan.runs = measure::number(word, value()?, 1.0, 100.0)? as usize,
+            "--seconds" => plan.seconds = measure::number(word, value()?, 0.1, 60.0)?,
             "--server" => plan.server = Some(value()?).filter(|&v| v != "bare").map(PathBuf::from),
             "all" => kinds.extend(KINDS),
             _ => match KINDS.iter().find(|&&kind| kind == word) {
@@ -85,11 +85,6 @@ fn parse(words: &[String]) -> Result<(Vec<&'static str>, Plan), String> {
         kinds.extend(KINDS);
     }
     Ok((kinds, plan))
-}
-
-fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String> {
-    let number = value.parse().ok().filter(|n| (least..=most).contains(n));
-    number.ok_or_else(|| format!("{flag} takes a number from {least} to {most}, not {value:?}"))
 }
 
 fn figures(kinds: &[&str], plan: &Plan) -> Result<(), String> {

@@ -60,8 +60,8 @@ fn parse(words: &[String]) -> Result<(Vec<&'static str>, Plan), String> {
         let mut value = || rest.next().ok_or(format!("{word} needs a value\n{USAGE}"));
         match word {
             "--bench" => {}
-            "--runs" => plan.runs = number(word, value()?, 1.0, 100.0)? as usize,
-            "--seconds" => plan.seconds = number(word, value()?, 0.1, 60.0)?,
+            "--runs" => plan.runs = measure::number(word, value()?, 1.0, 100.0)? as usize,
+            "--seconds" => plan.seconds = measure::number(word, value()?, 0.1, 60.0)?,
             "--only" => plan.only = value()?.to_string(),
             "all" => shows.extend(SHOWS),
             _ => match SHOWS.iter().find(|&&show| show == word) {
@@ -74,11 +74,6 @@ fn parse(words: &[String]) -> Result<(Vec<&'static str>, Plan), String> {
         shows.extend(SHOWS);
     }
     Ok((shows, plan))
-}
-
-fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String> {
-    let number = value.parse().ok().filter(|n| (least..=most).contains(n));
-    number.ok_or_else(|| format!("{flag} takes a number from {least} to {most}, not {value:?}"))
 }
 
 fn run((shows, plan): (Vec<&'static str>, Plan)) -> Result<(), String> {

@@ -106,8 +106,8 @@ pub const TURN_CALLS: usize = 16;
 /// on among the bulk.
 pub const SHORT_CALLS: usize = 4;
 
-/// Moved between two polls while nobody has a short turn: one step of an upload, or four of
-/// downloads, which take 0.07 ms together.
+/// Moved between two polls while nobody has a short turn: one long step, or four of downloads that
+/// are paced, which take 0.07 ms together.
 pub const BULK_BYTES: usize = MIB;
 
 /// When the next poll is due, although less than that was moved: a new request is to wait for one
@@ -234,6 +234,8 @@ pub const HEAVY_FILE: u64 = 4 * MIB as u64;
 /// So many uploads wait for one sync of their folder, if they come together: 8 writers of 4 KiB
 /// make 3,569 commits a second so, and 2,060 with a sync each.
 pub const DISK_BATCH: usize = 64;
+
+// ---- what the rooms are handed ----
 
 /// Limits of the protocols.
 pub fn service_limits() -> ServiceLimits {

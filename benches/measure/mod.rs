@@ -79,6 +79,12 @@ pub fn start_all(contenders: &[Contender], scratch: &Path) -> Result<Vec<Server>
     contenders.iter().map(start).collect()
 }
 
+/// A number that a flag was given, if it is within bounds.
+pub fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number = value.parse().ok().filter(|n| (least..=most).contains(n));
+    number.ok_or_else(|| format!("{flag} takes a number from {least} to {most}, not {value:?}"))
+}
+
 /// Round after round, a run of each contender by its index; a disturbed one is taken again.
 pub fn take_turns(
     plan: &Plan,
