@@ -119,7 +119,6 @@ fn compare(options: Options) -> Result<(), String> {
         plan: Plan {
             runs: options.runs,
             seconds: options.seconds,
-            server: Some(program.clone()),
         },
         program,
         quick: options.quick,

@@ -1,5 +1,5 @@
 //! Times the parts of the server one by one: `cargo bench --bench parts [-- NAME]`.
-//! Compares nothing with other servers; `figures` and `compare` measure the whole.
+//! Compares nothing with other servers; `compare` measures the whole.
 
 #[path = "../tests/memory/mod.rs"]
 mod memory;

@@ -2,7 +2,7 @@
 //! Starts nothing; other people's servers are described by who compares with them.
 
 use super::dialect::Dialect;
-use super::{Plan, crowd, download};
+use super::{crowd, download};
 use std::path::{Path, PathBuf};
 
 /// One server that takes part.
@@ -29,42 +29,6 @@ pub enum Door {
 }
 
 impl Contender {
-    /// The contenders of one kind of figures: the one in question first, then the floors.
-    pub fn of(kind: &str, plan: &Plan, scratch: &Path) -> Result<Vec<Contender>, String> {
-        let floors: &[&'static str] = match kind {
-            "download" => &["download"],
-            "upload" => &["upload", "upload-splice"],
-            "room" | "room-beside-echo" => &["room"],
-            _ => &["echo"],
-        };
-        let service = match kind {
-            "echo" | "idle" => "echo",
-            "room" | "room-beside-echo" => "room",
-            _ => "files",
-        };
-        let mut all = vec![match &plan.server {
-            Some(program) => {
-                let root = folder(scratch, "loket")?;
-                let flags: &[&'static str] = match kind {
-                    // The bare loops wait for no disk.
-                    "upload" => &["--no-sync"],
-                    _ => &[],
-                };
-                Contender::loket(program, service, &root, flags)
-            }
-            None => Contender::bare("bare again", floors[0], &folder(scratch, "again")?)?,
-        }];
-        for &floor in floors {
-            let label = match floor {
-                "upload-splice" => "bare splice",
-                _ => "bare",
-            };
-            let root = folder(scratch, &label.replace(' ', "-"))?;
-            all.push(Contender::bare(label, floor, &root)?);
-        }
-        Ok(all)
-    }
-
     /// loket with echo and files, and with the room where it is asked for.
     pub fn loket(
         program: &Path,

@@ -25,7 +25,7 @@ pub struct Shape {
     pub name: &'static str,
 }
 
-/// The work of the figures.
+/// Many large files at once.
 pub const MANY_BIG: Shape = Shape {
     connections: 64,
     size: 64 << 20,

@@ -13,7 +13,6 @@ pub mod load;
 pub mod place;
 pub mod pulse;
 pub mod room;
-pub mod room_beside_echo;
 pub mod schedule;
 pub mod server;
 pub mod table;
@@ -25,8 +24,6 @@ mod processes;
 
 pub use contender::Contender;
 use place::{LOAD_CORE, SERVER_CORE};
-use server::Server;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -39,44 +36,6 @@ const RUN_LIMIT: Duration = Duration::from_secs(120);
 pub struct Plan {
     pub runs: usize,
     pub seconds: f64,
-    /// The loket program, or `None` for the bare loop in its place.
-    pub server: Option<PathBuf>,
-}
-
-/// Starts all, then lets them run one after the other, round after round.
-pub fn in_turn(
-    kind: &str,
-    plan: &Plan,
-    contenders: &[Contender],
-    scratch: &Path,
-) -> Result<(), String> {
-    let echo = closed_loop::Shape::echo(50, plan.seconds);
-    let table = match kind {
-        "echo" => echo.table("echo: 64-byte messages, one under way on each"),
-        "download" => download::MANY_BIG.table(),
-        _ => upload::SIXTEEN_BIG.table(),
-    };
-    if kind == "download" {
-        contenders
-            .iter()
-            .try_for_each(|contender| download::prepare(&contender.root, &download::MANY_BIG))?;
-    }
-    let servers = start_all(contenders, scratch)?;
-    take_turns(plan, contenders, table, |index| match kind {
-        "echo" => closed_loop::run(&servers[index], &echo),
-        "download" => download::run(&servers[index], &download::MANY_BIG),
-        _ => upload::run(
-            &servers[index],
-            &contenders[index].root,
-            &upload::SIXTEEN_BIG,
-        ),
-    })?;
-    Ok(())
-}
-
-pub fn start_all(contenders: &[Contender], scratch: &Path) -> Result<Vec<Server>, String> {
-    let start = |contender| Server::start(contender, scratch);
-    contenders.iter().map(start).collect()
 }
 
 /// A number that a flag was given, if it is within bounds.

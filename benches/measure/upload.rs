@@ -26,7 +26,7 @@ pub struct Shape {
     pub size: u64,
 }
 
-/// The work of the figures.
+/// Some large files at once.
 pub const SIXTEEN_BIG: Shape = Shape {
     connections: 16,
     size: 64 << 20,
