@@ -20,7 +20,9 @@ pub const USAGE: &str = "usage: echo PORT | download PORT FILE | upload PORT DIR
 
 /// Runs the loop that the words name, until a signal or an error ends it.
 pub fn run(words: &[String]) -> Result<(), String> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // `cargo bench` adds its own word behind those of the user.
+    let own = words.iter().map(String::as_str);
+    let words: Vec<&str> = own.filter(|&word| word != "--bench").collect();
     match words[..] {
         ["echo", port] => echo::run(Bare::open(port)?),
         ["download", port, file] => download::run(Bare::open(port)?, file),
