@@ -190,6 +190,50 @@ fn one_address_takes_its_share_and_no_more() {
 }
 
 #[test]
+fn a_place_that_comes_free_is_given_to_a_waiting_client() {
+    for limit in [1, 2, 8, 100] {
+        let server = Server::start(&["--max-connections", &limit.to_string()]);
+        let silent: Vec<Client> = (1..limit).map(|_| server.connect("talk")).collect();
+        let mut last = server.connect("echo");
+        last.send("inside").expect("inside");
+        for service in ["echo", "files", "echo", "transfer"] {
+            let mut next = server.connect(service);
+            let (command, answer) = match service {
+                "echo" => ("hello", "hello"),
+                "files" => ("size none\n", "ERROR File Tidak Ditemukan\n"),
+                _ => ("SEND\n", "OK\n"),
+            };
+            next.send(command);
+            last.finish().rest();
+            next.expect(answer);
+            last = next;
+        }
+        drop(silent);
+    }
+}
+
+#[test]
+fn a_place_that_comes_free_goes_to_another_service_than_the_last() {
+    let server = Server::start(&["--max-connections", "1"]);
+    let mut last = server.connect("echo");
+    last.send("inside").expect("inside");
+    let mut echoes: Vec<Client> = (0..3).map(|_| server.connect("echo")).collect();
+    for echo in &mut echoes {
+        echo.send("hello");
+    }
+    for service in ["files", "transfer"] {
+        let mut next = server.connect(service);
+        next.send("size none\n");
+        last.finish().rest();
+        // An echo that was accepted before it would keep the place.
+        next.expect("ERROR");
+        next.finish().rest();
+        last = echoes.remove(0);
+        last.expect("hello");
+    }
+}
+
+#[test]
 fn five_hundred_clients_of_a_server_with_sixty_four_descriptors_are_all_served() {
     const CLIENTS: usize = 500;
     let limited = ["prlimit", "--nofile=64:64"];

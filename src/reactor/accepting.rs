@@ -1,7 +1,6 @@
-//! Takes in a bounded number of connections a round, as long as there is room.
-//! Makes no system call: who waits, and how one is taken, is behind a trait.
+//! Accepts a bounded number of connections a round, as long as there is room.
+//! Makes no system call; while there is no room, peers wait in the kernel's queue.
 
-use super::accept_gate::AcceptGate;
 use super::clock::{Moment, SECOND};
 use super::dispatcher::Dispatcher;
 use super::kernel::Kernel;
@@ -42,20 +41,36 @@ pub enum Accepted<S> {
     Failed(io::Error),
 }
 
-/// Who may come in, and how many at once.
+/// Decides whether there is room, and accepts while there is.
 pub struct Accepting {
-    gate: AcceptGate,
+    limit: usize,
     per_turn: usize,
+    /// The number of the listener that has the first turn.
+    first: usize,
+    lack: Option<Lack>,
+    full_logged: Option<Moment>,
     turned_away: u64,
     told: Option<Moment>,
 }
 
+/// The kernel had no descriptor, or no memory, for one more connection.
+#[derive(Debug, Clone, Copy)]
+struct Lack {
+    /// Fewer connections than now mean that one has come free.
+    connections: usize,
+    /// One may also come free without a connection being closed.
+    retry: Moment,
+}
+
 impl Accepting {
-    /// At most `connections` in all and `per_turn` of one service a round.
-    pub fn new(connections: usize, per_turn: usize) -> Accepting {
+    /// At most `limit` connections in all and `per_turn` of one service a round.
+    pub fn new(limit: usize, per_turn: usize) -> Accepting {
         Accepting {
-            gate: AcceptGate::new(connections),
+            limit,
             per_turn,
+            first: 0,
+            lack: None,
+            full_logged: None,
             turned_away: 0,
             told: None,
         }
@@ -66,10 +81,39 @@ impl Accepting {
     pub fn due(&mut self, somebody_waits: bool, connections: usize, now: Moment) -> Option<Moment> {
         if !somebody_waits {
             None
-        } else if self.gate.is_open(connections, now) {
+        } else if self.has_room(connections, now) {
             Some(now)
         } else {
-            self.gate.retry()
+            self.lack.map(|lack| lack.retry)
+        }
+    }
+
+    /// The numbers of the listeners, in the order in which they have a turn: the one that accepted
+    /// last comes last, so that places that come free one by one go to all services.
+    pub fn order(&self, listeners: usize) -> impl Iterator<Item = usize> + use<> {
+        let first = self.first % listeners.max(1);
+        (first..listeners).chain(0..first)
+    }
+
+    /// Whether one more may be accepted.
+    fn has_room(&mut self, connections: usize, now: Moment) -> bool {
+        self.lack = self
+            .lack
+            .filter(|lack| lack.connections <= connections && now < lack.retry);
+        connections < self.limit && self.lack.is_none()
+    }
+
+    fn out_of_descriptors(&mut self, connections: usize, now: Moment) {
+        self.log_full(connections, now, "no descriptor is left");
+        let retry = now.after(SECOND);
+        self.lack = Some(Lack { connections, retry });
+    }
+
+    fn log_full(&mut self, connections: usize, now: Moment, why: &str) {
+        let logged = self.full_logged;
+        if logged.is_none_or(|logged| logged.after(SECOND) <= now) {
+            log::warn!("{why}; peers wait until some of the {connections} connections are closed");
+            self.full_logged = Some(now);
         }
     }
 
@@ -83,7 +127,7 @@ impl Accepting {
     ) {
         for _ in 0..self.per_turn {
             let connections = dispatcher.connections();
-            if !arrivals.is_readable() || !self.gate.is_open(connections, now) {
+            if !arrivals.is_readable() || !self.has_room(connections, now) {
                 return;
             }
             match arrivals.accept() {
@@ -94,15 +138,23 @@ impl Accepting {
                 Accepted::Stream(mut socket, peer) => {
                     match arrivals.register(&mut socket, dispatcher.next_key()) {
                         Ok(()) => {
+                            self.first = number + 1;
                             let protocol = arrivals.protocol(peer);
                             dispatcher.open(socket, number, protocol, peer, now);
+                            if connections + 1 == self.limit {
+                                self.log_full(
+                                    self.limit,
+                                    now,
+                                    "the limit of connections is reached",
+                                );
+                            }
                         }
                         Err(error) => log::warn!("cannot register {peer}: {error}"),
                     }
                 }
                 Accepted::Drained => return,
                 Accepted::OutOfDescriptors => {
-                    return self.gate.out_of_descriptors(connections, now);
+                    return self.out_of_descriptors(connections, now);
                 }
                 Accepted::Failed(error) => log::debug!("a peer gave up: {error}"),
             }
@@ -127,12 +179,45 @@ mod tests {
     use super::*;
 
     #[test]
+    fn there_is_room_whenever_fewer_than_the_limit_are_connected() {
+        for limit in [1, 2, 8, 100, 10_000] {
+            let mut accepting = Accepting::new(limit, 1);
+            let now = Moment(0);
+            for connections in (0..limit).rev() {
+                assert_eq!(accepting.due(true, limit, now), None, "{limit}");
+                let due = accepting.due(true, connections, now);
+                assert_eq!(due, Some(now), "{connections} of {limit}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_closed_connection_ends_a_lack_of_descriptors() {
+        for connections in [1, 2, 8, 100] {
+            let mut accepting = Accepting::new(1_000, 1);
+            let now = Moment(0);
+            accepting.out_of_descriptors(connections, now);
+            let retry = Some(Moment(SECOND));
+            assert_eq!(accepting.due(true, connections, now), retry);
+            assert_eq!(accepting.due(true, connections - 1, now), Some(now));
+        }
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_tried_again_after_a_second() {
+        for connections in [0, 50] {
+            let mut accepting = Accepting::new(100, 1);
+            accepting.out_of_descriptors(connections, Moment(5));
+            assert!(!accepting.has_room(connections, Moment(SECOND + 4)));
+            assert!(accepting.has_room(connections, Moment(SECOND + 5)));
+        }
+    }
+
+    #[test]
     fn a_lack_of_descriptors_wakes_nobody_once_the_listeners_are_closed() {
         let mut accepting = Accepting::new(10, 1);
-        let (now, later) = (Moment(0), Moment(5 * SECOND));
-        assert_eq!(accepting.due(true, 3, now), Some(now));
-        accepting.gate.out_of_descriptors(3, now);
-        assert_eq!(accepting.due(true, 3, now), Some(Moment(SECOND)));
+        let later = Moment(5 * SECOND);
+        accepting.out_of_descriptors(3, Moment(0));
         assert_eq!(accepting.due(false, 3, later), None);
         assert_eq!(accepting.due(true, 3, later), Some(later));
     }

@@ -1,5 +1,5 @@
 //! Finds out how many connections the limit of open descriptors allows.
-//! Counts none of them: the accept gate does.
+//! Counts none of them: `accepting.rs` does.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -253,7 +253,8 @@ impl<O: Observer> EventLoop<O> {
     /// A bounded number from each listener, as long as there is room.
     fn accept(&mut self, now: Moment) {
         let registry = self.poll.registry();
-        for (number, listener) in self.listeners.iter_mut().enumerate() {
+        for number in self.accepting.order(self.listeners.len()) {
+            let listener = &mut self.listeners[number];
             let mut arrivals = Arriving { listener, registry };
             self.accepting
                 .turn(number, &mut arrivals, &mut self.dispatcher, now);

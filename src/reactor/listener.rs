@@ -1,5 +1,5 @@
 //! One listening socket and the service behind it.
-//! Accepts only when told: whether there is room is the gate's business.
+//! Does not know whether there is room: `accepting.rs` does.
 
 use super::accepting::{Accepted, Arrivals};
 use super::linux::Stream;
@@ -20,7 +20,7 @@ pub type MakeProtocol = Box<dyn Fn(SocketAddr) -> Box<dyn Protocol>>;
 pub struct Listener {
     /// The service's name.
     pub name: &'static str,
-    /// Whether connections may be waiting. An edge comes once: while the gate is closed, the bit
+    /// Whether connections may be waiting. An edge comes once: while there is no room, the bit
     /// stays.
     pub readable: bool,
     /// Makes its protocols.

@@ -1,7 +1,6 @@
 //! The readiness loop: the only room that knows mio, sockets and the clock.
 //! Knows no service: it is handed listeners, each with a maker of protocols.
 
-pub mod accept_gate;
 pub mod accepting;
 pub mod addresses;
 pub mod body_in;

@@ -68,7 +68,8 @@ impl Door {
 
     /// Takes in who waits.
     pub fn accept(&mut self, dispatcher: &mut Dispatcher<WildKernel, Watcher>, now: Moment) {
-        for (number, queue) in self.queues.iter_mut().enumerate() {
+        for number in self.accepting.order(self.queues.len()) {
+            let queue = &mut self.queues[number];
             self.accepting.turn(number, queue, dispatcher, now);
         }
     }
