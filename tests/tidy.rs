@@ -182,17 +182,23 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
         "src/services/store.rs" => &[
             "session",
             "wire",
+            "services::blob",
             "services::disk",
             "services::upload",
             "services::listing",
+        ],
+        "src/services/blob.rs" => &[
+            "session",
+            "services::disk",
+            "services::store::StoreSettings",
         ],
         "src/services/listing.rs" => &["session", "wire", "services::disk", "services::upload"],
         // The store's own half: it fills the store's blobs and knows no protocol.
         "src/services/upload.rs" => &[
             "session",
             "wire",
+            "services::blob",
             "services::disk",
-            "services::store::FileBlob",
             "services::store::StoreSettings",
         ],
         "src/services/transfer.rs" => &[
@@ -349,6 +355,7 @@ const DOORS: &[(&str, &[&str])] = &[
         "std::fs",
         &[
             "src/services/store",
+            "src/services/blob",
             "src/services/upload",
             "src/services/listing",
             "src/start/root.rs",

@@ -12,8 +12,8 @@
 //! A commit is done by a helper thread: it waits for the disk, and where a big file is replaced,
 //! freeing the old one takes its time as well.
 
+use super::blob::FileBlob;
 use super::disk::{Disk, Pending};
-use super::store::FileBlob;
 use super::store::StoreSettings;
 use crate::session::notice::PeerId;
 use crate::session::world::{Blob, Errand, StoreError, Upload};
