@@ -21,9 +21,13 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(at: &Path) -> Option<SmallDisk> {
+        SmallDisk::mount_as(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"], at)
+    }
+
+    fn mount_as(options: &[&str], at: &Path) -> Option<SmallDisk> {
         std::fs::create_dir_all(at).expect("a folder");
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .args(options)
             .arg(at)
             .output()
             .is_ok_and(|output| output.status.success());
@@ -142,6 +146,36 @@ fn a_full_disk_costs_one_error_and_keeps_the_old_file() {
         assert_eq!(tree(&root), before);
         drop(server);
         drop(disk);
+    }
+}
+
+#[test]
+fn uploads_are_taken_where_the_file_system_reports_no_blocks() {
+    const NAME: &str = "uploads_are_taken_where_the_file_system_reports_no_blocks";
+    let tmpfs = ["-t", "tmpfs", "-o", "size=0", "tmpfs"];
+    let ramfs = ["-t", "ramfs", "ramfs"];
+    for options in [&tmpfs[..], &ramfs] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        let Some(disk) = SmallDisk::mount_as(options, &root) else {
+            return skip(NAME, "no mount");
+        };
+        let blocks = rustix::fs::statvfs(&root).expect("mounted").f_blocks;
+        assert_eq!(blocks, 0, "{options:?}");
+        let server = Server::start_in(folder, &[]);
+        let body = noise(300_000);
+        let mut client = server.connect("files");
+        client.send("upload new 300000\n").send(&body);
+        client.expect(CREATED);
+        let mut client = server.connect("transfer");
+        client.send("SEND\nsent\nsent<SEPARATOR>5\nhello");
+        client.expect("OK\nOK 5\n");
+        let stored = [root.join("new"), root.join("sent")];
+        assert_eq!(
+            tree(&root),
+            stored.into_iter().zip([body, b"hello".to_vec()]).collect()
+        );
+        drop((server, disk));
     }
 }
 

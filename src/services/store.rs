@@ -218,8 +218,7 @@ impl Store for FileStore {
             other => other,
         })?;
         is_replaceable(&folder, leaf)?;
-        let disk = rustix::fs::fstatvfs(&folder)?;
-        if size > disk.f_bavail.saturating_mul(disk.f_frsize) {
+        if free_space(&folder).is_some_and(|free| size > free) {
             return Err(StoreError::NoSpace);
         }
         let upload = FileUpload::begin(folder, leaf, &self.disk, &self.settings)?;
@@ -259,6 +258,14 @@ impl Store for FileStore {
     fn wake_with(&mut self, wake: Box<dyn Fn() + Send>) {
         self.disk.start(self.settings.batch, wake);
     }
+}
+
+/// The bytes that are free, where the file system counts them: a tmpfs without a limit, ramfs and
+/// some of FUSE report no blocks at all.
+fn free_space(folder: &Dir) -> Option<u64> {
+    let disk = rustix::fs::fstatvfs(folder).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    (bytes(disk.f_blocks) > 0).then(|| bytes(disk.f_bavail))
 }
 
 /// Whether something stands under the name. What is neither file nor link is left alone.
