@@ -393,6 +393,41 @@ fn leftovers_of_a_crash_are_swept_away_at_start_and_nothing_else() {
 }
 
 #[test]
+fn a_start_sweeps_away_only_what_no_living_process_writes() {
+    let (folder, root) = prepared();
+    // As of another container: there, the process id is the same.
+    let held: Vec<std::fs::File> = [".loket-1-0.part", "dir/.loket-1-0.part"]
+        .into_iter()
+        .map(|name| {
+            let file = std::fs::File::create(root.join(name)).expect("a file");
+            file.lock().expect("it is new");
+            file
+        })
+        .collect();
+    let wanted = tree(&root);
+    for left in [".loket-1-1.part", "dir/.loket-1-1.part"] {
+        std::fs::write(root.join(left), "left").expect("a file");
+    }
+    let mut server = Server::start_in(folder, &[]);
+    assert_eq!(tree(&root), wanted);
+    // It holds nothing that would keep another server from sweeping.
+    let mut other = std::process::Command::new(env!("CARGO_BIN_EXE_loket"));
+    std::fs::write(root.join(".loket-7-7.part"), "left").expect("a file");
+    other.args(["serve", "--files", "0", "--room", "off", "--talk", "off"]);
+    other.args(["--echo", "off", "--transfer", "off", "--root"]);
+    let null = std::process::Stdio::null;
+    let other = other.arg(&root).stdout(null()).stderr(null()).spawn();
+    let mut other = other.expect("loket starts");
+    eventually("it is swept away", || tree(&root) == wanted);
+    other.kill().expect("our child");
+    other.wait().expect("our child");
+    server.kill();
+    drop(held);
+    server.start_again(&[]);
+    assert!(nothing_hidden(&root));
+}
+
+#[test]
 fn a_server_killed_in_the_middle_of_uploads_leaves_nothing_visible() {
     for way in BOTH_WAYS {
         let (folder, root) = prepared();

@@ -184,6 +184,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "wire",
             "services::blob",
             "services::disk",
+            "services::parts",
             "services::upload",
             "services::listing",
         ],
@@ -192,13 +193,14 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::disk",
             "services::store::StoreSettings",
         ],
-        "src/services/listing.rs" => &["session", "wire", "services::disk", "services::upload"],
+        "src/services/listing.rs" => &["session", "wire", "services::disk", "services::parts"],
         // The store's own half: it fills the store's blobs and knows no protocol.
         "src/services/upload.rs" => &[
             "session",
             "wire",
             "services::blob",
             "services::disk",
+            "services::parts",
             "services::store::StoreSettings",
         ],
         "src/services/transfer.rs" => &[
@@ -333,6 +335,7 @@ const DOORS: &[(&str, &[&str])] = &[
         "cap_std",
         &[
             "src/services/store",
+            "src/services/parts",
             "src/services/upload",
             "src/services/listing",
         ],
@@ -356,6 +359,7 @@ const DOORS: &[(&str, &[&str])] = &[
         &[
             "src/services/store",
             "src/services/blob",
+            "src/services/parts",
             "src/services/upload",
             "src/services/listing",
             "src/start/root.rs",

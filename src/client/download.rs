@@ -133,6 +133,8 @@ fn create_aside(folder: &Path) -> io::Result<(File, PathBuf)> {
         let mut paths = unfinished();
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(file) => {
+                // A server of this folder sweeps away what no process holds.
+                let _ = file.try_lock();
                 paths.push(path.clone());
                 return Ok((file, path));
             }

@@ -2,7 +2,7 @@
 //! Opens nothing: `store.rs` has opened the folder beneath its root.
 
 use super::disk::{Disk, Lane, Pending};
-use super::upload;
+use super::parts;
 use crate::session::notice::PeerId;
 use crate::session::world::{Listing, StoreError};
 use cap_std::fs::{DirEntry, ReadDir};
@@ -144,7 +144,7 @@ impl Folder {
         let Some(mut name) = entry.file_name().to_str().map(str::to_owned) else {
             return Ok(());
         };
-        if name.chars().any(char::is_control) || upload::is_own(&name) {
+        if name.chars().any(char::is_control) || parts::is_own(&name) {
             return Ok(());
         }
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod line_editor;
 pub mod list_reply;
 pub mod listing;
+pub mod parts;
 pub mod refusal;
 pub mod room;
 pub mod store;

@@ -7,12 +7,13 @@
 use super::blob::FileBlob;
 use super::disk::Disk;
 use super::listing::{FolderListing, ListingBudget, ListingLimits};
+use super::parts;
 use super::upload::{self, FileUpload, Storing};
 use crate::session::notice::PeerId;
 use crate::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, Upload};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -44,8 +45,6 @@ pub struct StoreSettings {
 pub struct FileStore {
     root: Arc<Dir>,
     disk: Disk,
-    /// Held as long as the store is open.
-    _lock: OwnedFd,
     settings: StoreSettings,
     listings: Arc<ListingBudget>,
     /// Found at hand while it was looked up, to be opened right after.
@@ -53,22 +52,15 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens the root, which must be a folder. Leftovers of a crash are swept away, unless another
-    /// server has the same root and they may be alive.
+    /// Opens the root, which must be a folder. Leftovers of a crash are swept away.
     pub fn open(root: &Path, settings: StoreSettings) -> io::Result<FileStore> {
         let root = Dir::open_ambient_dir(root, ambient_authority())?;
-        // cap-std's own descriptor is O_PATH and cannot be locked.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let lock = rustix::fs::openat(&root, ".", flags, Mode::empty())?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) if !settings.read_only => upload::sweep(&root),
-            Ok(()) => {}
-            Err(_) => log::warn!("another server has this root; leftovers are not swept away"),
+        if !settings.read_only {
+            parts::sweep(&root);
         }
         Ok(FileStore {
             root: Arc::new(root),
             disk: Disk::default(),
-            _lock: lock,
             settings,
             listings: Arc::new(ListingBudget::default()),
             found: None,
@@ -115,7 +107,7 @@ impl Store for FileStore {
         purpose: Purpose,
         for_peer: PeerId,
     ) -> Option<Box<dyn Errand>> {
-        if upload::is_own(name) {
+        if parts::is_own(name) {
             return None;
         }
         let (path, flags) = match purpose {
@@ -146,7 +138,7 @@ impl Store for FileStore {
     }
 
     fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
-        if upload::is_own(name) {
+        if parts::is_own(name) {
             return Err(StoreError::NotFound);
         }
         let file = match self.found.take() {
@@ -167,7 +159,7 @@ impl Store for FileStore {
     }
 
     fn size(&mut self, name: &str) -> Result<u64, StoreError> {
-        if upload::is_own(name) {
+        if parts::is_own(name) {
             return Err(StoreError::NotFound);
         }
         let metadata = self.root.metadata(name)?;
@@ -180,7 +172,7 @@ impl Store for FileStore {
 
     fn remove(&mut self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
         self.may_write()?;
-        if upload::is_own(name) {
+        if parts::is_own(name) {
             return Err(StoreError::NotFound);
         }
         let (folder, leaf) = self.locate(name)?;
@@ -206,7 +198,7 @@ impl Store for FileStore {
 
     fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
         self.may_write()?;
-        if upload::is_own(name) {
+        if parts::is_own(name) {
             return Err(StoreError::BadName);
         }
         let size = size.unwrap_or(0);

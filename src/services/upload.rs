@@ -14,6 +14,7 @@
 
 use super::blob::FileBlob;
 use super::disk::{Disk, Pending};
+use super::parts;
 use super::store::StoreSettings;
 use crate::session::notice::PeerId;
 use crate::session::world::{Blob, Errand, StoreError, Upload};
@@ -22,29 +23,9 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
-
-/// The server's own names begin with this and end with [`OWN_END`]: never listed, never served.
-const OWN_START: &str = ".loket-";
-const OWN_END: &str = ".part";
-
-/// Makes the server's own names unique within this process.
-static NEXT_NAME: AtomicU64 = AtomicU64::new(0);
-
-/// Whether any component of the name is one of the server's own.
-pub fn is_own(name: &str) -> bool {
-    name.split('/')
-        .any(|part| part.starts_with(OWN_START) && part.ends_with(OWN_END))
-}
-
-fn own_name() -> String {
-    let number = NEXT_NAME.fetch_add(1, Ordering::Relaxed);
-    format!("{OWN_START}{}-{number}{OWN_END}", std::process::id())
-}
 
 /// A file that nobody sees yet.
 pub struct FileUpload {
@@ -67,21 +48,17 @@ impl FileUpload {
     ) -> Result<FileUpload, StoreError> {
         // What is left after the umask is what other programs give their files too.
         let mode = Mode::from_raw_mode(0o666);
-        let flags = OFlags::RDWR | OFlags::CLOEXEC;
-        let (file, hidden) = match rustix::fs::openat(&folder, ".", flags | OFlags::TMPFILE, mode) {
-            Ok(file) => (file, None),
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
+        let (file, hidden) = match rustix::fs::openat(&folder, ".", flags, mode) {
+            Ok(file) => (File::from(file), None),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-                let hidden = own_name();
-                let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-                (
-                    rustix::fs::openat(&folder, hidden.as_str(), flags, mode)?,
-                    Some(hidden),
-                )
+                let (file, hidden) = parts::create(&folder, mode)?;
+                (file, Some(hidden))
             }
             Err(errno) => return Err(errno.into()),
         };
         Ok(FileUpload {
-            blob: Rc::new(FileBlob::new(File::from(file), disk, settings, None)),
+            blob: Rc::new(FileBlob::new(file, disk, settings, None)),
             disk: disk.clone(),
             place: Place {
                 folder,
@@ -155,8 +132,8 @@ impl Place {
             }
             // A link cannot replace. From here to the rename a crash leaves the hidden name
             // behind, which the next start sweeps away.
-            let hidden = own_name();
-            self.link(file, &hidden)?;
+            parts::hold(file);
+            let ((), hidden) = parts::under_new_name(|hidden| self.link(file, hidden))?;
             self.hidden = Some(hidden);
         }
         let hidden = self.hidden.as_deref().expect("set above or from the start");
@@ -198,33 +175,4 @@ pub(super) fn folder_to_sync(folder: &Dir) -> Result<Option<OwnedFd>, Errno> {
         Err(Errno::ACCESS) => Ok(None),
         Err(errno) => Err(errno),
     }
-}
-
-/// Removes what a crash has left behind, in the folder and below it.
-pub fn sweep(folder: &Dir) {
-    if let Err(error) = sweep_folder(folder) {
-        log::warn!("cannot look for leftovers of earlier uploads everywhere: {error}");
-    }
-}
-
-fn sweep_folder(root: &Dir) -> std::io::Result<()> {
-    let mut pending = vec![PathBuf::from(".")];
-    while let Some(path) = pending.pop() {
-        // A folder that may not be read has taken no uploads either.
-        let Ok(folder) = root.open_dir(&path) else {
-            continue;
-        };
-        for entry in folder.entries()? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                pending.push(path.join(name));
-            } else if kind.is_file() && name.to_str().is_some_and(is_own) {
-                folder.remove_file(&name)?;
-                log::info!("removed {}, left behind by a crash", name.to_string_lossy());
-            }
-        }
-    }
-    Ok(())
 }

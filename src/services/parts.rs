@@ -1,0 +1,190 @@
+//! Hidden files of uploads under way: their names, the lock on each, and the sweep of leftovers.
+//! Decides nothing about the files that they become: `upload.rs` does.
+//!
+//! A server holds a `flock(2)` on each of its part files. The kernel drops the lock with the
+//! process, however that ends, and knows it across PID namespaces: the process id in a name says
+//! nothing there, two containers are both 1. A part file whose lock can be taken is a leftover.
+
+use cap_std::fs::Dir;
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The server's own names begin with this and end with [`OWN_END`]: never listed, never served.
+const OWN_START: &str = ".loket-";
+const OWN_END: &str = ".part";
+
+/// Whether any component of the name is one of the server's own.
+pub fn is_own(name: &str) -> bool {
+    name.split('/').any(is_part)
+}
+
+fn is_part(name: &str) -> bool {
+    name.starts_with(OWN_START) && name.ends_with(OWN_END)
+}
+
+/// A name that no other process has, as far as chance goes.
+fn new_name() -> String {
+    static RANDOM: OnceLock<u64> = OnceLock::new();
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // Without random bytes names may meet, and then the next one is tried.
+    let random = RANDOM.get_or_init(|| getrandom::u64().unwrap_or_default());
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    format!("{OWN_START}{process}-{random:016x}-{number}{OWN_END}")
+}
+
+/// Calls `put` with new names until one is free.
+pub fn under_new_name<T>(
+    mut put: impl FnMut(&str) -> Result<T, Errno>,
+) -> Result<(T, String), Errno> {
+    let mut tries = 0;
+    loop {
+        let name = new_name();
+        tries += 1;
+        match put(&name) {
+            Err(Errno::EXIST) if tries < 100 => {}
+            put => return put.map(|value| (value, name)),
+        }
+    }
+}
+
+/// Creates a part file and holds it.
+pub fn create(folder: &Dir, mode: Mode) -> Result<(File, String), Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    under_new_name(|name| {
+        let file = File::from(rustix::fs::openat(folder, name, flags, mode)?);
+        if hold(&file) {
+            return Ok(file);
+        }
+        // A sweep came between: it removes this file, or has removed it.
+        let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
+        Err(Errno::EXIST)
+    })
+}
+
+/// Keeps sweeps of other servers away from the file until it is closed. Says whether no sweep was
+/// faster.
+pub fn hold(file: &File) -> bool {
+    match lock(file) {
+        Err(Errno::WOULDBLOCK) => false,
+        Ok(()) => rustix::fs::fstat(file).is_ok_and(|stat| stat.st_nlink > 0),
+        // Without locks on this file system no sweep removes anything either.
+        Err(_) => true,
+    }
+}
+
+fn lock(file: impl AsFd) -> Result<(), Errno> {
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// Removes what servers have left behind that no longer live, in the folder and below it.
+pub fn sweep(root: &Dir) {
+    let mut pending = vec![PathBuf::from(".")];
+    while let Some(path) = pending.pop() {
+        // A folder that may not be read has taken no uploads either.
+        let Ok(folder) = root.open_dir(&path) else {
+            continue;
+        };
+        if let Err(error) = sweep_folder(&folder, |name| pending.push(path.join(name))) {
+            let path = path.display();
+            log::warn!("cannot look for leftovers of earlier uploads in {path:?}: {error}");
+        }
+    }
+}
+
+fn sweep_folder(folder: &Dir, mut found_folder: impl FnMut(PathBuf)) -> std::io::Result<()> {
+    for entry in folder.entries()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            found_folder(name.into());
+        } else if kind.is_file()
+            && let Some(name) = name.to_str().filter(|name| is_part(name))
+        {
+            match remove_leftover(folder, name) {
+                Ok(()) => log::info!("removed {name:?}, left behind by a crash"),
+                Err(Errno::WOULDBLOCK) => log::info!("{name:?} is left: a living server writes it"),
+                Err(errno) => log::warn!("cannot remove the leftover {name:?}: {errno}"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The lock is held until the name is gone: the file's own server finds out in [`hold`].
+fn remove_leftover(folder: &Dir, name: &str) -> Result<(), Errno> {
+    // NFS locks for writing only what was opened for writing.
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    lock(&file)?;
+    rustix::fs::unlinkat(folder, name, AtFlags::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cap_std::ambient_authority;
+    use std::collections::BTreeSet;
+
+    fn names_in(folder: &tempfile::TempDir) -> BTreeSet<String> {
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_sweep_removes_the_part_files_of_the_dead_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
+        let mode = Mode::from_raw_mode(0o600);
+        let (living, kept) = create(&root, mode).unwrap();
+        let (dead, left) = create(&root, mode).unwrap();
+        drop(dead);
+        assert_eq!(names_in(&folder), [kept.clone(), left].into());
+        sweep(&root);
+        assert_eq!(names_in(&folder), [kept].into());
+        drop(living);
+        sweep(&root);
+        assert_eq!(names_in(&folder), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_file_that_was_swept_before_it_was_held_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let file = File::create(&path).unwrap();
+        let sweeper = File::open(&path).unwrap();
+        lock(&sweeper).unwrap();
+        assert!(!hold(&file), "a sweep is about to remove it");
+        std::fs::remove_file(&path).unwrap();
+        drop(sweeper);
+        assert!(!hold(&file), "a sweep has removed it");
+        assert!(hold(&File::create(&path).unwrap()));
+    }
+
+    #[test]
+    fn a_name_in_use_is_followed_by_another() {
+        let mut tried = Vec::new();
+        let put = under_new_name(|name| {
+            tried.push(name.to_owned());
+            if tried.len() < 3 {
+                return Err(Errno::EXIST);
+            }
+            Ok(5)
+        });
+        assert_eq!(put, Ok((5, tried[2].clone())));
+        assert_eq!(tried.iter().collect::<BTreeSet<_>>().len(), 3);
+        assert!(tried.iter().all(|name| is_own(name)));
+        assert_eq!(
+            under_new_name(|_| Err::<(), _>(Errno::EXIST)),
+            Err(Errno::EXIST)
+        );
+    }
+}
