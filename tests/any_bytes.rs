@@ -25,6 +25,7 @@ use loket::wire::names;
 use loket::wire::pause::{Delay, Pause};
 use loket::wire::puzzle::{Digits, Start};
 use loket::wire::text;
+use loket::wire::unended::Unended;
 use loket::wire::unit::{Dialect, Fault, Split, Splitter};
 use memory::store::Memory;
 use proptest::prelude::*;
@@ -106,6 +107,10 @@ fn cut_at(length: usize, cuts: &[prop::sample::Index]) -> Vec<usize> {
     ends
 }
 
+fn judgements() -> impl Strategy<Value = Unended> {
+    select(vec![Unended::Whole, Unended::Part, Unended::Hopeless])
+}
+
 fn pauses() -> impl Strategy<Value = Pause> {
     let quiet = select(&Delay::ALL[..]).prop_map(Pause::Quiet);
     prop_oneof![Just(Pause::None), Just(Pause::Finished), quiet]
@@ -140,7 +145,7 @@ fn units(input: &[u8], ends: &[usize]) -> (Vec<Vec<u8>>, Option<Fault>) {
         };
         loop {
             let rest = &input[taken_so_far..end];
-            match splitter.split(rest, pause, |_| false) {
+            match splitter.split(rest, pause, |_| Unended::Part) {
                 Split::Unit { text, taken } => {
                     units.push(text.to_vec());
                     taken_so_far += taken;
@@ -323,12 +328,12 @@ proptest! {
 
     #[test]
     fn a_unit_is_a_prefix_whatever_was_before_it(
-        steps in prop::collection::vec((bytes(), pauses(), any::<bool>()), 1..6),
+        steps in prop::collection::vec((bytes(), pauses(), judgements()), 1..6),
     ) {
         let mut splitter = Splitter::new(TIGHT.unit);
-        for (input, pause, whole) in steps {
+        for (input, pause, found) in steps {
             let was_line = splitter.dialect() == Dialect::Line;
-            match splitter.split(&input, pause, |_| whole) {
+            match splitter.split(&input, pause, |_| found) {
                 Split::Unit { text, taken } => {
                     prop_assert!(taken > 0 && taken <= input.len());
                     prop_assert!(input.starts_with(text) && text.len() <= TIGHT.unit);

@@ -452,6 +452,7 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("src/reactor/clock.rs SECOND", "a unit of time"),
     ("src/services/room.rs MESSAGE", "a unit of credit"),
     ("src/reactor/trace.rs SHOWN", "the width of a printed line"),
+    ("src/wire/text.rs EXCERPT", "the width of a quotation"),
     ("src/main.rs USAGE", "an exit status"),
 ];
 

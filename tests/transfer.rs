@@ -232,8 +232,9 @@ fn an_unknown_word_is_refused_and_ends_the_connection() {
     for word in ["send", "SEND x", "RECEIVED", "GET / HTTP/1.1"] {
         let mut client = server.connect("transfer");
         client.send(format!("{word}\n"));
-        let reply = client.rest();
-        assert_eq!(reply, b"ERROR: unknown command; use SEND or RECEIVE\n");
+        let refused = format!("ERROR: unknown command {word}; the words are SEND and RECEIVE\n");
+        client.expect(refused);
+        assert_eq!(client.rest(), b"");
     }
 }
 

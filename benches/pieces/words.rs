@@ -4,6 +4,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput};
 use loket::config::WIRE;
 use loket::wire::pause::{Delay, Pause};
+use loket::wire::unended::Unended;
 use loket::wire::unit::{Split, Splitter};
 use std::hint::black_box;
 
@@ -35,7 +36,7 @@ pub fn time(criterion: &mut Criterion) {
     group.bench_function("no end of 4096 bytes", |bencher| {
         let mut splitter = Splitter::new(WIRE.unit);
         bencher.iter(|| {
-            let found = splitter.split(black_box(&unended), Pause::None, |_| false);
+            let found = splitter.split(black_box(&unended), Pause::None, |_| Unended::Part);
             assert_eq!(found, Split::More);
         });
     });
@@ -50,7 +51,10 @@ pub fn time(criterion: &mut Criterion) {
 }
 
 fn taken(splitter: &mut Splitter, input: &[u8], pause: Pause) -> usize {
-    match splitter.split(black_box(input), pause, |unit| unit == b"ls") {
+    match splitter.split(black_box(input), pause, |unit| match unit {
+        b"ls" => Unended::Whole,
+        _ => Unended::Part,
+    }) {
         Split::Unit { taken, .. } => taken,
         other => panic!("not a unit: {other:?}"),
     }

@@ -15,7 +15,7 @@ pub fn check(name: &str) -> Result<&str, ClientError> {
         component: usize::MAX,
     };
     names::check(name.as_bytes(), &unmeasured)
-        .map_err(|fault| ClientError::usage(format!("cannot ask for {name:?}: {fault}")))
+        .map_err(|bad| ClientError::usage(format!("cannot ask for {name:?}: {}", bad.fault)))
 }
 
 /// The name under which what a server calls `name` is saved here: its last component.

@@ -12,7 +12,7 @@
 //! ```
 
 use super::limits::ServiceLimits;
-use super::list_reply::ListReply;
+use super::list_reply::{self, ListReply};
 use super::refusal::Refusal;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
@@ -125,7 +125,7 @@ impl Files {
         let wire = &self.limits.wire;
         let split = self
             .splitter
-            .split(input, pause, |unit| command::parse_bare(unit, wire).is_ok());
+            .split(input, pause, |unit| command::unended(unit, wire));
         match split {
             Split::More => Ok((0, Intake::Bytes)),
             Split::End => Ok((0, Intake::Close(CloseReason::PeerFinished))),
@@ -187,7 +187,8 @@ impl Files {
             Command::List(folder) => self.list(folder, cx),
             Command::Size(name) => match cx.store.size(name) {
                 Ok(bytes) => {
-                    let plain = format!("{} MB", megabytes(bytes));
+                    // Of 1,048,576 bytes, as the textbook shell counts them.
+                    let plain = format!("{:.2} MB", bytes as f64 / f64::from(1 << 20));
                     self.agree(&format!("OK {bytes} {plain}"), &plain, cx)
                 }
                 Err(error) => self.decline(&error, cx),
@@ -331,7 +332,10 @@ impl Files {
                 self.state = State::Listing(ListReply::new(listing, self.is_bare()));
                 Intake::Work
             }
-            Err(error) => self.decline(&error, cx),
+            Err(error) => {
+                self.say_error(list_reply::refusal(&error, folder), cx);
+                Intake::Bytes
+            }
         }
     }
 
@@ -392,9 +396,4 @@ impl Protocol for Files {
             | State::Waiting { .. } => None,
         }
     }
-}
-
-/// Megabytes as the textbook shell counts them: of 1,048,576 bytes, with two decimals.
-fn megabytes(bytes: u64) -> String {
-    format!("{:.2}", bytes as f64 / (1024.0 * 1024.0))
 }

@@ -3,7 +3,20 @@
 
 use crate::session::protocol::Cx;
 use crate::session::world::{Listing, StoreError};
+use crate::wire::text;
 use std::task::Poll;
+
+/// Why there is no answer.
+pub fn refusal(error: &StoreError, folder: Option<&str>) -> String {
+    match folder {
+        // Somebody is used to another `ls`.
+        Some(option) if option.starts_with('-') => {
+            let option = text::excerpt(option.as_bytes());
+            format!("{error}: {option}; ls takes the name of a folder, and no options")
+        }
+        _ => error.to_string(),
+    }
+}
 
 /// An answer under way.
 pub struct ListReply {

@@ -8,6 +8,7 @@ use crate::session::notice::{Audience, Notice, Post};
 use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
 use crate::wire::pause::{Delay, Pause};
 use crate::wire::text;
+use crate::wire::unended::Unended;
 use crate::wire::unit::{Dialect, Fault, Split, Splitter};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -84,7 +85,7 @@ impl Protocol for Talk {
             return (self.say_bare(input, pause, cx), Intake::Bytes);
         }
         self.cut &= pause != Pause::None;
-        match self.splitter.split(input, pause, |_| true) {
+        match self.splitter.split(input, pause, |_| Unended::Whole) {
             Split::More
             | Split::Unit {
                 text: b"",

@@ -24,16 +24,14 @@ use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
 use crate::session::world::{Errand, Purpose, StoreError, Upload};
 use crate::wire::SEPARATOR;
-use crate::wire::header::{self, BareHeader};
+use crate::wire::header::{self, BareHeader, Word};
 use crate::wire::names;
 use crate::wire::pause::{Delay, Pause};
+use crate::wire::unended::Unended;
 use crate::wire::unit::{Dialect, Fault, Heal, Split, Splitter};
 use std::fmt::Display;
 use std::rc::Rc;
 use std::task::Poll;
-
-const SEND: &[u8] = b"SEND";
-const RECEIVE: &[u8] = b"RECEIVE";
 
 /// The transfer service.
 pub struct Transfer {
@@ -99,11 +97,11 @@ impl Transfer {
 
     fn command(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         // The two words need no line end and no silence: a textbook client waits for the OK.
-        if !self.is_line() && (input == SEND || input == RECEIVE) {
+        if !self.is_line() && header::word(input).is_ok() {
             self.splitter.take_bare();
             return Ok((input.len(), self.begin(input, cx)?));
         }
-        match self.splitter.split(input, pause, |_| false) {
+        match self.splitter.split(input, pause, header::unended_word) {
             Split::More => Ok((0, Intake::Bytes)),
             Split::End => Ok((0, Intake::Close(CloseReason::PeerFinished))),
             Split::Healed { taken } => {
@@ -118,10 +116,9 @@ impl Transfer {
     }
 
     fn begin(&mut self, word: &[u8], cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
-        self.state = match word {
-            SEND => State::Naming { boundary: None },
-            RECEIVE => State::Asking,
-            _ => return Err("unknown command; use SEND or RECEIVE".into()),
+        self.state = match header::word(word)? {
+            Word::Send => State::Naming { boundary: None },
+            Word::Receive => State::Asking,
         };
         self.reply("OK", cx);
         Ok(Intake::Bytes)
@@ -172,7 +169,7 @@ impl Transfer {
     }
 
     fn naming_line(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
-        match self.splitter.split(input, pause, |_| false) {
+        match self.splitter.split(input, pause, |_| Unended::Part) {
             Split::More => Ok((0, Intake::Bytes)),
             Split::Healed { .. } => unreachable!("line peers are healed before"),
             Split::End => Err(Fault::Cut.into()),
@@ -224,8 +221,8 @@ impl Transfer {
 
     fn asking(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         let wire = &self.limits.wire;
-        let whole = |name: &[u8]| names::check(name, wire).is_ok_and(|name| !name.ends_with('/'));
-        match self.splitter.split(input, pause, whole) {
+        let judge = |name: &[u8]| Unended::judge(name, |name| names::unended(name, wire));
+        match self.splitter.split(input, pause, judge) {
             Split::More => Ok((0, Intake::Bytes)),
             Split::End => Err(Fault::Cut.into()),
             Split::Broken(fault) => Err(fault.into()),

@@ -2,8 +2,13 @@
 //! Answers nothing and opens nothing: `services/files.rs` does what is asked for here.
 
 use super::limits::WireLimits;
-use super::names::{self, NameFault};
+use super::names::{self, BadName};
+use super::text;
+use super::unended::Unended;
 use std::fmt;
+
+/// The words of the service.
+const WORDS: [&str; 6] = ["ls", "size", "rm", "download", "upload", "byebye"];
 
 /// A command of the files service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,25 +29,23 @@ pub enum Command<'a> {
 
 /// Why a unit is no command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommandFault {
-    /// The first word is none of the six.
-    UnknownWord,
+pub enum CommandFault<'a> {
+    /// This is none of the six words, or too much.
+    UnknownWord(&'a [u8]),
     /// The word needs a name behind it.
     NameMissing,
     /// An upload needs its size as the last field.
     SizeMissing,
     /// The name is refused.
-    Name(NameFault),
+    Name(BadName<'a>),
 }
 
-impl fmt::Display for CommandFault {
+impl fmt::Display for CommandFault<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CommandFault::UnknownWord => {
-                write!(
-                    out,
-                    "unknown command; use ls, size, rm, download, upload or byebye"
-                )
+            CommandFault::UnknownWord(word) => {
+                let (word, words) = (text::excerpt(word), WORDS.join(", "));
+                write!(out, "unknown command {word}; the words are {words}")
             }
             CommandFault::NameMissing => write!(out, "the command needs a name behind it"),
             CommandFault::SizeMissing => {
@@ -57,11 +60,14 @@ impl fmt::Display for CommandFault {
 }
 
 /// Reads a command that ended in LF.
-pub fn parse_line<'a>(unit: &'a [u8], limits: &WireLimits) -> Result<Command<'a>, CommandFault> {
+pub fn parse_line<'a>(
+    unit: &'a [u8],
+    limits: &WireLimits,
+) -> Result<Command<'a>, CommandFault<'a>> {
     let (word, rest) = split_word(unit);
     match word {
         b"ls" if rest.is_empty() => Ok(Command::List(None)),
-        b"ls" => Ok(Command::List(Some(name(rest, limits)?))),
+        b"ls" => Ok(Command::List(folder(name(rest, limits)?))),
         b"size" => Ok(Command::Size(name(rest, limits)?)),
         b"rm" => Ok(Command::Remove(name(rest, limits)?)),
         b"download" => {
@@ -77,12 +83,16 @@ pub fn parse_line<'a>(unit: &'a [u8], limits: &WireLimits) -> Result<Command<'a>
             ))
         }
         b"byebye" if rest.is_empty() => Ok(Command::Goodbye),
-        _ => Err(CommandFault::UnknownWord),
+        b"" | b"byebye" => Err(CommandFault::UnknownWord(unit)),
+        word => Err(CommandFault::UnknownWord(word)),
     }
 }
 
 /// Reads a command that silence ended: no numbers, and a name that looks finished.
-pub fn parse_bare<'a>(unit: &'a [u8], limits: &WireLimits) -> Result<Command<'a>, CommandFault> {
+pub fn parse_bare<'a>(
+    unit: &'a [u8],
+    limits: &WireLimits,
+) -> Result<Command<'a>, CommandFault<'a>> {
     let (word, rest) = split_word(unit);
     let finished_name = || match name(rest, limits)? {
         // `rm photos/` is more likely a name on its way than a name.
@@ -90,6 +100,10 @@ pub fn parse_bare<'a>(unit: &'a [u8], limits: &WireLimits) -> Result<Command<'a>
         name => Ok(name),
     };
     match word {
+        // Nothing that begins with a slash is below the root: no name is on its way there.
+        b"ls" if !rest.is_empty() && folder(name(rest, limits)?).is_none() => {
+            Ok(Command::List(None))
+        }
         b"ls" if unit.len() > word.len() => Ok(Command::List(Some(finished_name()?))),
         b"size" => Ok(Command::Size(finished_name()?)),
         b"rm" => Ok(Command::Remove(finished_name()?)),
@@ -97,9 +111,33 @@ pub fn parse_bare<'a>(unit: &'a [u8], limits: &WireLimits) -> Result<Command<'a>
         b"upload" => Ok(Command::Upload(finished_name()?, None)),
         _ => match parse_line(unit, limits)? {
             command @ (Command::List(None) | Command::Goodbye) => Ok(command),
-            _ => Err(CommandFault::UnknownWord),
+            _ => Err(CommandFault::UnknownWord(word)),
         },
     }
+}
+
+/// What a unit is of which no end has come.
+pub fn unended(unit: &[u8], limits: &WireLimits) -> Unended {
+    Unended::judge(unit, |unit| match parse_bare(unit, limits) {
+        Ok(_) => Unended::Whole,
+        Err(CommandFault::NameMissing | CommandFault::SizeMissing) => Unended::Part,
+        Err(CommandFault::UnknownWord(_)) => {
+            let begins = |word: &str| word.as_bytes().starts_with(unit);
+            match WORDS.into_iter().any(begins) {
+                true => Unended::Part,
+                false => Unended::Hopeless,
+            }
+        }
+        // `download` and its number: what is too long for a name may be a name and a number.
+        Err(CommandFault::Name(_)) if parse_line(unit, limits).is_ok() => Unended::Part,
+        Err(CommandFault::Name(bad)) => names::unended(bad.raw, limits),
+    })
+}
+
+/// The folder that `ls` names; `None` is the root.
+fn folder(name: &str) -> Option<&str> {
+    let is_root = name.split('/').all(|part| matches!(part, "" | "."));
+    (!is_root).then_some(name)
 }
 
 /// Writes a name so that no blank or number in it is misread.
@@ -138,7 +176,7 @@ fn trim_blanks(mut text: &[u8]) -> &[u8] {
     text
 }
 
-fn name<'a>(rest: &'a [u8], limits: &WireLimits) -> Result<&'a str, CommandFault> {
+fn name<'a>(rest: &'a [u8], limits: &WireLimits) -> Result<&'a str, CommandFault<'a>> {
     if rest.is_empty() {
         return Err(CommandFault::NameMissing);
     }
@@ -152,6 +190,7 @@ fn name<'a>(rest: &'a [u8], limits: &WireLimits) -> Result<&'a str, CommandFault
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::names::NameFault;
 
     const LIMITS: WireLimits = WireLimits {
         unit: 4096,
@@ -159,11 +198,11 @@ mod tests {
         component: 255,
     };
 
-    fn line(unit: &str) -> Result<Command<'_>, CommandFault> {
+    fn line(unit: &str) -> Result<Command<'_>, CommandFault<'_>> {
         parse_line(unit.as_bytes(), &LIMITS)
     }
 
-    fn bare(unit: &str) -> Result<Command<'_>, CommandFault> {
+    fn bare(unit: &str) -> Result<Command<'_>, CommandFault<'_>> {
         parse_bare(unit.as_bytes(), &LIMITS)
     }
 
@@ -185,7 +224,11 @@ mod tests {
         assert_eq!(line("download \"a 1\""), Ok(Command::Download("a 1", 0)));
         assert_eq!(line("download \"a 1\" 3"), Ok(Command::Download("a 1", 3)));
         assert_eq!(line("size \"say \"hi\"\""), Ok(Command::Size("say \"hi\"")));
-        assert_eq!(line("size \"\""), Err(CommandFault::Name(NameFault::Empty)));
+        let empty = BadName {
+            fault: NameFault::Empty,
+            raw: b"",
+        };
+        assert_eq!(line("size \"\""), Err(CommandFault::Name(empty)));
         assert_eq!(line("rm \""), Ok(Command::Remove("\"")));
     }
 
@@ -197,13 +240,61 @@ mod tests {
         assert_eq!(bare("ls "), Err(CommandFault::NameMissing));
         assert_eq!(bare("rm a/"), Err(CommandFault::NameMissing));
         assert_eq!(bare("rm "), Err(CommandFault::NameMissing));
-        assert_eq!(bare("down"), Err(CommandFault::UnknownWord));
+        assert_eq!(bare("down"), Err(CommandFault::UnknownWord(b"down")));
+    }
+
+    #[test]
+    fn the_root_has_more_than_one_name() {
+        for root in ["ls", "ls /", "ls .", "ls ./", "ls //", "ls \"/\"", "ls ./."] {
+            assert_eq!(line(root), Ok(Command::List(None)), "{root}");
+            assert_eq!(bare(root), Ok(Command::List(None)), "{root}");
+        }
+        assert_eq!(line("ls .."), Ok(Command::List(Some(".."))));
+        assert_eq!(line("ls /a"), Ok(Command::List(Some("/a"))));
+    }
+
+    #[test]
+    fn only_what_can_become_a_command_is_waited_for() {
+        let long = format!("download {} 12345678", "a/".repeat(510));
+        for (unit, found) in [
+            ("ls", Unended::Whole),
+            ("l", Unended::Part),
+            ("downl", Unended::Part),
+            ("rm ", Unended::Part),
+            ("rm photos/", Unended::Part),
+            ("size \"\"", Unended::Part),
+            ("upload a\r", Unended::Part),
+            ("\r", Unended::Part),
+            (&long, Unended::Part),
+            ("lss", Unended::Hopeless),
+            ("LS", Unended::Hopeless),
+            ("exit", Unended::Hopeless),
+            ("connme", Unended::Hopeless),
+            ("lss a", Unended::Hopeless),
+            (" ls", Unended::Hopeless),
+            ("byebye now", Unended::Hopeless),
+            ("size a\0", Unended::Hopeless),
+            ("LS\r", Unended::Hopeless),
+        ] {
+            assert_eq!(unended(unit.as_bytes(), &LIMITS), found, "{unit:?}");
+        }
+        assert_eq!(unended(b"size \xff", &LIMITS), Unended::Hopeless);
+        assert_eq!(unended(b"size \xc3", &LIMITS), Unended::Part);
     }
 
     #[test]
     fn words_are_whole_words() {
-        for wrong in ["lsx", "", "LS", "byebye now", "sizes a", "get a"] {
-            assert_eq!(line(wrong), Err(CommandFault::UnknownWord), "{wrong}");
+        for (wrong, word) in [
+            ("lsx", "lsx"),
+            ("", ""),
+            ("LS", "LS"),
+            ("byebye now", "byebye now"),
+            (" ls", " ls"),
+            ("sizes a", "sizes"),
+            ("get a", "get"),
+        ] {
+            let fault = CommandFault::UnknownWord(word.as_bytes());
+            assert_eq!(line(wrong), Err(fault), "{wrong}");
         }
     }
 }

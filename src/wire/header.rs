@@ -1,10 +1,57 @@
-//! Reads the headers of the transfer service: a name, the separator and a size.
+//! Reads the words of the transfer service and its headers: a name, the separator and a size.
 //! Opens nothing and waits for nothing: what is missing is said, and the caller comes again.
 
 use super::SEPARATOR;
 use super::names;
 use super::puzzle::{Digits, Start};
+use super::text;
+use super::unended::Unended;
 use std::fmt;
+
+const SEND: &[u8] = b"SEND";
+const RECEIVE: &[u8] = b"RECEIVE";
+
+/// A word of the transfer service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// A file will come.
+    Send,
+    /// A file is asked for.
+    Receive,
+}
+
+/// What is neither of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownWord<'a>(&'a [u8]);
+
+impl fmt::Display for UnknownWord<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = text::excerpt(self.0);
+        write!(
+            out,
+            "unknown command {word}; the words are SEND and RECEIVE"
+        )
+    }
+}
+
+/// Reads a word.
+pub fn word(unit: &[u8]) -> Result<Word, UnknownWord<'_>> {
+    match unit {
+        SEND => Ok(Word::Send),
+        RECEIVE => Ok(Word::Receive),
+        _ => Err(UnknownWord(unit)),
+    }
+}
+
+/// What a word is of which no end has come.
+pub fn unended_word(unit: &[u8]) -> Unended {
+    Unended::judge(unit, |unit| {
+        match [SEND, RECEIVE].iter().any(|word| word.starts_with(unit)) {
+            true => Unended::Part,
+            false => Unended::Hopeless,
+        }
+    })
+}
 
 /// What is wrong with a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

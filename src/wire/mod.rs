@@ -8,6 +8,7 @@ pub mod names;
 pub mod pause;
 pub mod puzzle;
 pub mod text;
+pub mod unended;
 pub mod unit;
 
 /// The eleven literal characters between a name and its size in the transfer service.

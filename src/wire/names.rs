@@ -2,6 +2,8 @@
 //! Opens nothing: that a name stays inside the root is the kernel's business, not a string's.
 
 use super::limits::WireLimits;
+use super::text;
+use super::unended::Unended;
 use std::fmt;
 
 /// Why a name is refused before anything is looked up.
@@ -33,8 +35,46 @@ impl fmt::Display for NameFault {
     }
 }
 
+/// A name that is refused, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadName<'a> {
+    /// What is wrong with it.
+    pub fault: NameFault,
+    /// The name as the peer sent it.
+    pub raw: &'a [u8],
+}
+
+impl fmt::Display for BadName<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            NameFault::Empty => self.fault.fmt(out),
+            fault => write!(out, "{fault}: {}", text::excerpt(self.raw)),
+        }
+    }
+}
+
 /// Takes a name as the peer sent it, or says what is wrong with it.
-pub fn check<'a>(raw: &'a [u8], limits: &WireLimits) -> Result<&'a str, NameFault> {
+pub fn check<'a>(raw: &'a [u8], limits: &WireLimits) -> Result<&'a str, BadName<'a>> {
+    judge(raw, limits).map_err(|fault| BadName { fault, raw })
+}
+
+/// What a name is of which no end has come.
+pub fn unended(raw: &[u8], limits: &WireLimits) -> Unended {
+    match judge(raw, limits) {
+        // `photos/` is more likely a name on its way than a name.
+        Ok(name) if name.ends_with('/') => Unended::Part,
+        Ok(_) => Unended::Whole,
+        Err(NameFault::Empty) => Unended::Part,
+        Err(NameFault::NotText) => match judge(&raw[..text::complete_prefix(raw)], limits) {
+            // Only a character at the end is cut.
+            Ok(_) | Err(NameFault::Empty) => Unended::Part,
+            Err(_) => Unended::Hopeless,
+        },
+        Err(_) => Unended::Hopeless,
+    }
+}
+
+fn judge<'a>(raw: &'a [u8], limits: &WireLimits) -> Result<&'a str, NameFault> {
     let name = std::str::from_utf8(raw).map_err(|_| NameFault::NotText)?;
     if name.is_empty() {
         return Err(NameFault::Empty);
@@ -77,27 +117,58 @@ mod tests {
 
     #[test]
     fn names_that_are_no_text_are_refused() {
-        assert_eq!(check(b"", &LIMITS), Err(NameFault::Empty));
-        assert_eq!(check(b"a\0b", &LIMITS), Err(NameFault::Control));
-        assert_eq!(check(b"a\x1b[2Jb", &LIMITS), Err(NameFault::Control));
+        assert_eq!(judge(b"", &LIMITS), Err(NameFault::Empty));
+        assert_eq!(judge(b"a\0b", &LIMITS), Err(NameFault::Control));
+        assert_eq!(judge(b"a\x1b[2Jb", &LIMITS), Err(NameFault::Control));
         assert_eq!(
-            check("a\u{85}b".as_bytes(), &LIMITS),
+            judge("a\u{85}b".as_bytes(), &LIMITS),
             Err(NameFault::Control)
         );
-        assert_eq!(check(b"\xff\xfe", &LIMITS), Err(NameFault::NotText));
+        assert_eq!(judge(b"\xff\xfe", &LIMITS), Err(NameFault::NotText));
+    }
+
+    #[test]
+    fn a_refusal_names_the_name() {
+        for (raw, words) in [
+            (
+                &b"caf\xe9.txt"[..],
+                "the name is not UTF-8 text: caf\u{fffd}.txt",
+            ),
+            (b"a\x1b[2Jb\n", "the name holds a control character: a[2Jb"),
+            (b"", "the name is empty"),
+        ] {
+            let refused = check(raw, &LIMITS).expect_err("a bad name");
+            assert_eq!(refused.to_string(), words);
+        }
+    }
+
+    #[test]
+    fn a_name_cut_in_a_character_can_still_grow_and_a_broken_one_cannot() {
+        for (raw, found) in [
+            (&b"caf\xc3"[..], Unended::Part),
+            (b"caf\xc3\xa9", Unended::Whole),
+            (b"caf\xe9.txt", Unended::Hopeless),
+            (b"\xff", Unended::Hopeless),
+            (b"photos/", Unended::Part),
+            (b"", Unended::Part),
+            (b"a\0", Unended::Hopeless),
+            (b"\0\xc3", Unended::Hopeless),
+        ] {
+            assert_eq!(unended(raw, &LIMITS), found, "{raw:?}");
+        }
     }
 
     #[test]
     fn length_limits_hold_to_the_byte() {
         assert!(check(&[b'a'; 255], &LIMITS).is_ok());
         assert_eq!(
-            check(&[b'a'; 256], &LIMITS),
+            judge(&[b'a'; 256], &LIMITS),
             Err(NameFault::ComponentTooLong(255))
         );
         let long = [&b"a/"[..]; 512].concat();
         assert!(check(&long, &LIMITS).is_ok());
         let longer = [&long[..], b"a"].concat();
-        assert_eq!(check(&longer, &LIMITS), Err(NameFault::TooLong(1024)));
+        assert_eq!(judge(&longer, &LIMITS), Err(NameFault::TooLong(1024)));
     }
 
     #[test]

@@ -28,6 +28,19 @@ pub fn clean(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// The longest excerpt, in characters: more of a wrong word or name helps nobody, and a line of a
+/// terminal holds it beside the words around it.
+const EXCERPT: usize = 60;
+
+/// What a person is shown of a peer's bytes within a line: clean text, cut where it is long.
+pub fn excerpt(bytes: &[u8]) -> String {
+    let text = clean(bytes).replace('\t', "");
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
 /// Control characters, and the marks that make a terminal write from right to left.
 fn is_unsafe(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -70,6 +83,14 @@ mod tests {
             "[2Jhello\tworld\u{fffd}"
         );
         assert_eq!(clean("\u{9b}31m\u{202e}abc".as_bytes()), "31mabc");
+    }
+
+    #[test]
+    fn an_excerpt_is_one_short_line() {
+        assert_eq!(excerpt(b"a\tb\r\nc\x1b[2J\xff"), "abc[2J\u{fffd}");
+        assert_eq!(excerpt("\u{e9}".repeat(60).as_bytes()), "\u{e9}".repeat(60));
+        let long = "\u{e9}".repeat(61);
+        assert_eq!(excerpt(long.as_bytes()), "\u{e9}".repeat(60) + "...");
     }
 
     proptest! {

@@ -10,6 +10,7 @@
 //! ```
 
 use super::pause::{Delay, Pause};
+use super::unended::Unended;
 use std::fmt;
 
 /// How the peer marks the end of what it means.
@@ -161,12 +162,12 @@ impl Splitter {
         Heal::Line { taken }
     }
 
-    /// Looks for one unit. `whole` says whether a unit without LF is a valid command.
+    /// Looks for one unit. `judge` says whether a unit without LF is a valid command.
     pub fn split<'a>(
         &mut self,
         input: &'a [u8],
         pause: Pause,
-        whole: impl Fn(&[u8]) -> bool,
+        judge: impl Fn(&[u8]) -> Unended,
     ) -> Split<'a> {
         match self.heal(input, pause) {
             Heal::Undecided => return Split::More,
@@ -183,7 +184,7 @@ impl Splitter {
             {
                 Split::Broken(Fault::TooLong(self.limit))
             }
-            None => self.unended(input, pause, whole),
+            None => self.unended(input, pause, judge),
         }
     }
 
@@ -203,10 +204,14 @@ impl Splitter {
         &mut self,
         input: &'a [u8],
         pause: Pause,
-        whole: impl Fn(&[u8]) -> bool,
+        judge: impl Fn(&[u8]) -> Unended,
     ) -> Split<'a> {
         // A line peer that dies in the middle of `rm notes.bak` must not have `rm notes` done.
-        let bare = self.dialect != Dialect::Line && input.len() <= self.limit && whole(input);
+        let found = if self.dialect == Dialect::Line || input.len() > self.limit {
+            Unended::Part
+        } else {
+            judge(input)
+        };
         match pause {
             _ if input.is_empty() => {
                 self.awaited = None;
@@ -216,8 +221,10 @@ impl Splitter {
                     Split::More
                 }
             }
-            Pause::Finished | Pause::Quiet(Delay::Settle) if bare => {
-                self.take_bare();
+            Pause::Finished | Pause::Quiet(Delay::Settle) if found != Unended::Part => {
+                if found == Unended::Whole {
+                    self.take_bare();
+                }
                 Split::Unit {
                     text: input,
                     taken: input.len(),
@@ -243,8 +250,12 @@ mod tests {
 
     const SETTLED: Pause = Pause::Quiet(Delay::Settle);
 
-    fn is_ls(unit: &[u8]) -> bool {
-        unit == b"ls"
+    fn is_ls(unit: &[u8]) -> Unended {
+        match unit {
+            b"ls" => Unended::Whole,
+            _ if b"ls".starts_with(unit) => Unended::Part,
+            _ => Unended::Hopeless,
+        }
     }
 
     #[test]
@@ -283,6 +294,20 @@ mod tests {
         assert_eq!(splitter.awaited(), Some(Delay::Word));
         let late = splitter.split(b"l", Pause::Quiet(Delay::Word), is_ls);
         assert_eq!(late, Split::Broken(Fault::Silent));
+    }
+
+    #[test]
+    fn what_no_byte_can_make_a_command_is_shown_after_the_settle_window() {
+        let unit = Split::Unit {
+            text: b"LS",
+            taken: 2,
+        };
+        for end in [SETTLED, Pause::Finished] {
+            let mut splitter = Splitter::new(16);
+            assert_eq!(splitter.split(b"LS", Pause::None, is_ls), Split::More);
+            assert_eq!(splitter.split(b"LS", end, is_ls), unit);
+            assert_eq!(splitter.dialect(), Dialect::Undecided);
+        }
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl Writer<'_> {
             22 => self.shrunk_download(),
             _ => self.broken(
                 "ERROR ",
-                "unknown command; use ls, size, rm, download, upload or byebye",
+                "unknown command nonsense; the words are ls, size, rm, download, upload, byebye",
             ),
         }
     }
@@ -356,7 +356,10 @@ impl Writer<'_> {
             11 => self.line(""),
             12 | 13 => self.faulty_send(),
             14 => self.shrunk_receive(),
-            _ => self.broken("ERROR: ", "unknown command; use SEND or RECEIVE"),
+            _ => self.broken(
+                "ERROR: ",
+                "unknown command nonsense; the words are SEND and RECEIVE",
+            ),
         }
     }
 

@@ -80,7 +80,7 @@ pub fn refused() -> Vec<Script> {
         one(
             "an unknown word",
             "delete a.bin\n",
-            "ERROR unknown command; use ls, size, rm, download, upload or byebye\n",
+            "ERROR unknown command delete; the words are ls, size, rm, download, upload, byebye\n",
         ),
         one(
             "no name",
@@ -100,7 +100,7 @@ pub fn refused() -> Vec<Script> {
         one(
             "a NUL in a name",
             "rm a\0b\n",
-            "ERROR the name holds a control character\n",
+            "ERROR the name holds a control character: ab\n",
         ),
         one(
             "a line too long",

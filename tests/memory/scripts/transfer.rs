@@ -82,7 +82,7 @@ pub fn refused() -> Vec<Script> {
         one(
             "a wrong word on a line",
             "GET\n",
-            "ERROR: unknown command; use SEND or RECEIVE\n",
+            "ERROR: unknown command GET; the words are SEND and RECEIVE\n",
         ),
         one(
             "a header without its separator",
@@ -102,7 +102,7 @@ pub fn refused() -> Vec<Script> {
         one(
             "a control character in a name",
             "RECEIVE\na\x1b[2J\n",
-            "OK\nERROR: the name holds a control character\n",
+            "OK\nERROR: the name holds a control character: a[2J\n",
         ),
         script(
             Service::Transfer,
