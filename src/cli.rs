@@ -20,7 +20,7 @@ pub struct Cli {
 /// The programs in the one binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve echo, transfer, files, talk and room until SIGINT or SIGTERM.
+    /// Serve echo, transfer, files, talk and room until SIGHUP, SIGINT, SIGQUIT or SIGTERM.
     Serve(Box<ServeOptions>),
     /// Send messages to an echo service and check that they come back (line dialect only).
     Echo(EchoOptions),

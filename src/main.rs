@@ -13,8 +13,8 @@ use loket::config;
 use loket::reactor::event_loop::Stopped;
 use loket::reactor::log_queue::LogQueue;
 use loket::reactor::log_sink::LogSink;
+use loket::reactor::signals;
 use loket::server::{Server, Settings};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use std::env::VarError;
 use std::error::Error;
@@ -226,10 +226,10 @@ fn outcome(result: Result<(), ClientError>) -> ExitCode {
     }
 }
 
-/// Ctrl-C ends a client as ever, but not before the file that it was writing aside is gone, the
-/// terminal is as it was, and the room has been left.
+/// A signal ends a client as by default, after the unfinished file is removed, the terminal is
+/// restored and the room is left.
 fn clean_up_on_signals() -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
+    for signal in signals::ending() {
         let (mut wake, waker) = UnixStream::pair()?;
         pipe::register(signal, waker)?;
         thread::spawn(move || {

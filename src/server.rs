@@ -12,6 +12,7 @@ use crate::reactor::log_queue::LogQueue;
 use crate::reactor::log_sink::LogSink;
 use crate::reactor::observer::Observer;
 use crate::reactor::operator::Operator;
+use crate::reactor::signals;
 use crate::reactor::trace::Trace;
 use crate::services::console::Console;
 use crate::services::echo::Echo;
@@ -164,6 +165,8 @@ impl Server {
         let has_operator = self.settings.talk.is_some() || self.room.is_some();
         let operator = has_operator.then(Operator::open);
         let supervisor = Supervisor::find(config::SUPERVISOR_PATIENCE);
+        // Before /proc is out of reach.
+        let ending = signals::ending();
         // Landlock holds for this thread and those that it starts: an older one would stay outside.
         self.give_up_rights()?;
         let Settings {
@@ -187,7 +190,9 @@ impl Server {
         let kernel = Linux::new(direct, &config::bodies::body_steps(paced));
         let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
         let has_talk = self.settings.talk.is_some();
-        let mut event_loop = EventLoop::new(self.listeners, kernel, world, observer, log, limits)?;
+        let listeners = self.listeners;
+        let mut event_loop =
+            EventLoop::new(listeners, kernel, world, observer, log, limits, &ending)?;
         if let Some(room) = self.room {
             event_loop.add_datagrams(room)?;
         }

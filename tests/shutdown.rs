@@ -12,7 +12,7 @@ use support::{BOTH_WAYS, Server, eventually, noise};
 /// The loop has one, commits and look-ups have the others.
 const LOOP_AND_DISKS: usize = 3;
 
-const SIGNALS: [Signal; 2] = [Signal::TERM, Signal::INT];
+const SIGNALS: [Signal; 4] = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
 
 /// Waits until new connections are refused.
 fn refused(server: &Server) {

@@ -365,6 +365,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "src/start/root.rs",
             "src/client/",
             "src/main.rs",
+            "src/reactor/signals.rs",
             "src/load/results.rs",
             "src/load/watched.rs",
         ],

@@ -3,6 +3,7 @@
 
 use super::connection::Address;
 use super::error::{ClientError, reason};
+use super::farewell::Farewell;
 use super::limits::RoomLimits;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -41,6 +42,8 @@ pub struct Inside {
     pub socket: UdpSocket,
     /// What the room said before we knew that we were in.
     pub heard: Vec<Vec<u8>>,
+    /// Leaves the room when a signal ends the process.
+    pub farewell: Farewell,
 }
 
 /// Tries to get in, at each of the addresses of the server until one does not refuse. Every
@@ -111,12 +114,18 @@ impl Door {
             Some(false) => return Ok(Some(Entry::WrongPassword)),
             None => return Ok(None),
         }
+        // Before the name is sent: the server may let us in long before we learn of it.
+        let socket = self.socket.try_clone()?;
+        let farewell = Farewell::new(move || {
+            let _ = socket.send(b"exit");
+        });
         let verdict = self.say_name(name)?;
         if verdict == Some(Verdict::In) {
             self.socket.set_read_timeout(None)?;
             return Ok(Some(Entry::In(Inside {
                 socket: self.socket,
                 heard: self.heard,
+                farewell,
             })));
         }
         // All answers may have been lost but not the request: nobody is left behind in the room

@@ -8,7 +8,6 @@
 use super::connection::Address;
 use super::door::{self, Entry, Inside};
 use super::error::{ClientError, Trouble, reason};
-use super::farewell::Farewell;
 use super::limits::{ClientLimits, RoomLimits};
 use super::pending::Pending;
 use super::printable::clean;
@@ -149,12 +148,11 @@ fn converse(
     inside: Inside,
     limits: &ClientLimits,
 ) -> Result<(), ClientError> {
-    let Inside { socket, heard } = inside;
-    let _farewell = socket.try_clone().ok().map(|socket| {
-        Farewell::new(move || {
-            let _ = socket.send(b"exit");
-        })
-    });
+    let Inside {
+        socket,
+        heard,
+        farewell: _farewell,
+    } = inside;
     let window = Window::open(limits.prompt_wait)?;
     let typed = window.is_terminal();
     if typed {

@@ -5,13 +5,13 @@ use super::watched::{Seen, Watched};
 use crate::reactor::clock::{Clock, Moment};
 use crate::reactor::connection::Readiness;
 use crate::reactor::event_loop::readiness;
+use crate::reactor::signals;
 use crate::reactor::token::Target;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec,
 };
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -48,7 +48,7 @@ impl Poller {
     /// A poll that takes so many events at once, beside a server that is watched or not.
     pub fn new(events: usize, server: Option<Watched>) -> io::Result<Poller> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let mut signals = Signals::new(signals::ending())?;
         let registry = poll.registry();
         registry.register(&mut signals, Target::Signal.token(), Interest::READABLE)?;
         let timer = rustix::time::timerfd_create(
@@ -129,7 +129,7 @@ impl Poller {
 
     /// What happened to sockets. Signals are counted on the way.
     pub fn events(&mut self) -> impl Iterator<Item = (Target, Readiness)> + '_ {
-        let signals = &mut self.signals;
+        let arrived = &mut self.signals;
         let signalled = &mut self.signalled;
         let known = |event| Some((Target::from_token(mio::event::Event::token(event))?, event));
         self.events
@@ -137,7 +137,11 @@ impl Poller {
             .filter_map(known)
             .filter_map(|(target, event)| match target {
                 Target::Signal => {
-                    *signalled += signals.pending().count();
+                    for signal in arrived.pending() {
+                        if *signalled == 0 || signals::is_impatient(signal) {
+                            *signalled += 1;
+                        }
+                    }
                     None
                 }
                 Target::Timer => None,
@@ -145,7 +149,7 @@ impl Poller {
             })
     }
 
-    /// How many signals have asked for an end.
+    /// How often signals have asked for an end.
     pub fn signalled(&self) -> usize {
         self.signalled
     }

@@ -12,6 +12,7 @@ use super::listener::{Arriving, Listener};
 use super::log_sink::LogSink;
 use super::observer::Observer;
 use super::operator::Operator;
+use super::signals;
 use super::token::Target;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::protocol::Protocol;
@@ -19,7 +20,7 @@ use crate::session::world::World;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
-use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM, SIGWINCH, SIGXFSZ};
+use signal_hook::consts::{SIGCONT, SIGWINCH, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 use std::io;
 use std::sync::Arc;
@@ -61,7 +62,8 @@ pub struct EventLoop<O: Observer> {
 }
 
 impl<O: Observer> EventLoop<O> {
-    /// Registers the listeners and the signals. Nothing is accepted before [`EventLoop::run`].
+    /// Registers the listeners and the signals that end the loop. Nothing is accepted before
+    /// [`EventLoop::run`].
     pub fn new(
         mut listeners: Vec<Listener>,
         kernel: Linux,
@@ -69,9 +71,10 @@ impl<O: Observer> EventLoop<O> {
         observer: O,
         log: LogSink,
         limits: ReactorLimits,
+        ending: &[i32],
     ) -> io::Result<EventLoop<O>> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGCONT, SIGWINCH])?;
+        let mut signals = Signals::new([ending, &[SIGCONT, SIGWINCH]].concat())?;
         let signal = Target::Signal.token();
         poll.registry()
             .register(&mut signals, signal, Interest::READABLE)?;
@@ -269,8 +272,10 @@ impl<O: Observer> EventLoop<O> {
             }
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
             if !matches!(self.stopping, Stopping::No) {
-                log::info!("{name} again: ending at once");
-                self.stopping = Stopping::Now;
+                if signals::is_impatient(signal) {
+                    log::info!("{name} again: ending at once");
+                    self.stopping = Stopping::Now;
+                }
                 continue;
             }
             let seconds = self.limits.wind_down_seconds;

@@ -24,6 +24,7 @@ pub mod observer;
 pub mod operator;
 pub mod pace;
 pub mod run_queue;
+pub mod signals;
 pub mod table;
 pub mod timing;
 pub mod token;

@@ -261,10 +261,16 @@ impl Prepared {
 
     /// The room's password is left to the flags and variables.
     pub fn without_password() -> Prepared {
+        Prepared::under(&[])
+    }
+
+    /// The same below another program, which must turn itself into the server.
+    pub fn under(above: &[&str]) -> Prepared {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("root")).expect("a root");
+        let words = [above, &[env!("CARGO_BIN_EXE_loket")]].concat();
         Prepared {
-            command: Server::command(&[env!("CARGO_BIN_EXE_loket")], &folder),
+            command: Server::command(&words, &folder),
             folder,
         }
     }

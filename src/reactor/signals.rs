@@ -1,0 +1,45 @@
+//! Names the signals that ask this process to end, for the server, the clients and load runs.
+//! Installs no handler.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use std::fs;
+
+/// The signals to handle, read once, at the start. One that was ignored when the process started
+/// is not among them: `nohup` and a shell without job control expect it to stay ignored.
+pub fn ending() -> Vec<i32> {
+    // Without /proc none is known to be ignored.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = ignored(&status);
+    [SIGHUP, SIGINT, SIGQUIT, SIGTERM]
+        .into_iter()
+        .filter(|signal| ignored & (1 << (signal - 1)) == 0)
+        .collect()
+}
+
+/// Whether the signal, when it is not the first, asks to end at once. SIGHUP does not: a terminal
+/// that closes sends several, and systemd's `SendSIGHUP=` sends one right after SIGTERM.
+pub fn is_impatient(signal: i32) -> bool {
+    signal != SIGHUP
+}
+
+/// The mask of ignored signals in the text of proc_pid_status(5).
+fn ignored(status: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status_of_the_process() {
+        let status = "SigBlk:\t0000000000000001\nSigIgn:\t0000000000001007\nSigCgt:\t0\n";
+        assert_eq!(ignored(status), 0x1007);
+        assert_eq!(ignored(""), 0);
+        assert_eq!(ignored("SigIgn:\tnonsense\n"), 0);
+    }
+}

@@ -1,0 +1,281 @@
+//! SIGHUP does what SIGTERM does, ignored signals stay ignored, and a lost terminal ends no server.
+//! What else a server does when it ends is tested in `shutdown.rs`.
+
+mod fake_server;
+mod support;
+
+use fake_server::{FakeServer, names_in, start, wait};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::collections::BTreeSet;
+use std::fs::{DirEntry, OpenOptions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirEntryExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use support::{Client, PATIENCE, Prepared, Server, eventually, tree};
+
+const ENDING: [Signal; 3] = [Signal::HUP, Signal::INT, Signal::TERM];
+
+/// A program that ignores these signals and turns itself into its arguments.
+fn deaf(signals: &str) -> [String; 4] {
+    let script = format!("trap '' {signals}; exec \"$@\"");
+    ["sh".to_owned(), "-c".to_owned(), script, "sh".to_owned()]
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("it runs");
+}
+
+fn echoes(server: &Server) {
+    server
+        .connect("echo")
+        .send("still here")
+        .expect("still here");
+}
+
+/// A shell without job control starts its background jobs with SIGINT ignored.
+fn is_skipped(test: &str) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("our status");
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:\t"));
+    let mask = u64::from_str_radix(mask.expect("a mask"), 16).expect("a mask");
+    let ignored = ENDING
+        .iter()
+        .any(|signal| mask & (1 << (signal.as_raw() - 1)) != 0);
+    if ignored {
+        eprintln!("SKIPPED {test}: started with a signal ignored");
+    }
+    ignored
+}
+
+#[test]
+fn every_signal_that_ends_a_client_removes_its_unfinished_file() {
+    if is_skipped("every_signal_that_ends_a_client_removes_its_unfinished_file") {
+        return;
+    }
+    for signal in ENDING {
+        for (arguments, request, header) in [
+            (
+                &["receive", "a", "--from"][..],
+                "RECEIVE\na\n",
+                "OK\na<SEPARATOR>10\nabc",
+            ),
+            (
+                &["files", "download", "a", "--at"],
+                "download \"a\"\n",
+                "OK 10\nabc",
+            ),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (under_way, heard) = mpsc::channel();
+            let server = FakeServer::once(move |peer| {
+                peer.expect(request);
+                peer.send(header);
+                under_way.send(()).expect("the test waits");
+                peer.read_away();
+            });
+            let arguments = [arguments, &[&server.address]].concat();
+            let mut child = start(folder.path(), &arguments);
+            heard.recv_timeout(PATIENCE).expect("a transfer");
+            assert!(names_in(folder.path())[0].ends_with(".part"));
+            send(&child, signal);
+            let status = child.wait().expect("our child");
+            assert_eq!(status.signal(), Some(signal.as_raw()));
+            assert_eq!(names_in(folder.path()), [""; 0], "{signal:?}");
+            server.finish();
+        }
+    }
+}
+
+#[test]
+fn every_signal_that_ends_a_room_client_leaves_the_room() {
+    if is_skipped("every_signal_that_ends_a_room_client_leaves_the_room") {
+        return;
+    }
+    for signal in ENDING {
+        let mut server = Server::start(&[]);
+        let at = server.address("room").to_string();
+        let login = ["--name", "ani", "--password", support::ROOM_PASSWORD];
+        let arguments = [&["room", "--at", &at][..], &login].concat();
+        let mut child = start(server.root().as_path(), &arguments);
+        let input = child.stdin.take();
+        server.shown_until("ani bergabung");
+        send(&child, signal);
+        server.shown_until("ani telah keluar");
+        drop(input);
+        wait(child);
+    }
+}
+
+/// The inodes in the root: each upload has a new one.
+fn numbers(server: &Server) -> BTreeSet<u64> {
+    let entries = std::fs::read_dir(server.root()).expect("the root");
+    let number = |entry: std::io::Result<DirEntry>| Some(entry.ok()?.ino());
+    entries.filter_map(number).collect()
+}
+
+#[test]
+fn every_signal_that_ends_a_load_run_removes_its_files_from_the_server() {
+    if is_skipped("every_signal_that_ends_a_load_run_removes_its_files_from_the_server") {
+        return;
+    }
+    for signal in ENDING {
+        let server = Server::start(&[]);
+        let at = server.address("files").to_string();
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = [
+            "load", "files", "--at", &at, "-c", "4", "-d", "3600", "-s", "1k",
+        ];
+        let child = start(folder.path(), &run);
+        eventually("all are ready", || tree(&server.root()).len() >= 4);
+        let first = numbers(&server);
+        eventually("the run has begun", || !numbers(&server).is_subset(&first));
+        send(&child, signal);
+        let ended = wait(child);
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert!(ended.out.contains("interrupted"), "{ended:?}");
+        assert_eq!(tree(&server.root()).len(), 0, "{signal:?}");
+    }
+}
+
+#[test]
+fn a_client_that_was_started_with_a_signal_ignored_finishes_its_transfer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (under_way, heard) = mpsc::channel();
+    let (go_on, signalled) = mpsc::channel();
+    let server = FakeServer::once(move |peer| {
+        peer.expect("RECEIVE\na\n");
+        peer.send("OK\na<SEPARATOR>6\nabc");
+        under_way.send(()).expect("the test waits");
+        signalled.recv().expect("the test goes on");
+        peer.send("def");
+        peer.expect_end();
+    });
+    let words = deaf("HUP INT QUIT");
+    let child = Command::new(&words[0])
+        .args(&words[1..])
+        .args([env!("CARGO_BIN_EXE_loket"), "receive", "a", "--from"])
+        .arg(&server.address)
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("sh starts");
+    heard.recv_timeout(PATIENCE).expect("a transfer");
+    for signal in [Signal::HUP, Signal::INT, Signal::QUIT] {
+        send(&child, signal);
+    }
+    go_on.send(()).expect("the server waits");
+    wait(child).expect(0, "saved a, 6 bytes\n", "");
+    server.finish();
+}
+
+#[test]
+fn a_server_that_was_started_with_a_signal_ignored_keeps_ignoring_it() {
+    let words = deaf("HUP INT QUIT");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("root")).expect("a root");
+    let mut server = Server::start_under(&words, folder, &[]);
+    for signal in [Signal::HUP, Signal::INT, Signal::QUIT] {
+        server.signal(signal);
+        echoes(&server);
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn a_terminal_that_closes_sends_several_hangups_and_cuts_no_transfer() {
+    for first in [Signal::HUP, Signal::TERM] {
+        let mut server = Server::start(&[]);
+        let mut client = server.connect("files");
+        client.send("upload x 6\n").expect("OK\n").send("abc");
+        server.signal(first);
+        eventually("it winds down", || {
+            server.log().contains("no more connections")
+        });
+        for _ in 0..2 {
+            server.signal(Signal::HUP);
+        }
+        client.send("def").expect("OK File Berhasil Dibuat\n");
+        assert_eq!(server.wait().code(), Some(0));
+        assert!(!server.log().contains("again"), "{}", server.log());
+        assert_eq!(
+            std::fs::read(server.root().join("x")).expect("stored"),
+            b"abcdef"
+        );
+    }
+}
+
+/// Both ends of a new terminal.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    // The server must not inherit the end that is to be closed.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let ours = openpt(flags).expect("a terminal");
+    grantpt(&ours).expect("a terminal");
+    unlockpt(&ours).expect("a terminal");
+    let name = ptsname(&ours, Vec::new()).expect("its name");
+    let path = name.to_str().expect("text");
+    let theirs = OpenOptions::new().read(true).write(true).open(path);
+    (ours, theirs.expect("its other end").into())
+}
+
+/// A server with an operator at a terminal of its own, which is lost.
+fn lose_terminal(above: &[&str]) -> Option<Server> {
+    if Command::new("setsid").arg("--version").output().is_err() {
+        return None;
+    }
+    let (ours, theirs) = terminal();
+    let mut prepared = Prepared::under(&[&["setsid", "--ctty"], above].concat());
+    let input = theirs.try_clone().expect("a handle");
+    prepared.command.stdin(input);
+    let mut server = prepared.launch_onto(ours, theirs);
+    let (nothing, _) = std::io::pipe().expect("a pipe");
+    server.screen = std::io::BufReader::new(OwnedFd::from(nothing).into());
+    Some(server)
+}
+
+#[test]
+fn a_server_whose_terminal_closes_winds_down() {
+    let Some(mut server) = lose_terminal(&[]) else {
+        eprintln!("SKIPPED a_server_whose_terminal_closes_winds_down: no setsid");
+        return;
+    };
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.log().contains("SIGHUP: no more connections"));
+}
+
+#[test]
+fn a_server_that_ignores_hangups_goes_on_without_its_terminal() {
+    let words = deaf("HUP");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let Some(mut server) = lose_terminal(&words) else {
+        eprintln!("SKIPPED a_server_that_ignores_hangups_goes_on_without_its_terminal: no setsid");
+        return;
+    };
+    let mut talker = Client::connect(server.address("talk"));
+    talker.send("is anybody there?\n");
+    echoes(&server);
+    let switches = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", server.id()));
+        stat.expect("alive")
+            .split_whitespace()
+            .nth(2)
+            .map(str::to_owned)
+    };
+    let mut before = switches();
+    eventually("it comes to rest", || {
+        support::pause();
+        let rests = switches() == before;
+        before = switches();
+        rests
+    });
+    echoes(&server);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
