@@ -192,8 +192,9 @@ pub const ROOM_GUESTS: GuestLimits = GuestLimits {
 pub const ROOM_RECEIVE_BUFFER: usize = 4 * MIB;
 
 /// Bounds of the room's socket. A turn's copies take 57 us; sending more between two polls does
-/// not make a copy cheaper (256 were tried). A waiting copy holds an address of 32 bytes, 6.4 MB
+/// not make a copy cheaper (256 were tried). A waiting copy holds a route of 52 bytes, 10.4 MB
 /// for all; a second of a full room at its rate would be far more, so what is over is dropped.
+/// Of the texts, 256 KiB at most, a refusal quotes one: it comes a round trip after the copy.
 pub const ROOM_DATAGRAMS: DatagramLimits = DatagramLimits {
     length: ROOM_MESSAGE,
     receive_buffer: ROOM_RECEIVE_BUFFER,
@@ -201,6 +202,7 @@ pub const ROOM_DATAGRAMS: DatagramLimits = DatagramLimits {
     copies_per_turn: 32,
     copies: 200_000,
     copies_high_water: 100_000,
+    recalled: 256,
 };
 
 /// The room, with the rate that users set.

@@ -236,7 +236,7 @@ impl Server {
             lines.push(format!("{} listening on tcp {address}", listener.name));
         }
         if let Some(room) = &self.room {
-            let address = room.local_address()?;
+            let address = room.local_address();
             lines.push(format!("room listening on udp {address}"));
         }
         Ok(lines)
@@ -320,7 +320,9 @@ fn keepalive() -> TcpKeepalive {
 fn open_room(settings: &Settings, port: u16, password: &str) -> Result<Datagrams, StartError> {
     let address = SocketAddr::new(settings.host, port);
     let room = Room::new(password, config::room_limits(settings.room_rate));
-    Datagrams::bind("room", address, Box::new(room), config::ROOM_DATAGRAMS)
+    let bound = Datagrams::bind("room", address, Box::new(room), config::ROOM_DATAGRAMS);
+    bound
+        .and_then(|mut room| room.answer_from_asked_address().map(|()| room))
         .map_err(|error| port::cannot_listen("room", "udp", address, &error))
 }
 

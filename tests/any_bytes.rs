@@ -459,10 +459,11 @@ proptest! {
         let mut is_member = [false; 4];
         for (port, bytes) in entrance.chain(said).collect::<Vec<_>>() {
             let mut cx = DatagramCx { out: &mut out, posts: &mut posts, now: 1 };
-            room.on_datagram(([127, 0, 0, 1], 1000 + port).into(), &bytes, &mut cx);
+            let from = std::net::SocketAddr::from(([127, 0, 0, 1], 1000 + port));
+            room.on_datagram(from.into(), &bytes, &mut cx);
             let mut copies = Vec::new();
             while let Some((copy, to)) = out.front() {
-                copies.push((copy.to_vec(), to.port() - 1000));
+                copies.push((copy.to_vec(), to.peer.port() - 1000));
                 out.advance();
             }
             let joins = copies.first() == Some(&(b"USERNAME OK".to_vec(), port));

@@ -3,7 +3,7 @@
 
 use loket::reactor::clock::Moment;
 use loket::reactor::datagram::{DatagramLimits, Datagrams};
-use loket::session::datagram::{DatagramCx, DatagramProtocol};
+use loket::session::datagram::{DatagramCx, DatagramProtocol, Route};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 
@@ -14,14 +14,15 @@ const LIMITS: DatagramLimits = DatagramLimits {
     copies_per_turn: 10,
     copies: 1_000,
     copies_high_water: 500,
+    recalled: 8,
 };
 
 /// Every datagram is sent back as often as its first byte says.
 struct Repeating;
 
 impl DatagramProtocol for Repeating {
-    fn on_datagram(&mut self, from: SocketAddr, bytes: &[u8], cx: &mut DatagramCx<'_>) {
-        let all: Rc<[SocketAddr]> = vec![from; usize::from(bytes[0])].into();
+    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+        let all: Rc<[Route]> = vec![from; usize::from(bytes[0])].into();
         cx.out.to_many(bytes, &all);
     }
 
@@ -38,9 +39,7 @@ fn a_turn_sends_no_more_than_its_budget() {
     let any = (Ipv4Addr::LOCALHOST, 0).into();
     let mut server = Datagrams::bind("test", any, Box::new(Repeating), LIMITS).expect("a port");
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    socket
-        .connect(server.local_address().expect("bound"))
-        .expect("an address");
+    socket.connect(server.local_address()).expect("an address");
     socket.set_nonblocking(true).expect("an option");
     socket.send(&[25]).expect("sent");
     let mut turns = Vec::new();
@@ -56,9 +55,7 @@ fn an_answer_leaves_in_the_turn_that_read_the_question() {
     let any = (Ipv4Addr::LOCALHOST, 0).into();
     let mut server = Datagrams::bind("test", any, Box::new(Repeating), LIMITS).expect("a port");
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    socket
-        .connect(server.local_address().expect("bound"))
-        .expect("an address");
+    socket.connect(server.local_address()).expect("an address");
     socket.set_nonblocking(true).expect("an option");
     socket.send(&[1]).expect("sent");
     server.turn(&mut Vec::new(), Moment(0));

@@ -5,7 +5,7 @@ use super::board::{Board, Stage};
 use super::fault::Fault;
 use super::pattern::Pattern;
 use crate::reactor::clock::Moment;
-use crate::session::datagram::{DatagramCx, DatagramProtocol};
+use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -141,7 +141,7 @@ impl Member {
 }
 
 impl DatagramProtocol for Member {
-    fn on_datagram(&mut self, _: SocketAddr, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+    fn on_datagram(&mut self, _: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
         {
             let board = &mut *self.board.borrow_mut();
             board.recorder.moved(bytes.len() as u64, 0, board.now);

@@ -1,26 +1,18 @@
 //! Reads and sends the datagrams of one UDP socket, a bounded number a turn.
 //! Knows no member and no message: that is the protocol's.
-//!
-//! Errors belong to a datagram, not to the socket: one address that refuses must not cost another
-//! its copy. With `IP_RECVERR` (ip(7)) the kernel names the refusing address in the error queue,
-//! and fails the next call on the socket once, whoever that was for: so that copy is sent again.
 
 use super::clock::{Moment, SECOND};
+use super::udp::Udp;
 use crate::session::datagram::{Copies, DatagramCx, DatagramProtocol};
 use crate::session::notice::Post;
 use mio::net::UdpSocket;
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
-};
-use socket2::SockRef;
-use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::AsRawFd;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 
 /// Bounds of a datagram socket.
 #[derive(Debug, Clone, Copy)]
 pub struct DatagramLimits {
-    /// The longest datagram understood, in bytes.
+    /// The longest datagram understood, in bytes; a longer one is cut one byte behind that.
     pub length: usize,
     /// Bytes that the kernel may keep until they are read; it grants what its own limit allows.
     pub receive_buffer: usize,
@@ -32,20 +24,22 @@ pub struct DatagramLimits {
     pub copies: usize,
     /// Above so many waiting copies nothing is read: the kernel's queue is the brake.
     pub copies_high_water: usize,
+    /// Texts that are recalled after they were sent: a refusal quotes one of them.
+    pub recalled: usize,
 }
 
 /// A service on a UDP socket.
 pub struct Datagrams {
     /// The service's name.
     pub name: &'static str,
-    socket: UdpSocket,
+    socket: Udp,
     protocol: Box<dyn DatagramProtocol>,
     out: Copies,
     limits: DatagramLimits,
     buffer: Box<[u8]>,
     readable: bool,
     writable: bool,
-    /// Datagrams that were too long, and copies that could not be sent.
+    /// Datagrams that were not understood, and copies that could not be sent.
     lost: u64,
     logged: Option<Moment>,
 }
@@ -58,18 +52,11 @@ impl Datagrams {
         protocol: Box<dyn DatagramProtocol>,
         limits: DatagramLimits,
     ) -> io::Result<Datagrams> {
-        let socket = UdpSocket::bind(address)?;
-        SockRef::from(&socket).set_recv_buffer_size(limits.receive_buffer)?;
-        // Also for a socket of version 6: on `::` it serves peers of version 4 too.
-        setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
-        if address.is_ipv6() {
-            setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
-        }
         Ok(Datagrams {
             name,
-            socket,
+            socket: Udp::bind(address, limits.receive_buffer)?,
             protocol,
-            out: Copies::new(limits.copies),
+            out: Copies::new(limits.copies).recalling(limits.recalled),
             limits,
             // One byte more than is allowed shows what is too long.
             buffer: vec![0; limits.length + 1].into(),
@@ -80,14 +67,19 @@ impl Datagrams {
         })
     }
 
+    /// Each answer leaves from the address that was asked, also where the socket is bound to all.
+    pub fn answer_from_asked_address(&mut self) -> io::Result<()> {
+        self.socket.tell_asked()
+    }
+
     /// Where it listens.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    pub fn local_address(&self) -> SocketAddr {
+        self.socket.local()
     }
 
     /// The socket, to be registered.
     pub fn source(&mut self) -> &mut UdpSocket {
-        &mut self.socket
+        self.socket.source()
     }
 
     /// What is to be sent, for those who speak without being spoken to.
@@ -106,6 +98,11 @@ impl Datagrams {
         self.may_read() || (self.writable && self.out.pending() > 0)
     }
 
+    /// When the protocol has something to do without a datagram.
+    pub fn next_due(&self) -> Option<Moment> {
+        self.protocol.next_due().map(Moment)
+    }
+
     fn may_read(&self) -> bool {
         self.readable && self.out.pending() <= self.limits.copies_high_water
     }
@@ -113,18 +110,17 @@ impl Datagrams {
     /// Sends and reads, up to the limits of a turn.
     pub fn turn(&mut self, posts: &mut Vec<Post>, now: Moment) {
         let left = self.send(self.limits.copies_per_turn, posts, now);
+        if self.next_due().is_some_and(|due| due <= now) {
+            self.protocol.on_time(&mut cx(&mut self.out, posts, now));
+        }
         for _ in 0..self.limits.reads_per_turn {
             if !self.may_read() {
                 break;
             }
-            match self.socket.recv_from(&mut self.buffer) {
-                Ok((length, _)) if length > self.limits.length => self.lost += 1,
+            match self.socket.receive(&mut self.buffer) {
+                Ok((_, from)) if self.socket.is_own(from) => self.lost += 1,
                 Ok((length, from)) => {
-                    let mut cx = DatagramCx {
-                        out: &mut self.out,
-                        posts,
-                        now: now.0,
-                    };
+                    let mut cx = cx(&mut self.out, posts, now);
                     self.protocol
                         .on_datagram(from, &self.buffer[..length], &mut cx);
                 }
@@ -146,8 +142,8 @@ impl Datagrams {
             let Some((bytes, to)) = self.out.front().filter(|_| self.writable) else {
                 return left;
             };
-            match self.socket.send_to(bytes, to) {
-                Ok(_) => self.out.advance(),
+            match self.socket.send(bytes, to) {
+                Ok(()) => self.out.advance(),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.writable = false,
                     ErrorKind::Interrupted => {}
@@ -160,7 +156,7 @@ impl Datagrams {
                         let Some((_, to)) = self.out.front() else {
                             return left;
                         };
-                        log::debug!("{}: cannot send to {to}: {error}", self.name);
+                        log::debug!("{}: cannot send to {}: {error}", self.name, to.peer);
                         self.lost += 1;
                         self.out.advance();
                     }
@@ -170,34 +166,23 @@ impl Datagrams {
         0
     }
 
-    /// Empties the error queue: it names the addresses that refused. Says whether it held any.
+    /// Empties the error queue. Says whether it held anything.
     ///
-    /// Other errors stand there too, of a router that has lost its way for example, and have to be
-    /// read: what is left takes room from datagrams. They pass, so they cost nobody its place.
+    /// A refusal counts when what it quotes was sent. Some hosts quote no more than the ports
+    /// (RFC 792), which tells nothing.
     fn read_errors(&mut self, posts: &mut Vec<Post>, now: Moment) -> bool {
         let mut found = false;
-        let mut control = nix::cmsg_space!(nix::libc::sock_extended_err, nix::libc::sockaddr_in6);
         for _ in 0..self.limits.reads_per_turn {
-            let mut data = [IoSliceMut::new(&mut self.buffer)];
-            let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-            let fd = self.socket.as_raw_fd();
-            let read = recvmsg::<SockaddrStorage>(fd, &mut data, Some(&mut control), flags);
-            let Ok(message) = read else { break };
+            let Some(report) = self.socket.reported(&mut self.buffer) else {
+                break;
+            };
             found = true;
-            let refuses = message.cmsgs().is_ok_and(|mut notes| notes.any(is_refusal));
-            // With MSG_ERRQUEUE the address is where the datagram was going.
-            if let Some(to) = message
-                .address
-                .as_ref()
-                .and_then(address)
-                .filter(|_| refuses)
+            let quoted = &self.buffer[..report.quoted];
+            if let Some(to) = report.refused
+                && (quoted.is_empty() || self.out.has_sent(quoted))
             {
-                let mut cx = DatagramCx {
-                    out: &mut self.out,
-                    posts,
-                    now: now.0,
-                };
-                self.protocol.on_refused(to, &mut cx);
+                self.protocol
+                    .on_refused(to, &mut cx(&mut self.out, posts, now));
             }
         }
         found
@@ -213,23 +198,10 @@ impl Datagrams {
     }
 }
 
-/// Whether the host itself has answered that nobody listens there.
-fn is_refusal(note: ControlMessageOwned) -> bool {
-    let (ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _)) =
-        note
-    else {
-        return false;
-    };
-    error.ee_errno == nix::libc::ECONNREFUSED as u32
-}
-
-fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = storage
-        .as_sockaddr_in()
-        .map(|address| SocketAddrV4::from(*address).into());
-    v4.or_else(|| {
-        storage
-            .as_sockaddr_in6()
-            .map(|address| SocketAddrV6::from(*address).into())
-    })
+fn cx<'a>(out: &'a mut Copies, posts: &'a mut Vec<Post>, now: Moment) -> DatagramCx<'a> {
+    DatagramCx {
+        out,
+        posts,
+        now: now.0,
+    }
 }

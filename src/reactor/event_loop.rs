@@ -181,11 +181,9 @@ impl<O: Observer> EventLoop<O> {
     }
 
     fn serve_datagrams(&mut self, now: Moment) {
-        if let Some(datagrams) = self
-            .datagrams
-            .as_mut()
-            .filter(|datagrams| datagrams.has_turn())
-        {
+        if let Some(datagrams) = self.datagrams.as_mut().filter(|datagrams| {
+            datagrams.has_turn() || datagrams.next_due().is_some_and(|due| due <= now)
+        }) {
             let since = self.clock.now();
             datagrams.turn(self.dispatcher.posts(), now);
             self.dispatcher.deliver();
@@ -199,15 +197,16 @@ impl<O: Observer> EventLoop<O> {
         let connections = self.dispatcher.connections();
         let waits = self.listeners.iter().any(|listener| listener.readable);
         let accepts = self.accepting.due(waits, connections, now);
-        let datagrams = self.datagrams.as_ref().is_some_and(Datagrams::has_turn);
-        if datagrams || self.dispatcher.has_turns() {
+        let has_turn = self.datagrams.as_ref().is_some_and(Datagrams::has_turn);
+        if has_turn || self.dispatcher.has_turns() {
             return Some(Duration::ZERO);
         }
         let stop_by = match self.stopping {
             Stopping::By(moment) => Some(moment),
             Stopping::No | Stopping::Now => None,
         };
-        let due = [self.dispatcher.next_due(), accepts, stop_by]
+        let datagrams = self.datagrams.as_ref().and_then(Datagrams::next_due);
+        let due = [self.dispatcher.next_due(), datagrams, accepts, stop_by]
             .into_iter()
             .flatten()
             .min();

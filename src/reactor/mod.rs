@@ -30,3 +30,4 @@ pub mod timing;
 pub mod token;
 pub mod trace;
 pub mod turn;
+pub mod udp;

@@ -9,7 +9,7 @@
 //! ```
 
 use super::guests::{Credit, GuestLimits, Guests};
-use crate::session::datagram::{DatagramCx, DatagramProtocol};
+use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
 use crate::wire::text;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -40,13 +40,15 @@ pub struct Room {
     members: HashMap<SocketAddr, Member>,
     /// Names by their key: they are unique without regard to case.
     names: HashMap<String, SocketAddr>,
-    /// The addresses of all members, shared with the copies that are on their way.
-    addresses: Rc<[SocketAddr]>,
+    /// The routes to all members, shared with the copies that are on their way.
+    routes: Rc<[Route]>,
     guests: Guests,
 }
 
 struct Member {
     name: Rc<str>,
+    /// Copies leave from the address that the member asked last.
+    route: Route,
     credit: Credit,
 }
 
@@ -74,36 +76,37 @@ impl Room {
     /// An empty room behind a password.
     pub fn new(password: &str, limits: RoomLimits) -> Room {
         Room {
-            password: password.as_bytes().to_vec(),
+            // Blanks around what a stranger gives are no part of it.
+            password: password.as_bytes().trim_ascii().to_vec(),
             limits,
             members: HashMap::new(),
             names: HashMap::new(),
-            addresses: Rc::new([]),
+            routes: Rc::new([]),
             guests: Guests::new(limits.guests),
         }
     }
 
-    fn try_password(&mut self, from: SocketAddr, given: &[u8], cx: &mut DatagramCx<'_>) {
-        if self.guests.is_ignored(from.ip(), cx.now) {
+    fn try_password(&mut self, from: Route, given: &[u8], cx: &mut DatagramCx<'_>) {
+        if self.guests.is_ignored(from.peer.ip(), cx.now) {
             return;
         }
         if bool::from(self.password.as_slice().ct_eq(given)) {
-            self.guests.admit(from, cx.now);
+            self.guests.admit(from.peer, cx.now);
             cx.out.to_one(b"PASSWORD OK", from);
         } else {
-            if self.guests.count_failure(from.ip(), cx.now) {
+            if self.guests.count_failure(from.peer.ip(), cx.now) {
                 log::warn!(
                     "room: {} tried too many passwords and is ignored",
-                    from.ip()
+                    from.peer.ip()
                 );
             }
             cx.out.to_one(b"PASSWORD INCORRECT", from);
         }
     }
 
-    fn try_name(&mut self, from: SocketAddr, name: &str, cx: &mut DatagramCx<'_>) {
-        if !self.guests.is_admitted(from, cx.now) {
-            if !self.guests.is_ignored(from.ip(), cx.now) {
+    fn try_name(&mut self, from: Route, name: &str, cx: &mut DatagramCx<'_>) {
+        if !self.guests.is_admitted(from.peer, cx.now) {
+            if !self.guests.is_ignored(from.peer.ip(), cx.now) {
                 cx.out.to_one(b"PASSWORD INCORRECT", from);
             }
             return;
@@ -111,7 +114,8 @@ impl Room {
         let key = key(name);
         let is_free = !self.names.contains_key(&key) && self.members.len() < self.limits.members;
         if !self.is_name(name) || !is_free {
-            return cx.out.to_one(b"USERNAME TAKEN", from);
+            cx.out.to_one(b"USERNAME TAKEN", from);
+            return;
         }
         let mut credit = Credit {
             credit: u64::from(self.limits.burst) * MESSAGE,
@@ -119,19 +123,20 @@ impl Room {
         };
         // Coming back is announced to all and costs what a message does, out of what was left at
         // going: a rate that began anew with each coming would be none.
-        if let Some(left) = self.guests.remembered(from, cx.now) {
+        if let Some(left) = self.guests.remembered(from.peer, cx.now) {
             credit = left;
             if !self.limits.pay(&mut credit, cx.now) {
                 return cx.out.drop_one();
             }
         }
-        self.guests.forget(from);
-        self.names.insert(key, from);
+        self.guests.forget(from.peer);
+        self.names.insert(key, from.peer);
         let member = Member {
             name: name.into(),
+            route: from,
             credit,
         };
-        self.members.insert(from, member);
+        self.members.insert(from.peer, member);
         self.gather();
         // The answer leaves before the notice: a textbook client takes the first datagram for it.
         cx.out.to_one(b"USERNAME OK", from);
@@ -145,33 +150,42 @@ impl Room {
         fits && !name.chars().any(char::is_whitespace) && text::clean(name.as_bytes()) == name
     }
 
-    /// The addresses have changed; copies that are on their way keep the old ones.
+    /// The routes have changed; copies that are on their way keep the old ones.
     fn gather(&mut self) {
-        self.addresses = self.members.keys().copied().collect();
+        self.routes = self.members.values().map(|member| member.route).collect();
     }
 
     fn tell_all(&self, line: &str, cx: &mut DatagramCx<'_>) {
-        cx.out.to_many(line.as_bytes(), &self.addresses);
+        cx.out.to_many(line.as_bytes(), &self.routes);
         cx.print(line);
     }
 
-    fn relay(&mut self, from: SocketAddr, bytes: &[u8], cx: &mut DatagramCx<'_>) {
-        let said = text::clean(bytes);
+    fn relay(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+        // A line feed would begin a line that looks like another member's.
+        let line: Vec<u8> = bytes
+            .iter()
+            .map(|&byte| if byte == b'\n' { b' ' } else { byte })
+            .collect();
+        let said = text::clean(&line);
         if said.trim().eq_ignore_ascii_case("exit") {
-            return self.leave(from, cx);
+            return self.leave(from.peer, cx);
         }
         if said.trim().is_empty() {
             return;
         }
-        let member = self.members.get_mut(&from).expect("it is a member");
+        let member = self.members.get_mut(&from.peer).expect("it is a member");
         if !self.limits.pay(&mut member.credit, cx.now) {
             return cx.out.drop_one();
         }
+        let has_moved = std::mem::replace(&mut member.route, from) != from;
         let name = &member.name;
         let own = said
             .strip_prefix(&**name)
             .is_some_and(|rest| rest.starts_with(": "));
         let line = if own { said } else { format!("{name}: {said}") };
+        if has_moved {
+            self.gather();
+        }
         self.tell_all(cut(&line, self.limits.message), cx);
     }
 
@@ -187,18 +201,26 @@ impl Room {
 }
 
 impl DatagramProtocol for Room {
-    fn on_datagram(&mut self, from: SocketAddr, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+        let bytes = match bytes.get(..self.limits.message) {
+            Some(most) if bytes.len() > most.len() => &most[..text::complete_prefix(most)],
+            _ => bytes,
+        };
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        let member = self.members.get(&from).map(|member| member.name.clone());
-        if let Some(password) = bytes.strip_prefix(b"PASSWORD ") {
+        let member = self
+            .members
+            .get(&from.peer)
+            .map(|member| member.name.clone());
+        let name = bytes.strip_prefix(b"USERNAME ").map(<[u8]>::trim_ascii);
+        if let Some(password) = bytes.strip_prefix(b"PASSWORD ").map(<[u8]>::trim_ascii) {
             // Also of a member, whose answer was lost: nobody wants it relayed.
             return match member {
-                Some(_) => cx.out.to_one(b"PASSWORD OK", from),
+                Some(_) => drop(cx.out.to_one(b"PASSWORD OK", from)),
                 None => self.try_password(from, password, cx),
             };
         }
-        match (member, bytes.strip_prefix(b"USERNAME ")) {
+        match (member, name) {
             (Some(own), Some(name)) if name == own.as_bytes() => {
                 // The answer was lost, and is asked for again.
                 cx.out.to_one(b"USERNAME OK", from);

@@ -3,15 +3,36 @@
 
 use super::notice::{Audience, Notice, Post};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 /// A service on one UDP socket.
 pub trait DatagramProtocol {
-    /// A datagram has come.
-    fn on_datagram(&mut self, from: SocketAddr, bytes: &[u8], cx: &mut DatagramCx<'_>);
-    /// The host of an address answered that nobody listens there.
+    /// A datagram has come. One that is longer than the socket takes is cut one byte behind that.
+    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>);
+    /// The host of an address answered that the port is closed, to a datagram that was sent there.
     fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramCx<'_>);
+    /// When [`DatagramProtocol::on_time`] is due, in microseconds since the server started.
+    fn next_due(&self) -> Option<u64> {
+        None
+    }
+    /// A deadline has passed.
+    fn on_time(&mut self, _: &mut DatagramCx<'_>) {}
+}
+
+/// The two ends of the path that datagrams take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// The address of this machine that the peer sends to; with `None` the kernel chooses one.
+    pub local: Option<IpAddr>,
+}
+
+impl From<SocketAddr> for Route {
+    fn from(peer: SocketAddr) -> Route {
+        Route { peer, local: None }
+    }
 }
 
 /// What a datagram protocol can reach during a call.
@@ -34,7 +55,7 @@ impl DatagramCx<'_> {
     }
 }
 
-/// One text and who is still to get it.
+/// One text and its recipients.
 struct Job {
     bytes: Rc<[u8]>,
     to: Recipients,
@@ -42,15 +63,15 @@ struct Job {
 }
 
 enum Recipients {
-    One(SocketAddr),
-    Many(Rc<[SocketAddr]>),
+    One(Route),
+    Many(Rc<[Route]>),
 }
 
 impl Recipients {
-    fn all(&self) -> &[SocketAddr] {
+    fn all(&self) -> &[Route] {
         match self {
-            Recipients::One(address) => std::slice::from_ref(address),
-            Recipients::Many(addresses) => addresses,
+            Recipients::One(route) => std::slice::from_ref(route),
+            Recipients::Many(routes) => routes,
         }
     }
 }
@@ -61,6 +82,9 @@ pub struct Copies {
     pending: usize,
     limit: usize,
     dropped: u64,
+    /// The texts that were sent last, the newest behind.
+    sent: VecDeque<Rc<[u8]>>,
+    recalled: usize,
 }
 
 impl Copies {
@@ -71,35 +95,44 @@ impl Copies {
             pending: 0,
             limit,
             dropped: 0,
+            sent: VecDeque::new(),
+            recalled: 0,
         }
     }
 
-    /// Queues one copy.
-    pub fn to_one(&mut self, bytes: &[u8], to: SocketAddr) {
-        self.push(bytes.into(), Recipients::One(to));
+    /// The same queue, which keeps the last `texts` that were sent for [`Copies::has_sent`].
+    pub fn recalling(mut self, texts: usize) -> Copies {
+        self.recalled = texts;
+        self
     }
 
-    /// Queues a copy for each address.
-    pub fn to_many(&mut self, bytes: &[u8], to: &Rc<[SocketAddr]>) {
-        self.push(bytes.into(), Recipients::Many(to.clone()));
+    /// Queues one copy; says whether there was room.
+    pub fn to_one(&mut self, bytes: &[u8], to: impl Into<Route>) -> bool {
+        self.push(bytes.into(), Recipients::One(to.into()))
     }
 
-    fn push(&mut self, bytes: Rc<[u8]>, to: Recipients) {
+    /// Queues a copy for each recipient; says whether there was room.
+    pub fn to_many(&mut self, bytes: &[u8], to: &Rc<[Route]>) -> bool {
+        self.push(bytes.into(), Recipients::Many(to.clone()))
+    }
+
+    fn push(&mut self, bytes: Rc<[u8]>, to: Recipients) -> bool {
         let count = to.all().len();
         if count == 0 {
-            return;
+            return true;
         }
         // All or nothing: a text that only half of the room gets helps nobody.
         if self.pending + count > self.limit {
             self.dropped += count as u64;
-            return;
+            return false;
         }
         self.pending += count;
         self.jobs.push_back(Job { bytes, to, next: 0 });
+        true
     }
 
     /// The next copy.
-    pub fn front(&self) -> Option<(&[u8], SocketAddr)> {
+    pub fn front(&self) -> Option<(&[u8], Route)> {
         self.jobs
             .front()
             .map(|job| (&*job.bytes, job.to.all()[job.next]))
@@ -108,11 +141,22 @@ impl Copies {
     /// The next copy has been sent, or given up.
     pub fn advance(&mut self) {
         let job = self.jobs.front_mut().expect("there is a copy");
+        if job.next == 0 && self.recalled > 0 {
+            if self.sent.len() == self.recalled {
+                self.sent.pop_front();
+            }
+            self.sent.push_back(job.bytes.clone());
+        }
         job.next += 1;
         self.pending -= 1;
         if job.next == job.to.all().len() {
             self.jobs.pop_front();
         }
+    }
+
+    /// Whether a text that was sent a short while ago begins with these bytes.
+    pub fn has_sent(&self, beginning: &[u8]) -> bool {
+        self.sent.iter().any(|text| text.starts_with(beginning))
     }
 
     /// A datagram was not let through: it is counted with the copies that found no room.
@@ -143,12 +187,13 @@ mod tests {
     fn copies_leave_in_order_and_a_text_over_the_limit_is_dropped_whole() {
         let mut copies = Copies::new(4);
         copies.to_one(b"hello", address(1));
-        copies.to_many(b"all", &[address(2), address(3)].into());
-        copies.to_many(b"too much", &[address(2), address(3)].into());
+        let two: Rc<[Route]> = [address(2).into(), address(3).into()].into();
+        assert!(copies.to_many(b"all", &two));
+        assert!(!copies.to_many(b"too much", &two));
         assert_eq!((copies.pending(), copies.take_dropped()), (3, 2));
         let mut sent = Vec::new();
         while let Some((bytes, to)) = copies.front() {
-            sent.push((bytes.to_vec(), to.port()));
+            sent.push((bytes.to_vec(), to.peer.port()));
             copies.advance();
         }
         assert_eq!(
@@ -160,5 +205,17 @@ mod tests {
             ]
         );
         assert_eq!(copies.pending(), 0);
+    }
+
+    #[test]
+    fn the_last_texts_are_recalled_by_their_beginning() {
+        let mut copies = Copies::new(4).recalling(2);
+        for text in ["first", "second", "third"] {
+            copies.to_one(text.as_bytes(), address(1));
+            assert!(!copies.has_sent(text.as_bytes()), "it only waits");
+            copies.advance();
+        }
+        assert!(copies.has_sent(b"second") && copies.has_sent(b"thi"));
+        assert!(!copies.has_sent(b"first") && !copies.has_sent(b"third one"));
     }
 }

@@ -121,7 +121,7 @@ impl Hall {
                 posts,
                 now,
             };
-            self.room.on_datagram(address(port), &bytes, &mut cx);
+            self.room.on_datagram(address(port).into(), &bytes, &mut cx);
             assert_eq!(self.out.pending(), self.pending, "copies of {port}'s words");
         }
         if shared.mood.get() == Mood::Wild && shared.random.chance(2) {
@@ -143,8 +143,11 @@ impl Hall {
             let Some((bytes, to)) = self.out.front().filter(|_| !blocked) else {
                 return;
             };
-            let owed = self.owed.get_mut(&to.port()).and_then(VecDeque::pop_front);
-            assert_eq!(owed.as_deref().map(str::as_bytes), Some(bytes), "to {to}");
+            let owed = self
+                .owed
+                .get_mut(&to.peer.port())
+                .and_then(VecDeque::pop_front);
+            assert_eq!(owed.as_deref().map(str::as_bytes), Some(bytes), "to {to:?}");
             self.out.advance();
             self.pending -= 1;
         }

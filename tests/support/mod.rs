@@ -2,6 +2,7 @@
 //! Asserts nothing about services: the tests do.
 #![allow(dead_code)] // every test binary uses another part of this
 
+pub mod guest;
 pub mod target;
 
 use rustix::event::{PollFd, PollFlags};

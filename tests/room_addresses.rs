@@ -1,0 +1,163 @@
+//! The room on all addresses of a machine: each datagram leaves from the address that was asked.
+//! What the datagrams say is tested elsewhere.
+
+mod support;
+
+use loket::reactor::clock::Moment;
+use loket::reactor::datagram::Datagrams;
+use loket::session::datagram::{DatagramCx, DatagramProtocol, Route};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use support::Server;
+use support::guest::{Guest, host};
+
+/// A member of the room that asked this address and is answered by it alone.
+fn member(server: &Server, asked: IpAddr, name: &str) -> Guest {
+    let own: IpAddr = match asked {
+        IpAddr::V4(_) => host(9),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let room = SocketAddr::new(asked, server.address("room").port());
+    let guest = Guest::between((own, 0).into(), room);
+    guest.send("USERNAME nobody").hears("PASSWORD INCORRECT");
+    guest.send("PASSWORD no").hears("PASSWORD INCORRECT");
+    guest.enter(name);
+    guest.send("PASSWORD again").hears("PASSWORD OK");
+    guest
+}
+
+#[test]
+fn each_datagram_leaves_from_the_address_that_was_asked() {
+    let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    if !has_v6 {
+        eprintln!("SKIPPED each_datagram_leaves_from_the_address_that_was_asked: no IPv6 for ::");
+    }
+    let every: &[&str] = if has_v6 {
+        &["0.0.0.0", "::"]
+    } else {
+        &["0.0.0.0"]
+    };
+    for any in every {
+        let server = Server::start(&["--host", any]);
+        let mut asked = vec![host(2), host(1), host(77)];
+        if *any == "::" {
+            asked.push(Ipv6Addr::LOCALHOST.into());
+        }
+        let guests: Vec<Guest> = (0..asked.len())
+            .map(|number| member(&server, asked[number], &format!("n{number}")))
+            .collect();
+        // Each socket takes datagrams of its own address alone: notices, messages and farewells.
+        for (number, guest) in guests.iter().enumerate() {
+            for later in number + 1..guests.len() {
+                guest.hears(&format!("n{later} bergabung ke chatroom."));
+            }
+        }
+        for (number, guest) in guests.iter().enumerate() {
+            guest.send("hello");
+            for hearer in &guests {
+                hearer.hears(&format!("n{number}: hello"));
+            }
+        }
+        guests[0].send("exit");
+        for hearer in &guests[1..] {
+            hearer.hears("n0 telah keluar dari chatroom.");
+        }
+    }
+}
+
+#[test]
+fn a_member_that_asks_another_address_is_answered_by_that() {
+    let server = Server::start(&["--host", "0.0.0.0"]);
+    let port = server.address("room").port();
+    let guest = member(&server, host(2), "ani");
+    guest.0.connect((host(3), port)).expect("an address");
+    guest.send("over here").hears("ani: over here");
+    guest.send("USERNAME ani").hears("USERNAME OK");
+}
+
+/// Keeps the routes that datagrams came by, and answers each.
+struct Answering(std::rc::Rc<std::cell::RefCell<Vec<Route>>>);
+
+impl DatagramProtocol for Answering {
+    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+        self.0.borrow_mut().push(from);
+        cx.out.to_one(bytes, from);
+    }
+
+    fn on_refused(&mut self, _: SocketAddr, _: &mut DatagramCx<'_>) {}
+}
+
+/// What a socket bound to this address learns of a datagram that was sent to 127.0.0.1.
+fn route_to(bound: IpAddr) -> Route {
+    let routes = std::rc::Rc::default();
+    let protocol = Box::new(Answering(std::rc::Rc::clone(&routes)));
+    let limits = loket::config::ROOM_DATAGRAMS;
+    let mut server = Datagrams::bind("test", (bound, 0).into(), protocol, limits).expect("a port");
+    server.answer_from_asked_address().expect("an option");
+    let port = server.local_address().port();
+    let guest = Guest::between((host(9), 0).into(), (host(1), port).into());
+    guest.send("hello");
+    server.turn(&mut Vec::new(), Moment(0));
+    guest.hears("hello");
+    let routes = routes.borrow();
+    assert_eq!(routes.len(), 1);
+    routes[0]
+}
+
+#[test]
+fn a_socket_bound_to_one_address_leaves_the_source_to_the_kernel() {
+    assert_eq!(route_to(host(1)).local, None);
+    assert_eq!(route_to(Ipv4Addr::UNSPECIFIED.into()).local, Some(host(1)));
+}
+
+#[test]
+fn a_datagram_that_claims_to_come_from_the_server_is_not_answered() {
+    for any in ["127.0.0.1", "0.0.0.0"] {
+        let server = Server::start(&["--host", any]);
+        let port = server.address("room").port();
+        let calm = Guest::between((host(9), 0).into(), (host(1), port).into());
+        calm.enter("calm");
+        let claimed = if any == "0.0.0.0" { &[1, 2][..] } else { &[1] };
+        for &last in claimed {
+            let udp = socket2::Protocol::UDP;
+            let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(udp));
+            let Ok(raw) = raw else {
+                eprintln!(
+                    "SKIPPED a_datagram_that_claims_to_come_from_the_server_is_not_answered: not root"
+                );
+                return;
+            };
+            let source = SocketAddr::new(host(last), 0);
+            raw.bind(&source.into()).expect("an address");
+            for text in [
+                "PASSWORD x",
+                "USERNAME me",
+                "PASSWORD sesame",
+                "USERNAME me",
+            ] {
+                let to = SocketAddr::new(host(1), 0);
+                raw.send_to(&claiming(port, text), &to.into())
+                    .expect("sent");
+            }
+        }
+        calm.send("hello").hears("calm: hello");
+        support::eventually("it is counted", || {
+            server.log().contains("datagrams were dropped")
+        });
+        assert!(
+            !server.log().contains("too many passwords"),
+            "{}",
+            server.log()
+        );
+    }
+}
+
+/// A UDP datagram from a port to the same port, without a checksum (RFC 768).
+fn claiming(port: u16, text: &str) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    datagram.extend(port.to_be_bytes());
+    datagram.extend(port.to_be_bytes());
+    datagram.extend((8 + text.len() as u16).to_be_bytes());
+    datagram.extend([0, 0]);
+    datagram.extend(text.as_bytes());
+    datagram
+}

@@ -1,0 +1,85 @@
+//! A person's end of the room: one datagram socket with a deadline on what it waits for.
+//! Knows the words of the protocol and checks no rule of it.
+
+use super::{PATIENCE, ROOM_PASSWORD, Server};
+use rustix::event::{PollFd, PollFlags};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+
+/// A datagram client that takes datagrams from one address of the server alone.
+pub struct Guest(pub UdpSocket);
+
+impl Guest {
+    pub fn of(server: &Server) -> Guest {
+        Guest::from(server, server.address("room").ip())
+    }
+
+    pub fn from(server: &Server, host: IpAddr) -> Guest {
+        Guest::between((host, 0).into(), server.address("room"))
+    }
+
+    pub fn between(own: SocketAddr, room: SocketAddr) -> Guest {
+        let socket = UdpSocket::bind(own).expect("an address of this machine");
+        socket.connect(room).expect("an address");
+        socket.set_read_timeout(Some(PATIENCE)).expect("an option");
+        Guest(socket)
+    }
+
+    pub fn member(server: &Server, name: &str) -> Guest {
+        let guest = Guest::of(server);
+        guest.enter(name);
+        guest
+    }
+
+    #[track_caller]
+    pub fn enter(&self, name: &str) {
+        self.give_password();
+        self.send(format!("USERNAME {name}")).hears("USERNAME OK");
+        self.hears(&format!("{name} bergabung ke chatroom."));
+    }
+
+    #[track_caller]
+    pub fn give_password(&self) -> &Guest {
+        self.send(format!("PASSWORD {ROOM_PASSWORD}"))
+            .hears("PASSWORD OK")
+    }
+
+    pub fn send(&self, bytes: impl AsRef<[u8]>) -> &Guest {
+        // A member that refuses is told so by its own socket, once; the datagram is sent again.
+        let _ = self
+            .0
+            .send(bytes.as_ref())
+            .or_else(|_| self.0.send(bytes.as_ref()));
+        self
+    }
+
+    #[track_caller]
+    pub fn hears(&self, wanted: &str) -> &Guest {
+        assert_eq!(self.message(), wanted);
+        self
+    }
+
+    #[track_caller]
+    pub fn message(&self) -> String {
+        let mut buffer = [0; 2048];
+        let length = self.0.recv(&mut buffer).expect("a datagram");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    /// Nothing has come; call it when an answer to somebody else shows that it would have.
+    #[track_caller]
+    pub fn heard_nothing(&self) {
+        let mut asked = [PollFd::new(&self.0, PollFlags::IN)];
+        let now = std::time::Duration::ZERO.try_into().expect("seconds");
+        let ready = rustix::event::poll(&mut asked, Some(&now)).expect("a descriptor");
+        assert_eq!(ready, 0, "{}", self.message());
+    }
+
+    pub fn port(&self) -> u16 {
+        self.0.local_addr().expect("bound").port()
+    }
+}
+
+/// One of the loopback addresses of this machine.
+pub fn host(last: u8) -> IpAddr {
+    Ipv4Addr::new(127, 0, 0, last).into()
+}
