@@ -4,6 +4,7 @@
 use super::clock::{Moment, SECOND};
 use super::dispatcher::Dispatcher;
 use super::kernel::Kernel;
+use super::log_limit::LogLimit;
 use super::observer::Observer;
 use super::token::Key;
 use crate::session::protocol::Protocol;
@@ -48,9 +49,8 @@ pub struct Accepting {
     /// The number of the listener that has the first turn.
     first: usize,
     lack: Option<Lack>,
-    full_logged: Option<Moment>,
-    turned_away: u64,
-    told: Option<Moment>,
+    full_logged: LogLimit,
+    turned_away_logged: LogLimit,
 }
 
 /// The kernel had no descriptor, or no memory, for one more connection.
@@ -70,9 +70,8 @@ impl Accepting {
             per_turn,
             first: 0,
             lack: None,
-            full_logged: None,
-            turned_away: 0,
-            told: None,
+            full_logged: LogLimit::new(1),
+            turned_away_logged: LogLimit::new(1),
         }
     }
 
@@ -110,10 +109,8 @@ impl Accepting {
     }
 
     fn log_full(&mut self, connections: usize, now: Moment, why: &str) {
-        let logged = self.full_logged;
-        if logged.is_none_or(|logged| logged.after(SECOND) <= now) {
+        if self.full_logged.pass(now).is_some() {
             log::warn!("{why}; peers wait until some of the {connections} connections are closed");
-            self.full_logged = Some(now);
         }
     }
 
@@ -162,12 +159,10 @@ impl Accepting {
     }
 
     fn tell(&mut self, address: IpAddr, now: Moment) {
-        self.turned_away += 1;
-        if self.told.is_some_and(|told| now < told.after(SECOND)) {
+        let Some(others) = self.turned_away_logged.pass(now) else {
             return;
-        }
-        self.told = Some(now);
-        let count = std::mem::take(&mut self.turned_away);
+        };
+        let count = others + 1;
         log::warn!(
             "{address} has as many connections as one address may have; turned away: {count}"
         );

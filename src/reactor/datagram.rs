@@ -1,7 +1,8 @@
 //! Reads and sends the datagrams of one UDP socket, a bounded number a turn.
 //! Knows no member and no message: that is the protocol's.
 
-use super::clock::{Moment, SECOND};
+use super::clock::Moment;
+use super::log_limit::LogLimit;
 use super::udp::Udp;
 use crate::session::datagram::{Copies, DatagramCx, DatagramProtocol};
 use crate::session::notice::Post;
@@ -41,7 +42,7 @@ pub struct Datagrams {
     writable: bool,
     /// Datagrams that were not understood, and copies that could not be sent.
     lost: u64,
-    logged: Option<Moment>,
+    logged: LogLimit,
 }
 
 impl Datagrams {
@@ -63,7 +64,7 @@ impl Datagrams {
             readable: true,
             writable: true,
             lost: 0,
-            logged: None,
+            logged: LogLimit::new(1),
         })
     }
 
@@ -190,10 +191,9 @@ impl Datagrams {
 
     fn log_losses(&mut self, now: Moment) {
         self.lost += self.out.take_dropped();
-        if self.lost > 0 && self.logged.is_none_or(|logged| logged.after(SECOND) <= now) {
+        if self.lost > 0 && self.logged.pass(now).is_some() {
             log::warn!("{}: {} datagrams were dropped", self.name, self.lost);
             self.lost = 0;
-            self.logged = Some(now);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Notices when a turn runs away: how long the longest took, and how late the loop polls.
 //! Ends no turn: it tells the operator which service to look at.
 
-use super::clock::{Moment, SECOND};
+use super::clock::Moment;
+use super::log_limit::LogLimit;
 
 /// What took long, and when that was last told.
 #[derive(Debug)]
@@ -12,7 +13,7 @@ pub struct Lag {
     longest: Longest,
     /// The longest turn ever.
     record: Longest,
-    told: Option<Moment>,
+    told: LogLimit,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,7 +29,7 @@ impl Lag {
             limit,
             longest: Longest::default(),
             record: Longest::default(),
-            told: None,
+            told: LogLimit::new(1),
         }
     }
 
@@ -45,10 +46,9 @@ impl Lag {
         if longest.micros > self.record.micros {
             self.record = longest;
         }
-        if late <= self.limit || self.told.is_some_and(|told| now < told.after(SECOND)) {
+        if late <= self.limit || self.told.pass(now).is_none() {
             return;
         }
-        self.told = Some(now);
         let (late, micros) = (millis(late), millis(longest.micros));
         let service = longest.service;
         log::warn!(
@@ -84,14 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn a_late_poll_is_told_once_a_second_at_most() {
+    fn only_a_late_poll_is_told() {
         let mut lag = Lag::new(50_000);
         lag.polls(50_000, Moment(0));
-        assert_eq!(lag.told, None);
-        lag.polls(50_001, Moment(10));
-        lag.polls(90_000, Moment(SECOND));
-        assert_eq!(lag.told, Some(Moment(10)));
-        lag.polls(90_000, Moment(SECOND + 10));
-        assert_eq!(lag.told, Some(Moment(SECOND + 10)));
+        assert_eq!(lag.told.pass(Moment(0)), Some(0));
+        let mut lag = Lag::new(50_000);
+        lag.polls(50_001, Moment(0));
+        assert_eq!(lag.told.pass(Moment(0)), None);
     }
 }

@@ -18,6 +18,7 @@ pub mod lag;
 pub mod limits;
 pub mod linux;
 pub mod listener;
+pub mod log_limit;
 pub mod log_queue;
 pub mod log_sink;
 pub mod observer;
