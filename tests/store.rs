@@ -485,21 +485,6 @@ fn a_file_truncated_during_its_download_cuts_the_connection_only() {
 }
 
 #[test]
-fn a_root_removed_under_the_server_is_an_empty_one() {
-    let (folder, root) = prepared();
-    let server = Server::start_in(folder, &[]);
-    std::fs::remove_dir_all(&root).expect("removed");
-    assert_eq!(files(&server, "download a"), NO_FILE);
-    assert_eq!(files(&server, "rm a"), NO_FILE);
-    assert_eq!(files(&server, "ls"), "OK 0\n");
-    assert!(is_refused(
-        files(&server, "upload a 3\nnew").trim_start_matches("OK\n")
-    ));
-    server.connect("echo").send("on").expect("on");
-    assert!(!root.exists());
-}
-
-#[test]
 fn names_that_no_peer_could_ask_for_are_not_listed() {
     use std::os::unix::ffi::OsStrExt;
     let (folder, root) = prepared();

@@ -185,6 +185,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::blob",
             "services::disk",
             "services::parts",
+            "services::root",
             "services::upload",
             "services::listing",
         ],
@@ -201,7 +202,9 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::blob",
             "services::disk",
             "services::parts",
+            "services::root",
             "services::store::StoreSettings",
+            "services::store::no_folder",
         ],
         "src/services/transfer.rs" => &[
             "session",
@@ -336,6 +339,7 @@ const DOORS: &[(&str, &[&str])] = &[
         &[
             "src/services/store",
             "src/services/parts",
+            "src/services/root",
             "src/services/upload",
             "src/services/listing",
         ],

@@ -16,6 +16,7 @@ pub mod listing;
 pub mod parts;
 pub mod refusal;
 pub mod room;
+pub mod root;
 pub mod store;
 pub mod talk;
 pub mod transfer;

@@ -8,10 +8,10 @@ use super::blob::FileBlob;
 use super::disk::Disk;
 use super::listing::{FolderListing, ListingBudget, ListingLimits};
 use super::parts;
+use super::root::Root;
 use super::upload::{self, FileUpload, Storing};
 use crate::session::notice::PeerId;
 use crate::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, Upload};
-use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -43,7 +43,7 @@ pub struct StoreSettings {
 
 /// The files below a root folder.
 pub struct FileStore {
-    root: Arc<Dir>,
+    root: Arc<Root>,
     disk: Disk,
     settings: StoreSettings,
     listings: Arc<ListingBudget>,
@@ -54,9 +54,9 @@ pub struct FileStore {
 impl FileStore {
     /// Opens the root, which must be a folder. Leftovers of a crash are swept away.
     pub fn open(root: &Path, settings: StoreSettings) -> io::Result<FileStore> {
-        let root = Dir::open_ambient_dir(root, ambient_authority())?;
+        let root = Root::open(root)?;
         if !settings.read_only {
-            parts::sweep(&root);
+            parts::sweep(root.folder());
         }
         Ok(FileStore {
             root: Arc::new(root),
@@ -75,11 +75,11 @@ impl FileStore {
     /// The folder that holds `name`, and the name's last component.
     fn locate<'a>(&self, name: &'a str) -> Result<(Arc<Dir>, &'a str), StoreError> {
         let (folder, leaf) = match name.rsplit_once('/') {
-            None => (self.root.clone(), name),
+            None => (self.root.folder().clone(), name),
             Some((folder, leaf)) => {
                 // The folder of `/a` is the empty string, and absolute names lead outside.
                 let folder = if folder.is_empty() { "/" } else { folder };
-                (Arc::new(self.root.open_dir(folder)?), leaf)
+                (Arc::new(self.root.folder().open_dir(folder)?), leaf)
             }
         };
         match leaf {
@@ -94,6 +94,102 @@ impl FileStore {
         } else {
             Ok(())
         }
+    }
+
+    fn open_file(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
+        if parts::is_own(name) {
+            return Err(StoreError::NotFound);
+        }
+        let file = match self.found.take() {
+            Some((found, file)) if *found == *name => File::from(file),
+            _ => {
+                let mut options = OpenOptions::new();
+                options.read(true).custom_flags(OPEN.bits() as i32);
+                self.root.folder().open_with(name, &options)?.into_std()
+            }
+        };
+        let stat = rustix::fs::fstat(&file)?;
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
+            return Err(StoreError::NotAFile);
+        }
+        let length = stat.st_size as u64;
+        let blob = FileBlob::new(file, &self.disk, &self.settings, Some(length));
+        Ok((Rc::new(blob), length))
+    }
+
+    fn size_of(&self, name: &str) -> Result<u64, StoreError> {
+        if parts::is_own(name) {
+            return Err(StoreError::NotFound);
+        }
+        let metadata = self.root.folder().metadata(name)?;
+        if metadata.is_file() {
+            Ok(metadata.len())
+        } else {
+            Err(StoreError::NotAFile)
+        }
+    }
+
+    fn remove_file(&self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
+        self.may_write()?;
+        if parts::is_own(name) {
+            return Err(StoreError::NotFound);
+        }
+        let (folder, leaf) = self.locate(name)?;
+        if !is_replaceable(&folder, leaf)? {
+            return Err(StoreError::NotFound);
+        }
+        let (root, leaf, sync) = (self.root.clone(), leaf.to_owned(), self.settings.sync);
+        let remove = move || {
+            // First what can be lacking, so that a refusal leaves the file where it is.
+            let to_sync = if sync {
+                upload::folder_to_sync(&folder)?
+            } else {
+                None
+            };
+            rustix::fs::unlinkat(&folder, leaf, AtFlags::empty())?;
+            Ok(to_sync)
+        };
+        let remove = move || remove().map_err(|error| root.explain(error));
+        let removing = self.disk.ask_durably(for_peer, false, remove);
+        Ok(Box::new(Storing(removing)))
+    }
+
+    fn begin_upload(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
+        self.may_write()?;
+        if parts::is_own(name) {
+            return Err(StoreError::BadName);
+        }
+        let size = size.unwrap_or(0);
+        if size > self.settings.largest {
+            return Err(StoreError::TooLarge(self.settings.largest));
+        }
+        let (folder, leaf) = self.locate(name)?;
+        is_replaceable(&folder, leaf)?;
+        if free_space(&folder).is_some_and(|free| size > free) {
+            return Err(StoreError::NoSpace);
+        }
+        let upload = FileUpload::begin(&self.root, folder, leaf, &self.disk, &self.settings)?;
+        Ok(Box::new(upload))
+    }
+
+    fn list_folder(
+        &self,
+        folder: Option<&str>,
+        for_peer: PeerId,
+    ) -> Result<Box<dyn Listing>, StoreError> {
+        let entries = match folder {
+            // A removed folder can be opened, and has no entries.
+            None if self.root.is_removed() => return Err(StoreError::NoFolder),
+            None => self.root.folder().read_dir("."),
+            Some(folder) => self.root.folder().read_dir(folder),
+        };
+        Ok(Box::new(FolderListing::new(
+            entries?,
+            self.settings.listing,
+            self.listings.clone(),
+            self.disk.clone(),
+            for_peer,
+        )))
     }
 }
 
@@ -126,7 +222,7 @@ impl Store for FileStore {
             Err(Errno::AGAIN) => {
                 let (root, path) = (self.root.clone(), path.to_owned());
                 let asked = self.disk.ask(for_peer, move || {
-                    drop(root.metadata(path));
+                    drop(root.folder().metadata(path));
                     Ok(())
                 });
                 return Some(Box::new(Storing(asked)));
@@ -138,83 +234,27 @@ impl Store for FileStore {
     }
 
     fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
-        if parts::is_own(name) {
-            return Err(StoreError::NotFound);
-        }
-        let file = match self.found.take() {
-            Some((found, file)) if *found == *name => File::from(file),
-            _ => {
-                let mut options = OpenOptions::new();
-                options.read(true).custom_flags(OPEN.bits() as i32);
-                self.root.open_with(name, &options)?.into_std()
-            }
-        };
-        let stat = rustix::fs::fstat(&file)?;
-        if !FileType::from_raw_mode(stat.st_mode).is_file() {
-            return Err(StoreError::NotAFile);
-        }
-        let length = stat.st_size as u64;
-        let blob = FileBlob::new(file, &self.disk, &self.settings, Some(length));
-        Ok((Rc::new(blob), length))
+        self.root.look_again();
+        let opened = self.open_file(name);
+        opened.map_err(|error| self.root.explain(error))
     }
 
     fn size(&mut self, name: &str) -> Result<u64, StoreError> {
-        if parts::is_own(name) {
-            return Err(StoreError::NotFound);
-        }
-        let metadata = self.root.metadata(name)?;
-        if metadata.is_file() {
-            Ok(metadata.len())
-        } else {
-            Err(StoreError::NotAFile)
-        }
+        self.root.look_again();
+        let size = self.size_of(name);
+        size.map_err(|error| self.root.explain(error))
     }
 
     fn remove(&mut self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
-        self.may_write()?;
-        if parts::is_own(name) {
-            return Err(StoreError::NotFound);
-        }
-        let (folder, leaf) = self.locate(name)?;
-        if !is_replaceable(&folder, leaf)? {
-            return Err(StoreError::NotFound);
-        }
-        let (leaf, sync) = (leaf.to_owned(), self.settings.sync);
-        Ok(Box::new(Storing(self.disk.ask_durably(
-            for_peer,
-            false,
-            move || {
-                // First what can be lacking, so that a refusal leaves the file where it is.
-                let to_sync = if sync {
-                    upload::folder_to_sync(&folder)?
-                } else {
-                    None
-                };
-                rustix::fs::unlinkat(&folder, leaf, AtFlags::empty())?;
-                Ok(to_sync)
-            },
-        ))))
+        self.root.look();
+        let removing = self.remove_file(name, for_peer);
+        removing.map_err(|error| self.root.explain(error))
     }
 
     fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
-        self.may_write()?;
-        if parts::is_own(name) {
-            return Err(StoreError::BadName);
-        }
-        let size = size.unwrap_or(0);
-        if size > self.settings.largest {
-            return Err(StoreError::TooLarge(self.settings.largest));
-        }
-        let (folder, leaf) = self.locate(name).map_err(|error| match error {
-            StoreError::NotFound => StoreError::NoFolder,
-            other => other,
-        })?;
-        is_replaceable(&folder, leaf)?;
-        if free_space(&folder).is_some_and(|free| size > free) {
-            return Err(StoreError::NoSpace);
-        }
-        let upload = FileUpload::begin(folder, leaf, &self.disk, &self.settings)?;
-        Ok(Box::new(upload))
+        self.root.look();
+        let upload = self.begin_upload(name, size);
+        upload.map_err(|error| self.root.explain(no_folder(error)))
     }
 
     fn largest(&self) -> u64 {
@@ -226,21 +266,9 @@ impl Store for FileStore {
         folder: Option<&str>,
         for_peer: PeerId,
     ) -> Result<Box<dyn Listing>, StoreError> {
-        let entries = match folder {
-            None => self.root.read_dir("."),
-            Some(folder) => self.root.read_dir(folder),
-        };
-        let entries = entries.map_err(|error| match StoreError::from(error) {
-            StoreError::NotFound => StoreError::NoFolder,
-            other => other,
-        })?;
-        Ok(Box::new(FolderListing::new(
-            entries,
-            self.settings.listing,
-            self.listings.clone(),
-            self.disk.clone(),
-            for_peer,
-        )))
+        self.root.look();
+        let listing = self.list_folder(folder, for_peer);
+        listing.map_err(|error| self.root.explain(no_folder(error)))
     }
 
     fn finished(&mut self) -> Vec<PeerId> {
@@ -249,6 +277,14 @@ impl Store for FileStore {
 
     fn wake_with(&mut self, wake: Box<dyn Fn() + Send>) {
         self.disk.start(self.settings.batch, wake);
+    }
+}
+
+/// What is not found where a folder is needed is the folder.
+pub(super) fn no_folder(error: StoreError) -> StoreError {
+    match error {
+        StoreError::NotFound => StoreError::NoFolder,
+        other => other,
     }
 }
 

@@ -15,7 +15,8 @@
 use super::blob::FileBlob;
 use super::disk::{Disk, Pending};
 use super::parts;
-use super::store::StoreSettings;
+use super::root::Root;
+use super::store::{StoreSettings, no_folder};
 use crate::session::notice::PeerId;
 use crate::session::world::{Blob, Errand, StoreError, Upload};
 use cap_std::fs::Dir;
@@ -29,6 +30,7 @@ use std::task::Poll;
 
 /// A file that nobody sees yet.
 pub struct FileUpload {
+    root: Arc<Root>,
     blob: Rc<FileBlob>,
     disk: Disk,
     place: Place,
@@ -41,6 +43,7 @@ pub struct FileUpload {
 impl FileUpload {
     /// Begins a file that will be `name` in `folder`.
     pub fn begin(
+        root: &Arc<Root>,
         folder: Arc<Dir>,
         name: &str,
         disk: &Disk,
@@ -58,6 +61,7 @@ impl FileUpload {
             Err(errno) => return Err(errno.into()),
         };
         Ok(FileUpload {
+            root: root.clone(),
             blob: Rc::new(FileBlob::new(file, disk, settings, None)),
             disk: disk.clone(),
             place: Place {
@@ -78,6 +82,7 @@ impl Upload for FileUpload {
 
     fn commit(self: Box<Self>, for_peer: PeerId) -> Box<dyn Errand> {
         let FileUpload {
+            root,
             blob,
             disk,
             place,
@@ -86,7 +91,7 @@ impl Upload for FileUpload {
         } = *self;
         let file = blob.share();
         let big = file.metadata().is_ok_and(|about| about.len() >= heavy);
-        Box::new(Storing(disk.ask_durably(for_peer, big, move || {
+        let store = move || {
             if sync {
                 rustix::fs::fdatasync(&*file)?;
             }
@@ -101,7 +106,9 @@ impl Upload for FileUpload {
                 rustix::fs::syncfs(&*file)?;
             }
             Ok(folder)
-        })))
+        };
+        let store = move || store().map_err(|error| root.explain(no_folder(error)));
+        Box::new(Storing(disk.ask_durably(for_peer, big, store)))
     }
 }
 

@@ -179,6 +179,8 @@ pub enum StoreError {
     BadName,
     /// There is no folder to put it in.
     NoFolder,
+    /// The root itself is gone, for good.
+    RootRemoved,
     /// Too many files or listings are open at this moment.
     Busy,
     /// The folder has more entries than the limit carried here.
@@ -203,6 +205,10 @@ impl fmt::Display for StoreError {
             StoreError::Denied => write!(out, "the server has no permission for it"),
             StoreError::BadName => write!(out, "the name cannot be used"),
             StoreError::NoFolder => write!(out, "there is no such folder"),
+            StoreError::RootRemoved => write!(
+                out,
+                "the folder that is served was removed; the server must be started again"
+            ),
             StoreError::Busy => write!(out, "too much is open at this moment; try again later"),
             StoreError::TooManyEntries(limit) => {
                 write!(out, "the folder has more than {limit} entries")
