@@ -63,6 +63,14 @@ impl Root {
         }
     }
 
+    /// The same where a folder was needed: what is not found is that folder.
+    pub fn explain_folder(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::NotFound => self.explain(StoreError::NoFolder),
+            other => self.explain(other),
+        }
+    }
+
     /// Looks only if the root was last seen to be elsewhere: it may be back.
     pub fn look_again(&self) {
         if *self.last_seen() != Presence::Here {
@@ -81,7 +89,7 @@ impl Root {
         match seen {
             Presence::Here => log::warn!("the folder {path} is back and is served as before"),
             Presence::Missing => log::warn!(
-                "the folder {path} is gone: removed, moved, or on a file system that was unmounted; \
+                "the folder {path} is gone: removed, moved, or its file system unmounted; \
                  put it back, or start the server again"
             ),
             Presence::Replaced => log::warn!(

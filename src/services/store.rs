@@ -254,7 +254,7 @@ impl Store for FileStore {
     fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
         self.root.look();
         let upload = self.begin_upload(name, size);
-        upload.map_err(|error| self.root.explain(no_folder(error)))
+        upload.map_err(|error| self.root.explain_folder(error))
     }
 
     fn largest(&self) -> u64 {
@@ -268,7 +268,7 @@ impl Store for FileStore {
     ) -> Result<Box<dyn Listing>, StoreError> {
         self.root.look();
         let listing = self.list_folder(folder, for_peer);
-        listing.map_err(|error| self.root.explain(no_folder(error)))
+        listing.map_err(|error| self.root.explain_folder(error))
     }
 
     fn finished(&mut self) -> Vec<PeerId> {
@@ -277,14 +277,6 @@ impl Store for FileStore {
 
     fn wake_with(&mut self, wake: Box<dyn Fn() + Send>) {
         self.disk.start(self.settings.batch, wake);
-    }
-}
-
-/// What is not found where a folder is needed is the folder.
-pub(super) fn no_folder(error: StoreError) -> StoreError {
-    match error {
-        StoreError::NotFound => StoreError::NoFolder,
-        other => other,
     }
 }
 

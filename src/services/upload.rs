@@ -16,7 +16,7 @@ use super::blob::FileBlob;
 use super::disk::{Disk, Pending};
 use super::parts;
 use super::root::Root;
-use super::store::{StoreSettings, no_folder};
+use super::store::StoreSettings;
 use crate::session::notice::PeerId;
 use crate::session::world::{Blob, Errand, StoreError, Upload};
 use cap_std::fs::Dir;
@@ -107,7 +107,7 @@ impl Upload for FileUpload {
             }
             Ok(folder)
         };
-        let store = move || store().map_err(|error| root.explain(no_folder(error)));
+        let store = move || store().map_err(|error| root.explain_folder(error));
         Box::new(Storing(disk.ask_durably(for_peer, big, store)))
     }
 }
