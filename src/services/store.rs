@@ -9,11 +9,11 @@ use super::disk::Disk;
 use super::listing::{FolderListing, ListingBudget, ListingLimits};
 use super::parts;
 use super::root::Root;
-use super::upload::{self, FileUpload, Storing};
+use super::upload::{self, FileUpload, Place, Storing};
 use crate::session::notice::PeerId;
 use crate::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, Upload};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -135,7 +135,7 @@ impl FileStore {
             return Err(StoreError::NotFound);
         }
         let (folder, leaf) = self.locate(name)?;
-        if !is_replaceable(&folder, leaf)? {
+        if replaceable(&folder, leaf)?.is_none() {
             return Err(StoreError::NotFound);
         }
         let (root, leaf, sync) = (self.root.clone(), leaf.to_owned(), self.settings.sync);
@@ -164,11 +164,12 @@ impl FileStore {
             return Err(StoreError::TooLarge(self.settings.largest));
         }
         let (folder, leaf) = self.locate(name)?;
-        is_replaceable(&folder, leaf)?;
+        let replaced = replaceable(&folder, leaf)?;
         if free_space(&folder).is_some_and(|free| size > free) {
             return Err(StoreError::NoSpace);
         }
-        let upload = FileUpload::begin(&self.root, folder, leaf, &self.disk, &self.settings)?;
+        let place = Place::new(folder, leaf, replaced);
+        let upload = FileUpload::begin(&self.root, place, &self.disk, &self.settings)?;
         Ok(Box::new(upload))
     }
 
@@ -288,14 +289,14 @@ fn free_space(folder: &Dir) -> Option<u64> {
     (bytes(disk.f_blocks) > 0).then(|| bytes(disk.f_bavail))
 }
 
-/// Whether something stands under the name. What is neither file nor link is left alone.
-fn is_replaceable(folder: &Dir, leaf: &str) -> Result<bool, StoreError> {
+/// What has this name. What is neither file nor link is left alone.
+fn replaceable(folder: &Dir, leaf: &str) -> Result<Option<Stat>, StoreError> {
     match rustix::fs::statat(folder, leaf, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile | FileType::Symlink => Ok(true),
+            FileType::RegularFile | FileType::Symlink => Ok(Some(stat)),
             _ => Err(StoreError::NotAFile),
         },
-        Err(rustix::io::Errno::NOENT) => Ok(false),
+        Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno.into()),
     }
 }

@@ -20,7 +20,8 @@ use super::store::StoreSettings;
 use crate::session::notice::PeerId;
 use crate::session::world::{Blob, Errand, StoreError, Upload};
 use cap_std::fs::Dir;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::buffer::spare_capacity;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -41,22 +42,25 @@ pub struct FileUpload {
 }
 
 impl FileUpload {
-    /// Begins a file that will be `name` in `folder`.
+    /// Begins a file for this place.
     pub fn begin(
         root: &Arc<Root>,
-        folder: Arc<Dir>,
-        name: &str,
+        mut place: Place,
         disk: &Disk,
         settings: &StoreSettings,
     ) -> Result<FileUpload, StoreError> {
         // What is left after the umask is what other programs give their files too.
         let mode = Mode::from_raw_mode(0o666);
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
-        let (file, hidden) = match rustix::fs::openat(&folder, ".", flags, mode) {
-            Ok(file) => (File::from(file), None),
+        let file = match rustix::fs::openat(&place.folder, ".", flags, mode) {
+            Ok(file) => File::from(file),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-                let (file, hidden) = parts::create(&folder, mode)?;
-                (file, Some(hidden))
+                // The file that is replaced may be readable by its owner only.
+                let private = Mode::from_raw_mode(0o600);
+                let mode = place.replaced.map_or(mode, |_| private);
+                let (file, hidden) = parts::create(&place.folder, mode)?;
+                place.hidden = Some(hidden);
+                file
             }
             Err(errno) => return Err(errno.into()),
         };
@@ -64,11 +68,7 @@ impl FileUpload {
             root: root.clone(),
             blob: Rc::new(FileBlob::new(file, disk, settings, None)),
             disk: disk.clone(),
-            place: Place {
-                folder,
-                name: name.into(),
-                hidden,
-            },
+            place,
             sync: settings.sync,
             heavy: settings.heavy,
         })
@@ -92,7 +92,10 @@ impl Upload for FileUpload {
         let file = blob.share();
         let big = file.metadata().is_ok_and(|about| about.len() >= heavy);
         let store = move || {
-            if sync {
+            let inherits = place.inherit(&file);
+            if sync && inherits {
+                rustix::fs::fsync(&*file)?;
+            } else if sync {
                 rustix::fs::fdatasync(&*file)?;
             }
             // Before anything is seen: without a descriptor for the folder nothing is stored.
@@ -121,15 +124,27 @@ impl Errand for Storing {
     }
 }
 
-/// Where a file will stand.
-struct Place {
+/// Where a file will be.
+pub struct Place {
     folder: Arc<Dir>,
     name: Box<str>,
-    /// Where the bytes stand meanwhile; an anonymous file has no name at all.
+    /// The regular file that has the name.
+    replaced: Option<Stat>,
+    /// Where the bytes are meanwhile; an anonymous file has no name at all.
     hidden: Option<String>,
 }
 
 impl Place {
+    /// The name in the folder, and what has it now.
+    pub fn new(folder: Arc<Dir>, name: &str, found: Option<Stat>) -> Place {
+        Place {
+            folder,
+            name: name.into(),
+            replaced: found.filter(is_file),
+            hidden: None,
+        }
+    }
+
     /// Puts the file there, whole and in one step.
     fn show(mut self, file: &File) -> Result<(), Errno> {
         if self.hidden.is_none() {
@@ -149,6 +164,31 @@ impl Place {
         Ok(())
     }
 
+    /// Gives the file what the one that it replaces has, if it replaces one: permission bits, ACL, and owner and group
+    /// as far as this process may. Setuid and setgid are for the content that they were given to.
+    fn inherit(&self, file: &File) -> bool {
+        let found = rustix::fs::statat(&self.folder, &*self.name, AtFlags::SYMLINK_NOFOLLOW);
+        let Some(old) = found.ok().filter(is_file).or(self.replaced) else {
+            return false;
+        };
+        let (owner, group) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
+        if rustix::fs::fchown(file, Some(owner), Some(group)).is_err() {
+            let _ = rustix::fs::fchown(file, None, Some(group));
+        }
+        let path = format!("/proc/self/fd/{}/{}", self.folder.as_raw_fd(), self.name);
+        let mut acl = Vec::with_capacity(64 * 1024);
+        let acl_was = rustix::fs::lgetxattr(path, ACL, spare_capacity(&mut acl));
+        // The folder may have given the new file one of its own.
+        let _ = rustix::fs::fremovexattr(file, ACL);
+        if let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(old.st_mode & 0o777)) {
+            log::debug!("cannot keep the permissions of {:?}: {errno}", self.name);
+        }
+        if acl_was.is_ok() {
+            let _ = rustix::fs::fsetxattr(file, ACL, &acl, XattrFlags::empty());
+        }
+        true
+    }
+
     fn link(&self, file: &File, name: &str) -> Result<(), Errno> {
         let linked = rustix::fs::linkat(file, "", &self.folder, name, AtFlags::EMPTY_PATH);
         if linked != Err(Errno::NOENT) {
@@ -159,6 +199,13 @@ impl Place {
         let here = rustix::fs::CWD;
         rustix::fs::linkat(here, own_link, &self.folder, name, AtFlags::SYMLINK_FOLLOW)
     }
+}
+
+/// The access list of acl(5).
+const ACL: &str = "system.posix_acl_access";
+
+fn is_file(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode).is_file()
 }
 
 impl Drop for Place {
@@ -181,5 +228,35 @@ pub(super) fn folder_to_sync(folder: &Dir) -> Result<Option<OwnedFd>, Errno> {
         // A folder that may be written but not read.
         Err(Errno::ACCESS) => Ok(None),
         Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cap_std::ambient_authority;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_hidden_file_inherits_also_from_a_file_that_is_gone_by_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let root = Arc::new(Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap());
+        for is_gone in [false, true] {
+            std::fs::write(&path, "old").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+            let found = rustix::fs::stat(&path).unwrap();
+            let mut place = Place::new(root.clone(), "a", Some(found));
+            let (file, hidden) = parts::create(&root, Mode::from_raw_mode(0o600)).unwrap();
+            place.hidden = Some(hidden);
+            if is_gone {
+                std::fs::remove_file(&path).unwrap();
+            }
+            assert!(place.inherit(&file));
+            place.show(&file).unwrap();
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o640);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
     }
 }

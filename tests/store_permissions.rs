@@ -1,0 +1,178 @@
+//! Whose a stored file is and what may be done with it: as the replaced one, or as any new file.
+//! What the bytes are is the business of `files.rs` and `transfer.rs`.
+
+mod support;
+
+use rustix::fs::XattrFlags;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+use support::Server;
+
+const ACL: &str = "system.posix_acl_access";
+
+fn mode(path: &Path) -> u32 {
+    let found = std::fs::symlink_metadata(path).expect("a file");
+    found.permissions().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours");
+}
+
+/// Every way to put a file in the place of `a`; the content is `new`.
+fn every_way(server: &Server, mut check: impl FnMut(&str)) {
+    for (service, text, answer) in [
+        ("files", "upload a 3\nnew", "OK\nOK File Berhasil Dibuat\n"),
+        ("transfer", "SEND\na\na<SEPARATOR>3\nnew", "OK\nOK 3\n"),
+    ] {
+        server.connect(service).send(text).expect(answer);
+        check(text);
+    }
+    let mut bare = server.connect("files");
+    bare.send("upload a");
+    support::pause();
+    bare.send("new").finish().expect("File Berhasil Dibuat");
+    check("bare upload");
+    let mut bare = server.connect("transfer");
+    bare.send("SEND").expect("OK");
+    bare.send("aa<SEPARATOR>3new").finish();
+    assert_eq!(bare.rest(), b"");
+    check("bare SEND");
+}
+
+#[test]
+fn a_replaced_file_keeps_its_permission_bits_and_no_setuid() {
+    for flags in [&[][..], &["--no-sync"]] {
+        let server = Server::start(flags);
+        let path = server.root().join("a");
+        for (before, after) in [
+            (0o600, 0o600),
+            (0o640, 0o640),
+            (0o444, 0o444),
+            (0o755, 0o755),
+            (0o666, 0o666),
+            (0o777, 0o777),
+            (0o200, 0o200),
+            (0o6755, 0o755),
+            (0o1640, 0o640),
+        ] {
+            every_way(&server, |way| {
+                assert_eq!(std::fs::read(&path).expect("a file"), b"new", "{way}");
+                set_mode(&path, before);
+                assert_eq!(mode(&path), before);
+            });
+            every_way(&server, |way| {
+                assert_eq!(mode(&path), after, "{before:o} {way}");
+                set_mode(&path, before);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_new_file_has_the_permissions_of_any_new_file() {
+    let server = Server::start(&[]);
+    let path = server.root().join("a");
+    let other = server.root().join("other");
+    std::fs::write(&other, "other").expect("a file");
+    let target = server.root().join("target");
+    std::fs::write(&target, "target").expect("a file");
+    set_mode(&target, 0o600);
+    every_way(&server, |way| {
+        assert_eq!(mode(&path), mode(&other), "{way}");
+        std::fs::remove_file(&path).expect("it is there");
+        // A link is replaced itself: it has no permissions to keep, and its target's are its own.
+        symlink("target", &path).expect("a link");
+    });
+    assert_eq!(mode(&target), 0o600);
+    assert_eq!(std::fs::read(&target).expect("a file"), b"target");
+}
+
+#[test]
+fn a_replaced_file_keeps_its_owner_where_the_server_may_give_files_away() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED a_replaced_file_keeps_its_owner: needs root");
+        return;
+    }
+    let server = Server::start(&[]);
+    let path = server.root().join("a");
+    std::fs::write(&path, "old").expect("a file");
+    chown(&path, Some(1234), Some(2345)).expect("root may");
+    set_mode(&path, 0o640);
+    every_way(&server, |way| {
+        let found = std::fs::metadata(&path).expect("a file");
+        assert_eq!((found.uid(), found.gid()), (1234, 2345), "{way}");
+        assert_eq!(mode(&path), 0o640, "{way}");
+    });
+}
+
+#[test]
+fn a_server_that_may_not_give_files_away_keeps_the_permissions_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root");
+    std::fs::create_dir(&root).expect("a root");
+    let path = root.join("a");
+    std::fs::write(&path, "old").expect("a file");
+    set_mode(&path, 0o640);
+    set_mode(folder.path(), 0o755);
+    set_mode(&root, 0o777);
+    let server = Server::start_as_nobody(folder, &[]);
+    every_way(&server, |way| {
+        assert_eq!(mode(&path), 0o640, "{way}");
+        set_mode(&path, 0o640);
+    });
+}
+
+/// An access list as acl(5) keeps it: the owner, user 1234, the group, the mask and the others.
+fn access_list(user: u16) -> Vec<u8> {
+    let none = u32::MAX;
+    let entries = [
+        (0x01, 6, none),
+        (0x02, user, 1234),
+        (0x04, 4, none),
+        (0x10, 7, none),
+        (0x20, 0, none),
+    ];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, may, who) in entries {
+        list.extend(u16::to_le_bytes(tag));
+        list.extend(u16::to_le_bytes(may));
+        list.extend(u32::to_le_bytes(who));
+    }
+    list
+}
+
+#[test]
+fn a_replaced_file_keeps_its_access_list_and_gets_none_from_its_folder() {
+    let server = Server::start(&[]);
+    let path = server.root().join("a");
+    std::fs::write(&path, "old").expect("a file");
+    let list = access_list(6);
+    if rustix::fs::setxattr(&path, ACL, &list, XattrFlags::empty()).is_err() {
+        eprintln!("SKIPPED a_replaced_file_keeps_its_access_list: no lists on this file system");
+        return;
+    }
+    let found = |path: &Path| {
+        let mut list = [0; 1_000];
+        let length = rustix::fs::getxattr(path, ACL, &mut list);
+        length.map(|length| list[..length].to_vec())
+    };
+    every_way(&server, |way| {
+        assert_eq!(found(&path), Ok(list.clone()), "{way}");
+        assert_eq!(
+            mode(&path),
+            0o670,
+            "{way}: the mask is in the place of the group"
+        );
+    });
+    let default = "system.posix_acl_default";
+    rustix::fs::setxattr(server.root(), default, &access_list(7), XattrFlags::empty())
+        .expect("a list");
+    rustix::fs::removexattr(&path, ACL).expect("it has one");
+    set_mode(&path, 0o640);
+    every_way(&server, |way| {
+        assert_eq!(found(&path), Err(rustix::io::Errno::NODATA), "{way}");
+        assert_eq!(mode(&path), 0o640, "{way}");
+    });
+}
