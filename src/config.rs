@@ -131,6 +131,10 @@ pub const COLD_MICROS: u64 = 1_000;
 /// Nobody served for so long is told to the operator: people begin to notice.
 pub const SLOW_MICROS: u64 = 50_000;
 
+/// Lines a second about uploads that were refused, cut or failed: a class of thirty whose uploads
+/// meet a full disk is logged one by one, a client that repeats a bad one is not.
+pub const UPLOADS_LOGGED: u32 = 30;
+
 /// Time for transfers under way when the server is told to stop.
 pub const WIND_DOWN_SECONDS: u64 = 10;
 
@@ -285,6 +289,7 @@ pub fn reactor_limits(
         per_address: None,
         cold_micros: COLD_MICROS,
         slow_micros: SLOW_MICROS,
+        uploads_logged: UPLOADS_LOGGED,
         idle_seconds: (idle_timeout_seconds > 0).then_some(idle_timeout_seconds),
         wind_down_seconds: WIND_DOWN_SECONDS,
     }

@@ -276,8 +276,10 @@ fn tcp_services(settings: &Settings, limits: &Rc<ServiceLimits>) -> [TcpService;
     let (for_transfer, for_files, for_talk) = (shared(), shared(), shared());
     let next_client = Cell::new(1);
     let echo: MakeProtocol = Box::new(|_| Box::new(Echo));
-    let transfer: MakeProtocol = Box::new(move |_| Box::new(Transfer::new(for_transfer.clone())));
-    let files: MakeProtocol = Box::new(move |_| Box::new(Files::new(for_files.clone())));
+    let transfer: MakeProtocol =
+        Box::new(move |address| Box::new(Transfer::new(for_transfer.clone(), address)));
+    let files: MakeProtocol =
+        Box::new(move |address| Box::new(Files::new(for_files.clone(), address)));
     let talk: MakeProtocol = Box::new(move |address| {
         let id = next_client.replace(next_client.get() + 1);
         Box::new(Talk::new(for_talk.clone(), id, address))

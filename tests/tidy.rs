@@ -197,20 +197,25 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::store::StoreSettings",
         ],
         "src/services/listing.rs" => &["session", "wire", "services::disk", "services::parts"],
-        "src/services/transfer.rs" => &[
+        // The second half of each ends its uploads.
+        "src/services/transfer.rs" | "src/services/transfer_storing.rs" => &[
             "session",
             "wire",
             "services::limits",
             "services::refusal",
+            "services::upload_report",
             "services::gap",
             "services::guess",
+            "services::transfer",
         ],
-        "src/services/files.rs" => &[
+        "src/services/files.rs" | "src/services/files_storing.rs" => &[
             "session",
             "wire",
             "services::limits",
             "services::refusal",
+            "services::upload_report",
             "services::list_reply",
+            "services::files",
         ],
         "src/services/console.rs" => &[
             "session",

@@ -197,7 +197,7 @@ impl Protocol for Lane {
         Reaction::Stay
     }
 
-    fn on_close(&mut self, _: &mut Cx<'_>) {
+    fn on_close(&mut self, _: CloseReason, _: &mut Cx<'_>) {
         let Some(mut requests) = self.requests.take() else {
             return;
         };

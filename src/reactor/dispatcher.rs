@@ -9,13 +9,14 @@ use super::delays::Delays;
 use super::kernel::Kernel;
 use super::lag::Lag;
 use super::limits::ReactorLimits;
+use super::log_limit::LogLimit;
 use super::observer::{Observer, Who};
 use super::run_queue::RunQueue;
 use super::table::Table;
 use super::token::Key;
 use super::turn::{Ended, Lent, Turn};
 use crate::session::close_reason::CloseReason;
-use crate::session::notice::{Audience, Post};
+use crate::session::notice::{Audience, Notice, Post};
 use crate::session::protocol::Protocol;
 use crate::session::session::Session;
 use crate::session::world::World;
@@ -38,6 +39,7 @@ pub struct Dispatcher<K: Kernel, O: Observer> {
     pub(super) cold: VecDeque<(Moment, Key)>,
     addresses: Addresses,
     lag: Lag,
+    uploads_logged: LogLimit,
     lent: Lent,
     /// The console's place in the table. It is no connection: no limit counts it, no deadline
     /// ends it, and nobody waits for it when the server goes down.
@@ -66,6 +68,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             cold: VecDeque::new(),
             addresses: Addresses::new(limits.per_address),
             lag: Lag::new(limits.slow_micros),
+            uploads_logged: LogLimit::new(limits.uploads_logged),
             lent: Lent::new(limits.read_buffer),
             operator: None,
             winding_down: false,
@@ -140,6 +143,10 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
                 let key = match post.to {
                     Audience::Operator => self.operator,
                     Audience::One(peer) => Some(Key::of_peer(peer)),
+                    Audience::Log => {
+                        self.log(&post.notice);
+                        None
+                    }
                 };
                 let Some(key) = key else { continue };
                 let Some(connection) = self.table.find(key) else {
@@ -150,6 +157,20 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
                     None => self.enqueue(key, RunQueue::push_short),
                 }
             }
+        }
+    }
+
+    fn log(&mut self, notice: &Notice) {
+        let Notice::UploadLost { peer, name, why } = notice else {
+            unreachable!("nothing else is posted to the log")
+        };
+        let now = self.kernel.now();
+        if let Some(held_back) = self.uploads_logged.pass(now) {
+            let others = match held_back {
+                0 => String::new(),
+                count => format!("; {count} others are not logged"),
+            };
+            log::info!("the upload {name:?} from {peer} is lost: {why}{others}");
         }
     }
 
@@ -294,7 +315,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         for key in self.table.keys() {
             self.close(key, CloseReason::Shutdown);
         }
-        self.world.posts.clear();
+        self.deliver();
     }
 
     /// Whether one more from this address is too many.
@@ -340,7 +361,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             let owes = connection.session.owes();
             self.kernel.give_up(&mut connection.socket, owes);
         }
-        connection.session.end(&mut self.world);
+        connection.session.end(reason, &mut self.world);
         let service = connection.service;
         self.table.remove(key);
         if self.operator == Some(key) {

@@ -74,6 +74,8 @@ pub struct ReactorLimits {
     pub cold_micros: u64,
     /// A turn, or a round without a poll, of so many microseconds is told to the operator.
     pub slow_micros: u64,
+    /// Lines a second about uploads that were refused, cut or failed.
+    pub uploads_logged: u32,
     /// Seconds that transfers under way are given when the server goes down.
     pub wind_down_seconds: u64,
 }

@@ -242,7 +242,7 @@ impl Protocol for Console {
                     cx.out.bytes(&screen);
                 }
             }
-            Notice::Line(_) | Notice::Kicked | Notice::Due => {}
+            Notice::Line(_) | Notice::Kicked | Notice::Due | Notice::UploadLost { .. } => {}
         }
         Reaction::Stay
     }

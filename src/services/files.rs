@@ -14,6 +14,7 @@
 use super::limits::ServiceLimits;
 use super::list_reply::{self, ListReply};
 use super::refusal::Refusal;
+use super::upload_report::UploadReport;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
 use crate::session::world::{Errand, Purpose, StoreError, Upload};
@@ -21,21 +22,23 @@ use crate::wire::command::{self, Command};
 use crate::wire::pause::{Delay, Pause};
 use crate::wire::unit::{Dialect, Heal, Split, Splitter};
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
 const NOT_FOUND: &str = "File Tidak Ditemukan";
-const REMOVED: &str = "File Berhasil Dihapus";
-const CREATED: &str = "File Berhasil Dibuat";
+pub(super) const REMOVED: &str = "File Berhasil Dihapus";
+pub(super) const CREATED: &str = "File Berhasil Dibuat";
 
 /// The files service.
 pub struct Files {
     splitter: Splitter,
     limits: Rc<ServiceLimits>,
-    state: State,
+    pub(super) report: UploadReport,
+    pub(super) state: State,
 }
 
-enum State {
+pub(super) enum State {
     Command,
     /// The disk is asked for the name in this command before it is carried out.
     LookingUp(Box<[u8]>, Box<dyn Errand>),
@@ -61,7 +64,7 @@ enum State {
 
 /// What an errand was for.
 #[derive(Clone, Copy)]
-enum Then {
+pub(super) enum Then {
     Removed,
     Created,
     /// And the peer has said all that it had to say.
@@ -72,11 +75,12 @@ enum Then {
 type Step = Result<(usize, Intake), Refusal>;
 
 impl Files {
-    /// A new conversation.
-    pub fn new(limits: Rc<ServiceLimits>) -> Files {
+    /// A new conversation with this peer.
+    pub fn new(limits: Rc<ServiceLimits>, peer: SocketAddr) -> Files {
         Files {
             splitter: Splitter::new(limits.wire.unit),
             limits,
+            report: UploadReport::new(peer),
             state: State::Command,
         }
     }
@@ -90,7 +94,7 @@ impl Files {
     }
 
     /// A good answer: `OK` and what follows it, or in the bare dialect the plain text alone.
-    fn agree(&self, line: &str, bare: &str, cx: &mut Cx<'_>) -> Intake {
+    pub(super) fn agree(&self, line: &str, bare: &str, cx: &mut Cx<'_>) -> Intake {
         let reply = if self.is_bare() { bare } else { line };
         cx.out.bytes(reply.as_bytes());
         cx.out.bytes(self.line_end().as_bytes());
@@ -98,7 +102,7 @@ impl Files {
     }
 
     /// A plain no to a question: the conversation goes on.
-    fn decline(&self, error: &StoreError, cx: &mut Cx<'_>) -> Intake {
+    pub(super) fn decline(&self, error: &StoreError, cx: &mut Cx<'_>) -> Intake {
         match error {
             StoreError::NotFound if self.is_bare() => cx.out.bytes(NOT_FOUND.as_bytes()),
             StoreError::NotFound => cx.out.bytes(format!("ERROR {NOT_FOUND}\n").as_bytes()),
@@ -111,6 +115,7 @@ impl Files {
     fn or_close(&mut self, intake: Result<Intake, Refusal>, cx: &mut Cx<'_>) -> Intake {
         intake.unwrap_or_else(|Refusal(why)| {
             self.state = State::Command;
+            self.report.lost(&why, cx);
             self.say_error(why, cx);
             Intake::Close(CloseReason::Refused)
         })
@@ -230,6 +235,7 @@ impl Files {
         unit: &[u8],
         cx: &mut Cx<'_>,
     ) -> Result<Intake, Refusal> {
+        self.report.begin(name.as_bytes());
         let upload = cx.store.create(name, size)?;
         let Some(size) = size else {
             let unit = unit.into();
@@ -284,48 +290,6 @@ impl Files {
         }
     }
 
-    fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
-        let state = std::mem::replace(&mut self.state, State::Command);
-        let State::Receiving { upload, size, most } = state else {
-            unreachable!("a body ended that was not asked for")
-        };
-        let then = match (end, size) {
-            (BodyEnd::Complete, Some(_)) => Then::Created,
-            (BodyEnd::PeerFinished { .. }, None) => Then::CreatedLast,
-            (BodyEnd::Complete, None) => return Err(StoreError::TooLarge(most - 1).into()),
-            (BodyEnd::PeerFinished { missing }, Some(size)) => {
-                let came = size - missing;
-                return Err(format!("only {came} of {size} bytes came; nothing is stored").into());
-            }
-            (BodyEnd::StoreFailed(error), _) => return Err(error.into()),
-            (BodyEnd::Abandoned, _) => return Ok(Intake::Close(CloseReason::PeerReset)),
-        };
-        self.go_on(upload.commit(cx.me), then, cx)
-    }
-
-    /// Answers as soon as the store is done.
-    fn go_on(
-        &mut self,
-        mut errand: Box<dyn Errand>,
-        then: Then,
-        cx: &mut Cx<'_>,
-    ) -> Result<Intake, Refusal> {
-        let Poll::Ready(done) = errand.poll() else {
-            self.state = State::Waiting { errand, then };
-            return Ok(Intake::Wait);
-        };
-        match (done, then) {
-            (Ok(()), Then::Removed) => Ok(self.agree(&format!("OK {REMOVED}"), REMOVED, cx)),
-            (Err(error), Then::Removed) => Ok(self.decline(&error, cx)),
-            (Ok(()), Then::Created) => Ok(self.agree(&format!("OK {CREATED}"), CREATED, cx)),
-            (Ok(()), Then::CreatedLast) => {
-                self.agree(&format!("OK {CREATED}"), CREATED, cx);
-                Ok(Intake::Close(CloseReason::PeerFinished))
-            }
-            (Err(error), Then::Created | Then::CreatedLast) => Err(error.into()),
-        }
-    }
-
     fn list(&mut self, folder: Option<&str>, cx: &mut Cx<'_>) -> Intake {
         match cx.store.list(folder, cx.me) {
             Ok(listing) => {
@@ -362,7 +326,12 @@ impl Protocol for Files {
         };
         match step {
             Ok((taken, intake)) => (taken, intake),
-            Err(refusal) => (0, self.or_close(Err(refusal), cx)),
+            Err(refusal) => {
+                if let (State::Command, Some(name)) = (&self.state, command::upload(input)) {
+                    self.report.guess(name);
+                }
+                (0, self.or_close(Err(refusal), cx))
+            }
         }
     }
 
@@ -383,6 +352,13 @@ impl Protocol for Files {
                 self.or_close(run, cx)
             }
             _ => unreachable!("work was done that was not announced"),
+        }
+    }
+
+    fn on_close(&mut self, reason: CloseReason, cx: &mut Cx<'_>) {
+        // What the store has begun to make visible it also ends, without a peer.
+        if !matches!(self.state, State::Waiting { .. }) {
+            self.report.lost(reason, cx);
         }
     }
 

@@ -130,7 +130,7 @@ impl Protocol for Talk {
         }
     }
 
-    fn on_close(&mut self, cx: &mut Cx<'_>) {
+    fn on_close(&mut self, _: CloseReason, cx: &mut Cx<'_>) {
         self.post(Notice::Left { id: self.id }, cx);
     }
 

@@ -17,9 +17,10 @@
 //! ```
 
 use super::gap::Gap;
-use super::guess::{Guess, Mending, Solved};
+use super::guess::{Guess, Mending};
 use super::limits::ServiceLimits;
 use super::refusal::Refusal;
+use super::upload_report::UploadReport;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
 use crate::session::world::{Errand, Purpose, StoreError, Upload};
@@ -30,17 +31,18 @@ use crate::wire::pause::{Delay, Pause};
 use crate::wire::unended::Unended;
 use crate::wire::unit::{Dialect, Fault, Heal, Split, Splitter};
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Poll;
 
 /// The transfer service.
 pub struct Transfer {
     splitter: Splitter,
-    limits: Rc<ServiceLimits>,
-    state: State,
+    pub(super) limits: Rc<ServiceLimits>,
+    pub(super) report: UploadReport,
+    pub(super) state: State,
 }
 
-enum State {
+pub(super) enum State {
     Command,
     /// SEND was said. `boundary` is where the peer paused, or where its first line ended.
     Naming {
@@ -77,11 +79,12 @@ type Asked = Option<Box<dyn Errand>>;
 type Step = Result<(usize, Intake), Refusal>;
 
 impl Transfer {
-    /// A new conversation.
-    pub fn new(limits: Rc<ServiceLimits>) -> Transfer {
+    /// A new conversation with this peer.
+    pub fn new(limits: Rc<ServiceLimits>, peer: SocketAddr) -> Transfer {
         Transfer {
             splitter: Splitter::new(limits.wire.unit),
             limits,
+            report: UploadReport::new(peer),
             state: State::Command,
         }
     }
@@ -90,7 +93,7 @@ impl Transfer {
         self.splitter.dialect() == Dialect::Line
     }
 
-    fn reply(&self, text: impl Display, cx: &mut Cx<'_>) {
+    pub(super) fn reply(&self, text: impl Display, cx: &mut Cx<'_>) {
         let line_end = self.splitter.dialect().line_end();
         cx.out.bytes(format!("{text}{line_end}").as_bytes());
     }
@@ -117,7 +120,10 @@ impl Transfer {
 
     fn begin(&mut self, word: &[u8], cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
         self.state = match header::word(word)? {
-            Word::Send => State::Naming { boundary: None },
+            Word::Send => {
+                self.report.begin(b"");
+                State::Naming { boundary: None }
+            }
             Word::Receive => State::Asking,
         };
         self.reply("OK", cx);
@@ -210,11 +216,12 @@ impl Transfer {
     }
 
     fn create(
-        &self,
+        &mut self,
         name: &[u8],
         size: Option<u64>,
         cx: &mut Cx<'_>,
     ) -> Result<Box<dyn Upload>, Refusal> {
+        self.report.begin(name);
         let name = names::check(name, &self.limits.wire)?;
         Ok(cx.store.create(names::last_component(name), size)?)
     }
@@ -282,71 +289,11 @@ impl Transfer {
         (taken, intake)
     }
 
-    fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
-        match (std::mem::replace(&mut self.state, State::Command), end) {
-            (_, BodyEnd::Abandoned) => Ok(Intake::Close(CloseReason::PeerReset)),
-            (_, BodyEnd::StoreFailed(error)) => Err(error.into()),
-            (State::Receiving { upload, size }, BodyEnd::Complete) => {
-                self.store(upload.commit(cx.me), Some(size), cx)
-            }
-            (State::Receiving { size, .. }, BodyEnd::PeerFinished { missing }) => {
-                let came = size - missing;
-                Err(format!("only {came} of {size} bytes came; nothing is stored").into())
-            }
-            (State::Guessing(guess), BodyEnd::PeerFinished { missing }) => {
-                match guess.solve(missing) {
-                    Solved::Whole(upload) => self.store(upload.commit(cx.me), None, cx),
-                    Solved::Mend(mending) => {
-                        self.state = State::Mending(mending);
-                        Ok(Intake::Work)
-                    }
-                    Solved::Nothing => {
-                        Err("the size does not fit what came; nothing is stored".into())
-                    }
-                }
-            }
-            (State::Guessing(_), BodyEnd::Complete) => {
-                Err("more came than the size says; nothing is stored".into())
-            }
-            _ => unreachable!("a body ended that was not asked for"),
-        }
-    }
-
-    fn mend(&mut self, mut mending: Mending, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
-        let step = mending.step(self.limits.copy_step);
-        if step.map_err(StoreError::from)? {
-            return self.store(mending.into_upload().commit(cx.me), None, cx);
-        }
-        self.state = State::Mending(mending);
-        Ok(Intake::Work)
-    }
-
-    /// Answers as soon as the store is done.
-    fn store(
-        &mut self,
-        mut errand: Box<dyn Errand>,
-        size: Option<u64>,
-        cx: &mut Cx<'_>,
-    ) -> Result<Intake, Refusal> {
-        let Poll::Ready(done) = errand.poll() else {
-            self.state = State::Storing { errand, size };
-            return Ok(Intake::Wait);
-        };
-        done?;
-        match size {
-            Some(size) => {
-                self.reply(format_args!("OK {size}"), cx);
-                Ok(Intake::Bytes)
-            }
-            // The textbook client has gone: nobody reads a reply.
-            None => Ok(Intake::Close(CloseReason::PeerFinished)),
-        }
-    }
-
     /// The rest of the stream cannot be told from a body: say why, and close.
     fn or_close(&mut self, intake: Result<Intake, Refusal>, cx: &mut Cx<'_>) -> Intake {
         intake.unwrap_or_else(|Refusal(why)| {
             self.state = State::Command;
+            self.report.lost(&why, cx);
             self.reply(format_args!("ERROR: {why}"), cx);
             Intake::Close(CloseReason::Refused)
         })
@@ -365,7 +312,12 @@ impl Protocol for Transfer {
         };
         match step {
             Ok((taken, intake)) => (taken, intake),
-            Err(refusal) => (0, self.or_close(Err(refusal), cx)),
+            Err(refusal) => {
+                if self.report.is_begun() {
+                    self.report.guess(header::name_on_its_way(input));
+                }
+                (0, self.or_close(Err(refusal), cx))
+            }
         }
     }
 
@@ -382,6 +334,13 @@ impl Protocol for Transfer {
             _ => unreachable!("work was done that was not announced"),
         };
         self.or_close(gone_on, cx)
+    }
+
+    fn on_close(&mut self, reason: CloseReason, cx: &mut Cx<'_>) {
+        // What the store has begun to make visible it also ends, without a peer.
+        if !matches!(self.state, State::Storing { .. }) {
+            self.report.lost(reason, cx);
+        }
     }
 
     fn awaited(&self) -> Option<Delay> {

@@ -1,4 +1,4 @@
-//! Names what sessions tell each other, and whom they can tell.
+//! Names what sessions tell each other and the log, and whom they can tell.
 //! Delivers nothing: posts are pushed in a turn and handed over after it, by the dispatcher.
 
 use std::net::SocketAddr;
@@ -15,6 +15,8 @@ pub enum Audience {
     Operator,
     /// One session, if it is still there.
     One(PeerId),
+    /// The log of the server.
+    Log,
 }
 
 /// What is told.
@@ -54,6 +56,15 @@ pub enum Notice {
     Kicked,
     /// The time has come for what the session has planned.
     Due,
+    /// An upload was refused, cut or failed; for the log.
+    UploadLost {
+        /// Where it came from.
+        peer: SocketAddr,
+        /// Clean text; empty where no name is known.
+        name: Box<str>,
+        /// Clean text, in words.
+        why: Box<str>,
+    },
 }
 
 /// A notice on its way.

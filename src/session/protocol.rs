@@ -8,7 +8,8 @@
 //! 2. The driver calls again until nothing is taken: pipelining is free.
 //! 3. It does not call while the outbox holds a body or is above its high-water mark.
 //! 4. Body bytes are never shown; the driver moves them into the blob.
-//! 5. A protocol has no clock and no socket, and logs no bytes of the peer.
+//! 5. A protocol has no clock and no socket, and logs nothing: what the operator must know of an
+//!    upload is posted to the log, without a byte that could steer a terminal.
 //! 6. No reaching into other sessions: push a post.
 //! 7. `on_body` comes exactly once for each body, on every path.
 //!
@@ -48,7 +49,7 @@ pub trait Protocol {
     }
 
     /// The conversation has ended; others may be told, the peer hears nothing any more.
-    fn on_close(&mut self, _cx: &mut Cx<'_>) {}
+    fn on_close(&mut self, _reason: CloseReason, _cx: &mut Cx<'_>) {}
 
     /// How long the peer may stay without progress.
     fn patience(&self) -> Patience {

@@ -279,10 +279,11 @@ impl Session {
     }
 
     /// The connection is gone.
-    pub fn end(&mut self, world: &mut World) {
+    pub fn end(&mut self, reason: CloseReason, world: &mut World) {
         self.abandon_body(world);
-        self.protocol
-            .on_close(&mut world.lend(&mut Outbox::default(), self.me));
+        let mut unheard = Outbox::default();
+        let cx = &mut world.lend(&mut unheard, self.me);
+        self.protocol.on_close(reason, cx);
     }
 
     fn abandon_body(&mut self, world: &mut World) {

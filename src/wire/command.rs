@@ -134,6 +134,13 @@ pub fn unended(unit: &[u8], limits: &WireLimits) -> Unended {
     })
 }
 
+/// What follows the word in the first line of `input`, if that is or begins an upload.
+pub fn upload(input: &[u8]) -> Option<&[u8]> {
+    let line = input.split(|&byte| byte == b'\n').next()?;
+    let (word, rest) = split_word(line);
+    (word == b"upload").then_some(rest)
+}
+
 /// The folder that `ls` names; `None` is the root.
 fn folder(name: &str) -> Option<&str> {
     let is_root = name.split('/').all(|part| matches!(part, "" | "."));

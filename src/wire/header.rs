@@ -110,6 +110,12 @@ pub fn separator_may_come(input: &[u8], longest: usize) -> bool {
         .any(|start| SEPARATOR.as_bytes().starts_with(&input[start..]))
 }
 
+/// What a person takes for the name in front of `input`, of which no header can be made.
+pub fn name_on_its_way(input: &[u8]) -> &[u8] {
+    let line = input.split(|&byte| byte == b'\n').next().unwrap_or(input);
+    &line[..separator(line, line.len()).unwrap_or(line.len())]
+}
+
 /// Splits a header line into its name and size.
 pub fn parse_line(header: &[u8]) -> Result<(&[u8], u64), HeaderFault> {
     // The last separator: a name may hold one, a number cannot.

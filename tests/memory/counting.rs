@@ -1,6 +1,7 @@
 //! Wraps a protocol and counts the bodies that it asks for and is told the end of.
 //! Changes nothing of what is said in either direction.
 
+use loket::session::close_reason::CloseReason;
 use loket::session::notice::Notice;
 use loket::session::protocol::{BodyEnd, Cx, Intake, Patience, Protocol, Reaction};
 use loket::wire::pause::{Delay, Pause};
@@ -89,9 +90,9 @@ impl Protocol for Counting {
         self.inner.on_notice(notice, cx)
     }
 
-    fn on_close(&mut self, cx: &mut Cx<'_>) {
+    fn on_close(&mut self, reason: CloseReason, cx: &mut Cx<'_>) {
         self.no_body_is_open();
-        self.inner.on_close(cx);
+        self.inner.on_close(reason, cx);
     }
 
     fn patience(&self) -> Patience {

@@ -20,6 +20,7 @@ use loket::session::session::Session;
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use store::{Faults, Files, Memory};
 
@@ -38,10 +39,11 @@ impl Service {
             copy_step: 3,
             ..config::service_limits()
         });
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
         match self {
             Service::Echo => Box::new(Echo),
-            Service::Transfer => Box::new(Transfer::new(limits)),
-            Service::Files => Box::new(FilesService::new(limits)),
+            Service::Transfer => Box::new(Transfer::new(limits, address)),
+            Service::Files => Box::new(FilesService::new(limits, address)),
         }
     }
 }
@@ -172,7 +174,7 @@ impl Driver {
 
     /// The connection goes, as the dispatcher lets it go.
     pub fn close(mut self) -> Outcome {
-        self.session.end(&mut self.world);
+        self.session.end(CloseReason::PeerFinished, &mut self.world);
         drop(self.session);
         assert_eq!(self.store.uploads(), 0, "an upload was left behind");
         let (began, ended) = (self.bodies.began(), self.bodies.ended());

@@ -58,8 +58,8 @@ pub fn protocol(
 ) -> Box<dyn Protocol> {
     match service {
         Service::Echo => Box::new(Echo),
-        Service::Transfer => Box::new(Transfer::new(limits)),
-        Service::Files => Box::new(FilesService::new(limits)),
+        Service::Transfer => Box::new(Transfer::new(limits, address)),
+        Service::Files => Box::new(FilesService::new(limits, address)),
         Service::Talk => Box::new(Talk::new(limits, id, address)),
         Service::Console => console(limits),
     }
