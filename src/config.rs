@@ -223,14 +223,19 @@ pub fn room_limits(rate: u32) -> RoomLimits {
 
 // ---- the store ----
 
-/// `ls` reads and sorts so many entries in one step: 0.23 ms, p99 0.34, on the way to a million on
-/// tmpfs. A million names of 23 bytes hold 69 MB, 46 beside each name. All listings under way hold
-/// no more than two such folders; who comes on top is told to try again later.
+/// Bounds of `ls`, which makes one list of a folder for all that ask meanwhile.
 pub const LISTING: ListingLimits = ListingLimits {
     step: 512,
     entries: 1_000_000,
-    entry_overhead: 46,
-    memory: 140 * MIB,
+    short: SMALL_BODY,
+    heavy: HEAVY_FILE,
+    // One list of a million of the longest names. Each change of a folder that is being listed
+    // makes one more; beyond this, the readers of the oldest lose theirs.
+    memory: 256 * MIB as u64,
+    // The kernel's clock for time stamps ticks at least 100 times a second, that of exFAT as well.
+    tick: Duration::from_millis(100),
+    // FAT counts two seconds.
+    coarse_tick: Duration::from_secs(2),
 };
 
 /// Closing a file that was removed meanwhile frees its blocks: 3 ms for 64 MiB on ext4. From this

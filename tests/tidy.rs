@@ -196,7 +196,12 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::disk",
             "services::store::StoreSettings",
         ],
-        "src/services/listing.rs" => &["session", "wire", "services::disk", "services::parts"],
+        path if path.starts_with("src/services/listing") => &[
+            "session",
+            "services::disk",
+            "services::listing",
+            "services::parts",
+        ],
         // The second half of each ends its uploads.
         "src/services/transfer.rs" | "src/services/transfer_storing.rs" => &[
             "session",

@@ -180,6 +180,27 @@ impl Disk {
         self.hand_over(lane, Box::new(|_| work()));
     }
 
+    /// The same in pieces, which say whether there are more: what others ask comes between two.
+    pub fn leave_in_pieces(&self, lane: Lane, mut piece: impl FnMut() -> bool + Send + 'static) {
+        if self.lanes.helpers().is_none() {
+            while piece() {}
+            return;
+        }
+        let disk = self.clone();
+        self.leave(lane, move || {
+            if piece() {
+                disk.leave_in_pieces(lane, piece);
+            }
+        });
+    }
+
+    /// The session is among [`Disk::finished`]: what it waits for was done on behalf of several.
+    pub fn tell(&self, peer: PeerId) {
+        if self.lanes.helpers().is_some() {
+            self.finished.tell(peer);
+        }
+    }
+
     /// Whose waits have come to an end since this was last asked.
     pub fn finished(&self) -> Vec<PeerId> {
         std::mem::take(&mut *lock(&self.finished.peers))

@@ -42,7 +42,7 @@ pub(super) enum State {
     Command,
     /// The disk is asked for the name in this command before it is carried out.
     LookingUp(Box<[u8]>, Box<dyn Errand>),
-    /// A folder is being read, or its entries are going out.
+    /// The list of a folder is being made.
     Listing(ListReply),
     /// A bare upload of which no byte has come. `unit` is the command as it came.
     Expecting {
@@ -292,10 +292,7 @@ impl Files {
 
     fn list(&mut self, folder: Option<&str>, cx: &mut Cx<'_>) -> Intake {
         match cx.store.list(folder, cx.me) {
-            Ok(listing) => {
-                self.state = State::Listing(ListReply::new(listing, self.is_bare()));
-                Intake::Work
-            }
+            Ok(listing) => self.list_on(ListReply::new(listing, self.is_bare()), cx),
             Err(error) => {
                 self.say_error(list_reply::refusal(&error, folder), cx);
                 Intake::Bytes
@@ -303,16 +300,13 @@ impl Files {
         }
     }
 
-    fn list_on(&mut self, mut listing: ListReply, cx: &mut Cx<'_>) -> Intake {
-        match listing.go_on(cx) {
-            Poll::Ready(Ok(true)) => Intake::Bytes,
+    fn list_on(&mut self, mut reply: ListReply, cx: &mut Cx<'_>) -> Intake {
+        match reply.poll(cx.out) {
+            Poll::Ready(Ok(())) => Intake::Bytes,
             Poll::Ready(Err(error)) => self.decline(&error, cx),
-            going => {
-                self.state = State::Listing(listing);
-                match going {
-                    Poll::Pending => Intake::Wait,
-                    Poll::Ready(_) => Intake::Work,
-                }
+            Poll::Pending => {
+                self.state = State::Listing(reply);
+                Intake::Wait
             }
         }
     }
@@ -346,7 +340,7 @@ impl Protocol for Files {
                 let gone_on = self.go_on(errand, then, cx);
                 self.or_close(gone_on, cx)
             }
-            State::Listing(listing) => self.list_on(listing, cx),
+            State::Listing(reply) => self.list_on(reply, cx),
             State::LookingUp(unit, errand) => {
                 let run = self.looked_up(&unit, errand, cx);
                 self.or_close(run, cx)

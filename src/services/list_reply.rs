@@ -1,7 +1,7 @@
-//! Answers `ls`: waits until a folder is read, and then hands its entries out, a piece at a time.
-//! Reads no folder itself: the store's listing does.
+//! Answers `ls`: waits until the list is made, and then sends it in the dialect of the peer.
+//! Makes no list itself: the store does.
 
-use crate::session::protocol::Cx;
+use crate::session::outbox::Outbox;
 use crate::session::world::{Listing, StoreError};
 use crate::wire::text;
 use std::task::Poll;
@@ -22,63 +22,26 @@ pub fn refusal(error: &StoreError, folder: Option<&str>) -> String {
 pub struct ListReply {
     listing: Box<dyn Listing>,
     bare: bool,
-    phase: Phase,
-}
-
-enum Phase {
-    Reading,
-    Sending { first: bool },
 }
 
 impl ListReply {
-    /// Nothing is read yet. A bare peer gets no header, and the line ends only between the names.
+    /// Nothing is sent yet. A bare peer gets no header, and the line ends only between the names.
     pub fn new(listing: Box<dyn Listing>, bare: bool) -> ListReply {
-        ListReply {
-            listing,
-            bare,
-            phase: Phase::Reading,
-        }
+        ListReply { listing, bare }
     }
 
-    /// One piece of work; `true` when the answer is whole.
-    pub fn go_on(&mut self, cx: &mut Cx<'_>) -> Poll<Result<bool, StoreError>> {
-        match self.phase {
-            Phase::Reading => self.listing.read_some().map_ok(|read| {
-                if read {
-                    self.announce(cx);
-                    self.phase = Phase::Sending { first: true };
-                }
-                false
-            }),
-            Phase::Sending { first } => {
-                self.phase = Phase::Sending { first: false };
-                Poll::Ready(Ok(!self.send_entries(first, cx)))
-            }
-        }
-    }
-
-    fn announce(&self, cx: &mut Cx<'_>) {
-        let (bytes, entries) = self.listing.totals();
-        if !self.bare {
-            cx.out.bytes(format!("OK {}\n", bytes + entries).as_bytes());
-        } else if entries == 0 {
-            // An empty reply would leave a textbook client in its recv() for ever.
-            cx.out.bytes(b"\n");
-        }
-    }
-
-    /// Sends the next batch of entries; says whether there was one.
-    fn send_entries(&mut self, mut first: bool, cx: &mut Cx<'_>) -> bool {
-        let batch = self.listing.next_batch();
-        for entry in &batch {
-            if self.bare && !std::mem::take(&mut first) {
-                cx.out.bytes(b"\n");
-            }
-            cx.out.bytes(entry.as_bytes());
+    /// Answers as soon as the list is made.
+    pub fn poll(&mut self, out: &mut Outbox) -> Poll<Result<(), StoreError>> {
+        self.listing.poll().map_ok(|(list, length)| {
             if !self.bare {
-                cx.out.bytes(b"\n");
+                out.bytes(format!("OK {length}\n").as_bytes());
+                out.body(list, 0..length);
+            } else if length == 0 {
+                // An empty reply would leave a textbook client in its recv() for ever.
+                out.bytes(b"\n");
+            } else {
+                out.body(list, 0..length - 1);
             }
-        }
-        !batch.is_empty()
+        })
     }
 }

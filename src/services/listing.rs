@@ -1,190 +1,326 @@
-//! Reads a folder in bounded pieces and hands its entries out in order.
+//! Makes the list of a folder once for all peers that ask for it meanwhile.
 //! Opens nothing: `store.rs` has opened the folder beneath its root.
+//!
+//! ```text
+//!   ask ──▶ first piece ── the end ────────────────────────────▶ merge ──▶ made, or failed
+//!                └─ more ──▶ queue ──▶ read from the start ─────────┘
+//! ```
+//!
+//! A helper reads and sorts in bounded pieces. A small folder is made with its first piece; of the
+//! others one is made at a time, so that no number of folders takes more memory than one. A peer
+//! joins a list that is not begun yet, or whose folder has not changed since it was begun: a change
+//! that was answered before is always in the list. A large list is a file in memory, which
+//! `sendfile` sends to all readers at their own pace, and which is gone with its last reader.
 
-use super::disk::{Disk, Lane, Pending};
-use super::parts;
+mod maker;
+mod sorted_names;
+
+use super::disk::{Disk, Lane};
 use crate::session::notice::PeerId;
-use crate::session::world::{Listing, StoreError};
-use cap_std::fs::{DirEntry, ReadDir};
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::session::world::{self, Blob, Listing, StoreError};
+use cap_std::fs::Dir;
+use maker::{Maker, Queue};
+use rustix::io::Errno;
+use rustix::time::ClockId;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Poll;
+use std::time::Duration;
 
 /// Bounds of `ls`.
 #[derive(Debug, Clone, Copy)]
 pub struct ListingLimits {
-    /// Entries read or handed out in one piece of work.
+    /// Entries read or merged in one piece of work.
     pub step: usize,
     /// Entries of one folder.
     pub entries: usize,
-    /// Bytes of memory that an entry takes beside its name.
-    pub entry_overhead: usize,
-    /// Bytes of memory that all listings under way may hold together.
-    pub memory: usize,
+    /// Bytes of a list that is copied into the reply.
+    pub short: usize,
+    /// A helper frees a list of at least this many bytes.
+    pub heavy: u64,
+    /// Bytes that all lists in files may hold together: at least the largest one.
+    pub memory: u64,
+    /// Two changes of a folder within this time may have the same time stamp.
+    pub tick: Duration,
+    /// The same where time stamps are whole seconds.
+    pub coarse_tick: Duration,
 }
 
-/// What all listings under way hold together, in bytes.
-pub type ListingBudget = AtomicUsize;
+/// All lists that are wanted at the moment.
+pub struct Lists(Arc<Desk>);
 
-/// A folder being read: a helper reads, and the loop hands out.
-pub struct FolderListing {
-    folder: At,
-    disk: Disk,
-    for_peer: PeerId,
+/// What the loop and the helper share.
+struct Desk {
+    limits: ListingLimits,
+    /// The oldest first. A list lives as long as a peer waits for it or reads it.
+    orders: Mutex<Vec<Weak<Order>>>,
+    /// Of large folders.
+    queue: Queue,
 }
 
-/// Where the folder is at the moment.
-enum At {
-    Here(Box<Folder>),
-    Helper(Pending<(Box<Folder>, Result<bool, StoreError>)>),
-    /// While it moves between the two.
-    Nowhere,
+impl Desk {
+    /// Makes room for a list, if need be at the cost of those that have been read for the longest
+    /// time: a slow reader keeps no other from its list.
+    fn make_room(&self, length: u64) {
+        let orders: Vec<_> = lock(&self.orders)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        let mut held: u64 = orders.iter().map(|order| order.held()).sum();
+        for order in &orders {
+            if held + length <= self.limits.memory {
+                break;
+            }
+            held -= order.withdraw();
+        }
+    }
 }
 
-impl FolderListing {
-    pub(super) fn new(
-        source: ReadDir,
-        limits: ListingLimits,
-        budget: Arc<ListingBudget>,
-        disk: Disk,
-        for_peer: PeerId,
-    ) -> FolderListing {
-        let folder = Box::new(Folder {
-            source: Some(source),
-            entries: BTreeSet::new(),
-            bytes: 0,
+impl Lists {
+    pub(super) fn new(limits: ListingLimits) -> Lists {
+        Lists(Arc::new(Desk {
             limits,
-            budget,
+            orders: Mutex::default(),
+            queue: Queue::default(),
+        }))
+    }
+
+    /// The list of the folder as it is now, or will be in a moment.
+    pub(super) fn ask(
+        &self,
+        folder: Arc<Dir>,
+        disk: &Disk,
+        for_peer: PeerId,
+    ) -> Result<FolderListing, StoreError> {
+        let seen = Seen::now(&folder)?;
+        let mut orders = lock(&self.0.orders);
+        orders.retain(|order| order.strong_count() > 0);
+        let shared = orders
+            .iter()
+            .rev()
+            .filter_map(Weak::upgrade)
+            .find(|order| order.join(&seen, for_peer, &self.0.limits));
+        if let Some(order) = shared {
+            return Ok(FolderListing(order));
+        }
+        let order = Arc::new(Order {
+            folder: seen.folder,
+            heavy: self.0.limits.heavy,
+            disk: disk.clone(),
+            state: Mutex::new(State {
+                waiting: vec![for_peer],
+                begun: None,
+                withdrawn: false,
+            }),
+            outcome: OnceLock::new(),
         });
-        FolderListing {
-            folder: At::Here(folder),
-            disk,
-            for_peer,
+        orders.push(Arc::downgrade(&order));
+        drop(orders);
+        let maker = Maker::new(&order, folder, self.0.clone());
+        disk.leave(Lane::LookUps, move || maker.make_if_small());
+        Ok(FolderListing(order))
+    }
+}
+
+/// A folder as it was at some time.
+struct Seen {
+    /// Device and inode.
+    folder: (u64, u64),
+    /// When its entries changed last, and when anything of it did: a program can set the first.
+    changed: [Duration; 2],
+    /// The time of the look.
+    at: Duration,
+}
+
+impl Seen {
+    fn now(folder: &Dir) -> Result<Seen, Errno> {
+        let now = rustix::time::clock_gettime(ClockId::Realtime);
+        let stat = rustix::fs::fstat(folder)?;
+        let time = |seconds, nanos| {
+            Duration::from_secs(u64::try_from(seconds).unwrap_or(0)) + Duration::from_nanos(nanos)
+        };
+        Ok(Seen {
+            folder: (stat.st_dev, stat.st_ino),
+            changed: [
+                time(stat.st_mtime, stat.st_mtime_nsec),
+                time(stat.st_ctime, stat.st_ctime_nsec),
+            ],
+            at: time(now.tv_sec, now.tv_nsec.try_into().unwrap_or(0)),
+        })
+    }
+
+    /// Whether any later change has another time stamp.
+    fn is_settled(&self, limits: &ListingLimits) -> bool {
+        let [_, last] = self.changed;
+        let tick = match last.subsec_nanos() {
+            0 => limits.coarse_tick,
+            _ => limits.tick,
+        };
+        self.changed.iter().all(|changed| *changed + tick < self.at)
+    }
+}
+
+/// A list that peers wait for or read.
+struct Order {
+    folder: (u64, u64),
+    heavy: u64,
+    disk: Disk,
+    state: Mutex<State>,
+    outcome: OnceLock<Result<List, StoreError>>,
+}
+
+struct State {
+    waiting: Vec<PeerId>,
+    /// How the folder was when it began to be read.
+    begun: Option<Seen>,
+    /// It was taken from its readers.
+    withdrawn: bool,
+}
+
+impl Order {
+    /// Has one more peer wait for the list, if it is good for what the peer has seen.
+    fn join(&self, seen: &Seen, peer: PeerId, limits: &ListingLimits) -> bool {
+        let mut state = lock(&self.state);
+        let is_same = self.folder == seen.folder;
+        let is_good = state
+            .begun
+            .as_ref()
+            .is_none_or(|begun| begun.changed == seen.changed && begun.is_settled(limits));
+        let has_failed = matches!(self.outcome.get(), Some(Err(_)));
+        let joins = is_same && is_good && !has_failed && !state.withdrawn;
+        if joins && self.outcome.get().is_none() {
+            state.waiting.push(peer);
+        }
+        joins
+    }
+
+    /// The folder is read from its start, as it is seen now. `None` takes that back.
+    fn begin(&self, seen: Option<Seen>) {
+        lock(&self.state).begun = seen;
+    }
+
+    /// The list is made, or cannot be: all that wait are notified.
+    fn finish(&self, outcome: Result<List, StoreError>) {
+        // Under the lock: a peer either sees the outcome or is among those that are notified.
+        let mut state = lock(&self.state);
+        let first = self.outcome.set(outcome).is_ok();
+        assert!(first, "a list is made once");
+        for peer in std::mem::take(&mut state.waiting) {
+            self.disk.tell(peer);
         }
     }
 
-    fn here(&mut self) -> &mut Folder {
-        match &mut self.folder {
-            At::Here(folder) => folder,
-            At::Helper(_) | At::Nowhere => unreachable!("the folder is not read to its end"),
+    fn list(&self) -> Option<&List> {
+        self.outcome.get()?.as_ref().ok()
+    }
+
+    /// Bytes of memory that the list holds beside what was copied.
+    fn held(&self) -> u64 {
+        match self.list() {
+            Some(List::File(_, length)) if !lock(&self.state).withdrawn => *length,
+            _ => 0,
+        }
+    }
+
+    /// Takes the list from its readers, who see a file that shrank and are closed. Says how many
+    /// bytes that freed.
+    fn withdraw(&self) -> u64 {
+        let held = self.held();
+        if let Some(List::File(file, _)) = self.list()
+            && held > 0
+        {
+            lock(&self.state).withdrawn = true;
+            log::warn!("lists take too much memory: the readers of one of {held} bytes lose it");
+            if let Err(error) = file.set_len(0) {
+                log::warn!("cannot free a list: {error}");
+            }
+        }
+        held
+    }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        if let Some(Ok(List::File(file, length))) = self.outcome.take()
+            && length >= self.heavy
+        {
+            self.disk.leave(Lane::LookUps, move || drop(file));
         }
     }
 }
+
+/// The text of a list, a line an entry.
+enum List {
+    /// A short one.
+    Text(Vec<u8>),
+    /// A file in memory, and its length.
+    File(File, u64),
+}
+
+/// What a peer waits for.
+pub struct FolderListing(Arc<Order>);
 
 impl Listing for FolderListing {
-    fn read_some(&mut self) -> Poll<Result<bool, StoreError>> {
-        let pending = match std::mem::replace(&mut self.folder, At::Nowhere) {
-            At::Here(mut folder) => self.disk.ask(self.for_peer, move || {
-                let read = folder.read_some();
-                (folder, read)
-            }),
-            At::Helper(pending) => pending,
-            At::Nowhere => unreachable!("it stays nowhere"),
+    fn poll(&mut self) -> Poll<Result<world::List, StoreError>> {
+        let length = match self.0.outcome.get() {
+            None => return Poll::Pending,
+            Some(Err(error)) => return Poll::Ready(Err(error.clone())),
+            Some(Ok(List::Text(text))) => text.len() as u64,
+            Some(Ok(List::File(_, length))) => *length,
         };
-        match pending.poll() {
-            Poll::Pending => {
-                self.folder = At::Helper(pending);
-                Poll::Pending
-            }
-            Poll::Ready((folder, read)) => {
-                self.folder = At::Here(folder);
-                Poll::Ready(read)
-            }
-        }
-    }
-
-    fn totals(&self) -> (u64, u64) {
-        match &self.folder {
-            At::Here(folder) => (folder.bytes, folder.entries.len() as u64),
-            At::Helper(_) | At::Nowhere => (0, 0),
-        }
-    }
-
-    fn next_batch(&mut self) -> Vec<Box<str>> {
-        self.here().next_batch()
+        Poll::Ready(Ok((Rc::new(ListBlob(self.0.clone())), length)))
     }
 }
 
-impl Drop for FolderListing {
-    fn drop(&mut self) {
-        // A million names are not dropped in no time.
-        let folder = std::mem::replace(&mut self.folder, At::Nowhere);
-        self.disk.leave(Lane::LookUps, move || drop(folder));
+/// A list that was made, for one of its readers.
+struct ListBlob(Arc<Order>);
+
+impl ListBlob {
+    fn list(&self) -> &List {
+        self.0.list().expect("it was made")
     }
 }
 
-/// A folder, as far as it is read.
-struct Folder {
-    /// Until its end: a peer that is slow to read the list holds no descriptors for it.
-    source: Option<ReadDir>,
-    /// Sorts as it grows: one big sort at the end would hold all look-ups up.
-    entries: BTreeSet<Box<str>>,
-    bytes: u64,
-    limits: ListingLimits,
-    budget: Arc<ListingBudget>,
-}
-
-impl Folder {
-    fn read_some(&mut self) -> Result<bool, StoreError> {
-        for _ in 0..self.limits.step {
-            match self.source.as_mut().and_then(Iterator::next) {
-                None => {
-                    self.source = None;
-                    return Ok(true);
-                }
-                Some(entry) => self.keep(&entry?)?,
+impl Blob for ListBlob {
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        match self.list() {
+            List::File(file, _) => file.read_at(into, at),
+            List::Text(text) => {
+                let rest = &text[text.len().min(at as usize)..];
+                let count = rest.len().min(into.len());
+                into[..count].copy_from_slice(&rest[..count]);
+                Ok(count)
             }
         }
-        Ok(false)
     }
 
-    fn keep(&mut self, entry: &DirEntry) -> Result<(), StoreError> {
-        // A name that is no plain text cannot be asked for in this protocol.
-        let Some(mut name) = entry.file_name().to_str().map(str::to_owned) else {
-            return Ok(());
-        };
-        if name.chars().any(char::is_control) || parts::is_own(&name) {
-            return Ok(());
-        }
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            name.push('/');
-        }
-        if self.entries.len() == self.limits.entries {
-            return Err(StoreError::TooManyEntries(self.limits.entries));
-        }
-        let (length, memory) = (name.len() as u64, self.memory_of(&name));
-        // One helper alone adds: what is seen here can only become less.
-        if self.budget.load(Ordering::Relaxed) + memory > self.limits.memory {
-            return Err(StoreError::Busy);
-        }
-        if self.entries.insert(name.into_boxed_str()) {
-            self.bytes += length;
-            self.budget.fetch_add(memory, Ordering::Relaxed);
-        }
-        Ok(())
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn next_batch(&mut self) -> Vec<Box<str>> {
-        let mut batch = Vec::new();
-        while batch.len() < self.limits.step
-            && let Some(entry) = self.entries.pop_first()
-        {
-            let memory = self.memory_of(&entry);
-            self.budget.fetch_sub(memory, Ordering::Relaxed);
-            batch.push(entry);
+    fn append_short(&self, range: &Range<u64>, bytes: &mut Vec<u8>) -> bool {
+        match self.list() {
+            List::File(..) => false,
+            List::Text(text) => {
+                bytes.extend_from_slice(&text[range.start as usize..range.end as usize]);
+                true
+            }
         }
-        batch
     }
 
-    fn memory_of(&self, name: &str) -> usize {
-        name.len() + self.limits.entry_overhead
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match self.list() {
+            List::File(file, _) => Some(file.as_fd()),
+            List::Text(_) => None,
+        }
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let held: usize = self.entries.iter().map(|entry| self.memory_of(entry)).sum();
-        self.budget.fetch_sub(held, Ordering::Relaxed);
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

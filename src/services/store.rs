@@ -6,7 +6,7 @@
 
 use super::blob::FileBlob;
 use super::disk::Disk;
-use super::listing::{FolderListing, ListingBudget, ListingLimits};
+use super::listing::{ListingLimits, Lists};
 use super::parts;
 use super::root::Root;
 use super::upload::{self, FileUpload, Place, Storing};
@@ -46,7 +46,7 @@ pub struct FileStore {
     root: Arc<Root>,
     disk: Disk,
     settings: StoreSettings,
-    listings: Arc<ListingBudget>,
+    lists: Lists,
     /// Found at hand while it was looked up, to be opened right after.
     found: Option<(Box<str>, OwnedFd)>,
 }
@@ -62,7 +62,7 @@ impl FileStore {
             root: Arc::new(root),
             disk: Disk::default(),
             settings,
-            listings: Arc::new(ListingBudget::default()),
+            lists: Lists::new(settings.listing),
             found: None,
         })
     }
@@ -178,19 +178,13 @@ impl FileStore {
         folder: Option<&str>,
         for_peer: PeerId,
     ) -> Result<Box<dyn Listing>, StoreError> {
-        let entries = match folder {
+        let folder = match folder {
             // A removed folder can be opened, and has no entries.
             None if self.root.is_removed() => return Err(StoreError::NoFolder),
-            None => self.root.folder().read_dir("."),
-            Some(folder) => self.root.folder().read_dir(folder),
+            None => self.root.folder().clone(),
+            Some(folder) => Arc::new(self.root.folder().open_dir(folder)?),
         };
-        Ok(Box::new(FolderListing::new(
-            entries?,
-            self.settings.listing,
-            self.listings.clone(),
-            self.disk.clone(),
-            for_peer,
-        )))
+        Ok(Box::new(self.lists.ask(folder, &self.disk, for_peer)?))
     }
 }
 

@@ -217,8 +217,9 @@ impl Session {
             // No byte will come whose feeding would find out that it has ended.
             self.advance_body(0, &mut buffers.outbox, world);
         }
-        if buffers.outbox.pending() > owed {
-            witness.answered(buffers.outbox.pending() - owed, 0);
+        let out = &buffers.outbox;
+        if out.pending() > owed || out.has_body() {
+            witness.answered(out.pending() - owed, out.body_left());
         }
         self.buffers = Some(buffers);
     }

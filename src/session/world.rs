@@ -111,7 +111,7 @@ pub trait Store {
     fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError>;
     /// The largest file that may be stored, in bytes.
     fn largest(&self) -> u64;
-    /// Begins to read a folder; `None` is the root.
+    /// Asks for the list of a folder; `None` is the root.
     fn list(
         &mut self,
         folder: Option<&str>,
@@ -149,19 +149,17 @@ pub trait Upload {
     fn commit(self: Box<Self>, for_peer: PeerId) -> Box<dyn Errand>;
 }
 
-/// A folder being read, a bounded piece at a time.
+/// The text of a folder's list, a line an entry, and its length. Sorted; folders end in `/`.
+pub type List = (Rc<dyn Blob>, u64);
+
+/// A list on its way.
 pub trait Listing {
-    /// Reads on. `true` when the folder has been read to its end.
-    fn read_some(&mut self) -> Poll<Result<bool, StoreError>>;
-    /// How many bytes all entries have together, without separators, and how many entries.
-    fn totals(&self) -> (u64, u64);
-    /// Takes the next few entries in sorted order; folders end in `/`. Only after the end of the
-    /// folder was reached; an empty batch is the end of the list.
-    fn next_batch(&mut self) -> Vec<Box<str>>;
+    /// The list, once it is made.
+    fn poll(&mut self) -> Poll<Result<List, StoreError>>;
 }
 
 /// Why the store did not do what it was asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum StoreError {
     /// There is no such file, or the name leads out of the root.
     NotFound,
@@ -186,7 +184,7 @@ pub enum StoreError {
     /// The folder has more entries than the limit carried here.
     TooManyEntries(usize),
     /// Anything else that the system said.
-    Other(io::Error),
+    Other(io::ErrorKind),
 }
 
 impl fmt::Display for StoreError {
@@ -213,7 +211,7 @@ impl fmt::Display for StoreError {
             StoreError::TooManyEntries(limit) => {
                 write!(out, "the folder has more than {limit} entries")
             }
-            StoreError::Other(error) => write!(out, "the file system failed: {}", error.kind()),
+            StoreError::Other(kind) => write!(out, "the file system failed: {kind}"),
         }
     }
 }
@@ -227,7 +225,7 @@ impl From<io::Error> for StoreError {
         let Some(errno) = Errno::from_io_error(&error) else {
             return match error.kind() {
                 io::ErrorKind::PermissionDenied => StoreError::NotFound,
-                _ => StoreError::Other(error),
+                _ => StoreError::Other(error.kind()),
             };
         };
         match errno {
@@ -237,7 +235,7 @@ impl From<io::Error> for StoreError {
             Errno::NOSPC | Errno::DQUOT | Errno::FBIG => StoreError::NoSpace,
             Errno::NAMETOOLONG | Errno::INVAL => StoreError::BadName,
             Errno::MFILE | Errno::NFILE | Errno::NOMEM => StoreError::Busy,
-            _ => StoreError::Other(error),
+            _ => StoreError::Other(error.kind()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! Checks no names and knows no links: that is the real store's business.
 
 use loket::session::notice::PeerId;
-use loket::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, Upload};
+use loket::session::world::{Blob, Errand, List, Listing, Purpose, Store, StoreError, Upload};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -181,13 +181,15 @@ impl Store for Memory {
         if folder.is_some() && entries.is_empty() {
             return Err(StoreError::NoFolder);
         }
+        let list: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+        let list = Bytes {
+            content: RefCell::new(list.into()),
+            refuses_byte: None,
+            ends: None,
+        };
         Ok(Box::new(MemoryListing {
-            unread: entries,
-            read: BTreeSet::new(),
-            fails: self.faults.listing_fails,
-            store: self.clone(),
-            peer,
-            wait: None,
+            over: self.wait(peer),
+            list: (!self.faults.listing_fails).then(|| Rc::new(list)),
         }))
     }
 
@@ -284,48 +286,21 @@ impl Drop for MemoryUpload {
     }
 }
 
-/// A folder that is read and handed out two entries at a time.
+/// The list of a folder as it was when it was asked for.
 struct MemoryListing {
-    unread: BTreeSet<Box<str>>,
-    read: BTreeSet<Box<str>>,
-    fails: bool,
-    store: Memory,
-    peer: PeerId,
-    wait: Option<Rc<Cell<bool>>>,
+    over: Rc<Cell<bool>>,
+    list: Option<Rc<Bytes>>,
 }
 
 impl Listing for MemoryListing {
-    fn read_some(&mut self) -> Poll<Result<bool, StoreError>> {
-        let wait = self
-            .wait
-            .take()
-            .unwrap_or_else(|| self.store.wait(self.peer));
-        if !wait.get() {
-            self.wait = Some(wait);
+    fn poll(&mut self) -> Poll<Result<List, StoreError>> {
+        if !self.over.get() {
             return Poll::Pending;
         }
-        for _ in 0..2 {
-            match self.unread.pop_first() {
-                Some(entry) => self.read.insert(entry),
-                None if self.fails => return Poll::Ready(Err(StoreError::Busy)),
-                None => return Poll::Ready(Ok(true)),
-            };
-        }
-        Poll::Ready(Ok(false))
-    }
-
-    fn totals(&self) -> (u64, u64) {
-        let bytes: usize = self.read.iter().map(|entry| entry.len()).sum();
-        (bytes as u64, self.read.len() as u64)
-    }
-
-    fn next_batch(&mut self) -> Vec<Box<str>> {
-        let mut batch = Vec::new();
-        while batch.len() < 2
-            && let Some(entry) = self.read.pop_first()
-        {
-            batch.push(entry);
-        }
-        batch
+        let list = self.list.clone().ok_or(StoreError::Busy);
+        Poll::Ready(list.map(|list| {
+            let length = list.content.borrow().len() as u64;
+            (list as Rc<dyn Blob>, length)
+        }))
     }
 }

@@ -3,7 +3,7 @@
 
 use super::random::Random;
 use loket::session::notice::PeerId;
-use loket::session::world::{Errand, Listing, StoreError};
+use loket::session::world::{Errand, List, Listing, StoreError};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Poll;
@@ -67,13 +67,11 @@ impl Disk {
         Box::new(WaitingErrand(self.wait(peer, Some(inner))))
     }
 
-    /// A folder that may have to be waited for, piece by piece.
+    /// The list of a folder, which may have to be waited for.
     pub fn listing(&self, peer: PeerId, inner: Box<dyn Listing>) -> Box<dyn Listing> {
         Box::new(WaitingListing {
             inner,
-            peer,
-            disk: self.clone(),
-            wait: None,
+            wait: self.wait(peer, None),
         })
     }
 
@@ -147,27 +145,14 @@ impl Errand for WaitingErrand {
 
 struct WaitingListing {
     inner: Box<dyn Listing>,
-    peer: PeerId,
-    disk: Disk,
-    wait: Option<Wait>,
+    wait: Wait,
 }
 
 impl Listing for WaitingListing {
-    fn read_some(&mut self) -> Poll<Result<bool, StoreError>> {
-        let (disk, peer) = (&self.disk, self.peer);
-        let wait = self.wait.get_or_insert_with(|| disk.wait(peer, None));
-        if !wait.borrow().over {
+    fn poll(&mut self) -> Poll<Result<List, StoreError>> {
+        if !self.wait.borrow().over {
             return Poll::Pending;
         }
-        self.wait = None;
-        self.inner.read_some()
-    }
-
-    fn totals(&self) -> (u64, u64) {
-        self.inner.totals()
-    }
-
-    fn next_batch(&mut self) -> Vec<Box<str>> {
-        self.inner.next_batch()
+        self.inner.poll()
     }
 }

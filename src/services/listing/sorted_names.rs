@@ -1,0 +1,140 @@
+//! Sorts names in bounded pieces: in runs as they come, and merged once all have come.
+//! One big sort at the end would hold up what else waits for its thread.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Names, sorted run by run.
+#[derive(Default)]
+pub struct Runs {
+    /// All names, one behind the other.
+    text: Vec<u8>,
+    /// Where each is, and how long.
+    entries: Vec<(u32, u16)>,
+    /// Where the runs end.
+    ends: Vec<usize>,
+}
+
+impl Runs {
+    /// Adds a name to the run that is being collected.
+    pub fn push(&mut self, name: &str) {
+        let at = u32::try_from(self.text.len()).expect("the number of names is limited");
+        let length = u16::try_from(name.len()).expect("a name of a file is short");
+        self.text.extend_from_slice(name.as_bytes());
+        self.entries.push((at, length));
+    }
+
+    /// Sorts what came since the last run.
+    pub fn end_run(&mut self) {
+        let begin = self.ends.last().copied().unwrap_or(0);
+        let Runs { text, entries, .. } = self;
+        entries[begin..].sort_unstable_by_key(|entry| name_at(text, *entry));
+        self.ends.push(entries.len());
+    }
+
+    /// How many names there are.
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The length of the list of these names, a line each. Names that came twice make it shorter.
+    pub fn list_length(&self) -> usize {
+        self.text.len() + self.entries.len()
+    }
+
+    /// Begins to merge the runs.
+    pub fn merge(self) -> Merge {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        let mut merge = Merge {
+            next: begins.take(self.ends.len()).collect(),
+            first: BinaryHeap::with_capacity(self.ends.len()),
+            last: None,
+            runs: self,
+        };
+        for run in 0..merge.next.len() {
+            merge.advance(run);
+        }
+        merge
+    }
+}
+
+fn name_at(text: &[u8], (at, length): (u32, u16)) -> &[u8] {
+    &text[at as usize..][..usize::from(length)]
+}
+
+/// Runs being merged.
+pub struct Merge {
+    runs: Runs,
+    /// The next entry of each run.
+    next: Vec<usize>,
+    /// The first name left of each run, with the run's number.
+    first: BinaryHeap<Reverse<(Box<[u8]>, usize)>>,
+    /// The name that was taken last.
+    last: Option<Box<[u8]>>,
+}
+
+impl Merge {
+    /// Appends the next name and a line feed. A name that came twice is appended once. `false` when
+    /// none is left.
+    pub fn take_line(&mut self, list: &mut Vec<u8>) -> bool {
+        let Some(Reverse((name, run))) = self.first.pop() else {
+            return false;
+        };
+        self.advance(run);
+        if self.last.as_ref() != Some(&name) {
+            list.extend_from_slice(&name);
+            list.push(b'\n');
+            self.last = Some(name);
+        }
+        true
+    }
+
+    fn advance(&mut self, run: usize) {
+        let Runs {
+            text,
+            entries,
+            ends,
+        } = &self.runs;
+        let entry = self.next[run];
+        if entry < ends[run] {
+            let name = name_at(text, entries[entry]);
+            self.first.push(Reverse((name.into(), run)));
+            self.next[run] = entry + 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(names: &[&str], run: usize) -> String {
+        let mut runs = Runs::default();
+        for names in names.chunks(run) {
+            names.iter().for_each(|name| runs.push(name));
+            runs.end_run();
+        }
+        // The end of a folder may be found out by a piece that finds nothing else.
+        runs.end_run();
+        let (mut list, mut merge) = (Vec::new(), runs.merge());
+        while merge.take_line(&mut list) {}
+        String::from_utf8(list).expect("names")
+    }
+
+    #[test]
+    fn names_are_sorted_by_their_bytes_whatever_the_runs_are() {
+        let names = ["b", "é", "a.d/", "a", "B", "a b", "ab", "a/", "zz", ".h"];
+        for run in 1..12 {
+            let sorted = ".h\nB\na\na b\na.d/\na/\nab\nb\nzz\né\n";
+            assert_eq!(list(&names, run), sorted, "runs of {run}");
+        }
+        assert_eq!(list(&[], 5), "");
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_listed_once() {
+        for run in 1..6 {
+            assert_eq!(list(&["b", "a", "b", "a", "a"], run), "a\nb\n");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! A crowd that lists a large folder is served whole, and a slow reader costs the others nothing.
+//! What a list contains is checked in `files.rs`, its size in `sizes.rs`.
+
+mod support;
+
+use loket::config::LISTING;
+use loket::services::listing::ListingLimits;
+use loket::services::store::{FileStore, StoreSettings};
+use loket::session::notice::PeerId;
+use loket::session::world::{Blob, List, Store};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+use support::{BOTH_WAYS, Client, Server, eventually};
+
+/// Makes that many files with names of 100 bytes. Answers the list of them.
+fn fill(folder: &Path, entries: usize) -> String {
+    std::fs::create_dir_all(folder).expect("a folder");
+    let names: Vec<String> = (0..entries).map(|entry| format!("{entry:0100}")).collect();
+    for name in &names {
+        File::create(folder.join(name)).expect("room");
+    }
+    names.join("\n") + "\n"
+}
+
+#[test]
+fn every_one_of_200_clients_gets_the_list_of_a_large_folder_while_100_read_nothing() {
+    for way in BOTH_WAYS {
+        let server = Server::start(way);
+        let list = fill(&server.root().join("large"), 10_000);
+        let ask = |_| {
+            let mut client = server.connect("files");
+            client.send("ls large\n");
+            client
+        };
+        let deaf: Vec<Client> = (0..100).map(ask).collect();
+        let readers: Vec<Client> = (0..200).map(ask).collect();
+        let answer = format!("OK {}\n{list}", list.len());
+        for (number, mut reader) in readers.into_iter().enumerate() {
+            let head = reader.line();
+            assert!(head.starts_with("OK "), "reader {number}: {head}");
+            reader.expect(&list);
+        }
+        // They are behind, and get what they asked for when they come back.
+        for mut reader in deaf {
+            reader.expect(&answer);
+        }
+    }
+}
+
+#[test]
+fn a_small_folder_is_listed_while_a_large_one_is_made() {
+    let server = Server::start(&[]);
+    fill(&server.root().join("large"), 20_000);
+    fill(&server.root().join("small"), 1);
+    let mut clients: Vec<_> = (0..20).map(|_| server.connect("files")).collect();
+    for client in &mut clients {
+        client.send("ls large\n");
+        server
+            .connect("files")
+            .send("ls small\n")
+            .expect("OK 101\n");
+    }
+    for client in &mut clients {
+        client.expect("OK 2020000\n");
+    }
+}
+
+#[test]
+fn a_list_has_every_change_that_was_answered_before_it_was_asked_for() {
+    for entries in [3, 2_000] {
+        let server = Server::start(&[]);
+        let mut list = fill(&server.root(), entries);
+        // A list that is being read could be shared, and must not be when it is old.
+        let mut readers: Vec<Client> = Vec::new();
+        let mut client = server.connect("files");
+        for round in 0..20 {
+            let name = format!("{:0>100}", format!("{:09}", 900_000_000 + round));
+            match round % 4 {
+                0 => File::create(server.root().join(&name))
+                    .map(drop)
+                    .expect("room"),
+                _ => drop(
+                    client
+                        .send(format!("upload {name} 0\n"))
+                        .expect("OK\nOK File Berhasil Dibuat\n"),
+                ),
+            }
+            list += &format!("{name}\n");
+            let answer = format!("OK {}\n{list}", list.len());
+            let mut reader = server.connect("files");
+            reader.send("ls\n").expect(&answer[..10]);
+            client.send("ls\n").expect(&answer);
+            reader.expect(&answer[10..]);
+            reader.send("ls\n");
+            readers.push(reader);
+        }
+        let gone = list.split_off(list.len() - 101);
+        let gone = gone.trim_end();
+        let removed = "OK File Berhasil Dihapus\n";
+        client.send(format!("rm {gone}\n")).expect(removed);
+        let answer = format!("OK {}\n{list}", list.len());
+        client.send("ls\n").expect(&answer);
+    }
+}
+
+fn store(root: &Path, listing: ListingLimits) -> FileStore {
+    let settings = StoreSettings {
+        read_only: true,
+        largest: 0,
+        sync: false,
+        batch: 1,
+        short: 0,
+        heavy: u64::MAX,
+        listing,
+    };
+    FileStore::open(root, settings).expect("a store")
+}
+
+fn list(store: &mut FileStore) -> List {
+    let mut listing = store.list(None, PeerId(1)).expect("a folder");
+    match listing.poll() {
+        Poll::Ready(made) => made.expect("a list"),
+        Poll::Pending => panic!("without a helper there is nothing to wait for"),
+    }
+}
+
+fn file(list: &Rc<dyn Blob>) -> i32 {
+    list.fd().expect("it is large").as_raw_fd()
+}
+
+#[test]
+fn readers_share_one_list_until_the_folder_changes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let whole = fill(folder.path(), 1_000);
+    let mut store = store(folder.path(), LISTING);
+    // A change may be too young to be told from the next one by its time.
+    let settled = || {
+        eventually("the folder has settled", || {
+            let changed = std::fs::metadata(folder.path()).expect("it").modified();
+            let age = changed.expect("a time").elapsed();
+            age.is_ok_and(|age| age > 2 * LISTING.tick)
+        });
+    };
+    settled();
+    let (first, length) = list(&mut store);
+    let (second, _) = list(&mut store);
+    assert_eq!(length, whole.len() as u64);
+    assert_eq!(file(&first), file(&second));
+    File::create(folder.path().join("new")).expect("room");
+    let (third, longer) = list(&mut store);
+    assert_ne!(file(&first), file(&third));
+    assert_eq!(longer, length + 4);
+    settled();
+    let (fourth, _) = list(&mut store);
+    let (fifth, _) = list(&mut store);
+    assert_eq!(file(&fourth), file(&fifth));
+    // An old list stays as it was for as long as it is read.
+    let mut text = vec![0; length as usize];
+    first.read_exact_at(&mut text, 0).expect("all of it");
+    assert_eq!(text, whole.as_bytes());
+}
+
+#[test]
+fn the_oldest_list_is_taken_from_its_readers_when_lists_take_too_much_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let length = fill(folder.path(), 1_000).len() as u64;
+    let limits = ListingLimits {
+        memory: 3 * length + 1_000,
+        tick: Duration::MAX / 4,
+        ..LISTING
+    };
+    let mut store = store(folder.path(), limits);
+    let lists: Vec<_> = (0..5).map(|_| list(&mut store)).collect();
+    let is_whole =
+        |(list, length): &List| list.read_at(&mut [0], length - 1).expect("readable") == 1;
+    let whole: Vec<bool> = lists.iter().map(is_whole).collect();
+    assert_eq!(whole, [false, false, true, true, true]);
+    drop(lists);
+    assert!((0..3).map(|_| list(&mut store)).all(|list| is_whole(&list)));
+}
