@@ -15,6 +15,7 @@ use loket::reactor::log_queue::LogQueue;
 use loket::reactor::log_sink::LogSink;
 use loket::reactor::signals;
 use loket::server::{Server, Settings};
+use loket::start::password;
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use std::env::VarError;
 use std::error::Error;
@@ -102,7 +103,7 @@ fn room_password(options: &ServeOptions) -> Result<Option<String>, Box<dyn Error
                 format!("cannot read the room's password from {file}: {error}")
             })?;
             (
-                text.lines().next().unwrap_or("").to_owned(),
+                password::first_line(&text).to_owned(),
                 "--room-password-file",
             )
         }
@@ -115,7 +116,8 @@ fn room_password(options: &ServeOptions) -> Result<Option<String>, Box<dyn Error
             }
         },
     };
-    if password.is_empty() {
+    // The room drops blanks around a password.
+    if password.trim().is_empty() {
         return Err(format!("the room's password from {source} is empty; give one").into());
     }
     Ok(Some(password))

@@ -368,6 +368,24 @@ fn a_password_from_a_file_or_a_variable_is_nowhere_to_be_seen() {
 }
 
 #[test]
+fn a_password_file_may_come_from_any_editor() {
+    for text in [
+        &b"\xef\xbb\xbfsesam\r\n"[..],
+        b"sesam \t\r\nsecond line",
+        b"  sesam",
+        b"\xef\xbb\xbf sesam ",
+    ] {
+        let mut prepared = Prepared::without_password();
+        let file = prepared.folder().join("password");
+        std::fs::write(&file, text).expect("room");
+        prepared.command.arg("--room-password-file").arg(&file);
+        let server = prepared.launch();
+        let guest = Guest::of(&server);
+        guest.send("PASSWORD sesam").hears("PASSWORD OK");
+    }
+}
+
+#[test]
 fn a_password_is_made_up_where_none_is_given() {
     let start = || {
         let mut prepared = Prepared::without_password();
@@ -390,6 +408,7 @@ fn passwords_that_are_none_are_refused() {
     let unreadable = std::ffi::OsStr::from_bytes(b"\xff");
     for (flags, variable) in [
         (&["--room-password", ""][..], None),
+        (&["--room-password", " \t "], None),
         (&["--room-password-file", "/dev/null"], None),
         (&["--room-password-file", "/nowhere"], None),
         (&[], Some(std::ffi::OsStr::new(""))),

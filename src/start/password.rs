@@ -1,7 +1,14 @@
-//! Makes a password for a room that was given none.
+//! Reads the password of a room out of a file, or makes one for a room that was given none.
 //! Shows it to nobody: the announcement does.
 
 use super::error::StartError;
+
+/// The password in the text of a file: its first line, without what editors leave around it. A
+/// byte-order mark, blanks and a carriage return are nothing that a person can type.
+pub fn first_line(text: &str) -> &str {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.lines().next().unwrap_or("").trim()
+}
 
 /// Twelve letters and digits that are not mistaken for each other: 60 bits.
 pub fn make() -> Result<String, StartError> {
@@ -17,4 +24,27 @@ pub fn make() -> Result<String, StartError> {
         .iter()
         .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_read_without_what_an_editor_leaves_around_it() {
+        for text in [
+            "from far away",
+            "from far away\n",
+            "from far away\r\nnot this\r\n",
+            "\u{feff}from far away\r\n",
+            "\u{feff}from far away",
+            "from far away \t \n",
+            "  from far away\r",
+        ] {
+            assert_eq!(first_line(text), "from far away", "{text:?}");
+        }
+        for none in ["", "\n", "\u{feff}", "\u{feff}\r\n", "  \n", "\nsecond"] {
+            assert_eq!(first_line(none), "", "{none:?}");
+        }
+    }
 }
