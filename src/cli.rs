@@ -4,7 +4,6 @@
 pub mod load;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -74,9 +73,10 @@ impl FromStr for PortChoice {
 /// The flags of `loket serve`.
 #[derive(Debug, Args)]
 pub struct ServeOptions {
-    /// The address to listen on; 0.0.0.0 is for other machines, too.
-    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
-    pub host: IpAddr,
+    /// The address to listen on, or a name of this machine, whose first address that can be used
+    /// is taken; 0.0.0.0 is for other machines, too.
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    pub host: String,
     /// The folder that transfer and files serve; it is made if it is missing.
     #[arg(long, value_name = "DIR", default_value = "./loket-root")]
     pub root: PathBuf,
@@ -99,7 +99,7 @@ pub struct ServeOptions {
     /// LOKET_ROOM_PASSWORD in the environment, or one that is made and printed].
     #[arg(long, value_name = "P", conflicts_with = "room_password_file")]
     pub room_password: Option<String>,
-    /// A file whose first line is the password of the room.
+    /// A file whose first line is the password of the room, without the blanks around it.
     #[arg(long, value_name = "FILE")]
     pub room_password_file: Option<PathBuf>,
     /// Connections served at once; the rest waits in the kernel's queue [default: what the

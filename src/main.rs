@@ -15,7 +15,7 @@ use loket::reactor::log_queue::LogQueue;
 use loket::reactor::log_sink::LogSink;
 use loket::reactor::signals;
 use loket::server::{Server, Settings};
-use loket::start::password;
+use loket::start::{host, password};
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use std::env::VarError;
 use std::error::Error;
@@ -69,7 +69,7 @@ fn run_server(server: Server, log: &LogQueue) -> ExitCode {
 
 fn settings(options: &ServeOptions) -> Result<Settings, Box<dyn Error>> {
     Ok(Settings {
-        host: options.host,
+        host: host::find(&options.host)?,
         root: options.root.clone(),
         echo: options.echo.port(),
         transfer: options.transfer.port(),

@@ -4,6 +4,7 @@
 pub mod enclosure;
 pub mod error;
 pub mod exposure;
+pub mod host;
 pub mod password;
 pub mod port;
 pub mod root;

@@ -4,7 +4,7 @@
 use super::error::{StartError, plain};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Opens the port; `backlog` connections may wait there.
 pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<mio::net::TcpListener> {
@@ -24,6 +24,11 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<mio::net::TcpList
     Ok(mio::net::TcpListener::from_std(socket.into()))
 }
 
+/// Whether this address is one of this machine.
+pub fn can_listen(address: IpAddr) -> bool {
+    listen(SocketAddr::new(address, 0), 1).is_ok()
+}
+
 /// Names the port and the way out.
 pub fn cannot_listen(
     name: &str,
@@ -37,7 +42,7 @@ pub fn cannot_listen(
         }
         io::ErrorKind::PermissionDenied => format!("choose a port above 1023 with --{name} PORT"),
         io::ErrorKind::AddrNotAvailable => {
-            "give an address of this machine with --host IP".to_owned()
+            "give an address of this machine with --host HOST".to_owned()
         }
         _ => format!("choose another port with --{name} PORT or switch it off: --{name} off"),
     };

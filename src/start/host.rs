@@ -1,0 +1,86 @@
+//! Finds the one address to listen on by what the user calls it: an address, or a name.
+//! Opens no service's port: a free one shows whether an address can be used.
+
+use super::error::{StartError, plain};
+use super::port;
+use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
+
+/// The address that `text` is, or the first one of the host with this name that can be used here.
+pub fn find(text: &str) -> Result<IpAddr, StartError> {
+    if let Some(address) = read(text) {
+        return Ok(address);
+    }
+    let advice = "give an address of this machine, or a name of it, with --host HOST";
+    let found = (text, 0).to_socket_addrs().map_err(|error| {
+        let why = plain(&error);
+        StartError::new(format!("cannot find the host {text:?}: {why}; {advice}"))
+    })?;
+    let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    first_usable(&addresses).ok_or_else(|| {
+        let tried: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+        let tried = tried.join(", ");
+        StartError::new(format!(
+            "no address of the host {text:?} is one of this machine: {tried}; {advice}"
+        ))
+    })
+}
+
+/// An address as such, IPv6 also in the brackets that it has in front of a port.
+fn read(text: &str) -> Option<IpAddr> {
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    match inner {
+        Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => text.parse().ok(),
+    }
+}
+
+fn first_usable(addresses: &[IpAddr]) -> Option<IpAddr> {
+    let mut addresses = addresses.iter().copied();
+    addresses.find(|&address| port::can_listen(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_as_it_is_with_and_without_brackets() {
+        for (text, address) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("0.0.0.0", "0.0.0.0"),
+            ("::1", "::1"),
+            ("[::1]", "::1"),
+            ("[::]", "::"),
+        ] {
+            let address: IpAddr = address.parse().expect("an address");
+            assert_eq!(find(text).expect(text), address);
+        }
+    }
+
+    #[test]
+    fn of_a_name_the_first_address_that_can_be_used_is_taken() {
+        let elsewhere = IpAddr::from([192, 0, 2, 1]);
+        let here = [IpAddr::from([127, 0, 0, 2]), IpAddr::from([127, 0, 0, 1])];
+        assert_eq!(first_usable(&[elsewhere, here[0], here[1]]), Some(here[0]));
+        assert_eq!(first_usable(&here), Some(here[0]));
+        assert_eq!(first_usable(&[elsewhere]), None);
+    }
+
+    #[test]
+    fn what_names_no_address_of_this_machine_is_refused_in_words() {
+        for text in [
+            "",
+            "[",
+            "[]",
+            "[127.0.0.1]",
+            "localhost:80",
+            "nowhere.invalid",
+        ] {
+            let error = find(text).expect_err(text).to_string();
+            assert!(error.contains(&format!("{text:?}")), "{error}");
+            assert!(error.contains("--host HOST"), "{error}");
+        }
+    }
+}

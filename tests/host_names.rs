@@ -1,0 +1,63 @@
+//! A server listens where `--host` says, by an address or by a name.
+//! Changes no name of this machine: those that it has are asked for.
+
+mod support;
+
+use std::net::{IpAddr, TcpListener, ToSocketAddrs};
+use std::process::Command;
+use support::Server;
+
+/// All services are served at the address that is announced.
+#[track_caller]
+fn serves_at(host: &str, address: IpAddr) {
+    let server = Server::start(&["--host", host]);
+    for service in ["echo", "transfer", "files", "talk", "room"] {
+        assert_eq!(server.address(service).ip(), address, "{host} {service}");
+    }
+    let mut client = server.connect("files");
+    client.send("ls\n").expect("OK 0\n");
+}
+
+fn has_ipv6(name: &str) -> bool {
+    let found = TcpListener::bind("[::1]:0").is_ok();
+    if !found {
+        println!("SKIPPED {name}: no IPv6 here");
+    }
+    found
+}
+
+#[test]
+fn localhost_is_the_first_of_its_addresses_that_can_be_used() {
+    let found = ("localhost", 0)
+        .to_socket_addrs()
+        .expect("every machine has it");
+    let usable = |address: &IpAddr| TcpListener::bind((*address, 0)).is_ok();
+    let first = found.map(|address| address.ip()).find(usable);
+    serves_at("localhost", first.expect("a loopback address"));
+}
+
+#[test]
+fn an_address_may_have_the_brackets_of_a_url() {
+    if has_ipv6("an_address_may_have_the_brackets_of_a_url") {
+        serves_at("[::1]", "::1".parse().expect("an address"));
+        serves_at("::1", "::1".parse().expect("an address"));
+    }
+    serves_at("127.0.1.1", IpAddr::from([127, 0, 1, 1]));
+}
+
+#[test]
+fn a_host_that_is_not_here_is_named_before_anything_is_opened() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for host in ["nowhere.invalid", "[127.0.0.1]", "localhost:80", ""] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_loket"))
+            .args(["serve", "--host", host, "--root", "root"])
+            .current_dir(folder.path())
+            .output()
+            .expect("loket starts");
+        assert_eq!(ended.status.code(), Some(2), "{host}");
+        let told = String::from_utf8(ended.stderr).expect("text");
+        assert!(told.contains(&format!("{host:?}")), "{told}");
+        assert!(told.contains("--host HOST"), "{told}");
+        assert!(!folder.path().join("root").exists());
+    }
+}
