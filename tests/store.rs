@@ -66,7 +66,6 @@ fn with_links_that_lead_out() -> (tempfile::TempDir, PathBuf) {
         ("dir/parent", PathBuf::from("../..")),
         ("cwd", PathBuf::from("/proc/self/cwd")),
         ("slash", PathBuf::from("/proc/self/root/etc")),
-        ("self", root.join("a")),
     ] {
         symlink(target, root.join(link)).expect("a link");
     }
@@ -89,7 +88,6 @@ fn no_link_leads_out_of_the_root() {
         "dir/parent/outside/secret",
         "cwd/Cargo.toml",
         "slash/passwd",
-        "self",
         "/proc/self/root/etc/passwd",
         "dir/../../outside/secret",
         "./../outside/secret",
@@ -134,7 +132,6 @@ fn nothing_outside_the_root_is_changed_or_listed() {
         "cwd",
         "slash",
         "..",
-        "/",
         "dir/../..",
     ] {
         let answer = files(&server, &format!("ls {name}"));

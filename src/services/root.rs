@@ -1,5 +1,10 @@
-//! The root folder of the store, and whether it still is where it was.
+//! The root folder of the store: how names are resolved beneath it, and whether it is still there.
 //! Serves nothing: `store.rs` does.
+//!
+//! Every path is resolved by `openat2(2)` with `RESOLVE_BENEATH` (through cap-std), so `..`, links
+//! and races end in an error, not outside. Links that stay inside are followed. The kernel takes
+//! every absolute link for one that leads outside: one whose target begins with the path of the
+//! root is replaced by the rest of its target, and the path without links is resolved as before.
 //!
 //! What is served is the folder that was opened at start, not its path: when that folder is moved,
 //! it is served at its new place. A folder that is put in its place is never served, Landlock holds
@@ -7,18 +12,22 @@
 
 use crate::session::world::StoreError;
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, Metadata};
 use rustix::fs::Stat;
 use rustix::io::Errno;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The root folder.
 pub struct Root {
     folder: Arc<Dir>,
     path: PathBuf,
+    /// The path as it was given, and the same without links: absolute links begin with either.
+    names: Vec<PathBuf>,
     presence: Mutex<Presence>,
 }
 
@@ -33,9 +42,15 @@ enum Presence {
 impl Root {
     /// Opens the root, which must be a folder.
     pub fn open(path: &Path) -> io::Result<Root> {
+        let folder = Arc::new(Dir::open_ambient_dir(path, ambient_authority())?);
+        let path = std::path::absolute(path)?;
         Ok(Root {
-            folder: Arc::new(Dir::open_ambient_dir(path, ambient_authority())?),
-            path: std::path::absolute(path)?,
+            folder,
+            names: [path.clone()]
+                .into_iter()
+                .chain(path.canonicalize())
+                .collect(),
+            path,
             presence: Mutex::new(Presence::Here),
         })
     }
@@ -43,6 +58,78 @@ impl Root {
     /// The folder.
     pub fn folder(&self) -> &Arc<Dir> {
         &self.folder
+    }
+
+    /// Does something with a name of a peer, beneath the root.
+    pub fn resolve<T>(
+        &self,
+        name: &str,
+        act: impl Fn(&Dir, &Path) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match act(&self.folder, Path::new(name)) {
+            Err(error) if leads_out(&error) => match self.without_links(name) {
+                Some(path) => act(&self.folder, &path),
+                None => Err(error),
+            },
+            done => done,
+        }
+    }
+
+    /// Opens a folder.
+    pub fn open_folder(&self, name: &str) -> io::Result<Arc<Dir>> {
+        Ok(Arc::new(
+            self.resolve(name, |root, path| root.open_dir(path))?,
+        ))
+    }
+
+    /// What has this name, or what the link of this name leads to.
+    pub fn metadata(&self, name: &str) -> io::Result<Metadata> {
+        self.resolve(name, |root, path| root.metadata(path))
+    }
+
+    /// The same path without links; `None` if it leads out of the root. What it tells is checked
+    /// when it is resolved: it may have changed meanwhile.
+    fn without_links(&self, name: &str) -> Option<PathBuf> {
+        if name.starts_with('/') {
+            return None;
+        }
+        let mut path = PathBuf::new();
+        let mut pending = vec![PathBuf::from(name)];
+        let mut links = 0;
+        while let Some(rest) = pending.pop() {
+            let mut rest = rest.components();
+            let Some(component) = rest.next() else {
+                continue;
+            };
+            pending.push(rest.as_path().to_owned());
+            match component {
+                Component::CurDir => continue,
+                Component::ParentDir if path.pop() => continue,
+                Component::Normal(name) => path.push(name),
+                _ => return None,
+            }
+            // Of what is no link, or is not there, the name stays as it is.
+            let Ok(target) = rustix::fs::readlinkat(&self.folder, &path, Vec::new()) else {
+                continue;
+            };
+            links += 1;
+            // As many as the kernel follows.
+            if links > 40 {
+                return None;
+            }
+            let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+            path.pop();
+            if target.is_absolute() {
+                path.clear();
+                let inside = |name| target.strip_prefix(name).ok();
+                pending.push(self.names.iter().find_map(inside)?.to_owned());
+            } else {
+                pending.push(target);
+            }
+        }
+        // Nothing but folders has such a name, and an empty path is no folder.
+        let ends_in_folder = name.ends_with('/') || path.as_os_str().is_empty();
+        Some(if ends_in_folder { path.join(".") } else { path })
     }
 
     /// Whether the folder was removed: nothing is in it, and nothing can be put into it.
@@ -113,6 +200,14 @@ impl Root {
             (Ok(found), Ok(served)) if found == served => Presence::Here,
             (Ok(_), Ok(_)) => Presence::Replaced,
         }
+    }
+}
+
+/// Whether the kernel says so, or cap-std.
+fn leads_out(error: &io::Error) -> bool {
+    match Errno::from_io_error(error) {
+        Some(errno) => errno == Errno::XDEV,
+        None => error.kind() == io::ErrorKind::PermissionDenied,
     }
 }
 

@@ -1,8 +1,6 @@
 //! Keeps files below one root folder; the kernel enforces that nothing outside can be reached.
-//! Knows no protocol and never blocks on a pipe or a device: only regular files are served.
-//!
-//! Every path is resolved by `openat2(2)` with `RESOLVE_BENEATH` (through cap-std), so `..`, links
-//! and races end in an error, not outside. Links that stay inside are followed.
+//! Knows no protocol, and opens nothing but regular files: to open a pipe or a device is an act,
+//! a writer that waits for a reader would go on. `root.rs` resolves the names.
 
 use super::blob::FileBlob;
 use super::disk::Disk;
@@ -15,7 +13,7 @@ use crate::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, U
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
-use std::fs::File;
+use rustix::path::DecInt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -46,6 +44,8 @@ pub struct FileStore {
     root: Arc<Root>,
     disk: Disk,
     settings: StoreSettings,
+    /// `/proc/self/fd`: there, what was looked at can be opened.
+    own_descriptors: Option<OwnedFd>,
     lists: Lists,
     /// Found at hand while it was looked up, to be opened right after.
     found: Option<(Box<str>, OwnedFd)>,
@@ -55,6 +55,8 @@ impl FileStore {
     /// Opens the root, which must be a folder. Leftovers of a crash are swept away.
     pub fn open(root: &Path, settings: StoreSettings) -> io::Result<FileStore> {
         let root = Root::open(root)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let own_descriptors = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).ok();
         if !settings.read_only {
             parts::sweep(root.folder());
         }
@@ -62,6 +64,7 @@ impl FileStore {
             root: Arc::new(root),
             disk: Disk::default(),
             settings,
+            own_descriptors,
             lists: Lists::new(settings.listing),
             found: None,
         })
@@ -79,7 +82,7 @@ impl FileStore {
             Some((folder, leaf)) => {
                 // The folder of `/a` is the empty string, and absolute names lead outside.
                 let folder = if folder.is_empty() { "/" } else { folder };
-                (Arc::new(self.root.folder().open_dir(folder)?), leaf)
+                (self.root.open_folder(folder)?, leaf)
             }
         };
         match leaf {
@@ -100,28 +103,49 @@ impl FileStore {
         if parts::is_own(name) {
             return Err(StoreError::NotFound);
         }
-        let file = match self.found.take() {
-            Some((found, file)) if *found == *name => File::from(file),
-            _ => {
-                let mut options = OpenOptions::new();
-                options.read(true).custom_flags(OPEN.bits() as i32);
-                self.root.folder().open_with(name, &options)?.into_std()
-            }
+        let found = match self.found.take() {
+            Some((found, file)) if *found == *name => file,
+            _ => self.open_as(name, OFlags::PATH)?,
         };
-        let stat = rustix::fs::fstat(&file)?;
+        let stat = rustix::fs::fstat(&found)?;
         if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(StoreError::NotAFile);
         }
+        let file = self.open_found(&found, name)?;
         let length = stat.st_size as u64;
-        let blob = FileBlob::new(file, &self.disk, &self.settings, Some(length));
+        let blob = FileBlob::new(file.into(), &self.disk, &self.settings, Some(length));
         Ok((Rc::new(blob), length))
+    }
+
+    fn open_as(&self, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(flags.bits() as i32);
+        let open = |root: &Dir, path: &Path| root.open_with(path, &options);
+        Ok(self.root.resolve(name, open)?.into_std().into())
+    }
+
+    /// Opens the very file that was looked at, whatever has its name by now.
+    fn open_found(&self, found: &OwnedFd, name: &str) -> Result<OwnedFd, StoreError> {
+        // Even so, the one thread must not wait for what is opened.
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let Some(descriptors) = &self.own_descriptors else {
+            // Without /proc, what takes the file's place in this moment is opened.
+            return Ok(self.open_as(name, flags)?);
+        };
+        let (number, flags) = (DecInt::from_fd(found), flags | OFlags::CLOEXEC);
+        Ok(rustix::fs::openat(
+            descriptors,
+            number,
+            flags,
+            Mode::empty(),
+        )?)
     }
 
     fn size_of(&self, name: &str) -> Result<u64, StoreError> {
         if parts::is_own(name) {
             return Err(StoreError::NotFound);
         }
-        let metadata = self.root.folder().metadata(name)?;
+        let metadata = self.root.metadata(name)?;
         if metadata.is_file() {
             Ok(metadata.len())
         } else {
@@ -182,14 +206,11 @@ impl FileStore {
             // A removed folder can be opened, and has no entries.
             None if self.root.is_removed() => return Err(StoreError::NoFolder),
             None => self.root.folder().clone(),
-            Some(folder) => Arc::new(self.root.folder().open_dir(folder)?),
+            Some(folder) => self.root.open_folder(folder)?,
         };
         Ok(Box::new(self.lists.ask(folder, &self.disk, for_peer)?))
     }
 }
-
-/// O_NONBLOCK: opening a pipe that nobody writes to would stop the one thread for ever.
-const OPEN: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 
 impl Store for FileStore {
     fn look_up(
@@ -201,23 +222,19 @@ impl Store for FileStore {
         if parts::is_own(name) {
             return None;
         }
-        let (path, flags) = match purpose {
-            Purpose::Open => (name, OPEN),
-            Purpose::Look => (name, OFlags::PATH),
+        let path = match purpose {
+            Purpose::Open | Purpose::Look => name,
             // The name itself may be free; whether it is, the folder's pages say.
-            Purpose::Put => (
-                name.rsplit_once('/').map_or(".", |(folder, _)| folder),
-                OFlags::PATH,
-            ),
+            Purpose::Put => name.rsplit_once('/').map_or(".", |(folder, _)| folder),
         };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
-        let flags = flags | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
         match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
             Ok(found) if purpose == Purpose::Open => self.found = Some((name.into(), found)),
-            Err(Errno::AGAIN) => {
+            Err(Errno::AGAIN | Errno::XDEV) => {
                 let (root, path) = (self.root.clone(), path.to_owned());
                 let asked = self.disk.ask(for_peer, move || {
-                    drop(root.folder().metadata(path));
+                    drop(root.metadata(&path));
                     Ok(())
                 });
                 return Some(Box::new(Storing(asked)));
