@@ -19,7 +19,7 @@ use loket::start::{host, password};
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use std::env::VarError;
 use std::error::Error;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::thread;
@@ -124,14 +124,12 @@ fn room_password(options: &ServeOptions) -> Result<Option<String>, Box<dyn Error
 }
 
 fn load(options: LoadOptions) -> ExitCode {
-    match loket::load::run::run(options.settings()) {
-        Ok(outcome) => {
-            // Whoever closed our output has seen enough.
-            let _ = io::stdout().lock().write_all(outcome.table().as_bytes());
-            ExitCode::from(outcome.status())
-        }
+    match loket::load::run::run(options.settings(), &mut io::stdout()) {
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("loket load: {error}");
+            for line in error.to_string().lines() {
+                eprintln!("loket load: {line}");
+            }
             ExitCode::from(error.status())
         }
     }

@@ -6,7 +6,8 @@ use super::report::Outcome;
 use super::settings::Settings;
 use super::{json, plot};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The files of a run.
@@ -28,33 +29,51 @@ impl Results {
             });
             Some(file.map(|file| (path, file)))
         };
-        Ok(Results {
+        let results = Results {
             json: open(&settings.json).transpose()?,
             plot: open(&settings.plot).transpose()?,
-        })
+        };
+        if let (Some((path, json)), Some((_, plot))) = (&results.json, &results.plot)
+            && are_one(json, plot)
+        {
+            return Err(LoadError::usage(format!(
+                "cannot write figures and drawing into one file, {}; choose another path for one",
+                path.display()
+            )));
+        }
+        Ok(results)
     }
 
-    /// Fills them.
+    /// Fills them. One that cannot be written does not keep the other from it.
     pub fn write(self, outcome: &Outcome) -> Result<(), LoadError> {
-        if let Some((path, file)) = self.json {
-            write(&path, file, &json::write(outcome))?;
+        let json = self.json.map(|(path, mut file)| {
+            let written = file.write_all(json::write(outcome).as_bytes());
+            written.map_err(|error| cannot_write(&path, &error))
+        });
+        let plot = self.plot.map(|(path, mut file)| {
+            let drawing = plot::draw(outcome)
+                .map_err(|error| format!("cannot draw {}: {error}", path.display()))?;
+            let written = file.write_all(drawing.as_bytes());
+            written.map_err(|error| cannot_write(&path, &error))
+        });
+        let failed = [json, plot].into_iter().flatten().filter_map(Result::err);
+        match failed.collect::<Vec<String>>() {
+            none if none.is_empty() => Ok(()),
+            failed => Err(LoadError::failure(failed.join("\n"))),
         }
-        if let Some((path, file)) = self.plot {
-            let drawing = plot::draw(outcome).map_err(|error| {
-                LoadError::failure(format!("cannot draw {}: {error}", path.display()))
-            })?;
-            write(&path, file, &drawing)?;
-        }
-        Ok(())
     }
 }
 
-fn write(path: &Path, mut file: File, text: &str) -> Result<(), LoadError> {
-    file.write_all(text.as_bytes()).map_err(|error| {
-        let why = reason(&error);
-        LoadError::failure(format!(
-            "cannot write {}: {why}; is there room?",
-            path.display()
-        ))
-    })
+/// Whether both are one file; of a device it does no harm.
+fn are_one(one: &File, other: &File) -> bool {
+    let place = |file: &File| {
+        let about = file.metadata().ok().filter(|about| about.is_file())?;
+        Some((about.dev(), about.ino()))
+    };
+    place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> String {
+    let why = reason(error);
+    format!("cannot write {}: {why}; is there room?", path.display())
 }

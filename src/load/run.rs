@@ -15,15 +15,21 @@ use super::script::Script;
 use super::settings::{Settings, Work};
 use super::transfer::Transfer;
 use crate::reactor::descriptors::raise_limit;
+use std::io::Write;
 use std::rc::Rc;
 
-/// Makes a run and writes its figures into the files that were asked for.
-pub fn run(settings: Settings) -> Result<Outcome, LoadError> {
+/// Makes a run, prints its report, and writes its figures into the files that were asked for. The
+/// report comes first: files that cannot be written cost nothing else. Tells the exit status.
+pub fn run(settings: Settings, report: &mut impl Write) -> Result<u8, LoadError> {
     check(&settings)?;
     let results = Results::open(&settings)?;
     let outcome = measure(settings)?;
+    // Whoever closed our output has seen enough.
+    let _ = report
+        .write_all(outcome.table().as_bytes())
+        .and_then(|()| report.flush());
     results.write(&outcome)?;
-    Ok(outcome)
+    Ok(outcome.status())
 }
 
 fn measure(settings: Settings) -> Result<Outcome, LoadError> {

@@ -1,0 +1,77 @@
+//! Figures that cannot be written cost the files, never the report.
+//! Measures nothing: `load.rs` has the runs.
+
+mod fake_server;
+mod support;
+
+use fake_server::{Ended, Nobody, run};
+use std::path::Path;
+use support::Server;
+
+fn load(server: &Server, folder: &Path, flags: &[&str]) -> Ended {
+    let at = server.address("echo").to_string();
+    let all = [
+        "load", "echo", "--at", &at, "-c", "1", "-d", "1", "-r", "10",
+    ];
+    run(folder, &[&all[..], flags].concat())
+}
+
+#[test]
+fn a_report_is_printed_also_when_its_files_cannot_be_written() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    for (flags, named, other) in [
+        (&["--json", "/dev/full"][..], &["/dev/full"][..], None),
+        (&["--plot", "/dev/full"], &["/dev/full"], None),
+        (
+            &["--json", "/dev/full", "--plot", "a.svg"],
+            &["/dev/full"],
+            Some("a.svg"),
+        ),
+        (
+            &["--plot", "/dev/full", "--json", "a.json"],
+            &["/dev/full"],
+            Some("a.json"),
+        ),
+        (
+            &["--json", "/dev/full", "--plot", "/dev/full"],
+            &["/dev/full", "/dev/full"],
+            None,
+        ),
+    ] {
+        let ended = load(&server, folder.path(), flags);
+        assert_eq!(ended.status, Some(1), "{ended:?}");
+        assert!(ended.out.contains("p99.9"), "{ended:?}");
+        let told: Vec<_> = ended.err.lines().collect();
+        assert_eq!(told.len(), named.len(), "{ended:?}");
+        for (line, name) in told.iter().zip(named) {
+            assert!(line.contains(&format!("cannot write {name}: ")), "{line}");
+            assert!(line.contains("is there room?"), "{line}");
+        }
+        if let Some(other) = other {
+            let written = std::fs::read(folder.path().join(other)).expect("the other file");
+            assert!(!written.is_empty(), "{other}");
+        }
+    }
+}
+
+#[test]
+fn what_can_never_be_written_is_found_before_the_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nobody = Nobody::new();
+    let at = nobody.address();
+    std::fs::create_dir(folder.path().join("folder")).expect("room");
+    for flags in [
+        &["--json", "folder"][..],
+        &["--plot", "folder"],
+        &["--json", "no/such/x.json"],
+        &["--json", "same", "--plot", "same"],
+        &["--json", "same", "--plot", "./same"],
+    ] {
+        let all = [&["load", "echo", "--at", &at][..], flags].concat();
+        let ended = run(folder.path(), &all);
+        ended.expect_failure(2, &["choose another path"]);
+        assert_eq!(ended.out, "", "{flags:?}");
+    }
+    nobody.was_not_called();
+}
