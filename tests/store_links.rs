@@ -1,4 +1,4 @@
-//! Links that lead into the root are followed, absolute ones too, and a list has what can be served.
+//! Links into the root are followed, absolute ones too, and a list has what can be served.
 //! What leads out of the root is the business of `store.rs`.
 
 mod support;
@@ -94,6 +94,15 @@ fn absolute_links_are_followed(server: &Server, root: &Path) {
         let answer = files(&mut client, &format!("size {name}"));
         assert_eq!(answer, NO_FILE, "{name}");
     }
+    for (folder, list) in [
+        ("", "a\nchain\ndir/\nfile\nfolder/\nroot/\n"),
+        (" folder", "b\ndeep/\nnext\nup\n"),
+        (" dir/", "b\ndeep/\nnext\nup\n"),
+        (" root/folder/deep", "odd\n"),
+    ] {
+        let answer = files(&mut client, &format!("ls{folder}"));
+        assert_eq!(answer, format!("OK {}\n{list}", list.len()), "ls{folder}");
+    }
     let mut receiving = server.connect("transfer");
     receiving.send("RECEIVE\nfile\n");
     receiving.expect("OK\nfile<SEPARATOR>6\ninside");
@@ -130,6 +139,46 @@ fn an_absolute_link_may_name_the_root_as_it_was_given_or_as_it_is() {
         let server = Server::start_in(folder, &[]);
         absolute_links_are_followed(&server, &real);
     }
+}
+
+#[test]
+fn a_list_has_only_what_can_be_served() {
+    let (folder, root) = prepared();
+    for (link, target) in [
+        ("to-file", "a"),
+        ("to-folder", "dir/deep"),
+        ("to-link", "to-folder"),
+        ("dir/up", "../a"),
+        ("to-nothing", "nothing"),
+        ("to-itself", "to-itself"),
+        ("to-outside", "../outside/secret"),
+        ("to-outer-folder", "../outside"),
+        ("far", "/etc/passwd"),
+        ("to-pipe", "pipe"),
+    ] {
+        symlink(target, root.join(link)).expect("a link");
+    }
+    for (name, kind) in [("pipe", FileType::Fifo), ("socket", FileType::Socket)] {
+        rustix::fs::mknodat(CWD, root.join(name), kind, Mode::from_raw_mode(0o666), 0)
+            .expect("ours");
+    }
+    let server = Server::start_in(folder, &[]);
+    let mut client = server.connect("files");
+    let list = "a\ndir/\nto-file\nto-folder/\nto-link/\n";
+    let answer = files(&mut client, "ls");
+    assert_eq!(answer, format!("OK {}\n{list}", list.len()));
+    assert_eq!(files(&mut client, "ls dir"), "OK 11\nb\ndeep/\nup\n");
+    for name in list.lines() {
+        let command = if name.ends_with('/') {
+            "ls"
+        } else {
+            "download"
+        };
+        let answer = files(&mut client, &format!("{command} {name}"));
+        assert!(answer.starts_with("OK "), "{command} {name}: {answer}");
+    }
+    let mut bare = server.connect("files");
+    bare.send("ls").expect(list.trim_end());
 }
 
 #[test]

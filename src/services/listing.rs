@@ -16,6 +16,7 @@ mod maker;
 mod sorted_names;
 
 use super::disk::{Disk, Lane};
+use super::root::Beneath;
 use crate::session::notice::PeerId;
 use crate::session::world::{self, Blob, Listing, StoreError};
 use cap_std::fs::Dir;
@@ -93,11 +94,11 @@ impl Lists {
     /// The list of the folder as it is now, or will be in a moment.
     pub(super) fn ask(
         &self,
-        folder: Arc<Dir>,
+        folder: Beneath,
         disk: &Disk,
         for_peer: PeerId,
     ) -> Result<FolderListing, StoreError> {
-        let seen = Seen::now(&folder)?;
+        let seen = Seen::now(folder.folder())?;
         let mut orders = lock(&self.0.orders);
         orders.retain(|order| order.strong_count() > 0);
         let shared = orders

@@ -10,9 +10,10 @@
 //! it is served at its new place. A folder that is put in its place is never served, Landlock holds
 //! for the first one only.
 
+use super::parts;
 use crate::session::world::StoreError;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, Metadata};
+use cap_std::fs::{Dir, DirEntry, Metadata};
 use rustix::fs::Stat;
 use rustix::io::Errno;
 use std::ffi::OsString;
@@ -200,6 +201,55 @@ impl Root {
             (Ok(found), Ok(served)) if found == served => Presence::Here,
             (Ok(_), Ok(_)) => Presence::Replaced,
         }
+    }
+}
+
+/// A folder beneath the root, to be listed.
+pub struct Beneath {
+    root: Arc<Root>,
+    /// Empty for the root itself, and otherwise with `/` at its end.
+    prefix: String,
+    folder: Arc<Dir>,
+}
+
+impl Beneath {
+    /// Opens the folder; `None` is the root.
+    pub fn open(root: &Arc<Root>, name: Option<&str>) -> io::Result<Beneath> {
+        Ok(Beneath {
+            root: root.clone(),
+            prefix: name.map_or(String::new(), |name| format!("{name}/")),
+            folder: match name {
+                None => root.folder().clone(),
+                Some(name) => root.open_folder(name)?,
+            },
+        })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Arc<Dir> {
+        &self.folder
+    }
+
+    /// The name that a peer can ask for, with `/` behind that of a folder. `None` of what cannot
+    /// be served: what is neither file nor folder, and links to such things, out or to nothing.
+    pub fn listed_name(&self, entry: &DirEntry) -> Option<String> {
+        // A name that is no plain text cannot be asked for in this protocol.
+        let mut name = entry.file_name().to_str()?.to_owned();
+        if name.chars().any(char::is_control) || parts::is_own(&name) {
+            return None;
+        }
+        let mut kind = entry.file_type().ok();
+        // Some file systems do not tell either.
+        if kind.is_none_or(|kind| !kind.is_file() && !kind.is_dir()) {
+            let found = self.root.metadata(&format!("{}{name}", self.prefix));
+            kind = Some(found.ok()?.file_type());
+        }
+        match kind {
+            Some(kind) if kind.is_dir() => name.push('/'),
+            Some(kind) if kind.is_file() => {}
+            _ => return None,
+        }
+        Some(name)
     }
 }
 

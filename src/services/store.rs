@@ -1,12 +1,14 @@
 //! Keeps files below one root folder; the kernel enforces that nothing outside can be reached.
-//! Knows no protocol, and opens nothing but regular files: to open a pipe or a device is an act,
-//! a writer that waits for a reader would go on. `root.rs` resolves the names.
+//! Knows no protocol and no links: `root.rs` resolves the names.
+//!
+//! Nothing but regular files is opened. To open a pipe or a device is an act: a writer that waits
+//! for a reader would go on.
 
 use super::blob::FileBlob;
 use super::disk::Disk;
 use super::listing::{ListingLimits, Lists};
 use super::parts;
-use super::root::Root;
+use super::root::{Beneath, Root};
 use super::upload::{self, FileUpload, Place, Storing};
 use crate::session::notice::PeerId;
 use crate::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, Upload};
@@ -202,12 +204,11 @@ impl FileStore {
         folder: Option<&str>,
         for_peer: PeerId,
     ) -> Result<Box<dyn Listing>, StoreError> {
-        let folder = match folder {
-            // A removed folder can be opened, and has no entries.
-            None if self.root.is_removed() => return Err(StoreError::NoFolder),
-            None => self.root.folder().clone(),
-            Some(folder) => self.root.open_folder(folder)?,
-        };
+        // A removed folder can be opened, and has no entries.
+        if folder.is_none() && self.root.is_removed() {
+            return Err(StoreError::NoFolder);
+        }
+        let folder = Beneath::open(&self.root, folder)?;
         Ok(Box::new(self.lists.ask(folder, &self.disk, for_peer)?))
     }
 }

@@ -164,8 +164,8 @@ impl Place {
         Ok(())
     }
 
-    /// Gives the file what the one that it replaces has, if it replaces one: permission bits, ACL, and owner and group
-    /// as far as this process may. Setuid and setgid are for the content that they were given to.
+    /// Gives the file what the one that it replaces has, if there is one: permission bits, ACL,
+    /// and owner and group as far as this process may. Setuid and setgid belong to the old content.
     fn inherit(&self, file: &File) -> bool {
         let found = rustix::fs::statat(&self.folder, &*self.name, AtFlags::SYMLINK_NOFOLLOW);
         let Some(old) = found.ok().filter(is_file).or(self.replaced) else {

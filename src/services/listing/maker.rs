@@ -4,9 +4,9 @@
 use super::sorted_names::{Merge, Runs};
 use super::{Desk, List, Order, Seen, lock};
 use crate::services::disk::Lane;
-use crate::services::parts;
+use crate::services::root::Beneath;
 use crate::session::world::StoreError;
-use cap_std::fs::{Dir, DirEntry, ReadDir};
+use cap_std::fs::ReadDir;
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -29,7 +29,7 @@ struct Waiting {
 pub(super) struct Maker {
     /// Gone as soon as no peer waits for the list any more.
     order: Weak<Order>,
-    folder: Arc<Dir>,
+    folder: Beneath,
     desk: Arc<Desk>,
     stage: Stage,
 }
@@ -48,7 +48,7 @@ struct Target {
 }
 
 impl Maker {
-    pub(super) fn new(order: &Arc<Order>, folder: Arc<Dir>, desk: Arc<Desk>) -> Maker {
+    pub(super) fn new(order: &Arc<Order>, folder: Beneath, desk: Arc<Desk>) -> Maker {
         Maker {
             order: Arc::downgrade(order),
             folder,
@@ -96,8 +96,8 @@ impl Maker {
     fn advance(&mut self, order: &Order) -> Result<Option<List>, StoreError> {
         match std::mem::replace(&mut self.stage, Stage::Ordered) {
             Stage::Ordered => {
-                order.begin(Some(Seen::now(&self.folder)?));
-                let source = match self.folder.entries().map_err(StoreError::from) {
+                order.begin(Some(Seen::now(self.folder.folder())?));
+                let source = match self.folder.folder().entries().map_err(StoreError::from) {
                     // It was removed since it was opened.
                     Err(StoreError::NotFound) => return Err(StoreError::NoFolder),
                     source => source?,
@@ -125,7 +125,7 @@ impl Maker {
                 self.stage = Stage::Merging(Box::new(runs.merge()), Target { text, file });
                 return Ok(None);
             };
-            if let Some(name) = listed_name(&entry?) {
+            if let Some(name) = self.folder.listed_name(&entry?) {
                 if runs.count() == limits.entries {
                     return Err(StoreError::TooManyEntries(limits.entries));
                 }
@@ -176,19 +176,6 @@ impl Queue {
         }
         true
     }
-}
-
-/// The name that a peer can ask for, with `/` behind that of a folder.
-fn listed_name(entry: &DirEntry) -> Option<String> {
-    // A name that is no plain text cannot be asked for in this protocol.
-    let mut name = entry.file_name().to_str()?.to_owned();
-    if name.chars().any(char::is_control) || parts::is_own(&name) {
-        return None;
-    }
-    if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-        name.push('/');
-    }
-    Some(name)
 }
 
 /// A file without a name, which no disk and no permission is needed for.
