@@ -8,8 +8,9 @@ use crate::session::outbox::Outbox;
 use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
 use crate::wire::pause::Pause;
 use crate::wire::text;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 const HELP: &str = "\
@@ -24,6 +25,10 @@ pub struct Console {
     clients: BTreeMap<u32, Client>,
     /// Only at a terminal; a pipe brings whole lines.
     editor: Option<LineEditor>,
+    /// What was typed behind the line that is being obeyed.
+    typed: VecDeque<Typed>,
+    /// What that line asks for and is not done yet.
+    task: Option<Task>,
     limits: Rc<ServiceLimits>,
     /// Without the talk service there is nobody to talk to.
     has_talk: bool,
@@ -36,7 +41,14 @@ struct Client {
     peer: PeerId,
     address: SocketAddr,
     since: u32,
-    last: Option<Rc<str>>,
+    /// The beginning of what it said last.
+    last: Option<Box<str>>,
+}
+
+/// What is done in pieces, for clients that were there when it was asked for.
+enum Task {
+    List(RangeInclusive<u32>),
+    Write(Rc<str>, RangeInclusive<u32>),
 }
 
 impl Console {
@@ -46,6 +58,8 @@ impl Console {
         Console {
             clients,
             editor,
+            typed: VecDeque::new(),
+            task: None,
             limits,
             has_talk,
             lost: 0,
@@ -84,7 +98,7 @@ impl Console {
             "" if rest.is_empty() => {}
             "/help" => self.print(HELP, cx.out),
             _ if !self.has_talk => self.print("talk is off: there is nobody to talk to", cx.out),
-            "/list" => self.list(cx),
+            "/list" => self.begin(Task::List, cx),
             "/kick" => match self.find(rest) {
                 Some(peer) => Console::post(peer, Notice::Kicked, cx),
                 None => self.print(&no_client(rest), cx.out),
@@ -105,13 +119,7 @@ impl Console {
                     cx.out,
                 );
             }
-            _ if self.clients.is_empty() => self.print("nobody is connected", cx.out),
-            _ => {
-                let message: Rc<str> = line.into();
-                for client in self.clients.values() {
-                    Console::post(client.peer, Notice::Line(message.clone()), cx);
-                }
-            }
+            _ => self.begin(|clients| Task::Write(line.into(), clients), cx),
         }
     }
 
@@ -130,18 +138,57 @@ impl Console {
             .map(|client| client.peer)
     }
 
-    fn list(&mut self, cx: &mut Cx<'_>) {
-        let mut lines: Vec<_> = self
-            .clients
-            .iter()
-            .map(|(id, client)| client.line(*id, cx.now))
-            .collect();
-        if lines.is_empty() {
-            lines.push("nobody is connected".to_owned());
+    /// Begins something for all clients.
+    fn begin(&mut self, task: impl FnOnce(RangeInclusive<u32>) -> Task, cx: &mut Cx<'_>) {
+        let (first, last) = (self.clients.keys().next(), self.clients.keys().next_back());
+        match first.zip(last) {
+            Some((first, last)) => self.task = Some(task(*first..=*last)),
+            None => self.print("nobody is connected", cx.out),
         }
-        for line in lines {
-            self.print(&line, cx.out);
+    }
+
+    /// One piece of what was asked for, or the next line that was typed.
+    fn piece(&mut self, cx: &mut Cx<'_>) {
+        match self.task.take() {
+            Some(Task::List(clients)) => {
+                let mut lines = Vec::new();
+                let rest = self.some(clients, |id, client| lines.push(client.line(id, cx.now)));
+                // They may all have gone since.
+                if !lines.is_empty() {
+                    self.print(&lines.join("\n"), cx.out);
+                }
+                self.task = rest.map(Task::List);
+            }
+            Some(Task::Write(text, clients)) => {
+                let rest = self.some(clients, |_, client| {
+                    Console::post(client.peer, Notice::Line(text.clone()), cx);
+                });
+                self.task = rest.map(|rest| Task::Write(text, rest));
+            }
+            None => match self.typed.pop_front() {
+                Some(Typed::Line(line)) => self.obey(&line, cx),
+                Some(Typed::End) => {
+                    self.ended = true;
+                    self.typed.clear();
+                    self.print("no operator from here on; the server goes on", cx.out);
+                }
+                None => {}
+            },
         }
+    }
+
+    /// Shows the first few of these clients; answers which are left.
+    fn some(
+        &self,
+        clients: RangeInclusive<u32>,
+        mut show: impl FnMut(u32, &Client),
+    ) -> Option<RangeInclusive<u32>> {
+        let last = *clients.end();
+        let mut left = self.clients.range(clients);
+        for (id, client) in left.by_ref().take(self.limits.console_step) {
+            show(*id, client);
+        }
+        left.next().map(|(next, _)| *next..=last)
     }
 
     /// A pipe brings lines; what stands behind the last LF is kept until the end of input.
@@ -184,30 +231,28 @@ impl Protocol for Console {
             };
         };
         let mut screen = Vec::new();
-        let typed = editor.feed(input, &mut screen);
+        self.typed = editor.feed(input, &mut screen).into();
         cx.out.bytes(&screen);
-        let next = if typed.is_empty() {
-            Intake::Bytes
-        } else {
-            Intake::Work
-        };
-        for typed in typed {
-            match typed {
-                Typed::Line(line) => self.obey(&line, cx),
-                Typed::End => {
-                    self.ended = true;
-                    self.print("no operator from here on; the server goes on", cx.out);
-                }
-            }
+        if self.typed.is_empty() {
+            return (input.len(), Intake::Bytes);
         }
-        (input.len(), if self.ended { Intake::Hold } else { next })
+        self.piece(cx);
+        (input.len(), Intake::Work)
     }
 
-    /// Nothing is to be done, but it has been waited for: big steps come after everybody's short
-    /// turns, so that a line has been written to all before the next one is read. Otherwise a
-    /// file as input would be more than a client may leave unread before it could read any.
-    fn on_work(&mut self, _: &mut Cx<'_>) -> Intake {
-        Intake::Bytes
+    /// Even where nothing is left to be done, it has been waited for: big steps come after all
+    /// short turns, so that a line has been written to all clients before the next one is read.
+    /// Otherwise a file as input would be more than a client may leave unread.
+    fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
+        if self.task.is_some() || !self.typed.is_empty() {
+            self.piece(cx);
+            return Intake::Work;
+        }
+        if self.ended {
+            Intake::Hold
+        } else {
+            Intake::Bytes
+        }
     }
 
     fn on_notice(&mut self, notice: &Notice, cx: &mut Cx<'_>) -> Reaction {
@@ -225,7 +270,7 @@ impl Protocol for Console {
             }
             Notice::Said { id, text } => {
                 if let Some(client) = self.clients.get_mut(id) {
-                    client.last = Some(text.clone());
+                    client.last = Some(text::shorten(text).into());
                 }
                 self.print(&format!("Client {id}: {text}"), cx.out);
             }

@@ -12,6 +12,8 @@ pub struct ServiceLimits {
     pub copy_step: usize,
     /// Bytes that a talk client may leave unread before it is dropped.
     pub talk_backlog: usize,
+    /// Talk clients that one piece of an operator's command reaches.
+    pub console_step: usize,
     /// Bytes that the operator may leave unread before more is dropped and counted.
     pub console_backlog: usize,
 }

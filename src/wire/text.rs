@@ -34,10 +34,14 @@ const EXCERPT: usize = 60;
 
 /// What a person is shown of a peer's bytes within a line: clean text, cut where it is long.
 pub fn excerpt(bytes: &[u8]) -> String {
-    let text = clean(bytes).replace('\t', "");
+    shorten(&clean(bytes).replace('\t', ""))
+}
+
+/// Text as it is, or the beginning of a long one.
+pub fn shorten(text: &str) -> String {
     match text.char_indices().nth(EXCERPT) {
         Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
+        None => text.to_owned(),
     }
 }
 

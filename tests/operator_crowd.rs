@@ -1,0 +1,171 @@
+//! What the operator asks of 10,000 talk clients is done in bounded pieces, between other turns.
+//! Drives the console alone; `talk.rs` has it behind a server.
+
+mod memory;
+
+use loket::config::{self, CONSOLE_STEP, EDITOR, OUTBOX_HIGH_WATER};
+use loket::services::console::Console;
+use loket::services::line_editor::LineEditor;
+use loket::session::notice::{Audience, Notice, PeerId};
+use loket::session::outbox::{Front, Outbox};
+use loket::session::protocol::{Intake, Protocol};
+use loket::session::world::World;
+use loket::wire::pause::Pause;
+use memory::store::Memory;
+use std::rc::Rc;
+
+const CLIENTS: u32 = 10_000;
+/// Numbers go up to this in steps of two: every other client has gone.
+const LAST: u32 = 2 * CLIENTS;
+
+/// A console, and all that it has written and posted.
+struct Desk {
+    console: Console,
+    world: World,
+    out: Outbox,
+    shown: String,
+    written: Vec<(PeerId, Rc<str>)>,
+    /// The most that one call has shown, and posted.
+    most: (usize, usize),
+    pieces: usize,
+}
+
+impl Desk {
+    fn open(editor: Option<LineEditor>) -> Desk {
+        let limits = Rc::new(config::service_limits());
+        let mut desk = Desk {
+            console: Console::new(limits, true, editor),
+            world: World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER),
+            out: Outbox::default(),
+            shown: String::new(),
+            written: Vec::new(),
+            most: (0, 0),
+            pieces: 0,
+        };
+        let text: Rc<str> = "\u{e9}".repeat(2_000).into();
+        for id in 1..=LAST {
+            let (peer, address) = (PeerId(id.into()), ([127, 0, 0, 1], 1).into());
+            desk.notify(&Notice::Joined { id, peer, address });
+            let text = text.clone();
+            desk.notify(&Notice::Said { id, text });
+        }
+        for id in (1..LAST).step_by(2) {
+            desk.notify(&Notice::Left { id });
+        }
+        desk.shown.clear();
+        desk.most = (0, 0);
+        desk
+    }
+
+    fn notify(&mut self, notice: &Notice) {
+        let mut cx = self.world.lend(&mut self.out, PeerId(0));
+        self.console.on_notice(notice, &mut cx);
+        self.collect();
+    }
+
+    /// Takes away what the call has left.
+    fn collect(&mut self) {
+        let before = self.shown.len();
+        while let Some(Front::Bytes(bytes)) = self.out.front() {
+            self.shown += std::str::from_utf8(bytes).expect("text");
+            let count = bytes.len();
+            self.out.advance(count);
+        }
+        let posts = std::mem::take(&mut self.world.posts);
+        self.most.0 = self.most.0.max(self.shown.len() - before);
+        self.most.1 = self.most.1.max(posts.len());
+        for post in posts {
+            let (Audience::One(peer), Notice::Line(text)) = (post.to, post.notice) else {
+                panic!("the operator writes to clients")
+            };
+            self.written.push((peer, text));
+        }
+    }
+
+    /// Types all of it, and has everything done that it asks for.
+    fn types(&mut self, mut input: &[u8]) {
+        while !input.is_empty() {
+            let mut cx = self.world.lend(&mut self.out, PeerId(0));
+            let (taken, mut intake) = self.console.on_bytes(input, Pause::None, &mut cx);
+            assert!(taken > 0, "it takes whole lines");
+            input = &input[taken..];
+            self.collect();
+            while matches!(intake, Intake::Work) {
+                let mut cx = self.world.lend(&mut self.out, PeerId(0));
+                intake = self.console.on_work(&mut cx);
+                self.pieces += 1;
+                self.collect();
+            }
+        }
+    }
+}
+
+fn at_a_pipe_and_at_a_terminal(check: impl Fn(Desk)) {
+    check(Desk::open(None));
+    check(Desk::open(Some(LineEditor::new("> ", 80, EDITOR))));
+}
+
+#[test]
+fn list_shows_every_one_of_10_000_clients_in_bounded_pieces() {
+    at_a_pipe_and_at_a_terminal(|mut desk| {
+        desk.types(b"/list\n");
+        let last = format!("said last: {:?}", "\u{e9}".repeat(60) + "...");
+        let ids: Vec<u32> = desk
+            .shown
+            .lines()
+            .filter(|line| line.ends_with(&last))
+            .map(|line| line.rsplit("\u{1b}[K").next().unwrap_or(line))
+            .map(|line| {
+                line.split(' ')
+                    .next()
+                    .expect("a number")
+                    .parse()
+                    .expect(line)
+            })
+            .collect();
+        assert!(ids.into_iter().eq((2..=LAST).step_by(2)));
+        assert!(desk.most.0 <= CONSOLE_STEP * 250, "{:?}", desk.most);
+    });
+}
+
+#[test]
+fn a_line_for_all_is_posted_to_every_one_in_bounded_pieces_and_in_order() {
+    at_a_pipe_and_at_a_terminal(|mut desk| {
+        desk.types(b"first\n/to 2 one\nsecond\n");
+        let everyone = || (2..=LAST).step_by(2).map(|id| PeerId(id.into()));
+        let to_all = |text| everyone().map(move |peer| (peer, Rc::from(text)));
+        let wanted: Vec<(PeerId, Rc<str>)> = to_all("first")
+            .chain([(PeerId(2), "one".into())])
+            .chain(to_all("second"))
+            .collect();
+        assert!(desk.written == wanted, "{} posts", desk.written.len());
+        assert!(desk.most.1 <= CONSOLE_STEP, "{:?}", desk.most);
+    });
+}
+
+#[test]
+fn many_lines_pasted_at_once_are_obeyed_one_at_a_time() {
+    let mut desk = Desk::open(Some(LineEditor::new("> ", 80, EDITOR)));
+    desk.types("x\n".repeat(20).as_bytes());
+    assert_eq!(desk.written.len(), 20 * CLIENTS as usize);
+    assert!(desk.most.1 <= CONSOLE_STEP, "{:?}", desk.most);
+}
+
+#[test]
+fn who_comes_or_goes_during_a_list_does_not_upset_it() {
+    let mut desk = Desk::open(None);
+    let mut cx = desk.world.lend(&mut desk.out, PeerId(0));
+    let (taken, intake) = desk.console.on_bytes(b"/list\n", Pause::None, &mut cx);
+    assert!(taken == 6 && matches!(intake, Intake::Work));
+    for id in (2..=LAST).step_by(2) {
+        desk.notify(&Notice::Left { id });
+    }
+    let (id, peer, address) = (LAST + 1, PeerId(7), ([127, 0, 0, 1], 1).into());
+    desk.notify(&Notice::Joined { id, peer, address });
+    desk.shown.clear();
+    desk.types(b"\n");
+    assert_eq!(desk.shown, "");
+    desk.types(b"/list\n");
+    let begins = format!("{id}  127.0.0.1:1  here for 0 s  said last: nothing yet\n");
+    assert_eq!(desk.shown, begins);
+}
