@@ -7,7 +7,7 @@ use loket::cli::load::LoadOptions;
 use loket::cli::{Cli, Command, FilesCommand, FilesOptions, RoomOptions, ServeOptions};
 use loket::client::error::ClientError;
 use loket::client::files::Files;
-use loket::client::limits::{ClientLimits, RoomLimits, TalkLimits};
+use loket::client::limits::ClientLimits;
 use loket::client::{download, echo, farewell, room, screen, shell, talk, transfer};
 use loket::config;
 use loket::reactor::event_loop::Stopped;
@@ -136,7 +136,7 @@ fn load(options: LoadOptions) -> ExitCode {
 }
 
 fn run_client(command: Command) -> Result<(), ClientError> {
-    let limits = client_limits();
+    let limits = config::client::client_limits();
     clean_up_on_signals().map_err(|error| {
         ClientError::failure(format!("cannot prepare for signals: {error}; try again"))
     })?;
@@ -185,34 +185,6 @@ fn run_files(options: &FilesOptions, limits: &ClientLimits) -> Result<(), Client
         FilesCommand::Rm { name } => files.remove(name),
         FilesCommand::Download { name, output } => files.download(name, output.as_deref()),
         FilesCommand::Upload { file, name } => files.upload(file, name.as_deref()),
-    }
-}
-
-fn client_limits() -> ClientLimits {
-    ClientLimits {
-        connect_timeout: config::CLIENT_CONNECT_TIMEOUT,
-        quiet_timeout: config::CLIENT_QUIET_TIMEOUT,
-        progress_delay: config::CLIENT_PROGRESS_DELAY,
-        reply_line: config::CLIENT_REPLY_LINE_BYTES,
-        command_line: config::CLIENT_COMMAND_LINE_BYTES,
-        echo_piece: config::CLIENT_ECHO_PIECE_BYTES,
-        body_piece: config::CLIENT_BODY_PIECE_BYTES,
-        prompt_wait: config::CLIENT_PROMPT_WAIT,
-        talk: TalkLimits {
-            line: config::CLIENT_TALK_LINE_BYTES,
-            piece: config::CLIENT_TALK_PIECE_BYTES,
-            settle: config::CLIENT_TALK_SETTLE,
-            last_words: config::CLIENT_TALK_LAST_WORDS,
-            keepalive: config::CLIENT_KEEPALIVE,
-        },
-        room: RoomLimits {
-            datagram: config::CLIENT_ROOM_DATAGRAM_BYTES,
-            name: config::CLIENT_ROOM_NAME_CHARACTERS,
-            answer: config::CLIENT_ROOM_ANSWER,
-            tries: config::CLIENT_ROOM_TRIES,
-            relay: config::CLIENT_ROOM_RELAY,
-            pace: config::CLIENT_ROOM_PACE,
-        },
     }
 }
 

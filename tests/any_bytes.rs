@@ -5,7 +5,7 @@ mod memory;
 
 use loket::client::connection::{Address, Connection, Reply};
 use loket::client::error::Trouble;
-use loket::client::limits::{ClientLimits, RoomLimits, TalkLimits};
+use loket::client::limits::ClientLimits;
 use loket::client::{naming, printable::Cleaner, words};
 use loket::config::{self, EDITOR, WIRE};
 use loket::services::guess::{Guess, Solved};
@@ -33,7 +33,6 @@ use proptest::sample::select;
 use std::io::Write;
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::time::Duration;
 use unicode_width::UnicodeWidthChar;
 
 /// A failure prints its whole cause, so no file needs to remember it.
@@ -518,33 +517,11 @@ proptest! {
     }
 }
 
-/// What a client lives by; only the length of a line and its patience matter here.
+/// Only the length of a line matters here.
 fn client_limits(reply_line: usize) -> ClientLimits {
-    let patience = Duration::from_secs(20);
     ClientLimits {
-        connect_timeout: patience,
-        quiet_timeout: patience,
-        progress_delay: patience,
         reply_line,
-        command_line: 100,
-        echo_piece: 100,
-        body_piece: 100,
-        prompt_wait: patience,
-        talk: TalkLimits {
-            line: 100,
-            piece: 100,
-            settle: patience,
-            last_words: patience,
-            keepalive: config::CLIENT_KEEPALIVE,
-        },
-        room: RoomLimits {
-            datagram: 100,
-            name: 32,
-            answer: patience,
-            tries: 1,
-            relay: patience,
-            pace: patience,
-        },
+        ..config::client::client_limits()
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -22,14 +22,22 @@ const DEADLINE: Duration = Duration::from_secs(60);
 struct Room {
     socket: UdpSocket,
     client: Option<SocketAddr>,
+    /// A member's question whether it still is one: it is answered and not part of the script.
+    question: Option<String>,
 }
 
 impl Room {
     fn next(&mut self) -> String {
-        let mut datagram = vec![0; 65_536];
-        let (length, client) = self.socket.recv_from(&mut datagram).unwrap();
-        self.client = Some(client);
-        String::from_utf8(datagram[..length].to_vec()).unwrap()
+        loop {
+            let mut datagram = vec![0; 65_536];
+            let (length, client) = self.socket.recv_from(&mut datagram).unwrap();
+            self.client = Some(client);
+            let text = String::from_utf8(datagram[..length].to_vec()).unwrap();
+            if self.question.as_ref() != Some(&text) {
+                return text;
+            }
+            self.send("USERNAME OK");
+        }
     }
 
     #[track_caller]
@@ -52,8 +60,15 @@ impl Room {
     #[track_caller]
     fn let_in(&mut self, name: &str) {
         self.answer("PASSWORD pw", "PASSWORD OK");
-        self.answer(&format!("USERNAME {name}"), "USERNAME OK");
+        let question = format!("USERNAME {name}");
+        self.answer(&question, "USERNAME OK");
         self.send(format!("{name} bergabung ke chatroom."));
+        self.question = Some(question);
+    }
+
+    /// From now on it is a server that was started again.
+    fn start_again(&mut self) {
+        self.question = None;
     }
 
     /// Relays what the client says, as rooms do.
@@ -71,7 +86,11 @@ struct FakeRoom {
 
 impl FakeRoom {
     fn new(script: impl FnOnce(&mut Room) + Send + 'static) -> FakeRoom {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        FakeRoom::at("127.0.0.1:0", script)
+    }
+
+    fn at(address: &str, script: impl FnOnce(&mut Room) + Send + 'static) -> FakeRoom {
+        let socket = UdpSocket::bind(address).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         FakeRoom {
             address: socket.local_addr().unwrap().to_string(),
@@ -79,6 +98,7 @@ impl FakeRoom {
                 script(&mut Room {
                     socket,
                     client: None,
+                    question: None,
                 });
             }),
         }
@@ -208,7 +228,8 @@ fn a_refused_datagram_is_told_at_once() {
         room.let_in("ani");
         room.expect("ani: hello");
     });
-    as_ani(&room.address, "hello\nanother\n").expect_failure(1, &["is gone: Connection refused"]);
+    let ended = as_ani(&room.address, "hello\nanother\n");
+    ended.expect_failure(1, &["out of the room at", "Connection refused"]);
     room.finish();
 }
 
@@ -396,14 +417,127 @@ fn the_line_being_typed_stays_whole_and_each_message_is_shown_once() {
     room.finish();
 }
 
+/// The client in a pipe whose input stays open.
+fn stay(address: &str) -> Child {
+    let login = ["--name", "ani", "--password", "pw"];
+    start(
+        Path::new("/"),
+        &[&["room", "--at", address][..], &login].concat(),
+    )
+}
+
 #[test]
-fn a_room_that_is_gone_ends_the_client_and_leaves_the_terminal_whole() {
+fn a_member_joins_again_when_the_server_was_started_again() {
+    let (say, said) = mpsc::channel::<()>();
+    let room = FakeRoom::new(move |room| {
+        room.let_in("ani");
+        said.recv().unwrap();
+        room.start_again();
+        room.expect("ani: hello");
+        room.answer("USERNAME ani", "PASSWORD INCORRECT");
+        room.let_in("ani");
+        room.relay("ani: again");
+        room.expect("exit");
+    });
+    let mut child = stay(&room.address);
+    let mut input = child.stdin.take().unwrap();
+    hear(&mut child, "ani bergabung ke chatroom.\n");
+    say.send(()).unwrap();
+    input.write_all(b"hello\n").unwrap();
+    hear(&mut child, "ani bergabung ke chatroom.\n");
+    input.write_all(b"again\n").unwrap();
+    hear(&mut child, "ani: again\n");
+    drop(input);
+    let at = &room.address;
+    let told = [
+        "the room did not take this within 3s: ani: hello",
+        &format!("out of the room at {at}: it does not know us any more; joining again as ani"),
+        &format!("in the room at {at} again as ani"),
+    ];
+    // One message was lost.
+    wait(child).expect(1, "", &(told.join("\n") + "\n"));
+    room.finish();
+}
+
+#[test]
+fn a_silent_member_finds_out_that_the_server_was_started_again() {
+    let room = FakeRoom::new(|room| {
+        room.let_in("ani");
+        room.start_again();
+        room.answer("USERNAME ani", "PASSWORD INCORRECT");
+        room.let_in("ani");
+        room.expect("exit");
+    });
+    let mut child = stay(&room.address);
+    let input = child.stdin.take();
+    hear(&mut child, &"ani bergabung ke chatroom.\n".repeat(2));
+    drop(input);
+    wait(child).expect_failure(0, &["joining again as ani", "again as ani"]);
+    room.finish();
+}
+
+#[test]
+fn a_member_waits_for_a_silent_server_and_for_a_name_that_is_taken() {
+    let (begin, begun) = mpsc::channel::<()>();
+    let room = FakeRoom::new(move |room| {
+        room.let_in("ani");
+        begun.recv().unwrap();
+        room.start_again();
+        room.expect("ani: hello");
+        for _ in 0..3 {
+            room.expect("USERNAME ani");
+        }
+        for _ in 0..3 {
+            room.expect("PASSWORD pw");
+        }
+        room.answer("PASSWORD pw", "PASSWORD OK");
+        room.answer("USERNAME ani", "USERNAME TAKEN");
+        room.expect("exit");
+        room.let_in("ani");
+        room.expect("exit");
+    });
+    let mut child = stay(&room.address);
+    let mut input = child.stdin.take().unwrap();
+    hear(&mut child, "ani bergabung ke chatroom.\n");
+    begin.send(()).unwrap();
+    input.write_all(b"hello\n").unwrap();
+    hear(&mut child, "ani bergabung ke chatroom.\n");
+    drop(input);
+    let words = [
+        "it does not answer",
+        "still out",
+        "the name ani is taken",
+        "again as ani",
+    ];
+    wait(child).expect_failure(1, &words);
+    room.finish();
+}
+
+#[test]
+fn a_password_that_is_wrong_after_a_restart_ends_the_client() {
+    let room = FakeRoom::new(|room| {
+        room.let_in("ani");
+        room.start_again();
+        room.answer("USERNAME ani", "PASSWORD INCORRECT");
+        for _ in 0..2 {
+            room.answer("PASSWORD pw", "PASSWORD INCORRECT");
+        }
+    });
+    let mut child = stay(&room.address);
+    let input = child.stdin.take();
+    wait(child).expect_failure(1, &["cannot join the room", "the password is wrong now"]);
+    drop(input);
+    room.finish();
+}
+
+#[test]
+fn a_person_is_told_when_the_room_is_gone_and_when_it_is_back() {
     let (close, closing) = mpsc::channel::<()>();
     let room = FakeRoom::new(move |room| {
         room.let_in("ani");
         let _ = closing.recv();
     });
-    let test = "a_room_that_is_gone_ends_the_client_and_leaves_the_terminal_whole";
+    let test = "a_person_is_told_when_the_room_is_gone_and_when_it_is_back";
     let login = ["--name", "ani", "--password", "pw"];
     let arguments = [&["room", "--at", &room.address][..], &login].concat();
     let Some(terminal) = Terminal::start(test, &arguments) else {
@@ -411,17 +545,29 @@ fn a_room_that_is_gone_ends_the_client_and_leaves_the_terminal_whole() {
     };
     terminal.expect_end(&["ani bergabung ke chatroom.", "ani:"]);
     drop(close);
-    let address = room.address.clone();
+    let at = room.address.clone();
     room.finish();
     terminal.keys("anybody?");
     terminal.press("Enter");
-    let gone = format!(
-        "the room at {address} is gone: Connection refused; what was written last may be lost"
-    );
-    let rows = terminal.wait_until("told", |rows| {
-        rows.last().is_some_and(|row| row == RESTORED)
+    let out = format!("out of the room at {at}: Connection refused; joining again as ani");
+    terminal.expect_end(&["ani: anybody?", &out, "ani:"]);
+    terminal.keys("hello?");
+    terminal.press("Enter");
+    terminal.wait_until("told", |rows| {
+        rows.iter()
+            .any(|row| row == "not in the room; this was not sent: ani: hello?")
     });
-    for row in ["ani: anybody?", &gone, "status 1"] {
-        assert!(rows.iter().any(|found| found == row), "{row}: {rows:#?}");
-    }
+    let room = FakeRoom::at(&at, |room| {
+        room.let_in("ani");
+        room.relay("ani: hello");
+        room.expect("exit");
+    });
+    let back = format!("in the room at {at} again as ani");
+    terminal.expect_end(&[&back, "ani bergabung ke chatroom.", "ani:"]);
+    terminal.keys("hello");
+    terminal.press("Enter");
+    terminal.keys("exit");
+    terminal.press("Enter");
+    terminal.expect_end(&["ani: hello", "ani: exit", "status 0", RESTORED]);
+    room.finish();
 }

@@ -57,7 +57,7 @@ pub fn enter(
 ) -> Result<Entry, ClientError> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for candidate in address.resolved() {
-        let attempt = Door::open(candidate, limits).and_then(|door| door.try_in(password, name));
+        let attempt = open(candidate).and_then(|socket| knock(socket, password, name, limits));
         match attempt {
             Ok(Some(entry)) => return Ok(entry),
             Ok(None) => {
@@ -78,6 +78,32 @@ pub fn enter(
     )))
 }
 
+/// Tries to get in over a socket that is connected to the server. None means that the server does
+/// not answer. A member may do so, too: its address stays the same, and so does its place.
+pub fn knock(
+    socket: UdpSocket,
+    password: &str,
+    name: &str,
+    limits: &RoomLimits,
+) -> io::Result<Option<Entry>> {
+    let door = Door {
+        socket,
+        heard: Vec::new(),
+        limits: *limits,
+    };
+    door.try_in(password, name)
+}
+
+fn open(server: &SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match server {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(server)?;
+    Ok(socket)
+}
+
 /// What the answers to a name come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -93,21 +119,6 @@ struct Door {
 }
 
 impl Door {
-    fn open(server: &SocketAddr, limits: &RoomLimits) -> io::Result<Door> {
-        let any: SocketAddr = match server {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = UdpSocket::bind(any)?;
-        socket.connect(server)?;
-        Ok(Door {
-            socket,
-            heard: Vec::new(),
-            limits: *limits,
-        })
-    }
-
-    /// None means that the server is silent.
     fn try_in(mut self, password: &str, name: &str) -> io::Result<Option<Entry>> {
         match self.say_password(password)? {
             Some(true) => {}
@@ -121,7 +132,6 @@ impl Door {
         });
         let verdict = self.say_name(name)?;
         if verdict == Some(Verdict::In) {
-            self.socket.set_read_timeout(None)?;
             return Ok(Some(Entry::In(Inside {
                 socket: self.socket,
                 heard: self.heard,

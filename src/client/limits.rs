@@ -69,6 +69,12 @@ pub struct RoomLimits {
     pub relay: Duration,
     /// Between two messages.
     pub pace: Duration,
+    /// After this time without a message the room is asked whether it still knows us.
+    pub probe: Duration,
+    /// The first pause between two attempts to join again; it doubles each time.
+    pub first_pause: Duration,
+    /// The longest such pause.
+    pub longest_pause: Duration,
 }
 
 #[cfg(test)]
@@ -102,6 +108,9 @@ impl ClientLimits {
                 tries: 3,
                 relay: Duration::from_millis(50),
                 pace: Duration::ZERO,
+                probe: Duration::from_secs(10),
+                first_pause: Duration::from_millis(1),
+                longest_pause: Duration::from_millis(4),
             },
         }
     }

@@ -4,9 +4,11 @@
 //! Reading order: `echo` is the smallest whole conversation; `connection` and `dialer` are what
 //! all of them stand on; `transfer` and `files` add bodies (`source` out, `download` in); `shell`
 //! is `files` with a prompt. `talk` and `room` have people at both ends: `window` shows what
-//! arrives while something is typed, with the help of `gate`; `door` is the way into a room.
+//! arrives while something is typed, with the help of `gate`; `door` is the way into a room,
+//! and `membership` tells when it has to be taken again.
 
 pub mod connection;
+pub mod conversation;
 pub mod dialer;
 pub mod door;
 pub mod download;
@@ -17,6 +19,7 @@ pub mod files;
 pub mod gate;
 pub mod input;
 pub mod limits;
+pub mod membership;
 pub mod naming;
 pub mod pending;
 pub mod printable;

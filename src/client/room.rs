@@ -1,25 +1,14 @@
-//! Talks with everybody in a room: lines go there, and what the members say is shown.
-//! Does not find the way in: `door.rs` does.
-//!
-//! A person sees each message once. The prompt is the name and `: `, so that a line of one's own
-//! already reads as the others see it; the copy that the room sends back is not shown, and only
-//! one that does not come back is told. Into a pipe, where nothing is typed, goes the copy.
+//! Brings one person into a room: asks for what is missing until the server lets the person in.
+//! Sends nothing itself: `door.rs` and `conversation.rs` do.
 
 use super::connection::Address;
-use super::door::{self, Entry, Inside};
-use super::error::{ClientError, Trouble, reason};
+use super::conversation::{self, Login};
+use super::door::{self, Entry};
+use super::error::ClientError;
 use super::limits::{ClientLimits, RoomLimits};
-use super::pending::Pending;
-use super::printable::clean;
 use super::question;
 use super::screen;
-use super::window::{Line, Lines, Shown, Window};
 use std::io::{self, IsTerminal};
-use std::net::UdpSocket;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Instant;
 
 /// Enters the room, asking for what is missing, and stays until the person leaves.
 pub fn run(
@@ -39,7 +28,14 @@ pub fn run(
     let mut password = password.map_or_else(|| ask_password(&limits.room), Ok)?;
     loop {
         let refusal = match door::enter(&address, &password, &name, &limits.room)? {
-            Entry::In(inside) => return converse(at, &name, inside, limits),
+            Entry::In(inside) => {
+                let login = Login {
+                    at: at.to_owned(),
+                    name,
+                    password,
+                };
+                return conversation::converse(login, inside, limits);
+            }
             Entry::WrongPassword => "the password is wrong".to_owned(),
             Entry::NameTaken => format!("the name {name} is taken"),
         };
@@ -116,210 +112,6 @@ fn until_fit(
         }
         screen::complain(&fault);
     }
-}
-
-/// What the two threads tell the one that decides when the conversation is over.
-enum Event {
-    /// A message is on its way, or came back.
-    Moved,
-    /// A line was not sent because it is too long.
-    TooLong,
-    /// The person leaves.
-    Leaving,
-    /// The server is gone.
-    Gone(io::Error),
-    /// The input or the output failed.
-    Failed(ClientError),
-}
-
-/// What all three threads share.
-struct Conversation {
-    socket: UdpSocket,
-    name: String,
-    pending: Pending,
-    shown: Mutex<Shown>,
-    typed: bool,
-    limits: RoomLimits,
-}
-
-fn converse(
-    at: &str,
-    name: &str,
-    inside: Inside,
-    limits: &ClientLimits,
-) -> Result<(), ClientError> {
-    let Inside {
-        socket,
-        heard,
-        farewell: _farewell,
-    } = inside;
-    let window = Window::open(limits.prompt_wait)?;
-    let typed = window.is_terminal();
-    if typed {
-        screen::remark(format!("in the room at {at} as {name}; exit leaves"));
-    }
-    let Window { lines, shown, seat } = window;
-    let conversation = Arc::new(Conversation {
-        socket,
-        name: name.to_owned(),
-        pending: Pending::new(limits.room.relay),
-        shown: Mutex::new(shown),
-        typed,
-        limits: limits.room,
-    });
-    let (sender, events) = mpsc::channel();
-    thread::spawn({
-        let (conversation, sender) = (Arc::clone(&conversation), sender.clone());
-        move || {
-            let last = conversation.listen(heard, &sender);
-            let _ = sender.send(last);
-        }
-    });
-    thread::spawn({
-        let conversation = Arc::clone(&conversation);
-        move || {
-            let last = conversation.speak(lines, &sender);
-            let _ = sender.send(last);
-        }
-    });
-    let outcome = conversation.watch(&events, at);
-    // A server that is gone cannot be told, and needs not be.
-    let _ = conversation.socket.send(b"exit");
-    drop(seat);
-    outcome
-}
-
-impl Conversation {
-    /// Waits for the end; tells of messages that did not come back.
-    fn watch(&self, events: &Receiver<Event>, at: &str) -> Result<(), ClientError> {
-        let mut leaving = false;
-        let mut all_well = true;
-        loop {
-            let deadline = self.pending.deadline();
-            if leaving && (self.typed || deadline.is_none()) {
-                return match all_well || self.typed {
-                    true => Ok(()),
-                    false => Err(ClientError::quiet(1)),
-                };
-            }
-            let event = match deadline {
-                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(deadline) => {
-                    events.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-                }
-            };
-            match event {
-                Ok(Event::Moved) => {}
-                Ok(Event::TooLong) => all_well = false,
-                Ok(Event::Leaving) => leaving = true,
-                Ok(Event::Failed(error)) => return Err(error),
-                Ok(Event::Gone(error)) => {
-                    return Err(ClientError::failure(format!(
-                        "the room at {at} is gone: {}; what was written last may be lost",
-                        reason(&error)
-                    )));
-                }
-                Err(_) => {
-                    while let Some(message) = self.pending.next_lost(Instant::now()) {
-                        all_well = false;
-                        self.tell_lost(&message).map_err(cannot_go_on)?;
-                    }
-                }
-            }
-        }
-    }
-
-    fn tell_lost(&self, message: &str) -> Result<(), Trouble> {
-        let words = format!(
-            "the room did not take this within {:?}: ",
-            self.limits.relay
-        );
-        self.lock_shown().notice(&(words + message))
-    }
-
-    /// Shows what comes until no more can; says how it ended.
-    fn listen(&self, heard: Vec<Vec<u8>>, events: &Sender<Event>) -> Event {
-        for datagram in heard {
-            if let Err(trouble) = self.hear(&datagram, events) {
-                return Event::Failed(cannot_go_on(trouble));
-            }
-        }
-        let mut datagram = vec![0; self.limits.datagram];
-        loop {
-            match self.socket.recv(&mut datagram) {
-                Ok(length) => {
-                    if let Err(trouble) = self.hear(&datagram[..length], events) {
-                        return Event::Failed(cannot_go_on(trouble));
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Event::Gone(error),
-            }
-        }
-    }
-
-    fn hear(&self, datagram: &[u8], events: &Sender<Event>) -> Result<(), Trouble> {
-        // One datagram is one line, or a member could forge another's words.
-        let text = clean(&String::from_utf8_lossy(datagram));
-        let text = text.trim_end_matches('\n').replace('\n', " ");
-        let ours = self.pending.holds(&text);
-        // What was sent twice at the door, and reached the room when we were in already.
-        let echo_of_door = text == format!("{0}: USERNAME {0}", self.name);
-        let known = match ours {
-            true => self.typed,
-            false => echo_of_door || door::is_answer(datagram),
-        };
-        if !known {
-            self.lock_shown().show(&format!("{text}\n"))?;
-        }
-        // Only now that it is shown: the conversation may be over with it.
-        self.pending.take(&text);
-        let _ = events.send(Event::Moved);
-        Ok(())
-    }
-
-    /// Sends what is typed until the person leaves; says how it ended.
-    fn speak(&self, mut lines: Lines, events: &Sender<Event>) -> Event {
-        let prompt = format!("{}: ", self.name);
-        let most = self.limits.datagram - prompt.len();
-        let mut next = Instant::now();
-        loop {
-            let line = match lines.next(&prompt, most) {
-                Ok(Some(Line::Text(line))) => clean(&line),
-                Ok(Some(Line::TooLong)) => {
-                    screen::remark(format!(
-                        "cannot send a message of more than {most} bytes; say it in several"
-                    ));
-                    let _ = events.send(Event::TooLong);
-                    continue;
-                }
-                Ok(None) => return Event::Leaving,
-                Err(error) => return Event::Failed(error),
-            };
-            match line.trim() {
-                "" => continue,
-                word if word.eq_ignore_ascii_case("exit") => return Event::Leaving,
-                _ => {}
-            }
-            thread::sleep(next.saturating_duration_since(Instant::now()));
-            let now = Instant::now();
-            next = now + self.limits.pace;
-            let message = format!("{prompt}{line}");
-            self.pending.add(message.clone(), now);
-            let _ = events.send(Event::Moved);
-            if let Err(error) = self.socket.send(message.as_bytes()) {
-                return Event::Gone(error);
-            }
-        }
-    }
-
-    fn lock_shown(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn cannot_go_on(trouble: Trouble) -> ClientError {
-    trouble.in_context("cannot go on")
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //! Enforces none: `load/` does.
 
 use super::bodies::body_steps;
+use super::client::{CLIENT_REPLY_LINE_BYTES, CLIENT_ROOM_TRIES};
 use super::{
-    ACCEPTS_PER_TURN, BARE_GAP_MILLIS, CLIENT_REPLY_LINE_BYTES, CLIENT_ROOM_TRIES,
-    DESCRIPTOR_RESERVE, ROOM_MESSAGE, ROOM_RECEIVE_BUFFER, SETTLE_MILLIS, reactor_limits,
+    ACCEPTS_PER_TURN, BARE_GAP_MILLIS, DESCRIPTOR_RESERVE, ROOM_MESSAGE, ROOM_RECEIVE_BUFFER,
+    SETTLE_MILLIS, reactor_limits,
 };
 use crate::load::settings::LoadLimits;
 use crate::reactor::clock::SECOND;
