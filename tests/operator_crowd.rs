@@ -27,7 +27,6 @@ struct Desk {
     written: Vec<(PeerId, Rc<str>)>,
     /// The most that one call has shown, and posted.
     most: (usize, usize),
-    pieces: usize,
 }
 
 impl Desk {
@@ -40,7 +39,6 @@ impl Desk {
             shown: String::new(),
             written: Vec::new(),
             most: (0, 0),
-            pieces: 0,
         };
         let text: Rc<str> = "\u{e9}".repeat(2_000).into();
         for id in 1..=LAST {
@@ -86,16 +84,19 @@ impl Desk {
     fn types(&mut self, mut input: &[u8]) {
         while !input.is_empty() {
             let mut cx = self.world.lend(&mut self.out, PeerId(0));
-            let (taken, mut intake) = self.console.on_bytes(input, Pause::None, &mut cx);
+            let (taken, intake) = self.console.on_bytes(input, Pause::None, &mut cx);
             assert!(taken > 0, "it takes whole lines");
             input = &input[taken..];
             self.collect();
-            while matches!(intake, Intake::Work) {
-                let mut cx = self.world.lend(&mut self.out, PeerId(0));
-                intake = self.console.on_work(&mut cx);
-                self.pieces += 1;
-                self.collect();
-            }
+            self.works(intake);
+        }
+    }
+
+    fn works(&mut self, mut intake: Intake) {
+        while matches!(intake, Intake::Work) {
+            let mut cx = self.world.lend(&mut self.out, PeerId(0));
+            intake = self.console.on_work(&mut cx);
+            self.collect();
         }
     }
 }
@@ -163,7 +164,7 @@ fn who_comes_or_goes_during_a_list_does_not_upset_it() {
     let (id, peer, address) = (LAST + 1, PeerId(7), ([127, 0, 0, 1], 1).into());
     desk.notify(&Notice::Joined { id, peer, address });
     desk.shown.clear();
-    desk.types(b"\n");
+    desk.works(intake);
     assert_eq!(desk.shown, "");
     desk.types(b"/list\n");
     let begins = format!("{id}  127.0.0.1:1  here for 0 s  said last: nothing yet\n");

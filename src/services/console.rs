@@ -138,11 +138,14 @@ impl Console {
             .map(|client| client.peer)
     }
 
-    /// Begins something for all clients.
+    /// Does the first piece of something for all clients.
     fn begin(&mut self, task: impl FnOnce(RangeInclusive<u32>) -> Task, cx: &mut Cx<'_>) {
         let (first, last) = (self.clients.keys().next(), self.clients.keys().next_back());
         match first.zip(last) {
-            Some((first, last)) => self.task = Some(task(*first..=*last)),
+            Some((first, last)) => {
+                self.task = Some(task(*first..=*last));
+                self.piece(cx);
+            }
             None => self.print("nobody is connected", cx.out),
         }
     }
@@ -153,9 +156,8 @@ impl Console {
             Some(Task::List(clients)) => {
                 let mut lines = Vec::new();
                 let rest = self.some(clients, |id, client| lines.push(client.line(id, cx.now)));
-                // They may all have gone since.
-                if !lines.is_empty() {
-                    self.print(&lines.join("\n"), cx.out);
+                for line in lines {
+                    self.print(&line, cx.out);
                 }
                 self.task = rest.map(Task::List);
             }

@@ -97,6 +97,8 @@ impl Plan {
             },
             copy_step: random.within(1..=40),
             talk_backlog: random.pick(&[60, 300, 100_000]),
+            // More clients than a seed has: what is asked of all is done at once.
+            console_step: 100,
             console_backlog: random.pick(&[120, 600, 1_000_000, 1_000_000]),
         };
         Plan {

@@ -98,7 +98,11 @@ impl Screen {
             return;
         }
         if let Some(id) = self.id_of(number) {
-            self.clients.get_mut(&id).expect("found").last = Some(text.to_owned());
+            let mut last: String = text.chars().take(60).collect();
+            if last.len() < text.len() {
+                last.push_str("...");
+            }
+            self.clients.get_mut(&id).expect("found").last = Some(last);
             self.print(&format!("Client {id}: {text}"));
         }
     }
