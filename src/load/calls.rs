@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry};
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 
 /// A lane that wants a connection, and what for.
 pub struct Call {
@@ -31,8 +32,8 @@ pub enum Called {
         /// Who wanted it.
         call: Call,
     },
-    /// There will be none.
-    Failed(Call, io::Error),
+    /// There will be none to this address.
+    Failed(Call, SocketAddr, io::Error),
     /// The poll will tell.
     Later,
 }
@@ -41,7 +42,7 @@ pub enum Called {
 pub struct Calls {
     dialer: Dialer,
     waiting: VecDeque<Call>,
-    pending: HashMap<u32, (TcpStream, Call)>,
+    pending: HashMap<u32, (TcpStream, SocketAddr, Call)>,
     number: u32,
 }
 
@@ -56,9 +57,9 @@ impl Calls {
         }
     }
 
-    /// The server that is called.
-    pub fn dialer(&self) -> &Dialer {
-        &self.dialer
+    /// The way to the server.
+    pub fn dialer(&mut self) -> &mut Dialer {
+        &mut self.dialer
     }
 
     /// One more call.
@@ -78,13 +79,14 @@ impl Calls {
 
     /// Gives all calls up.
     pub fn give_up(&mut self) -> Vec<Call> {
-        let pending = self.pending.drain().map(|(_, (_, call))| call);
+        let pending = self.pending.drain().map(|(_, (_, _, call))| call);
         pending.chain(self.waiting.drain(..)).collect()
     }
 
     /// Begins the next call.
     pub fn begin(&mut self, registry: &Registry) -> Option<Called> {
         let call = self.waiting.pop_front()?;
+        let server = self.dialer.server();
         let dialled = self.dialer.dial().and_then(|stream| {
             let stands = stands(&stream)?;
             Ok((stream, stands))
@@ -100,19 +102,19 @@ impl Calls {
                 let token = Target::Socket(self.number).token();
                 match registry.register(&mut stream, token, Interest::WRITABLE) {
                     Ok(()) => {
-                        self.pending.insert(self.number, (stream, call));
+                        self.pending.insert(self.number, (stream, server, call));
                         Called::Later
                     }
-                    Err(error) => Called::Failed(call, error),
+                    Err(error) => Called::Failed(call, server, error),
                 }
             }
-            Err(error) => Called::Failed(call, error),
+            Err(error) => Called::Failed(call, server, error),
         })
     }
 
     /// The poll has told something of a call.
     pub fn told(&mut self, number: u32) -> Called {
-        let Some((stream, call)) = self.pending.remove(&number) else {
+        let Some((stream, server, call)) = self.pending.remove(&number) else {
             return Called::Later;
         };
         match stands(&stream) {
@@ -122,10 +124,10 @@ impl Calls {
                 call,
             },
             Ok(false) => {
-                self.pending.insert(number, (stream, call));
+                self.pending.insert(number, (stream, server, call));
                 Called::Later
             }
-            Err(error) => Called::Failed(call, error),
+            Err(error) => Called::Failed(call, server, error),
         }
     }
 }

@@ -6,19 +6,23 @@ use mio::net::TcpStream;
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol as Transport, Socket, Type};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
-/// The way to a server.
+/// The way to a server, which may be at one of several addresses. They are tried in turn until a
+/// connection is made; from then on the server is there.
 #[derive(Debug)]
 pub struct Dialer {
     server: SocketAddr,
+    /// The addresses that were not tried yet.
+    others: VecDeque<SocketAddr>,
     sources: u32,
     next: u32,
 }
 
-/// Reads `HOST:PORT` and looks the host up; opens nothing.
-pub fn resolve(text: &str) -> Result<SocketAddr, LoadError> {
+/// Reads `HOST:PORT` and looks the host up; opens nothing. There is at least one address.
+pub fn resolve(text: &str) -> Result<VecDeque<SocketAddr>, LoadError> {
     if !is_host_and_port(text) {
         return Err(LoadError::usage(format!(
             "`{text}` is no address of a server; write HOST:PORT, for example 127.0.0.1:8080"
@@ -29,14 +33,13 @@ pub fn resolve(text: &str) -> Result<SocketAddr, LoadError> {
             "cannot find the host of {text}: {error}; is its name spelt right?"
         ))
     })?;
-    let found: Vec<SocketAddr> = found.collect();
-    // `localhost` has two addresses, and most servers listen on the older one alone.
-    let older = found.iter().find(|address| address.is_ipv4());
-    older.or(found.first()).copied().ok_or_else(|| {
-        LoadError::failure(format!(
+    let found: VecDeque<SocketAddr> = found.collect();
+    if found.is_empty() {
+        return Err(LoadError::failure(format!(
             "the host of {text} has no address; is its name spelt right?"
-        ))
-    })
+        )));
+    }
+    Ok(found)
 }
 
 fn is_host_and_port(text: &str) -> bool {
@@ -58,13 +61,30 @@ pub fn source(server: SocketAddr, number: u32, sources: u32) -> Option<SocketAdd
 }
 
 impl Dialer {
-    /// The way to this server.
-    pub fn new(server: SocketAddr, sources: u32) -> Dialer {
+    /// The way to the server at one of these addresses.
+    pub fn new(mut servers: VecDeque<SocketAddr>, sources: u32) -> Dialer {
         Dialer {
-            server,
+            server: servers.pop_front().expect("a host has an address"),
+            others: servers,
             sources,
             next: 0,
         }
+    }
+
+    /// A connection is made: the server is where it leads.
+    pub fn settle(&mut self) {
+        self.others.clear();
+    }
+
+    /// No connection could be made to this address. Whether another is worth a try.
+    pub fn give_up(&mut self, server: SocketAddr) -> bool {
+        if server == self.server {
+            let Some(next) = self.others.pop_front() else {
+                return false;
+            };
+            self.server = next;
+        }
+        true
     }
 
     /// The server.
@@ -108,6 +128,7 @@ pub fn stands(stream: &TcpStream) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv6Addr;
 
     #[test]
     fn only_whole_addresses_are_taken() {
@@ -123,7 +144,21 @@ mod tests {
             let error = resolve(wrong).expect_err(wrong);
             assert_eq!(error.status(), 2, "{wrong}");
         }
-        assert_eq!(resolve("[::1]:80").expect("an address").port(), 80);
+        let found = resolve("[::1]:80").expect("an address");
+        assert_eq!(found, [SocketAddr::from((Ipv6Addr::LOCALHOST, 80))]);
+    }
+
+    #[test]
+    fn each_address_is_given_up_once_and_none_after_a_connection() {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let mut dialer = Dialer::new([address(1), address(2), address(3)].into(), 1);
+        assert!(dialer.give_up(address(1)));
+        // Of many connections that were begun at once all fail.
+        assert!(dialer.give_up(address(1)));
+        assert_eq!(dialer.server(), address(2));
+        dialer.settle();
+        assert!(!dialer.give_up(address(2)));
+        assert_eq!(dialer.server(), address(2));
     }
 
     #[test]

@@ -259,7 +259,11 @@ impl Driver {
                 registered,
                 call,
             } => self.open(stream, call, registered, now),
-            Called::Failed(call, error) => self.failed(call, &error, now),
+            // Until a connection stands, its other addresses may be the server's.
+            Called::Failed(call, server, _) if self.calls.dialer().give_up(server) => {
+                self.calls.push(call);
+            }
+            Called::Failed(call, _, error) => self.failed(call, &error, now),
             Called::Later => {}
         }
     }
@@ -294,6 +298,7 @@ impl Driver {
             self.board.clone(),
             call.requests,
         );
+        self.calls.dialer().settle();
         let server = self.calls.dialer().server();
         self.dispatcher
             .open(Stream::Tcp(stream), 0, Box::new(lane), server, now);

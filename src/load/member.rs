@@ -41,9 +41,16 @@ pub struct Talk {
     pub places: Vec<Place>,
     /// Why the run cannot go on.
     pub trouble: Option<String>,
+    /// Why nobody seems to be at the server's address.
+    pub absence: Option<String>,
 }
 
 impl Talk {
+    /// Whether the room has answered anybody.
+    pub fn is_answered(&self) -> bool {
+        self.places.iter().any(|place| *place != Place::Outside)
+    }
+
     /// The name of a member.
     pub fn name(&self, member: usize) -> String {
         format!("{}-{member}", self.run)
@@ -175,7 +182,7 @@ impl DatagramProtocol for Member {
     fn on_refused(&mut self, to: SocketAddr, _: &mut DatagramCx<'_>) {
         if self.board.borrow().stage != Stage::CleaningUp {
             let trouble = format!("nobody listens at {to}; is the server running there?");
-            self.talk.borrow_mut().trouble = Some(trouble);
+            self.talk.borrow_mut().absence = Some(trouble);
         }
     }
 }
@@ -196,6 +203,7 @@ mod tests {
             due: vec![Moment(0); 12],
             places: Vec::new(),
             trouble: None,
+            absence: None,
         };
         let message = talk.message(11);
         assert!(message.starts_with("load-1-2: 11 "), "{message}");

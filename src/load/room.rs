@@ -36,6 +36,8 @@ pub struct Room {
     talk: Rc<RefCell<Talk>>,
     poller: Poller,
     members: Vec<Datagrams>,
+    /// Other addresses of the server, which were not tried yet.
+    others: VecDeque<SocketAddr>,
     /// Members that have something to read or to send, each once.
     turns: VecDeque<usize>,
     queued: Vec<bool>,
@@ -50,7 +52,7 @@ impl Room {
     /// A run with its own name, which all members bear.
     pub fn new(
         settings: Settings,
-        server: SocketAddr,
+        mut servers: VecDeque<SocketAddr>,
         run: String,
         password: String,
         pattern: Pattern,
@@ -61,19 +63,21 @@ impl Room {
         let talk = Talk {
             run,
             password,
-            server,
+            server: servers.pop_front().expect("a host has an address"),
             size: settings.work.size() as usize,
             members: count,
             pattern,
             due: Vec::new(),
             places: vec![Place::Outside; count],
             trouble: None,
+            absence: None,
         };
         Ok(Room {
             board: Rc::new(RefCell::new(Board::new(recorder))),
             talk: Rc::new(RefCell::new(talk)),
             poller: Poller::new(limits.reactor.events_per_round, settings.server.clone())?,
             members: Vec::new(),
+            others: servers,
             turns: VecDeque::new(),
             queued: vec![false; count],
             asking: Vec::new(),
@@ -219,7 +223,7 @@ impl Room {
             }
             (*since, *tries) = (now, *tries + 1);
             if *tries > self.settings.limits.room_tries {
-                self.talk.borrow_mut().trouble =
+                self.talk.borrow_mut().absence =
                     Some("the room does not answer; is this the right port?".to_owned());
             }
             let member = *member;
@@ -261,7 +265,7 @@ impl Room {
     /// Moves on to the next stage when this one is over. Says whether all are.
     fn step(&mut self, now: Moment) -> Result<bool, LoadError> {
         let interrupts = self.poller.signalled();
-        let trouble = self.talk.borrow_mut().trouble.take();
+        let trouble = self.trouble();
         let at = &self.settings.at;
         match self.stage() {
             Stage::Preparing => {
@@ -313,6 +317,25 @@ impl Room {
             }
         }
         Ok(false)
+    }
+
+    /// Why the run cannot go on. Where nobody has answered yet, another address may be the room's.
+    fn trouble(&mut self) -> Option<String> {
+        let talk = &mut *self.talk.borrow_mut();
+        let Some(absence) = talk.absence.take() else {
+            return talk.trouble.take();
+        };
+        let next = self.others.pop_front().filter(|_| !talk.is_answered());
+        let Some(next) = next else {
+            return Some(absence);
+        };
+        talk.server = next;
+        // Their sockets may be of the other version of IP.
+        self.members.clear();
+        self.turns.clear();
+        self.queued.fill(false);
+        self.asking.clear();
+        None
     }
 
     fn begin(&mut self, now: Moment) {

@@ -15,7 +15,9 @@ use super::script::Script;
 use super::settings::{Settings, Work};
 use super::transfer::Transfer;
 use crate::reactor::descriptors::raise_limit;
+use std::collections::VecDeque;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// Makes a run, prints its report, and writes its figures into the files that were asked for. The
@@ -23,7 +25,8 @@ use std::rc::Rc;
 pub fn run(settings: Settings, report: &mut impl Write) -> Result<u8, LoadError> {
     check(&settings)?;
     let results = Results::open(&settings)?;
-    let outcome = measure(settings)?;
+    let servers = dialer::resolve(&settings.at)?;
+    let outcome = measure(settings, servers)?;
     // Whoever closed our output has seen enough.
     let _ = report
         .write_all(outcome.table().as_bytes())
@@ -32,8 +35,8 @@ pub fn run(settings: Settings, report: &mut impl Write) -> Result<u8, LoadError>
     Ok(outcome.status())
 }
 
-fn measure(settings: Settings) -> Result<Outcome, LoadError> {
-    let server = dialer::resolve(&settings.at)?;
+/// Makes a run at the first of these addresses where the server is.
+pub fn measure(settings: Settings, servers: VecDeque<SocketAddr>) -> Result<Outcome, LoadError> {
     make_room(&settings)?;
     let run = name_of_run()?;
     let failed = |error: std::io::Error| {
@@ -43,14 +46,14 @@ fn measure(settings: Settings) -> Result<Outcome, LoadError> {
     let pattern = Pattern::new(settings.limits.period).map_err(failed)?;
     if let Work::Room { password, .. } = &settings.work {
         let password = password.clone();
-        return Room::new(settings, server, run, password, pattern)
+        return Room::new(settings, servers, run, password, pattern)
             .map_err(failed)?
             .run();
     }
     let pattern = Rc::new(pattern);
     let lanes = (0..settings.connections).map(|lane| requests(&settings, &run, lane, &pattern));
     let lanes = lanes.collect();
-    let dialer = Dialer::new(server, settings.limits.sources);
+    let dialer = Dialer::new(servers, settings.limits.sources);
     Driver::new(settings, dialer, lanes).map_err(failed)?.run()
 }
 

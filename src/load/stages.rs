@@ -71,6 +71,15 @@ impl Driver {
             self.ready = ready;
             self.deadline = now.after(limits.prepare_micros);
         }
+        let dialer = self.calls.dialer();
+        let server = dialer.server();
+        if now >= self.deadline && dialer.give_up(server) {
+            // Whatever is sent to this address is swallowed.
+            for call in self.calls.give_up() {
+                self.calls.push(call);
+            }
+            self.deadline = now.after(limits.prepare_micros);
+        }
         if now >= self.deadline {
             return Err(LoadError::failure(format!(
                 "only {ready} of {all} connections are served by {}, and for {} s no other was; \
