@@ -46,8 +46,11 @@ pub fn limits() -> LoadLimits {
         last_answers_micros: u64::from(PATIENCE_SECONDS) * SECOND,
         // A rate that cannot be kept is found out in the run; its backlog need not be worked off.
         late_micros: 2 * SECOND,
-        // Fifty files are removed within a second, also when each one waits for a disk.
-        clean_up_micros: 5 * SECOND,
+        // Fifty files are removed within a second, also when each one waits for a disk; a server
+        // that is started again is back within a few.
+        clean_up_micros: u64::from(PATIENCE_SECONDS) * SECOND,
+        // A server that comes back is found at once, and one that does not costs nothing.
+        redial_micros: SECOND / 5,
         // Faster than this nobody reads.
         progress_micros: SECOND / 5,
         // As many points as the width of a drawing shows.

@@ -35,6 +35,8 @@ pub struct Gone {
     pub requests: Box<dyn Requests>,
     /// Whether it was this side that ended it, because it was done.
     pub done: bool,
+    /// Whether an answer was not as it should have been.
+    pub at_fault: bool,
     /// Requests that were not answered.
     pub unanswered: u64,
 }

@@ -4,6 +4,8 @@
 //! ```text
 //!   Preparing ── all lanes ready ──▶ Running ── time is up, Ctrl-C, or the server is gone ──▶
 //!   Ending ── last answer, or patience is over ──▶ CleaningUp (where files are left) ──▶ over
+//!
+//!   A run that cannot begin goes from Preparing to CleaningUp.
 //! ```
 
 use super::board::{Board, Gone, Ledger, Stage};
@@ -43,6 +45,12 @@ pub struct Driver {
     /// When the stage is over, whatever happens; while preparing, unless something comes forward.
     pub(super) deadline: Moment,
     pub(super) ready: usize,
+    /// While cleaning up: lanes that are not done with it, and when to dial a server again that
+    /// is gone.
+    pub(super) unclean: usize,
+    pub(super) redial: Option<Moment>,
+    /// Why the run could not begin.
+    pub(super) failure: Option<LoadError>,
     pub(super) ending: Ending,
     pub(super) costs: (Option<Cost>, Option<Cost>),
     pub(super) progress: Progress,
@@ -82,6 +90,9 @@ impl Driver {
             resting: VecDeque::new(),
             deadline,
             ready: 0,
+            unclean: usize::MAX,
+            redial: None,
+            failure: None,
             ending: Ending::InTime,
             costs: (None, None),
             progress: Progress::new(limits.progress_micros),
@@ -102,13 +113,22 @@ impl Driver {
             self.dispatcher.on_time(now);
             self.hand_out(now);
             self.dispatcher.round(now);
-            self.take_back(now)?;
-            self.dial(now)?;
-            if self.step(now)? {
-                return Ok(self.finish());
+            if self.is_over(now) {
+                return self.finish();
             }
             self.progress.show(&self.board.borrow());
         }
+    }
+
+    fn is_over(&mut self, now: Moment) -> bool {
+        let worked = self.take_back(now).and_then(|()| self.dial(now));
+        worked
+            .and_then(|()| self.step(now))
+            .unwrap_or_else(|failure| {
+                self.failure = Some(failure);
+                self.begin_to_clean_up(now);
+                self.is_over(now)
+            })
     }
 
     fn poll(&mut self) -> io::Result<Moment> {
@@ -123,6 +143,7 @@ impl Driver {
                 board.stage,
             )
         };
+        self.redial = self.redial.filter(|redial| *redial > self.poller.now());
         let may_dial = self.calls.waiting() > 0 && self.may_dial();
         let busy = self.dispatcher.has_turns() || may_dial;
         let deadline = (stage != Stage::Running).then_some(self.deadline);
@@ -130,6 +151,7 @@ impl Driver {
             self.dispatcher.next_due(),
             end,
             deadline,
+            self.redial,
             self.progress.next(),
         ];
         let now = self
@@ -192,23 +214,15 @@ impl Driver {
             }
             (std::mem::take(&mut board.gone), board.stage)
         };
+        let failed = stage == Stage::Preparing && gone.iter().any(|gone| !gone.done);
         for Gone {
             lane,
             requests,
-            done,
+            at_fault,
             ..
         } in gone
         {
             match stage {
-                Stage::Preparing if !done => {
-                    let board = self.board.borrow();
-                    let why = board.recorder.first_fault().unwrap_or("a connection ended");
-                    let at = &self.settings.at;
-                    return Err(LoadError::failure(format!(
-                        "cannot begin: {why}; does {at} serve {}?",
-                        self.settings.work.name()
-                    )));
-                }
                 // A connection that is kept has broken: its lane gets another one.
                 Stage::Running if !self.settings.work.reconnects() => {
                     self.calls.push(Call {
@@ -217,12 +231,32 @@ impl Driver {
                         requests,
                     });
                 }
-                Stage::CleaningUp => {}
+                // What the server refuses to clear away it would refuse again.
+                Stage::CleaningUp if !at_fault => self.call_to_clean_up(lane, requests),
                 _ => self.resting.push_back((lane, requests)),
             }
         }
+        if failed {
+            let board = self.board.borrow();
+            let why = board.recorder.first_fault().unwrap_or("a connection ended");
+            let at = &self.settings.at;
+            return Err(LoadError::failure(format!(
+                "cannot begin: {why}; does {at} serve {}?",
+                self.settings.work.name()
+            )));
+        }
         self.hand_out(now);
         Ok(())
+    }
+
+    pub(super) fn call_to_clean_up(&mut self, lane: usize, requests: Box<dyn Requests>) {
+        if requests.leaves().is_some() {
+            self.calls.push(Call {
+                lane,
+                errand: Errand::CleanUp,
+                requests,
+            });
+        }
     }
 
     fn may_dial(&self) -> bool {
@@ -233,7 +267,7 @@ impl Driver {
             Stage::Preparing => self.settings.connections - self.calls.waiting() - board.ready,
             _ => 0,
         };
-        unprepared.max(self.calls.pending()) < limits.dials
+        self.redial.is_none() && unprepared.max(self.calls.pending()) < limits.dials
     }
 
     fn dial(&mut self, now: Moment) -> Result<(), LoadError> {
@@ -306,6 +340,11 @@ impl Driver {
 
     /// No connection can be had any more: the run is over.
     fn failed(&mut self, call: Call, error: &io::Error, now: Moment) {
+        if self.stage() == Stage::CleaningUp {
+            // The server may be back in time.
+            self.redial = Some(now.after(self.settings.limits.redial_micros));
+            return self.calls.push(call);
+        }
         let mut board = self.board.borrow_mut();
         if matches!(call.errand, Errand::One(_)) {
             board.under_way -= 1;

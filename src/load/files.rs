@@ -6,6 +6,8 @@ use super::script::{Script, Step};
 use super::settings::FilesCommand;
 use crate::session::outbox::Outbox;
 
+const NOT_FOUND: &str = "File Tidak Ditemukan";
+
 /// The one file of one connection.
 pub struct Files {
     script: Script,
@@ -15,8 +17,22 @@ pub struct Files {
     /// Where in the pattern its content begins, for the version that was uploaded last.
     at: u64,
     next: usize,
-    /// Whether the server has it.
+    /// Whether the server has it, if all went well.
     there: bool,
+    /// Whether the server may have it, however it went.
+    left: bool,
+    doing: Doing,
+}
+
+/// What the answer that is awaited will say of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// Nothing new.
+    Asking,
+    /// It is gone.
+    Removing,
+    /// It is gone, or never was there.
+    ClearingAway,
 }
 
 impl Files {
@@ -37,16 +53,20 @@ impl Files {
             // It is there from the beginning.
             next: 1,
             there: false,
+            left: false,
+            doing: Doing::Asking,
         }
     }
 
     fn request(&mut self, command: FilesCommand, out: &mut Outbox) -> Vec<Step> {
         let Files { name, size, .. } = self;
         let (name, size) = (name.clone(), *size);
+        self.doing = Doing::Asking;
         match command {
             FilesCommand::Upload => {
                 self.at += 1_009;
                 self.there = true;
+                self.left = true;
                 out.bytes(format!("upload {name} {size}\n").as_bytes());
                 self.script.pattern().send(self.at, size, out);
                 ["OK", "OK File Berhasil Dibuat"]
@@ -71,6 +91,7 @@ impl Files {
             }
             FilesCommand::Remove => {
                 self.there = false;
+                self.doing = Doing::Removing;
                 out.bytes(format!("rm {name}\n").as_bytes());
                 vec![Step::Line("OK File Berhasil Dihapus".to_owned())]
             }
@@ -79,6 +100,13 @@ impl Files {
 }
 
 impl Requests for Files {
+    fn greet(&mut self, out: &mut Outbox) -> bool {
+        out.bytes(format!("size {}\n", self.name).as_bytes());
+        self.script
+            .expect([Step::Line(format!("ERROR {NOT_FOUND}"))]);
+        true
+    }
+
     fn prepare(&mut self, out: &mut Outbox) {
         let steps = self.request(FilesCommand::Upload, out);
         self.script.expect(steps);
@@ -101,19 +129,32 @@ impl Requests for Files {
     }
 
     fn hear(&mut self, input: &[u8]) -> (usize, Heard) {
-        self.script.hear(input)
+        let (taken, heard) = self.script.hear(input);
+        let is_gone = match (self.doing, &heard) {
+            (Doing::Removing | Doing::ClearingAway, Heard::Answer) => true,
+            (Doing::ClearingAway, Heard::Refused(words)) => words.ends_with(NOT_FOUND),
+            _ => false,
+        };
+        if !is_gone {
+            return (taken, heard);
+        }
+        self.left = false;
+        self.forget();
+        (taken, Heard::Answer)
     }
 
-    fn clean_up(&mut self, out: &mut Outbox) -> bool {
-        let there = self.there;
-        if there {
-            let steps = self.request(FilesCommand::Remove, out);
-            self.script.expect(steps);
-        }
-        there
+    fn leaves(&self) -> Option<&str> {
+        self.left.then_some(&self.name)
+    }
+
+    fn clean_up(&mut self, out: &mut Outbox) {
+        let steps = self.request(FilesCommand::Remove, out);
+        self.doing = Doing::ClearingAway;
+        self.script.expect(steps);
     }
 
     fn forget(&mut self) {
+        self.doing = Doing::Asking;
         self.script.forget();
     }
 }

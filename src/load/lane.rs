@@ -41,6 +41,7 @@ pub struct Manners {
 /// Something that was asked for.
 #[derive(Debug, Clone, Copy)]
 enum Asked {
+    Greeting,
     Preparation,
     Request { kind: usize, due: Moment },
     CleaningUp,
@@ -58,6 +59,8 @@ pub struct Lane {
     /// Stands among the idle lanes of the board.
     listed: bool,
     done: bool,
+    /// An answer was not as it should have been.
+    at_fault: bool,
 }
 
 impl Lane {
@@ -78,6 +81,7 @@ impl Lane {
             asked: VecDeque::new(),
             listed: false,
             done: false,
+            at_fault: false,
         }
     }
 
@@ -115,24 +119,39 @@ impl Lane {
         match asked {
             Asked::Request { kind, due } => self.board.borrow_mut().answered(kind, due),
             Asked::Preparation => self.board.borrow_mut().ready += 1,
-            Asked::CleaningUp => {}
+            Asked::Greeting | Asked::CleaningUp => {}
         }
-        if self.manners.reconnects || matches!(asked, Asked::CleaningUp) {
+        if self.board.borrow().stage == Stage::CleaningUp {
+            return self.asked.is_empty() && !self.clean_up(cx.out);
+        }
+        if matches!(asked, Asked::Greeting) {
+            self.prepare(cx.out);
+            return false;
+        }
+        if self.manners.reconnects {
             return true;
         }
         self.ask(cx);
         false
     }
 
+    fn prepare(&mut self, out: &mut Outbox) {
+        self.requests().prepare(out);
+        self.asked.push_back(Asked::Preparation);
+    }
+
+    /// Clears away what this lane leaves on the server. Says whether there is anything.
     fn clean_up(&mut self, out: &mut Outbox) -> bool {
-        let asks = self.requests().clean_up(out);
-        if asks {
+        let leaves = self.requests().leaves().is_some();
+        if leaves {
+            self.requests().clean_up(out);
             self.asked.push_back(Asked::CleaningUp);
         }
-        asks
+        leaves
     }
 
     fn fault(&mut self, fault: Fault, text: &str) -> Intake {
+        self.at_fault = true;
         let number = self.number;
         let mut board = self.board.borrow_mut();
         let count = (self.asked.len() as u64).max(1);
@@ -145,10 +164,10 @@ impl Lane {
 impl Protocol for Lane {
     fn on_open(&mut self, cx: &mut Cx<'_>) {
         match self.errand {
-            Errand::Prepare => {
-                self.requests().prepare(cx.out);
-                self.asked.push_back(Asked::Preparation);
-            }
+            Errand::Prepare => match self.requests().greet(cx.out) {
+                true => self.asked.push_back(Asked::Greeting),
+                false => self.prepare(cx.out),
+            },
             Errand::Serve => self.ask(cx),
             Errand::One(due) => self.request(due, cx.out),
             // There may be nothing to do, and only a notice can end a conversation.
@@ -210,6 +229,7 @@ impl Protocol for Lane {
             lane: self.number,
             requests,
             done: self.done,
+            at_fault: self.at_fault,
             unanswered,
         });
     }

@@ -29,6 +29,8 @@ pub struct Outcome {
     pub recorder: Recorder,
     /// How it ended.
     pub ending: Ending,
+    /// What could not be cleared away on the server, in words.
+    pub left_behind: Option<String>,
     /// What this process had cost at the beginning and at the end.
     pub cost: Option<(Cost, Cost)>,
     /// Copies of a room's messages: those that should have come, and those that never did.
@@ -74,7 +76,7 @@ impl Outcome {
     /// 1 when anything went wrong.
     pub fn status(&self) -> u8 {
         let lost = matches!(self.ending, Ending::Lost(_));
-        u8::from(lost || self.recorder.all_faults() > 0)
+        u8::from(lost || self.left_behind.is_some() || self.recorder.all_faults() > 0)
     }
 
     /// Seconds that the rates refer to.
@@ -262,6 +264,9 @@ impl Outcome {
                 out,
                 "  {unmade} requests were due and never made: that is more than can be answered."
             )?;
+        }
+        if let Some(left) = &self.left_behind {
+            writeln!(out, "  {left}.")?;
         }
         match &self.ending {
             Ending::InTime => Ok(()),

@@ -5,6 +5,13 @@ use crate::session::outbox::Outbox;
 
 /// The requests of one connection. It outlives the connection when each request has its own.
 pub trait Requests {
+    /// Asks for something that leaves nothing on the server, to see that it serves this connection:
+    /// what a connection that waits in the kernel's queue has sent is carried out whenever there is
+    /// room, also after the run. `false` where nothing needs to be asked.
+    fn greet(&mut self, _out: &mut Outbox) -> bool {
+        false
+    }
+
     /// Asks for something that has to be there before the run begins, and shows that the server
     /// serves this connection.
     fn prepare(&mut self, out: &mut Outbox);
@@ -15,9 +22,14 @@ pub trait Requests {
     /// Takes a prefix of what has come, no more than one answer.
     fn hear(&mut self, input: &[u8]) -> (usize, Heard);
 
-    /// Clears away what is left on the server. `false` when there is nothing.
-    fn clean_up(&mut self, _out: &mut Outbox) -> bool {
-        false
+    /// The name of what may be on the server and must not stay there.
+    fn leaves(&self) -> Option<&str> {
+        None
+    }
+
+    /// Clears that away.
+    fn clean_up(&mut self, _out: &mut Outbox) {
+        unreachable!("there is nothing to clear away")
     }
 
     /// The connection is gone, and answers that were under way with it.

@@ -375,6 +375,7 @@ impl Room {
             settings: self.settings,
             recorder,
             ending: self.ending,
+            left_behind: None,
             cost: self.costs.0.zip(self.costs.1),
             copies: Some(copies),
         }

@@ -213,6 +213,8 @@ pub struct LoadLimits {
     pub late_micros: u64,
     /// Microseconds that clearing away may take.
     pub clean_up_micros: u64,
+    /// Microseconds between two tries to reach a server that is gone, to clear away.
+    pub redial_micros: u64,
     /// Microseconds between two pictures of the progress.
     pub progress_micros: u64,
     /// Points of the throughput over time.

@@ -2,10 +2,8 @@
 //! Polls nothing and opens nothing: `driver.rs` has the loop.
 
 use super::board::{Board, Stage};
-use super::calls::Call;
 use super::driver::Driver;
 use super::fault::{Fault, LoadError};
-use super::lane::Errand;
 use super::recorder::Recorder;
 use super::report::{Ending, Outcome};
 use super::schedule::Schedule;
@@ -46,18 +44,17 @@ impl Driver {
                     return Ok(false);
                 }
                 self.give_up();
-                let lost = matches!(self.ending, Ending::Lost(_));
-                if lost || !self.settings.work.leaves_files() || interrupts > 1 {
-                    return Ok(true);
-                }
-                self.enter(Stage::CleaningUp, now);
-                self.clean_up();
+                self.begin_to_clean_up(now);
                 self.step(now)
             }
             Stage::CleaningUp => {
                 let open = self.dispatcher.connections();
-                let left = open + self.calls.waiting() + self.calls.pending();
-                Ok(left == 0 || now >= self.deadline || interrupts > 1)
+                let unclean = open + self.calls.waiting() + self.calls.pending();
+                if unclean < self.unclean {
+                    self.unclean = unclean;
+                    self.deadline = now.after(self.settings.limits.clean_up_micros);
+                }
+                Ok(unclean == 0 || now >= self.deadline || interrupts > 1)
             }
         }
     }
@@ -126,9 +123,6 @@ impl Driver {
 
     /// What is not answered by now never will be.
     fn give_up(&mut self) {
-        for call in self.calls.give_up() {
-            self.resting.push_back((call.lane, call.requests));
-        }
         let mut board = self.board.borrow_mut();
         let silent = board.under_way;
         if silent > 0 {
@@ -137,33 +131,62 @@ impl Driver {
         }
     }
 
-    fn clean_up(&mut self) {
+    /// From here on lanes clear away what they leave: those that are idle now, those that are busy
+    /// with the end of that, and those that have no connection with a new one.
+    pub(super) fn begin_to_clean_up(&mut self, now: Moment) {
+        self.enter(Stage::CleaningUp, now);
+        for call in self.calls.give_up() {
+            self.resting.push_back((call.lane, call.requests));
+        }
+        if !self.settings.work.leaves_files() {
+            return self.dispatcher.close_all();
+        }
         let idle = std::mem::take(&mut self.board.borrow_mut().idle);
         for (_, peer) in idle {
             self.wake(peer);
         }
         for (lane, requests) in std::mem::take(&mut self.resting) {
-            self.calls.push(Call {
-                lane,
-                errand: Errand::CleanUp,
-                requests,
-            });
+            self.call_to_clean_up(lane, requests);
         }
     }
 
-    pub(super) fn finish(mut self) -> Outcome {
+    /// What may still be on the server, in words.
+    fn left_behind(&mut self) -> Option<String> {
+        let gone = std::mem::take(&mut self.board.borrow_mut().gone);
+        let lanes = gone.iter().map(|gone| &gone.requests);
+        let calls = self.calls.give_up();
+        let lanes = lanes.chain(calls.iter().map(|call| &call.requests));
+        let lanes = lanes.chain(self.resting.iter().map(|(_, requests)| requests));
+        let names: Vec<&str> = lanes.filter_map(|requests| requests.leaves()).collect();
+        let more = match names.len() {
+            0 => return None,
+            1 => String::new(),
+            count => format!(" and {} more of this run", count - 1),
+        };
+        Some(format!("{}{more} may still be on the server", names[0]))
+    }
+
+    pub(super) fn finish(mut self) -> Result<Outcome, LoadError> {
         self.progress.clear();
         self.dispatcher.close_all();
+        let left_behind = self.left_behind();
+        if let Some(failure) = self.failure {
+            return Err(match left_behind {
+                Some(left) => LoadError::failure(format!("{failure}; {left}")),
+                None => failure,
+            });
+        }
         let board = self.board.replace(Board::new(Recorder::new(
             self.settings.work.kinds(),
             &self.settings.limits,
         )));
-        Outcome {
+        Ok(Outcome {
             settings: self.settings,
             recorder: board.recorder,
             ending: self.ending,
+            left_behind,
             copies: None,
             cost: self.costs.0.zip(self.costs.1),
-        }
+        })
     }
 }

@@ -16,6 +16,10 @@ pub struct Transfer {
     /// Where in the pattern its content begins, for the version that was sent last.
     at: u64,
     sends_next: bool,
+    /// Whether the server may have a file of ours that is not empty.
+    left: bool,
+    /// Whether the answer that is awaited says that it has none.
+    clears_away: bool,
 }
 
 impl Transfer {
@@ -28,10 +32,13 @@ impl Transfer {
             direction,
             at,
             sends_next: false,
+            left: false,
+            clears_away: false,
         }
     }
 
     fn send(&mut self, size: u64, out: &mut Outbox) {
+        self.left |= size > 0;
         let Transfer { name, .. } = self;
         // Another content than before: what was kept of the old one would be found out.
         self.at += 1_009;
@@ -56,6 +63,13 @@ impl Transfer {
 }
 
 impl Requests for Transfer {
+    fn greet(&mut self, out: &mut Outbox) -> bool {
+        out.bytes(format!("RECEIVE\n{}\n", self.name).as_bytes());
+        let answers = ["OK", "ERROR: File not found"].map(str::to_owned);
+        self.script.expect(answers.map(Step::Line));
+        true
+    }
+
     fn prepare(&mut self, out: &mut Outbox) {
         self.send(self.size, out);
     }
@@ -76,16 +90,25 @@ impl Requests for Transfer {
     }
 
     fn hear(&mut self, input: &[u8]) -> (usize, Heard) {
-        self.script.hear(input)
+        let (taken, heard) = self.script.hear(input);
+        if heard == Heard::Answer && self.clears_away {
+            (self.left, self.clears_away) = (false, false);
+        }
+        (taken, heard)
+    }
+
+    fn leaves(&self) -> Option<&str> {
+        self.left.then_some(&self.name)
     }
 
     /// The service removes nothing, but an empty file takes no room.
-    fn clean_up(&mut self, out: &mut Outbox) -> bool {
+    fn clean_up(&mut self, out: &mut Outbox) {
         self.send(0, out);
-        true
+        self.clears_away = true;
     }
 
     fn forget(&mut self) {
+        self.clears_away = false;
         self.script.forget();
     }
 }

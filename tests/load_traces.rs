@@ -1,0 +1,167 @@
+//! A load run leaves no file behind, however it ends; `transfer`, which cannot remove, none with
+//! anything in it.
+//! Measures nothing: `load.rs` has the runs that end well.
+
+mod fake_server;
+mod support;
+
+use fake_server::{Ended, start, wait};
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use support::{Server, eventually, tree};
+
+const SERVICES: [&str; 2] = ["files", "transfer"];
+
+/// The flags of a run that would go on for an hour.
+fn endless(server: &Server, service: &str, flags: &[&str]) -> (tempfile::TempDir, Child) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = server.address(service).to_string();
+    let all = ["load", service, "--at", &at, "-d", "3600", "-s", "10K"];
+    let child = start(folder.path(), &[&all[..], flags].concat());
+    (folder, child)
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("it runs");
+}
+
+/// The files of a root that hold something; what a server was in the middle of has no name yet.
+fn full(root: &Path) -> Vec<PathBuf> {
+    let files = tree(root).into_iter();
+    let full = files.filter(|(_, bytes)| !bytes.is_empty());
+    full.map(|(path, _)| path).collect()
+}
+
+#[track_caller]
+fn nothing_is_left(server: &Server, service: &str, ended: &Ended) {
+    let left = match service {
+        "files" => tree(&server.root()).into_keys().collect(),
+        _ => full(&server.root()),
+    };
+    assert_eq!(left, Vec::<PathBuf>::new(), "{ended:?}");
+    assert!(!ended.out.contains("still be on"), "{ended:?}");
+    assert!(!ended.err.contains("still be on"), "{ended:?}");
+}
+
+#[test]
+fn every_signal_that_ends_a_run_leaves_nothing_behind() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        for service in SERVICES {
+            for flags in [&["-c", "4"][..], &["-c", "4", "--reconnect"]] {
+                let server = Server::start(&[]);
+                let (_folder, child) = endless(&server, service, flags);
+                eventually("files are stored", || full(&server.root()).len() >= 3);
+                send(&child, signal);
+                let ended = wait(child);
+                // The run itself may not have begun yet.
+                let told = [&ended.out[..], &ended.err].concat();
+                assert!(told.contains("interrupted"), "{ended:?}");
+                nothing_is_left(&server, service, &ended);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_of_which_some_connections_never_get_in_leaves_nothing_behind() {
+    for service in SERVICES {
+        let server = Server::start(&["--max-connections", "2"]);
+        let (_folder, child) = endless(&server, service, &["-c", "6"]);
+        eventually("those that are in have stored", || {
+            full(&server.root()).len() == 2
+        });
+        send(&child, Signal::INT);
+        let ended = wait(child);
+        ended.expect_failure(1, &["interrupted before all connections stood"]);
+        // Whatever stands in the server's queue is served before this one.
+        server.connect(service).send("byebye\n").finish().rest();
+        nothing_is_left(&server, service, &ended);
+    }
+}
+
+#[test]
+fn a_run_that_cannot_begin_leaves_nothing_behind() {
+    // A run comes from 250 addresses: from each of them one connection is served.
+    let server = Server::start(&["--max-per-address", "1"]);
+    for service in SERVICES {
+        let at = server.address(service).to_string();
+        let folder = tempfile::tempdir().expect("a folder");
+        let child = start(
+            folder.path(),
+            &["load", service, "--at", &at, "-c", "600", "-d", "1"],
+        );
+        let ended = wait(child);
+        ended.expect_failure(1, &["cannot begin"]);
+        nothing_is_left(&server, service, &ended);
+    }
+}
+
+#[test]
+fn a_server_that_goes_and_comes_back_is_cleared() {
+    for service in SERVICES {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("root")).expect("a root");
+        let mut server = Server::start_in(folder, &[]);
+        let address = server.address(service);
+        let (_folder, child) = endless(&server, service, &["-c", "4"]);
+        eventually("files are stored", || full(&server.root()).len() >= 3);
+        server.kill();
+        let _again = Again::start(&server.root(), service, address.port());
+        let ended = wait_or_interrupt(child);
+        nothing_is_left(&server, service, &ended);
+    }
+}
+
+/// Another server, with one service at a port of its own.
+struct Again(Child);
+
+impl Again {
+    fn start(root: &Path, service: &str, port: u16) -> Again {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loket"));
+        command.arg("serve").arg("--root").arg(root);
+        for other in ["echo", "transfer", "files", "talk", "room"] {
+            let port = match other == service {
+                true => port.to_string(),
+                false => "off".to_owned(),
+            };
+            command.args([format!("--{other}"), port]);
+        }
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
+        Again(quiet.stderr(Stdio::null()).spawn().expect("loket starts"))
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The server may have come back before the run had noticed.
+fn wait_or_interrupt(mut child: Child) -> Ended {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(2);
+    while std::time::Instant::now() < until {
+        if child.try_wait().expect("our child").is_some() {
+            return wait(child);
+        }
+        support::pause();
+    }
+    send(&child, Signal::INT);
+    wait(child)
+}
+
+#[test]
+fn what_a_server_that_is_gone_for_good_may_still_have_is_named() {
+    let mut server = Server::start(&[]);
+    let (_folder, child) = endless(&server, "files", &["-c", "4", "--only", "size"]);
+    eventually("files are stored", || full(&server.root()).len() == 4);
+    server.kill();
+    let ended = wait(child);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    // The run itself may not have begun yet.
+    let told = [&ended.out[..], &ended.err].concat();
+    let words = " and 3 more of this run may still be on the server";
+    assert!(told.contains(words), "{ended:?}");
+}
