@@ -251,16 +251,50 @@ fn characters_cut_anywhere_are_put_together() {
 }
 
 #[test]
-fn characters_cut_inside_a_line_wait_for_its_end() {
+fn a_character_cut_behind_a_line_is_put_together() {
     let mut desk = Desk::open(&["--settle", "5"]);
     let mut one = desk.client(1);
-    one.send("line first\n");
+    one.send(b"line first\na\xf0\x9f");
     desk.shows("Client 1: line first");
-    for byte in "añ€😀z\n".as_bytes() {
-        one.send([*byte]);
-        std::thread::park_timeout(std::time::Duration::from_millis(8));
+    desk.shows("Client 1: a");
+    one.send(b"\x98\x80z\n");
+    desk.shows("Client 1: \u{1f600}z");
+}
+
+#[test]
+fn what_has_no_line_end_is_shown_whatever_was_sent_before_it() {
+    let mut desk = Desk::open(&[]);
+    let mut one = desk.client(1);
+    // A message with LF inside is several lines, and its last one is not held back.
+    for message in ["one\ntwo", "three", "\r\nfour\n\nfive", "six\n", "seven"] {
+        one.send(message);
+        for line in message.lines().filter(|line| !line.is_empty()) {
+            desk.shows(&format!("Client 1: {line}"));
+        }
     }
-    desk.shows("Client 1: añ€😀z");
+    one.send("the last").finish();
+    desk.shows("Client 1: the last");
+    desk.shows("Client 1 has gone");
+}
+
+#[test]
+fn replies_lack_the_line_feed_once_a_client_has_lacked_it() {
+    let mut desk = Desk::open(&[]);
+    let mut one = desk.client(1);
+    one.send("a line\nand no line");
+    desk.shows("Client 1: a line");
+    desk.shows("Client 1: and no line");
+    desk.types("reply\n");
+    one.expect("reply").send("a line again\n");
+    desk.shows("Client 1: a line again");
+    desk.types("and another\nend\n");
+    one.expect("and anotherend").send("typed");
+    desk.shows("Client 1: typed");
+    // A line whose end is a key of its own.
+    one.send("\r\n").send("x\n");
+    desk.shows("Client 1: x");
+    desk.types("with its end\n");
+    one.expect("with its end\n");
 }
 
 #[test]

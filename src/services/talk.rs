@@ -1,37 +1,50 @@
 //! Speaks the talk service: what a client says goes to the operator, and the other way round.
 //! Shows nothing itself and knows no other client: both are the operator's console's.
+//!
+//! What the client says has no dialect: LF ends a line, and what is left is shown after the settle
+//! window. Only replies differ: clients that send no LF get none.
 
 use super::limits::ServiceLimits;
 use super::refusal::Refusal;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
+use crate::wire::line::{FirstLine, first_line};
 use crate::wire::pause::{Delay, Pause};
 use crate::wire::text;
-use crate::wire::unended::Unended;
-use crate::wire::unit::{Dialect, Fault, Split, Splitter};
+use crate::wire::unit::Fault;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// One client of the operator.
 pub struct Talk {
-    splitter: Splitter,
     limits: Rc<ServiceLimits>,
     id: u32,
     address: SocketAddr,
-    /// A character was cut in a bare unit: its rest is waited for.
-    cut: bool,
+    replies: Replies,
+    awaited: Option<Delay>,
+}
+
+/// How replies to the client end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replies {
+    /// With LF: it has said nothing yet, or lines.
+    Lines,
+    /// Without, unless LF is the next that it sends: then what it said last was a line.
+    Unended,
+    /// Without: it ends what it says by silence.
+    Bare,
 }
 
 impl Talk {
     /// A new client with its number for people.
     pub fn new(limits: Rc<ServiceLimits>, id: u32, address: SocketAddr) -> Talk {
         Talk {
-            splitter: Splitter::new(limits.wire.unit),
             limits,
             id,
             address,
-            cut: false,
+            replies: Replies::Lines,
+            awaited: None,
         }
     }
 
@@ -56,18 +69,38 @@ impl Talk {
     }
 
     fn line_end(&self) -> &'static str {
-        self.splitter.dialect().line_end()
+        match self.replies {
+            Replies::Lines => "\n",
+            Replies::Unended | Replies::Bare => "",
+        }
     }
 
-    /// A bare unit ends where its sender paused, which may be in the middle of a character.
-    fn say_bare(&mut self, unit: &[u8], pause: Pause, cx: &mut Cx<'_>) -> usize {
-        let whole = match pause {
-            Pause::Quiet(Delay::Settle) => text::complete_prefix(unit),
-            _ => unit.len(),
+    /// Whether what was shown last, for want of LF, was a line after all.
+    fn look_for_late_newline(&mut self, input: &[u8]) {
+        self.replies = match (self.replies, input) {
+            (Replies::Unended, [b'\n', ..] | [b'\r', b'\n', ..]) => Replies::Lines,
+            (Replies::Unended, [] | [b'\r']) => Replies::Unended,
+            (Replies::Unended, _) => Replies::Bare,
+            (replies, _) => replies,
         };
-        self.cut = whole < unit.len();
+    }
+
+    /// What has no LF is shown once its sender pauses, which may be in the middle of a character.
+    fn say_unended(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> usize {
+        let whole = match pause {
+            Pause::Quiet(Delay::Settle) => text::complete_prefix(input),
+            // The rest of a cut character did not come: it is shown as what it is, broken.
+            Pause::Quiet(Delay::Word) | Pause::Finished => input.len(),
+            Pause::None | Pause::Quiet(_) => 0,
+        };
+        self.awaited = match (pause, whole) {
+            (Pause::None, _) => Some(Delay::Settle),
+            (_, 0) => Some(Delay::Word),
+            _ => None,
+        };
         if whole > 0 {
-            self.say(&unit[..whole], cx);
+            self.say(&input[..whole], cx);
+            self.replies = Replies::Unended;
         }
         whole
     }
@@ -80,38 +113,26 @@ impl Protocol for Talk {
     }
 
     fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
-        // The rest of a cut character did not come: it is shown as what it is, broken.
-        if self.cut && pause == Pause::Quiet(Delay::Word) {
-            return (self.say_bare(input, pause, cx), Intake::Bytes);
-        }
-        self.cut &= pause != Pause::None;
-        match self.splitter.split(input, pause, |_| Unended::Whole) {
-            Split::More
-            | Split::Unit {
-                text: b"",
-                taken: 0,
-            } => (0, Intake::Bytes),
-            Split::End => (0, Intake::Close(CloseReason::PeerFinished)),
-            // Nothing was answered to the bare unit, so there is no LF to send after it.
-            Split::Healed { taken } => (taken, Intake::Bytes),
-            Split::Unit { text, .. } if self.splitter.dialect() == Dialect::Bare => {
-                (self.say_bare(text, pause, cx), Intake::Bytes)
-            }
-            Split::Unit { text, taken } => {
+        self.look_for_late_newline(input);
+        let limit = self.limits.wire.unit;
+        let taken = match first_line(input, limit) {
+            FirstLine::Whole { text, taken } => {
+                self.awaited = None;
                 self.say(text, cx);
-                (taken, Intake::Bytes)
+                return (taken, Intake::Bytes);
             }
-            // Half a line of a person who has gone is still something said.
-            Split::Broken(Fault::Cut) => {
-                self.say(input, cx);
-                (input.len(), Intake::Close(CloseReason::PeerFinished))
-            }
-            Split::Broken(fault) => {
-                let Refusal(why) = fault.into();
+            FirstLine::Open if input.is_empty() => 0,
+            FirstLine::Open => self.say_unended(input, pause, cx),
+            FirstLine::TooLong => {
+                let Refusal(why) = Fault::TooLong(limit).into();
                 cx.out
                     .bytes(format!("ERROR {why}{}", self.line_end()).as_bytes());
-                (0, Intake::Close(CloseReason::Refused))
+                return (0, Intake::Close(CloseReason::Refused));
             }
+        };
+        match pause {
+            Pause::Finished => (taken, Intake::Close(CloseReason::PeerFinished)),
+            _ => (taken, Intake::Bytes),
         }
     }
 
@@ -139,10 +160,6 @@ impl Protocol for Talk {
     }
 
     fn awaited(&self) -> Option<Delay> {
-        if self.cut {
-            Some(Delay::Word)
-        } else {
-            self.splitter.awaited()
-        }
+        self.awaited
     }
 }

@@ -4,6 +4,7 @@
 pub mod command;
 pub mod header;
 pub mod limits;
+pub mod line;
 pub mod names;
 pub mod pause;
 pub mod puzzle;
