@@ -51,6 +51,10 @@ pub const WIRE: WireLimits = WireLimits {
     component: 255,
 };
 
+/// The bytes of one `send()` reach a socket together, or as segments back to back; keys follow each
+/// other after 20 ms and more, and a held one repeats after 30.
+pub const INTERBYTE_MILLIS: u64 = 5;
+
 /// A unit that is no whole command waits so long for its rest: line clients that send a command
 /// in pieces wait a round trip between them, and even far away that is well under a second.
 pub const WORD_MILLIS: u64 = 1_000;
@@ -271,6 +275,7 @@ pub fn reactor_limits(
     bare_gap_millis: u64,
 ) -> ReactorLimits {
     let millis = |delay| match delay {
+        Delay::Interbyte => INTERBYTE_MILLIS,
         Delay::Settle => settle_millis,
         Delay::Word => WORD_MILLIS,
         Delay::Gap => bare_gap_millis,

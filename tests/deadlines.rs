@@ -84,8 +84,10 @@ fn a_command_that_is_never_finished_is_closed_although_bytes_come() {
 #[test]
 fn an_undecided_peer_cannot_buy_time_byte_by_byte() {
     let mut simulation = server(true);
-    // No command, so that no silence of half a second answers it.
-    let peer = simulation.connect(Service::Transfer);
+    // A command that is typed, and that only its line end completes.
+    let peer = simulation.connect(Service::Files);
+    simulation.say(&peer, "rm ");
+    simulation.pass(SECOND / 2);
     for _ in 0..2 * COMMAND_SECONDS {
         simulation.say(&peer, "x");
         simulation.pass(SECOND / 2);

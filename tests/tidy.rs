@@ -205,6 +205,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::upload_report",
             "services::gap",
             "services::guess",
+            "services::two_names",
             "services::transfer",
         ],
         "src/services/files.rs" | "src/services/files_storing.rs" => &[

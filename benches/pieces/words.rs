@@ -52,7 +52,7 @@ pub fn time(criterion: &mut Criterion) {
 
 fn taken(splitter: &mut Splitter, input: &[u8], pause: Pause) -> usize {
     match splitter.split(black_box(input), pause, |unit| match unit {
-        b"ls" => Unended::Whole,
+        b"ls" => Unended::Question,
         _ => Unended::Part,
     }) {
         Split::Unit { taken, .. } => taken,

@@ -282,7 +282,12 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         self.lag.turned(who.service, took);
         *since = since.after(took);
         let progressed = connection.progress == now;
-        if progressed && matches!(awaited, Some(Delay::Settle | Delay::Word)) {
+        if progressed
+            && matches!(
+                awaited,
+                Some(Delay::Interbyte | Delay::Settle | Delay::Word)
+            )
+        {
             // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
             self.kernel.acknowledge_now(&mut connection.socket);
         }

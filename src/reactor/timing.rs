@@ -68,6 +68,8 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             // The peer has spoken since: the silence began later.
             return self.await_silence(key);
         }
+        // Trap: bytes that came while the loop was busy have no event yet, and void the silence.
+        connection.ready.readable = true;
         connection.passed |= bit(delay);
         connection.silence = Some(delay);
         self.observer

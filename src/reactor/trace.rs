@@ -184,6 +184,7 @@ fn is_console(who: Who<'_>) -> bool {
 
 fn name(delay: Delay) -> &'static str {
     match delay {
+        Delay::Interbyte => "pause within a command",
         Delay::Settle => "settle window",
         Delay::Word => "end of an unfinished command",
         Delay::Gap => "gap before the data",

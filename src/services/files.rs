@@ -130,7 +130,7 @@ impl Files {
         let wire = &self.limits.wire;
         let split = self
             .splitter
-            .split(input, pause, |unit| command::unended(unit, wire));
+            .split(input, pause, |unit| command::unended(unit, pause, wire));
         match split {
             Split::More => Ok((0, Intake::Bytes)),
             Split::End => Ok((0, Intake::Close(CloseReason::PeerFinished))),
@@ -273,9 +273,10 @@ impl Files {
         }
         match pause {
             Pause::None if input.is_empty() => return Ok((0, Intake::Bytes)),
-            Pause::Quiet(_) if input.is_empty() => {
-                let hint = "no data came; send the file's bytes and then shut down your sending \
-                            side (SHUT_WR) to end the upload";
+            // What looks like the end of the name may be data that was sent too soon.
+            Pause::Quiet(_) | Pause::Finished if input.is_empty() => {
+                let hint = "no data came, nothing is stored; send the file's bytes a moment after \
+                            the command, and then shut down your sending side (SHUT_WR)";
                 return Err(hint.into());
             }
             _ => {}

@@ -22,5 +22,6 @@ pub mod store;
 pub mod talk;
 pub mod transfer;
 pub mod transfer_storing;
+pub mod two_names;
 pub mod upload;
 pub mod upload_report;

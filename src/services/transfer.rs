@@ -20,13 +20,14 @@ use super::gap::Gap;
 use super::guess::{Guess, Mending};
 use super::limits::ServiceLimits;
 use super::refusal::Refusal;
+use super::two_names::TwoNames;
 use super::upload_report::UploadReport;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
 use crate::session::world::{Errand, Purpose, StoreError, Upload};
 use crate::wire::SEPARATOR;
 use crate::wire::header::{self, BareHeader, Word};
-use crate::wire::names;
+use crate::wire::names::{self, BadName};
 use crate::wire::pause::{Delay, Pause};
 use crate::wire::unended::Unended;
 use crate::wire::unit::{Dialect, Fault, Heal, Split, Splitter};
@@ -44,10 +45,8 @@ pub struct Transfer {
 
 pub(super) enum State {
     Command,
-    /// SEND was said. `boundary` is where the peer paused, or where its first line ended.
-    Naming {
-        boundary: Option<usize>,
-    },
+    /// SEND was said.
+    Naming(TwoNames),
     /// The name has come on a line of its own; the header follows.
     Header,
     /// A body of known size is on its way in.
@@ -100,10 +99,6 @@ impl Transfer {
 
     fn command(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         // The two words need no line end and no silence: a textbook client waits for the OK.
-        if !self.is_line() && header::word(input).is_ok() {
-            self.splitter.take_bare();
-            return Ok((input.len(), self.begin(input, cx)?));
-        }
         match self.splitter.split(input, pause, header::unended_word) {
             Split::More => Ok((0, Intake::Bytes)),
             Split::End => Ok((0, Intake::Close(CloseReason::PeerFinished))),
@@ -122,7 +117,7 @@ impl Transfer {
         self.state = match header::word(word)? {
             Word::Send => {
                 self.report.begin(b"");
-                State::Naming { boundary: None }
+                State::Naming(TwoNames::default())
             }
             Word::Receive => State::Asking,
         };
@@ -150,28 +145,11 @@ impl Transfer {
         if self.is_line() {
             return self.naming_line(input, pause, cx);
         }
-        match (separator, &mut self.state) {
-            (Some(separator), State::Naming { boundary }) => {
-                let boundary = *boundary;
-                let finished = pause == Pause::Finished;
-                let header = header::parse_bare(input, separator, boundary, finished)?;
-                self.bare_header(header, cx)
-            }
-            (None, _) if !header::separator_may_come(input, limit) => {
-                Err(Fault::TooLong(limit).into())
-            }
-            (None, _) if pause == Pause::Finished => Err(Fault::Cut.into()),
-            (
-                None,
-                State::Naming {
-                    boundary: boundary @ None,
-                },
-            ) if pause == Pause::Quiet(Delay::Settle) && !input.is_empty() => {
-                *boundary = Some(input.len());
-                Ok((0, Intake::Bytes))
-            }
-            _ => Ok((0, Intake::Bytes)),
-        }
+        let State::Naming(names) = &mut self.state else {
+            unreachable!("no names are expected")
+        };
+        let header = names.header(input, separator, pause, &mut self.splitter, limit)?;
+        self.bare_header(header, cx)
     }
 
     fn naming_line(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
@@ -180,7 +158,7 @@ impl Transfer {
             Split::Healed { .. } => unreachable!("line peers are healed before"),
             Split::End => Err(Fault::Cut.into()),
             Split::Broken(fault) => Err(fault.into()),
-            Split::Unit { taken, .. } if matches!(self.state, State::Naming { .. }) => {
+            Split::Unit { taken, .. } if matches!(self.state, State::Naming(_)) => {
                 // The name stands in the header again, and that one counts.
                 self.state = State::Header;
                 Ok((taken, Intake::Bytes))
@@ -222,13 +200,22 @@ impl Transfer {
         cx: &mut Cx<'_>,
     ) -> Result<Box<dyn Upload>, Refusal> {
         self.report.begin(name);
-        let name = names::check(name, &self.limits.wire)?;
-        Ok(cx.store.create(names::last_component(name), size)?)
+        Ok(cx.store.create(self.base_name(name)?, size)?)
+    }
+
+    /// All that is used of a name that the peer has sent.
+    fn base_name<'a>(&self, sent: &'a [u8]) -> Result<&'a str, BadName<'a>> {
+        let separators = match self.is_line() {
+            true => names::SLASH,
+            false => names::ANY_SLASH,
+        };
+        names::base_name(sent, separators, &self.limits.wire)
     }
 
     fn asking(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         let wire = &self.limits.wire;
-        let judge = |name: &[u8]| Unended::judge(name, |name| names::unended(name, wire));
+        let unended = |name: &[u8]| names::unended(name, names::ANY_SLASH, wire);
+        let judge = |name: &[u8]| Unended::judge(name, unended);
         match self.splitter.split(input, pause, judge) {
             Split::More => Ok((0, Intake::Bytes)),
             Split::End => Err(Fault::Cut.into()),
@@ -238,7 +225,7 @@ impl Transfer {
                 Ok((taken, Intake::Bytes))
             }
             Split::Unit { text, taken } => {
-                let name = names::last_component(names::check(text, wire)?);
+                let name = self.base_name(text)?;
                 let asked = cx.store.look_up(name, Purpose::Open, cx.me);
                 Ok((taken, self.looked_up(name, asked, cx)))
             }
@@ -304,7 +291,7 @@ impl Protocol for Transfer {
     fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
         let step = match self.state {
             State::Command => self.command(input, pause, cx),
-            State::Naming { .. } => self.naming(input, pause, cx),
+            State::Naming(_) => self.naming(input, pause, cx),
             State::Header => self.naming_line(input, pause, cx),
             State::Asking => self.asking(input, pause, cx),
             State::Gap(_) => return self.gap(input, pause, cx),
@@ -345,8 +332,9 @@ impl Protocol for Transfer {
 
     fn awaited(&self) -> Option<Delay> {
         match self.state {
-            State::Command | State::Asking | State::Header => self.splitter.awaited(),
-            State::Naming { boundary: None } if !self.is_line() => Some(Delay::Settle),
+            State::Command | State::Naming(_) | State::Header | State::Asking => {
+                self.splitter.awaited()
+            }
             State::Gap(_) => Some(Delay::Gap),
             _ => None,
         }

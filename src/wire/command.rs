@@ -3,6 +3,7 @@
 
 use super::limits::WireLimits;
 use super::names::{self, BadName};
+use super::pause::Pause;
 use super::text;
 use super::unended::Unended;
 use std::fmt;
@@ -117,9 +118,12 @@ pub fn parse_bare<'a>(
 }
 
 /// What a unit is of which no end has come.
-pub fn unended(unit: &[u8], limits: &WireLimits) -> Unended {
+pub fn unended(unit: &[u8], pause: Pause, limits: &WireLimits) -> Unended {
     Unended::judge(unit, |unit| match parse_bare(unit, limits) {
-        Ok(_) => Unended::Whole,
+        // No data can come any more: all that is left to do is to say that nothing is stored.
+        Ok(Command::Upload(..)) if pause == Pause::Finished => Unended::Question,
+        Ok(Command::Remove(_) | Command::Upload(..)) => Unended::Change,
+        Ok(_) => Unended::Question,
         Err(CommandFault::NameMissing | CommandFault::SizeMissing) => Unended::Part,
         Err(CommandFault::UnknownWord(_)) => {
             let begins = |word: &str| word.as_bytes().starts_with(unit);
@@ -130,7 +134,7 @@ pub fn unended(unit: &[u8], limits: &WireLimits) -> Unended {
         }
         // `download` and its number: what is too long for a name may be a name and a number.
         Err(CommandFault::Name(_)) if parse_line(unit, limits).is_ok() => Unended::Part,
-        Err(CommandFault::Name(bad)) => names::unended(bad.raw, limits),
+        Err(CommandFault::Name(bad)) => names::unended(bad.raw, names::SLASH, limits),
     })
 }
 
@@ -264,7 +268,8 @@ mod tests {
     fn only_what_can_become_a_command_is_waited_for() {
         let long = format!("download {} 12345678", "a/".repeat(510));
         for (unit, found) in [
-            ("ls", Unended::Whole),
+            ("ls", Unended::Question),
+            ("rm a", Unended::Change),
             ("l", Unended::Part),
             ("downl", Unended::Part),
             ("rm ", Unended::Part),
@@ -283,10 +288,17 @@ mod tests {
             ("size a\0", Unended::Hopeless),
             ("LS\r", Unended::Hopeless),
         ] {
-            assert_eq!(unended(unit.as_bytes(), &LIMITS), found, "{unit:?}");
+            assert_eq!(
+                unended(unit.as_bytes(), Pause::None, &LIMITS),
+                found,
+                "{unit:?}"
+            );
         }
-        assert_eq!(unended(b"size \xff", &LIMITS), Unended::Hopeless);
-        assert_eq!(unended(b"size \xc3", &LIMITS), Unended::Part);
+        assert_eq!(
+            unended(b"size \xff", Pause::None, &LIMITS),
+            Unended::Hopeless
+        );
+        assert_eq!(unended(b"size \xc3", Pause::None, &LIMITS), Unended::Part);
     }
 
     #[test]

@@ -45,11 +45,10 @@ pub fn word(unit: &[u8]) -> Result<Word, UnknownWord<'_>> {
 
 /// What a word is of which no end has come.
 pub fn unended_word(unit: &[u8]) -> Unended {
-    Unended::judge(unit, |unit| {
-        match [SEND, RECEIVE].iter().any(|word| word.starts_with(unit)) {
-            true => Unended::Part,
-            false => Unended::Hopeless,
-        }
+    Unended::judge(unit, |unit| match unit {
+        SEND | RECEIVE => Unended::Word,
+        _ if [SEND, RECEIVE].iter().any(|word| word.starts_with(unit)) => Unended::Part,
+        _ => Unended::Hopeless,
     })
 }
 
@@ -60,7 +59,7 @@ pub enum HeaderFault {
     NoSeparator,
     /// What stands behind the separator is no size.
     NoSize,
-    /// A bare name came once, with no pause that says where it ends.
+    /// The name did not come twice, and pauses in it leave open which it is.
     NotDoubled,
 }
 
@@ -75,6 +74,27 @@ impl fmt::Display for HeaderFault {
                     "the name must come twice, the second time before the separator"
                 )
             }
+        }
+    }
+}
+
+/// What the pauses of a bare peer say of the names in front of the separator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pauses {
+    /// There were none: a textbook client sends both names back to back.
+    None,
+    /// There was one, behind so many bytes: the first name.
+    Behind(usize),
+    /// There were too many to say anything: the names are being typed.
+    Typed,
+}
+
+impl Pauses {
+    /// Where the second name begins, as far as pauses say.
+    pub fn first(self) -> usize {
+        match self {
+            Pauses::Behind(first) => first,
+            Pauses::None | Pauses::Typed => 0,
         }
     }
 }
@@ -132,19 +152,21 @@ pub fn parse_line(header: &[u8]) -> Result<(&[u8], u64), HeaderFault> {
 }
 
 /// Reads `name name SEPARATOR digits`, with no delimiter between, once the separator has come.
-/// `boundary` is where the peer paused first; `finished` says that nothing follows.
+/// `finished` says that nothing follows.
 pub fn parse_bare(
     input: &[u8],
     separator: usize,
-    boundary: Option<usize>,
+    pauses: Pauses,
     finished: bool,
 ) -> Result<BareHeader<'_>, HeaderFault> {
     let names = &input[..separator];
-    let name = match (names::undouble(names), boundary) {
+    let name = match (names::undouble(names), pauses) {
         (Some(name), _) => name,
+        (None, Pauses::Typed) => return Err(HeaderFault::NotDoubled),
         // A pause inside the separator says nothing about the names.
-        (None, Some(boundary)) if boundary <= separator => &names[boundary..],
-        (None, _) => return Err(HeaderFault::NotDoubled),
+        (None, Pauses::Behind(first)) if first <= separator => &names[first..],
+        // The header came alone. That it is one, the end of the stream proves by the size.
+        (None, _) => names,
     };
     let behind = separator + SEPARATOR.len();
     match Digits::read(&input[behind..], finished) {
@@ -162,13 +184,17 @@ pub fn parse_bare(
 mod tests {
     use super::*;
 
-    fn bare(input: &[u8], boundary: Option<usize>) -> Result<BareHeader<'_>, HeaderFault> {
-        parse_bare(
-            input,
-            separator(input, 4096).expect("a separator"),
-            boundary,
-            false,
-        )
+    fn bare(input: &[u8], pauses: Pauses) -> Result<BareHeader<'_>, HeaderFault> {
+        let separator = separator(input, 4096).expect("a separator");
+        parse_bare(input, separator, pauses, false)
+    }
+
+    /// The name in a header that is whole.
+    fn name(input: &str, pauses: Pauses) -> &str {
+        match bare(input.as_bytes(), pauses) {
+            Ok(BareHeader::Whole { name, .. }) => std::str::from_utf8(name).expect("text"),
+            other => panic!("{other:?} of {input}"),
+        }
     }
 
     #[test]
@@ -195,7 +221,7 @@ mod tests {
             name,
             digits,
             behind,
-        }) = bare(b"a.bina.bin<SEPARATOR>11hi", None)
+        }) = bare(b"a.bina.bin<SEPARATOR>11hi", Pauses::None)
         else {
             panic!("not whole")
         };
@@ -206,13 +232,39 @@ mod tests {
     }
 
     #[test]
+    fn a_doubled_name_is_seen_wherever_the_peer_pauses() {
+        let input = "a.bina.bin<SEPARATOR>3abc";
+        for pauses in [Pauses::None, Pauses::Typed, Pauses::Behind(2)] {
+            assert_eq!(name(input, pauses), "a.bin");
+        }
+    }
+
+    #[test]
+    fn a_path_and_its_last_component_are_one_name() {
+        for path in [
+            "dir/base.txt",
+            "/a/b c/base.txt",
+            "C:\\dir\\base.txt",
+            "\\base.txt",
+        ] {
+            let input = format!("{path}base.txt<SEPARATOR>3abc");
+            for pauses in [Pauses::None, Pauses::Typed, Pauses::Behind(path.len())] {
+                assert_eq!(name(&input, pauses), "base.txt", "{path}");
+            }
+        }
+    }
+
+    #[test]
     fn a_pause_says_where_the_first_name_ends() {
-        let input = b"a.binphotos/a.bin<SEPARATOR>3abc";
-        assert_eq!(bare(input, None), Err(HeaderFault::NotDoubled));
-        let Ok(BareHeader::Whole { name, .. }) = bare(input, Some(5)) else {
-            panic!("not whole")
-        };
-        assert_eq!(name, b"photos/a.bin");
+        let input = "a.binphotos/b.bin<SEPARATOR>3abc";
+        assert_eq!(name(input, Pauses::Behind(5)), "photos/b.bin");
+    }
+
+    #[test]
+    fn a_name_without_pauses_may_come_once_and_one_with_pauses_may_not() {
+        let input = b"once.txt<SEPARATOR>5hello";
+        assert_eq!(name("once.txt<SEPARATOR>5hello", Pauses::None), "once.txt");
+        assert_eq!(bare(input, Pauses::Typed), Err(HeaderFault::NotDoubled));
     }
 
     #[test]
@@ -237,16 +289,19 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_inside_the_separator_is_no_boundary() {
-        let input = b"ab<SEPARATOR>3abc";
-        for boundary in 3..input.len() {
-            assert_eq!(bare(input, Some(boundary)), Err(HeaderFault::NotDoubled));
+    fn a_pause_inside_the_separator_ends_no_name() {
+        let input = "ab<SEPARATOR>3abc";
+        for first in 3..input.len() {
+            assert_eq!(name(input, Pauses::Behind(first)), "ab");
         }
     }
 
     #[test]
     fn digits_at_the_end_leave_the_header_open() {
-        assert_eq!(bare(b"aa<SEPARATOR>1", None), Ok(BareHeader::Open));
-        assert_eq!(bare(b"aa<SEPARATOR>x", None), Err(HeaderFault::NoSize));
+        assert_eq!(bare(b"aa<SEPARATOR>1", Pauses::None), Ok(BareHeader::Open));
+        assert_eq!(
+            bare(b"aa<SEPARATOR>x", Pauses::None),
+            Err(HeaderFault::NoSize)
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Knows bytes: units, names, commands and the size puzzle of the five services.
 //! Holds no socket, no file and no clock; everything here can be fed from a test byte by byte.
 
+pub mod arrival;
 pub mod command;
 pub mod header;
 pub mod limits;

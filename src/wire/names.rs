@@ -35,6 +35,12 @@ impl fmt::Display for NameFault {
     }
 }
 
+/// What separates the components of a name.
+pub const SLASH: &[char] = &['/'];
+
+/// And of one that may be a path of Windows.
+pub const ANY_SLASH: &[char] = &['/', '\\'];
+
 /// A name that is refused, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadName<'a> {
@@ -55,26 +61,44 @@ impl fmt::Display for BadName<'_> {
 
 /// Takes a name as the peer sent it, or says what is wrong with it.
 pub fn check<'a>(raw: &'a [u8], limits: &WireLimits) -> Result<&'a str, BadName<'a>> {
-    judge(raw, limits).map_err(|fault| BadName { fault, raw })
+    judge(raw, SLASH, limits).map_err(|fault| BadName { fault, raw })
+}
+
+/// Takes the last component of a name as the peer sent it.
+pub fn base_name<'a>(
+    raw: &'a [u8],
+    separators: &[char],
+    limits: &WireLimits,
+) -> Result<&'a str, BadName<'a>> {
+    match judge(raw, separators, limits) {
+        Ok(name) => Ok(name.rsplit(separators).next().unwrap_or(name)),
+        Err(fault) => Err(BadName { fault, raw }),
+    }
 }
 
 /// What a name is of which no end has come.
-pub fn unended(raw: &[u8], limits: &WireLimits) -> Unended {
-    match judge(raw, limits) {
+pub fn unended(raw: &[u8], separators: &[char], limits: &WireLimits) -> Unended {
+    match judge(raw, separators, limits) {
         // `photos/` is more likely a name on its way than a name.
-        Ok(name) if name.ends_with('/') => Unended::Part,
-        Ok(_) => Unended::Whole,
+        Ok(name) if name.ends_with(separators) => Unended::Part,
+        Ok(_) => Unended::Question,
         Err(NameFault::Empty) => Unended::Part,
-        Err(NameFault::NotText) => match judge(&raw[..text::complete_prefix(raw)], limits) {
+        Err(NameFault::NotText) => {
             // Only a character at the end is cut.
-            Ok(_) | Err(NameFault::Empty) => Unended::Part,
-            Err(_) => Unended::Hopeless,
-        },
+            match judge(&raw[..text::complete_prefix(raw)], separators, limits) {
+                Ok(_) | Err(NameFault::Empty) => Unended::Part,
+                Err(_) => Unended::Hopeless,
+            }
+        }
         Err(_) => Unended::Hopeless,
     }
 }
 
-fn judge<'a>(raw: &'a [u8], limits: &WireLimits) -> Result<&'a str, NameFault> {
+fn judge<'a>(
+    raw: &'a [u8],
+    separators: &[char],
+    limits: &WireLimits,
+) -> Result<&'a str, NameFault> {
     let name = std::str::from_utf8(raw).map_err(|_| NameFault::NotText)?;
     if name.is_empty() {
         return Err(NameFault::Empty);
@@ -86,7 +110,7 @@ fn judge<'a>(raw: &'a [u8], limits: &WireLimits) -> Result<&'a str, NameFault> {
         return Err(NameFault::TooLong(limits.name));
     }
     if name
-        .split('/')
+        .split(separators)
         .any(|component| component.len() > limits.component)
     {
         return Err(NameFault::ComponentTooLong(limits.component));
@@ -94,13 +118,18 @@ fn judge<'a>(raw: &'a [u8], limits: &WireLimits) -> Result<&'a str, NameFault> {
     Ok(name)
 }
 
-/// What stands behind the last slash: all that the transfer service uses of a name.
+/// What stands behind the last slash.
 pub fn last_component(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// The name, if `text` is a name twice with nothing between.
+/// The name, if `text` is a name twice with nothing between. The first may be a path to it.
 pub fn undouble(text: &[u8]) -> Option<&[u8]> {
+    let base = text.rsplit(|byte| b"/\\".contains(byte)).next();
+    halve(text).or_else(|| halve(base?))
+}
+
+fn halve(text: &[u8]) -> Option<&[u8]> {
     let (first, second) = text.split_at(text.len() / 2);
     (!first.is_empty() && first == second).then_some(first)
 }
@@ -117,14 +146,14 @@ mod tests {
 
     #[test]
     fn names_that_are_no_text_are_refused() {
-        assert_eq!(judge(b"", &LIMITS), Err(NameFault::Empty));
-        assert_eq!(judge(b"a\0b", &LIMITS), Err(NameFault::Control));
-        assert_eq!(judge(b"a\x1b[2Jb", &LIMITS), Err(NameFault::Control));
+        assert_eq!(judge(b"", SLASH, &LIMITS), Err(NameFault::Empty));
+        assert_eq!(judge(b"a\0b", SLASH, &LIMITS), Err(NameFault::Control));
+        assert_eq!(judge(b"a\x1b[2Jb", SLASH, &LIMITS), Err(NameFault::Control));
         assert_eq!(
-            judge("a\u{85}b".as_bytes(), &LIMITS),
+            judge("a\u{85}b".as_bytes(), SLASH, &LIMITS),
             Err(NameFault::Control)
         );
-        assert_eq!(judge(b"\xff\xfe", &LIMITS), Err(NameFault::NotText));
+        assert_eq!(judge(b"\xff\xfe", SLASH, &LIMITS), Err(NameFault::NotText));
     }
 
     #[test]
@@ -146,7 +175,7 @@ mod tests {
     fn a_name_cut_in_a_character_can_still_grow_and_a_broken_one_cannot() {
         for (raw, found) in [
             (&b"caf\xc3"[..], Unended::Part),
-            (b"caf\xc3\xa9", Unended::Whole),
+            (b"caf\xc3\xa9", Unended::Question),
             (b"caf\xe9.txt", Unended::Hopeless),
             (b"\xff", Unended::Hopeless),
             (b"photos/", Unended::Part),
@@ -154,7 +183,7 @@ mod tests {
             (b"a\0", Unended::Hopeless),
             (b"\0\xc3", Unended::Hopeless),
         ] {
-            assert_eq!(unended(raw, &LIMITS), found, "{raw:?}");
+            assert_eq!(unended(raw, SLASH, &LIMITS), found, "{raw:?}");
         }
     }
 
@@ -162,19 +191,27 @@ mod tests {
     fn length_limits_hold_to_the_byte() {
         assert!(check(&[b'a'; 255], &LIMITS).is_ok());
         assert_eq!(
-            judge(&[b'a'; 256], &LIMITS),
+            judge(&[b'a'; 256], SLASH, &LIMITS),
             Err(NameFault::ComponentTooLong(255))
         );
         let long = [&b"a/"[..]; 512].concat();
         assert!(check(&long, &LIMITS).is_ok());
         let longer = [&long[..], b"a"].concat();
-        assert_eq!(judge(&longer, &LIMITS), Err(NameFault::TooLong(1024)));
+        assert_eq!(
+            judge(&longer, SLASH, &LIMITS),
+            Err(NameFault::TooLong(1024))
+        );
     }
 
     #[test]
     fn a_doubled_name_comes_apart_and_another_does_not() {
         assert_eq!(undouble(b"a.bina.bin"), Some(&b"a.bin"[..]));
         assert_eq!(undouble(b"aaaa"), Some(&b"aa"[..]));
+        assert_eq!(undouble(b"d/ad/a"), Some(&b"d/a"[..]));
+        assert_eq!(undouble(b"d/a.bina.bin"), Some(&b"a.bin"[..]));
+        assert_eq!(undouble(b"C:\\d\\a.bina.bin"), Some(&b"a.bin"[..]));
+        assert_eq!(undouble(b"d/a.binb.bin"), None);
+        assert_eq!(undouble(b"d/"), None);
         assert_eq!(undouble(b"a.binb.bin"), None);
         assert_eq!(undouble(b"odd"), None);
         assert_eq!(undouble(b""), None);
@@ -182,8 +219,24 @@ mod tests {
 
     #[test]
     fn only_the_last_component_counts() {
-        assert_eq!(last_component("../../etc/passwd"), "passwd");
-        assert_eq!(last_component("plain"), "plain");
-        assert_eq!(last_component("folder/"), "");
+        for (path, slash, any_slash) in [
+            ("../../etc/passwd", "passwd", "passwd"),
+            ("plain", "plain", "plain"),
+            ("folder/", "", ""),
+            ("C:\\a\\b.txt", "C:\\a\\b.txt", "b.txt"),
+        ] {
+            let base = |separators| base_name(path.as_bytes(), separators, &LIMITS);
+            assert_eq!(base(SLASH), Ok(slash));
+            assert_eq!(base(ANY_SLASH), Ok(any_slash));
+        }
+    }
+
+    #[test]
+    fn the_components_of_a_path_of_windows_are_measured_one_by_one() {
+        let path = format!("C:\\{}\\b.txt", "d".repeat(254));
+        let base = |separators| base_name(path.as_bytes(), separators, &LIMITS);
+        assert_eq!(base(ANY_SLASH), Ok("b.txt"));
+        let bad = base(SLASH).expect_err("one long component");
+        assert_eq!(bad.fault, NameFault::ComponentTooLong(255));
     }
 }

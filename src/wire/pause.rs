@@ -4,6 +4,9 @@
 /// A short silence that a protocol may ask to be told of. Each kind has one fixed length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Delay {
+    /// One `send()` arrives without a pause this long in it. A unit that grows behind such a pause
+    /// is being typed, or written in parts.
+    Interbyte,
     /// The settle window: a bare unit is complete once its sender has been quiet for so long.
     Settle,
     /// A unit that is no whole command is refused after this silence.
@@ -18,7 +21,8 @@ pub enum Delay {
 
 impl Delay {
     /// Every kind, in the order of [`Delay::index`].
-    pub const ALL: [Delay; 5] = [
+    pub const ALL: [Delay; 6] = [
+        Delay::Interbyte,
         Delay::Settle,
         Delay::Word,
         Delay::Gap,

@@ -4,8 +4,12 @@
 /// What a unit without LF is, as far as it has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unended {
-    /// A whole, valid command.
-    Whole,
+    /// A whole command that changes nothing.
+    Question,
+    /// A whole command that changes a file.
+    Change,
+    /// One of the fixed words, which are complete as soon as they have come.
+    Word,
     /// The beginning of one: more bytes, or LF, can make it a command.
     Part,
     /// No command, whatever follows: it is shown to the caller, which refuses it.
@@ -28,7 +32,7 @@ mod tests {
 
     fn is_ls(unit: &[u8]) -> Unended {
         match unit {
-            b"ls" => Unended::Whole,
+            b"ls" => Unended::Question,
             _ if b"ls".starts_with(unit) => Unended::Part,
             _ => Unended::Hopeless,
         }

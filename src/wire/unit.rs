@@ -1,6 +1,10 @@
 //! Splits a stream into units and finds out which dialect the peer speaks.
 //! Does not know what a unit means: whether a bare one is a whole command is the caller's word.
 //!
+//! A textbook client sends a command with one `send()`. A unit that grows after a pause is being
+//! typed, or written in parts: what has come by then may be the beginning of another command, so
+//! only LF ends it. If it changes nothing, a long silence or the end of the stream may, too.
+//!
 //! ```text
 //!                  LF                              LF
 //!   Undecided ───────────▶ Line ◀──────────────────────────── Bare ◀─┐
@@ -9,6 +13,8 @@
 //!                      behind a whole command
 //! ```
 
+use super::arrival::Arrival;
+use super::line::{FirstLine, first_line};
 use super::pause::{Delay, Pause};
 use super::unended::Unended;
 use std::fmt;
@@ -99,6 +105,9 @@ pub struct Splitter {
     /// A bare reply has gone out: if LF is the very next byte, the peer meant a line.
     owes_newline: bool,
     awaited: Option<Delay>,
+    arrival: Arrival,
+    /// How much of the unit in hand has come.
+    came: u32,
     limit: usize,
 }
 
@@ -109,6 +118,8 @@ impl Splitter {
             dialect: Dialect::Undecided,
             owes_newline: false,
             awaited: None,
+            arrival: Arrival::Whole,
+            came: 0,
             limit,
         }
     }
@@ -123,17 +134,46 @@ impl Splitter {
         self.awaited
     }
 
-    /// The whole unit was understood before its end: the peer is bare unless LF comes next.
-    pub fn take_bare(&mut self) {
+    /// Whether the peer has paused in the middle of a unit, this one or one before.
+    pub fn is_typed(&self) -> bool {
+        self.arrival == Arrival::Typed
+    }
+
+    /// The unit in hand is complete: the peer is bare unless LF comes next.
+    fn take_bare(&mut self) {
         self.dialect = Dialect::Bare;
+        self.next_unit();
         self.owes_newline = true;
-        self.awaited = None;
     }
 
     /// LF stood where only a line peer has one.
     pub fn take_line(&mut self) {
         self.dialect = Dialect::Line;
-        self.forget_newline();
+        self.next_unit();
+        self.owes_newline = false;
+    }
+
+    /// What comes from here on is another unit.
+    pub fn next_unit(&mut self) {
+        self.arrival = self.arrival.renewed();
+        self.came = 0;
+        self.awaited = None;
+    }
+
+    /// Notes how a unit without line end comes: `input` is all of it so far.
+    pub fn watch(&mut self, input: &[u8], pause: Pause) {
+        let came = u32::try_from(input.len()).unwrap_or(u32::MAX);
+        if came > self.came {
+            if self.came > 0 {
+                // Whatever else is awaited is awaited behind that pause.
+                let paused = self.awaited != Some(Delay::Interbyte);
+                self.arrival = self.arrival.grown(paused);
+            }
+            self.came = came;
+            self.awaited = Some(Delay::Interbyte);
+        } else if pause == Pause::Quiet(Delay::Interbyte) {
+            self.awaited = Some(Delay::Settle);
+        }
     }
 
     /// The bare unit has no reply, so there is no LF to send after it.
@@ -147,8 +187,9 @@ impl Splitter {
         let taken = match input {
             _ if !self.owes_newline => return Heal::Bare,
             [] => return Heal::Bare,
+            // Its LF may be a key of its own.
             [b'\r'] if pause == Pause::None => {
-                self.awaited = Some(Delay::Settle);
+                self.awaited = Some(Delay::Word);
                 return Heal::Undecided;
             }
             [b'\n', ..] => 1,
@@ -162,7 +203,7 @@ impl Splitter {
         Heal::Line { taken }
     }
 
-    /// Looks for one unit. `judge` says whether a unit without LF is a valid command.
+    /// Looks for one unit. `judge` says what one without LF is.
     pub fn split<'a>(
         &mut self,
         input: &'a [u8],
@@ -174,29 +215,13 @@ impl Splitter {
             Heal::Line { taken } => return Split::Healed { taken },
             Heal::Bare => {}
         }
-        // Two more than the limit: room for CR LF behind a unit of exactly the limit.
-        let window = &input[..input.len().min(self.limit + 2)];
-        match window.iter().position(|&byte| byte == b'\n') {
-            Some(end) => self.line(&input[..end]),
-            // One byte over the limit can only be the CR of a line of exactly the limit.
-            None if input.get(self.limit).is_some_and(|&byte| byte != b'\r')
-                || input.len() > self.limit + 1 =>
-            {
-                Split::Broken(Fault::TooLong(self.limit))
+        match first_line(input, self.limit) {
+            FirstLine::Whole { text, taken } => {
+                self.take_line();
+                Split::Unit { text, taken }
             }
-            None => self.unended(input, pause, judge),
-        }
-    }
-
-    fn line<'a>(&mut self, raw: &'a [u8]) -> Split<'a> {
-        let text = raw.strip_suffix(b"\r").unwrap_or(raw);
-        if text.len() > self.limit {
-            return Split::Broken(Fault::TooLong(self.limit));
-        }
-        self.take_line();
-        Split::Unit {
-            text,
-            taken: raw.len() + 1,
+            FirstLine::TooLong => Split::Broken(Fault::TooLong(self.limit)),
+            FirstLine::Open => self.unended(input, pause, judge),
         }
     }
 
@@ -206,40 +231,54 @@ impl Splitter {
         pause: Pause,
         judge: impl Fn(&[u8]) -> Unended,
     ) -> Split<'a> {
-        // A line peer that dies in the middle of `rm notes.bak` must not have `rm notes` done.
-        let found = if self.dialect == Dialect::Line || input.len() > self.limit {
-            Unended::Part
-        } else {
-            judge(input)
+        if input.is_empty() {
+            self.awaited = None;
+            return match pause {
+                Pause::Finished => Split::End,
+                _ => Split::More,
+            };
+        }
+        if self.dialect == Dialect::Line {
+            // A line peer that dies in the middle of `rm notes.bak` must not have `rm notes` done.
+            return match pause {
+                Pause::Finished => Split::Broken(Fault::Cut),
+                _ => Split::More,
+            };
+        }
+        self.watch(input, pause);
+        let unit = match input.len() <= self.limit {
+            true => judge(input),
+            false => Unended::Part,
         };
-        match pause {
-            _ if input.is_empty() => {
-                self.awaited = None;
-                if pause == Pause::Finished {
-                    Split::End
-                } else {
-                    Split::More
-                }
-            }
-            Pause::Finished | Pause::Quiet(Delay::Settle) if found != Unended::Part => {
-                if found == Unended::Whole {
-                    self.take_bare();
-                }
+        match (pause, unit, self.arrival) {
+            (_, Unended::Word, _)
+            | (Pause::Finished | Pause::Quiet(Delay::Word), Unended::Question, _)
+            | (Pause::Finished, Unended::Change, Arrival::Whole)
+            | (
+                Pause::Quiet(Delay::Settle),
+                Unended::Question | Unended::Change,
+                Arrival::Whole | Arrival::Pieces,
+            ) => {
+                self.take_bare();
                 Split::Unit {
                     text: input,
                     taken: input.len(),
                 }
             }
-            Pause::Finished => Split::Broken(Fault::Cut),
-            _ if self.dialect == Dialect::Line => Split::More,
-            Pause::Quiet(Delay::Settle) => self.wait_for(Delay::Word),
-            Pause::Quiet(Delay::Word) => Split::Broken(Fault::Silent),
-            Pause::None | Pause::Quiet(_) => self.wait_for(Delay::Settle),
+            (Pause::Finished | Pause::Quiet(Delay::Settle), Unended::Hopeless, _) => Split::Unit {
+                text: input,
+                taken: input.len(),
+            },
+            (Pause::Finished, ..) => Split::Broken(Fault::Cut),
+            (Pause::Quiet(Delay::Settle), ..) => self.wait_for(Some(Delay::Word)),
+            (Pause::Quiet(Delay::Word), Unended::Part, _) => Split::Broken(Fault::Silent),
+            (Pause::Quiet(Delay::Word), ..) => self.wait_for(None),
+            _ => Split::More,
         }
     }
 
-    fn wait_for<'a>(&mut self, delay: Delay) -> Split<'a> {
-        self.awaited = Some(delay);
+    fn wait_for<'a>(&mut self, delay: Option<Delay>) -> Split<'a> {
+        self.awaited = delay;
         Split::More
     }
 }
@@ -248,11 +287,13 @@ impl Splitter {
 mod tests {
     use super::*;
 
+    const PAUSED: Pause = Pause::Quiet(Delay::Interbyte);
     const SETTLED: Pause = Pause::Quiet(Delay::Settle);
+    const SILENT: Pause = Pause::Quiet(Delay::Word);
 
     fn is_ls(unit: &[u8]) -> Unended {
         match unit {
-            b"ls" => Unended::Whole,
+            b"ls" => Unended::Question,
             _ if b"ls".starts_with(unit) => Unended::Part,
             _ => Unended::Hopeless,
         }
@@ -276,6 +317,8 @@ mod tests {
     fn silence_makes_a_bare_unit_of_a_whole_command() {
         let mut splitter = Splitter::new(16);
         assert_eq!(splitter.split(b"ls", Pause::None, is_ls), Split::More);
+        assert_eq!(splitter.awaited(), Some(Delay::Interbyte));
+        assert_eq!(splitter.split(b"ls", PAUSED, is_ls), Split::More);
         assert_eq!(splitter.awaited(), Some(Delay::Settle));
         assert_eq!(
             splitter.split(b"ls", SETTLED, is_ls),
@@ -292,7 +335,7 @@ mod tests {
         let mut splitter = Splitter::new(16);
         assert_eq!(splitter.split(b"l", SETTLED, is_ls), Split::More);
         assert_eq!(splitter.awaited(), Some(Delay::Word));
-        let late = splitter.split(b"l", Pause::Quiet(Delay::Word), is_ls);
+        let late = splitter.split(b"l", SILENT, is_ls);
         assert_eq!(late, Split::Broken(Fault::Silent));
     }
 
@@ -335,24 +378,11 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_of_the_limit_passes_and_one_byte_more_does_not() {
-        for line_end in ["\n", "\r\n"] {
-            let mut splitter = Splitter::new(16);
-            let fits = format!("{}{line_end}", "x".repeat(16));
-            assert!(matches!(
-                splitter.split(fits.as_bytes(), Pause::None, is_ls),
-                Split::Unit { .. }
-            ));
-            let over = format!("{}{line_end}", "x".repeat(17));
-            let found = splitter.split(over.as_bytes(), Pause::None, is_ls);
-            assert_eq!(found, Split::Broken(Fault::TooLong(16)));
+    fn a_unit_longer_than_the_limit_is_none() {
+        for unit in ["xxxxx", "xxxxx\n"] {
+            let found = Splitter::new(4).split(unit.as_bytes(), Pause::None, is_ls);
+            assert_eq!(found, Split::Broken(Fault::TooLong(4)), "{unit:?}");
         }
-        let over = [b'x'; 17];
-        let found = Splitter::new(16).split(&over, Pause::None, is_ls);
-        assert_eq!(found, Split::Broken(Fault::TooLong(16)));
-        let with_cr = [&[b'x'; 16][..], b"\r"].concat();
-        let found = Splitter::new(16).split(&with_cr, Pause::None, is_ls);
-        assert_eq!(found, Split::More);
     }
 
     #[test]

@@ -349,6 +349,7 @@ impl Driver {
 /// The documented lengths, in milliseconds.
 fn length(delay: Delay) -> u64 {
     match delay {
+        Delay::Interbyte => config::INTERBYTE_MILLIS,
         Delay::Settle => config::SETTLE_MILLIS,
         Delay::Word => config::WORD_MILLIS,
         Delay::Gap => config::BARE_GAP_MILLIS,

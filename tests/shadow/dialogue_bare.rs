@@ -33,7 +33,7 @@ pub fn files(random: &Random, limits: WireLimits, number: usize) -> Script {
     }
     match random.below(4) {
         0 => {
-            writer.script.say_at_once("byebye");
+            writer.script.say_by_one_send("byebye");
             writer.script.end(CloseReason::Goodbye);
         }
         1 | 2 => writer.bare_upload(),
@@ -60,7 +60,7 @@ impl Writer<'_> {
         let content = self.files.get(&name).cloned();
         match (self.random.below(5), content) {
             (0, _) => {
-                self.script.say_at_once("ls all");
+                self.script.say_by_one_send("ls all");
                 let names = shared_files().into_iter();
                 let names =
                     names.filter_map(|(name, _)| name.strip_prefix("all/").map(str::to_owned));
@@ -69,22 +69,23 @@ impl Writer<'_> {
                 self.script.hear(names.join("\n"));
             }
             (1, _) => {
-                self.script.say_at_once(format!("rm {}missing", self.own));
+                self.script
+                    .say_by_one_send(format!("rm {}missing", self.own));
                 self.script.hear("File Tidak Ditemukan");
             }
             (2, Some(content)) => {
-                self.script.say_at_once(format!("size {name}"));
+                self.script.say_by_one_send(format!("size {name}"));
                 let megabytes = content.len() as f64 / 1_048_576.0;
                 self.script.hear(format!("{megabytes:.2} MB"));
             }
             (_, Some(content)) => {
-                self.script.say_at_once(format!("download {name}"));
+                self.script.say_by_one_send(format!("download {name}"));
                 self.script.hear_body(&content);
                 // A bare client cannot tell that an empty file has come.
                 self.script.await_taken();
             }
             (_, None) => {
-                self.script.say_at_once(format!("download {name}"));
+                self.script.say_by_one_send(format!("download {name}"));
                 self.script.hear("File Tidak Ditemukan");
             }
         }
@@ -93,16 +94,25 @@ impl Writer<'_> {
     fn bare_upload(&mut self) {
         let (name, length) = (self.fresh_name(), self.length());
         let body = self.random.body(length);
-        self.script.say_at_once(format!("upload {name}"));
-        self.script.await_taken();
+        self.script.say_by_one_send(format!("upload {name}"));
+        if length > 0 || self.random.chance(50) {
+            self.script.await_taken();
+        }
         let start = self.script.input.len();
         self.script.tights.push(Tight {
             bytes: start - 1..start + 1,
             within: Delay::FirstByte,
         });
+        if length == 0 {
+            self.script.hear_later(
+                "ERROR no data came, nothing is stored; send the file's bytes a moment after the \
+                 command, and then shut down your sending side (SHUT_WR)",
+            );
+            return self.script.end(CloseReason::Refused);
+        }
         self.script.bodies.push(start..usize::MAX);
         self.script.say(&body);
-        if self.random.chance(20) && length > 0 {
+        if self.random.chance(20) {
             let at = self.random.below(length) as u64;
             self.script.faults.push((name, Fault::Full(at)));
             self.script
@@ -116,7 +126,7 @@ impl Writer<'_> {
     fn bare_send(&mut self) {
         let (name, length) = (self.fresh_name(), self.length());
         let body = self.random.body(length);
-        self.script.say_at_once("SEND");
+        self.script.say_by_one_send("SEND");
         self.script.hear("OK");
         self.script.await_answer();
         self.script.say(format!("{name}{name}{SEPARATOR}"));
@@ -143,10 +153,10 @@ impl Writer<'_> {
 
     fn bare_receive(&mut self) {
         let name = self.asked_name();
-        self.script.say_at_once("RECEIVE");
+        self.script.say_by_one_send("RECEIVE");
         self.script.hear("OK");
         self.script.await_answer();
-        self.script.say_at_once(&name);
+        self.script.say_by_one_send(&name);
         match self.files.get(&name).cloned() {
             Some(content) => {
                 self.script
@@ -174,33 +184,23 @@ fn is_solved(length: usize, came: usize) -> bool {
 /// A client of the operator.
 pub fn talk(random: &Random, number: usize) -> Script {
     let mut script = Script::new(Service::Talk);
-    script.bare = random.chance(40);
+    // Lines, messages without line end, or both.
+    let line_ends = random.pick(&[100, 0, 50]);
     for line in 0..random.below(14) {
         let text = match random.below(6) {
             0 => format!("tab\t and \u{1b}[2J of {number}.{line}"),
             1 => format!("ä€😀 {number}.{line}"),
-            2 => String::new(),
+            2 if line_ends == 100 => String::new(),
             _ => format!("{line} words of {number}"),
         };
-        if script.bare && text.is_empty() {
-            continue;
-        }
-        let ends = if script.bare { "" } else { "\n" };
-        let first = script.input.is_empty();
-        match script.bare || first {
-            true => script.say_at_once(format!("{text}{ends}")),
-            false => script.say(format!("{text}{ends}")),
-        }
-        if script.bare {
-            script.await_taken();
-        }
+        let ends = if random.chance(line_ends) { "\n" } else { "" };
+        // What is left without a line end waits for the settle window, and so would half a line.
+        script.say_at_once(format!("{text}{ends}"));
         let shown: String = text.chars().filter(|shown| *shown != '\u{1b}').collect();
         script.said.push((script.input.len(), shown));
-    }
-    if !script.bare && !script.input.is_empty() && random.chance(20) {
-        script.say("half a line");
-        let end = script.input.len();
-        script.said.push((end, "half a line".to_owned()));
+        if ends.is_empty() {
+            script.await_taken();
+        }
     }
     script
 }

@@ -193,11 +193,9 @@ impl Screen {
             wire.too_slow = true;
             return;
         }
-        let said_something = wire.understood > 0;
-        let ends = if wire.script.bare && said_something {
-            ""
-        } else {
-            "\n"
+        let ends = match wire.script.lacks_line_ends(wire.understood) {
+            true => "",
+            false => "\n",
         };
         let expected = &mut wire.script.expected;
         expected.extend_from_slice(text.as_bytes());

@@ -74,8 +74,6 @@ pub struct Script {
     pub given: Vec<(String, Vec<u8>)>,
     /// What a talk client says, and where in its input that ends.
     pub said: Vec<(usize, String)>,
-    /// Answers to a talk client have no line end once it has said something.
-    pub bare: bool,
     /// The outcome of everything is told: nothing more is added.
     pub over: bool,
     /// The peer ends in the middle of something: whatever it said next would belong to that.
@@ -103,7 +101,6 @@ impl Script {
             faults: Vec::new(),
             given: Vec::new(),
             said: Vec::new(),
-            bare: false,
             over: false,
             breaks_off: false,
         }
@@ -114,14 +111,27 @@ impl Script {
         self.input.extend_from_slice(bytes.as_ref());
     }
 
-    /// The peer says this without a pause that would mean something.
+    /// The peer says this without a pause that would end it.
     pub fn say_at_once(&mut self, bytes: impl AsRef<[u8]>) {
+        self.say_within(bytes, Delay::Settle);
+    }
+
+    /// The peer sends this by one `send()`.
+    pub fn say_by_one_send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.say_within(bytes, Delay::Interbyte);
+    }
+
+    fn say_within(&mut self, bytes: impl AsRef<[u8]>, within: Delay) {
         let start = self.input.len();
         self.say(bytes);
-        self.tights.push(Tight {
-            bytes: start..self.input.len(),
-            within: Delay::Settle,
-        });
+        let bytes = start..self.input.len();
+        self.tights.push(Tight { bytes, within });
+    }
+
+    /// Whether a talk client that was understood so far has said something without a line end.
+    pub fn lacks_line_ends(&self, understood: usize) -> bool {
+        let mut said = self.said[..understood].iter();
+        said.any(|(end, _)| self.input[end - 1] != b'\n')
     }
 
     /// The peer sends a body.

@@ -5,6 +5,10 @@ use super::super::{Service, Step, reply, send};
 use super::{Script, script};
 use loket::wire::pause::Delay;
 
+/// What a bare upload without a byte of data is answered.
+const NO_DATA: &str = "ERROR no data came, nothing is stored; send the file's bytes a moment after \
+                       the command, and then shut down your sending side (SHUT_WR)";
+
 pub fn line() -> Vec<Script> {
     let line = |name, steps| script(Service::Files, name, steps);
     let all_words = "size a.bin\r\nls\nls photos\ndownload a.bin\ndownload a.bin 7\n\
@@ -202,19 +206,16 @@ pub fn bare() -> Vec<Script> {
                 send("upload nothing"),
                 Step::Quiet(Delay::Settle),
                 Step::End,
-                reply("File Berhasil Dibuat"),
+                reply(NO_DATA),
             ],
-        )
-        .stores("nothing", ""),
+        ),
+        bare(
+            "a bare upload glued to its data",
+            vec![send("upload a.binnilai budi 90"), Step::End, reply(NO_DATA)],
+        ),
         bare(
             "a bare upload that never begins",
-            vec![
-                send("upload a.bin"),
-                reply(
-                    "ERROR no data came; send the file's bytes and then shut down your sending \
-                 side (SHUT_WR) to end the upload",
-                ),
-            ],
+            vec![send("upload a.bin"), reply(NO_DATA)],
         ),
     ]
 }

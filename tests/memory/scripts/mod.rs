@@ -73,6 +73,7 @@ pub fn all() -> Vec<Script> {
     all.extend(files_service::healing());
     all.extend(transfer::line());
     all.extend(transfer::refused());
+    all.extend(transfer::bare_names());
     all.extend(transfer::bare());
     all.extend(transfer::bare_downloads());
     all.extend(transfer::puzzles());

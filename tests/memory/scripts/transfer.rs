@@ -134,7 +134,8 @@ pub fn refused() -> Vec<Script> {
     ]
 }
 
-pub fn bare() -> Vec<Script> {
+/// Textbook clients that say the name of their file in one way or another.
+pub fn bare_names() -> Vec<Script> {
     let bare = |name, steps| script(Service::Transfer, name, steps);
     let sends = |data: &str| vec![send("SEND"), reply("OK"), send(data), Step::End, reply("")];
     vec![
@@ -152,16 +153,27 @@ pub fn bare() -> Vec<Script> {
             ],
         )
         .stores("y.bin", "hello"),
+        bare("a name that came once", sends("x.bin<SEPARATOR>5hello")).stores("x.bin", "hello"),
         bare(
-            "a name that came once",
+            "a path and its last component",
+            sends("C:\\photos\\y.biny.bin<SEPARATOR>5hello"),
+        )
+        .stores("y.bin", "hello"),
+        bare(
+            "a size that was typed and a name that came once",
             vec![
                 send("SEND"),
                 reply("OK"),
-                send("x.bin<SEPARATOR>5hello"),
+                send("x.bin<SEPARATOR>"),
+                Step::Quiet(Delay::Word),
+                send("5"),
+                Step::Quiet(Delay::Word),
+                send("hello"),
                 Step::End,
-                reply("ERROR: the name must come twice, the second time before the separator"),
+                reply(""),
             ],
-        ),
+        )
+        .stores("x.bin", "hello"),
         bare(
             "a pause before the name ends no name",
             vec![
@@ -170,9 +182,30 @@ pub fn bare() -> Vec<Script> {
                 Step::Quiet(Delay::Word),
                 send("x.bin<SEPARATOR>5hello"),
                 Step::End,
+                reply(""),
+            ],
+        )
+        .stores("x.bin", "hello"),
+        bare(
+            "pauses that leave the name open",
+            vec![
+                send("SEND"),
+                reply("OK"),
+                send("x"),
+                Step::Quiet(Delay::Settle),
+                send(".b"),
+                Step::Quiet(Delay::Settle),
+                send("in<SEPARATOR>5hello"),
+                Step::End,
                 reply("ERROR: the name must come twice, the second time before the separator"),
             ],
         ),
+    ]
+}
+
+pub fn bare() -> Vec<Script> {
+    let bare = |name, steps| script(Service::Transfer, name, steps);
+    vec![
         bare(
             "a name without a size",
             vec![
