@@ -138,6 +138,13 @@ fn a_full_disk_costs_one_error_and_keeps_the_old_file() {
             assert_eq!(answer, "ERROR: there is no space left for the file");
         }
         assert_eq!(tree(&root), before);
+        eventually("each upload is logged with the reason", || {
+            let log = server.log();
+            let why = "is lost: there is no space left for the file";
+            let lines = log.lines().filter(|line| line.contains(why));
+            let named = lines.filter(|line| line.contains("the upload \"old\" from 127.0.0.1:"));
+            named.count() == 7
+        });
         let mut fits = server.connect("files");
         fits.send("upload new 500000\n")
             .send(&body[..500_000])

@@ -125,6 +125,24 @@ fn an_upload_that_is_cut_is_logged_with_the_way_in_which_it_ended() {
 }
 
 #[test]
+fn an_upload_that_falls_silent_is_logged() {
+    let server = Server::start(&["--idle-timeout", "1"]);
+    let clients = [
+        ("files", "upload a 9\n12345", "a"),
+        ("transfer", "SEND\nb\nb<SEPARATOR>9\n12345", "b"),
+        ("transfer", "SEND", ""),
+    ]
+    .map(|(service, begin, name)| {
+        let mut client = server.connect(service);
+        client.send(begin).expect("OK");
+        (client, name)
+    });
+    for (client, name) in &clients {
+        is_logged(&server, &from(client), name, "idle for too long");
+    }
+}
+
+#[test]
 fn what_is_stored_or_was_no_upload_is_not_logged() {
     let server = Server::start(&[]);
     let mut client = server.connect("files");
