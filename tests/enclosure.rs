@@ -4,43 +4,16 @@
 mod support;
 
 use clap::Parser;
-use landlock::Scope;
-use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};
-use loket::start::enclosure::enclose;
+use landlock::{ABI, AccessFs, Ruleset, RulesetAttr};
 use rustix::process::Signal;
+use rustix::thread::CapabilitySet;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::ErrorKind::PermissionDenied;
-use std::os::fd::AsFd;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use support::kernel::{has_landlock, has_seccomp, kernel_knows};
 use support::{BOTH_WAYS, Prepared, Server};
-
-/// Whether this kernel has the rules of this version.
-fn kernel_knows(version: ABI) -> bool {
-    let all = || {
-        let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
-        let mut rules = rules.handle_access(AccessFs::from_all(version))?;
-        if version >= ABI::V4 {
-            rules = rules.handle_access(AccessNet::from_all(version))?;
-        }
-        if version >= ABI::V6 {
-            rules = rules.scope(Scope::from_all(version))?;
-        }
-        rules.create()
-    };
-    all().is_ok()
-}
-
-/// Whether there is Landlock at all; a test that cannot do without says that it was skipped.
-fn has_landlock(test: &str) -> bool {
-    let has = kernel_knows(ABI::V1);
-    if !has {
-        println!("SKIPPED {test}: this kernel has no Landlock");
-    }
-    has
-}
 
 fn is_root(test: &str) -> bool {
     let is = rustix::process::geteuid().is_root();
@@ -78,109 +51,6 @@ fn id(flag: &str, user: &str) -> String {
     let output = Command::new("id").args([flag, user]).output();
     let text = output.expect("id runs").stdout;
     String::from_utf8(text).expect("text").trim().to_owned()
-}
-
-/// A folder with a root in it, and a thread that is enclosed in that root for what it does.
-fn in_an_enclosure(read_only: bool, act: impl FnOnce(&Path) + Send + 'static) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let root = folder.path().join("root");
-    fs::create_dir(&root).expect("a root");
-    fs::write(root.join("there"), "before").expect("a file");
-    fs::write(folder.path().join("outside"), "secret").expect("a file");
-    let thread = std::thread::spawn(move || {
-        let opened = File::open(&root).expect("the root");
-        assert!(enclose(opened.as_fd(), read_only), "Landlock holds");
-        act(&root);
-    });
-    thread.join().expect("the thread's own assertions");
-}
-
-#[test]
-fn an_enclosed_thread_reaches_nothing_outside_the_root() {
-    if !has_landlock("an_enclosed_thread_reaches_nothing_outside_the_root") {
-        return;
-    }
-    in_an_enclosure(false, |root| {
-        let refused = |path: PathBuf| {
-            let error = File::open(&path).expect_err("outside");
-            assert_eq!(error.kind(), PermissionDenied, "{}", path.display());
-            let error = fs::read_dir(path.parent().expect("below /")).expect_err("outside");
-            assert_eq!(error.kind(), PermissionDenied, "above {}", path.display());
-        };
-        refused(root.join("../outside"));
-        refused("/etc/passwd".into());
-        let outside = root.join("../new");
-        let error = fs::write(&outside, "x").expect_err("outside");
-        assert_eq!(error.kind(), PermissionDenied);
-        let error = fs::rename(root.join("there"), outside).expect_err("outside");
-        assert!([PermissionDenied, std::io::ErrorKind::CrossesDevices].contains(&error.kind()));
-        let error = Command::new("/bin/true")
-            .spawn()
-            .expect_err("no program is run");
-        assert_eq!(error.kind(), PermissionDenied);
-    });
-}
-
-#[test]
-fn an_enclosed_thread_works_below_the_root() {
-    if !has_landlock("an_enclosed_thread_works_below_the_root") {
-        return;
-    }
-    in_an_enclosure(false, |root| {
-        let (there, new) = (root.join("there"), root.join("new"));
-        fs::write(&new, "after").expect("a new file");
-        fs::rename(&new, &there).expect("a replaced file");
-        assert_eq!(fs::read(&there).expect("a file"), b"after");
-        fs::write(&there, "cut").expect("a shorter file");
-        assert_eq!(fs::read_dir(root).expect("a folder").count(), 1);
-        fs::remove_file(&there).expect("no file any more");
-        let error = fs::create_dir(root.join("folder")).expect_err("not what the store does");
-        assert_eq!(error.kind(), PermissionDenied);
-    });
-}
-
-#[test]
-fn an_enclosed_thread_that_only_reads_cannot_write() {
-    if !has_landlock("an_enclosed_thread_that_only_reads_cannot_write") {
-        return;
-    }
-    in_an_enclosure(true, |root| {
-        let there = root.join("there");
-        assert_eq!(fs::read(&there).expect("a file"), b"before");
-        assert_eq!(fs::read_dir(root).expect("a folder").count(), 1);
-        for refused in [
-            fs::write(&there, "after"),
-            fs::write(root.join("new"), "new"),
-            fs::rename(&there, root.join("new")),
-            fs::hard_link(&there, root.join("new")),
-            fs::remove_file(&there),
-        ] {
-            assert_eq!(refused.expect_err("a change").kind(), PermissionDenied);
-        }
-        assert_eq!(fs::read(&there).expect("a file"), b"before");
-    });
-}
-
-#[test]
-fn an_enclosed_thread_opens_no_new_tcp_connection_and_signals_nobody() {
-    const NAME: &str = "an_enclosed_thread_opens_no_new_tcp_connection_and_signals_nobody";
-    if !kernel_knows(ABI::V6) {
-        println!("SKIPPED {NAME}: this kernel's Landlock knows no scopes (Linux 6.12 does)");
-        return;
-    }
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let server = Server::start(&[]);
-    let other = rustix::process::Pid::from_raw(server.id() as i32).expect("a process");
-    rustix::process::test_kill_process(other).expect("a process that may be signalled");
-    in_an_enclosure(false, move |_| {
-        let error = std::net::TcpStream::connect(address).expect_err("a new connection");
-        assert_eq!(error.kind(), PermissionDenied);
-        let error = std::net::TcpListener::bind("127.0.0.1:0").expect_err("a new port");
-        assert_eq!(error.kind(), PermissionDenied);
-        let refused = rustix::process::test_kill_process(other);
-        assert_eq!(refused, Err(rustix::io::Errno::PERM));
-    });
 }
 
 #[test]
@@ -248,6 +118,10 @@ fn an_enclosed_server_does_all_that_it_did() {
             !log.contains("not enclosed") || !kernel_knows(ABI::V1),
             "{log}"
         );
+        // The threads that wait for disks were started meanwhile.
+        if has_seccomp("an_enclosed_server_does_all_that_it_did (its filter)") {
+            assert_eq!(status(&server, "Seccomp:"), "2");
+        }
     }
 }
 
@@ -256,15 +130,18 @@ fn a_root_that_is_removed_and_made_again_ends_no_server() {
     let server = Server::start(&[]);
     let mut client = server.connect("files");
     fs::remove_dir(server.root()).expect("an empty folder");
-    client.send("ls\n").expect("OK 0\n");
+    client
+        .send("ls\n")
+        .expect("ERROR the folder that is served was removed");
     fs::create_dir(server.root()).expect("a new folder");
     fs::write(server.root().join("new"), "new").expect("a file");
-    client
-        .send("download new\n")
-        .expect("ERROR File Tidak Ditemukan\n");
-    client.send("upload a 1\n").expect("ERROR ");
+    for request in ["download new\n", "upload a 1\n", "ls\n"] {
+        let mut client = server.connect("files");
+        client
+            .send(request)
+            .expect("ERROR the folder that is served was removed");
+    }
     server.connect("echo").send("hi").expect("hi");
-    server.connect("files").send("ls\n").expect("OK 0\n");
 }
 
 #[test]
@@ -332,6 +209,42 @@ fn a_server_that_stays_root_says_so() {
     let log = log_of_the_start(&Server::start(&[]));
     assert_eq!(log.matches("serving as root").count(), 1, "{log}");
     assert!(log.contains("--user NAME"), "{log}");
+}
+
+#[test]
+fn a_server_that_stays_root_keeps_only_what_files_of_others_need() {
+    if !is_root("a_server_that_stays_root_keeps_only_what_files_of_others_need") {
+        return;
+    }
+    let reading = CapabilitySet::DAC_READ_SEARCH;
+    let writing = CapabilitySet::DAC_OVERRIDE | CapabilitySet::CHOWN | CapabilitySet::FOWNER;
+    let all = reading | writing;
+    for (flags, left) in [(&[][..], all), (&["--read-only"], reading)] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().join("root");
+        fs::create_dir(&root).expect("a root");
+        fs::write(root.join("a"), "first").expect("a file");
+        // A sticky folder: only who owns a file may replace it.
+        for (path, mode) in [(root.join("a"), 0o600), (root.clone(), 0o1700)] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs::set_permissions(&path, mode).expect("root's");
+            std::os::unix::fs::chown(&path, Some(65534), Some(65534)).expect("root gives");
+        }
+        let server = Server::start_in(folder, flags);
+        for field in ["CapPrm:", "CapEff:"] {
+            assert_eq!(status(&server, field), format!("{:016x}", left.bits()));
+        }
+        assert_eq!(status(&server, "CapInh:"), "0".repeat(16));
+        let mut client = server.connect("files");
+        client.send("download a\n").expect("OK 5\nfirst");
+        if left == all {
+            let upload = "upload a 5\nagain";
+            client.send(upload).expect("OK\nOK File Berhasil Dibuat\n");
+            let kept = fs::metadata(server.root().join("a")).expect("a file");
+            assert_eq!((kept.uid(), kept.mode() & 0o7777), (65534, 0o600));
+            client.send("rm a\n").expect("OK File Berhasil Dihapus\n");
+        }
+    }
 }
 
 /// Runs `loket serve` to its end, which must come by itself.

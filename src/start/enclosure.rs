@@ -1,25 +1,63 @@
-//! Gives up for good what serving does not need: other files, new TCP connections, privileges.
+//! Gives up for good what serving does not need: other files, sockets, capabilities, system calls.
 //! Opens nothing: a descriptor from outside the root must be there before.
 //!
 //! Names are resolved beneath the root anyway (`services/store.rs`). This is the second wall: it
 //! holds for a mistake in the first one, and for a folder that is moved out of the root while an
 //! upload into it is under way.
 
+use super::seccomp;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, RestrictionStatus, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::os::fd::BorrowedFd;
 
 /// The newest rules that were tried. Older kernels leave out what they do not know.
 const NEWEST: ABI = ABI::V7;
 
 /// Encloses the calling thread in the root, and every thread that it starts from now on. Answers
-/// whether the kernel does so; where it does not, a warning is all.
+/// whether Landlock does so; of what the kernel cannot do, a warning is all.
 pub fn enclose(root: BorrowedFd<'_>, read_only: bool) -> bool {
     if let Err(errno) = nix::sys::prctl::set_no_new_privs() {
         log::warn!("cannot give up gaining privileges (no_new_privs): {errno}; serving with it");
     }
+    if let Err(errno) = drop_capabilities(read_only) {
+        log::warn!("cannot give up capabilities: {errno}; serving with all that were there");
+    }
+    let enclosed = restrict_files(root, read_only);
+    // The last step: the filter refuses the calls of the others.
+    match seccomp::restrict(read_only) {
+        Ok(()) => log::debug!("no system calls but those that serving needs (seccomp)"),
+        Err(error) => log::warn!("all system calls stay allowed: no seccomp filter: {error}"),
+    }
+    enclosed
+}
+
+/// Keeps what root needs for files of others below the root, if it is there, and nothing else.
+fn drop_capabilities(read_only: bool) -> rustix::io::Result<()> {
+    let reading = CapabilitySet::DAC_READ_SEARCH;
+    // CHOWN and FOWNER: a new file gets owner and mode of the one that it replaces, and in a
+    // sticky folder only the owner of a file may replace it.
+    let writing = CapabilitySet::DAC_OVERRIDE | CapabilitySet::CHOWN | CapabilitySet::FOWNER;
+    let needed = if read_only {
+        reading
+    } else {
+        reading | writing
+    };
+    let had = rustix::thread::capabilities(None)?;
+    let left = CapabilitySets {
+        effective: had.effective & needed,
+        permitted: had.permitted & needed,
+        inheritable: CapabilitySet::empty(),
+    };
+    if left == had {
+        return Ok(());
+    }
+    rustix::thread::set_capabilities(None, left)
+}
+
+fn restrict_files(root: BorrowedFd<'_>, read_only: bool) -> bool {
     let missing = match restrict(root, read_only) {
         Ok(status) if status.ruleset == RulesetStatus::NotEnforced => {
             "this kernel has no Landlock (Linux 5.13 with lsm=landlock has)".to_owned()

@@ -8,5 +8,6 @@ pub mod host;
 pub mod password;
 pub mod port;
 pub mod root;
+mod seccomp;
 pub mod supervisor;
 pub mod user;

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // every test binary uses another part of this
 
 pub mod guest;
+pub mod kernel;
 pub mod target;
 
 use rustix::event::{PollFd, PollFlags};

@@ -1,0 +1,333 @@
+//! Leaves a thread only the system calls that serving needs; the kernel refuses all others.
+//! Decides nothing about files and TCP ports: Landlock does.
+//!
+//! The program is put together here because it needs two refusals. What the kernel has and
+//! serving does not need is refused with EPERM. What is newer than [`NEWEST`] does not exist
+//! (ENOSYS), as on an older kernel: a C library that tries a new call first goes on with the old
+//! one.
+//!
+//! Linux remembers which calls are allowed whatever their arguments are, and runs the program for
+//! the others only (5.11 and later).
+
+use nix::libc::{self, c_long, seccomp_data};
+use seccompiler::{BpfProgram, apply_filter, sock_filter};
+use std::mem::offset_of;
+
+/// `AUDIT_ARCH_*` of linux/audit.h; a machine that is not here gets no filter.
+const MACHINE: Option<u32> = if cfg!(target_arch = "x86_64") {
+    Some(0xc000_003e)
+} else if cfg!(target_arch = "aarch64") {
+    Some(0xc000_00b7)
+} else if cfg!(target_arch = "riscv64") {
+    Some(0xc000_00f3)
+} else {
+    None
+};
+
+/// `file_setattr`, the newest call of Linux 6.17, which was the newest when the lists were made.
+const NEWEST: c_long = 469;
+
+/// Whatever their arguments are.
+const ALLOWED: &[c_long] = &[
+    // Bytes through what is open.
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_readv,
+    libc::SYS_writev,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_preadv,
+    libc::SYS_pwritev,
+    libc::SYS_preadv2,
+    libc::SYS_pwritev2,
+    libc::SYS_lseek,
+    libc::SYS_sendfile,
+    libc::SYS_splice,
+    libc::SYS_close,
+    libc::SYS_pipe2,
+    libc::SYS_eventfd2,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_ppoll,
+    // Sockets that are open. No socket is made, bound or connected any more.
+    libc::SYS_accept4,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_getsockopt,
+    libc::SYS_setsockopt,
+    libc::SYS_getsockname,
+    libc::SYS_getpeername,
+    libc::SYS_shutdown,
+    // Files, whose names Landlock keeps below the root. Changing owners, modes, times and
+    // attributes by name, which it does not look at, is not allowed.
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_statx,
+    libc::SYS_newfstatat,
+    libc::SYS_fstat,
+    libc::SYS_fstatfs,
+    libc::SYS_fgetxattr,
+    libc::SYS_lgetxattr,
+    libc::SYS_getdents64,
+    libc::SYS_readlinkat,
+    libc::SYS_flock,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_syncfs,
+    libc::SYS_ftruncate,
+    libc::SYS_fallocate,
+    libc::SYS_fadvise64,
+    libc::SYS_linkat,
+    libc::SYS_renameat2,
+    libc::SYS_unlinkat,
+    // Memory, threads, signals and clocks of the process itself.
+    libc::SYS_memfd_create,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_mprotect,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    libc::SYS_futex,
+    libc::SYS_membarrier,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_getcpu,
+    libc::SYS_prctl,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_restart_syscall,
+    libc::SYS_sigaltstack,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_getres,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+    libc::SYS_gettimeofday,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_getpgid,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+];
+
+/// What a new file takes over from the one that it replaces. They change what is open, and nothing
+/// outside the root can be opened; but an open file that is only read can be changed by them.
+const CHANGING: &[c_long] = &[
+    libc::SYS_fchmod,
+    libc::SYS_fchown,
+    libc::SYS_fsetxattr,
+    libc::SYS_fremovexattr,
+];
+
+/// Older names for some of [`ALLOWED`] that libraries still use where they exist.
+#[cfg(target_arch = "x86_64")]
+const OLDER: &[c_long] = &[
+    libc::SYS_epoll_wait,
+    libc::SYS_poll,
+    libc::SYS_open,
+    libc::SYS_stat,
+    libc::SYS_lstat,
+    libc::SYS_readlink,
+    libc::SYS_link,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_unlink,
+    libc::SYS_getpgrp,
+    libc::SYS_time,
+];
+#[cfg(target_arch = "aarch64")]
+const OLDER: &[c_long] = &[libc::SYS_renameat];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const OLDER: &[c_long] = &[];
+
+/// A call that is allowed if the masked bits of an argument have one of these values.
+struct Condition {
+    call: c_long,
+    argument: usize,
+    mask: u32,
+    values: &'static [u32],
+}
+
+const fn only(call: c_long, argument: usize, mask: u32, values: &'static [u32]) -> Condition {
+    Condition {
+        call,
+        argument,
+        mask,
+        values,
+    }
+}
+
+const NEW_NAMESPACE: libc::c_int = libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWUTS;
+
+/// The first is the one that every turn makes: the program is as short as can be before it.
+const CONDITIONS: &[Condition] = &[
+    // MSG_FASTOPEN connects.
+    only(libc::SYS_sendto, 3, libc::MSG_FASTOPEN as u32, &[0]),
+    only(libc::SYS_sendmsg, 2, libc::MSG_FASTOPEN as u32, &[0]),
+    // From a pair of datagram sockets every other one with a path could be reached.
+    only(
+        libc::SYS_socketpair,
+        1,
+        !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u32,
+        &[libc::SOCK_STREAM as u32],
+    ),
+    // A thread, and in the namespaces of the others.
+    only(
+        libc::SYS_clone,
+        0,
+        (libc::CLONE_THREAD | NEW_NAMESPACE) as u32,
+        &[libc::CLONE_THREAD as u32],
+    ),
+    // The limits of the process itself.
+    only(libc::SYS_prlimit64, 0, u32::MAX, &[0]),
+    // Without F_SETOWN, which has signals sent to other processes.
+    only(
+        libc::SYS_fcntl,
+        1,
+        u32::MAX,
+        &[
+            libc::F_DUPFD_CLOEXEC as u32,
+            libc::F_GETFD as u32,
+            libc::F_SETFD as u32,
+            libc::F_GETFL as u32,
+            libc::F_SETFL as u32,
+            libc::F_SETPIPE_SZ as u32,
+            libc::F_GETPIPE_SZ as u32,
+        ],
+    ),
+    // Without TIOCSTI, which types into the operator's shell.
+    only(
+        libc::SYS_ioctl,
+        1,
+        u32::MAX,
+        &[
+            libc::FIONBIO as u32,
+            libc::FIONREAD as u32,
+            libc::FIOCLEX as u32,
+            libc::TIOCOUTQ as u32,
+            libc::TIOCGWINSZ as u32,
+            libc::TIOCGPGRP as u32,
+            libc::TCGETS as u32,
+            libc::TCSETS as u32,
+            libc::TCSETSW as u32,
+            libc::TCSETSF as u32,
+            libc::TCGETS2 as u32,
+            libc::TCSETS2 as u32,
+            libc::TCSETSW2 as u32,
+            libc::TCSETSF2 as u32,
+        ],
+    ),
+];
+
+/// For the calling thread, and every thread that it starts from now on.
+pub(super) fn restrict(read_only: bool) -> Result<(), String> {
+    let machine = MACHINE.ok_or("this kind of machine has no list of system calls here")?;
+    let changing = if read_only { &[] } else { CHANGING };
+    let program = program(machine, std::process::id(), changing);
+    apply_filter(&program).map_err(|error| error.to_string())
+}
+
+fn program(machine: u32, own_id: u32, changing: &[c_long]) -> BpfProgram {
+    let mut program = vec![
+        load(offset_of!(seccomp_data, arch)),
+        equal(machine, 1, 0),
+        refuse(libc::EPERM),
+        load(offset_of!(seccomp_data, nr)),
+    ];
+    for condition in CONDITIONS {
+        let Condition {
+            call,
+            argument,
+            mask,
+            values,
+        } = *condition;
+        allow_if(&mut program, call, argument, mask, values);
+    }
+    // A signal to a thread of the process itself: abort(3) sends one.
+    allow_if(&mut program, libc::SYS_tgkill, 0, u32::MAX, &[own_id]);
+    for &call in ALLOWED.iter().chain(OLDER).chain(changing) {
+        program.extend([equal(call as u32, 0, 1), allow()]);
+    }
+    // Its flags are in memory, where no filter looks: clone(2) has to do.
+    program.extend([equal(libc::SYS_clone3 as u32, 0, 1), refuse(libc::ENOSYS)]);
+    let newer = instruction(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, NEWEST as u32);
+    program.extend([
+        sock_filter {
+            jt: 0,
+            jf: 1,
+            ..newer
+        },
+        refuse(libc::ENOSYS),
+    ]);
+    program.push(refuse(libc::EPERM));
+    program
+}
+
+fn allow_if(program: &mut BpfProgram, call: c_long, argument: usize, mask: u32, values: &[u32]) {
+    // The lower half of the argument: these machines are little-endian.
+    let mut check = vec![load(offset_of!(seccomp_data, args) + 8 * argument)];
+    if mask != u32::MAX {
+        check.push(instruction(
+            libc::BPF_ALU | libc::BPF_AND | libc::BPF_K,
+            mask,
+        ));
+    }
+    for &value in values {
+        check.extend([equal(value, 0, 1), allow()]);
+    }
+    check.push(refuse(libc::EPERM));
+    let past = u8::try_from(check.len()).expect("a short list of values");
+    program.push(equal(call as u32, 0, past));
+    program.append(&mut check);
+}
+
+/// Loads a word of what is known about the call.
+fn load(offset: usize) -> sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset as u32)
+}
+
+/// Skips `if_so` instructions if the loaded word is `value`, and `if_not` if it is another one.
+fn equal(value: u32, if_so: u8, if_not: u8) -> sock_filter {
+    let compare = instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value);
+    sock_filter {
+        jt: if_so,
+        jf: if_not,
+        ..compare
+    }
+}
+
+fn allow() -> sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW)
+}
+
+fn refuse(errno: libc::c_int) -> sock_filter {
+    let action = libc::SECCOMP_RET_ERRNO | errno as u32;
+    instruction(libc::BPF_RET | libc::BPF_K, action)
+}
+
+fn instruction(code: u32, k: u32) -> sock_filter {
+    sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    }
+}

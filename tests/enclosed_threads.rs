@@ -1,0 +1,318 @@
+//! What a thread can still do once it is enclosed: each way out is tried from inside.
+//! Starts servers only to be reached from there; `enclosure.rs` tests whole enclosed servers.
+
+mod support;
+
+use landlock::ABI;
+use loket::start::enclosure::enclose;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketType, bind, connect, listen, sendto, socket};
+use rustix::process::{PidfdFlags, Resource, pidfd_open, prlimit};
+use rustix::thread::UnshareFlags;
+use std::fs::{self, File};
+use std::io::ErrorKind::PermissionDenied;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::Server;
+use support::kernel::{has_landlock, has_seccomp, kernel_knows};
+
+/// A folder with a root in it, and a thread that is enclosed in that root for what it does.
+fn in_an_enclosure(read_only: bool, act: impl FnOnce(&Path) + Send + 'static) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().join("root");
+    fs::create_dir(&root).expect("a root");
+    fs::write(root.join("there"), "before").expect("a file");
+    fs::write(folder.path().join("outside"), "secret").expect("a file");
+    let thread = std::thread::spawn(move || {
+        let opened = File::open(&root).expect("the root");
+        assert!(enclose(opened.as_fd(), read_only), "Landlock holds");
+        act(&root);
+    });
+    thread.join().expect("the thread's own assertions");
+}
+
+#[test]
+fn an_enclosed_thread_reaches_nothing_outside_the_root() {
+    if !has_landlock("an_enclosed_thread_reaches_nothing_outside_the_root") {
+        return;
+    }
+    in_an_enclosure(false, |root| {
+        let refused = |path: PathBuf| {
+            let error = File::open(&path).expect_err("outside");
+            assert_eq!(error.kind(), PermissionDenied, "{}", path.display());
+            let error = fs::read_dir(path.parent().expect("below /")).expect_err("outside");
+            assert_eq!(error.kind(), PermissionDenied, "above {}", path.display());
+        };
+        refused(root.join("../outside"));
+        refused("/etc/passwd".into());
+        let outside = root.join("../new");
+        let error = fs::write(&outside, "x").expect_err("outside");
+        assert_eq!(error.kind(), PermissionDenied);
+        let error = fs::rename(root.join("there"), outside).expect_err("outside");
+        assert!([PermissionDenied, std::io::ErrorKind::CrossesDevices].contains(&error.kind()));
+        let error = Command::new("/bin/true")
+            .spawn()
+            .expect_err("no program is run");
+        assert_eq!(error.kind(), PermissionDenied);
+    });
+}
+
+#[test]
+fn an_enclosed_thread_works_below_the_root() {
+    if !has_landlock("an_enclosed_thread_works_below_the_root") {
+        return;
+    }
+    in_an_enclosure(false, |root| {
+        let (there, new) = (root.join("there"), root.join("new"));
+        fs::write(&new, "after").expect("a new file");
+        fs::rename(&new, &there).expect("a replaced file");
+        assert_eq!(fs::read(&there).expect("a file"), b"after");
+        fs::write(&there, "cut").expect("a shorter file");
+        assert_eq!(fs::read_dir(root).expect("a folder").count(), 1);
+        fs::remove_file(&there).expect("no file any more");
+        let error = fs::create_dir(root.join("folder")).expect_err("not what the store does");
+        assert_eq!(error.kind(), PermissionDenied);
+    });
+}
+
+#[test]
+fn an_enclosed_thread_that_only_reads_cannot_write() {
+    if !has_landlock("an_enclosed_thread_that_only_reads_cannot_write") {
+        return;
+    }
+    in_an_enclosure(true, |root| {
+        let there = root.join("there");
+        assert_eq!(fs::read(&there).expect("a file"), b"before");
+        assert_eq!(fs::read_dir(root).expect("a folder").count(), 1);
+        for refused in [
+            fs::write(&there, "after"),
+            fs::write(root.join("new"), "new"),
+            fs::rename(&there, root.join("new")),
+            fs::hard_link(&there, root.join("new")),
+            fs::remove_file(&there),
+        ] {
+            assert_eq!(refused.expect_err("a change").kind(), PermissionDenied);
+        }
+        let open = File::open(&there).expect("a file");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        for refused in [
+            open.set_permissions(mode),
+            std::os::unix::fs::fchown(&open, None, Some(0)),
+        ] {
+            assert_eq!(refused.expect_err("a change").kind(), PermissionDenied);
+        }
+        assert_eq!(fs::read(&there).expect("a file"), b"before");
+    });
+}
+
+#[test]
+fn an_enclosed_thread_opens_no_new_tcp_connection_and_signals_nobody() {
+    const NAME: &str = "an_enclosed_thread_opens_no_new_tcp_connection_and_signals_nobody";
+    if !kernel_knows(ABI::V6) {
+        println!("SKIPPED {NAME}: this kernel's Landlock knows no scopes (Linux 6.12 does)");
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = Server::start(&[]);
+    let other = rustix::process::Pid::from_raw(server.id() as i32).expect("a process");
+    rustix::process::test_kill_process(other).expect("a process that may be signalled");
+    in_an_enclosure(false, move |_| {
+        let error = std::net::TcpStream::connect(address).expect_err("a new connection");
+        assert_eq!(error.kind(), PermissionDenied);
+        let error = std::net::TcpListener::bind("127.0.0.1:0").expect_err("a new port");
+        assert_eq!(error.kind(), PermissionDenied);
+        let refused = rustix::process::test_kill_process(other);
+        assert_eq!(refused, Err(rustix::io::Errno::PERM));
+    });
+}
+
+/// What an enclosed thread is refused: names of calls with their outcomes.
+fn all_refused<const N: usize>(tried: [(&str, Option<Errno>); N]) {
+    for (what, outcome) in tried {
+        assert_eq!(outcome, Some(Errno::PERM), "{what}");
+    }
+}
+
+#[test]
+fn an_enclosed_thread_makes_no_socket_of_any_kind() {
+    if !has_seccomp("an_enclosed_thread_makes_no_socket_of_any_kind") {
+        return;
+    }
+    in_an_enclosure(false, |_| {
+        let made = |family, kind| socket(family, kind, None).err();
+        all_refused([
+            ("TCP", made(AddressFamily::INET, SocketType::STREAM)),
+            (
+                "TCP over IPv6",
+                made(AddressFamily::INET6, SocketType::STREAM),
+            ),
+            ("UDP", made(AddressFamily::INET, SocketType::DGRAM)),
+            ("raw", made(AddressFamily::INET, SocketType::RAW)),
+            ("packets", made(AddressFamily::PACKET, SocketType::RAW)),
+            ("netlink", made(AddressFamily::NETLINK, SocketType::DGRAM)),
+            ("Unix stream", made(AddressFamily::UNIX, SocketType::STREAM)),
+            (
+                "Unix datagrams",
+                made(AddressFamily::UNIX, SocketType::DGRAM),
+            ),
+            ("vsock", made(AddressFamily::VSOCK, SocketType::STREAM)),
+        ]);
+    });
+}
+
+#[test]
+fn an_enclosed_thread_reaches_no_unix_socket_by_its_path() {
+    if !has_seccomp("an_enclosed_thread_reaches_no_unix_socket_by_its_path") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("socket");
+    let there = UnixListener::bind(&path).expect("a socket");
+    let datagrams = folder.path().join("datagrams");
+    let also_there = UnixDatagram::bind(&datagrams).expect("a socket");
+    also_there.set_nonblocking(true).expect("a mode");
+    in_an_enclosure(false, move |root| {
+        let refused = |outcome: std::io::Result<()>| {
+            assert_eq!(outcome.expect_err("a way out").kind(), PermissionDenied);
+        };
+        refused(UnixStream::connect(path).map(drop));
+        refused(UnixListener::bind(root.join("own")).map(drop));
+        refused(UnixDatagram::unbound().map(drop));
+        refused(UnixDatagram::pair().map(drop));
+        UnixStream::pair().expect("what signals come through");
+    });
+    drop(there);
+    let got = also_there.recv(&mut [0]).expect_err("nothing came");
+    assert_eq!(got.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn an_enclosed_thread_turns_no_open_socket_to_new_ends() {
+    if !has_seccomp("an_enclosed_thread_turns_no_open_socket_to_new_ends") {
+        return;
+    }
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address");
+    let open = |kind| socket(AddressFamily::INET, kind, None).expect("a socket");
+    let (stream, datagrams) = (open(SocketType::STREAM), open(SocketType::DGRAM));
+    let served = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    in_an_enclosure(false, move |_| {
+        let connects = SendFlags::from_bits_retain(nix::libc::MSG_FASTOPEN as u32);
+        all_refused([
+            ("listen without bind", listen(&stream, 1).err()),
+            ("connect", connect(&stream, &address).err()),
+            ("connect of datagrams", connect(&datagrams, &address).err()),
+            (
+                "connect by sending",
+                sendto(&stream, b"x", connects, &address).err(),
+            ),
+            (
+                "bind",
+                bind(
+                    &datagrams,
+                    &"127.0.0.1:0".parse::<SocketAddr>().expect("an address"),
+                )
+                .err(),
+            ),
+        ]);
+        served.send_to(b"x", address).expect("what the room does");
+    });
+}
+
+#[test]
+fn an_enclosed_thread_leaves_its_namespaces_and_its_root_folder_as_they_are() {
+    const NAME: &str = "an_enclosed_thread_leaves_its_namespaces_and_its_root_folder_as_they_are";
+    if !has_seccomp(NAME) {
+        return;
+    }
+    in_an_enclosure(false, |root| {
+        #[expect(
+            deprecated,
+            reason = "nothing is shared with other threads that a test needs"
+        )]
+        let unshared = |what| rustix::thread::unshare(what).err();
+        let own = rustix::process::getpid();
+        all_refused([
+            ("a user namespace", unshared(UnshareFlags::NEWUSER)),
+            ("a network namespace", unshared(UnshareFlags::NEWNET)),
+            ("a mount namespace", unshared(UnshareFlags::NEWNS)),
+            ("chroot", rustix::process::chroot(root).err()),
+            ("chdir", rustix::process::chdir(root).err()),
+            ("pidfd_open", pidfd_open(own, PidfdFlags::empty()).err()),
+        ]);
+    });
+}
+
+#[test]
+fn an_enclosed_thread_gets_no_io_uring() {
+    if !has_seccomp("an_enclosed_thread_gets_no_io_uring") {
+        return;
+    }
+    if let Err(error) = io_uring::IoUring::new(1) {
+        println!("SKIPPED an_enclosed_thread_gets_no_io_uring: not even without: {error}");
+        return;
+    }
+    in_an_enclosure(false, |_| {
+        let error = io_uring::IoUring::new(1).err().expect("a ring");
+        assert_eq!(error.kind(), PermissionDenied);
+    });
+}
+
+#[test]
+fn an_enclosed_thread_changes_no_owner_mode_or_time_by_name() {
+    if !has_seccomp("an_enclosed_thread_changes_no_owner_mode_or_time_by_name") {
+        return;
+    }
+    // Landlock looks at none of these, not even outside the root.
+    in_an_enclosure(false, |root| {
+        for path in [root.join("there"), root.join("../outside")] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+            for refused in [
+                fs::set_permissions(&path, mode),
+                std::os::unix::fs::chown(&path, Some(0), Some(0)),
+                std::os::unix::fs::lchown(&path, Some(0), Some(0)),
+            ] {
+                assert_eq!(refused.expect_err("a change").kind(), PermissionDenied);
+            }
+        }
+        let there = File::open(root.join("there")).expect("a file");
+        let error = there
+            .set_modified(std::time::UNIX_EPOCH)
+            .expect_err("a change");
+        assert_eq!(error.kind(), PermissionDenied);
+        let flags = rustix::fs::ioctl_getflags(&there);
+        assert_eq!(flags.err(), Some(Errno::PERM));
+    });
+}
+
+#[test]
+fn an_enclosed_thread_has_no_hold_on_other_processes() {
+    if !has_seccomp("an_enclosed_thread_has_no_hold_on_other_processes") {
+        return;
+    }
+    let server = Server::start(&[]);
+    let other = rustix::process::Pid::from_raw(server.id() as i32);
+    in_an_enclosure(false, move |_| {
+        let limit = rustix::process::getrlimit(Resource::Core);
+        let set = rustix::thread::CpuSet::new();
+        all_refused([
+            ("prlimit", prlimit(other, Resource::Core, limit).err()),
+            (
+                "setpriority",
+                rustix::process::setpriority_process(other, 19).err(),
+            ),
+            (
+                "sched_setaffinity",
+                rustix::thread::sched_setaffinity(other, &set).err(),
+            ),
+        ]);
+        rustix::process::setrlimit(Resource::Core, limit).expect("its own");
+        std::thread::spawn(|| ())
+            .join()
+            .expect("a thread of its own");
+    });
+}
