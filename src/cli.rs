@@ -128,6 +128,15 @@ pub struct ServeOptions {
     #[arg(long, value_name = "N", default_value_t = crate::config::ROOM_RATE,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub room_rate: u32,
+    /// Members of the room from one address, or one network of IPv6 (/64); the larger, the more
+    /// messages they may send together.
+    #[arg(long, value_name = "N", default_value_t = crate::config::ROOM_PER_ADDRESS,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub room_per_address: u32,
+    /// A member of the room that is silent for this long leaves; one that never sent anything
+    /// leaves after a minute. 0 is never.
+    #[arg(long, value_name = "SECONDS", default_value_t = crate::config::ROOM_IDLE_SECONDS)]
+    pub room_idle: u32,
     /// The largest file that may be stored [default: as much as the disk has].
     #[arg(long, value_name = "BYTES")]
     pub max_file_size: Option<u64>,

@@ -4,14 +4,12 @@
 pub mod bodies;
 pub mod client;
 pub mod load;
+pub mod room;
 
-use crate::reactor::datagram::DatagramLimits;
 use crate::reactor::limits::ReactorLimits;
-use crate::services::guests::GuestLimits;
 use crate::services::limits::ServiceLimits;
 use crate::services::line_editor::EditorLimits;
 use crate::services::listing::ListingLimits;
-use crate::services::room::RoomLimits;
 use crate::wire::limits::WireLimits;
 use crate::wire::pause::Delay;
 use std::time::Duration;
@@ -37,6 +35,13 @@ pub const BARE_GAP_MILLIS: u64 = 20;
 
 /// Messages a second of one member of the room: nobody types faster.
 pub const ROOM_RATE: u32 = 20;
+
+/// A member of the room that was silent for so long is no member any more. People who only listen
+/// for a lesson are back with their first word.
+pub const ROOM_IDLE_SECONDS: u32 = 900;
+
+/// Members of the room from one client network: a class behind one address.
+pub const ROOM_PER_ADDRESS: u32 = 64;
 
 /// The largest file, where the user sets none: what an offset of `sendfile(2)` can express.
 pub const LARGEST_FILE: u64 = i64::MAX as u64;
@@ -176,58 +181,6 @@ pub const EDITOR: EditorLimits = EditorLimits {
 
 /// Log lines that may wait for a reader of standard error; what is over is dropped and counted.
 pub const LOG_BACKLOG: usize = 256 * KIB;
-
-// ---- the room ----
-
-/// The longest datagram both ways, as the course's clients have it: `recvfrom(1024)`.
-pub const ROOM_MESSAGE: usize = 1_024;
-
-/// Members at once. A message to all of them takes 7 ms of CPU (1.8 us a copy, measured with
-/// 1,000), spread over 128 turns.
-pub const ROOM_MEMBERS: usize = 4_096;
-
-/// A member may send twice its rate at once after a silence: people paste.
-pub const ROOM_BURST_FACTOR: u32 = 2;
-
-/// What the room remembers of strangers: a minute, as the protocol says; tables for as many as
-/// there can be members, and ten wrong passwords, more than anybody mistypes in a minute.
-pub const ROOM_GUESTS: GuestLimits = GuestLimits {
-    admitted: ROOM_MEMBERS,
-    admitted_for: 60_000_000,
-    failing: ROOM_MEMBERS,
-    failures: 10,
-    failing_for: 60_000_000,
-};
-
-/// The kernel's usual 208 KiB hold 270 short datagrams, and a full room that answers one message
-/// sends 4,096 at once; each takes 768 bytes there.
-pub const ROOM_RECEIVE_BUFFER: usize = 4 * MIB;
-
-/// Bounds of the room's socket. A turn's copies take 57 us; sending more between two polls does
-/// not make a copy cheaper (256 were tried). A waiting copy holds a route of 52 bytes, 10.4 MB
-/// for all; a second of a full room at its rate would be far more, so what is over is dropped.
-/// Of the texts, 256 KiB at most, a refusal quotes one: it comes a round trip after the copy.
-pub const ROOM_DATAGRAMS: DatagramLimits = DatagramLimits {
-    length: ROOM_MESSAGE,
-    receive_buffer: ROOM_RECEIVE_BUFFER,
-    reads_per_turn: 64,
-    copies_per_turn: 32,
-    copies: 200_000,
-    copies_high_water: 100_000,
-    recalled: 256,
-};
-
-/// The room, with the rate that users set.
-pub fn room_limits(rate: u32) -> RoomLimits {
-    RoomLimits {
-        message: ROOM_MESSAGE,
-        name: 32,
-        members: ROOM_MEMBERS,
-        rate,
-        burst: rate.saturating_mul(ROOM_BURST_FACTOR),
-        guests: ROOM_GUESTS,
-    }
-}
 
 // ---- the store ----
 

@@ -78,6 +78,8 @@ fn settings(options: &ServeOptions) -> Result<Settings, Box<dyn Error>> {
         room: options.room.port(),
         room_password: room_password(options)?,
         room_rate: options.room_rate,
+        room_per_address: options.room_per_address,
+        room_idle: options.room_idle,
         max_connections: options.max_connections.map(|count| count as usize),
         max_per_address: options.max_per_address.map(|count| count as usize),
         min_rate: options.min_rate,

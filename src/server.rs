@@ -58,6 +58,10 @@ pub struct Settings {
     pub room_password: Option<String>,
     /// Messages a second of one member of the room.
     pub room_rate: u32,
+    /// Members of the room from one client network.
+    pub room_per_address: u32,
+    /// Seconds that a member of the room may be silent; 0 is for ever.
+    pub room_idle: u32,
     /// Connections at once; `None` is what the descriptor limit allows.
     pub max_connections: Option<usize>,
     /// Connections at once from one address; `None` is any number.
@@ -321,8 +325,18 @@ fn keepalive() -> TcpKeepalive {
 
 fn open_room(settings: &Settings, port: u16, password: &str) -> Result<Datagrams, StartError> {
     let address = SocketAddr::new(settings.host, port);
-    let room = Room::new(password, config::room_limits(settings.room_rate));
-    let bound = Datagrams::bind("room", address, Box::new(room), config::ROOM_DATAGRAMS);
+    let limits = config::room::room_limits(
+        settings.room_rate,
+        settings.room_per_address,
+        settings.room_idle,
+    );
+    let room = Room::new(password, limits);
+    let bound = Datagrams::bind(
+        "room",
+        address,
+        Box::new(room),
+        config::room::ROOM_DATAGRAMS,
+    );
     bound
         .and_then(|mut room| room.answer_from_asked_address().map(|()| room))
         .map_err(|error| port::cannot_listen("room", "udp", address, &error))

@@ -449,7 +449,7 @@ proptest! {
     fn a_room_answers_strangers_in_short_and_members_within_the_limit(
         said in prop::collection::vec((0..4_u16, bytes()), 1..12), join in any::<bool>(),
     ) {
-        let mut room = Room::new("sesame", config::room_limits(20));
+        let mut room = Room::new("sesame", config::room::room_limits(20, 64, 900));
         let (mut out, mut posts) = (Copies::new(1_000), Vec::new());
         let members: &[u16] = if join { &[0, 1] } else { &[] };
         let entrance = members.iter().flat_map(|&port| {
@@ -471,7 +471,7 @@ proptest! {
                 prop_assert!(copies.len() <= 1, "{copies:?}");
             }
             for (copy, to) in copies {
-                prop_assert!(copy.len() <= config::ROOM_MESSAGE);
+                prop_assert!(copy.len() <= config::room::ROOM_MESSAGE);
                 prop_assert!(is_member[usize::from(to)] || copy.len() <= bytes.len() + 20);
                 prop_assert!(std::str::from_utf8(&copy).is_ok());
             }

@@ -253,6 +253,20 @@ fn lost_and_doubled_answers_at_the_door_do_no_harm() {
 }
 
 #[test]
+fn a_probe_of_the_room_is_not_shown() {
+    let room = FakeRoom::new(|room| {
+        room.let_in("ani");
+        room.send(" ");
+        room.send("");
+        room.relay("ani: hello");
+        room.expect("exit");
+    });
+    let heard = "ani bergabung ke chatroom.\nani: hello\n";
+    as_ani(&room.address, "hello\n").expect(0, heard, "");
+    room.finish();
+}
+
+#[test]
 fn a_message_longer_than_a_datagram_is_refused_and_the_others_are_sent() {
     let fits = "x".repeat(1024 - "ani: ".len());
     let message = format!("ani: {fits}");

@@ -90,7 +90,7 @@ impl DatagramProtocol for Answering {
 fn route_to(bound: IpAddr) -> Route {
     let routes = std::rc::Rc::default();
     let protocol = Box::new(Answering(std::rc::Rc::clone(&routes)));
-    let limits = loket::config::ROOM_DATAGRAMS;
+    let limits = loket::config::room::ROOM_DATAGRAMS;
     let mut server = Datagrams::bind("test", (bound, 0).into(), protocol, limits).expect("a port");
     server.answer_from_asked_address().expect("an option");
     let port = server.local_address().port();
@@ -110,7 +110,7 @@ fn a_socket_bound_to_one_address_leaves_the_source_to_the_kernel() {
 }
 
 #[test]
-fn a_datagram_that_claims_to_come_from_the_server_is_not_answered() {
+fn a_datagram_from_the_servers_own_address_is_not_answered() {
     for any in ["127.0.0.1", "0.0.0.0"] {
         let server = Server::start(&["--host", any]);
         let port = server.address("room").port();
@@ -122,7 +122,7 @@ fn a_datagram_that_claims_to_come_from_the_server_is_not_answered() {
             let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(udp));
             let Ok(raw) = raw else {
                 eprintln!(
-                    "SKIPPED a_datagram_that_claims_to_come_from_the_server_is_not_answered: not root"
+                    "SKIPPED a_datagram_from_the_servers_own_address_is_not_answered: no raw socket"
                 );
                 return;
             };

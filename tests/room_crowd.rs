@@ -77,7 +77,7 @@ fn a_thousand_members_hear_every_message_in_order() {
         eprintln!("SKIPPED a_thousand_members_hear_every_message_in_order: too few descriptors");
         return;
     }
-    let server = Server::start(&[]);
+    let server = Server::start(&["--room-per-address", "1000"]);
     let mut crowd: Vec<UdpSocket> = Vec::new();
     for number in 0..MEMBERS {
         let name = format!("n{number}");

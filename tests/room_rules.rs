@@ -1,104 +1,10 @@
 //! The room's table, line by line, against a clock that the test makes up.
 //! Opens no socket: what a server does with the same rules is in `room.rs`.
 
+mod hall;
+
+use hall::{Hall, SECOND, at, host};
 use loket::config;
-use loket::services::room::Room;
-use loket::session::datagram::{Copies, DatagramCx, DatagramProtocol};
-use loket::session::notice::{Audience, Notice, Post};
-use std::net::SocketAddr;
-
-const SECOND: u64 = 1_000_000;
-
-/// A room without a socket.
-struct Hall {
-    room: Room,
-    out: Copies,
-    posts: Vec<Post>,
-    now: u64,
-}
-
-fn host(last: u8, port: u16) -> SocketAddr {
-    ([127, 0, 0, last], port).into()
-}
-
-fn at(port: u16) -> SocketAddr {
-    host(1, port)
-}
-
-impl Hall {
-    fn open(rate: u32) -> Hall {
-        Hall {
-            room: Room::new("sesame", config::room_limits(rate)),
-            out: Copies::new(config::ROOM_DATAGRAMS.copies),
-            posts: Vec::new(),
-            now: 5 * SECOND,
-        }
-    }
-
-    /// What a datagram sets in motion, in the order of sending.
-    fn hear(&mut self, from: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<(u16, String)> {
-        let mut cx = DatagramCx {
-            out: &mut self.out,
-            posts: &mut self.posts,
-            now: self.now,
-        };
-        self.room.on_datagram(from.into(), bytes.as_ref(), &mut cx);
-        self.sent()
-    }
-
-    fn refuse(&mut self, to: SocketAddr) -> Vec<(u16, String)> {
-        let mut cx = DatagramCx {
-            out: &mut self.out,
-            posts: &mut self.posts,
-            now: self.now,
-        };
-        self.room.on_refused(to, &mut cx);
-        self.sent()
-    }
-
-    fn sent(&mut self) -> Vec<(u16, String)> {
-        let mut sent = Vec::new();
-        while let Some((bytes, to)) = self.out.front() {
-            sent.push((
-                to.peer.port(),
-                String::from_utf8(bytes.to_vec()).expect("text"),
-            ));
-            self.out.advance();
-        }
-        sent
-    }
-
-    /// The one answer to a stranger.
-    #[track_caller]
-    fn answer(&mut self, from: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
-        let mut sent = self.hear(from, bytes);
-        assert_eq!(sent.len(), 1, "{sent:?}");
-        let (port, text) = sent.remove(0);
-        assert_eq!(port, from.port());
-        text
-    }
-
-    #[track_caller]
-    fn join(&mut self, from: SocketAddr, name: &str) {
-        assert_eq!(self.answer(from, "PASSWORD sesame"), "PASSWORD OK");
-        let sent = self.hear(from, format!("USERNAME {name}"));
-        assert_eq!(sent[0], (from.port(), "USERNAME OK".to_owned()), "{name:?}");
-    }
-
-    /// Whether a message of a member is relayed.
-    fn relays(&mut self, from: SocketAddr) -> bool {
-        !self.hear(from, "hello").is_empty()
-    }
-
-    /// The lines for the operator since the last look.
-    fn printed(&mut self) -> Vec<String> {
-        let line = |post: Post| match (post.to, post.notice) {
-            (Audience::Operator, Notice::Printed(line)) => line.to_string(),
-            _ => panic!("the room speaks to the operator alone"),
-        };
-        self.posts.drain(..).map(line).collect()
-    }
-}
 
 #[test]
 fn the_answer_leaves_before_the_notice_and_the_new_one_gets_both() {
@@ -178,9 +84,14 @@ fn names_are_unique_without_regard_to_case() {
         let mut hall = Hall::open(20);
         hall.join(at(1), owner);
         hall.answer(at(2), "PASSWORD sesame");
-        let reply = hall.answer(at(2), format!("USERNAME {taken}"));
-        assert_eq!(reply, "USERNAME TAKEN", "{owner} and {taken}");
-        assert_eq!(hall.refuse(at(1)).len(), 0, "nobody is left to be told");
+        hall.hear(at(2), format!("USERNAME {taken}"));
+        let reply = hall.pass(SECOND);
+        assert_eq!(
+            reply,
+            [(2, "USERNAME TAKEN".to_owned())],
+            "{owner} and {taken}"
+        );
+        hall.hear(at(1), "exit");
         hall.join(at(2), taken);
     }
 }
@@ -245,9 +156,15 @@ fn ten_wrong_passwords_within_a_minute_close_the_door_to_a_host_for_a_minute() {
         hall.now += SECOND;
         assert_eq!(hall.answer(at(port), "PASSWORD x"), "PASSWORD INCORRECT");
     }
-    hall.now += 60 * SECOND - 1;
-    assert_eq!(hall.hear(at(11), "PASSWORD x").len(), 0);
-    assert_eq!(hall.hear(at(11), "PASSWORD sesame").len(), 0);
+    // A textbook client waits for an answer: it gets one a second.
+    for word in ["PASSWORD x", "PASSWORD sesame", "USERNAME a"] {
+        hall.now += SECOND;
+        assert_eq!(hall.answer(at(11), word), "PASSWORD INCORRECT");
+        assert_eq!(hall.hear(at(11), word).len(), 0);
+        assert_eq!(hall.hear(at(12), "PASSWORD sesame").len(), 0);
+    }
+    hall.now += 57 * SECOND - 1;
+    assert_eq!(hall.answer(at(11), "PASSWORD sesame"), "PASSWORD INCORRECT");
     assert_eq!(hall.answer(host(2, 11), "PASSWORD sesame"), "PASSWORD OK");
     hall.now += 1;
     assert_eq!(hall.answer(at(11), "PASSWORD sesame"), "PASSWORD OK");
@@ -285,19 +202,28 @@ fn the_password_is_good_for_a_name_for_60_seconds() {
     assert_eq!(hall.hear(at(1), "USERNAME Ani").len(), 2);
     hall.now += 1;
     assert_eq!(hall.answer(at(2), "USERNAME Budi"), "PASSWORD INCORRECT");
-    hall.now += 3_600 * SECOND;
+    hall.hear(at(1), "hello");
+    hall.pass(899 * SECOND);
     assert!(hall.relays(at(1)), "members may keep silent");
 }
 
 #[test]
-fn the_table_of_the_admitted_is_bounded_and_the_oldest_goes_first() {
+fn a_crowd_of_right_passwords_pushes_no_newcomer_out() {
     let mut hall = Hall::open(20);
-    let most = config::ROOM_GUESTS.admitted as u16;
-    for port in 1..=most + 1 {
-        hall.answer(at(port), "PASSWORD sesame");
+    hall.answer(at(1), "PASSWORD sesame");
+    hall.answer(host(2, 1), "PASSWORD sesame");
+    // One network has its share of the table, and many networks do not push an address out.
+    for port in 2..=5_000 {
+        hall.hear(at(port), "PASSWORD sesame");
     }
-    assert_eq!(hall.answer(at(1), "USERNAME first"), "PASSWORD INCORRECT");
-    hall.join(at(2), "second");
+    for port in 0..20_000_u32 {
+        let crowd = [10, 0, (port >> 8) as u8, port as u8];
+        hall.hear((crowd, 9).into(), "PASSWORD sesame");
+    }
+    for first in [at(1), host(2, 1)] {
+        let sent = hall.hear(first, format!("USERNAME n{}", first.ip()));
+        assert_eq!(sent[0].1, "USERNAME OK");
+    }
 }
 
 #[test]
@@ -351,8 +277,10 @@ fn the_operator_sees_joins_messages_and_leaves_and_nothing_of_strangers() {
     hall.join(at(2), "Budi");
     hall.hear(at(1), "halo");
     hall.hear(at(1), "exit");
-    hall.refuse(at(2));
-    hall.refuse(at(3));
+    for _ in 0..3 {
+        hall.refuse(at(2));
+        hall.refuse(at(3));
+    }
     let lines = [
         "Ani bergabung ke chatroom.",
         "Budi bergabung ke chatroom.",
@@ -377,9 +305,114 @@ fn coming_and_going_costs_what_talking_does() {
     }
     assert!(hall.hear(at(1), "hello").is_empty(), "the rate stays spent");
     hall.hear(at(1), "exit");
-    assert!(comes(&mut hall).is_empty());
+    hall.answer(at(1), "PASSWORD sesame");
+    assert_eq!(hall.answer(at(1), "USERNAME amy"), "USERNAME TAKEN");
     hall.now += SECOND;
     assert!(!comes(&mut hall).is_empty());
     assert!(!hall.hear(at(1), "hello").is_empty());
     assert!(hall.hear(at(1), "hello").is_empty());
+}
+
+#[test]
+fn a_network_has_its_share_of_the_places() {
+    let mut hall = Hall::within(20, 3, 900);
+    for port in 1..=3 {
+        hall.join(at(port), &format!("n{port}"));
+    }
+    hall.answer(at(4), "PASSWORD sesame");
+    assert_eq!(hall.answer(at(4), "USERNAME n4"), "USERNAME TAKEN");
+    hall.join(host(2, 4), "n4");
+    hall.hear(at(1), "exit");
+    assert_eq!(hall.hear(at(4), "USERNAME n1").len(), 5);
+}
+
+#[test]
+fn addresses_of_one_ipv6_network_share_its_places() {
+    let mut hall = Hall::within(20, 2, 900);
+    let of = |text: &str| text.parse().expect("an address");
+    hall.join(of("[2001:db8::1]:1"), "n1");
+    hall.join(of("[2001:db8::2]:2"), "n2");
+    hall.answer(of("[2001:db8::3]:3"), "PASSWORD sesame");
+    let answer = hall.answer(of("[2001:db8::3]:3"), "USERNAME n3");
+    assert_eq!(answer, "USERNAME TAKEN");
+    hall.join(of("[2001:db8:0:1::3]:3"), "n3");
+}
+
+#[test]
+fn joins_from_many_ports_of_a_host_are_bounded() {
+    let mut hall = Hall::open(20);
+    hall.join(host(2, 1), "hears");
+    hall.hear(host(2, 1), "hello");
+    let mut notices = 0;
+    for number in 0..6_000_u16 {
+        // All within ten seconds.
+        hall.now += SECOND / 600;
+        let from = at(10_000 + number);
+        let mut sent = hall.hear(from, "PASSWORD sesame");
+        sent.extend(hall.hear(from, format!("USERNAME n{number}")));
+        sent.extend(hall.hear(from, "exit"));
+        notices += sent.iter().filter(|copy| copy.0 == 1).count();
+    }
+    // 64 at once and 20 a second at most, each with a notice of its coming and one of its going.
+    assert!((2 * 64..=2 * 266).contains(&notices), "{notices}");
+}
+
+#[test]
+fn the_members_of_a_network_share_a_rate_and_others_have_their_own() {
+    let mut hall = Hall::open(20);
+    for port in 1..=10 {
+        hall.join(at(port), &format!("n{port}"));
+    }
+    hall.join(host(2, 11), "other");
+    let relayed = (0..400).filter(|number| hall.relays(at(1 + number % 10)));
+    assert_eq!(relayed.count(), 160, "four rates of 20, for two seconds");
+    assert!(hall.relays(host(2, 11)));
+    hall.now += SECOND;
+    let relayed = (0..400).filter(|number| hall.relays(at(1 + number % 10)));
+    assert_eq!(relayed.count(), 80);
+}
+
+#[test]
+fn answers_to_a_member_cost_what_a_message_does() {
+    let mut hall = Hall::open(2);
+    hall.join(at(1), "Ani");
+    let words = ["PASSWORD x", "USERNAME Ani"];
+    let answered = (0..100).filter(|number| !hall.hear(at(1), words[number % 2]).is_empty());
+    assert_eq!(answered.count(), 4);
+    assert!(!hall.relays(at(1)));
+}
+
+#[test]
+fn guesses_from_any_number_of_hosts_are_bounded() {
+    let mut hall = Hall::open(20);
+    hall.answer(host(2, 1), "PASSWORD x");
+    let mut answered = 0;
+    for round in 0..20_u32 {
+        for number in 0..10_000_u32 {
+            let [_, a, b, c] = (number + 1).to_be_bytes();
+            let from = ([10 + a, b, c, 1], 1 + round as u16);
+            hall.now += 10;
+            answered += hall.hear(from.into(), "PASSWORD guess").len();
+        }
+    }
+    // 4,096 hosts with ten each, a hundred of all others, and one a second of each afterwards.
+    let counted = 4_095 * 10 + 100;
+    assert!(
+        (counted..counted + 3 * 4_096).contains(&answered),
+        "{answered}"
+    );
+    // The first failures were not pushed out, and none of the others gets in with a right guess.
+    for _ in 0..9 {
+        hall.answer(host(2, 1), "PASSWORD x");
+    }
+    hall.now += SECOND;
+    assert_eq!(
+        hall.answer(host(2, 1), "PASSWORD sesame"),
+        "PASSWORD INCORRECT"
+    );
+    hall.hear(([99, 0, 0, 1], 1).into(), "PASSWORD x");
+    assert!(
+        hall.hear(([99, 0, 0, 1], 1).into(), "PASSWORD sesame")
+            .is_empty()
+    );
 }

@@ -218,7 +218,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::files",
         ],
         "src/services/console.rs" => &["services::limits", "services::line_editor"],
-        "src/services/room.rs" => &["session", "wire", "services::guests"],
+        path if path.starts_with("src/services/room") => &["services::room"],
         _ => &["session", "wire", "services::limits", "services::refusal"],
     };
     match source.room() {
@@ -444,7 +444,7 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("src/reactor/token.rs SERIAL_MASK", "the packing of a token"),
     ("src/reactor/deadlines.rs NEVER", "a mark, not a second"),
     ("src/reactor/clock.rs SECOND", "a unit of time"),
-    ("src/services/room.rs MESSAGE", "a unit of credit"),
+    ("src/services/room/credit.rs MESSAGE", "a unit of credit"),
     ("src/reactor/trace.rs SHOWN", "the width of a printed line"),
     ("src/wire/text.rs EXCERPT", "the width of a quotation"),
     ("src/main.rs USAGE", "an exit status"),

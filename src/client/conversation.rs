@@ -255,6 +255,10 @@ impl Conversation {
 
     fn hear(&self, datagram: &[u8], events: &Sender<Event>) -> Result<(), Trouble> {
         let text = shown(datagram);
+        // The room asks whether we are still here: another client claims our name.
+        if text.trim().is_empty() {
+            return Ok(());
+        }
         let ours = self.pending.holds(&text);
         let known = match ours {
             true => self.typed,

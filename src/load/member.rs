@@ -117,7 +117,9 @@ impl Member {
         let is_notice = [" bergabung ke chatroom.", " telah keluar dari chatroom."]
             .iter()
             .any(|end| text.ends_with(end) && !text.contains(": "));
-        if is_notice {
+        // The room asks whether the member is still there.
+        let is_probe = text.trim().is_empty();
+        if is_notice || is_probe {
             return;
         }
         let talk = self.talk.clone();
@@ -171,7 +173,10 @@ impl DatagramProtocol for Member {
             (Place::AtTheDoor, b"USERNAME TAKEN") => {
                 let mut talk = self.talk.borrow_mut();
                 let name = talk.name(self.number);
-                talk.trouble = Some(format!("the name {name} is taken in the room; try again"));
+                talk.trouble = Some(format!(
+                    "the name {name} is taken in the room, or the room has no more places for \
+                     this machine; try again, or start it with a larger --room-per-address"
+                ));
             }
             // Who hears of others is inside, also when the answer to its name was lost.
             (Place::AtTheDoor, _) => self.enter(),

@@ -9,7 +9,6 @@ pub mod files;
 pub mod files_storing;
 pub mod gap;
 pub mod guess;
-pub mod guests;
 pub mod limits;
 pub mod line_editor;
 pub mod list_reply;

@@ -1,22 +1,61 @@
 //! Speaks the room service: a password, a name, and then every message goes to every member.
-//! Sends nothing itself, and nothing to strangers beyond one short reply to each datagram.
+//! Sends nothing to strangers beyond one short reply to each datagram.
 //!
 //! ```text
-//!              PASSWORD right           USERNAME free
-//!   stranger ─────────────────▶ admitted ─────────────▶ member ── exit, refused ──▶ stranger
-//!      ▲                           │ 60 s
-//!      └───────────────────────────┘
+//!              PASSWORD right           USERNAME free                exit
+//!   stranger ─────────────────▶ admitted ─────────────▶ member ─────────────────▶ stranger
+//!      ▲                           │ 60 s               ▲    │ silent, refuses
+//!      └───────────────────────────┘           a message│    ▼
+//!                                                       └── lost ── 1 hour ─────▶ stranger
 //! ```
+//!
+//! # A name that is taken
+//!
+//! A client that was killed says no `exit`. A claim to the name of a member is answered only when
+//! the member has been probed with a datagram of one blank: if the member's host refuses it three
+//! times without a word from the member in between, the member is lost and the claim is granted.
+//! Otherwise the claim gets `USERNAME TAKEN`, after half a second or with the member's next word.
+//!
+//! # What a blind spoofer can do
+//!
+//! A blind spoofer sends datagrams with the address of another host, and sees no answer to them.
+//! A textbook client sends back nothing that it was sent, so that no challenge can tell the two
+//! apart. The room limits what a forged address is worth instead.
+//!
+//! Without the password a spoofer can neither join nor have anything sent to others; it gets its
+//! victim one answer of at most 20 bytes more than it sent. Ten wrong passwords in the name of a
+//! network close the door to that network for a minute; its members stay in. If it guesses the
+//! port of a member, it can speak as that member, also say `exit`, or forge three refusals: the
+//! source address of a datagram is all the proof that the protocol has. Nothing here helps against
+//! a spoofer that reads the datagrams on their way: the password travels in clear text.
+//!
+//! With the password a spoofer can make a foreign address a member, which is then sent all that is
+//! said. That ends when the foreign host refuses: a refused `PASSWORD OK` takes the admission
+//! back, and three refusals the membership. A host that stays silent is dropped after a minute,
+//! since it never sent anything after joining. A spoofer that keeps sending in its name keeps it
+//! in: at most 64 addresses of a network (`--room-per-address`), which share a rate.
 
-use super::guests::{Credit, GuestLimits, Guests};
+pub mod claims;
+pub mod credit;
+mod door;
+pub mod guests;
+pub mod networks;
+pub mod rare_log;
+pub mod words;
+
 use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
 use crate::wire::text;
+use claims::Claims;
+use credit::{Credit, Rate};
+use guests::{GuestLimits, Guests, Left};
+use networks::{NetworkLimits, Networks};
+use rare_log::Rare;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use subtle::ConstantTimeEq;
+use words::{Words, cut, is_exit, key, leaving, one_line};
 
-/// Bounds of the room.
+/// Bounds of the room. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct RoomLimits {
     /// Bytes of a relayed message.
@@ -25,10 +64,24 @@ pub struct RoomLimits {
     pub name: usize,
     /// Members at once.
     pub members: usize,
-    /// Messages a second of one member.
-    pub rate: u32,
-    /// Messages that may come at once after a silence.
-    pub burst: u32,
+    /// Messages of one member.
+    pub rate: Rate,
+    /// What the members of one client network share.
+    pub network: NetworkLimits,
+    /// How long a member may be silent; `None` is for ever.
+    pub idle: Option<u64>,
+    /// How long a member may be silent that never sent anything after joining, if that is less.
+    pub unheard: u64,
+    /// Refused datagrams in a row that end a membership.
+    pub refusals: u32,
+    /// How long a claim to a taken name waits for the probe of its holder.
+    pub claim: u64,
+    /// Claims at once.
+    pub claims: usize,
+    /// The pause between two searches for silent members.
+    pub search_pause: u64,
+    /// The pause between two log lines of a kind.
+    pub log_pause: u64,
     /// Strangers.
     pub guests: GuestLimits,
 }
@@ -42,7 +95,13 @@ pub struct Room {
     names: HashMap<String, SocketAddr>,
     /// The routes to all members, shared with the copies that are on their way.
     routes: Rc<[Route]>,
+    networks: Networks,
     guests: Guests,
+    claims: Claims,
+    /// When the members are searched for silent ones.
+    search: Option<u64>,
+    ignored: Rare,
+    refused: Rare,
 }
 
 struct Member {
@@ -50,25 +109,40 @@ struct Member {
     /// Copies leave from the address that the member asked last.
     route: Route,
     credit: Credit,
+    /// When it joined or sent something last.
+    heard: u64,
+    /// Whether it has sent anything since it joined.
+    has_spoken: bool,
+    /// Datagrams that its host refused since then.
+    refusals: u32,
 }
 
-/// A millionth of a message is what a member with a rate of 1 earns in a microsecond.
-const MESSAGE: u64 = 1_000_000;
+/// How a membership ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// With `exit`.
+    Left,
+    /// Its address refuses, or it has been silent for too long.
+    Lost,
+}
 
-impl RoomLimits {
-    /// Takes the price of a message off a member's credit, if there is enough.
-    fn pay(&self, member: &mut Credit, now: u64) -> bool {
-        let earned = now
-            .saturating_sub(member.filled)
-            .saturating_mul(u64::from(self.rate));
-        let most = u64::from(self.burst) * MESSAGE;
-        member.credit = member.credit.saturating_add(earned).min(most);
-        member.filled = now;
-        let enough = member.credit >= MESSAGE;
-        if enough {
-            member.credit -= MESSAGE;
-        }
-        enough
+/// What the holder of a claimed name is sent. It is no message: those begin with a name. Trap: a
+/// datagram of no bytes would do, but many a client takes that for the end of a stream.
+pub const PROBE: &[u8] = b" ";
+
+impl Member {
+    /// When it has been silent for too long.
+    fn expires(&self, limits: &RoomLimits) -> Option<u64> {
+        let idle = limits.idle?;
+        let patience = match self.has_spoken {
+            true => idle,
+            false => idle.min(limits.unheard),
+        };
+        Some(self.heard.saturating_add(patience))
+    }
+
+    fn is_silent(&self, limits: &RoomLimits, now: u64) -> bool {
+        self.expires(limits).is_some_and(|at| at <= now)
     }
 }
 
@@ -82,72 +156,32 @@ impl Room {
             members: HashMap::new(),
             names: HashMap::new(),
             routes: Rc::new([]),
+            networks: Networks::new(limits.network),
             guests: Guests::new(limits.guests),
+            claims: Claims::new(limits.claims),
+            search: None,
+            ignored: Rare::default(),
+            refused: Rare::default(),
         }
     }
 
-    fn try_password(&mut self, from: Route, given: &[u8], cx: &mut DatagramCx<'_>) {
-        if self.guests.is_ignored(from.peer.ip(), cx.now) {
-            return;
-        }
-        if bool::from(self.password.as_slice().ct_eq(given)) {
-            self.guests.admit(from.peer, cx.now);
-            cx.out.to_one(b"PASSWORD OK", from);
-        } else {
-            if self.guests.count_failure(from.peer.ip(), cx.now) {
-                log::warn!(
-                    "room: {} tried too many passwords and is ignored",
-                    from.peer.ip()
-                );
-            }
-            cx.out.to_one(b"PASSWORD INCORRECT", from);
-        }
-    }
-
-    fn try_name(&mut self, from: Route, name: &str, cx: &mut DatagramCx<'_>) {
-        if !self.guests.is_admitted(from.peer, cx.now) {
-            if !self.guests.is_ignored(from.peer.ip(), cx.now) {
-                cx.out.to_one(b"PASSWORD INCORRECT", from);
-            }
-            return;
-        }
-        let key = key(name);
-        let is_free = !self.names.contains_key(&key) && self.members.len() < self.limits.members;
-        if !self.is_name(name) || !is_free {
-            cx.out.to_one(b"USERNAME TAKEN", from);
-            return;
-        }
-        let mut credit = Credit {
-            credit: u64::from(self.limits.burst) * MESSAGE,
-            filled: cx.now,
-        };
-        // Coming back is announced to all and costs what a message does, out of what was left at
-        // going: a rate that began anew with each coming would be none.
-        if let Some(left) = self.guests.remembered(from.peer, cx.now) {
-            credit = left;
-            if !self.limits.pay(&mut credit, cx.now) {
-                return cx.out.drop_one();
-            }
-        }
-        self.guests.forget(from.peer);
-        self.names.insert(key, from.peer);
+    fn enter(&mut self, route: Route, name: &str, credit: Credit, cx: &mut DatagramCx<'_>) {
         let member = Member {
             name: name.into(),
-            route: from,
+            route,
             credit,
+            heard: cx.now,
+            has_spoken: false,
+            refusals: 0,
         };
-        self.members.insert(from.peer, member);
+        if let Some(expires) = member.expires(&self.limits) {
+            self.search = Some(self.search.map_or(expires, |search| search.min(expires)));
+        }
+        self.networks.enter(route.peer.ip(), cx.now);
+        self.names.insert(key(name), route.peer);
+        self.members.insert(route.peer, member);
         self.gather();
-        // The answer leaves before the notice: a textbook client takes the first datagram for it.
-        cx.out.to_one(b"USERNAME OK", from);
         self.tell_all(&format!("{name} bergabung ke chatroom."), cx);
-    }
-
-    fn is_name(&self, name: &str) -> bool {
-        let length = name.chars().count();
-        let fits = (1..=self.limits.name).contains(&length);
-        // What would be left out of a message must not be in front of one.
-        fits && !name.chars().any(char::is_whitespace) && text::clean(name.as_bytes()) == name
     }
 
     /// The routes have changed; copies that are on their way keep the old ones.
@@ -155,28 +189,50 @@ impl Room {
         self.routes = self.members.values().map(|member| member.route).collect();
     }
 
-    fn tell_all(&self, line: &str, cx: &mut DatagramCx<'_>) {
+    fn tell_all(&mut self, line: &str, cx: &mut DatagramCx<'_>) {
         cx.out.to_many(line.as_bytes(), &self.routes);
         cx.print(line);
     }
 
-    fn relay(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
-        // A line feed would begin a line that looks like another member's.
-        let line: Vec<u8> = bytes
-            .iter()
-            .map(|&byte| if byte == b'\n' { b' ' } else { byte })
-            .collect();
-        let said = text::clean(&line);
-        if said.trim().eq_ignore_ascii_case("exit") {
-            return self.leave(from.peer, cx);
+    /// Takes the price of a message off the credit of a member and of its network.
+    fn pay(&mut self, from: SocketAddr, cx: &mut DatagramCx<'_>) -> bool {
+        let member = self.members.get_mut(&from).expect("it is a member");
+        let pays = member.credit.pay(self.limits.rate, cx.now);
+        let pays = pays && self.networks.pay(from.ip(), cx.now);
+        if !pays {
+            cx.out.drop_one();
         }
-        if said.trim().is_empty() {
+        pays
+    }
+
+    fn hear_member(
+        &mut self,
+        from: Route,
+        words: Words<'_>,
+        bytes: &[u8],
+        cx: &mut DatagramCx<'_>,
+    ) {
+        let name = self.members[&from.peer].name.clone();
+        // Answers that were lost are asked for again. They are not relayed, but have their price.
+        let again: &[u8] = match words {
+            Words::Password(_) => b"PASSWORD OK",
+            Words::Name(own) if *own == *name => b"USERNAME OK",
+            Words::Name(_) | Words::Text => return self.relay(from, bytes, cx),
+        };
+        if self.pay(from.peer, cx) {
+            cx.out.to_one(again, from);
+        }
+    }
+
+    fn relay(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+        let said = one_line(bytes);
+        if is_exit(&said) {
+            return self.end(&[from.peer], Ending::Left, cx);
+        }
+        if said.trim().is_empty() || !self.pay(from.peer, cx) {
             return;
         }
         let member = self.members.get_mut(&from.peer).expect("it is a member");
-        if !self.limits.pay(&mut member.credit, cx.now) {
-            return cx.out.drop_one();
-        }
         let has_moved = std::mem::replace(&mut member.route, from) != from;
         let name = &member.name;
         let own = said
@@ -189,14 +245,50 @@ impl Room {
         self.tell_all(cut(&line, self.limits.message), cx);
     }
 
-    fn leave(&mut self, from: SocketAddr, cx: &mut DatagramCx<'_>) {
-        let Some(member) = self.members.remove(&from) else {
+    /// Ends memberships, all at once: those that go are not told of each other.
+    fn end(&mut self, addresses: &[SocketAddr], how: Ending, cx: &mut DatagramCx<'_>) {
+        let mut names = Vec::new();
+        for address in addresses {
+            let Some(member) = self.members.remove(address) else {
+                continue;
+            };
+            self.names.remove(&key(&member.name));
+            self.networks.leave(address.ip());
+            if how == Ending::Lost {
+                // A person that only listens learns why nothing comes any more.
+                let line = leaving(&member.name);
+                cx.out.to_one(line.as_bytes(), member.route);
+            }
+            let left = Left {
+                credit: member.credit,
+                name: (how == Ending::Lost).then(|| member.name.clone()),
+            };
+            self.guests.remember(*address, left, cx.now);
+            names.push(member.name);
+        }
+        if names.is_empty() {
             return;
-        };
-        self.guests.remember(from, member.credit, cx.now);
-        self.names.remove(&key(&member.name));
+        }
         self.gather();
-        self.tell_all(&format!("{} telah keluar dari chatroom.", member.name), cx);
+        for name in names {
+            self.tell_all(&leaving(&name), cx);
+        }
+        for address in addresses {
+            for claim in self.claims.take_on(*address) {
+                self.try_name(claim.from, &claim.name, cx);
+            }
+        }
+    }
+
+    fn end_silent(&mut self, cx: &mut DatagramCx<'_>) {
+        let silent = |member: &&Member| member.is_silent(&self.limits, cx.now);
+        let mut gone: Vec<_> = self.members.values().filter(silent).collect();
+        gone.sort_by_key(|member| (member.heard, member.route.peer));
+        let gone: Vec<_> = gone.iter().map(|member| member.route.peer).collect();
+        self.end(&gone, Ending::Lost, cx);
+        let expires = |member: &Member| member.expires(&self.limits);
+        let next = self.members.values().filter_map(expires).min();
+        self.search = next.map(|next| next.max(cx.now + self.limits.search_pause));
     }
 }
 
@@ -208,44 +300,49 @@ impl DatagramProtocol for Room {
         };
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        let member = self
-            .members
-            .get(&from.peer)
-            .map(|member| member.name.clone());
-        let name = bytes.strip_prefix(b"USERNAME ").map(<[u8]>::trim_ascii);
-        if let Some(password) = bytes.strip_prefix(b"PASSWORD ").map(<[u8]>::trim_ascii) {
-            // Also of a member, whose answer was lost: nobody wants it relayed.
-            return match member {
-                Some(_) => drop(cx.out.to_one(b"PASSWORD OK", from)),
-                None => self.try_password(from, password, cx),
+        let words = Words::of(bytes);
+        let Some(member) = self.members.get_mut(&from.peer) else {
+            return match words {
+                Words::Password(password) => self.try_password(from, password, cx),
+                Words::Name(name) => self.try_name(from, &name, cx),
+                Words::Text => self.come_back(from, bytes, cx),
             };
-        }
-        match (member, name) {
-            (Some(own), Some(name)) if name == own.as_bytes() => {
-                // The answer was lost, and is asked for again.
-                cx.out.to_one(b"USERNAME OK", from);
+        };
+        (member.heard, member.has_spoken, member.refusals) = (cx.now, true, 0);
+        self.hear_member(from, words, bytes, cx);
+        if self.members.contains_key(&from.peer) {
+            for claim in self.claims.take_on(from.peer) {
+                cx.out.to_one(b"USERNAME TAKEN", claim.from);
             }
-            (Some(_), _) => self.relay(from, bytes, cx),
-            (None, Some(name)) => self.try_name(from, &String::from_utf8_lossy(name), cx),
-            (None, None) => {}
         }
     }
 
     fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramCx<'_>) {
-        self.leave(to, cx);
+        let Some(member) = self.members.get_mut(&to) else {
+            return self.guests.forget(to);
+        };
+        // One refusal is easily forged; the next comes at once where the port is closed.
+        member.refusals += 1;
+        if member.refusals < self.limits.refusals {
+            cx.out.to_one(PROBE, member.route);
+        } else {
+            self.end(&[to], Ending::Lost, cx);
+        }
     }
-}
 
-/// The same for names that differ in case alone. Upper case first: it brings together what lower
-/// case keeps apart, both forms of sigma, or the sharp s and its two letters.
-fn key(name: &str) -> String {
-    name.chars()
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect()
-}
+    fn next_due(&self) -> Option<u64> {
+        [self.claims.next_due(), self.search]
+            .into_iter()
+            .flatten()
+            .min()
+    }
 
-/// At most so many bytes, without cutting a character.
-fn cut(line: &str, most: usize) -> &str {
-    &line[..line.floor_char_boundary(most)]
+    fn on_time(&mut self, cx: &mut DatagramCx<'_>) {
+        while let Some(claim) = self.claims.take_due(cx.now) {
+            cx.out.to_one(b"USERNAME TAKEN", claim.from);
+        }
+        if self.search.is_some_and(|search| search <= cx.now) {
+            self.end_silent(cx);
+        }
+    }
 }

@@ -218,6 +218,7 @@ impl Engine {
             // What is due by the clock is known after the first round. A second silence may be
             // over as soon as the first is told.
             let due = self.dispatcher.next_due();
+            let due = due.into_iter().chain(self.hall.next_due()).min();
             let sleeps = round > 0 && due.is_none_or(|due| due > self.now());
             let done = owed.is_empty() && !accepts && !disk && !self.hall.has_turn();
             if sleeps && done && !self.dispatcher.has_turns() {
@@ -356,6 +357,7 @@ impl Engine {
     pub fn next_due(&mut self) -> Option<Moment> {
         let (connections, now) = (self.dispatcher.connections(), self.now());
         let accepts = self.door.due(connections, now);
-        self.dispatcher.next_due().into_iter().chain(accepts).min()
+        let due = self.dispatcher.next_due().into_iter().chain(accepts);
+        due.chain(self.hall.next_due()).min()
     }
 }

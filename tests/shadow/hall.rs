@@ -7,10 +7,11 @@ use super::random::Random;
 use super::shared::{Mood, Shared};
 use super::trace::Event;
 use loket::config;
+use loket::reactor::clock::{Moment, SECOND};
 use loket::services::room::Room;
 use loket::session::datagram::{Copies, DatagramCx, DatagramProtocol};
 use loket::session::notice::Post;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -20,21 +21,51 @@ const SPEAKERS: u16 = 6;
 /// How long a password counts without a name, in microseconds.
 const ADMITTED: u64 = 60_000_000;
 
+/// How long a lost member is remembered, in microseconds.
+const LEFT: u64 = 3_600_000_000;
+
+/// How long a claim waits, in microseconds.
+const CLAIM: u64 = 500_000;
+
 /// The room, its queue of copies and the model of both.
 pub struct Hall {
     room: Room,
     out: Copies,
     limit: usize,
     per_turn: usize,
+    /// How long a member may be silent, in microseconds.
+    idle: Option<u64>,
     arrived: VecDeque<(u16, Vec<u8>)>,
-    members: BTreeMap<u16, String>,
+    /// Speakers that are gone without a word: their hosts refuse what comes.
+    vanished: BTreeSet<u16>,
+    refused: VecDeque<u16>,
+    members: BTreeMap<u16, Member>,
     admitted: BTreeMap<u16, u64>,
-    /// Wrong passwords; nobody tries so many that it would be ignored.
+    /// Members that went without `exit`, and when.
+    lost: BTreeMap<u16, (String, u64)>,
+    claims: VecDeque<Claim>,
+    search: Option<u64>,
+    /// Wrong passwords; no speaker tries so many that it would be ignored.
     failures: BTreeMap<u16, u32>,
     /// What each address must get, in this order.
     owed: BTreeMap<u16, VecDeque<String>>,
     pending: usize,
     closed: bool,
+}
+
+#[derive(Clone)]
+struct Member {
+    name: String,
+    heard: u64,
+    has_spoken: bool,
+    refusals: u32,
+}
+
+struct Claim {
+    port: u16,
+    name: String,
+    holder: u16,
+    until: u64,
 }
 
 /// Every speaker has a host of its own.
@@ -46,14 +77,21 @@ impl Hall {
     /// An empty room.
     pub fn new(random: &Random, plan: &Plan) -> Hall {
         let limit = random.pick(&[3, 20, 10_000]);
+        let idle = random.pick(&[0, 1, 3, 900]);
         Hall {
-            room: Room::new("sesame", config::room_limits(1_000_000)),
+            room: Room::new("sesame", config::room::room_limits(1_000_000, 64, idle)),
             out: Copies::new(limit),
             limit,
             per_turn: plan.limits.accepts_per_turn,
+            idle: (idle > 0).then_some(u64::from(idle) * SECOND),
             arrived: VecDeque::new(),
+            vanished: BTreeSet::new(),
+            refused: VecDeque::new(),
             members: BTreeMap::new(),
             admitted: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            claims: VecDeque::new(),
+            search: None,
             failures: BTreeMap::new(),
             owed: BTreeMap::new(),
             pending: 0,
@@ -61,10 +99,16 @@ impl Hall {
         }
     }
 
-    /// A datagram arrives.
+    /// A datagram arrives, or its speaker vanishes or comes back.
     pub fn hear(&mut self, shared: &Shared) {
         let random = &shared.random;
         let port = random.within(1..=usize::from(SPEAKERS)) as u16;
+        if random.chance(8) && !self.vanished.remove(&port) {
+            self.vanished.insert(port);
+        }
+        if self.vanished.contains(&port) {
+            return;
+        }
         let name = random.pick(&["ann", "Ann", "bob", "cy", "two words"]);
         let text = match random.below(10) {
             0 | 1 => "PASSWORD sesame".to_owned(),
@@ -91,13 +135,19 @@ impl Hall {
 
     /// Whether a turn would do anything.
     pub fn has_turn(&self) -> bool {
-        self.pending > 0 || !self.arrived.is_empty()
+        self.pending > 0 || !self.arrived.is_empty() || !self.refused.is_empty()
+    }
+
+    /// When the room has something to do without a datagram.
+    pub fn next_due(&self) -> Option<Moment> {
+        self.room.next_due().map(Moment).filter(|_| !self.closed)
     }
 
     /// The socket is closed.
     pub fn close(&mut self) {
         self.closed = true;
         self.arrived.clear();
+        self.refused.clear();
         self.pending = 0;
     }
 
@@ -107,6 +157,12 @@ impl Hall {
             return;
         }
         self.send(shared);
+        let now = shared.now.get().0;
+        if self.next_due().is_some_and(|due| due.0 <= now) {
+            self.model_time(shared, now);
+            self.room.on_time(&mut cx(&mut self.out, posts, now));
+            assert_eq!(self.out.pending(), self.pending, "copies of the time");
+        }
         for _ in 0..self.per_turn {
             if shared.strikes(shared.plan.mischief.would_block) {
                 break;
@@ -114,25 +170,20 @@ impl Hall {
             let Some((port, bytes)) = self.arrived.pop_front() else {
                 break;
             };
-            let now = shared.now.get().0;
             self.model(shared, port, &String::from_utf8_lossy(&bytes), now);
-            let mut cx = DatagramCx {
-                out: &mut self.out,
-                posts,
-                now,
-            };
+            let mut cx = cx(&mut self.out, posts, now);
             self.room.on_datagram(address(port).into(), &bytes, &mut cx);
             assert_eq!(self.out.pending(), self.pending, "copies of {port}'s words");
         }
         if shared.mood.get() == Mood::Wild && shared.random.chance(2) {
             let port = shared.random.within(1..=usize::from(SPEAKERS)) as u16;
-            self.leave(shared, port);
-            let mut cx = DatagramCx {
-                out: &mut self.out,
-                posts,
-                now: shared.now.get().0,
-            };
+            self.refused.push_back(port);
+        }
+        while let Some(port) = self.refused.pop_front() {
+            self.model_refusal(shared, port, now);
+            let mut cx = cx(&mut self.out, posts, now);
             self.room.on_refused(address(port), &mut cx);
+            assert_eq!(self.out.pending(), self.pending, "copies of a refusal");
         }
         self.send(shared);
     }
@@ -143,13 +194,14 @@ impl Hall {
             let Some((bytes, to)) = self.out.front().filter(|_| !blocked) else {
                 return;
             };
-            let owed = self
-                .owed
-                .get_mut(&to.peer.port())
-                .and_then(VecDeque::pop_front);
+            let port = to.peer.port();
+            let owed = self.owed.get_mut(&port).and_then(VecDeque::pop_front);
             assert_eq!(owed.as_deref().map(str::as_bytes), Some(bytes), "to {to:?}");
             self.out.advance();
             self.pending -= 1;
+            if self.vanished.contains(&port) {
+                self.refused.push_back(port);
+            }
         }
     }
 
@@ -157,41 +209,146 @@ impl Hall {
     fn model(&mut self, shared: &Shared, port: u16, text: &str, now: u64) {
         let text = text.strip_suffix('\n').unwrap_or(text);
         self.admitted.retain(|_, since| *since + ADMITTED > now);
-        let member = self.members.get(&port).cloned();
-        match (member, text.split_once(' ')) {
-            (Some(_), Some(("PASSWORD", _))) => self.owe(&[port], "PASSWORD OK"),
-            (None, Some(("PASSWORD", "sesame"))) => {
-                self.admitted.insert(port, now);
-                self.owe(&[port], "PASSWORD OK");
+        self.lost.retain(|_, (_, since)| *since + LEFT > now);
+        if let Some(member) = self.members.get_mut(&port) {
+            (member.heard, member.has_spoken, member.refusals) = (now, true, 0);
+            let own = member.name.clone();
+            match text.split_once(' ') {
+                Some(("PASSWORD", _)) => drop(self.owe(&[port], "PASSWORD OK")),
+                Some(("USERNAME", name)) if name == own => drop(self.owe(&[port], "USERNAME OK")),
+                _ => self.relay(shared, port, &own, text, now),
             }
-            (None, Some(("PASSWORD", _))) => self.owe(&[port], "PASSWORD INCORRECT"),
-            (Some(own), Some(("USERNAME", name))) if name == own => {
-                self.owe(&[port], "USERNAME OK");
+            if self.members.contains_key(&port) {
+                for claim in self.take_claims(|claim| claim.holder == port) {
+                    self.owe(&[claim.port], "USERNAME TAKEN");
+                }
             }
-            (Some(own), _) => self.relay(shared, port, &own, text),
-            (None, Some(("USERNAME", name))) => self.join(shared, port, name),
-            (None, _) => {}
+            return;
+        }
+        match text.split_once(' ') {
+            Some(("PASSWORD", "sesame")) => {
+                self.admitted.remove(&port);
+                if self.owe(&[port], "PASSWORD OK") {
+                    self.admitted.insert(port, now);
+                }
+            }
+            Some(("PASSWORD", _)) => drop(self.owe(&[port], "PASSWORD INCORRECT")),
+            Some(("USERNAME", name)) => self.try_name(shared, port, name, now),
+            _ => self.come_back(shared, port, text, now),
         }
     }
 
-    fn join(&mut self, shared: &Shared, port: u16, name: &str) {
+    /// What the room must do because time has passed.
+    fn model_time(&mut self, shared: &Shared, now: u64) {
+        for claim in self.take_claims(|claim| claim.until <= now) {
+            self.owe(&[claim.port], "USERNAME TAKEN");
+        }
+        if self.search.is_none_or(|search| now < search) {
+            return;
+        }
+        let mut silent: Vec<(u64, u16)> = Vec::new();
+        for (port, member) in &self.members {
+            if self.expires(member).is_some_and(|at| at <= now) {
+                silent.push((member.heard, *port));
+            }
+        }
+        silent.sort_unstable();
+        let silent: Vec<u16> = silent.into_iter().map(|(_, port)| port).collect();
+        self.end(shared, &silent, true, now);
+        let expires = self.members.values().filter_map(|one| self.expires(one));
+        self.search = expires.min().map(|next| next.max(now + SECOND));
+    }
+
+    /// What the room must do when a host refuses.
+    fn model_refusal(&mut self, shared: &Shared, port: u16, now: u64) {
+        let Some(member) = self.members.get_mut(&port) else {
+            self.admitted.remove(&port);
+            return;
+        };
+        member.refusals += 1;
+        if member.refusals < 3 {
+            self.owe(&[port], " ");
+        } else {
+            self.end(shared, &[port], true, now);
+        }
+    }
+
+    fn expires(&self, member: &Member) -> Option<u64> {
+        let patience = match member.has_spoken {
+            true => self.idle?,
+            false => self.idle?.min(ADMITTED),
+        };
+        Some(member.heard + patience)
+    }
+
+    fn take_claims(&mut self, which: impl Fn(&Claim) -> bool) -> Vec<Claim> {
+        let (taken, left) = std::mem::take(&mut self.claims)
+            .into_iter()
+            .partition::<Vec<_>, _>(which);
+        self.claims = left.into();
+        taken
+    }
+
+    fn holder(&self, name: &str) -> Option<u16> {
+        let mut members = self.members.iter();
+        let holder = members.find(|(_, member)| member.name.eq_ignore_ascii_case(name));
+        holder.map(|(port, _)| *port)
+    }
+
+    fn try_name(&mut self, shared: &Shared, port: u16, name: &str, now: u64) {
         if !self.admitted.contains_key(&port) {
-            return self.owe(&[port], "PASSWORD INCORRECT");
+            self.owe(&[port], "PASSWORD INCORRECT");
+        } else if name.contains(' ') {
+            self.owe(&[port], "USERNAME TAKEN");
+        } else if let Some(holder) = self.holder(name) {
+            let expires = self.expires(&self.members[&holder]);
+            if expires.is_some_and(|at| at <= now) {
+                self.end(shared, &[holder], true, now);
+                self.try_name(shared, port, name, now);
+            } else if self.claims.iter().all(|claim| claim.port != port) {
+                self.claims.push_back(Claim {
+                    port,
+                    name: name.to_owned(),
+                    holder,
+                    until: now + CLAIM,
+                });
+                self.owe(&[holder], " ");
+            }
+        } else {
+            self.admitted.remove(&port);
+            self.owe(&[port], "USERNAME OK");
+            self.enter(shared, port, name, now);
         }
-        let mut names = self.members.values();
-        if name.contains(' ') || names.any(|other| other.eq_ignore_ascii_case(name)) {
-            return self.owe(&[port], "USERNAME TAKEN");
+    }
+
+    fn come_back(&mut self, shared: &Shared, port: u16, text: &str, now: u64) {
+        let Some((name, _)) = self.lost.get(&port).cloned() else {
+            return;
+        };
+        let is_word = !text.trim().is_empty() && text.trim() != "exit";
+        if is_word && self.holder(&name).is_none() {
+            self.enter(shared, port, &name, now);
+            self.model(shared, port, text, now);
         }
-        self.admitted.remove(&port);
-        self.members.insert(port, name.to_owned());
-        self.owe(&[port], "USERNAME OK");
+    }
+
+    fn enter(&mut self, shared: &Shared, port: u16, name: &str, now: u64) {
+        let member = Member {
+            name: name.to_owned(),
+            heard: now,
+            has_spoken: false,
+            refusals: 0,
+        };
+        let expires = self.expires(&member);
+        self.search = [self.search, expires].into_iter().flatten().min();
+        self.members.insert(port, member);
         self.tell_all(shared, &format!("{name} bergabung ke chatroom."));
     }
 
-    fn relay(&mut self, shared: &Shared, port: u16, own: &str, text: &str) {
+    fn relay(&mut self, shared: &Shared, port: u16, own: &str, text: &str, now: u64) {
         let said: String = text.chars().filter(|shown| !shown.is_control()).collect();
         if said.trim() == "exit" {
-            return self.leave(shared, port);
+            return self.end(shared, &[port], false, now);
         }
         if said.trim().is_empty() {
             return;
@@ -202,9 +359,27 @@ impl Hall {
         }
     }
 
-    fn leave(&mut self, shared: &Shared, port: u16) {
-        if let Some(name) = self.members.remove(&port) {
-            self.tell_all(shared, &format!("{name} telah keluar dari chatroom."));
+    fn end(&mut self, shared: &Shared, ports: &[u16], are_lost: bool, now: u64) {
+        let mut lines = Vec::new();
+        for port in ports {
+            let Some(member) = self.members.remove(port) else {
+                continue;
+            };
+            let line = format!("{} telah keluar dari chatroom.", member.name);
+            self.lost.remove(port);
+            if are_lost {
+                self.owe(&[*port], &line);
+                self.lost.insert(*port, (member.name, now));
+            }
+            lines.push(line);
+        }
+        for line in lines {
+            self.tell_all(shared, &line);
+        }
+        for port in ports {
+            for claim in self.take_claims(|claim| claim.holder == *port) {
+                self.try_name(shared, claim.port, &claim.name, now);
+            }
         }
     }
 
@@ -214,10 +389,10 @@ impl Hall {
         shared.screen.borrow_mut().print(line);
     }
 
-    /// All of them get it, or nobody.
-    fn owe(&mut self, to: &[u16], text: &str) {
+    /// All of them get it, or none; says which.
+    fn owe(&mut self, to: &[u16], text: &str) -> bool {
         if self.pending + to.len() > self.limit {
-            return;
+            return to.is_empty();
         }
         self.pending += to.len();
         for port in to {
@@ -226,7 +401,12 @@ impl Hall {
                 .or_default()
                 .push_back(text.to_owned());
         }
+        true
     }
+}
+
+fn cx<'a>(out: &'a mut Copies, posts: &'a mut Vec<Post>, now: u64) -> DatagramCx<'a> {
+    DatagramCx { out, posts, now }
 }
 
 impl Engine {

@@ -1,0 +1,132 @@
+//! A room without a socket, against a clock that the test makes up.
+//! Checks nothing: the tests of the room's rules do.
+#![allow(dead_code)] // every test binary uses another part of this
+
+use loket::config;
+use loket::services::room::Room;
+use loket::session::datagram::{Copies, DatagramCx, DatagramProtocol};
+use loket::session::notice::{Audience, Notice, Post};
+use std::net::SocketAddr;
+
+pub const SECOND: u64 = 1_000_000;
+
+/// A room without a socket.
+pub struct Hall {
+    pub room: Room,
+    pub out: Copies,
+    posts: Vec<Post>,
+    pub now: u64,
+}
+
+pub fn host(last: u8, port: u16) -> SocketAddr {
+    ([127, 0, 0, last], port).into()
+}
+
+pub fn at(port: u16) -> SocketAddr {
+    host(1, port)
+}
+
+impl Hall {
+    /// A room with the usual limits and this rate.
+    pub fn open(rate: u32) -> Hall {
+        Hall::within(rate, config::ROOM_PER_ADDRESS, config::ROOM_IDLE_SECONDS)
+    }
+
+    /// A room with what users may set.
+    pub fn within(rate: u32, per_address: u32, idle_seconds: u32) -> Hall {
+        Hall {
+            room: Room::new(
+                "sesame",
+                config::room::room_limits(rate, per_address, idle_seconds),
+            ),
+            out: Copies::new(config::room::ROOM_DATAGRAMS.copies),
+            posts: Vec::new(),
+            now: 5 * SECOND,
+        }
+    }
+
+    /// What a datagram sets in motion, in the order of sending.
+    pub fn hear(&mut self, from: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<(u16, String)> {
+        let mut cx = DatagramCx {
+            out: &mut self.out,
+            posts: &mut self.posts,
+            now: self.now,
+        };
+        self.room.on_datagram(from.into(), bytes.as_ref(), &mut cx);
+        self.sent()
+    }
+
+    pub fn refuse(&mut self, to: SocketAddr) -> Vec<(u16, String)> {
+        let mut cx = DatagramCx {
+            out: &mut self.out,
+            posts: &mut self.posts,
+            now: self.now,
+        };
+        self.room.on_refused(to, &mut cx);
+        self.sent()
+    }
+
+    /// What is sent while nothing comes, to the end of this time.
+    pub fn pass(&mut self, micros: u64) -> Vec<(u16, String)> {
+        let end = self.now + micros;
+        while let Some(due) = self.room.next_due().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            let mut cx = DatagramCx {
+                out: &mut self.out,
+                posts: &mut self.posts,
+                now: self.now,
+            };
+            self.room.on_time(&mut cx);
+        }
+        self.now = end;
+        self.sent()
+    }
+
+    pub fn sent(&mut self) -> Vec<(u16, String)> {
+        let mut sent = Vec::new();
+        while let Some((bytes, to)) = self.out.front() {
+            sent.push((
+                to.peer.port(),
+                String::from_utf8(bytes.to_vec()).expect("text"),
+            ));
+            self.out.advance();
+        }
+        sent
+    }
+
+    /// The one answer to a stranger.
+    #[track_caller]
+    pub fn answer(&mut self, from: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
+        let mut sent = self.hear(from, bytes);
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        let (port, text) = sent.remove(0);
+        assert_eq!(port, from.port());
+        text
+    }
+
+    #[track_caller]
+    pub fn join(&mut self, from: SocketAddr, name: &str) {
+        assert_eq!(self.answer(from, "PASSWORD sesame"), "PASSWORD OK");
+        let sent = self.hear(from, format!("USERNAME {name}"));
+        assert_eq!(sent[0], (from.port(), "USERNAME OK".to_owned()), "{name:?}");
+    }
+
+    /// Whether a message of a member is relayed.
+    pub fn relays(&mut self, from: SocketAddr) -> bool {
+        !self.hear(from, "hello").is_empty()
+    }
+
+    /// The lines for the operator since the last look.
+    pub fn printed(&mut self) -> Vec<String> {
+        let line = |post: Post| match (post.to, post.notice) {
+            (Audience::Operator, Notice::Printed(line)) => line.to_string(),
+            _ => panic!("the room speaks to the operator alone"),
+        };
+        self.posts.drain(..).map(line).collect()
+    }
+
+    /// Whether nothing is due.
+    pub fn room_is_idle(&self) -> bool {
+        self.room.next_due().is_none()
+    }
+}

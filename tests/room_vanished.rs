@@ -1,0 +1,280 @@
+//! Members that are gone without a word lose their name, and members that are there keep it.
+//! The rules for those that say `exit` are in `room_rules.rs`.
+
+mod hall;
+mod support;
+
+use hall::{Hall, SECOND, at};
+use loket::services::room::PROBE;
+use std::net::SocketAddr;
+use support::guest::{Guest, host};
+use support::{Server, eventually};
+
+fn probe(port: u16) -> (u16, String) {
+    (port, String::from_utf8(PROBE.to_vec()).expect("text"))
+}
+
+fn copy(port: u16, text: &str) -> (u16, String) {
+    (port, text.to_owned())
+}
+
+/// Ani is a member, and an address that gave the password claims her name.
+fn claimed() -> Hall {
+    let mut hall = Hall::open(20);
+    hall.join(at(1), "Ani");
+    hall.answer(at(2), "PASSWORD sesame");
+    assert_eq!(hall.hear(at(2), "USERNAME ani"), [probe(1)]);
+    hall
+}
+
+#[test]
+fn a_claim_is_granted_when_the_holder_refuses_three_times() {
+    let mut hall = claimed();
+    assert_eq!(hall.refuse(at(1)), [probe(1)]);
+    assert_eq!(hall.refuse(at(1)), [probe(1)]);
+    let sent = hall.refuse(at(1));
+    let granted = [
+        copy(1, "Ani telah keluar dari chatroom."),
+        copy(2, "USERNAME OK"),
+        copy(2, "ani bergabung ke chatroom."),
+    ];
+    assert_eq!(sent, granted);
+    assert_eq!(hall.refuse(at(1)), [], "it is no member any more");
+    assert_eq!(hall.pass(10 * SECOND), []);
+    assert!(hall.relays(at(2)));
+}
+
+#[test]
+fn a_claim_fails_when_the_holder_speaks_or_nothing_comes_back() {
+    let mut hall = claimed();
+    hall.refuse(at(1));
+    hall.refuse(at(1));
+    let sent = hall.hear(at(1), "still here");
+    let answers = [copy(1, "Ani: still here"), copy(2, "USERNAME TAKEN")];
+    assert_eq!(sent, answers);
+    // Its word has made the refusals void.
+    assert_eq!(hall.hear(at(2), "USERNAME ani"), [probe(1)]);
+    assert_eq!(hall.hear(at(2), "USERNAME ani"), [], "it waits already");
+    assert_eq!(hall.refuse(at(1)), [probe(1)]);
+    assert_eq!(hall.pass(SECOND / 2 - 1), []);
+    assert_eq!(hall.pass(1), [copy(2, "USERNAME TAKEN")]);
+    assert!(hall.relays(at(1)));
+}
+
+#[test]
+fn a_claim_is_granted_when_the_holder_leaves_meanwhile() {
+    let mut hall = claimed();
+    hall.answer(at(3), "PASSWORD sesame");
+    hall.hear(at(3), "USERNAME ANI");
+    let sent = hall.hear(at(1), "exit");
+    // The first gets the name, and the other claims it from the first.
+    assert_eq!(sent[0], copy(2, "USERNAME OK"));
+    assert_eq!(sent[2], probe(2));
+    assert_eq!(hall.pass(SECOND), [copy(3, "USERNAME TAKEN")]);
+}
+
+#[test]
+fn a_claim_is_granted_at_once_when_the_holder_was_silent_for_too_long() {
+    for (spoke, patience) in [(false, 60), (true, 900)] {
+        let mut hall = Hall::open(20);
+        hall.join(at(1), "Ani");
+        if spoke {
+            hall.hear(at(1), "hello");
+        }
+        hall.now += patience * SECOND - 1;
+        hall.answer(at(2), "PASSWORD sesame");
+        assert_eq!(hall.hear(at(2), "USERNAME ani"), [probe(1)]);
+        assert_eq!(hall.refuse(at(1)), [probe(1)]);
+        hall.now += 1;
+        hall.answer(at(3), "PASSWORD sesame");
+        let sent = hall.hear(at(3), "USERNAME ani");
+        assert_eq!(sent[1], copy(2, "USERNAME OK"), "the first claim counts");
+    }
+}
+
+#[test]
+fn a_silent_member_expires_and_hears_so() {
+    let mut hall = Hall::open(20);
+    hall.join(at(1), "Ani");
+    hall.join(at(2), "Budi");
+    hall.hear(at(2), "hello");
+    assert_eq!(hall.pass(60 * SECOND - 1), []);
+    let gone = "Ani telah keluar dari chatroom.";
+    assert_eq!(hall.pass(SECOND), [copy(1, gone), copy(2, gone)]);
+    hall.hear(at(2), "hello");
+    // Each word counts from anew, also one that is not relayed.
+    for word in ["", " ", "PASSWORD x", "USERNAME Budi", "hello"] {
+        assert_eq!(hall.pass(890 * SECOND), []);
+        hall.hear(at(2), word);
+    }
+    assert_eq!(hall.pass(898 * SECOND), []);
+    let gone = "Budi telah keluar dari chatroom.";
+    assert_eq!(hall.pass(3 * SECOND), [copy(2, gone)]);
+    assert!(hall.room_is_idle());
+}
+
+#[test]
+fn members_may_be_silent_for_ever_where_the_operator_says_so() {
+    let mut hall = Hall::within(20, 64, 0);
+    hall.join(at(1), "Ani");
+    assert_eq!(hall.pass(1_000_000 * SECOND), []);
+    hall.answer(at(2), "PASSWORD sesame");
+    assert_eq!(hall.hear(at(2), "USERNAME ani"), [probe(1)]);
+    assert_eq!(hall.pass(SECOND), [copy(2, "USERNAME TAKEN")]);
+}
+
+#[test]
+fn a_lost_member_is_back_with_its_first_word_and_one_that_left_is_not() {
+    let mut hall = Hall::open(20);
+    hall.join(at(1), "Ani");
+    hall.pass(70 * SECOND);
+    for word in ["", "  ", "exit"] {
+        assert_eq!(hall.hear(at(1), word), [], "{word:?}");
+    }
+    let back = [copy(1, "Ani bergabung ke chatroom."), copy(1, "Ani: hello")];
+    assert_eq!(hall.hear(at(1), "hello"), back);
+    hall.hear(at(1), "exit");
+    assert_eq!(hall.hear(at(1), "hello"), []);
+    // The name may have another holder meanwhile.
+    hall.join(at(1), "Ani");
+    hall.pass(70 * SECOND);
+    hall.join(at(2), "ani");
+    assert_eq!(hall.hear(at(1), "hello"), []);
+}
+
+#[test]
+fn an_admission_ends_when_its_answer_is_refused() {
+    let mut hall = Hall::open(20);
+    hall.answer(at(1), "PASSWORD sesame");
+    hall.refuse(at(1));
+    assert_eq!(hall.answer(at(1), "USERNAME ani"), "PASSWORD INCORRECT");
+}
+
+#[test]
+fn claims_do_not_flood_the_holder() {
+    let mut hall = Hall::within(1, 64, 900);
+    hall.join(at(1), "Ani");
+    let mut probes = 0;
+    for port in 2..50 {
+        hall.answer(at(port), "PASSWORD sesame");
+        let sent = hall.hear(at(port), "USERNAME ani");
+        probes += sent.iter().filter(|copy| copy.0 == 1).count();
+    }
+    assert_eq!(probes, 8, "what the network may send at once");
+    assert_eq!(hall.pass(SECOND).len(), 8, "each claim is answered once");
+}
+
+#[test]
+fn a_killed_client_gets_its_name_again_and_a_living_one_keeps_it() {
+    let server = Server::start(&[]);
+    for _ in 0..5 {
+        let first = Guest::from(&server, host(2));
+        first.enter("ani");
+        drop(first);
+        let second = Guest::from(&server, host(2));
+        second.enter("ani");
+        let thief = Guest::from(&server, host(3));
+        thief.give_password();
+        thief.send("USERNAME ANI").hears("USERNAME TAKEN");
+        second.hears(" ").send("hello").hears("ani: hello");
+        second.send("exit");
+        eventually("the name is free", || {
+            thief.send("USERNAME ani").message() == "USERNAME OK"
+        });
+        thief.send("exit");
+        // The sockets are not in order with each other.
+        eventually("the room is empty", || {
+            let next = Guest::from(&server, host(3));
+            next.give_password();
+            let answer = next.send("USERNAME ani").message();
+            next.send("exit");
+            answer == "USERNAME OK"
+        });
+    }
+}
+
+#[test]
+fn a_silent_member_goes_after_the_time_that_the_operator_set() {
+    let server = Server::start(&["--room-idle", "1"]);
+    let silent = Guest::from(&server, host(2));
+    silent.enter("ani");
+    silent.hears("ani telah keluar dari chatroom.");
+    let other = Guest::from(&server, host(3));
+    other.enter("ani");
+}
+
+/// ICMP type 3 code 3 (RFC 792) from one address about a datagram between two others.
+struct Forged {
+    raw: socket2::Socket,
+    room: SocketAddr,
+}
+
+impl Forged {
+    fn open(server: &Server, offender: u8) -> Option<Forged> {
+        let icmp = socket2::Protocol::ICMPV4;
+        let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(icmp));
+        let raw = raw.ok()?;
+        let offender = SocketAddr::new(host(offender), 0);
+        raw.bind(&offender.into()).expect("an address");
+        Some(Forged {
+            raw,
+            room: server.address("room"),
+        })
+    }
+
+    /// The host says that the port of a member is closed, and quotes these bytes.
+    fn refuse(&self, member: &Guest, quoted: &str) {
+        let to = member.0.local_addr().expect("bound");
+        let mut report = vec![3, 3, 0, 0, 0, 0, 0, 0];
+        report.extend([0x45, 0, 0, (28 + quoted.len()) as u8]);
+        report.extend([0, 0, 0, 0, 64, 17, 0, 0]);
+        for ip in [self.room.ip(), to.ip()] {
+            let std::net::IpAddr::V4(ip) = ip else {
+                panic!("not version 4");
+            };
+            report.extend(ip.octets());
+        }
+        report.extend(self.room.port().to_be_bytes());
+        report.extend(to.port().to_be_bytes());
+        report.extend([0, 8 + quoted.len() as u8, 0, 0]);
+        report.extend(quoted.as_bytes());
+        let words = report
+            .chunks(2)
+            .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+        let sum: u32 = words.sum();
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        report[2..4].copy_from_slice(&sum.to_be_bytes());
+        let room = SocketAddr::new(self.room.ip(), 0);
+        self.raw.send_to(&report, &room.into()).expect("sent");
+    }
+}
+
+#[test]
+fn forged_refusals_cost_no_member_its_place() {
+    let server = Server::start(&[]);
+    let ani = Guest::from(&server, host(2));
+    ani.enter("ani");
+    ani.send("hello").hears("ani: hello");
+    let (Some(other), Some(own)) = (Forged::open(&server, 9), Forged::open(&server, 2)) else {
+        eprintln!("SKIPPED forged_refusals_cost_no_member_its_place: not root");
+        return;
+    };
+    for _ in 0..10 {
+        // From another host, about what was sent or what nobody can check.
+        other.refuse(&ani, "ani: hello");
+        other.refuse(&ani, "");
+        // From the member's host, about what was never sent.
+        own.refuse(&ani, "ani: goodbye");
+        ani.send("hello").hears("ani: hello");
+    }
+    // From the member's host about what was sent, with a word from the member in between.
+    for _ in 0..10 {
+        own.refuse(&ani, "ani: hello");
+        ani.hears(" ").send("hello").hears("ani: hello");
+    }
+    // Three of these are what a host says whose port is closed.
+    for _ in 0..3 {
+        own.refuse(&ani, "ani: hello");
+    }
+    while ani.message() != "ani telah keluar dari chatroom." {}
+}
