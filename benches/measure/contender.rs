@@ -43,7 +43,7 @@ impl Contender {
         match service {
             "room" => {
                 words.extend(["0", "--room-password", crowd::PASSWORD]);
-                words.extend(["--room-rate", "1000000"]);
+                words.extend(["--room-rate", "1000000", "--room-per-address", "4096"]);
             }
             _ => words.push("off"),
         }

@@ -4,9 +4,7 @@
 use super::bodies::body_steps;
 use super::client::{CLIENT_REPLY_LINE_BYTES, CLIENT_ROOM_TRIES};
 use super::room::{ROOM_MESSAGE, ROOM_RECEIVE_BUFFER};
-use super::{
-    ACCEPTS_PER_TURN, BARE_GAP_MILLIS, DESCRIPTOR_RESERVE, SETTLE_MILLIS, reactor_limits,
-};
+use super::{ACCEPTS_PER_TURN, BARE_GAP_MILLIS, DESCRIPTOR_RESERVE, SETTLE_MILLIS, reactor_limits};
 use crate::load::settings::LoadLimits;
 use crate::reactor::clock::SECOND;
 

@@ -119,7 +119,7 @@ impl Member {
             .any(|end| text.ends_with(end) && !text.contains(": "));
         // The room asks whether the member is still there.
         let is_probe = text.trim().is_empty();
-        if is_notice || is_probe {
+        if is_notice || is_probe || bytes == b"USERNAME OK" {
             return;
         }
         let talk = self.talk.clone();
@@ -179,7 +179,13 @@ impl DatagramProtocol for Member {
                 ));
             }
             // Who hears of others is inside, also when the answer to its name was lost.
-            (Place::AtTheDoor, _) => self.enter(),
+            (Place::AtTheDoor, _) => {
+                self.enter();
+                // A member that only listens would soon be taken for a forged address.
+                let talk = self.talk.borrow();
+                cx.out
+                    .to_one(talk.request(self.number).as_bytes(), talk.server);
+            }
             (Place::Outside, _) => {}
         }
     }
