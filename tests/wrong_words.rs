@@ -118,6 +118,8 @@ fn a_name_that_is_no_text_is_named_in_both_dialects() {
                 "a control character: a[2Jb",
             ),
             ("files", "ls ", b"a\0b", "a control character: ab"),
+            ("files", "rm ", b"caf\xe9", "not UTF-8 text: caf\u{fffd}"),
+            ("files", "upload ", b"\xe9", "not UTF-8 text: \u{fffd}"),
             (
                 "transfer",
                 "RECEIVE",
@@ -125,6 +127,12 @@ fn a_name_that_is_no_text_is_named_in_both_dialects() {
                 "not UTF-8 text: caf\u{fffd}.txt",
             ),
             ("transfer", "RECEIVE", b"a\0b", "a control character: ab"),
+            (
+                "transfer",
+                "RECEIVE",
+                b"caf\xe9",
+                "not UTF-8 text: caf\u{fffd}",
+            ),
         ] {
             let mut client = server.connect(service);
             if service == "transfer" {

@@ -16,6 +16,7 @@
 use super::arrival::Arrival;
 use super::line::{FirstLine, first_line};
 use super::pause::{Delay, Pause};
+use super::text;
 use super::unended::Unended;
 use std::fmt;
 
@@ -250,6 +251,12 @@ impl Splitter {
             true => judge(input),
             false => Unended::Part,
         };
+        // The rest of a character that is cut is late by now: this is another encoding.
+        let is_late = matches!(pause, Pause::Finished | Pause::Quiet(Delay::Word));
+        let unit = match is_late && text::complete_prefix(input) < input.len() {
+            true => Unended::Hopeless,
+            false => unit,
+        };
         match (pause, unit, self.arrival) {
             (_, Unended::Word, _)
             | (Pause::Finished | Pause::Quiet(Delay::Word), Unended::Question, _)
@@ -265,10 +272,12 @@ impl Splitter {
                     taken: input.len(),
                 }
             }
-            (Pause::Finished | Pause::Quiet(Delay::Settle), Unended::Hopeless, _) => Split::Unit {
-                text: input,
-                taken: input.len(),
-            },
+            (Pause::Finished | Pause::Quiet(Delay::Settle | Delay::Word), Unended::Hopeless, _) => {
+                Split::Unit {
+                    text: input,
+                    taken: input.len(),
+                }
+            }
             (Pause::Finished, ..) => Split::Broken(Fault::Cut),
             (Pause::Quiet(Delay::Settle), ..) => self.wait_for(Some(Delay::Word)),
             (Pause::Quiet(Delay::Word), Unended::Part, _) => Split::Broken(Fault::Silent),
