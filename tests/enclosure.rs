@@ -5,6 +5,7 @@ mod support;
 
 use clap::Parser;
 use landlock::{ABI, AccessFs, Ruleset, RulesetAttr};
+use loket::config;
 use rustix::process::Signal;
 use rustix::thread::CapabilitySet;
 use std::collections::BTreeSet;
@@ -468,6 +469,10 @@ fn the_unit_is_understood_by_systemd_and_by_the_server() {
         commands += 1;
     }
     assert_eq!(commands, 3, "one that runs and two in the comments");
+    let reserve = format!("{} are kept in", config::DESCRIPTOR_RESERVE);
+    assert!(unit.contains(&reserve), "the code reserves {reserve}");
+    let drain = format!("have {} seconds to finish", config::WIND_DOWN_SECONDS);
+    assert!(unit.contains(&drain), "transfers {drain}");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("loket.service");
     fs::write(&path, unit.replace("/usr/local/bin/loket", PROGRAM)).expect("a copy");
