@@ -7,7 +7,7 @@ pub mod load;
 pub mod room;
 
 use crate::reactor::limits::ReactorLimits;
-use crate::services::limits::ServiceLimits;
+use crate::services::limits::{ServiceLimits, TalkRate};
 use crate::services::line_editor::EditorLimits;
 use crate::services::listing::ListingLimits;
 use crate::wire::limits::WireLimits;
@@ -157,6 +157,19 @@ pub const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(5);
 /// who leaves 64 KiB more unread has stopped reading, and is dropped.
 pub const TALK_BACKLOG: usize = 64 * KIB;
 
+/// What a talk client may have the server print, in bytes: a person writes ten a second, and a
+/// pasted file of a MiB is there within two. Two clients that never stopped wrote 176 MB/s into a
+/// file. A connection begins with little, so that new ones are no way around the rate.
+pub const TALK_RATE: TalkRate = TalkRate {
+    first: 16 * KIB,
+    each_second: MIB,
+    most: MIB,
+    line: 12,
+};
+
+/// When to look again whether a talk client may go on. Its rate is counted by whole seconds.
+pub const TALK_PACE_MILLIS: u64 = 100;
+
 /// What the operator may leave unread, behind a paused pager for example. What comes on top is
 /// dropped and counted; a screen holds about 8 KiB.
 pub const CONSOLE_BACKLOG: usize = 256 * KIB;
@@ -215,6 +228,7 @@ pub fn service_limits() -> ServiceLimits {
         wire: WIRE,
         copy_step: bodies::COPY_STEP,
         talk_backlog: TALK_BACKLOG,
+        talk_rate: TALK_RATE,
         console_step: CONSOLE_STEP,
         console_backlog: CONSOLE_BACKLOG,
     }
@@ -234,6 +248,7 @@ pub fn reactor_limits(
         Delay::Gap => bare_gap_millis,
         Delay::FirstByte => FIRST_BYTE_MILLIS,
         Delay::Linger => LINGER_MILLIS,
+        Delay::Pace => TALK_PACE_MILLIS,
     };
     ReactorLimits {
         connections,

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn entries_come_out_in_order_of_time_also_when_one_moved_on() {
-        let mut delays = Delays::new([5, 50, 1000, 20, 2000, 2000]);
+        let mut delays = Delays::new([5, 50, 1000, 20, 2000, 2000, 100]);
         delays.arm(Delay::Settle, Moment(0), key(1));
         delays.arm(Delay::Settle, Moment(45), key(2));
         assert_eq!(delays.next_due(), Some(Moment(50)));

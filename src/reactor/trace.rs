@@ -190,6 +190,7 @@ fn name(delay: Delay) -> &'static str {
         Delay::Gap => "gap before the data",
         Delay::FirstByte => "first byte of an upload",
         Delay::Linger => "end of the goodbye",
+        Delay::Pace => "pause of a peer that says too much",
     }
 }
 

@@ -208,6 +208,10 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
         connection
             .session
             .feed(&kept, pause, self.world, self.observer);
+        if pause == Pause::Quiet(Delay::Pace) {
+            // The peer was kept from speaking: if it is again, that silence begins now.
+            connection.progressed(0, self.now);
+        }
         Ok(0)
     }
 

@@ -12,8 +12,23 @@ pub struct ServiceLimits {
     pub copy_step: usize,
     /// Bytes that a talk client may leave unread before it is dropped.
     pub talk_backlog: usize,
+    /// What a talk client may say.
+    pub talk_rate: TalkRate,
     /// Talk clients that one piece of an operator's command reaches.
     pub console_step: usize,
     /// Bytes that the operator may leave unread before more is dropped and counted.
     pub console_backlog: usize,
+}
+
+/// Bytes that a talk client may have shown to the operator, beside those that it has saved up.
+#[derive(Debug, Clone, Copy)]
+pub struct TalkRate {
+    /// What a new connection begins with.
+    pub first: usize,
+    /// What each second adds.
+    pub each_second: usize,
+    /// What can be saved up.
+    pub most: usize,
+    /// What a line costs beside its text.
+    pub line: usize,
 }

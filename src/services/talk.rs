@@ -23,6 +23,10 @@ pub struct Talk {
     address: SocketAddr,
     replies: Replies,
     awaited: Option<Delay>,
+    /// Bytes that it may still have shown, as of the second of its last words.
+    credit: usize,
+    second: Option<u32>,
+    finished: bool,
 }
 
 /// How replies to the client end.
@@ -40,11 +44,14 @@ impl Talk {
     /// A new client with its number for people.
     pub fn new(limits: Rc<ServiceLimits>, id: u32, address: SocketAddr) -> Talk {
         Talk {
+            credit: limits.talk_rate.first,
             limits,
             id,
             address,
             replies: Replies::Lines,
             awaited: None,
+            second: None,
+            finished: false,
         }
     }
 
@@ -55,7 +62,20 @@ impl Talk {
         });
     }
 
-    fn say(&self, text: &[u8], cx: &mut Cx<'_>) {
+    /// Whether the client is within its rate.
+    fn may_speak(&mut self, now: u32) -> bool {
+        let rate = &self.limits.talk_rate;
+        let seconds = now - self.second.replace(now).unwrap_or(now);
+        if seconds > 0 {
+            let saved = rate.each_second.saturating_mul(seconds as usize);
+            self.credit = self.credit.saturating_add(saved).min(rate.most);
+        }
+        self.credit > 0
+    }
+
+    fn say(&mut self, text: &[u8], cx: &mut Cx<'_>) {
+        let cost = text.len() + self.limits.talk_rate.line;
+        self.credit = self.credit.saturating_sub(cost);
         let text = text::clean(text);
         if !text.trim().is_empty() {
             self.post(
@@ -113,6 +133,17 @@ impl Protocol for Talk {
     }
 
     fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+        self.finished |= pause == Pause::Finished;
+        let pause = match pause {
+            // The client was not silent, but kept from speaking.
+            Pause::Quiet(Delay::Pace) if self.finished => Pause::Finished,
+            Pause::Quiet(Delay::Pace) => Pause::None,
+            pause => pause,
+        };
+        if !input.is_empty() && !self.may_speak(cx.now) {
+            self.awaited = Some(Delay::Pace);
+            return (0, Intake::Hold);
+        }
         self.look_for_late_newline(input);
         let limit = self.limits.wire.unit;
         let taken = match first_line(input, limit) {

@@ -17,17 +17,20 @@ pub enum Delay {
     FirstByte,
     /// A closed connection's last bytes are read away for at most this.
     Linger,
+    /// A peer that has said more than its rate allows is not read from for this long.
+    Pace,
 }
 
 impl Delay {
     /// Every kind, in the order of [`Delay::index`].
-    pub const ALL: [Delay; 6] = [
+    pub const ALL: [Delay; 7] = [
         Delay::Interbyte,
         Delay::Settle,
         Delay::Word,
         Delay::Gap,
         Delay::FirstByte,
         Delay::Linger,
+        Delay::Pace,
     ];
 
     /// A small dense number for tables.

@@ -355,5 +355,6 @@ fn length(delay: Delay) -> u64 {
         Delay::Gap => config::BARE_GAP_MILLIS,
         Delay::FirstByte => config::FIRST_BYTE_MILLIS,
         Delay::Linger => config::LINGER_MILLIS,
+        Delay::Pace => config::TALK_PACE_MILLIS,
     }
 }

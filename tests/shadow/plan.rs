@@ -4,7 +4,7 @@
 use super::random::Random;
 use loket::config;
 use loket::reactor::limits::ReactorLimits;
-use loket::services::limits::ServiceLimits;
+use loket::services::limits::{ServiceLimits, TalkRate};
 use loket::wire::limits::WireLimits;
 use std::rc::Rc;
 
@@ -99,6 +99,12 @@ impl Plan {
             talk_backlog: random.pick(&[60, 300, 100_000]),
             // More clients than a seed has: what is asked of all is done at once.
             console_step: 100,
+            // More than any script says.
+            talk_rate: TalkRate {
+                first: usize::MAX,
+                most: usize::MAX,
+                ..config::TALK_RATE
+            },
             console_backlog: random.pick(&[120, 600, 1_000_000, 1_000_000]),
         };
         Plan {

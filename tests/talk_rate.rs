@@ -1,0 +1,128 @@
+//! What a talk client has the operator's side print is bounded, and nothing of it is lost.
+//! What is printed, and how, is tested in `talk.rs`.
+
+mod memory;
+mod support;
+
+use loket::config::{self, OUTBOX_HIGH_WATER, TALK_RATE};
+use loket::services::talk::Talk;
+use loket::session::close_reason::CloseReason;
+use loket::session::notice::{Notice, PeerId};
+use loket::session::session::Session;
+use loket::session::world::World;
+use loket::wire::pause::{Delay, Pause};
+use memory::store::Memory;
+use std::rc::Rc;
+use support::Server;
+
+const LINE: usize = 1_000;
+
+/// One client that says all it can.
+struct Flood {
+    session: Session,
+    world: World,
+    /// Lines that were said, and the last one.
+    said: usize,
+    last: String,
+}
+
+impl Flood {
+    fn new() -> Flood {
+        let limits = Rc::new(config::service_limits());
+        let talk = Talk::new(limits, 1, ([127, 0, 0, 1], 9).into());
+        Flood {
+            session: Session::new(Box::new(talk), PeerId(1)),
+            world: World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER),
+            said: 0,
+            last: String::new(),
+        }
+    }
+
+    /// As the reactor feeds it. Answers how many bytes were shown.
+    fn feed(&mut self, more: &[u8], pause: Pause) -> usize {
+        let input = [&self.session.take_inbox(), more].concat();
+        self.session.feed(&input, pause, &mut self.world, &mut ());
+        let mut shown = 0;
+        for post in std::mem::take(&mut self.world.posts) {
+            if let Notice::Said { text, .. } = post.notice {
+                shown += text.len();
+                self.said += 1;
+                self.last = text.to_string();
+            }
+        }
+        shown
+    }
+}
+
+fn lines(count: usize) -> Vec<u8> {
+    let lines = (0..count).map(|number| format!("{number:0width$}\n", width = LINE - 1));
+    lines.collect::<String>().into()
+}
+
+#[test]
+fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
+    let mut flood = Flood::new();
+    let first = flood.feed(&lines(10_000), Pause::None);
+    assert!(first > TALK_RATE.first - 2 * LINE && first <= TALK_RATE.first + LINE);
+    assert!(!flood.session.wants_bytes());
+    assert_eq!(flood.session.awaited(), Some(Delay::Pace));
+    // The second is not over.
+    assert_eq!(flood.feed(b"", Pause::Quiet(Delay::Pace)), 0);
+    assert_eq!(flood.session.awaited(), Some(Delay::Pace));
+    for second in [1, 2, 3] {
+        flood.world.now = second;
+        let shown = flood.feed(b"", Pause::Quiet(Delay::Pace));
+        let rate = TALK_RATE.each_second - 100 * TALK_RATE.line..TALK_RATE.each_second + LINE;
+        assert!(
+            shown > rate.start - 20 * LINE && shown <= rate.end,
+            "{shown}"
+        );
+        assert!(!flood.session.wants_bytes());
+    }
+    // A silence saves up no more than the most.
+    flood.world.now = 1_000;
+    assert!(flood.feed(b"", Pause::Quiet(Delay::Pace)) <= TALK_RATE.most + LINE);
+}
+
+#[test]
+fn nothing_is_lost_of_what_a_client_says_over_its_rate_before_it_goes() {
+    let mut flood = Flood::new();
+    let mut input = lines(3_000);
+    input.extend_from_slice("half a line".as_bytes());
+    flood.feed(&input, Pause::Finished);
+    for second in 1..=3 {
+        assert_eq!(flood.session.closing(), None);
+        flood.world.now = second;
+        flood.feed(b"", Pause::Quiet(Delay::Pace));
+    }
+    assert_eq!((flood.said, flood.last.as_str()), (3_001, "half a line"));
+    assert_eq!(flood.session.closing(), Some(CloseReason::PeerFinished));
+}
+
+#[test]
+fn a_client_within_its_rate_is_never_held() {
+    let mut flood = Flood::new();
+    for second in 0..100 {
+        flood.world.now = second;
+        flood.feed(&lines(10), Pause::None);
+        assert!(flood.session.wants_bytes());
+    }
+    assert_eq!(flood.said, 1_000);
+}
+
+#[test]
+fn the_operator_is_shown_all_of_a_flood_in_the_end() {
+    let (mut server, _keys) = Server::operated(&[]);
+    let mut client = server.connect("talk");
+    server.shown_until("Client 1 has come");
+    let writer = std::thread::spawn(move || {
+        client.send(lines(2_000)).send("the end\n");
+        client
+    });
+    for number in 0..2_000 {
+        let text = format!("Client 1: {number:0width$}", width = LINE - 1);
+        assert_eq!(server.shown(), text);
+    }
+    assert_eq!(server.shown(), "Client 1: the end");
+    drop(writer.join().expect("all taken"));
+}
