@@ -2,7 +2,8 @@
 //! Holds no logic of any service.
 
 use clap::Parser;
-use log::LevelFilter;
+use env_logger::fmt::Formatter;
+use log::{LevelFilter, Record};
 use loket::cli::load::LoadOptions;
 use loket::cli::{Cli, Command, FilesCommand, FilesOptions, RoomOptions, ServeOptions};
 use loket::client::error::ClientError;
@@ -16,10 +17,11 @@ use loket::reactor::log_sink::LogSink;
 use loket::reactor::signals;
 use loket::server::{Server, Settings};
 use loket::start::{host, password};
+use loket::wire::text::OneLine;
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use std::env::VarError;
 use std::error::Error;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::thread;
@@ -44,7 +46,7 @@ fn serve(options: &ServeOptions) -> ExitCode {
     let status = match settings(options).and_then(|settings| Ok(Server::bind(settings)?)) {
         Ok(server) => run_server(server, &log),
         Err(error) => {
-            eprintln!("loket serve: {error}");
+            eprintln!("loket serve: {}", OneLine(&error));
             ExitCode::from(USAGE)
         }
     };
@@ -61,7 +63,7 @@ fn run_server(server: Server, log: &LogQueue) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("loket serve: {error}");
+            eprintln!("loket serve: {}", OneLine(&error));
             ExitCode::FAILURE
         }
     }
@@ -130,7 +132,7 @@ fn load(options: LoadOptions) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             for line in error.to_string().lines() {
-                eprintln!("loket load: {line}");
+                eprintln!("loket load: {}", OneLine(line));
             }
             ExitCode::from(error.status())
         }
@@ -228,5 +230,19 @@ fn start_log(options: &ServeOptions, log: &LogQueue) {
         .filter_level(level)
         .parse_default_env()
         .target(env_logger::Target::Pipe(Box::new(log.clone())))
+        .format(log_line)
         .init();
+}
+
+/// As env_logger has it, but for what a peer or a folder has named: it cannot begin another line,
+/// or steer a terminal.
+fn log_line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let (time, level) = (out.timestamp(), record.level());
+    let style = out.default_level_style(level);
+    let message = OneLine(record.args());
+    writeln!(
+        out,
+        "[{time} {style}{level:<5}{style:#} {}] {message}",
+        record.target()
+    )
 }

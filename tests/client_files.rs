@@ -59,7 +59,7 @@ fn nothing_from_a_server_can_steer_the_terminal() {
         &std::env::temp_dir(),
         &["files", "rm", "a", "--at", &server.address],
     );
-    ended.expect_failure(1, &["ERROR ]0;gone\n"]);
+    ended.expect_failure(1, &["ERROR \\u{1b}]0;gone\\u{7}\n"]);
     server.finish();
 }
 

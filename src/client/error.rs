@@ -1,7 +1,7 @@
 //! Says in words for people what failed, and with which exit status.
 //! Prints nothing: `screen.rs` and `main.rs` do.
 
-use super::printable::clean;
+use crate::wire::text::OneLine;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl ClientError {
     /// The command line asks for something that cannot be; nothing was opened.
     pub fn usage(message: impl AsRef<str>) -> ClientError {
         ClientError {
-            message: clean(message.as_ref()),
+            message: OneLine(message.as_ref()).to_string(),
             status: 2,
         }
     }
@@ -25,7 +25,7 @@ impl ClientError {
     /// It was tried and did not work.
     pub fn failure(message: impl AsRef<str>) -> ClientError {
         ClientError {
-            message: clean(message.as_ref()),
+            message: OneLine(message.as_ref()).to_string(),
             status: 1,
         }
     }
@@ -158,7 +158,7 @@ mod tests {
         let error = Trouble::Refused("ERROR \x1b[2Jgone".to_owned()).in_context("cannot list");
         assert_eq!(
             error.to_string(),
-            "cannot list: the server answered: ERROR [2Jgone"
+            "cannot list: the server answered: ERROR \\u{1b}[2Jgone"
         );
         assert_eq!(error.status(), 1);
     }

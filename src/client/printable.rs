@@ -1,7 +1,9 @@
 //! Takes out of a server's text what could steer a terminal.
 //! Prints nothing and judges no names: `screen.rs` prints, `naming.rs` judges.
 
-/// The text without its control characters; LF and tab stay.
+use crate::wire::text::is_hidden;
+
+/// The text without its hidden characters; LF and tab stay.
 pub fn clean(text: &str) -> String {
     text.chars()
         .filter(|&letter| is_printable(letter))
@@ -58,7 +60,7 @@ fn push_clean(text: &mut String, whole: &str) {
 }
 
 fn is_printable(letter: char) -> bool {
-    !letter.is_control() || matches!(letter, '\n' | '\t')
+    matches!(letter, '\n' | '\t') || !is_hidden(letter)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! Shows nothing when standard error is no terminal, and counts nothing that is relied upon.
 
 use super::limits::ClientLimits;
-use super::printable::clean;
+use crate::wire::text::OneLine;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::time::Instant;
@@ -20,7 +20,7 @@ impl Progress {
         // Hidden, not absent: the speed it shows later is that of the whole transfer.
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden())
             .with_style(style())
-            .with_message(clean(label));
+            .with_message(OneLine(label).to_string());
         let visible = stderr().is_terminal();
         Progress {
             bar,

@@ -6,8 +6,10 @@ use super::conversation::{self, Login};
 use super::door::{self, Entry};
 use super::error::ClientError;
 use super::limits::{ClientLimits, RoomLimits};
+use super::printable::clean;
 use super::question;
 use super::screen;
+use crate::wire::text::steers;
 use std::io::{self, IsTerminal};
 
 /// Enters the room, asking for what is missing, and stays until the person leaves.
@@ -24,7 +26,10 @@ pub fn run(
         check_password(password, &limits.room)?;
     }
     let address = Address::read(at)?;
-    let mut name = name.map_or_else(|| ask_name(&limits.room), Ok)?;
+    let mut name = match name {
+        Some(name) => clean(&name),
+        None => ask_name(&limits.room)?,
+    };
     let mut password = password.map_or_else(|| ask_password(&limits.room), Ok)?;
     loop {
         let refusal = match door::enter(&address, &password, &name, &limits.room)? {
@@ -53,8 +58,10 @@ pub fn run(
 }
 
 fn check_name(name: &str, limits: &RoomLimits) -> Result<(), ClientError> {
-    let strange = |letter: char| letter.is_whitespace() || letter.is_control();
-    if name.is_empty() || name.chars().count() > limits.name || name.contains(strange) {
+    let strange = |letter: char| letter.is_whitespace() || steers(letter);
+    // As the room has it: without what shows nothing.
+    let length = clean(name).chars().count();
+    if !(1..=limits.name).contains(&length) || name.contains(strange) {
         return Err(ClientError::usage(format!(
             "cannot enter as {name:?}: a name has 1 to {} characters, no blanks among them; \
              choose another",
@@ -77,11 +84,8 @@ fn check_password(password: &str, limits: &RoomLimits) -> Result<(), ClientError
 }
 
 fn ask_name(limits: &RoomLimits) -> Result<String, ClientError> {
-    until_fit(
-        "name",
-        || question::ask("name: ", limits.datagram),
-        |name| check_name(name, limits),
-    )
+    let ask = || question::ask("name: ", limits.datagram);
+    until_fit("name", ask, |name| check_name(name, limits)).map(|name| clean(&name))
 }
 
 fn ask_password(limits: &RoomLimits) -> Result<String, ClientError> {
@@ -124,7 +128,15 @@ mod tests {
         for name in ["a", "äöüäöüäö", "a-b:c"] {
             assert!(check_name(name, &limits).is_ok(), "{name}");
         }
-        for name in ["", "a b", "a\u{a0}b", "a\tb", "a\x1bb", "123456789"] {
+        for name in [
+            "",
+            "\u{200b}",
+            "a b",
+            "a\u{a0}b",
+            "a\tb",
+            "a\u{202e}b",
+            "123456789",
+        ] {
             assert_eq!(check_name(name, &limits).unwrap_err().status(), 2, "{name}");
         }
     }

@@ -3,6 +3,7 @@
 
 use super::error::{ClientError, Trouble, reason};
 use super::printable::clean;
+use crate::wire::text::OneLine;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,14 +18,14 @@ pub fn bytes(bytes: &[u8]) -> Result<(), Trouble> {
     })
 }
 
-/// Prints a text without the control characters in it.
+/// Prints a text without the hidden characters in it.
 pub fn text(text: &str) -> Result<(), Trouble> {
     bytes(clean(text).as_bytes())
 }
 
 /// Prints one line on what was done. That nobody reads it does not undo it.
 pub fn note(line: impl fmt::Display) -> Result<(), Trouble> {
-    match text(&format!("{line}\n")) {
+    match bytes(format!("{}\n", OneLine(line)).as_bytes()) {
         Err(Trouble::OutputClosed) => Ok(()),
         other => other,
     }
@@ -32,7 +33,7 @@ pub fn note(line: impl fmt::Display) -> Result<(), Trouble> {
 
 /// Prints one line on standard error, if anybody listens there.
 pub fn remark(line: impl fmt::Display) {
-    let line = clean(&format!("{line}\n"));
+    let line = format!("{}\n", OneLine(line));
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 

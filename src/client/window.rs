@@ -3,9 +3,9 @@
 
 use super::error::{ClientError, Trouble, reason};
 use super::gate::{Gate, Gatekeeper};
-use super::printable::clean;
 use super::screen;
 use super::terminal_mode::TerminalMode;
+use crate::wire::text::OneLine;
 use rustyline::config::{Behavior, Config};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -227,7 +227,7 @@ impl Shown {
                 screen::remark(line);
                 Ok(())
             }
-            Shown::Above { .. } => self.print(clean(line) + "\n"),
+            Shown::Above { .. } => self.print(format!("{}\n", OneLine(line))),
         }
     }
 

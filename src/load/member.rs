@@ -6,6 +6,7 @@ use super::fault::Fault;
 use super::pattern::Pattern;
 use crate::reactor::clock::Moment;
 use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
+use crate::wire::text::OneLine;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -126,8 +127,7 @@ impl Member {
         let talk = talk.borrow();
         let number = talk.number(&text);
         let Some(number) = number.filter(|number| talk.message(*number).as_bytes() == bytes) else {
-            let shown: String = text.chars().filter(|letter| !letter.is_control()).collect();
-            return self.wrong(&format!("heard what nobody had said: {shown}"));
+            return self.wrong(&format!("heard what nobody had said: {}", OneLine(text)));
         };
         if self.is_new(number) {
             self.board.borrow_mut().answered(0, talk.due[number]);

@@ -3,6 +3,7 @@
 
 use super::pattern::Pattern;
 use super::requests::{Heard, wrong_byte};
+use crate::wire::text::OneLine;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -174,11 +175,11 @@ impl Script {
             self.steps.pop_front();
             Heard::Part
         } else if text.starts_with("ERROR") {
-            Heard::Refused(format!("the server answered: {}", printable(&text)))
+            Heard::Refused(format!("the server answered: {}", OneLine(&text)))
         } else {
             Heard::Wrong(format!(
                 "the server answered `{}`, and {:?} was expected",
-                printable(&text),
+                OneLine(&text),
                 self.steps.front()
             ))
         }
@@ -205,11 +206,6 @@ impl Script {
         self.steps.pop_front();
         Heard::Part
     }
-}
-
-/// Words of a server do not reach the terminal raw.
-fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -272,7 +268,7 @@ mod tests {
         assert_eq!(
             heard,
             [Heard::Refused(
-                "the server answered: ERROR [2Jno".to_owned()
+                "the server answered: ERROR \\u{1b}[2Jno".to_owned()
             )]
         );
         for (step, answer) in [

@@ -53,7 +53,7 @@ use rare_log::Rare;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use words::{Words, cut, is_exit, key, leaving, one_line};
+use words::{Words, cut, is_exit, leaving, one_line};
 
 /// Bounds of the room. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +91,7 @@ pub struct Room {
     password: Vec<u8>,
     limits: RoomLimits,
     members: HashMap<SocketAddr, Member>,
-    /// Names by their key: they are unique without regard to case.
+    /// Names by their key: they are unique as a person sees them.
     names: HashMap<String, SocketAddr>,
     /// The routes to all members, shared with the copies that are on their way.
     routes: Rc<[Route]>,
@@ -178,7 +178,7 @@ impl Room {
             self.search = Some(self.search.map_or(expires, |search| search.min(expires)));
         }
         self.networks.enter(route.peer.ip(), cx.now);
-        self.names.insert(key(name), route.peer);
+        self.names.insert(text::name_key(name), route.peer);
         self.members.insert(route.peer, member);
         self.gather();
         self.tell_all(&format!("{name} bergabung ke chatroom."), cx);
@@ -252,7 +252,7 @@ impl Room {
             let Some(member) = self.members.remove(address) else {
                 continue;
             };
-            self.names.remove(&key(&member.name));
+            self.names.remove(&text::name_key(&member.name));
             self.networks.leave(address.ip());
             if how == Ending::Lost {
                 // A person that only listens learns why nothing comes any more.

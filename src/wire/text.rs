@@ -1,5 +1,9 @@
-//! Makes what strangers send fit for a person's screen.
+//! Makes what strangers send fit for a person's screen, and compares names as a person sees them.
 //! Prints nothing, and keeps no bytes: what is cut is the caller's to keep.
+
+use std::fmt::{self, Display, Write};
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// Where the last character of `bytes` begins, if more bytes could complete it; else the end.
 pub fn complete_prefix(bytes: &[u8]) -> usize {
@@ -19,12 +23,12 @@ fn is_cut(invalid: &[u8]) -> bool {
         && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none())
 }
 
-/// Text for a screen: broken UTF-8 becomes U+FFFD, and control characters other than tab are left
+/// Text for a screen: broken UTF-8 becomes U+FFFD, and hidden characters other than tab are left
 /// out, so that no escape sequence reaches a terminal.
 pub fn clean(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.chars()
-        .filter(|&character| character == '\t' || !is_unsafe(character))
+        .filter(|&character| character == '\t' || !is_hidden(character))
         .collect()
 }
 
@@ -45,9 +49,76 @@ pub fn shorten(text: &str) -> String {
     }
 }
 
-/// Control characters, and the marks that make a terminal write from right to left.
-fn is_unsafe(character: char) -> bool {
+/// Whether a character shows nothing of its own and may change what others show: what steers a
+/// terminal, everything else of the category Format (the zero-width joiner, also inside an emoji),
+/// and fillers.
+pub fn is_hidden(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
+    steers(character)
+        || character.general_category() == GeneralCategory::Format
+        || is_filler(character)
+}
+
+/// Control characters, line separators, and the marks that turn the direction of writing round.
+/// No keyboard puts them into a name.
+pub fn steers(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What Unicode calls Default_Ignorable_Code_Point without giving it the category Format, which no
+/// small crate knows, and three characters that are always blank.
+fn is_filler(character: char) -> bool {
+    matches!(
+        character,
+        // The combining grapheme joiner, fillers of Hangul and Khmer, Mongolian selectors.
+        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{3164}' | '\u{ffa0}'
+        // Variation selectors, tags, and what is reserved for more of them.
+        | '\u{2065}' | '\u{fe00}'..='\u{fe0f}' | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}'
+        // A pattern of no dots, a filler of Khitan, a note without a head.
+        | '\u{2800}' | '\u{16fe4}' | '\u{1d159}'
+    )
+}
+
+/// Shows anything in one line: a hidden character becomes its escape, like `\n` or `\u{202e}`.
+#[derive(Debug, Clone, Copy)]
+pub struct OneLine<T>(pub T);
+
+impl<T: Display> Display for OneLine<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaping(out), "{}", self.0)
+    }
+}
+
+struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            match character {
+                '\n' | '\r' | '\t' => write!(self.0, "{}", character.escape_default())?,
+                _ if is_hidden(character) => write!(self.0, "{}", character.escape_unicode())?,
+                _ => self.0.write_char(character)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The same for names that look the same: without hidden characters, in one normal form, and in
+/// one case. Upper case in between brings together what lower case keeps apart, both forms of
+/// sigma, or the sharp s and its two letters. Letters of different scripts stay different.
+pub fn name_key(name: &str) -> String {
+    name.chars()
+        .filter(|&character| !is_hidden(character))
+        .nfd()
+        .flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .nfc()
+        .collect()
 }
 
 #[cfg(test)]
@@ -87,6 +158,47 @@ mod tests {
             "[2Jhello\tworld\u{fffd}"
         );
         assert_eq!(clean("\u{9b}31m\u{202e}abc".as_bytes()), "31mabc");
+    }
+
+    #[test]
+    fn format_characters_and_fillers_are_left_out_and_letters_stay() {
+        let hidden = "\u{200b}\u{200d}\u{200e}\u{200f}\u{61c}\u{2028}\u{202e}\u{2066}\u{2069}\
+                      \u{feff}\u{ad}\u{34f}\u{115f}\u{1160}\u{17b4}\u{180b}\u{180e}\u{2060}\
+                      \u{2065}\u{206a}\u{2800}\u{3164}\u{fe0f}\u{ffa0}\u{fff9}\u{1bca0}\u{1d173}\
+                      \u{e0001}\u{e0041}\u{e0100}";
+        for character in hidden.chars() {
+            assert!(is_hidden(character), "{}", character.escape_unicode());
+        }
+        assert_eq!(clean(format!("a{hidden}b").as_bytes()), "ab");
+        let shown = "aé\u{301}ßЖ日本語한עברية\u{5b0}عربي हिन्दी😀 \u{3000}";
+        assert_eq!(clean(shown.as_bytes()), shown);
+    }
+
+    #[test]
+    fn one_line_stays_one_line_and_shows_what_was_hidden() {
+        let name = "a\nb\rc\td\u{9b}31m\u{202e}e\u{3164}ü\\";
+        let line = OneLine(format_args!("removed {name}")).to_string();
+        let shown = "removed a\\nb\\rc\\td\\u{9b}31m\\u{202e}e\\u{3164}ü\\";
+        assert_eq!(line, shown);
+        assert_eq!(OneLine(&line).to_string(), line);
+    }
+
+    #[test]
+    fn names_that_look_the_same_have_one_key() {
+        for (one, other) in [
+            ("amy", "a\u{200b}my\u{3164}"),
+            ("amy", "AMY\u{fe0f}"),
+            ("Jos\u{e9}", "JOSE\u{301}"),
+            ("stra\u{df}e", "STRASSE"),
+            ("stra\u{1e9e}e", "strasse"),
+            ("\u{3c3}\u{3c2}", "\u{3a3}\u{3a3}"),
+            ("\u{212a}", "k"),
+            ("\u{1fb3}", "\u{391}\u{345}"),
+        ] {
+            assert_eq!(name_key(one), name_key(other), "{one} {other}");
+        }
+        assert_ne!(name_key("amy"), name_key("аmy"));
+        assert_eq!(name_key("\u{200b}\u{3164}"), "");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::claims::Claim;
 use super::credit::Credit;
-use super::words::{cut, is_exit, key, one_line};
+use super::words::{cut, is_exit, one_line};
 use super::{Ending, PROBE, Room};
 use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
 use crate::wire::text;
@@ -56,7 +56,7 @@ impl Room {
             );
             return self.say_taken(from, &line, cx);
         }
-        let Some(&holder) = self.names.get(&key(name)) else {
+        let Some(&holder) = self.names.get(&text::name_key(name)) else {
             return self.join(from, name, cx);
         };
         if self.members[&holder].is_silent(&self.limits, cx.now) {
@@ -139,7 +139,7 @@ impl Room {
         };
         let has_place = self.members.len() < self.limits.members
             && self.networks.has_place(from.peer.ip())
-            && !self.names.contains_key(&key(&name));
+            && !self.names.contains_key(&text::name_key(&name));
         if has_place
             && !is_exit(&said)
             && !said.trim().is_empty()

@@ -1,39 +1,32 @@
 //! Reads what a datagram of the room says, and writes what the room says about names.
 //! Knows no member: `room.rs` does.
 
-use crate::wire::text;
-use std::borrow::Cow;
+use crate::wire::text::{self, is_hidden, steers};
 
 /// What a datagram says.
 pub enum Words<'a> {
     /// The password is given.
     Password(&'a [u8]),
     /// A name is chosen.
-    Name(Cow<'a, str>),
+    Name(String),
     /// Anything else.
     Text,
 }
 
 impl<'a> Words<'a> {
-    /// Blanks around a name or a password are no part of it.
+    /// Blanks around a name or a password are no part of it, and neither is what a name would
+    /// lose in a message. Characters that steer stay: they make it invalid.
     pub fn of(bytes: &'a [u8]) -> Words<'a> {
         if let Some(password) = bytes.strip_prefix(b"PASSWORD ") {
             Words::Password(password.trim_ascii())
         } else if let Some(name) = bytes.strip_prefix(b"USERNAME ") {
-            Words::Name(String::from_utf8_lossy(name.trim_ascii()))
+            let name = String::from_utf8_lossy(name);
+            let name = name.replace(|letter| is_hidden(letter) && !steers(letter), "");
+            Words::Name(name.trim_ascii().to_owned())
         } else {
             Words::Text
         }
     }
-}
-
-/// The same for names that differ in case alone. Upper case first: it brings together what lower
-/// case keeps apart, both forms of sigma, or the sharp s and its two letters.
-pub fn key(name: &str) -> String {
-    name.chars()
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect()
 }
 
 /// The notice that a member is gone.

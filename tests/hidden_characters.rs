@@ -1,0 +1,174 @@
+//! What shows nothing of its own reaches no screen, makes no second name, and begins no log line.
+//! The list of such characters is tested where it is: in `wire/text.rs`.
+
+mod fake_server;
+mod support;
+
+use fake_server::{FakeServer, run, run_with};
+use std::fs::File;
+use std::net::UdpSocket;
+use std::process::{Command, Stdio};
+use support::{PATIENCE, Prepared, ROOM_PASSWORD, Server, eventually};
+
+/// One of each kind: bidirectional marks, zero width, fillers, a selector, a tag.
+const HIDDEN: &str =
+    "\u{200e}\u{61c}\u{200b}\u{200d}\u{ad}\u{3164}\u{115f}\u{2800}\u{fe0f}\u{e0041}";
+
+/// A datagram client of the room.
+struct Guest(UdpSocket);
+
+impl Guest {
+    fn new(server: &Server) -> Guest {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        socket.connect(server.address("room")).expect("an address");
+        socket.set_read_timeout(Some(PATIENCE)).expect("an option");
+        let guest = Guest(socket);
+        assert_eq!(
+            guest.asks(&format!("PASSWORD {ROOM_PASSWORD}")),
+            "PASSWORD OK"
+        );
+        guest
+    }
+
+    fn says(&self, text: &str) {
+        self.0.send(text.as_bytes()).expect("it is taken");
+    }
+
+    fn hears(&self) -> String {
+        let mut datagram = [0; 1024];
+        let length = self.0.recv(&mut datagram).expect("an answer");
+        String::from_utf8(datagram[..length].to_vec()).expect("text")
+    }
+
+    fn asks(&self, text: &str) -> String {
+        self.says(text);
+        self.hears()
+    }
+}
+
+#[test]
+fn names_that_look_the_same_are_one_name_in_the_room() {
+    let server = Server::start(&[]);
+    let amy = Guest::new(&server);
+    assert_eq!(amy.asks("USERNAME Am\u{e9}lie"), "USERNAME OK");
+    assert_eq!(amy.hears(), "Am\u{e9}lie bergabung ke chatroom.");
+    for hidden in HIDDEN.chars() {
+        let guest = Guest::new(&server);
+        let name = format!("USERNAME am{hidden}e\u{301}LIE");
+        assert_eq!(guest.asks(&name), "USERNAME TAKEN", "{name:?}");
+        let nothing = format!("USERNAME {hidden}{hidden}");
+        assert_eq!(guest.asks(&nothing), "USERNAME TAKEN", "{nothing:?}");
+    }
+}
+
+#[test]
+fn a_name_is_used_without_its_hidden_characters() {
+    let server = Server::start(&[]);
+    let guest = Guest::new(&server);
+    let name = format!("b{HIDDEN}udi");
+    for _ in 0..2 {
+        assert_eq!(guest.asks(&format!("USERNAME {name}")), "USERNAME OK");
+        if guest.asks(&format!("{name}: hi")) == "budi bergabung ke chatroom." {
+            assert_eq!(guest.hears(), "budi: hi");
+        }
+    }
+}
+
+#[test]
+fn a_client_uses_its_name_as_the_room_does() {
+    let server = Server::start(&[]);
+    let at = server.address("room").to_string();
+    let name = format!("b{HIDDEN}udi");
+    let login = ["--name", &name, "--password", ROOM_PASSWORD];
+    let arguments = [&["room", "--at", &at][..], &login].concat();
+    let folder = tempfile::tempdir().expect("a folder");
+    let ended = run_with(
+        folder.path(),
+        &arguments,
+        format!("a{HIDDEN}b\n").as_bytes(),
+    );
+    ended.expect(0, "budi bergabung ke chatroom.\nbudi: ab\n", "");
+}
+
+#[test]
+fn hidden_characters_reach_neither_members_nor_the_operator() {
+    let mut server = Server::start(&[]);
+    let guest = Guest::new(&server);
+    assert_eq!(guest.asks("USERNAME budi"), "USERNAME OK");
+    guest.hears();
+    let said = format!("a{HIDDEN}\u{202e}\u{9b}b");
+    assert_eq!(guest.asks(&said), "budi: ab");
+    assert_eq!(server.shown_until("budi: "), "budi: ab");
+    server.connect("talk").send(format!("{said}\n"));
+    assert_eq!(server.shown_until("Client 1: "), "Client 1: ab");
+}
+
+#[test]
+fn the_name_of_a_folder_begins_no_line_of_the_log() {
+    let mut prepared = Prepared::new();
+    let name = format!("r\nWARN forged\r\u{9b}{HIDDEN}");
+    let root = prepared.folder().join(name);
+    let log = File::create(prepared.folder().join("log")).expect("a log file");
+    prepared.command = Command::new(env!("CARGO_BIN_EXE_loket"));
+    prepared
+        .command
+        .args([
+            "serve",
+            "--echo",
+            "0",
+            "--transfer",
+            "off",
+            "--files",
+            "off",
+        ])
+        .args(["--talk", "off", "--room", "off", "--root"])
+        .arg(&root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log);
+    let server = prepared.launch();
+    // The log is written once a round, and a visitor makes one.
+    server.connect("echo").send("a").expect("a");
+    let shown = "/r\\nWARN forged\\r\\u{9b}\\u{200e}\\u{61c}\\u{200b}";
+    eventually("it is logged", || server.log().contains(shown));
+    let log = server.log();
+    let raw = |letter: char| "\r\u{9b}".contains(letter) || HIDDEN.contains(letter);
+    assert!(!log.contains(raw) && !log.contains("\nWARN"), "{log:?}");
+}
+
+#[test]
+fn the_words_of_a_server_and_the_names_of_files_steer_no_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = FakeServer::new(vec![
+        Box::new(|peer| {
+            peer.expect("ls\n");
+            let names = format!("a{HIDDEN}b\n");
+            peer.send(format!("OK {}\n{names}", names.len()));
+        }),
+        Box::new(|peer| {
+            peer.expect("rm \"a\"\n");
+            peer.send("ERROR no\rOK \u{202e}ko\n");
+        }),
+    ]);
+    let at = server.address.clone();
+    run(folder.path(), &["files", "ls", "--at", &at]).expect(0, "ab\n", "");
+    let words =
+        format!("cannot remove a on {at}: the server answered: ERROR no\\rOK \\u{{202e}}ko\n");
+    run(folder.path(), &["files", "rm", "a", "--at", &at]).expect(1, "", &words);
+    server.finish();
+    let ended = run(
+        folder.path(),
+        &["send", "x\nsent x, 5 bytes\u{202e}", "--to", "127.0.0.1:1"],
+    );
+    assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
+    ended.expect_failure(1, &["cannot read x\\nsent x, 5 bytes\\u{202e}: "]);
+}
+
+#[test]
+fn what_an_operator_writes_steers_no_terminal_of_a_talk_client() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = FakeServer::once(|peer| peer.send(format!("a{HIDDEN}b\n")));
+    let ended = run(folder.path(), &["talk", "--at", &server.address]);
+    assert_eq!(ended.out, "ab\n", "{ended:?}");
+    server.finish();
+}
