@@ -364,6 +364,7 @@ fn store_settings(settings: &Settings) -> StoreSettings {
         short: config::SMALL_BODY as u64,
         heavy: config::HEAVY_FILE,
         batch: config::DISK_BATCH,
+        backlog: config::BACKLOG_OF_GONE,
         listing: config::LISTING,
     }
 }

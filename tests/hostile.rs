@@ -3,6 +3,7 @@
 
 mod support;
 
+use loket::config::BACKLOG_OF_GONE;
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -187,6 +188,46 @@ fn one_address_takes_its_share_and_no_more() {
     });
     let told = server.log().matches("turned away").count();
     assert!(told <= 3, "{told} lines in the log");
+}
+
+#[test]
+fn uploads_that_are_broken_off_leave_few_descriptors_and_hold_no_commit_up() {
+    const NAME: &str = "uploads_that_are_broken_off_leave_few_descriptors";
+    let mut server = Server::start(&[]);
+    let before = server.descriptors();
+    let upload = |number: usize| match number % 3 {
+        0 => (
+            "transfer",
+            format!("SEND\nt{number}\nt{number}<SEPARATOR>5\nhello"),
+        ),
+        1 => ("files", format!("upload f{} 5\nhello", number % 50)),
+        _ => ("files", format!("rm f{}\n", number % 50)),
+    };
+    let mut most = 0;
+    for number in 0..3_000 {
+        let (service, text) = upload(number);
+        let Some(mut client) = from(Ipv4Addr::new(127, 0, 0, 2), server.address(service)) else {
+            return skip(NAME, "no second address");
+        };
+        // The server may have turned it away already.
+        let _ = client.0.write_all(text.as_bytes());
+        client.reset();
+        if number % 20 == 0 {
+            most = most.max(server.descriptors().saturating_sub(before));
+        }
+        if number % 500 == 0 {
+            let mut other = server.connect("files");
+            other.send("upload other 5\nhello");
+            other.expect("OK\nOK File Berhasil Dibuat\n");
+        }
+    }
+    let allowed = BACKLOG_OF_GONE.network + 100;
+    assert!(most < allowed, "{most} descriptors more than before");
+    eventually("all is closed", || server.descriptors() <= before + 2);
+    server.kill();
+    for (path, content) in support::tree(&server.root()) {
+        assert_eq!(content, b"hello", "{}", path.display());
+    }
 }
 
 #[test]

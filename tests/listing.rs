@@ -3,7 +3,7 @@
 
 mod support;
 
-use loket::config::LISTING;
+use loket::config::{BACKLOG_OF_GONE, LISTING};
 use loket::services::listing::ListingLimits;
 use loket::services::store::{FileStore, StoreSettings};
 use loket::session::notice::PeerId;
@@ -113,6 +113,7 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
         largest: 0,
         sync: false,
         batch: 1,
+        backlog: BACKLOG_OF_GONE,
         short: 0,
         heavy: u64::MAX,
         listing,

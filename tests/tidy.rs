@@ -183,6 +183,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
         "src/services/store.rs" | "src/services/upload.rs" => &[
             "session",
             "wire",
+            "services::backlog",
             "services::blob",
             "services::disk",
             "services::parts",
@@ -192,6 +193,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::listing",
         ],
         "src/services/root.rs" => &["services::parts"],
+        "src/services/disk.rs" => &["services::backlog"],
         "src/services/blob.rs" => &["services::disk", "services::store::StoreSettings"],
         path if path.starts_with("src/services/listing") => {
             &["services::disk", "services::listing", "services::root"]

@@ -50,6 +50,11 @@ pub trait Kernel {
     /// where only the kernel holds it, when it next finds the peer's window shut.
     fn give_up(&mut self, _socket: &mut Self::Socket, _at_once: bool) {}
 
+    /// Whether the peer has broken the connection off. Nothing is read to find out.
+    fn is_broken(&self, _socket: &Self::Socket) -> bool {
+        false
+    }
+
     /// The time, to measure how long turns take. What turns decide by is read once a round.
     fn now(&self) -> Moment;
 }

@@ -10,6 +10,7 @@ use super::operator::Operator;
 use super::pace::Pace;
 use crate::session::world::Blob;
 use mio::net::TcpStream;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::sockopt;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
@@ -158,6 +159,16 @@ impl Kernel for Linux {
         } else {
             socket.set_tcp_user_timeout(Some(Duration::from_millis(1)))
         };
+    }
+
+    fn is_broken(&self, stream: &Stream) -> bool {
+        let Stream::Tcp(socket) = stream else {
+            return false;
+        };
+        let mut asked = [PollFd::new(socket, PollFlags::empty())];
+        let polled = rustix::event::poll(&mut asked, Some(&Timespec::default()));
+        let broken = PollFlags::ERR | PollFlags::HUP;
+        polled.is_ok() && asked[0].revents().intersects(broken)
     }
 
     fn now(&self) -> Moment {

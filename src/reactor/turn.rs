@@ -88,7 +88,7 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
             true => self.limits.turn_calls,
             false => self.limits.short_calls,
         };
-        let ended = loop {
+        let mut ended = loop {
             let step = match next_step(connection, self.world) {
                 Step::Write => self.write(connection),
                 Step::Finish(reason) => self.finish(connection, reason),
@@ -108,6 +108,11 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
                 Ok(moved) => budget -= moved,
             }
         };
+        // A peer that waits for our disk is not read from, and a broken connection is not met.
+        let is_unread = ended == Ended::Parked && connection.ready.readable;
+        if is_unread && connection.session.waits() && self.kernel.is_broken(&connection.socket) {
+            ended = Ended::Over(CloseReason::PeerReset);
+        }
         if let Some(buffers) = connection.session.give_back() {
             self.lent.spare = Some(buffers);
         }

@@ -57,8 +57,13 @@ impl Drop for FileBlob {
         // Taken, not cloned: whoever drops the last one does the work.
         let file = self.file.take().expect("it is dropped once");
         // A small one at once: who is told that the disk is full finds room for something smaller.
-        let length = self.length.or_else(|| Some(file.metadata().ok()?.len()));
-        if length.is_some_and(|length| length >= self.heavy) {
+        if self.length.is_some_and(|length| length < self.heavy) {
+            return;
+        }
+        // One that has a name is only closed.
+        let frees = rustix::fs::fstat(&*file)
+            .is_ok_and(|stat| stat.st_nlink == 0 && stat.st_size as u64 >= self.heavy);
+        if frees {
             self.disk.leave(Lane::Commits, move || drop(file));
         }
     }

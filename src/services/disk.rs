@@ -19,9 +19,11 @@
 //! 6.9 ms against 6.5 / 107 ms / 0.1 ms. On the loop itself the last one stopped everybody for
 //! 155 ms. io_uring also needs unsafe code to submit, and is switched off on many machines.
 
+use super::backlog::{Asker, Backlog, JobEnd, Slip};
 use crate::session::notice::PeerId;
 use crate::session::world::StoreError;
 use rustix::io::Errno;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -36,6 +38,7 @@ type Outcome = Result<(), StoreError>;
 pub struct Disk {
     lanes: Arc<Lanes>,
     finished: Arc<Finished>,
+    backlog: Arc<Backlog>,
 }
 
 /// The helpers, who come with the first wait: a process of one thread has cheaper system calls,
@@ -84,15 +87,19 @@ pub enum Lane {
     LookUps,
 }
 
-/// What the helper will have found out.
-pub struct Pending<T>(Slot<T>);
+/// What the helper will have found out. Work whose pending outcome was dropped is not wanted.
+pub struct Pending<T> {
+    slot: Slot<T>,
+    /// Of work that is done in any case.
+    _asker: Option<Asker>,
+}
 
 type Slot<T> = Arc<Mutex<Option<T>>>;
 
 impl<T> Pending<T> {
     /// Takes the outcome, once.
     pub fn poll(&self) -> Poll<T> {
-        lock(&self.0).take().map_or(Poll::Pending, Poll::Ready)
+        lock(&self.slot).take().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -128,6 +135,7 @@ struct Batch {
 struct Unsynced {
     folder: OwnedFd,
     answer: Box<dyn FnOnce(Outcome) + Send>,
+    end: JobEnd,
 }
 
 impl Disk {
@@ -141,38 +149,73 @@ impl Disk {
         });
     }
 
-    /// Has `work` done for a session, which is among [`Disk::finished`] afterwards.
+    /// Has `work` done for a session, which is among [`Disk::finished`] afterwards. It is skipped
+    /// if the session is gone when its turn comes.
     pub fn ask<T: Send + 'static>(
         &self,
         for_peer: PeerId,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Pending<T> {
-        let (pending, answer) = self.slot(for_peer);
-        self.hand_over(Lane::LookUps, Box::new(move |_| answer(work())));
-        pending
+        let (slot, answer) = self.slot(for_peer);
+        let wanted = Arc::downgrade(&slot);
+        let job = move |_: &mut Batch| {
+            if wanted.strong_count() > 1 {
+                answer(work());
+            }
+        };
+        self.hand_over(Lane::LookUps, Box::new(job));
+        Pending { slot, _asker: None }
     }
 
     /// The same for work on a folder whose names must outlive a power cut: `work` says which one,
     /// if any, and it is synced before the session hears of it. `big` work is not made to wait for
-    /// more.
+    /// more. It is done in any case; once the session is gone, it is counted in the backlog of its
+    /// network, and does not wait for the syncs of others, nor for its own.
     pub fn ask_durably(
         &self,
-        for_peer: PeerId,
+        (for_peer, network): (PeerId, IpAddr),
         big: bool,
-        work: impl FnOnce() -> Result<Option<OwnedFd>, StoreError> + Send + 'static,
+        work: impl FnOnce(&Slip) -> Result<Option<OwnedFd>, StoreError> + Send + 'static,
     ) -> Pending<Outcome> {
-        let (pending, answer) = self.slot(for_peer);
-        let job = move |batch: &mut Batch| match work() {
+        let (slot, answer) = self.slot(for_peer);
+        let slip = Arc::new(Slip::new(network, self.backlog.clone()));
+        let end = JobEnd(slip.clone());
+        let job: Job = Box::new(move |batch| match work(&end.0) {
             Ok(Some(folder)) => {
                 batch.full |= big;
                 let answer = Box::new(answer);
-                batch.unsynced.push(Unsynced { folder, answer });
+                batch.unsynced.push(Unsynced {
+                    folder,
+                    answer,
+                    end,
+                });
             }
             Ok(None) => answer(Ok(())),
             Err(error) => answer(Err(error)),
+        });
+        let job = Arc::new(Mutex::new(Some(job)));
+        let run = |job: Arc<Mutex<Option<Job>>>| {
+            move |batch: &mut Batch| {
+                // The other lane may have been faster.
+                let job = lock(&job).take();
+                if let Some(job) = job {
+                    job(batch);
+                }
+            }
         };
-        self.hand_over(Lane::Commits, Box::new(job));
-        pending
+        let (disk, other) = (self.clone(), run(job.clone()));
+        let hurry = move || disk.hand_over(Lane::LookUps, Box::new(other));
+        let asker = Some(Asker::new(slip, hurry));
+        self.hand_over(Lane::Commits, Box::new(run(job)));
+        Pending {
+            slot,
+            _asker: asker,
+        }
+    }
+
+    /// Work that nobody waits for any more and that is not done yet.
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// Has something done of which nobody needs to hear.
@@ -209,7 +252,7 @@ impl Disk {
     fn slot<T: Send + 'static>(
         &self,
         for_peer: PeerId,
-    ) -> (Pending<T>, impl FnOnce(T) + Send + use<T>) {
+    ) -> (Slot<T>, impl FnOnce(T) + Send + use<T>) {
         let slot = Arc::new(Mutex::new(None));
         let answers = slot.clone();
         let finished = self
@@ -223,7 +266,7 @@ impl Disk {
                 finished.tell(for_peer);
             }
         };
-        (Pending(slot), answer)
+        (slot, answer)
     }
 
     fn hand_over(&self, lane: Lane, job: Job) {
@@ -263,7 +306,15 @@ impl Batch {
     /// Syncs every folder once, and answers who waited for it.
     fn sync(self) {
         let mut synced: Vec<((u64, u64), Result<(), Errno>)> = Vec::new();
-        for Unsynced { folder, answer } in self.unsynced {
+        for Unsynced {
+            folder,
+            answer,
+            end,
+        } in self.unsynced
+        {
+            if !end.0.is_awaited() {
+                continue;
+            }
             let identity = rustix::fs::fstat(&folder).map(|stat| (stat.st_dev, stat.st_ino));
             let done = synced
                 .iter()
@@ -285,11 +336,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::backlog::BacklogLimits;
     use super::*;
 
     fn folder() -> Option<OwnedFd> {
         let here = rustix::fs::open(".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
         Some(here.expect("a folder"))
+    }
+
+    fn from(peer: u64) -> (PeerId, IpAddr) {
+        (PeerId(peer), IpAddr::from([192, 0, 2, 1]))
     }
 
     #[test]
@@ -302,8 +358,8 @@ mod tests {
         );
         let pending: Vec<_> = (0..200)
             .map(|number| match number % 3 {
-                0 => disk.ask_durably(PeerId(number), number % 2 == 0, || Ok(folder())),
-                1 => disk.ask_durably(PeerId(number), false, || Err(StoreError::NoSpace)),
+                0 => disk.ask_durably(from(number), number % 2 == 0, |_| Ok(folder())),
+                1 => disk.ask_durably(from(number), false, |_| Err(StoreError::NoSpace)),
                 _ => disk.ask(PeerId(number), || Ok(())),
             })
             .collect();
@@ -331,7 +387,7 @@ mod tests {
             Box::new(move || told.send(()).expect("the test listens")),
         );
         let (end, may_end) = mpsc::channel::<()>();
-        let commit = disk.ask_durably(PeerId(1), true, move || {
+        let commit = disk.ask_durably(from(1), true, move |_| {
             may_end.recv().expect("the test tells when");
             Ok(folder())
         });
@@ -346,10 +402,58 @@ mod tests {
     }
 
     #[test]
+    fn work_whose_asker_is_gone_is_skipped_or_waits_for_no_sync() {
+        let mut disk = Disk::default();
+        let (told, woken) = mpsc::channel();
+        disk.start(
+            8,
+            Box::new(move || told.send(()).expect("the test listens")),
+        );
+        let busy = |lane| {
+            let (end, may_end) = mpsc::channel::<()>();
+            disk.leave(lane, move || may_end.recv().expect("the test tells when"));
+            end
+        };
+        let (look_ups, commits) = (busy(Lane::LookUps), busy(Lane::Commits));
+        drop(disk.ask(PeerId(1), || unreachable!("nobody waits for it")));
+        let look_up = disk.ask(PeerId(2), || 5);
+        let (done, outcomes) = mpsc::channel();
+        let commit = |peer| {
+            let done = done.clone();
+            disk.ask_durably(from(peer), false, move |slip| {
+                let outcome = (peer, slip.is_awaited());
+                done.send(outcome).expect("the test listens");
+                Ok(folder())
+            })
+        };
+        let (awaited, left) = (commit(3), commit(4));
+        drop(left);
+        let is_full = |network, all| {
+            let (_, address) = from(0);
+            let limits = BacklogLimits { network, all };
+            disk.backlog().is_full(address, &limits)
+        };
+        assert!(is_full(1, 9) && is_full(9, 1) && !is_full(2, 2));
+        look_ups.send(()).expect("it waits");
+        assert_eq!(outcomes.recv(), Ok((4, false)));
+        woken.recv().expect("a helper lives");
+        assert_eq!(disk.finished(), [PeerId(2)]);
+        assert_eq!(look_up.poll(), Poll::Ready(5));
+        commits.send(()).expect("it waits");
+        assert_eq!(outcomes.recv(), Ok((3, true)));
+        woken.recv().expect("a helper lives");
+        assert_eq!(disk.finished(), [PeerId(3)]);
+        assert!(matches!(awaited.poll(), Poll::Ready(Ok(()))));
+        while is_full(1, 1) {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
     fn without_a_helper_the_outcome_is_there_at_once() {
         let disk = Disk::default();
         assert_eq!(disk.ask(PeerId(1), || 5).poll(), Poll::Ready(5));
-        let stored = disk.ask_durably(PeerId(1), false, || Ok(folder())).poll();
+        let stored = disk.ask_durably(from(1), false, |_| Ok(folder())).poll();
         assert!(matches!(stored, Poll::Ready(Ok(()))));
         assert!(disk.finished().is_empty());
     }

@@ -198,10 +198,13 @@ impl Files {
                 }
                 Err(error) => self.decline(&error, cx),
             },
-            Command::Remove(name) => match cx.store.remove(name, cx.me) {
-                Ok(errand) => self.go_on(errand, Then::Removed, cx)?,
-                Err(error) => self.decline(&error, cx),
-            },
+            Command::Remove(name) => {
+                cx.store.serve(self.report.address());
+                match cx.store.remove(name, cx.me) {
+                    Ok(errand) => self.go_on(errand, Then::Removed, cx)?,
+                    Err(error) => self.decline(&error, cx),
+                }
+            }
             Command::Download(name, offset) => self.download(name, offset, cx),
             Command::Upload(name, size) => self.upload(name, size, unit, cx)?,
             Command::Goodbye => {
@@ -236,6 +239,7 @@ impl Files {
         cx: &mut Cx<'_>,
     ) -> Result<Intake, Refusal> {
         self.report.begin(name.as_bytes());
+        cx.store.serve(self.report.address());
         let upload = cx.store.create(name, size)?;
         let Some(size) = size else {
             let unit = unit.into();

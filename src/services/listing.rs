@@ -111,6 +111,7 @@ impl Lists {
         }
         let order = Arc::new(Order {
             folder: seen.folder,
+            listed: Mutex::new(Some(Arc::new(folder))),
             heavy: self.0.limits.heavy,
             disk: disk.clone(),
             state: Mutex::new(State {
@@ -122,7 +123,7 @@ impl Lists {
         });
         orders.push(Arc::downgrade(&order));
         drop(orders);
-        let maker = Maker::new(&order, folder, self.0.clone());
+        let maker = Maker::new(&order, self.0.clone());
         disk.leave(Lane::LookUps, move || maker.make_if_small());
         Ok(FolderListing(order))
     }
@@ -169,6 +170,8 @@ impl Seen {
 /// A list that peers wait for or read.
 struct Order {
     folder: (u64, u64),
+    /// Until the list is made, or nobody waits for it any more.
+    listed: Mutex<Option<Arc<Beneath>>>,
     heavy: u64,
     disk: Disk,
     state: Mutex<State>,
@@ -211,9 +214,14 @@ impl Order {
         let mut state = lock(&self.state);
         let first = self.outcome.set(outcome).is_ok();
         assert!(first, "a list is made once");
+        *lock(&self.listed) = None;
         for peer in std::mem::take(&mut state.waiting) {
             self.disk.tell(peer);
         }
+    }
+
+    fn listed(&self) -> Arc<Beneath> {
+        lock(&self.listed).clone().expect("the list is being made")
     }
 
     fn list(&self) -> Option<&List> {

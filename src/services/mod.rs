@@ -1,6 +1,7 @@
 //! The services: one protocol a file, and the file store they share through its trait.
 //! No socket and no reactor: everything here can be driven from a test without either.
 
+pub mod backlog;
 pub mod blob;
 pub mod console;
 pub mod disk;

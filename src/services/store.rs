@@ -4,6 +4,7 @@
 //! Nothing but regular files is opened. To open a pipe or a device is an act: a writer that waits
 //! for a reader would go on.
 
+use super::backlog::{BacklogLimits, Slip};
 use super::blob::FileBlob;
 use super::disk::Disk;
 use super::listing::{ListingLimits, Lists};
@@ -17,6 +18,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use rustix::path::DecInt;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
@@ -37,6 +39,8 @@ pub struct StoreSettings {
     pub short: u64,
     /// Closing a file of at least so many bytes is left to a helper.
     pub heavy: u64,
+    /// Uploads and removals under way whose peers are gone.
+    pub backlog: BacklogLimits,
     /// Bounds of `ls`.
     pub listing: ListingLimits,
 }
@@ -46,6 +50,8 @@ pub struct FileStore {
     root: Arc<Root>,
     disk: Disk,
     settings: StoreSettings,
+    /// Where the peer comes from for whom files are changed.
+    served: IpAddr,
     /// `/proc/self/fd`: there, what was looked at can be opened.
     own_descriptors: Option<OwnedFd>,
     lists: Lists,
@@ -66,6 +72,7 @@ impl FileStore {
             root: Arc::new(root),
             disk: Disk::default(),
             settings,
+            served: IpAddr::from([0; 4]),
             own_descriptors,
             lists: Lists::new(settings.listing),
             found: None,
@@ -95,10 +102,13 @@ impl FileStore {
 
     fn may_write(&self) -> Result<(), StoreError> {
         if self.settings.read_only {
-            Err(StoreError::ReadOnly)
-        } else {
-            Ok(())
+            return Err(StoreError::ReadOnly);
         }
+        let backlog = self.disk.backlog();
+        if backlog.is_full(self.served, &self.settings.backlog) {
+            return Err(StoreError::Backlog);
+        }
+        Ok(())
     }
 
     fn open_file(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
@@ -165,7 +175,8 @@ impl FileStore {
             return Err(StoreError::NotFound);
         }
         let (root, leaf, sync) = (self.root.clone(), leaf.to_owned(), self.settings.sync);
-        let remove = move || {
+        let remove = move |slip: &Slip| {
+            let sync = sync && slip.is_awaited();
             // First what can be lacking, so that a refusal leaves the file where it is.
             let to_sync = if sync {
                 upload::folder_to_sync(&folder)?
@@ -175,8 +186,10 @@ impl FileStore {
             rustix::fs::unlinkat(&folder, leaf, AtFlags::empty())?;
             Ok(to_sync)
         };
-        let remove = move || remove().map_err(|error| root.explain(error));
-        let removing = self.disk.ask_durably(for_peer, false, remove);
+        let remove = move |slip: &Slip| remove(slip).map_err(|error| root.explain(error));
+        let removing = self
+            .disk
+            .ask_durably((for_peer, self.served), false, remove);
         Ok(Box::new(Storing(removing)))
     }
 
@@ -195,7 +208,7 @@ impl FileStore {
             return Err(StoreError::NoSpace);
         }
         let place = Place::new(folder, leaf, replaced);
-        let upload = FileUpload::begin(&self.root, place, &self.disk, &self.settings)?;
+        let upload = FileUpload::begin(&self.root, self.served, place, &self.disk, &self.settings)?;
         Ok(Box::new(upload))
     }
 
@@ -214,6 +227,10 @@ impl FileStore {
 }
 
 impl Store for FileStore {
+    fn serve(&mut self, address: IpAddr) {
+        self.served = address;
+    }
+
     fn look_up(
         &mut self,
         name: &str,

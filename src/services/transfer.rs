@@ -200,7 +200,9 @@ impl Transfer {
         cx: &mut Cx<'_>,
     ) -> Result<Box<dyn Upload>, Refusal> {
         self.report.begin(name);
-        Ok(cx.store.create(self.base_name(name)?, size)?)
+        let name = self.base_name(name)?;
+        cx.store.serve(self.report.address());
+        Ok(cx.store.create(name, size)?)
     }
 
     /// All that is used of a name that the peer has sent.

@@ -12,6 +12,7 @@
 //! A commit is done by a helper thread: it waits for the disk, and where a big file is replaced,
 //! freeing the old one takes its time as well.
 
+use super::backlog::Slip;
 use super::blob::FileBlob;
 use super::disk::{Disk, Pending};
 use super::parts;
@@ -24,6 +25,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
 use rustix::io::Errno;
 use std::fs::File;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,6 +34,8 @@ use std::task::Poll;
 /// A file that nobody sees yet.
 pub struct FileUpload {
     root: Arc<Root>,
+    /// Where its peer comes from.
+    from: IpAddr,
     blob: Rc<FileBlob>,
     disk: Disk,
     place: Place,
@@ -45,6 +49,7 @@ impl FileUpload {
     /// Begins a file for this place.
     pub fn begin(
         root: &Arc<Root>,
+        from: IpAddr,
         mut place: Place,
         disk: &Disk,
         settings: &StoreSettings,
@@ -66,6 +71,7 @@ impl FileUpload {
         };
         Ok(FileUpload {
             root: root.clone(),
+            from,
             blob: Rc::new(FileBlob::new(file, disk, settings, None)),
             disk: disk.clone(),
             place,
@@ -83,6 +89,7 @@ impl Upload for FileUpload {
     fn commit(self: Box<Self>, for_peer: PeerId) -> Box<dyn Errand> {
         let FileUpload {
             root,
+            from,
             blob,
             disk,
             place,
@@ -91,7 +98,9 @@ impl Upload for FileUpload {
         } = *self;
         let file = blob.share();
         let big = file.metadata().is_ok_and(|about| about.len() >= heavy);
-        let store = move || {
+        let store = move |slip: &Slip| {
+            // Nobody is told that it is stored: then it need not outlive a power cut.
+            let sync = sync && slip.is_awaited();
             let inherits = place.inherit(&file);
             if sync && inherits {
                 rustix::fs::fsync(&*file)?;
@@ -110,8 +119,8 @@ impl Upload for FileUpload {
             }
             Ok(folder)
         };
-        let store = move || store().map_err(|error| root.explain_folder(error));
-        Box::new(Storing(disk.ask_durably(for_peer, big, store)))
+        let store = move |slip: &Slip| store(slip).map_err(|error| root.explain_folder(error));
+        Box::new(Storing(disk.ask_durably((for_peer, from), big, store)))
     }
 }
 

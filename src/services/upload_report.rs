@@ -5,7 +5,7 @@ use crate::session::notice::{Audience, Notice, Post};
 use crate::session::protocol::Cx;
 use crate::wire::text;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The upload that the peer has asked for and that is not stored yet, if there is one.
 pub struct UploadReport {
@@ -18,6 +18,11 @@ impl UploadReport {
     /// A conversation with this peer.
     pub fn new(peer: SocketAddr) -> UploadReport {
         UploadReport { peer, name: None }
+    }
+
+    /// Where the peer comes from.
+    pub fn address(&self) -> IpAddr {
+        self.peer.ip()
     }
 
     /// An upload is asked for, or more is known of its name.

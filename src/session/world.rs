@@ -7,6 +7,7 @@ use super::protocol::Cx;
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -93,6 +94,8 @@ pub trait Blob {
 /// calls, not requests. What may wait for a disk is given the session that asks: where it answers
 /// `Poll::Pending`, that session is among [`Store::finished`] when it is worth asking again.
 pub trait Store {
+    /// Where the peer comes from for whom the next file is begun or removed.
+    fn serve(&mut self, _address: IpAddr) {}
     /// Has the disk asked for a name; `None` if it is at hand already. What is there, and whether
     /// anything is, the call that follows will see: nobody needs to ask twice.
     fn look_up(
@@ -179,6 +182,8 @@ pub enum StoreError {
     NoFolder,
     /// The root itself is gone, for good.
     RootRemoved,
+    /// Too much is still to be done for peers of this network that are gone.
+    Backlog,
     /// Too many files or listings are open at this moment.
     Busy,
     /// The folder has more entries than the limit carried here.
@@ -203,6 +208,10 @@ impl fmt::Display for StoreError {
             StoreError::Denied => write!(out, "the server has no permission for it"),
             StoreError::BadName => write!(out, "the name cannot be used"),
             StoreError::NoFolder => write!(out, "there is no such folder"),
+            StoreError::Backlog => write!(
+                out,
+                "earlier uploads from your network are still being stored; try again later"
+            ),
             StoreError::RootRemoved => write!(
                 out,
                 "the folder that is served was removed; the server must be started again"

@@ -4,7 +4,6 @@
 use super::sorted_names::{Merge, Runs};
 use super::{Desk, List, Order, Seen, lock};
 use crate::services::disk::Lane;
-use crate::services::root::Beneath;
 use crate::session::world::StoreError;
 use cap_std::fs::ReadDir;
 use rustix::fs::MemfdFlags;
@@ -29,7 +28,6 @@ struct Waiting {
 pub(super) struct Maker {
     /// Gone as soon as no peer waits for the list any more.
     order: Weak<Order>,
-    folder: Beneath,
     desk: Arc<Desk>,
     stage: Stage,
 }
@@ -48,10 +46,9 @@ struct Target {
 }
 
 impl Maker {
-    pub(super) fn new(order: &Arc<Order>, folder: Beneath, desk: Arc<Desk>) -> Maker {
+    pub(super) fn new(order: &Arc<Order>, desk: Arc<Desk>) -> Maker {
         Maker {
             order: Arc::downgrade(order),
-            folder,
             desk,
             stage: Stage::Ordered,
         }
@@ -96,21 +93,27 @@ impl Maker {
     fn advance(&mut self, order: &Order) -> Result<Option<List>, StoreError> {
         match std::mem::replace(&mut self.stage, Stage::Ordered) {
             Stage::Ordered => {
-                order.begin(Some(Seen::now(self.folder.folder())?));
-                let source = match self.folder.folder().entries().map_err(StoreError::from) {
+                order.begin(Some(Seen::now(order.listed().folder())?));
+                let source = match order.listed().folder().entries().map_err(StoreError::from) {
                     // It was removed since it was opened.
                     Err(StoreError::NotFound) => return Err(StoreError::NoFolder),
                     source => source?,
                 };
-                self.read(source, Runs::default())
+                self.read(order, source, Runs::default())
             }
-            Stage::Reading(source, runs) => self.read(source, runs),
+            Stage::Reading(source, runs) => self.read(order, source, runs),
             Stage::Merging(merge, target) => self.merge(merge, target),
         }
     }
 
-    fn read(&mut self, mut source: ReadDir, mut runs: Runs) -> Result<Option<List>, StoreError> {
+    fn read(
+        &mut self,
+        order: &Order,
+        mut source: ReadDir,
+        mut runs: Runs,
+    ) -> Result<Option<List>, StoreError> {
         let limits = &self.desk.limits;
+        let listed = order.listed();
         for _ in 0..limits.step {
             let Some(entry) = source.next() else {
                 runs.end_run();
@@ -125,7 +128,7 @@ impl Maker {
                 self.stage = Stage::Merging(Box::new(runs.merge()), Target { text, file });
                 return Ok(None);
             };
-            if let Some(name) = self.folder.listed_name(&entry?) {
+            if let Some(name) = listed.listed_name(&entry?) {
                 if runs.count() == limits.entries {
                     return Err(StoreError::TooManyEntries(limits.entries));
                 }
