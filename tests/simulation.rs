@@ -13,6 +13,7 @@
 //! | outbox high water ignored | 2 seeds |
 //! | upload committed when short: files, transfer, bare transfer | 2, 36, 3 seeds |
 //! | a post delivered to a reused slot | 4 seeds |
+//! | a command that is typed executed after the settle window | 69 seeds |
 //!
 //! `LOKET_SEED` runs one seed, `LOKET_SEEDS` a range like `0..100000`, and `LOKET_SEED_SECONDS`
 //! ends a range early; `scripts/soak` runs seeds that nobody has run before.

@@ -3,7 +3,7 @@
 
 use super::dialogue_line::{Writer, shared_files};
 use super::random::Random;
-use super::script::{Fault, Script, Service, Tight};
+use super::script::{Fault, NO_DATA, Script, Service, Tight};
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
 use loket::wire::limits::WireLimits;
@@ -104,10 +104,7 @@ impl Writer<'_> {
             within: Delay::FirstByte,
         });
         if length == 0 {
-            self.script.hear_later(
-                "ERROR no data came, nothing is stored; send the file's bytes a moment after the \
-                 command, and then shut down your sending side (SHUT_WR)",
-            );
+            self.script.hear_later(NO_DATA);
             return self.script.end(CloseReason::Refused);
         }
         self.script.bodies.push(start..usize::MAX);

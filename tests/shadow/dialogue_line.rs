@@ -2,10 +2,11 @@
 //! Knows nothing of pieces and pauses: but for the first line, a line peer may take any time.
 
 use super::random::Random;
-use super::script::{Fault, Script, Service};
+use super::script::{Fault, NO_DATA, Script, Service, Tight};
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
 use loket::wire::limits::WireLimits;
+use loket::wire::pause::Delay;
 use std::collections::BTreeMap;
 
 /// Files that all peers may read and nobody changes.
@@ -32,6 +33,8 @@ pub struct Writer<'a> {
     pub own: String,
     /// The files as this peer sees them.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// The first line is typed, key by key.
+    typed: bool,
     next_name: usize,
 }
 
@@ -51,6 +54,7 @@ impl<'a> Writer<'a> {
             limits,
             files: shared.filter(|(name, _)| deep(name)).collect(),
             own,
+            typed: false,
             next_name: 0,
         }
     }
@@ -129,13 +133,24 @@ impl<'a> Writer<'a> {
         self.random.pick(&["\n", "\n", "\r\n"])
     }
 
-    /// A line; the first one must come without a pause, or it would be taken for a bare unit.
+    /// Sometimes the peer types, among files whose names begin as those that it means.
+    fn may_type(&mut self) {
+        self.typed = self.random.chance(40);
+        let beginnings = ["c", "e", "e "].map(|end| format!("{}{end}", self.own));
+        for name in beginnings.into_iter().filter(|_| self.typed) {
+            let content = b"another file".to_vec();
+            self.script.untouched.push((name.clone(), content.clone()));
+            self.files.insert(name, content);
+        }
+    }
+
+    /// A line. The first one comes without a pause that would end it as a bare unit, or is typed.
     fn line(&mut self, text: &str) {
         let line = format!("{text}{}", self.line_end());
-        if self.script.input.is_empty() {
-            self.script.say_at_once(line);
-        } else {
-            self.script.say(line);
+        match (self.script.input.is_empty(), self.typed) {
+            (true, true) if !text.is_empty() => self.script.type_in(line),
+            (true, _) => self.script.say_at_once(line),
+            (false, _) => self.script.say(line),
         }
     }
 }
@@ -144,6 +159,7 @@ impl<'a> Writer<'a> {
 pub fn files(random: &Random, limits: WireLimits, number: usize) -> Script {
     let own = format!("p{number}/");
     let mut writer = Writer::new(random, Service::Files, limits, own);
+    writer.may_type();
     for _ in 0..random.within(1..=16) {
         if writer.script.over {
             break;
@@ -161,6 +177,7 @@ pub fn files(random: &Random, limits: WireLimits, number: usize) -> Script {
 pub fn transfer(random: &Random, limits: WireLimits, number: usize) -> Script {
     let own = format!("p{number}-");
     let mut writer = Writer::new(random, Service::Transfer, limits, own);
+    writer.may_type();
     for _ in 0..random.within(1..=11) {
         if writer.script.over {
             break;
@@ -174,6 +191,12 @@ pub fn transfer(random: &Random, limits: WireLimits, number: usize) -> Script {
     writer.finish()
 }
 
+/// Whether this may be a whole command with a name behind its word.
+fn names_a_file(typed: &str) -> bool {
+    let name = typed.split_once(' ').map_or("", |(_, name)| name.trim());
+    !name.is_empty() && !name.ends_with('/')
+}
+
 impl Writer<'_> {
     /// What is said to a server that listens no more.
     fn after_the_end(&mut self) {
@@ -184,7 +207,32 @@ impl Writer<'_> {
         }
     }
 
+    /// The peer goes in the middle of typing, without a word.
+    fn vanish(&mut self) {
+        let command = format!(
+            "{} {}",
+            self.random.pick(&["rm", "upload"]),
+            self.own_name()
+        );
+        let typed = self.random.within(2..=command.len() - 1);
+        self.script.type_in(&command[..typed]);
+        // And before it is refused for its silence.
+        let within = Delay::Word;
+        let bytes = 0..typed + 1;
+        self.script.tights.push(Tight { bytes, within });
+        let why = match command.starts_with("upload") && names_a_file(&command[..typed]) {
+            true => NO_DATA,
+            false => "ERROR the connection ended in the middle; nothing was done\n",
+        };
+        self.script.hear_later(why);
+        self.script.end(CloseReason::Refused);
+        self.script.breaks_off = true;
+    }
+
     fn files_command(&mut self) {
+        if self.typed && self.script.input.is_empty() && self.random.chance(20) {
+            return self.vanish();
+        }
         match self.random.below(24) {
             0..=6 => self.upload(),
             7..=11 => self.download(),
@@ -209,7 +257,10 @@ impl Writer<'_> {
     fn upload(&mut self) {
         let (name, length) = (self.own_name(), self.length());
         let body = self.random.body(length);
-        self.line(&format!("upload \"{name}\" {length}"));
+        match self.random.chance(50) {
+            true => self.line(&format!("upload \"{name}\" {length}")),
+            false => self.line(&format!("upload {name} {length}")),
+        }
         self.script.hear("OK\n");
         if self.cut_body(&body, "ERROR ") {
             return;
@@ -323,6 +374,8 @@ impl Writer<'_> {
     /// A command that ends the conversation: none at all, one without end, or half of one.
     fn broken(&mut self, error: &str, unknown: &str) {
         let unit = self.limits.unit;
+        // The first key of a wrong word is refused, and the word is not seen.
+        self.typed = false;
         match self.random.below(3) {
             0 => {
                 self.line("nonsense");

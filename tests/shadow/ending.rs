@@ -123,6 +123,10 @@ impl Engine {
         let files = self.store.files();
         for peer in &self.peers {
             let peer = peer.borrow();
+            for (name, content) in &peer.script.untouched {
+                let same = files.get(name) == Some(content);
+                assert!(same, "{name} was changed by {}", told(&peer));
+            }
             let complete = peer.closed == Some(peer.script.ends) && peer.has_heard_all();
             if !complete || peer.reset {
                 continue;

@@ -5,6 +5,10 @@ use loket::session::close_reason::CloseReason;
 use loket::wire::pause::Delay;
 use std::ops::Range;
 
+/// What a bare upload without a byte of data is answered.
+pub const NO_DATA: &str = "ERROR no data came, nothing is stored; send the file's bytes a moment \
+                           after the command, and then shut down your sending side (SHUT_WR)";
+
 /// Whom the peer speaks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
@@ -22,6 +26,8 @@ pub enum Until {
     Heard(usize),
     /// The server has taken so many of its bytes.
     Took(usize),
+    /// The server has noticed a pause, as between two keys.
+    Paused,
 }
 
 /// Once the first of these bytes is read, the last must be within that delay: a silence between
@@ -72,6 +78,8 @@ pub struct Script {
     pub faults: Vec<(String, Fault)>,
     /// Files that are there before it begins.
     pub given: Vec<(String, Vec<u8>)>,
+    /// And are there at its end, whatever happens: names that begin as those that are meant.
+    pub untouched: Vec<(String, Vec<u8>)>,
     /// What a talk client says, and where in its input that ends.
     pub said: Vec<(usize, String)>,
     /// The outcome of everything is told: nothing more is added.
@@ -100,6 +108,7 @@ impl Script {
             kept: Vec::new(),
             faults: Vec::new(),
             given: Vec::new(),
+            untouched: Vec::new(),
             said: Vec::new(),
             over: false,
             breaks_off: false,
@@ -119,6 +128,14 @@ impl Script {
     /// The peer sends this by one `send()`.
     pub fn say_by_one_send(&mut self, bytes: impl AsRef<[u8]>) {
         self.say_within(bytes, Delay::Interbyte);
+    }
+
+    /// The peer types this key by key, from its first byte on. It may pause at any byte, but not
+    /// for so long that what has come is given up.
+    pub fn type_in(&mut self, bytes: impl AsRef<[u8]>) {
+        let start = self.input.len();
+        self.say_within(bytes, Delay::Word);
+        self.gates.push((start + 1, Until::Paused));
     }
 
     fn say_within(&mut self, bytes: impl AsRef<[u8]>, within: Delay) {

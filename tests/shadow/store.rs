@@ -36,6 +36,7 @@ impl ShadowStore {
         for script in scripts {
             known.faults.extend(script.faults.iter().cloned());
             files.extend(script.given.iter().cloned());
+            files.extend(script.untouched.iter().cloned());
             for (name, content) in &script.stored {
                 let contents = known.contents.entry(name.clone()).or_default();
                 contents.push(content.clone());

@@ -89,12 +89,13 @@ impl Observer for Watcher {
         });
     }
 
-    fn ended(&mut self, who: Who<'_>, ended: &Ended, owes: bool, _: Option<Delay>) {
+    fn ended(&mut self, who: Who<'_>, ended: &Ended, owes: bool, awaited: Option<Delay>) {
         let (serial, ended) = (who.serial, *ended);
         self.0.note(Event::Ended { serial, ended });
         let turn = self.0.turn.replace(TurnUnderWay::default());
         let wire = self.0.wire(serial);
         wire.borrow_mut().owes = owes;
+        wire.borrow_mut().paused |= awaited == Some(Delay::Settle);
         let calls = wire.borrow().bodies.calls() - turn.calls;
         let limits = &self.0.plan.limits;
         let most = match turn.bulk {

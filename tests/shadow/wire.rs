@@ -53,6 +53,8 @@ pub struct Wire {
     pub history: Vec<(Moment, usize)>,
     /// The last turn left something in the outbox.
     pub owes: bool,
+    /// The server waits for the settle window: it has noticed a pause.
+    pub paused: bool,
     pub never_reads: bool,
     pub never_writes: bool,
     /// Of a talk client: it was kicked, it must be dropped for its backlog, and from here on it
@@ -97,6 +99,7 @@ impl Wire {
             took_at: Moment(0),
             history: Vec::new(),
             owes: false,
+            paused: false,
             never_reads: false,
             never_writes: false,
             kicked: false,
@@ -177,11 +180,7 @@ impl Wire {
 
     /// How far the peer may speak before it waits for something.
     pub fn may_say(&self) -> usize {
-        let closed = |(_, until): &&(usize, Until)| match *until {
-            Until::Heard(bytes) => self.heard < bytes,
-            Until::Took(bytes) => self.took < bytes,
-        };
-        let gate = self.script.gates.iter().find(closed);
+        let gate = self.script.gates.iter().find(|gate| self.is_closed(gate));
         gate.map_or(self.script.input.len(), |(at, _)| *at)
     }
 
@@ -193,10 +192,15 @@ impl Wire {
     }
 
     fn is_gated(&self) -> bool {
-        self.script.gates.iter().any(|(_, until)| match *until {
+        self.script.gates.iter().any(|gate| self.is_closed(gate))
+    }
+
+    fn is_closed(&self, (_, until): &(usize, Until)) -> bool {
+        match *until {
             Until::Heard(bytes) => self.heard < bytes,
             Until::Took(bytes) => self.took < bytes,
-        })
+            Until::Paused => !self.paused,
+        }
     }
 
     /// So many more bytes arrive.

@@ -1,0 +1,580 @@
+//! What is typed key by key, or written in parts, does what was meant or nothing, at any pace.
+//! In virtual time, and once over real sockets; `simulation.rs` types at random paces.
+
+mod memory;
+mod simulated;
+mod support;
+
+use loket::config::{COMMAND_SECONDS, INTERBYTE_MILLIS, SETTLE_MILLIS, WORD_MILLIS};
+use loket::session::close_reason::CloseReason;
+use loket::wire::pause::{Delay, Pause};
+use loket::wire::unended::Unended;
+use loket::wire::unit::{Fault, Split, Splitter};
+use memory::Service;
+use memory::store::Files;
+use simulated::{Peer, Simulation};
+use std::time::Duration;
+
+const MILLI: u64 = 1_000;
+
+/// Milliseconds a byte.
+const PACES: [u64; 12] = [1, 2, 4, 5, 6, 10, 49, 50, 51, 120, 999, 2_000];
+
+/// At these paces a byte comes before the silence that refuses what is not finished.
+fn is_served(pace: u64) -> bool {
+    pace < WORD_MILLIS
+}
+
+/// Every beginning of every name that is typed here is a file.
+fn files() -> Files {
+    let names = ["laporan.doc", "\"laporan.doc\"", "dir"];
+    let beginnings = names.iter().flat_map(|name| {
+        let ends = 1..=name.len();
+        ends.map(|end| (name[..end].to_owned(), format!("old {end}").into_bytes()))
+    });
+    beginnings.collect()
+}
+
+/// What is sent, what must be answered, and the file that must change: to this, or away.
+struct Case {
+    service: Service,
+    sent: &'static str,
+    answer: &'static str,
+    change: Option<(&'static str, Option<&'static str>)>,
+}
+
+const fn case(service: Service, sent: &'static str, answer: &'static str) -> Case {
+    Case {
+        service,
+        sent,
+        answer,
+        change: None,
+    }
+}
+
+impl Case {
+    const fn stores(mut self, name: &'static str, content: &'static str) -> Case {
+        self.change = Some((name, Some(content)));
+        self
+    }
+
+    const fn removes(mut self, name: &'static str) -> Case {
+        self.change = Some((name, None));
+        self
+    }
+
+    /// The files once all is done.
+    fn meant(&self) -> Files {
+        let mut files = files();
+        match self.change {
+            Some((name, Some(content))) => {
+                files.insert(name.to_owned(), content.as_bytes().to_vec());
+            }
+            Some((name, None)) => {
+                files.remove(name);
+            }
+            None => {}
+        }
+        files
+    }
+
+    /// Nothing but what was meant has happened.
+    fn check(&self, simulation: &Simulation, how: &str) {
+        let after = simulation.store.files();
+        let fine = after == files() || after == self.meant();
+        assert!(fine, "{:?} {how}: {:?}", self.sent, changes(&after));
+    }
+}
+
+/// What is not as it was.
+fn changes(after: &Files) -> Vec<(String, Option<Vec<u8>>)> {
+    let before = files();
+    let names = before.keys().chain(after.keys());
+    let changed = names.filter(|name| before.get(*name) != after.get(*name));
+    let now = |name: &String| (name.clone(), after.get(name).cloned());
+    changed.map(now).collect()
+}
+
+/// Commands of a client that ends its lines.
+const LINES: [Case; 11] = {
+    use Service::{Files, Transfer};
+    [
+        case(Files, "rm laporan.doc\r\n", "OK File Berhasil Dihapus\n").removes("laporan.doc"),
+        case(Files, "rm laporan.doc\n", "OK File Berhasil Dihapus\n").removes("laporan.doc"),
+        case(
+            Files,
+            "rm \"laporan.doc\"\r\n",
+            "OK File Berhasil Dihapus\n",
+        )
+        .removes("laporan.doc"),
+        case(
+            Files,
+            "upload laporan.doc 5\r\nhello",
+            "OK\nOK File Berhasil Dibuat\n",
+        )
+        .stores("laporan.doc", "hello"),
+        case(
+            Files,
+            "upload new.txt 5\nhello",
+            "OK\nOK File Berhasil Dibuat\n",
+        )
+        .stores("new.txt", "hello"),
+        case(Files, "size laporan.doc\r\n", "OK 6 0.00 MB\n"),
+        case(Files, "download laporan.doc 4\r\n", "OK 2\n11"),
+        case(Files, "byebye\r\n", "OK\n"),
+        case(
+            Transfer,
+            "SEND\r\nlaporan.doc\r\nlaporan.doc<SEPARATOR>5\r\nhello",
+            "OK\nOK 5\n",
+        )
+        .stores("laporan.doc", "hello"),
+        case(
+            Transfer,
+            "SEND\nnew.txt\ndir/new.txt<SEPARATOR>5\nhello",
+            "OK\nOK 5\n",
+        )
+        .stores("new.txt", "hello"),
+        case(
+            Transfer,
+            "RECEIVE\r\nlaporan.doc\r\n",
+            "OK\nlaporan.doc<SEPARATOR>6\nold 11",
+        ),
+    ]
+};
+
+/// Commands of a client that ends nothing. It closes its side at the end, or falls silent.
+const BARE: [Case; 9] = {
+    use Service::{Files, Transfer};
+    [
+        case(Files, "rm laporan.doc", "").removes("laporan.doc"),
+        case(Files, "upload laporan.doc", ""),
+        case(Files, "size laporan.doc", "0.00 MB"),
+        case(Files, "download laporan.doc", "old 11"),
+        case(
+            Transfer,
+            "SENDlaporan.doclaporan.doc<SEPARATOR>5hello",
+            "OK",
+        )
+        .stores("laporan.doc", "hello"),
+        case(
+            Transfer,
+            "SENDdir/laporan.doclaporan.doc<SEPARATOR>5hello",
+            "OK",
+        )
+        .stores("laporan.doc", "hello"),
+        case(
+            Transfer,
+            "SENDC:\\dir\\laporan.doclaporan.doc<SEPARATOR>5hello",
+            "OK",
+        )
+        .stores("laporan.doc", "hello"),
+        case(Transfer, "SENDlaporan.doc<SEPARATOR>5hello", "OK").stores("laporan.doc", "hello"),
+        case(Transfer, "RECEIVElaporan.doc", "OKlaporan.doc<SEPARATOR>6"),
+    ]
+};
+
+/// Sends these pieces, so many milliseconds apart.
+fn write(simulation: &mut Simulation, peer: &Peer, pieces: &[&str], pace: u64) {
+    for piece in pieces {
+        simulation.say(peer, piece);
+        simulation.pass(pace * MILLI);
+    }
+}
+
+/// The client falls silent for longer than any delay.
+fn fall_silent(simulation: &mut Simulation) {
+    simulation.pass(u64::from(COMMAND_SECONDS + 2) * 1_000 * MILLI);
+}
+
+fn bytes(text: &str) -> Vec<&str> {
+    (0..text.len()).map(|at| &text[at..=at]).collect()
+}
+
+#[test]
+fn a_typed_line_does_what_was_meant_at_any_pace_or_nothing() {
+    for case in &LINES {
+        for pace in PACES {
+            let mut simulation = Simulation::new(&files());
+            let peer = simulation.connect(case.service);
+            write(&mut simulation, &peer, &bytes(case.sent), pace);
+            let how = format!("at {pace} ms");
+            case.check(&simulation, &how);
+            if is_served(pace) {
+                let answer = peer.text();
+                let same = without_line_ends(&answer) == without_line_ends(case.answer);
+                assert!(same, "{:?} {how}: {answer:?}", case.sent);
+                assert_eq!(simulation.store.files(), case.meant());
+            }
+            fall_silent(&mut simulation);
+            case.check(&simulation, &how);
+        }
+    }
+}
+
+/// The words of transfer are answered before their line end, which is answered by its own.
+fn without_line_ends(text: &str) -> String {
+    text.replace('\n', "")
+}
+
+#[test]
+fn a_typed_change_without_its_line_end_does_what_was_meant_or_nothing() {
+    for case in &BARE {
+        for pace in PACES {
+            for ends in [false, true] {
+                let mut simulation = Simulation::new(&files());
+                let peer = simulation.connect(case.service);
+                write(&mut simulation, &peer, &bytes(case.sent), pace);
+                if ends && !peer.is_closed() {
+                    simulation.say_and_finish(&peer, "");
+                    simulation.run();
+                }
+                fall_silent(&mut simulation);
+                case.check(&simulation, &format!("at {pace} ms"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_typed_question_is_answered_after_a_long_silence() {
+    for case in BARE.iter().filter(|case| case.change.is_none()) {
+        // The word RECEIVE, typed, says that the name behind it is typed, too.
+        if case.answer.is_empty() {
+            continue;
+        }
+        for pace in [6, 49, 120, 900] {
+            let mut simulation = Simulation::new(&files());
+            let peer = simulation.connect(case.service);
+            write(&mut simulation, &peer, &bytes(case.sent), pace);
+            simulation.pass((WORD_MILLIS - pace) * MILLI);
+            assert_eq!(peer.text(), case.answer, "{:?} at {pace} ms", case.sent);
+        }
+    }
+}
+
+#[test]
+fn a_typed_change_waits_for_its_line_end_until_the_command_deadline() {
+    let change = |sent: &str| {
+        let mut simulation = Simulation::new(&files());
+        let peer = simulation.connect(Service::Files);
+        write(&mut simulation, &peer, &bytes(sent), 120);
+        simulation.pass(u64::from(COMMAND_SECONDS - 5) * 1_000 * MILLI);
+        assert_eq!(
+            (peer.text(), simulation.closed(&peer)),
+            (String::new(), None)
+        );
+        (simulation, peer)
+    };
+    for sent in ["rm laporan.doc", "upload laporan.doc"] {
+        let (mut simulation, peer) = change(sent);
+        simulation.pass(7_000 * MILLI);
+        assert_eq!(simulation.closed(&peer), Some(CloseReason::Unfinished));
+        assert_eq!(simulation.store.files(), files());
+    }
+    let (mut simulation, peer) = change("rm laporan.doc");
+    write(&mut simulation, &peer, &["\r", "\n"], 120);
+    assert_eq!(peer.text(), "OK File Berhasil Dihapus\n");
+    let left = simulation.store.files();
+    assert_eq!(changes(&left), [("laporan.doc".to_owned(), None)]);
+}
+
+/// All ways to cut a text into so many pieces.
+fn cuttings(text: &str, pieces: usize) -> Vec<Vec<&str>> {
+    if pieces == 1 {
+        return vec![vec![text]];
+    }
+    let cut = |at: usize| {
+        let rest = cuttings(&text[at..], pieces - 1).into_iter();
+        rest.map(move |rest| [&[&text[..at]], &rest[..]].concat())
+    };
+    (1..text.len()).flat_map(cut).collect()
+}
+
+#[test]
+fn a_line_in_pieces_within_the_settle_window_does_what_was_meant() {
+    for case in &LINES {
+        for count in 2..=4 {
+            for (number, pieces) in cuttings(case.sent, count).into_iter().enumerate() {
+                // Four pieces are many: one pace for each cutting, all for the others.
+                let paces = [0, 2, 5, 20, SETTLE_MILLIS - 1];
+                let one = [paces[number % paces.len()]];
+                for pace in if count < 4 { &paces[..] } else { &one } {
+                    let mut simulation = Simulation::new(&files());
+                    let peer = simulation.connect(case.service);
+                    write(&mut simulation, &peer, &pieces, *pace);
+                    fall_silent(&mut simulation);
+                    let after = simulation.store.files();
+                    assert_eq!(after, case.meant(), "{pieces:?} {pace} ms apart");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn names_that_come_twice_may_come_in_any_pieces() {
+    let sends = BARE.iter().filter(|case| case.sent.starts_with("SEND"));
+    for case in sends {
+        let names = &case.sent["SEND".len()..];
+        let twice = names.matches("laporan.doc").count() == 2;
+        for count in 1..=3 {
+            for pieces in cuttings(names, count) {
+                for pace in [0, 2, 20, SETTLE_MILLIS + 1, 300] {
+                    // One pause in a name that comes once says that it is two.
+                    if !twice && pace > SETTLE_MILLIS && count > 1 {
+                        continue;
+                    }
+                    let mut simulation = Simulation::new(&files());
+                    let peer = simulation.connect(case.service);
+                    write(&mut simulation, &peer, &["SEND"], 0);
+                    write(&mut simulation, &peer, &pieces, pace);
+                    simulation.say_and_finish(&peer, "");
+                    simulation.run();
+                    let how = format!("{pieces:?} {pace} ms apart");
+                    case.check(&simulation, &how);
+                    let done = simulation.store.files() == case.meant();
+                    assert!(done || !twice, "{how}: {}", peer.text());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn pieces_a_round_trip_apart_do_what_was_meant_unless_the_first_looks_whole() {
+    for case in &LINES {
+        let word = case.sent.find([' ', '\r', '\n']).expect("a word") + 1;
+        for count in 2..=3 {
+            for pieces in cuttings(case.sent, count) {
+                if pieces[0].len() > word {
+                    continue;
+                }
+                for pace in [SETTLE_MILLIS + 1, 300] {
+                    let mut simulation = Simulation::new(&files());
+                    let peer = simulation.connect(case.service);
+                    write(&mut simulation, &peer, &pieces, pace);
+                    case.check(&simulation, &format!("{pieces:?} {pace} ms apart"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_that_goes_in_the_middle_of_typing_has_changed_nothing() {
+    for case in LINES.iter().filter(|case| case.service == Service::Files) {
+        let line = case.sent.find(['\r', '\n']).expect("a line");
+        for pace in PACES {
+            for keys in 2..=line {
+                for resets in [false, true] {
+                    let mut simulation = Simulation::new(&files());
+                    let peer = simulation.connect(case.service);
+                    write(&mut simulation, &peer, &bytes(&case.sent[..keys]), pace);
+                    match resets {
+                        _ if peer.is_closed() => {}
+                        true => simulation.reset(&peer),
+                        false => simulation.say_and_finish(&peer, ""),
+                    }
+                    fall_silent(&mut simulation);
+                    let after = simulation.store.files();
+                    let gone = &case.sent[..keys];
+                    assert_eq!(changes(&after), [], "{gone:?} at {pace} ms");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_send_that_arrives_as_two_segments_is_served_as_one() {
+    for (first, second) in [("r", "m laporan.doc"), ("rm lap", "oran.doc")] {
+        for micros in [0, 1, MILLI, INTERBYTE_MILLIS * MILLI - 1] {
+            let mut simulation = Simulation::new(&files());
+            let peer = simulation.connect(Service::Files);
+            simulation.say(&peer, first);
+            simulation.pass(micros);
+            simulation.say(&peer, second);
+            simulation.pass(SETTLE_MILLIS * MILLI);
+            assert_eq!(peer.text(), "File Berhasil Dihapus", "{micros} us");
+            let after = simulation.store.files();
+            assert_eq!(changes(&after), [("laporan.doc".to_owned(), None)]);
+        }
+    }
+}
+
+#[test]
+fn a_byte_that_a_busy_loop_was_not_told_of_voids_a_silence() {
+    for late in [INTERBYTE_MILLIS, SETTLE_MILLIS] {
+        let mut simulation = Simulation::new(&files());
+        let peer = simulation.connect(Service::Files);
+        simulation.say(&peer, "rm lap");
+        simulation.pass((late - 1) * MILLI);
+        if late < SETTLE_MILLIS {
+            // It arrives, and its event is fetched after the silence is over.
+            peer.line.borrow_mut().incoming.extend(b"oran.doc");
+            simulation.pass(MILLI);
+            simulation.say(&peer, "");
+            simulation.pass(SETTLE_MILLIS * MILLI);
+            assert_eq!(peer.text(), "File Berhasil Dihapus");
+        } else {
+            peer.line.borrow_mut().incoming.extend(b"oran.doc\n");
+            simulation.pass(MILLI);
+            assert_eq!(peer.text(), "OK File Berhasil Dihapus\n");
+        }
+        let after = simulation.store.files();
+        assert_eq!(changes(&after), [("laporan.doc".to_owned(), None)]);
+    }
+}
+
+#[test]
+fn keys_that_wait_for_an_answer_are_still_typed() {
+    let mut simulation = Simulation::new(&files());
+    let peer = simulation.connect(Service::Files);
+    peer.line.borrow_mut().room = 0;
+    write(&mut simulation, &peer, &["l", "s"], 120);
+    simulation.pass(WORD_MILLIS * MILLI);
+    // The answer is on its way: what is typed meanwhile comes in one piece.
+    write(&mut simulation, &peer, &bytes("rm lap"), 120);
+    simulation.make_room(&peer, 10_000);
+    simulation.pass(2 * SETTLE_MILLIS * MILLI);
+    write(&mut simulation, &peer, &bytes("oran.doc\n"), 120);
+    let after = simulation.store.files();
+    assert_eq!(changes(&after), [("laporan.doc".to_owned(), None)]);
+}
+
+#[test]
+fn a_bare_upload_without_a_byte_of_data_is_an_error_and_creates_nothing() {
+    for sent in ["upload rapor.txtnilai budi 90", "upload laporan.doc"] {
+        for pieces in [&[sent][..], &[&sent[..16], &sent[16..]], &bytes(sent)] {
+            for (pace, wait) in [(0, 0), (1, 2), (1, 60), (1, 1_900), (20, 2)] {
+                let mut simulation = Simulation::new(&files());
+                let peer = simulation.connect(Service::Files);
+                write(&mut simulation, &peer, pieces, pace);
+                simulation.pass(wait * MILLI);
+                simulation.say_and_finish(&peer, "");
+                simulation.run();
+                let answer = peer.text();
+                let reason = answer.starts_with("ERROR no data came, nothing is stored; ");
+                assert!(reason, "{pieces:?} {pace} ms, {wait} ms: {answer}");
+                assert_eq!(simulation.store.files(), files());
+            }
+        }
+        let mut simulation = Simulation::new(&files());
+        let peer = simulation.connect(Service::Files);
+        simulation.say_and_finish(&peer, sent);
+        simulation.run();
+        assert!(peer.text().starts_with("ERROR no data came"));
+        assert_eq!(simulation.store.files(), files());
+    }
+}
+
+#[test]
+fn real_keys_do_what_was_meant_at_any_pace() {
+    let server = support::Server::start(&[]);
+    for (name, content) in files() {
+        std::fs::write(server.root().join(name), content).expect("room");
+    }
+    let typed = |pace: u64, text: &str| {
+        let mut client = server.connect("files");
+        for byte in text.bytes() {
+            client.send([byte]);
+            std::thread::park_timeout(Duration::from_millis(pace));
+        }
+        client.finish();
+        String::from_utf8(client.rest()).expect("text")
+    };
+    std::thread::scope(|scope| {
+        for pace in [1, 4, 6, 20, 80, 120, 300] {
+            scope.spawn(move || {
+                let name = format!("l{pace}");
+                let sent = format!("upload {name} 5\r\nhellorm {name}\r\n");
+                let answer = typed(pace, &sent);
+                let wanted = "OK\nOK File Berhasil Dibuat\nOK File Berhasil Dihapus\n";
+                assert_eq!(answer, wanted, "{pace} ms a key");
+            });
+        }
+    });
+    let mut left = Files::new();
+    for (path, content) in support::tree(&server.root()) {
+        let name = path.file_name().expect("a file").to_str().expect("text");
+        left.insert(name.to_owned(), content);
+    }
+    assert_eq!(changes(&left), []);
+}
+
+// ---- the splitter alone ----
+
+const PAUSED: Pause = Pause::Quiet(Delay::Interbyte);
+const SETTLED: Pause = Pause::Quiet(Delay::Settle);
+const SILENT: Pause = Pause::Quiet(Delay::Word);
+
+fn is_ls(unit: &[u8]) -> Unended {
+    match unit {
+        b"ls" => Unended::Question,
+        _ => Unended::Part,
+    }
+}
+
+/// Everything is a command that changes a file.
+fn changes_all(_: &[u8]) -> Unended {
+    Unended::Change
+}
+
+#[test]
+fn a_change_that_comes_in_pieces_without_a_pause_is_settled_by_silence() {
+    let mut splitter = Splitter::new(16);
+    for piece in [&b"r"[..], b"rm", b"rm x"] {
+        assert_eq!(splitter.split(piece, Pause::None, changes_all), Split::More);
+    }
+    let found = splitter.split(b"rm x", SETTLED, changes_all);
+    assert!(matches!(found, Split::Unit { taken: 4, .. }));
+    assert!(!splitter.is_typed());
+}
+
+#[test]
+fn a_change_that_grows_behind_a_pause_waits_for_its_line_end() {
+    for pause in [PAUSED, SETTLED, SILENT] {
+        let mut splitter = Splitter::new(16);
+        splitter.split(b"r", Pause::None, is_ls);
+        splitter.split(b"r", PAUSED, is_ls);
+        splitter.split(b"rm x", Pause::None, changes_all);
+        assert_eq!(splitter.split(b"rm x", pause, changes_all), Split::More);
+        let cut = splitter.split(b"rm x", Pause::Finished, changes_all);
+        assert_eq!(cut, Split::Broken(Fault::Cut));
+        let found = splitter.split(b"rm x\n", Pause::None, changes_all);
+        assert!(matches!(found, Split::Unit { taken: 5, .. }));
+    }
+}
+
+#[test]
+fn a_question_that_was_typed_is_settled_by_a_long_silence() {
+    let mut splitter = Splitter::new(16);
+    splitter.split(b"l", Pause::None, is_ls);
+    splitter.split(b"l", PAUSED, is_ls);
+    splitter.split(b"ls", Pause::None, is_ls);
+    splitter.split(b"ls", PAUSED, is_ls);
+    assert_eq!(splitter.split(b"ls", SETTLED, is_ls), Split::More);
+    assert_eq!(splitter.awaited(), Some(Delay::Word));
+    let found = splitter.split(b"ls", SILENT, is_ls);
+    assert!(matches!(found, Split::Unit { taken: 2, .. }));
+    // Keys that were pressed while the answer was on its way come in one piece.
+    assert_eq!(
+        splitter.split(b"rm x", Pause::None, changes_all),
+        Split::More
+    );
+    assert_eq!(splitter.split(b"rm x", SETTLED, changes_all), Split::More);
+}
+
+#[test]
+fn the_end_of_the_stream_settles_a_change_that_came_in_one_piece_only() {
+    let mut splitter = Splitter::new(16);
+    splitter.split(b"rm x", Pause::None, changes_all);
+    let found = splitter.split(b"rm x", Pause::Finished, changes_all);
+    assert!(matches!(found, Split::Unit { taken: 4, .. }));
+
+    let mut splitter = Splitter::new(16);
+    splitter.split(b"rm", Pause::None, changes_all);
+    splitter.split(b"rm x", Pause::None, changes_all);
+    let found = splitter.split(b"rm x", Pause::Finished, changes_all);
+    assert_eq!(found, Split::Broken(Fault::Cut));
+}
