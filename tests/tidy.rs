@@ -199,7 +199,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             &["services::disk", "services::listing", "services::root"]
         }
         // The second half of each ends its uploads.
-        "src/services/transfer.rs" | "src/services/transfer_storing.rs" => &[
+        "src/services/transfer.rs" => &[
             "session",
             "wire",
             "services::limits",
@@ -210,7 +210,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::two_names",
             "services::transfer",
         ],
-        "src/services/files.rs" | "src/services/files_storing.rs" => &[
+        "src/services/files.rs" => &[
             "session",
             "wire",
             "services::limits",

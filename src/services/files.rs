@@ -27,18 +27,18 @@ use std::rc::Rc;
 use std::task::Poll;
 
 const NOT_FOUND: &str = "File Tidak Ditemukan";
-pub(super) const REMOVED: &str = "File Berhasil Dihapus";
-pub(super) const CREATED: &str = "File Berhasil Dibuat";
+const REMOVED: &str = "File Berhasil Dihapus";
+const CREATED: &str = "File Berhasil Dibuat";
 
 /// The files service.
 pub struct Files {
     splitter: Splitter,
     limits: Rc<ServiceLimits>,
-    pub(super) report: UploadReport,
-    pub(super) state: State,
+    report: UploadReport,
+    state: State,
 }
 
-pub(super) enum State {
+enum State {
     Command,
     /// The disk is asked for the name in this command before it is carried out.
     LookingUp(Box<[u8]>, Box<dyn Errand>),
@@ -64,7 +64,7 @@ pub(super) enum State {
 
 /// What an errand was for.
 #[derive(Clone, Copy)]
-pub(super) enum Then {
+enum Then {
     Removed,
     Created,
     /// And the peer has said all that it had to say.
@@ -94,7 +94,7 @@ impl Files {
     }
 
     /// A good answer: `OK` and what follows it, or in the bare dialect the plain text alone.
-    pub(super) fn agree(&self, line: &str, bare: &str, cx: &mut Cx<'_>) -> Intake {
+    fn agree(&self, line: &str, bare: &str, cx: &mut Cx<'_>) -> Intake {
         let reply = if self.is_bare() { bare } else { line };
         cx.out.bytes(reply.as_bytes());
         cx.out.bytes(self.line_end().as_bytes());
@@ -102,7 +102,7 @@ impl Files {
     }
 
     /// A plain no to a question: the conversation goes on.
-    pub(super) fn decline(&self, error: &StoreError, cx: &mut Cx<'_>) -> Intake {
+    fn decline(&self, error: &StoreError, cx: &mut Cx<'_>) -> Intake {
         match error {
             StoreError::NotFound if self.is_bare() => cx.out.bytes(NOT_FOUND.as_bytes()),
             StoreError::NotFound => cx.out.bytes(format!("ERROR {NOT_FOUND}\n").as_bytes()),
@@ -313,6 +313,50 @@ impl Files {
                 self.state = State::Listing(reply);
                 Intake::Wait
             }
+        }
+    }
+    fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+        let state = std::mem::replace(&mut self.state, State::Command);
+        let State::Receiving { upload, size, most } = state else {
+            unreachable!("a body ended that was not asked for")
+        };
+        let then = match (end, size) {
+            (BodyEnd::Complete, Some(_)) => Then::Created,
+            (BodyEnd::PeerFinished { .. }, None) => Then::CreatedLast,
+            (BodyEnd::Complete, None) => return Err(StoreError::TooLarge(most - 1).into()),
+            (BodyEnd::PeerFinished { missing }, Some(size)) => {
+                let came = size - missing;
+                return Err(format!("only {came} of {size} bytes came; nothing is stored").into());
+            }
+            (BodyEnd::StoreFailed(error), _) => return Err(error.into()),
+            (BodyEnd::Abandoned, _) => return Ok(Intake::Close(CloseReason::PeerReset)),
+        };
+        self.go_on(upload.commit(cx.me), then, cx)
+    }
+
+    /// Answers as soon as the store is done.
+    fn go_on(
+        &mut self,
+        mut errand: Box<dyn Errand>,
+        then: Then,
+        cx: &mut Cx<'_>,
+    ) -> Result<Intake, Refusal> {
+        let Poll::Ready(done) = errand.poll() else {
+            self.state = State::Waiting { errand, then };
+            return Ok(Intake::Wait);
+        };
+        if done.is_ok() {
+            self.report.stored();
+        }
+        match (done, then) {
+            (Ok(()), Then::Removed) => Ok(self.agree(&format!("OK {REMOVED}"), REMOVED, cx)),
+            (Err(error), Then::Removed) => Ok(self.decline(&error, cx)),
+            (Ok(()), Then::Created) => Ok(self.agree(&format!("OK {CREATED}"), CREATED, cx)),
+            (Ok(()), Then::CreatedLast) => {
+                self.agree(&format!("OK {CREATED}"), CREATED, cx);
+                Ok(Intake::Close(CloseReason::PeerFinished))
+            }
+            (Err(error), Then::Created | Then::CreatedLast) => Err(error.into()),
         }
     }
 }

@@ -17,7 +17,7 @@
 //! ```
 
 use super::gap::Gap;
-use super::guess::{Guess, Mending};
+use super::guess::{Guess, Mending, Solved};
 use super::limits::ServiceLimits;
 use super::refusal::Refusal;
 use super::two_names::TwoNames;
@@ -34,16 +34,17 @@ use crate::wire::unit::{Dialect, Fault, Heal, Split, Splitter};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// The transfer service.
 pub struct Transfer {
     splitter: Splitter,
-    pub(super) limits: Rc<ServiceLimits>,
-    pub(super) report: UploadReport,
-    pub(super) state: State,
+    limits: Rc<ServiceLimits>,
+    report: UploadReport,
+    state: State,
 }
 
-pub(super) enum State {
+enum State {
     Command,
     /// SEND was said.
     Naming(TwoNames),
@@ -92,7 +93,7 @@ impl Transfer {
         self.splitter.dialect() == Dialect::Line
     }
 
-    pub(super) fn reply(&self, text: impl Display, cx: &mut Cx<'_>) {
+    fn reply(&self, text: impl Display, cx: &mut Cx<'_>) {
         let line_end = self.splitter.dialect().line_end();
         cx.out.bytes(format!("{text}{line_end}").as_bytes());
     }
@@ -286,6 +287,67 @@ impl Transfer {
             self.reply(format_args!("ERROR: {why}"), cx);
             Intake::Close(CloseReason::Refused)
         })
+    }
+    fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+        match (std::mem::replace(&mut self.state, State::Command), end) {
+            (_, BodyEnd::Abandoned) => Ok(Intake::Close(CloseReason::PeerReset)),
+            (_, BodyEnd::StoreFailed(error)) => Err(error.into()),
+            (State::Receiving { upload, size }, BodyEnd::Complete) => {
+                self.store(upload.commit(cx.me), Some(size), cx)
+            }
+            (State::Receiving { size, .. }, BodyEnd::PeerFinished { missing }) => {
+                let came = size - missing;
+                Err(format!("only {came} of {size} bytes came; nothing is stored").into())
+            }
+            (State::Guessing(guess), BodyEnd::PeerFinished { missing }) => {
+                match guess.solve(missing) {
+                    Solved::Whole(upload) => self.store(upload.commit(cx.me), None, cx),
+                    Solved::Mend(mending) => {
+                        self.state = State::Mending(mending);
+                        Ok(Intake::Work)
+                    }
+                    Solved::Nothing => {
+                        Err("the size does not fit what came; nothing is stored".into())
+                    }
+                }
+            }
+            (State::Guessing(_), BodyEnd::Complete) => {
+                Err("more came than the size says; nothing is stored".into())
+            }
+            _ => unreachable!("a body ended that was not asked for"),
+        }
+    }
+
+    fn mend(&mut self, mut mending: Mending, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+        let step = mending.step(self.limits.copy_step);
+        if step.map_err(StoreError::from)? {
+            return self.store(mending.into_upload().commit(cx.me), None, cx);
+        }
+        self.state = State::Mending(mending);
+        Ok(Intake::Work)
+    }
+
+    /// Answers as soon as the store is done.
+    fn store(
+        &mut self,
+        mut errand: Box<dyn Errand>,
+        size: Option<u64>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Intake, Refusal> {
+        let Poll::Ready(done) = errand.poll() else {
+            self.state = State::Storing { errand, size };
+            return Ok(Intake::Wait);
+        };
+        done?;
+        self.report.stored();
+        match size {
+            Some(size) => {
+                self.reply(format_args!("OK {size}"), cx);
+                Ok(Intake::Bytes)
+            }
+            // The textbook client has gone: nobody reads a reply.
+            None => Ok(Intake::Close(CloseReason::PeerFinished)),
+        }
     }
 }
 
