@@ -474,8 +474,9 @@ fn real_keys_do_what_was_meant_at_any_pace() {
     for (name, content) in files() {
         std::fs::write(server.root().join(name), content).expect("room");
     }
-    let typed = |pace: u64, text: &str| {
-        let mut client = server.connect("files");
+    let paces = [1, 4, 6, 20, 80, 120, 300];
+    let typed = |service: &str, pace: u64, text: &str| {
+        let mut client = server.connect(service);
         for byte in text.bytes() {
             client.send([byte]);
             std::thread::park_timeout(Duration::from_millis(pace));
@@ -484,13 +485,19 @@ fn real_keys_do_what_was_meant_at_any_pace() {
         String::from_utf8(client.rest()).expect("text")
     };
     std::thread::scope(|scope| {
-        for pace in [1, 4, 6, 20, 80, 120, 300] {
+        for pace in paces {
             scope.spawn(move || {
                 let name = format!("l{pace}");
                 let sent = format!("upload {name} 5\r\nhellorm {name}\r\n");
-                let answer = typed(pace, &sent);
+                let answer = typed("files", pace, &sent);
                 let wanted = "OK\nOK File Berhasil Dibuat\nOK File Berhasil Dihapus\n";
                 assert_eq!(answer, wanted, "{pace} ms a key");
+            });
+            scope.spawn(move || {
+                let name = format!("d{pace}");
+                let sent = format!("SEND\r\n{name}\r\n{name}<SEPARATOR>5\r\nhello");
+                let answer = typed("transfer", pace, &sent);
+                assert_eq!(answer, "OK\nOK 5\n", "{pace} ms a key");
             });
         }
     });
@@ -498,6 +505,9 @@ fn real_keys_do_what_was_meant_at_any_pace() {
     for (path, content) in support::tree(&server.root()) {
         let name = path.file_name().expect("a file").to_str().expect("text");
         left.insert(name.to_owned(), content);
+    }
+    for pace in paces {
+        assert_eq!(left.remove(&format!("d{pace}")), Some(b"hello".to_vec()));
     }
     assert_eq!(changes(&left), []);
 }
