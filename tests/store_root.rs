@@ -108,6 +108,16 @@ fn a_root_that_is_moved_is_served_at_its_new_place_and_the_operator_is_warned() 
 }
 
 #[test]
+fn the_operator_is_warned_of_a_moved_root_also_where_files_are_only_read() {
+    let server = prepared();
+    std::fs::rename(server.root(), server.root().with_file_name("away")).expect("moved");
+    eventually("it is logged", || {
+        assert_eq!(files(&server, "download a"), "OK 6\ninside");
+        warnings(&server, "is gone") == 1
+    });
+}
+
+#[test]
 fn a_root_whose_file_system_is_unmounted_and_mounted_again_is_told_to_the_operator() {
     const NAME: &str = "a_root_whose_file_system_is_unmounted_and_mounted_again";
     let folder = tempfile::tempdir().expect("a folder");

@@ -38,7 +38,10 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
 
     /// Looks at the clock: silences that have lasted long enough get a turn, deadlines close.
     pub fn on_time(&mut self, now: Moment) {
-        self.world.now = now.seconds();
+        if self.world.now != now.seconds() {
+            self.world.now = now.seconds();
+            self.world.store.look_after();
+        }
         while let Some((delay, key)) = self.delays.pop_due(now) {
             self.on_delay(delay, key, now);
         }

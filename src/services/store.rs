@@ -301,6 +301,10 @@ impl Store for FileStore {
         listing.map_err(|error| self.root.explain_folder(error))
     }
 
+    fn look_after(&mut self) {
+        self.root.look();
+    }
+
     fn finished(&mut self) -> Vec<PeerId> {
         self.disk.finished()
     }

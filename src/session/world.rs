@@ -122,6 +122,8 @@ pub trait Store {
     ) -> Result<Box<dyn Listing>, StoreError>;
     /// Whose waits have come to an end since this was last asked.
     fn finished(&mut self) -> Vec<PeerId>;
+    /// Called once a second as long as something happens: the store may look after itself.
+    fn look_after(&mut self) {}
     /// From now on waits may be left to somebody else, who calls `wake` when one is over.
     fn wake_with(&mut self, wake: Box<dyn Fn() + Send>);
 }
