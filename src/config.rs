@@ -116,6 +116,11 @@ pub const TURN_CALLS: usize = 16;
 /// on among the bulk.
 pub const SHORT_CALLS: usize = 4;
 
+/// When short turns end; bulk turns have as long a time before the next poll. A request that comes
+/// just then waits for both and for the rest of a turn of each. 1,000 echoes take 5 ms together,
+/// and all of them still have their turn in the same round.
+pub const SHORT_MICROS: u64 = 3_000;
+
 /// Moved between two polls while nobody has a short turn: one long step, or four of downloads that
 /// are paced, which take 0.07 ms together.
 pub const BULK_BYTES: usize = MIB;
@@ -266,6 +271,7 @@ pub fn reactor_limits(
         turn_bytes: TURN_BYTES,
         turn_calls: TURN_CALLS,
         short_calls: SHORT_CALLS,
+        short_micros: SHORT_MICROS,
         bulk_bytes: BULK_BYTES,
         bulk_micros: BULK_MICROS,
         send_step: bodies::SEND_STEP,

@@ -43,7 +43,8 @@ fn run_queue(criterion: &mut Criterion) {
     group.bench_function("all in and out", |bencher| {
         let mut queue = RunQueue::default();
         bencher.iter(|| {
-            (0..CONNECTIONS).for_each(|slot| queue.push_short(key(slot)));
+            (0..CONNECTIONS).for_each(|slot| queue.push_short(key(slot), 8));
+            queue.begin_round();
             while queue.pop_short().is_some() {}
         });
     });

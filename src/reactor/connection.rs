@@ -68,6 +68,8 @@ pub struct Connection<S> {
     pub service: u16,
     /// Whether it stands in the run queue.
     pub queued: bool,
+    /// What its last turns took, in microseconds.
+    pub cost: u16,
     /// Whether its socket is corked.
     pub corked: bool,
     /// Whether the next pages of the file that it is sent are still on the disk.
@@ -107,6 +109,8 @@ impl<S> Connection<S> {
             serial,
             service,
             queued: false,
+            // Nothing is known of it yet: those that are known to be cheap come first.
+            cost: 64,
             corked: false,
             cold: false,
             watch: Watch::Nobody,
@@ -130,6 +134,13 @@ impl<S> Connection<S> {
         self.progress = now;
         self.silence = None;
         self.passed = 0;
+    }
+
+    /// A turn took so long. One long turn alone is not believed: another process may have had the
+    /// core meanwhile.
+    pub fn took(&mut self, micros: u64) {
+        let believed = micros.min(u64::from(2 * self.cost + 64)) as u16;
+        self.cost = self.cost.midpoint(believed).min(1_000);
     }
 
     /// The delay to measure now, if it has not passed since the last progress.

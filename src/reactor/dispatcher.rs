@@ -131,7 +131,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         let connection = Connection::new(socket, session, key.serial, service as u16, now);
         self.table.insert(key, connection);
         self.watch(key, now);
-        self.enqueue(key, RunQueue::push_short);
+        self.enqueue(key);
         key
     }
 
@@ -154,7 +154,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
                 };
                 match connection.session.notify(&post.notice, &mut self.world) {
                     Some(reason) => self.close(key, reason),
-                    None => self.enqueue(key, RunQueue::push_short),
+                    None => self.enqueue(key),
                 }
             }
         }
@@ -180,7 +180,15 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
             let key = Key::of_peer(peer);
             if let Some(connection) = self.table.find(key) {
                 connection.session.wait_is_over();
-                self.enqueue(key, RunQueue::push_short);
+                // With more requests behind this one, it does not ask for little.
+                let bulk = !connection.queued && !connection.session.inbox().is_empty();
+                let who = who(&self.services, connection.service, key.serial);
+                self.observer.waited(who, bulk);
+                if bulk {
+                    self.enqueue_bulk(key);
+                } else {
+                    self.enqueue(key);
+                }
             }
         }
     }
@@ -216,32 +224,35 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         let who = who(&self.services, connection.service, key.serial);
         self.observer.event(who, told);
         if matters {
-            self.enqueue(key, RunQueue::push_short);
+            self.enqueue(key);
         }
     }
 
-    /// Serves all short turns that stand in the queue now, and then one bulk turn, or some more
-    /// where nobody had a short one: polling between them costs a download 2 % of its CPU.
+    /// Serves the short turns of the queue, for a bounded time, and then one bulk turn: more where
+    /// the short turns took longer, or where there were none (polling between them costs a
+    /// download 2 % of its CPU).
     pub fn round(&mut self, now: Moment) {
-        let mut since = self.kernel.now();
-        let short = self.queue.short_count();
-        for _ in 0..short {
-            let key = self.queue.pop_short().expect("it was counted");
+        let begin = self.kernel.now();
+        let mut since = begin;
+        let short = self.queue.begin_round();
+        while let Some(key) = self.queue.pop_short() {
             self.turn(key, false, now, &mut since);
+            if begin.micros_until(since) >= self.limits.short_micros {
+                self.queue.defer_short();
+            }
         }
-        let most = if short == 0 {
-            self.limits.bulk_bytes
-        } else {
-            1
+        let (most, micros) = match short {
+            0 => (self.limits.bulk_bytes, self.limits.bulk_micros),
+            _ => (usize::MAX, begin.micros_until(since)),
         };
         let (begin, mut spent) = (since, 0);
-        while spent < most
-            && begin.micros_until(since) < self.limits.bulk_micros
-            && let Some(key) = self.queue.pop_bulk()
-        {
+        while let Some(key) = self.queue.pop_bulk() {
             // A turn that met a full socket counts too, or this would not end.
             let least = self.limits.bulk_bytes / 4 + 1;
             spent += self.turn(key, true, now, &mut since).max(least);
+            if spent >= most || begin.micros_until(since) >= micros {
+                break;
+            }
         }
     }
 
@@ -280,6 +291,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         }
         let took = since.micros_until(self.kernel.now());
         self.lag.turned(who.service, took);
+        connection.took(took);
         *since = since.after(took);
         let progressed = connection.progress == now;
         if progressed
@@ -299,7 +311,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         }
         match ended {
             Ended::Parked => self.await_silence(key),
-            Ended::Again => self.enqueue(key, RunQueue::push_bulk),
+            Ended::Again => self.enqueue_bulk(key),
             Ended::Cold => self.cool_down(key, now),
             Ended::Over(reason) => self.close(key, reason),
         }
@@ -311,7 +323,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     pub fn wind_down(&mut self) {
         self.winding_down = true;
         for key in self.table.keys() {
-            self.enqueue(key, RunQueue::push_short);
+            self.enqueue(key);
         }
     }
 
@@ -348,12 +360,21 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         &mut self.observer
     }
 
-    /// A connection stands in one queue at most.
-    pub(super) fn enqueue(&mut self, key: Key, push: fn(&mut RunQueue, Key)) {
+    /// Queues a connection for a short turn, unless it waits for a turn already.
+    pub(super) fn enqueue(&mut self, key: Key) {
         if let Some(connection) = self.table.find(key)
             && !std::mem::replace(&mut connection.queued, true)
         {
-            push(&mut self.queue, key);
+            self.queue.push_short(key, connection.cost);
+        }
+    }
+
+    /// The same for a bulk turn.
+    pub(super) fn enqueue_bulk(&mut self, key: Key) {
+        if let Some(connection) = self.table.find(key)
+            && !std::mem::replace(&mut connection.queued, true)
+        {
+            self.queue.push_bulk(key);
         }
     }
 

@@ -42,6 +42,8 @@ pub struct ReactorLimits {
     pub turn_calls: usize,
     /// Calls of its protocol in a short turn.
     pub short_calls: usize,
+    /// Microseconds after which no more short turns are given before the next poll.
+    pub short_micros: u64,
     /// Bytes of bodies moved between two polls when nobody has a short turn.
     pub bulk_bytes: usize,
     /// Microseconds after which nobody else's big piece is begun before the next poll.

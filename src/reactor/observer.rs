@@ -27,6 +27,8 @@ pub trait Observer: Witness {
     fn event(&mut self, _who: Who<'_>, _ready: Readiness) {}
     /// A silence has lasted long enough to mean something.
     fn silence(&mut self, _who: Who<'_>, _delay: Delay) {}
+    /// A wait for the disk is over; `bulk` says for which kind of turn it is queued now.
+    fn waited(&mut self, _who: Who<'_>, _bulk: bool) {}
     /// A turn begins.
     fn turn(&mut self, _who: Who<'_>, _ready: Readiness) {}
     /// So many bytes came or left; of a body or not.

@@ -17,7 +17,6 @@ use super::connection::{Watch, bit};
 use super::dispatcher::{Dispatcher, who};
 use super::kernel::Kernel;
 use super::observer::Observer;
-use super::run_queue::RunQueue;
 use super::token::Key;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::Patience;
@@ -77,7 +76,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         connection.silence = Some(delay);
         self.observer
             .silence(who(&self.services, connection.service, key.serial), delay);
-        self.enqueue(key, RunQueue::push_short);
+        self.enqueue(key);
     }
 
     /// When [`Dispatcher::on_time`] has something to do, if nobody speaks.
@@ -102,7 +101,7 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
     fn warm_up(&mut self, key: Key) {
         if let Some(connection) = self.table.find(key) {
             connection.cold = false;
-            self.enqueue(key, RunQueue::push_bulk);
+            self.enqueue_bulk(key);
         }
     }
 

@@ -302,12 +302,6 @@ impl Engine {
 
     /// Somebody else was done with the disk, and wakes the loop.
     pub fn wake(&mut self) {
-        for peer in self.disk.told() {
-            let serial = Key::of_peer(peer).serial;
-            if self.shared.live.borrow().contains_key(&serial) {
-                self.shared.queue.borrow_mut().push_short(serial);
-            }
-        }
         self.dispatcher.on_wake();
     }
 

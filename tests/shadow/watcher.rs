@@ -73,6 +73,14 @@ impl Observer for Watcher {
         self.0.queue.borrow_mut().push_short(serial);
     }
 
+    fn waited(&mut self, who: Who<'_>, bulk: bool) {
+        let mut queue = self.0.queue.borrow_mut();
+        match bulk && !queue.holds(who.serial) {
+            true => queue.push_bulk(who.serial),
+            false => queue.push_short(who.serial),
+        }
+    }
+
     fn turn(&mut self, who: Who<'_>, _: Readiness) {
         let serial = who.serial;
         let wire = self.0.wire(serial);

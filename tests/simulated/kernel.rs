@@ -36,6 +36,8 @@ pub struct Line {
     pub interrupts: usize,
     /// The next so many pieces of a body are still on the disk.
     pub cold: usize,
+    /// What an answer costs: so many microseconds pass with every write.
+    pub write_micros: u64,
     pub calls: Vec<Call>,
 }
 
@@ -49,6 +51,7 @@ impl Default for Line {
             sent: Vec::new(),
             interrupts: 0,
             cold: 0,
+            write_micros: 0,
             calls: Vec::new(),
         }
     }
@@ -95,7 +98,7 @@ pub struct SimulatedKernel {
     pub direct: bool,
     /// Passes between two looks at the clock, of which a turn takes one.
     pub turn_micros: Rc<Cell<u64>>,
-    pub time: Cell<u64>,
+    pub time: Rc<Cell<u64>>,
 }
 
 impl Kernel for SimulatedKernel {
@@ -115,6 +118,7 @@ impl Kernel for SimulatedKernel {
         let mut line = socket.borrow_mut();
         let (most, put) = (bytes.len(), line.put(bytes));
         let got = put.as_ref().ok().copied();
+        self.time.update(|time| time + line.write_micros);
         line.calls.push(Call::Write { most, got });
         put
     }

@@ -106,6 +106,8 @@ pub struct Simulation {
     pub dispatcher: Dispatcher<SimulatedKernel, Log>,
     /// How long a turn takes; nothing, unless a test says otherwise.
     pub turn_micros: Rc<Cell<u64>>,
+    /// The time that turns are measured by.
+    pub time: Rc<Cell<u64>>,
     pub now: Moment,
     pub store: Memory,
     /// No wait for a disk comes to its end.
@@ -130,15 +132,17 @@ impl Simulation {
         let store = Memory::with(files, faults.clone());
         let world = World::new(Box::new(store.clone()), config::OUTBOX_HIGH_WATER);
         let turn_micros = Rc::new(Cell::new(0));
+        let time = Rc::new(Cell::new(0));
         let log = Log::default();
         let kernel = SimulatedKernel {
             direct,
             turn_micros: turn_micros.clone(),
-            time: Cell::new(0),
+            time: time.clone(),
         };
         Simulation {
             dispatcher: Dispatcher::new(kernel, world, log.clone(), limits, vec!["simulated"]),
             turn_micros,
+            time,
             now: Moment(0),
             store,
             disk_hangs: false,
