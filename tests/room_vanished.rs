@@ -6,7 +6,7 @@ mod support;
 
 use hall::{Hall, SECOND, at};
 use loket::services::room::PROBE;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use support::guest::{Guest, host};
 use support::{Server, eventually};
 
@@ -194,6 +194,42 @@ fn a_killed_client_gets_its_name_again_and_a_living_one_keeps_it() {
 }
 
 #[test]
+fn a_killed_client_gets_its_name_again_at_every_address_of_the_room() {
+    let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
+    for (any, asked) in [
+        ("0.0.0.0", host(2)),
+        ("::1", v6),
+        ("::", v6),
+        ("::", host(2)),
+    ] {
+        if any.contains(':') && !has_v6 {
+            eprintln!(
+                "SKIPPED a_killed_client_gets_its_name_again_at_every_address_of_the_room: \
+                 no IPv6 for {any}"
+            );
+            continue;
+        }
+        let server = Server::start(&["--host", any]);
+        let room = SocketAddr::new(asked, server.address("room").port());
+        let stays = Guest::between((asked, 0).into(), room);
+        stays.enter("stays");
+        for _ in 0..3 {
+            let guest = Guest::between((asked, 0).into(), room);
+            guest.enter("ani");
+            stays.hears("ani bergabung ke chatroom.");
+            drop(guest);
+            let again = Guest::between((asked, 0).into(), room);
+            again.enter("Ani");
+            stays.hears("ani telah keluar dari chatroom.");
+            stays.hears("Ani bergabung ke chatroom.");
+            again.send("exit");
+            stays.hears("Ani telah keluar dari chatroom.");
+        }
+    }
+}
+
+#[test]
 fn a_silent_member_goes_after_the_time_that_the_operator_set() {
     let server = Server::start(&["--room-idle", "1"]);
     let silent = Guest::from(&server, host(2));
@@ -229,7 +265,7 @@ impl Forged {
         report.extend([0x45, 0, 0, (28 + quoted.len()) as u8]);
         report.extend([0, 0, 0, 0, 64, 17, 0, 0]);
         for ip in [self.room.ip(), to.ip()] {
-            let std::net::IpAddr::V4(ip) = ip else {
+            let IpAddr::V4(ip) = ip else {
                 panic!("not version 4");
             };
             report.extend(ip.octets());

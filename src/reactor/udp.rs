@@ -153,7 +153,8 @@ impl Udp {
     /// Other errors stand there too, of a router that has lost its way for example, and have to be
     /// read: what is left takes room from datagrams. They pass, so they refuse nothing.
     pub fn reported(&self, buffer: &mut [u8]) -> Option<Reported> {
-        let mut control = nix::cmsg_space!(sock_extended_err, sockaddr_in6);
+        // Where the asked address is told, it comes first: without room for it the error is cut.
+        let mut control = nix::cmsg_space!(in6_pktinfo, sock_extended_err, sockaddr_in6);
         let mut data = [IoSliceMut::new(buffer)];
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
         let fd = self.socket.as_raw_fd();
