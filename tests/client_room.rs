@@ -1,115 +1,19 @@
 //! Promises of `loket room`, kept against a room that plays a script, in a pipe and a terminal.
 //! Starts no real server.
 
+mod fake_room;
 mod fake_server;
 mod fake_terminal;
 
+use fake_room::{FakeRoom, Room};
 use fake_server::{Ended, hear, start, wait};
 use fake_terminal::{RESTORED, Terminal};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
-
-/// Far beyond what anything here takes: a test that reaches it hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// The room's end, and the address of the client that was heard last.
-struct Room {
-    socket: UdpSocket,
-    client: Option<SocketAddr>,
-    /// A member's question whether it still is one: it is answered and not part of the script.
-    question: Option<String>,
-}
-
-impl Room {
-    fn next(&mut self) -> String {
-        loop {
-            let mut datagram = vec![0; 65_536];
-            let (length, client) = self.socket.recv_from(&mut datagram).unwrap();
-            self.client = Some(client);
-            let text = String::from_utf8(datagram[..length].to_vec()).unwrap();
-            if self.question.as_ref() != Some(&text) {
-                return text;
-            }
-            self.send("USERNAME OK");
-        }
-    }
-
-    #[track_caller]
-    fn expect(&mut self, wanted: &str) {
-        assert_eq!(self.next(), wanted);
-    }
-
-    fn send(&self, datagram: impl AsRef<[u8]>) {
-        let client = self.client.unwrap();
-        self.socket.send_to(datagram.as_ref(), client).unwrap();
-    }
-
-    /// Answers this one request.
-    #[track_caller]
-    fn answer(&mut self, request: &str, answer: &str) {
-        self.expect(request);
-        self.send(answer);
-    }
-
-    #[track_caller]
-    fn let_in(&mut self, name: &str) {
-        self.answer("PASSWORD pw", "PASSWORD OK");
-        let question = format!("USERNAME {name}");
-        self.answer(&question, "USERNAME OK");
-        self.send(format!("{name} bergabung ke chatroom."));
-        self.question = Some(question);
-    }
-
-    /// From now on it is a server that was started again.
-    fn start_again(&mut self) {
-        self.question = None;
-    }
-
-    /// Relays what the client says, as rooms do.
-    #[track_caller]
-    fn relay(&mut self, message: &str) {
-        self.answer(message, message);
-    }
-}
-
-/// A room that plays one script.
-struct FakeRoom {
-    address: String,
-    worker: JoinHandle<()>,
-}
-
-impl FakeRoom {
-    fn new(script: impl FnOnce(&mut Room) + Send + 'static) -> FakeRoom {
-        FakeRoom::at("127.0.0.1:0", script)
-    }
-
-    fn at(address: &str, script: impl FnOnce(&mut Room) + Send + 'static) -> FakeRoom {
-        let socket = UdpSocket::bind(address).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        FakeRoom {
-            address: socket.local_addr().unwrap().to_string(),
-            worker: thread::spawn(move || {
-                script(&mut Room {
-                    socket,
-                    client: None,
-                    question: None,
-                });
-            }),
-        }
-    }
-
-    fn finish(self) {
-        if let Err(panic) = self.worker.join() {
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
 
 /// The client in a pipe, with this password in the variable and this on its standard input.
 fn run(arguments: &[&str], variable: Option<&str>, input: &str) -> Ended {
@@ -470,6 +374,28 @@ fn a_member_joins_again_when_the_server_was_started_again() {
     ];
     // One message was lost.
     wait(child).expect(1, "", &(told.join("\n") + "\n"));
+    room.finish();
+}
+
+#[test]
+fn a_member_whose_name_is_claimed_or_who_was_removed_answers_at_once() {
+    let room = FakeRoom::new(|room| {
+        room.let_in("ani");
+        let question = room.question.take().unwrap();
+        room.send(" ");
+        room.answer(&question, "USERNAME OK");
+        room.send("ani telah keluar dari chatroom.");
+        room.answer(&question, "PASSWORD INCORRECT");
+        room.let_in("ani");
+        room.expect("exit");
+    });
+    let mut child = stay(&room.address);
+    let input = child.stdin.take();
+    let joined = "ani bergabung ke chatroom.\n";
+    let heard = format!("{joined}ani telah keluar dari chatroom.\n{joined}");
+    hear(&mut child, &heard);
+    drop(input);
+    wait(child).expect_failure(0, &["joining again as ani", "again as ani"]);
     room.finish();
 }
 

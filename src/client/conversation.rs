@@ -248,6 +248,11 @@ impl Conversation {
         self.lock_shown().notice(line).map_err(cannot_go_on)
     }
 
+    /// What the room says of us when it has removed us.
+    fn own_end(&self) -> String {
+        format!("{} telah keluar dari chatroom.", self.login.name)
+    }
+
     /// What a room that does not know the question makes of it.
     fn is_echo_of_question(&self, text: &str) -> bool {
         text == format!("{0}: USERNAME {0}", self.login.name)
@@ -255,8 +260,12 @@ impl Conversation {
 
     fn hear(&self, datagram: &[u8], events: &Sender<Event>) -> Result<(), Trouble> {
         let text = shown(datagram);
-        // The room asks whether we are still here: another client claims our name.
-        if text.trim().is_empty() {
+        // Another client claims our name, or has it by now: our question keeps it or gets it back.
+        let is_probe = text.trim().is_empty();
+        if is_probe || text == self.own_end() {
+            self.membership().doubt(Instant::now());
+        }
+        if is_probe {
             return Ok(());
         }
         let ours = self.pending.holds(&text);

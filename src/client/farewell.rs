@@ -15,6 +15,24 @@ struct Acts {
     kept: Vec<(u64, Act)>,
 }
 
+impl Acts {
+    fn keep(&mut self, act: Act) -> u64 {
+        self.next += 1;
+        self.kept.push((self.next, act));
+        self.next
+    }
+
+    fn forget(&mut self, number: u64) {
+        self.kept.retain(|(kept, _)| *kept != number);
+    }
+
+    /// Takes all out, the newest first.
+    fn take(&mut self) -> impl Iterator<Item = Act> + use<> {
+        let kept = std::mem::take(&mut self.kept);
+        kept.into_iter().rev().map(|(_, act)| act)
+    }
+}
+
 fn acts() -> MutexGuard<'static, Acts> {
     ACTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -27,47 +45,43 @@ pub struct Farewell(u64);
 impl Farewell {
     /// Keeps the act until it is dropped or a signal comes.
     pub fn new(act: impl FnOnce() + Send + 'static) -> Farewell {
-        let mut acts = acts();
-        acts.next += 1;
-        let number = acts.next;
-        acts.kept.push((number, Box::new(act)));
-        Farewell(number)
+        Farewell(acts().keep(Box::new(act)))
     }
 }
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        acts().kept.retain(|(number, _)| *number != self.0);
+        acts().forget(self.0);
     }
 }
 
 /// Does all that is kept, the newest first. For a process that a signal is about to end.
 pub fn say() {
-    let kept = std::mem::take(&mut acts().kept);
-    for (_, act) in kept.into_iter().rev() {
-        act();
-    }
+    let kept = acts().take();
+    kept.for_each(|act| act());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
-    fn what_is_kept_is_done_once_and_what_was_dropped_is_not() {
-        let done = Arc::new(AtomicU32::new(0));
-        let [kept, dropped] = [1, 10].map(|worth| {
+    fn what_is_kept_is_done_once_newest_first_and_what_was_dropped_is_not() {
+        let done = Arc::new(Mutex::new(Vec::new()));
+        // Not the one of the process: other tests have things to do at its end, too.
+        let mut acts = Acts {
+            next: 0,
+            kept: Vec::new(),
+        };
+        let [_, dropped, _] = [1, 2, 3].map(|number| {
             let done = Arc::clone(&done);
-            Farewell::new(move || {
-                done.fetch_add(worth, Ordering::SeqCst);
-            })
+            acts.keep(Box::new(move || done.lock().unwrap().push(number)))
         });
-        drop(dropped);
-        say();
-        say();
-        assert_eq!(done.load(Ordering::SeqCst), 1);
-        drop(kept);
+        acts.forget(dropped);
+        for _ in 0..2 {
+            acts.take().for_each(|act| act());
+        }
+        assert_eq!(*done.lock().unwrap(), [3, 1]);
     }
 }
