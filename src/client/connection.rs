@@ -6,6 +6,7 @@ use super::limits::{ClientLimits, Keepalive};
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
 
 /// What a command service answers to a command.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +74,36 @@ pub struct Connection {
     stream: BufReader<TcpStream>,
     peer: String,
     limits: ClientLimits,
+    pace: Pace,
+}
+
+/// How fast bytes move, counting only the time spent waiting for the server.
+#[derive(Debug, Default)]
+struct Pace {
+    waited: Duration,
+    moved: u64,
+}
+
+impl Pace {
+    /// These bytes moved after this time. Too few in a whole window are the error: each one of
+    /// them ended a silence, so that no other limit would ever give up.
+    fn count(
+        &mut self,
+        waited: Duration,
+        moved: usize,
+        limits: &ClientLimits,
+    ) -> Result<(), Trouble> {
+        self.waited += waited;
+        self.moved += moved as u64;
+        if self.waited < limits.rate_window {
+            return Ok(());
+        }
+        let Pace { waited, moved } = std::mem::take(self);
+        match moved < limits.min_rate * limits.rate_window.as_secs() {
+            true => Err(Trouble::Slow { moved, waited }),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Connection {
@@ -86,6 +117,7 @@ impl Connection {
                         stream: BufReader::new(stream),
                         peer: address.text.clone(),
                         limits: *limits,
+                        pace: Pace::default(),
                     });
                 }
                 Err(error) => last = error,
@@ -122,13 +154,19 @@ impl Connection {
         Ok(stream)
     }
 
-    /// Sends all the bytes. If the server has hung up, looks first whether it said why.
+    /// Sends all the bytes. If the server has hung up, looks first whether it said why. The pace
+    /// is judged from here: what the person took for the last command does not count.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
         let mut rest = bytes;
+        self.pace = Pace::default();
         while !rest.is_empty() {
+            let begun = Instant::now();
             match self.stream.get_ref().write(rest) {
                 Ok(0) => return Err(Trouble::Closed),
-                Ok(count) => rest = &rest[count..],
+                Ok(count) => {
+                    rest = &rest[count..];
+                    self.pace.count(begun.elapsed(), count, &self.limits)?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let words = self.last_words();
@@ -142,10 +180,14 @@ impl Connection {
     /// Reads some bytes; none means the end of the stream.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
         loop {
+            let begun = Instant::now();
             match self.stream.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.trouble(error)),
-                Ok(count) => return Ok(count),
+                Ok(count) => {
+                    self.pace.count(begun.elapsed(), count, &self.limits)?;
+                    return Ok(count);
+                }
             }
         }
     }
@@ -154,6 +196,7 @@ impl Connection {
     pub fn read_line(&mut self) -> Result<String, Trouble> {
         let mut line = Vec::new();
         loop {
+            let begun = Instant::now();
             let found = match self.stream.fill_buf() {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -166,6 +209,7 @@ impl Connection {
             let taken = end.map_or(found.len(), |end| end + 1);
             line.extend_from_slice(&found[..end.unwrap_or(taken)]);
             self.stream.consume(taken);
+            self.pace.count(begun.elapsed(), taken, &self.limits)?;
             if line.len() > self.limits.reply_line {
                 line.truncate(self.limits.reply_line);
                 return Err(Trouble::Garbage(shorten(&line)));
@@ -306,6 +350,49 @@ mod tests {
             connection.read(&mut [0; 4]),
             Err(Trouble::Silent(_))
         ));
+    }
+
+    #[test]
+    fn a_server_that_sends_a_byte_now_and_then_is_given_up() {
+        type Read = fn(&mut Connection) -> Result<(), Trouble>;
+        let line: Read = |connection| connection.read_line().map(drop);
+        let body: Read =
+            |connection| (0..1000).try_for_each(|_| connection.read(&mut [0; 4]).map(drop));
+        for read in [line, body] {
+            let (mut connection, mut server) = pair();
+            let sender = thread::spawn(move || {
+                while server.write_all(b"x").is_ok() {
+                    thread::sleep(Duration::from_millis(20));
+                }
+            });
+            match read(&mut connection) {
+                Err(Trouble::Slow { moved, waited }) => {
+                    assert!(moved < 1000 && waited >= connection.limits.rate_window);
+                }
+                other => panic!("{other:?}"),
+            }
+            drop(connection);
+            sender.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_body_that_moves_and_many_short_answers_are_not_slow() {
+        let limits = ClientLimits::short();
+        let window = limits.rate_window;
+        let enough = (limits.min_rate * window.as_secs()) as usize;
+        let mut pace = Pace::default();
+        for _ in 0..3 {
+            pace.count(window / 2, 1, &limits).unwrap();
+            pace.count(window / 2, enough, &limits).unwrap();
+        }
+        let (mut connection, mut server) = pair();
+        for _ in 0..3 {
+            connection.pace.count(window / 2, 1, &limits).unwrap();
+            connection.send(b"ls\n").unwrap();
+            server.write_all(b"OK\n").unwrap();
+            connection.read_reply().unwrap();
+        }
     }
 
     #[test]

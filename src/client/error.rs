@@ -73,6 +73,13 @@ pub enum Trouble {
     },
     /// Not one byte could be read or written for so long.
     Silent(Duration),
+    /// So few bytes moved in this time that the rest would take for ever.
+    Slow {
+        /// The bytes that moved.
+        moved: u64,
+        /// The time spent waiting.
+        waited: Duration,
+    },
     /// The network failed.
     Network(io::Error),
     /// A line that is no reply of this service.
@@ -121,6 +128,12 @@ impl fmt::Display for Trouble {
             Trouble::Silent(patience) => write!(
                 out,
                 "nothing moved for {patience:?}; is this the right port, and is the server well?"
+            ),
+            Trouble::Slow { moved, waited } => write!(
+                out,
+                "only {moved} bytes moved in {} s; is the server or the network overloaded? try \
+                 again later",
+                waited.as_secs()
             ),
             Trouble::Network(error) => write!(out, "{}; try again", reason(error)),
             Trouble::Garbage(line) => write!(

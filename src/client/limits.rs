@@ -10,6 +10,10 @@ pub struct ClientLimits {
     pub connect_timeout: Duration,
     /// No byte could be read or written for this long: the conversation is given up.
     pub quiet_timeout: Duration,
+    /// The time over which the rate is judged.
+    pub rate_window: Duration,
+    /// Fewer bytes a second: the conversation is given up.
+    pub min_rate: u64,
     /// Shorter transfers show no progress bar.
     pub progress_delay: Duration,
     /// The longest line a server may answer, in bytes.
@@ -84,6 +88,8 @@ impl ClientLimits {
         ClientLimits {
             connect_timeout: Duration::from_secs(5),
             quiet_timeout: Duration::from_millis(50),
+            rate_window: Duration::from_secs(1),
+            min_rate: 1000,
             progress_delay: Duration::from_secs(5),
             reply_line: 64,
             command_line: 64,

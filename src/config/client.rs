@@ -1,7 +1,7 @@
 //! Names every limit of the clients, and the reason for it.
 //! Enforces none: the clients do.
 
-use super::{ROOM_RATE, SETTLE_MILLIS, WIRE};
+use super::{MIN_RATE, ROOM_RATE, SETTLE_MILLIS, WIRE};
 use crate::client::limits::{ClientLimits, Keepalive, RoomLimits, TalkLimits};
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ pub fn client_limits() -> ClientLimits {
     ClientLimits {
         connect_timeout: CLIENT_CONNECT_TIMEOUT,
         quiet_timeout: CLIENT_QUIET_TIMEOUT,
+        rate_window: CLIENT_RATE_WINDOW,
+        min_rate: MIN_RATE,
         progress_delay: CLIENT_PROGRESS_DELAY,
         reply_line: CLIENT_REPLY_LINE_BYTES,
         command_line: CLIENT_COMMAND_LINE_BYTES,
@@ -43,6 +45,10 @@ pub const CLIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client gives up when not one byte could be read or written for this long: longer than the
 /// slowest fsync of a large upload, shorter than the patience of a person.
 pub const CLIENT_QUIET_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The time over which a client judges [`MIN_RATE`]: twice its patience with a silence, so that an
+/// answer that was long in coming leaves time for what follows it.
+pub const CLIENT_RATE_WINDOW: Duration = Duration::from_secs(60);
 
 /// A bar that flashes by is worse than none.
 pub const CLIENT_PROGRESS_DELAY: Duration = Duration::from_millis(500);
