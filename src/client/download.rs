@@ -5,8 +5,10 @@ use super::connection::Connection;
 use super::error::{ClientError, Trouble, reason};
 use super::limits::ClientLimits;
 use super::progress::Progress;
-use std::fs::{self, File, OpenOptions};
+use rustix::io::Errno;
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -41,8 +43,10 @@ impl Download {
     pub fn create(target: &Path) -> Result<Download, ClientError> {
         let shown = target.display();
         let cannot = |why: String| ClientError::failure(format!("cannot save {shown}: {why}"));
+        let target = &follow(target).map_err(cannot)?;
+        let replaced = fs::metadata(target).ok();
         // Renaming over a device would replace it: `-o /dev/null` must not do that.
-        if fs::metadata(target).is_ok_and(|found| !found.is_file()) {
+        if replaced.as_ref().is_some_and(|found| !found.is_file()) {
             return Err(cannot(
                 "what is there is no regular file; choose another name".to_owned(),
             ));
@@ -50,11 +54,8 @@ impl Download {
         if target.file_name().is_none() {
             return Err(cannot("that is no file name; choose one".to_owned()));
         }
-        let folder = match target.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let (file, aside) = create_aside(folder).map_err(|error| {
+        let folder = folder_of(target);
+        let (file, aside) = create_aside(folder, replaced.as_ref()).map_err(|error| {
             cannot(format!(
                 "{} in the folder {}; does it exist, and may you write there?",
                 reason(&error),
@@ -125,14 +126,71 @@ impl Drop for Download {
     }
 }
 
-fn create_aside(folder: &Path) -> io::Result<(File, PathBuf)> {
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Where symbolic links lead, also to a file that is not there yet: renaming over a link would
+/// replace the link.
+fn follow(path: &Path) -> Result<PathBuf, String> {
+    let looped = |error: io::Error| error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+    if fs::metadata(path).is_err_and(looped) {
+        return Err("its symbolic links lead in a circle; choose another name".to_owned());
+    }
+    let mut path = path.to_owned();
+    while let Ok(found) = fs::symlink_metadata(&path)
+        && found.is_symlink()
+    {
+        if is_planted(&path, &found) {
+            return Err(
+                "another user put a symbolic link there, into a folder for all; choose another name"
+                    .to_owned(),
+            );
+        }
+        let to = fs::read_link(&path).map_err(|error| reason(&error))?;
+        path = folder_of(&path).join(to);
+    }
+    Ok(path)
+}
+
+/// The kernel's rule for `fs.protected_symlinks`, which our own following would circumvent.
+fn is_planted(path: &Path, link: &Metadata) -> bool {
+    let shared = |folder: &Metadata| folder.mode() & 0o1002 == 0o1002 && folder.uid() != link.uid();
+    let ours = link.uid() == rustix::process::geteuid().as_raw();
+    !ours && fs::metadata(folder_of(path)).is_ok_and(|folder| shared(&folder))
+}
+
+/// The bits that let others in, and whom they are meant for. Set-id bits do not pass to new
+/// content. A file system that has none of this is no reason to fail.
+fn keep_permissions(file: &File, old: &Metadata) {
+    let mut bits = old.mode() & 0o777;
+    let group = || fchown(file, None, Some(old.gid()));
+    let kept = fchown(file, Some(old.uid()), Some(old.gid())).or_else(|_| group());
+    if kept.is_err() {
+        // What one group may do is not for another.
+        bits &= !0o070;
+    }
+    let _ = file.set_permissions(Permissions::from_mode(bits));
+}
+
+/// Never more open than the file that it will replace.
+fn create_aside(folder: &Path, replaced: Option<&Metadata>) -> io::Result<(File, PathBuf)> {
+    let mode = if replaced.is_some() { 0o600 } else { 0o666 };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
     let mut number = 0_u64;
     loop {
         let name = format!(".loket-{}-{number}.part", std::process::id());
         let path = folder.join(name);
         let mut paths = unfinished();
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
+        match options.open(&path) {
             Ok(file) => {
+                if let Some(old) = replaced {
+                    keep_permissions(&file, old);
+                }
                 // A server of this folder sweeps away what no process holds.
                 let _ = file.try_lock();
                 paths.push(path.clone());
@@ -180,6 +238,84 @@ mod tests {
         first.commit().unwrap();
         second.commit().unwrap();
         assert_eq!(names_in(folder.path()), ["a"]);
+    }
+
+    fn save(target: &Path, content: &[u8]) {
+        let mut download = Download::create(target).unwrap();
+        download.file.write_all(content).unwrap();
+        download.commit().unwrap();
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_permission_bits_but_no_set_id_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a");
+        for (bits, kept) in [
+            (0o600, 0o600),
+            (0o644, 0o644),
+            (0o751, 0o751),
+            (0o444, 0o444),
+            (0o6755, 0o755),
+        ] {
+            fs::write(&target, "old").unwrap();
+            fs::set_permissions(&target, Permissions::from_mode(bits)).unwrap();
+            let download = Download::create(&target).unwrap();
+            let aside = fs::metadata(&download.aside).unwrap();
+            assert_eq!(aside.mode() & 0o7777, kept, "{bits:o}");
+            download.commit().unwrap();
+            let found = fs::metadata(&target).unwrap();
+            assert_eq!(found.mode() & 0o7777, kept, "{bits:o}");
+            fs::remove_file(&target).unwrap();
+        }
+        let umask = rustix::process::umask(rustix::fs::Mode::empty());
+        rustix::process::umask(umask);
+        save(&target, b"new");
+        let found = fs::metadata(&target).unwrap();
+        assert_eq!(found.mode() & 0o7777, 0o666 & !umask.bits());
+    }
+
+    #[test]
+    fn a_symbolic_link_is_followed_and_stays() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let inside = |name: &str| folder.path().join(name);
+        fs::create_dir(inside("sub")).unwrap();
+        fs::write(inside("sub/a"), "old").unwrap();
+        symlink("sub/a", inside("first")).unwrap();
+        symlink(inside("first"), inside("second")).unwrap();
+        symlink("sub/new", inside("dangling")).unwrap();
+        symlink("circle", inside("circle")).unwrap();
+        symlink("/dev/null", inside("device")).unwrap();
+        for (link, file) in [("second", "sub/a"), ("dangling", "sub/new")] {
+            save(&inside(link), b"new");
+            assert!(inside(link).is_symlink(), "{link}");
+            assert_eq!(fs::read(inside(file)).unwrap(), b"new");
+        }
+        for (link, words) in [("circle", "in a circle"), ("device", "no regular file")] {
+            let error = Download::create(&inside(link)).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        assert_eq!(names_in(&inside("sub")), ["a", "new"]);
+    }
+
+    #[test]
+    fn a_link_that_another_user_put_into_a_folder_for_all_is_not_followed() {
+        use std::os::unix::fs::{lchown, symlink};
+        if !rustix::process::geteuid().is_root() {
+            eprintln!(
+                "SKIPPED a_link_that_another_user_put_into_a_folder_for_all_is_not_followed: \
+                 needs root"
+            );
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o1777)).unwrap();
+        let link = folder.path().join("a");
+        symlink("b", &link).unwrap();
+        assert!(Download::create(&link).is_ok());
+        lchown(&link, Some(65_534), Some(65_534)).unwrap();
+        let error = Download::create(&link).unwrap_err();
+        assert!(error.to_string().contains("another user"), "{error}");
     }
 
     #[test]
