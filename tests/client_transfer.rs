@@ -4,8 +4,9 @@
 mod fake_server;
 
 use fake_server::{FakeServer, Nobody, names_in, noise, run, start, wait};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::mpsc;
@@ -206,8 +207,64 @@ fn a_file_that_shrinks_under_way_fails_and_one_that_grows_is_cut_at_its_size() {
         peer.expect_end();
     });
     let ended = run(folder.path(), &["send", "big", "--to", &server.address]);
-    ended.expect(0, "sent big, 3 bytes\n", "");
+    let told = "big grew while it was being sent; the server has its first 3 bytes\n";
+    ended.expect(0, "sent big, 3 bytes\n", told);
     server.finish();
+}
+
+#[test]
+fn a_file_of_proc_that_reports_no_bytes_is_sent_whole() {
+    let body = fs::read("/proc/version").unwrap();
+    let folder = tempdir().unwrap();
+    let size = body.len();
+    let server = FakeServer::once(move |peer| {
+        peer.expect(format!("SEND\nversion\nversion<SEPARATOR>{size}\n"));
+        peer.send("OK\n");
+        peer.expect(&body);
+        peer.send(format!("OK {size}\n"));
+        peer.expect_end();
+    });
+    let ended = run(
+        folder.path(),
+        &["send", "/proc/version", "--to", &server.address],
+    );
+    ended.expect(0, &format!("sent version, {size} bytes\n"), "");
+    server.finish();
+}
+
+#[test]
+fn a_replaced_file_keeps_its_bits_and_a_link_leads_to_it() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("private");
+    fs::write(&file, "old").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("private", folder.path().join("a")).unwrap();
+    for (arguments, request, header) in [
+        (
+            &["receive", "a", "--from"][..],
+            "RECEIVE\na\n",
+            "OK\na<SEPARATOR>3\n",
+        ),
+        (
+            &["files", "download", "a", "--at"],
+            "download \"a\"\n",
+            "OK 3\n",
+        ),
+    ] {
+        let server = FakeServer::once(move |peer| {
+            peer.expect(request);
+            peer.send(format!("{header}new"));
+        });
+        let arguments = [arguments, &[&server.address]].concat();
+        run(folder.path(), &arguments).expect(0, "saved a, 3 bytes\n", "");
+        server.finish();
+        assert!(folder.path().join("a").is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o7777,
+            0o640
+        );
+    }
 }
 
 #[test]

@@ -97,13 +97,16 @@ impl Files {
 
     /// Stores a file under `name` or its own.
     pub fn upload(&mut self, file: &Path, name: Option<&str>) -> Result<(), ClientError> {
-        let source = Source::open(file)?;
+        let mut source = Source::open(file, self.dialer.limits())?;
         let stored = naming::remote_name(file, name)?;
         let size = source.size();
         let tried = self.tried("upload", &file.display().to_string());
         let (connection, reply) = self.ask(&format!("upload {} {size}", quote(stored)), &tried)?;
-        self.send_body(connection, &reply, source)
-            .and_then(screen::note)
+        self.send_body(connection, &reply, &mut source)
+            .and_then(|words| {
+                source.growth().into_iter().for_each(screen::remark);
+                screen::note(words)
+            })
             .and_then(|()| screen::note(format!("sent {stored}, {size} bytes")))
             .map_err(|trouble| trouble.in_context(tried))
     }
@@ -168,7 +171,7 @@ impl Files {
         &mut self,
         mut connection: Connection,
         reply: &str,
-        source: Source,
+        source: &mut Source,
     ) -> Result<String, Trouble> {
         if !reply.is_empty() {
             return Err(Trouble::Garbage(format!("OK {reply}")));

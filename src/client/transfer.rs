@@ -36,8 +36,8 @@ pub fn send(
     }))?;
     let mut tally = Tally::new(files.len(), "sent");
     for file in files {
-        let opened =
-            Source::open(file).and_then(|source| Ok((source, naming::remote_name(file, name)?)));
+        let opened = Source::open(file, limits)
+            .and_then(|source| Ok((source, naming::remote_name(file, name)?)));
         match opened {
             Err(error) => tally.failed(error),
             Ok((source, stored)) => {
@@ -54,7 +54,7 @@ pub fn send(
 fn send_one(
     dialer: &mut Dialer,
     mut connection: Connection,
-    source: Source,
+    mut source: Source,
     name: &str,
 ) -> Result<(), Trouble> {
     let size = source.size();
@@ -68,6 +68,7 @@ fn send_one(
         Reply::No(words) => Err(Trouble::Refused(words)),
         Reply::Yes(stored) if stored == size.to_string() => {
             dialer.keep(connection);
+            source.growth().into_iter().for_each(screen::remark);
             screen::note(format!("sent {name}, {size} bytes"))
         }
         Reply::Yes(stored) => Err(Trouble::Local(format!(
