@@ -54,20 +54,30 @@ pub fn unended_word(unit: &[u8]) -> Unended {
 
 /// What is wrong with a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeaderFault {
-    /// There is no separator in the line.
-    NoSeparator,
+pub enum HeaderFault<'a> {
+    /// There is no separator in this line.
+    NoSeparator(&'a [u8]),
     /// What stands behind the separator is no size.
-    NoSize,
+    NoSize(&'a [u8]),
     /// The name did not come twice, and pauses in it leave open which it is.
     NotDoubled,
 }
 
-impl fmt::Display for HeaderFault {
+impl fmt::Display for HeaderFault<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HeaderFault::NoSeparator => write!(out, "write the header as NAME{SEPARATOR}BYTES"),
-            HeaderFault::NoSize => write!(out, "the size is not a number of bytes"),
+            HeaderFault::NoSeparator(line) => {
+                let line = text::excerpt(line);
+                write!(
+                    out,
+                    "write the header as NAME{SEPARATOR}BYTES, not as {line}"
+                )
+            }
+            HeaderFault::NoSize(b"") => write!(out, "the size is not a number of bytes"),
+            HeaderFault::NoSize(size) => {
+                let size = text::excerpt(size);
+                write!(out, "the size is not a number of bytes: {size}")
+            }
             HeaderFault::NotDoubled => {
                 write!(
                     out,
@@ -137,18 +147,18 @@ pub fn name_on_its_way(input: &[u8]) -> &[u8] {
 }
 
 /// Splits a header line into its name and size.
-pub fn parse_line(header: &[u8]) -> Result<(&[u8], u64), HeaderFault> {
+pub fn parse_line(header: &[u8]) -> Result<(&[u8], u64), HeaderFault<'_>> {
     // The last separator: a name may hold one, a number cannot.
     let end = header
         .windows(SEPARATOR.len())
         .rposition(|window| window == SEPARATOR.as_bytes())
-        .ok_or(HeaderFault::NoSeparator)?;
+        .ok_or(HeaderFault::NoSeparator(header))?;
     let digits = &header[end + SEPARATOR.len()..];
     let size = std::str::from_utf8(digits)
         .ok()
         .filter(|_| digits.iter().all(u8::is_ascii_digit))
         .and_then(|digits| digits.parse().ok());
-    Ok((&header[..end], size.ok_or(HeaderFault::NoSize)?))
+    Ok((&header[..end], size.ok_or(HeaderFault::NoSize(digits))?))
 }
 
 /// Reads `name name SEPARATOR digits`, with no delimiter between, once the separator has come.
@@ -158,7 +168,7 @@ pub fn parse_bare(
     separator: usize,
     pauses: Pauses,
     finished: bool,
-) -> Result<BareHeader<'_>, HeaderFault> {
+) -> Result<BareHeader<'_>, HeaderFault<'_>> {
     let names = &input[..separator];
     let name = match (names::undouble(names), pauses) {
         (Some(name), _) => name,
@@ -171,7 +181,8 @@ pub fn parse_bare(
     let behind = separator + SEPARATOR.len();
     match Digits::read(&input[behind..], finished) {
         Start::Open => Ok(BareHeader::Open),
-        Start::NotASize => Err(HeaderFault::NoSize),
+        // Where it ends, or how much of it has come, is not known.
+        Start::NotASize => Err(HeaderFault::NoSize(b"")),
         Start::Closed(digits) => Ok(BareHeader::Whole {
             name,
             digits,
@@ -184,7 +195,7 @@ pub fn parse_bare(
 mod tests {
     use super::*;
 
-    fn bare(input: &[u8], pauses: Pauses) -> Result<BareHeader<'_>, HeaderFault> {
+    fn bare(input: &[u8], pauses: Pauses) -> Result<BareHeader<'_>, HeaderFault<'_>> {
         let separator = separator(input, 4096).expect("a separator");
         parse_bare(input, separator, pauses, false)
     }
@@ -204,12 +215,15 @@ mod tests {
             parse_line(b"a<SEPARATOR>b<SEPARATOR>1"),
             Ok((&b"a<SEPARATOR>b"[..], 1))
         );
-        assert_eq!(parse_line(b"a.bin 12"), Err(HeaderFault::NoSeparator));
+        assert_eq!(
+            parse_line(b"a.bin 12"),
+            Err(HeaderFault::NoSeparator(b"a.bin 12"))
+        );
         for size in ["", "-1", "+1", "1x", "99999999999999999999"] {
             let header = format!("a<SEPARATOR>{size}");
             assert_eq!(
                 parse_line(header.as_bytes()),
-                Err(HeaderFault::NoSize),
+                Err(HeaderFault::NoSize(size.as_bytes())),
                 "{size}"
             );
         }
@@ -301,7 +315,7 @@ mod tests {
         assert_eq!(bare(b"aa<SEPARATOR>1", Pauses::None), Ok(BareHeader::Open));
         assert_eq!(
             bare(b"aa<SEPARATOR>x", Pauses::None),
-            Err(HeaderFault::NoSize)
+            Err(HeaderFault::NoSize(b""))
         );
     }
 }

@@ -87,12 +87,12 @@ pub fn refused() -> Vec<Script> {
         one(
             "a header without its separator",
             "SEND\nx\nx 5\nhello",
-            "OK\nERROR: write the header as NAME<SEPARATOR>BYTES\n",
+            "OK\nERROR: write the header as NAME<SEPARATOR>BYTES, not as x 5\n",
         ),
         one(
             "a header without a size",
             "SEND\nx\nx<SEPARATOR>-5\nhello",
-            "OK\nERROR: the size is not a number of bytes\n",
+            "OK\nERROR: the size is not a number of bytes: -5\n",
         ),
         one(
             "an upload to a folder",
