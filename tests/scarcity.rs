@@ -450,16 +450,34 @@ fn what_is_refused_for_lack_of_a_descriptor_is_as_it_was() {
     let before = tree(&server.root());
     let mut removing = server.connect("files");
     removing.send("size old\n").expect("OK 3 0.00 MB\n");
-    for name in ["old", "new"] {
-        let mut storing = server.connect("files");
-        storing.send(format!("upload {name} 4\nbod")).expect("OK\n");
-        assert!(limit(&server, &nofile(&server, 0)));
-        removing.send("rm old\n").expect(BUSY);
-        storing.send("y").expect(BUSY).rest();
-        assert!(limit(&server, "--nofile=1024:"));
-        assert_eq!(tree(&server.root()), before);
-    }
+    assert!(limit(&server, &nofile(&server, 0)));
+    removing.send("rm old\n").expect(BUSY);
+    removing.send("upload old 4\nbody").expect(BUSY).rest();
+    assert!(limit(&server, "--nofile=1024:"));
+    assert_eq!(tree(&server.root()), before);
+    let mut removing = server.connect("files");
     removing
         .send("rm old\n")
         .expect("OK File Berhasil Dihapus\n");
+}
+
+#[test]
+fn an_upload_that_was_accepted_needs_no_descriptor_more() {
+    for flags in [&[][..], &["--no-sync"]] {
+        // The second half goes through the pipe, or is copied where it is small.
+        for (name, length) in [("old", 4), ("old", 300_000), ("new", 4), ("new", 300_000)] {
+            let server = Server::start(flags);
+            std::fs::write(server.root().join("old"), "old").expect("a file");
+            let body = noise(length);
+            let (first, second) = body.split_at(length / 2);
+            let mut storing = server.connect("files");
+            let command = format!("upload {name} {length}\n");
+            storing.send(command).expect("OK\n");
+            assert!(limit(&server, &nofile(&server, 0)));
+            storing.send(first).send(second);
+            storing.expect("OK File Berhasil Dibuat\n");
+            let stored = std::fs::read(server.root().join(name)).expect("the file");
+            assert!(stored == body, "{name} of {length} bytes, {flags:?}");
+        }
+    }
 }

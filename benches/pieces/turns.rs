@@ -70,7 +70,7 @@ impl Kernel for Free {
         Err(ErrorKind::Unsupported.into())
     }
 
-    fn can_take_body(&self, _: &dyn Blob) -> bool {
+    fn can_take_body(&mut self, _: &dyn Blob) -> bool {
         false
     }
 

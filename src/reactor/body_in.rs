@@ -14,14 +14,26 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The one pipe of the reactor. It is empty between uses.
 pub struct BodyPipe {
+    /// `None` after a failure, and where no descriptor was left for it.
     ends: Option<(OwnedFd, OwnedFd)>,
     size: usize,
 }
 
 impl BodyPipe {
-    /// A pipe of `size` bytes, made when it is first needed.
+    /// A pipe of `size` bytes. It is opened here: an upload that was accepted needs no descriptor
+    /// that may be lacking later.
     pub fn new(size: usize) -> BodyPipe {
-        BodyPipe { ends: None, size }
+        let mut pipe = BodyPipe { ends: None, size };
+        pipe.is_open();
+        pipe
+    }
+
+    /// Whether there is a pipe; one that is lacking is opened if it can be.
+    pub fn is_open(&mut self) -> bool {
+        if self.ends.is_none() {
+            self.ends = open_pipe(self.size).ok();
+        }
+        self.ends.is_some()
     }
 
     /// Moves up to `most` bytes; 0 is the end of the stream.
@@ -35,10 +47,7 @@ impl BodyPipe {
         at: u64,
         most: usize,
     ) -> Result<usize, TakeError> {
-        let (reader, writer) = match self.ends.take() {
-            Some(ends) => ends,
-            None => open_pipe(self.size).map_err(TakeError::Blob)?,
-        };
+        let (reader, writer) = self.ends.take().expect("asked by is_open");
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let taken = rustix::pipe::splice(socket, None, &writer, None, most, flags);
         let moved = match taken {

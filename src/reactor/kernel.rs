@@ -26,7 +26,7 @@ pub trait Kernel {
     ) -> io::Result<Sent>;
 
     /// Whether [`Kernel::take_body`] can fill this blob.
-    fn can_take_body(&self, blob: &dyn Blob) -> bool;
+    fn can_take_body(&mut self, blob: &dyn Blob) -> bool;
 
     /// Moves up to `most` bytes of the stream into a blob; 0 is the end of the stream.
     fn take_body(

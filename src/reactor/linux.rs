@@ -110,8 +110,8 @@ impl Kernel for Linux {
         Ok(sent)
     }
 
-    fn can_take_body(&self, blob: &dyn Blob) -> bool {
-        self.direct && blob.fd().is_some()
+    fn can_take_body(&mut self, blob: &dyn Blob) -> bool {
+        self.direct && blob.fd().is_some() && self.pipe.is_open()
     }
 
     fn take_body(

@@ -107,11 +107,11 @@ impl Upload for FileUpload {
             } else if sync {
                 rustix::fs::fdatasync(&*file)?;
             }
-            // Before anything is seen: without a descriptor for the folder nothing is stored.
-            let folder = if sync {
-                folder_to_sync(&place.folder)?
-            } else {
-                None
+            // Before anything is seen. An upload that was accepted is stored although no descriptor
+            // is left for its folder: then all of the file system is synced.
+            let folder = match sync.then(|| folder_to_sync(&place.folder)) {
+                Some(Err(Errno::MFILE | Errno::NFILE)) | None => None,
+                Some(opened) => opened?,
             };
             place.show(&file)?;
             if sync && folder.is_none() {

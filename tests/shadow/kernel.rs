@@ -251,7 +251,7 @@ impl Kernel for WildKernel {
         put.map(Sent::Bytes)
     }
 
-    fn can_take_body(&self, _: &dyn Blob) -> bool {
+    fn can_take_body(&mut self, _: &dyn Blob) -> bool {
         self.0.plan.direct
     }
 

@@ -144,7 +144,7 @@ impl Kernel for SimulatedKernel {
         line.put(&bytes[..count]).map(Sent::Bytes)
     }
 
-    fn can_take_body(&self, _: &dyn Blob) -> bool {
+    fn can_take_body(&mut self, _: &dyn Blob) -> bool {
         self.direct
     }
 
