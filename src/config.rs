@@ -165,9 +165,9 @@ pub const TALK_BACKLOG: usize = 64 * KIB;
 
 /// What a talk client may have the server print, in bytes: a person writes ten a second, and a
 /// pasted file of a MiB is there within two. Two clients that never stopped wrote 176 MB/s into a
-/// file. A connection begins with little, so that new ones are no way around the rate.
+/// file. A connection begins with little more than the longest line: new ones are no way around it.
 pub const TALK_RATE: TalkRate = TalkRate {
-    first: 16 * KIB,
+    first: 8 * KIB,
     each_second: MIB,
     most: MIB,
     line: 12,
@@ -205,6 +205,7 @@ pub const LOG_BACKLOG: usize = 256 * KIB;
 
 /// Bounds of `ls`, which makes one list of a folder for all that ask meanwhile.
 pub const LISTING: ListingLimits = ListingLimits {
+    // A million names of 7 bytes are listed with 15 MB beside the list, of 7.9 MB.
     step: 512,
     entries: 1_000_000,
     short: SMALL_BODY,

@@ -62,20 +62,23 @@ impl Talk {
         });
     }
 
-    /// Whether the client is within its rate.
-    fn may_speak(&mut self, now: u32) -> bool {
+    /// Whether this text is within the client's rate. If not, it is looked at again later.
+    fn may_say(&mut self, text: &[u8], cx: &Cx<'_>) -> bool {
         let rate = &self.limits.talk_rate;
-        let seconds = now - self.second.replace(now).unwrap_or(now);
+        let seconds = cx.now - self.second.replace(cx.now).unwrap_or(cx.now);
         if seconds > 0 {
             let saved = rate.each_second.saturating_mul(seconds as usize);
             self.credit = self.credit.saturating_add(saved).min(rate.most);
         }
-        self.credit > 0
+        let may = text.len() + rate.line <= self.credit;
+        if !may {
+            self.awaited = Some(Delay::Pace);
+        }
+        may
     }
 
     fn say(&mut self, text: &[u8], cx: &mut Cx<'_>) {
-        let cost = text.len() + self.limits.talk_rate.line;
-        self.credit = self.credit.saturating_sub(cost);
+        self.credit -= text.len() + self.limits.talk_rate.line;
         let text = text::clean(text);
         if !text.trim().is_empty() {
             self.post(
@@ -140,19 +143,19 @@ impl Protocol for Talk {
             Pause::Quiet(Delay::Pace) => Pause::None,
             pause => pause,
         };
-        if !input.is_empty() && !self.may_speak(cx.now) {
-            self.awaited = Some(Delay::Pace);
-            return (0, Intake::Hold);
-        }
         self.look_for_late_newline(input);
         let limit = self.limits.wire.unit;
         let taken = match first_line(input, limit) {
+            FirstLine::Whole { text, .. } if !self.may_say(text, cx) => return (0, Intake::Hold),
             FirstLine::Whole { text, taken } => {
                 self.awaited = None;
                 self.say(text, cx);
                 return (taken, Intake::Bytes);
             }
             FirstLine::Open if input.is_empty() => 0,
+            FirstLine::Open if pause != Pause::None && !self.may_say(input, cx) => {
+                return (0, Intake::Hold);
+            }
             FirstLine::Open => self.say_unended(input, pause, cx),
             FirstLine::TooLong => {
                 let Refusal(why) = Fault::TooLong(limit).into();
