@@ -111,6 +111,9 @@ fn names_that_are_none_are_refused() {
             .send(format!("USERNAME {name}"))
             .hears("USERNAME TAKEN");
     }
+    eventually("the reason is logged", || {
+        server.log().contains("may not be called")
+    });
     guest.enter(&"é".repeat(32));
 }
 

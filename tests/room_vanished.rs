@@ -296,7 +296,7 @@ fn forged_refusals_cost_no_member_its_place() {
         return;
     };
     for _ in 0..10 {
-        // From another host, about what was sent or what nobody can check.
+        // From another host, about what was sent, or without a quotation.
         other.refuse(&ani, "ani: hello");
         other.refuse(&ani, "");
         // From the member's host, about what was never sent.

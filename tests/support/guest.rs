@@ -65,7 +65,7 @@ impl Guest {
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
-    /// Nothing has come; call it when an answer to somebody else shows that it would have.
+    /// Nothing has come; call it when the answer to another client shows that it would have.
     #[track_caller]
     pub fn heard_nothing(&self) {
         let mut asked = [PollFd::new(&self.0, PollFlags::IN)];

@@ -25,7 +25,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// No claims, and room for so many.
+    /// No claims, and room for a number of them.
     pub fn new(most: usize) -> Claims {
         Claims {
             queue: VecDeque::new(),

@@ -83,7 +83,7 @@ impl Room {
         if self.claims.waits(from.peer) {
             return;
         }
-        // A probe is a line on somebody's screen.
+        // A probe is an empty line on a person's screen.
         if self.claims.is_full() || !self.networks.pay(from.peer.ip(), cx.now) {
             cx.out.to_one(b"USERNAME TAKEN", from);
             return;

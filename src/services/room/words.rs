@@ -45,7 +45,7 @@ pub fn is_exit(said: &str) -> bool {
     said.trim().eq_ignore_ascii_case("exit")
 }
 
-/// At most so many bytes, without cutting a character.
+/// At most this number of bytes, without cutting a character.
 pub fn cut(line: &str, most: usize) -> &str {
     &line[..line.floor_char_boundary(most)]
 }
