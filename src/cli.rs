@@ -271,7 +271,8 @@ pub struct TalkOptions {
 #[command(
     after_help = "Each line typed or piped in goes to everybody in the room; exit, Ctrl-D or \
 Ctrl-C leaves. At a terminal a line of one's own stays as it was typed; that the room sends it \
-back is not shown, only when it does not. Into a pipe goes what the room sends."
+back is not shown, only when it does not. Into a pipe goes what the room sends. When the server \
+was started again, the client says so and joins again with the same name and password."
 )]
 pub struct RoomOptions {
     /// The server.
