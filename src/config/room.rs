@@ -45,10 +45,11 @@ pub const ROOM_PAUSE_MICROS: u64 = 1_000_000;
 /// Networks that held something are swept from this number on: below it a sweep gains nothing.
 pub const ROOM_FEW_NETWORKS: usize = 64;
 
-/// What the room remembers of strangers, in tables of some thousands of entries. A minute for passwords, as
-/// the protocol says; ten wrong ones are more than people mistype in a minute. Guesses from more
-/// networks than the table holds share a hundred: all of them together get fewer than 42,000 a
-/// minute. An address that was a member and is silent is remembered for an hour, a lesson.
+/// What the room remembers of strangers, in tables of some thousands of entries. A minute for
+/// passwords, as the protocol says; ten wrong ones are more than people mistype in a minute.
+/// Guesses from more networks than the table holds share a hundred: all of them together get fewer
+/// than 42,000 a minute. An address that was a member and is silent is remembered for an hour, a
+/// lesson.
 pub const ROOM_GUESTS: GuestLimits = GuestLimits {
     admitted: 4 * ROOM_MEMBERS,
     admitted_of_one: ROOM_PER_ADDRESS as usize,
