@@ -2,9 +2,10 @@
 //! Compares with no other server: `compare.rs` does. Whoever wants a short proof runs `cargo test`.
 //!
 //! `cargo bench --bench shows -- [idle|hostile|stalls]... [--runs 5] [--seconds 3] [--only WORDS]`;
-//! `--only` picks the stalls whose title holds the words. Runs in a network namespace of its own
-//! with the congestion control that `--congestion` names, reno by default: bbr paces even loopback,
-//! with timers that stop a core for milliseconds. `--congestion system` stays where it is.
+//! `--only` picks the stalls and the attacks whose title holds the words. Runs in a network
+//! namespace of its own with the congestion control that `--congestion` names, reno by default: bbr
+//! paces even loopback, with timers that stop a core for milliseconds. `--congestion system` stays
+//! where it is.
 
 mod measure;
 mod show;

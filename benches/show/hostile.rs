@@ -1,126 +1,282 @@
-//! Twelve hundred peers that ask and never read, flood and never read, or send a byte and stop.
-//! Shows what they cost the others, the memory, the processor at rest, and that they go.
+//! What hostile crowds cost an echo beside them, the memory and the descriptors, during and after.
+//! Compares with no other server; the numbers are those of the attacks that were first seen.
 
-use super::{Plan, pulses, start};
+use super::{Plan, start};
 use crate::measure::Limit;
 use crate::measure::load::connect;
 use crate::measure::pulse::Pulse;
-use crate::measure::schedule::{figures, head, line, rest};
+use crate::measure::schedule::{Run, alone, head, line, measured, medians, rest};
 use crate::measure::server::Server;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 use std::fs::File;
 use std::net::TcpStream;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-const READERS: usize = 500;
-const FLOODING: usize = 200;
-const ONE_BYTE: usize = 500;
+/// A short piece of an attack, so that an echo can beat between two.
+type Step = fn(&mut Crowd) -> Result<(), String>;
+
+/// The last is whether the server must come to rest while the peers are still there.
+const ROWS: [(&str, Step, bool); 5] = [
+    (
+        "1: 1,000 ask for a list of 20,000 names, half never read",
+        list,
+        false,
+    ),
+    (
+        "3: 1,200 pipeline empty uploads without end",
+        pipeline,
+        false,
+    ),
+    (
+        "9: 400 download, say byebye, never read and stay",
+        leave_unread,
+        true,
+    ),
+    (
+        "10: uploads that end with a reset, one after another",
+        reset,
+        false,
+    ),
+    (
+        "11: 1,200 download, flood or stop after a byte, and never read",
+        never_read,
+        false,
+    ),
+];
+
+const ENTRIES: usize = 20_000;
 const BIG: u64 = 2 << 30;
-/// What one of the flooding sends at most: more than both kernels' buffers hold.
-const FLOOD: u64 = 16 << 20;
-const WATCHED: Duration = Duration::from_secs(3);
-const MIB: f64 = (1 << 20) as f64;
+/// Fits the kernel's buffer, so that the server is done with it and says goodbye.
+const BUFFERED: u64 = 2 << 20;
+const UPLOAD: &[u8] = b"upload a 0\n";
+/// What a peer that floods sends at most: more than both kernels' buffers hold.
+const FLOOD: usize = 16 << 20;
+/// Bounds the resets of one round.
+const RESETS: usize = 20_000;
+const AT_REST: Duration = Duration::from_secs(5);
+/// More than the allocator and the kernel keep by chance.
+const SLACK: Held = [4.0, 4.0, 0.0];
 
 pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
-    println!(
-        "\nhostile: {READERS} ask for 2 GiB and never read, {FLOODING} flood an echo and never \
-         read, {ONE_BYTE} send one byte and stop; an echo beside them, 1000 a second on schedule, \
-         {} s a run",
-        plan.seconds
-    );
+    for row in ROWS.iter().filter(|row| row.0.contains(&plan.only)) {
+        println!(
+            "\nhostile {}; an echo beside them, 1000 a second on schedule, {} s a run; aims: p99 \
+             <= 5 ms, at rest within 5 s",
+            row.0, plan.seconds
+        );
+        head();
+        let mut all: [Vec<Run>; 2] = Default::default();
+        for round in 1..=plan.runs {
+            let scratch = scratch.join(format!("{round}"));
+            let [idle, hostile] = one(row, plan, &scratch, round)?;
+            all[0].push(idle);
+            all[1].push(hostile);
+            std::fs::remove_dir_all(&scratch).map_err(|e| format!("cannot clear away: {e}"))?;
+        }
+        let [idle, hostile] = all.map(|runs| medians(&runs));
+        line("median", "idle", idle, "");
+        line("median", "hostile", hostile, "");
+    }
+    Ok(())
+}
+
+fn one(
+    (_, step, stay): &(&str, Step, bool),
+    plan: &Plan,
+    scratch: &Path,
+    round: usize,
+) -> Result<[Run; 2], String> {
     let server = start(scratch, "hostile", &[])?;
-    let root = scratch.join("hostile");
-    File::create(root.join("big"))
-        .and_then(|file| file.set_len(BIG))
-        .map_err(|e| format!("cannot make a sparse file: {e}"))?;
+    prepare(&scratch.join("hostile")).map_err(|e| format!("cannot fill the root: {e}"))?;
     let pulse = Pulse::connect(server.at)?;
-    head();
-    let idle = pulses(plan, &server, &pulse, "nobody")?;
-    let memory = server.processes()?.memory()?;
-    // The first echo beside them while they come, not only when they all hang.
-    let mut peers = Vec::new();
-    let times = come(&server, &pulse, &mut peers)?;
-    let coming = figures(times);
-    line("", "who come", coming, "");
+    let idle = alone(&server, &pulse, plan.seconds)?;
+    line(&round.to_string(), "idle", idle.figures, &idle.note());
     rest(&server)?;
-    let beside = pulses(plan, &server, &pulse, "hostile")?;
-    println!(
-        "  hostile / idle: {:.3} of the p50, {:.3} of the p99; memory grew by {:.1} MiB",
-        beside[0] / idle[0],
-        beside[1] / idle[1],
-        (server.processes()?.memory()? - memory) / MIB
-    );
-    let spent = server.processes()?.spent()?;
-    std::thread::sleep(WATCHED);
-    println!(
-        "  {:.1} ms CPU in 3 s of rest",
-        server.processes()?.spent()?.since(&spent).0 * 1e3
-    );
-    drop((peers, pulse, server));
-    leave(scratch)
-}
-
-/// How they come: one step each, so that an echo can beat between.
-fn come(server: &Server, pulse: &Pulse, peers: &mut Vec<TcpStream>) -> Result<Vec<f64>, String> {
-    let all = READERS + FLOODING + ONE_BYTE;
-    let count = std::cell::Cell::new(0);
-    let (mut sent, piece) = (0, vec![b'x'; 64 << 10]);
-    pulse.beat_while(
-        || count.get() < all,
-        || {
-            let number = count.get();
-            if number == all {
-                return Ok(());
+    let before = held(&server)?;
+    let mut crowd = Crowd {
+        server: &server,
+        peers: Vec::new(),
+        turn: 0,
+        answered: 0,
+        refused: 0,
+        uploads: UPLOAD.repeat(4096).into(),
+    };
+    let (mut most, mut looked) = (before, Instant::now());
+    let hostile = measured(&server, || {
+        pulse.beat(Duration::from_secs_f64(plan.seconds), || {
+            if looked.elapsed() > Duration::from_millis(250) {
+                let now = held(&server)?;
+                most = [0, 1, 2].map(|at| now[at].max(most[at]));
+                looked = Instant::now();
             }
-            let (service, words): (_, &[u8]) = match number {
-                _ if number < READERS => ("files", b"download big\n"),
-                _ if number < READERS + FLOODING => ("echo", &piece),
-                _ => ([("files", &b"x"[..]), ("transfer", b"S"), ("talk", b"x")])[number % 3],
-            };
-            if peers.len() == number {
-                peers.push(connect(server.address(service)?)?);
-            }
-            let again = match send(&peers[number], words, SendFlags::NOSIGNAL) {
-                Ok(bytes) => {
-                    sent += bytes as u64;
-                    service == "echo" && sent < FLOOD
-                }
-                Err(Errno::AGAIN) => false,
-                Err(e) => return Err(format!("peer {number} cannot send: {e}")),
-            };
-            if !again {
-                (sent, _) = (0, count.set(number + 1));
-            }
-            Ok(())
-        },
-    )
-}
-
-/// With a short idle deadline all but those of talk are gone soon, from the kernel as well.
-fn leave(scratch: &Path) -> Result<(), String> {
-    let server = start(scratch, "hostile", &["--idle-timeout", "3"])?;
-    let pulse = Pulse::connect(server.at)?;
-    rest(&server)?;
-    let before = server.descriptors()?;
-    let mut peers = Vec::new();
-    come(&server, &pulse, &mut peers)?;
-    let most = server.descriptors()?;
-    let talking = (0..peers.len())
-        .filter(|number| *number >= READERS + FLOODING && number % 3 == 2)
-        .count();
+            step(&mut crowd)
+        })
+    })?;
+    let note = hostile.note();
+    line(&round.to_string(), "hostile", hostile.figures, &note);
+    let (answered, refused) = (crowd.answered, crowd.refused);
+    let peers = stay.then_some(crowd.peers);
     let (begin, limit) = (Instant::now(), Limit::new());
-    // The pulse falls silent as well, and goes with them.
-    while server.descriptors()? >= before + talking {
+    let mut after = held(&server)?;
+    while is_above(after, before) && begin.elapsed() < AT_REST {
         limit.check()?;
         std::thread::sleep(Duration::from_millis(50));
+        after = held(&server)?;
     }
+    drop(peers);
     println!(
-        "  --idle-timeout 3: of {most} descriptors {} are left {:.1} s after the last one came; \
-         before there were {before}, and {talking} talk, which has no idle deadline",
-        server.descriptors()?,
-        begin.elapsed().as_secs_f64()
+        "        {answered} answered, {refused} refused; MiB, MiB in the kernel, descriptors: \
+         before {before:.0?}, at most {most:.0?}, {:.1} s after {after:.0?}{}",
+        begin.elapsed().as_secs_f64(),
+        if is_above(after, before) {
+            ": NOT at rest"
+        } else {
+            ""
+        }
     );
+    Ok([idle, hostile])
+}
+
+fn prepare(root: &Path) -> std::io::Result<()> {
+    File::create(root.join("big"))?.set_len(BIG)?;
+    File::create(root.join("buffered"))?.set_len(BUFFERED)?;
+    std::fs::create_dir(root.join("many"))?;
+    for number in 0..ENTRIES {
+        File::create(root.join(format!("many/entry-{number:07}")))?;
+    }
+    Ok(())
+}
+
+/// MiB of the server, MiB of the kernel's TCP, and the server's descriptors.
+type Held = [f64; 3];
+
+fn held(server: &Server) -> Result<Held, String> {
+    let text = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let tcp = text.lines().find(|line| line.starts_with("TCP:"));
+    let pages = tcp.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    let own = server.processes()?.memory()? / (1 << 20) as f64;
+    let descriptors = server.descriptors()? as f64;
+    Ok([own, pages.unwrap_or(f64::NAN) / 256.0, descriptors])
+}
+
+fn is_above(held: Held, before: Held) -> bool {
+    (0..3).any(|at| held[at] > before[at] + SLACK[at])
+}
+
+struct Peer {
+    stream: TcpStream,
+    sent: usize,
+    heard: usize,
+}
+
+/// The peers of one round, and what the server said to them.
+struct Crowd<'a> {
+    server: &'a Server,
+    peers: Vec<Peer>,
+    turn: usize,
+    answered: usize,
+    refused: usize,
+    uploads: Rc<[u8]>,
+}
+
+impl Crowd<'_> {
+    /// The peer whose turn it is, of so many; it connects at its first one.
+    fn next(&mut self, count: usize, service: &'static str) -> Result<usize, String> {
+        let number = self.turn % count;
+        if number == self.peers.len() {
+            let stream = connect(self.server.address(service)?)?;
+            self.peers.push(Peer {
+                stream,
+                sent: 0,
+                heard: 0,
+            });
+        }
+        self.turn += 1;
+        Ok(number)
+    }
+
+    /// Sends what the kernel takes; whether it took any.
+    fn say(&mut self, number: usize, words: &[u8]) -> Result<bool, String> {
+        let peer = &mut self.peers[number];
+        match send(&peer.stream, words, SendFlags::NOSIGNAL) {
+            Ok(bytes) => peer.sent += bytes,
+            // Who was refused for good has been hung up on.
+            Err(Errno::AGAIN | Errno::PIPE | Errno::CONNRESET) => return Ok(false),
+            Err(e) => return Err(format!("peer {number} cannot send: {e}")),
+        }
+        Ok(true)
+    }
+
+    fn hear(&mut self, number: usize) {
+        let (peer, mut into) = (&mut self.peers[number], [0; 16 << 10]);
+        if let Ok((bytes @ 1.., _)) = recv(&peer.stream, &mut into[..], RecvFlags::empty()) {
+            self.answered += usize::from(peer.heard == 0 && into[0] == b'O');
+            self.refused += usize::from(peer.heard == 0 && into[0] != b'O');
+            peer.heard += bytes;
+        }
+    }
+}
+
+fn list(crowd: &mut Crowd) -> Result<(), String> {
+    let number = crowd.next(1_000, "files")?;
+    if crowd.peers[number].sent == 0 {
+        crowd.say(number, b"ls many\n")?;
+    } else if number % 2 == 0 {
+        crowd.hear(number);
+    }
+    Ok(())
+}
+
+fn pipeline(crowd: &mut Crowd) -> Result<(), String> {
+    let number = crowd.next(1_200, "files")?;
+    let begin = crowd.peers[number].sent % UPLOAD.len();
+    crowd.say(number, &crowd.uploads.clone()[begin..])?;
+    crowd.hear(number);
+    Ok(())
+}
+
+fn leave_unread(crowd: &mut Crowd) -> Result<(), String> {
+    if crowd.turn < 400 {
+        let number = crowd.next(400, "files")?;
+        sockopt::set_socket_recv_buffer_size(&crowd.peers[number].stream, 4096)
+            .map_err(|e| format!("cannot shrink a window: {e}"))?;
+        crowd.say(number, b"download buffered\nbyebye\n")?;
+    }
+    Ok(())
+}
+
+fn reset(crowd: &mut Crowd) -> Result<(), String> {
+    if crowd.turn < RESETS {
+        let name = format!("upload reset-{} 4096\n", crowd.turn);
+        crowd.peers.clear();
+        crowd.next(1, "files")?;
+        sockopt::set_socket_linger(&crowd.peers[0].stream, Some(Duration::ZERO))
+            .map_err(|e| format!("cannot ask for a reset: {e}"))?;
+        crowd.say(0, name.as_bytes())?;
+        crowd.say(0, &[b'x'; 4096])?;
+    }
+    Ok(())
+}
+
+fn never_read(crowd: &mut Crowd) -> Result<(), String> {
+    let number = crowd.peers.len().max(1) - 1;
+    let floods = (500..700).contains(&number) && crowd.peers[number].sent < FLOOD;
+    if floods && crowd.say(number, &crowd.uploads.clone())? {
+        return Ok(());
+    }
+    if crowd.peers.len() < 1_200 {
+        let number = crowd.peers.len();
+        let (service, words): (_, &[u8]) = match number {
+            ..500 => ("files", b"download big\n"),
+            500..700 => ("echo", b"x"),
+            _ => ([("files", &b"x"[..]), ("transfer", b"S"), ("talk", b"x")])[number % 3],
+        };
+        crowd.turn = number;
+        crowd.next(1_200, service)?;
+        crowd.say(number, words)?;
+    }
     Ok(())
 }
