@@ -344,11 +344,11 @@ fn an_upload_of_exactly_the_largest_size_is_taken_in_both_dialects() {
         ] {
             let mut bare = server.connect("files");
             bare.send(format!("upload {name}"));
-            // The settle window of what was sent before is over when this one's is.
-            server
-                .connect("files")
-                .send("size none")
-                .expect("File Tidak Ditemukan");
+            // The settle window of what was sent before is over when these are, one after the other.
+            for _ in 0..2 {
+                let mut other = server.connect("files");
+                other.send("size none").expect("File Tidak Ditemukan");
+            }
             bare.send(data).finish();
             assert_eq!(String::from_utf8(bare.rest()).expect("text"), wanted);
         }

@@ -88,15 +88,15 @@ impl Lesson {
         Pupil { child, what }
     }
 
-    /// Every repetition of these kinds stands in the root, byte for byte, and nothing else.
-    fn are_stored(&self, kinds: &[(&str, Vec<u8>)]) {
+    /// Every repetition of every kind stands in the root, byte for byte, and nothing else.
+    fn all_are_stored(&self) {
         let root = self.server.root();
-        let wanted = kinds.len() * TIMES;
+        let wanted = KINDS.len() * TIMES;
         // A file is invisible until it is whole, so the number says it all.
         eventually("every upload is stored", || {
             std::fs::read_dir(&root).expect("the root").count() == wanted
         });
-        for (kind, data) in kinds {
+        for (kind, data) in KINDS.iter() {
             for number in 0..TIMES {
                 let stored = std::fs::read(root.join(format!("{number}-{kind}")));
                 let same = stored.expect("stored under its name") == *data;
@@ -168,19 +168,11 @@ fn lessons(test: &str) -> Vec<Lesson> {
         .into()
 }
 
-/// The kinds that the textbook shell can upload: nothing at all looks like a name that its data
-/// has run into.
-fn not_empty() -> Vec<(&'static str, Vec<u8>)> {
-    let mut kinds = KINDS.to_vec();
-    kinds.retain(|(_, data)| !data.is_empty());
-    kinds
-}
-
 /// One client for each kind, 20 times in turn: kinds and ways side by side.
-fn in_turn(lessons: &[Lesson], service: &str, script: &[&str], kinds: &[(&str, Vec<u8>)]) {
+fn in_turn(lessons: &[Lesson], service: &str, script: &[&str]) {
     let mut pupils = Vec::new();
     for lesson in lessons {
-        for (kind, _) in kinds {
+        for (kind, _) in KINDS.iter() {
             pupils.push(lesson.pupil(service, script, kind, "in-turn"));
         }
     }
@@ -188,9 +180,9 @@ fn in_turn(lessons: &[Lesson], service: &str, script: &[&str], kinds: &[(&str, V
 }
 
 /// Twenty clients at once, kind after kind.
-fn at_once(lessons: &[Lesson], service: &str, script: &[&str], kinds: &[(&str, Vec<u8>)]) {
+fn at_once(lessons: &[Lesson], service: &str, script: &[&str]) {
     for lesson in lessons {
-        for (kind, _) in kinds {
+        for (kind, _) in KINDS.iter() {
             lesson.pupil(service, script, kind, "together").passes();
         }
     }
@@ -199,75 +191,57 @@ fn at_once(lessons: &[Lesson], service: &str, script: &[&str], kinds: &[(&str, V
 #[test]
 fn transfer_uploads_in_turn_are_exact() {
     let lessons = lessons("transfer_uploads_in_turn_are_exact");
-    in_turn(&lessons, "transfer", &["transfer_upload.py"], &*KINDS);
-    for lesson in &lessons {
-        lesson.are_stored(&*KINDS);
-    }
+    in_turn(&lessons, "transfer", &["transfer_upload.py"]);
+    lessons.iter().for_each(Lesson::all_are_stored);
 }
 
 #[test]
 fn transfer_uploads_at_once_are_exact() {
     let lessons = lessons("transfer_uploads_at_once_are_exact");
-    at_once(&lessons, "transfer", &["transfer_upload.py"], &*KINDS);
-    for lesson in &lessons {
-        lesson.are_stored(&*KINDS);
-    }
+    at_once(&lessons, "transfer", &["transfer_upload.py"]);
+    lessons.iter().for_each(Lesson::all_are_stored);
 }
 
 #[test]
 fn transfer_downloads_in_turn_are_exact() {
     let lessons = lessons("transfer_downloads_in_turn_are_exact");
     lessons.iter().for_each(Lesson::offer);
-    in_turn(&lessons, "transfer", &["transfer_download.py"], &*KINDS);
+    in_turn(&lessons, "transfer", &["transfer_download.py"]);
 }
 
 #[test]
 fn transfer_downloads_at_once_are_exact() {
     let lessons = lessons("transfer_downloads_at_once_are_exact");
     lessons.iter().for_each(Lesson::offer);
-    at_once(&lessons, "transfer", &["transfer_download.py"], &*KINDS);
+    at_once(&lessons, "transfer", &["transfer_download.py"]);
 }
 
 #[test]
 fn shell_uploads_in_turn_are_exact() {
     let lessons = lessons("shell_uploads_in_turn_are_exact");
-    in_turn(
-        &lessons,
-        "files",
-        &["files_shell.py", "upload"],
-        &not_empty(),
-    );
-    for lesson in &lessons {
-        lesson.are_stored(&not_empty());
-    }
+    in_turn(&lessons, "files", &["files_shell.py", "upload"]);
+    lessons.iter().for_each(Lesson::all_are_stored);
 }
 
 #[test]
 fn shell_uploads_at_once_are_exact() {
     let lessons = lessons("shell_uploads_at_once_are_exact");
-    at_once(
-        &lessons,
-        "files",
-        &["files_shell.py", "upload"],
-        &not_empty(),
-    );
-    for lesson in &lessons {
-        lesson.are_stored(&not_empty());
-    }
+    at_once(&lessons, "files", &["files_shell.py", "upload"]);
+    lessons.iter().for_each(Lesson::all_are_stored);
 }
 
 #[test]
 fn shell_downloads_in_turn_are_exact() {
     let lessons = lessons("shell_downloads_in_turn_are_exact");
     lessons.iter().for_each(Lesson::offer);
-    in_turn(&lessons, "files", &["files_shell.py", "download"], &*KINDS);
+    in_turn(&lessons, "files", &["files_shell.py", "download"]);
 }
 
 #[test]
 fn shell_downloads_at_once_are_exact() {
     let lessons = lessons("shell_downloads_at_once_are_exact");
     lessons.iter().for_each(Lesson::offer);
-    at_once(&lessons, "files", &["files_shell.py", "download"], &*KINDS);
+    at_once(&lessons, "files", &["files_shell.py", "download"]);
 }
 
 #[test]

@@ -86,7 +86,9 @@ fn a_read_only_server_logs_what_was_meant_for_it() {
     let server = Server::start(&["--read-only"]);
     let why = "this server is read-only";
     is_refused(&server, "files", &[(b"upload a 5\nhello", "")], "a", why);
-    is_refused(&server, "files", &[(b"upload b", "")], "b", why);
+    let mut bare = server.connect("files");
+    bare.send("upload b").expect(format!("ERROR {why}"));
+    is_logged(&server, &from(&bare), "b", why);
     let send = &[(&b"SEND"[..], "OK"), (b"cc<SEPARATOR>1x", "")];
     is_refused(&server, "transfer", send, "c", why);
 }

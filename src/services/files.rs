@@ -29,6 +29,8 @@ use std::task::Poll;
 const NOT_FOUND: &str = "File Tidak Ditemukan";
 const REMOVED: &str = "File Berhasil Dihapus";
 const CREATED: &str = "File Berhasil Dibuat";
+const NO_DATA: &str = "no data came, nothing is stored; send the file's bytes a moment after the \
+                       command, and then shut down your sending side (SHUT_WR)";
 
 /// The files service.
 pub struct Files {
@@ -140,13 +142,17 @@ impl Files {
             }
             // Somebody pressed Enter; nothing was asked.
             Split::Unit { text: b"", taken } => Ok((taken, Intake::Bytes)),
-            Split::Unit { text, taken } => Ok((taken, self.run(text, cx)?)),
+            Split::Unit { text, taken } => Ok((taken, self.run(text, pause, cx)?)),
             Split::Broken(fault) => Err(fault.into()),
         }
     }
 
-    fn run(&mut self, unit: &[u8], cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+    fn run(&mut self, unit: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
         let command = self.parse(unit)?;
+        // What looks like the end of the name may be data that was sent too soon.
+        if pause == Pause::Finished && matches!(command, Command::Upload(_, None)) {
+            return Err(NO_DATA.into());
+        }
         let errand = match &command {
             Command::Download(name, _) => cx.store.look_up(name, Purpose::Open, cx.me),
             Command::Upload(name, _) => cx.store.look_up(name, Purpose::Put, cx.me),
@@ -277,12 +283,7 @@ impl Files {
         }
         match pause {
             Pause::None if input.is_empty() => return Ok((0, Intake::Bytes)),
-            // What looks like the end of the name may be data that was sent too soon.
-            Pause::Quiet(_) | Pause::Finished if input.is_empty() => {
-                let hint = "no data came, nothing is stored; send the file's bytes a moment after \
-                            the command, and then shut down your sending side (SHUT_WR)";
-                return Err(hint.into());
-            }
+            Pause::Quiet(_) if input.is_empty() => return Err(NO_DATA.into()),
             _ => {}
         }
         match std::mem::replace(&mut self.state, State::Command) {

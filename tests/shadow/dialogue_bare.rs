@@ -3,7 +3,7 @@
 
 use super::dialogue_line::{Writer, shared_files};
 use super::random::Random;
-use super::script::{Fault, NO_DATA, Script, Service, Tight};
+use super::script::{Fault, Script, Service, Tight};
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
 use loket::wire::limits::WireLimits;
@@ -95,21 +95,15 @@ impl Writer<'_> {
         let (name, length) = (self.fresh_name(), self.length());
         let body = self.random.body(length);
         self.script.say_by_one_send(format!("upload {name}"));
-        if length > 0 || self.random.chance(50) {
-            self.script.await_taken();
-        }
+        self.script.await_taken();
         let start = self.script.input.len();
         self.script.tights.push(Tight {
             bytes: start - 1..start + 1,
             within: Delay::FirstByte,
         });
-        if length == 0 {
-            self.script.hear_later(NO_DATA);
-            return self.script.end(CloseReason::Refused);
-        }
         self.script.bodies.push(start..usize::MAX);
         self.script.say(&body);
-        if self.random.chance(20) {
+        if self.random.chance(20) && length > 0 {
             let at = self.random.below(length) as u64;
             self.script.faults.push((name, Fault::Full(at)));
             self.script

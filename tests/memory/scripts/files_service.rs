@@ -206,9 +206,10 @@ pub fn bare() -> Vec<Script> {
                 send("upload nothing"),
                 Step::Quiet(Delay::Settle),
                 Step::End,
-                reply(NO_DATA),
+                reply("File Berhasil Dibuat"),
             ],
-        ),
+        )
+        .stores("nothing", ""),
         bare(
             "a bare upload glued to its data",
             vec![send("upload a.binnilai budi 90"), Step::End, reply(NO_DATA)],
