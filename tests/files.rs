@@ -344,7 +344,7 @@ fn an_upload_of_exactly_the_largest_size_is_taken_in_both_dialects() {
         ] {
             let mut bare = server.connect("files");
             bare.send(format!("upload {name}"));
-            // The settle window of what was sent before is over when these are, one after the other.
+            // When both of these are over, so is the settle window of what was sent before.
             for _ in 0..2 {
                 let mut other = server.connect("files");
                 other.send("size none").expect("File Tidak Ditemukan");
