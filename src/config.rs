@@ -87,6 +87,11 @@ pub const LINGER_MILLIS: u64 = 2_000;
 /// See [`LINGER_MILLIS`].
 pub const LINGER_BYTES: usize = MIB;
 
+/// How long the kernel keeps what the peer of a closed connection does not take: without a limit
+/// (`tcp_orphan_retries`) it keeps up to 4 MiB for 340 s, and no place is taken meanwhile. A peer
+/// that goes on reading gets all of it; one that loses its network for longer loses the end.
+pub const UNSENT_MILLIS: u64 = 3_000;
+
 // ---- the loop ----
 
 /// Descriptors kept for listeners, the poll, signals, standard streams, the pipe (about 20) and for
@@ -280,6 +285,7 @@ pub fn reactor_limits(
         small_body: SMALL_BODY,
         read_buffer: READ_BUFFER,
         linger_bytes: LINGER_BYTES,
+        unsent_millis: UNSENT_MILLIS,
         delays: Delay::ALL.map(|delay| millis(delay) * 1_000),
         command_seconds: COMMAND_SECONDS,
         min_rate: MIN_RATE,

@@ -73,8 +73,8 @@ fn kept(address: SocketAddr) -> usize {
     rows.filter(|row| {
         let mut fields = row.split_whitespace();
         let is_here = fields.nth(1).is_some_and(|local| local.ends_with(&here));
-        // Established, or closed with something left to send.
-        is_here && matches!(fields.nth(1), Some("01" | "04"))
+        // Established, or closed on either side with something left to send.
+        is_here && matches!(fields.nth(1), Some("01" | "04" | "08" | "09" | "0B"))
     })
     .count()
 }
@@ -138,6 +138,40 @@ fn peers_that_take_and_give_nothing_are_bounded_and_go() {
         client.finish().rest();
         is_served(&server);
     }
+}
+
+#[test]
+fn the_kernel_forgets_what_closed_peers_do_not_read() {
+    // Each way to a close with megabytes that only the kernel still holds.
+    let endings: [(&str, &str, bool); 5] = [
+        ("files", "download some\nbyebye\n", false),
+        ("files", "download some\nnonsense\n", false),
+        ("files", "download some\n", true),
+        ("transfer", "RECEIVE\nsome\n", true),
+        ("transfer", "RECEIVE\nsome\nnonsense\n", false),
+    ];
+    let server = Server::start(&[]);
+    sparse(&server, "some", MIB);
+    let before = server.descriptors();
+    let mut peers: Vec<Client> = Vec::new();
+    for (service, words, finish) in endings.repeat(3) {
+        let mut peer = server.connect(service);
+        peer.send(words);
+        if finish {
+            peer.finish();
+        }
+        peers.push(peer);
+    }
+    let services = || ["files", "transfer"].map(|service| server.address(service));
+    eventually("their data is in the kernel", || {
+        services().into_iter().any(|address| kept(address) > 0)
+    });
+    eventually("the server has closed them", || {
+        server.descriptors() <= before
+    });
+    eventually("the kernel keeps nothing for them", || {
+        services().into_iter().all(|address| kept(address) == 0)
+    });
 }
 
 /// A client that comes from another address of this machine.

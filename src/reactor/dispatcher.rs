@@ -383,10 +383,14 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         let Some(connection) = self.table.find(key) else {
             return;
         };
-        if reason.is_impatience() {
-            let owes = connection.session.owes();
-            self.kernel.give_up(&mut connection.socket, owes);
-        }
+        let millis = match (reason, connection.session.owes()) {
+            // What is owed will not be whole any more.
+            (CloseReason::Shutdown, true) => 0,
+            (reason, true) if reason.is_impatience() => 0,
+            (reason, false) if reason.is_impatience() => 1,
+            _ => self.limits.unsent_millis,
+        };
+        self.kernel.give_up(&mut connection.socket, millis);
         connection.session.end(reason, &mut self.world);
         let service = connection.service;
         self.table.remove(key);

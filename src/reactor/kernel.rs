@@ -46,9 +46,9 @@ pub trait Kernel {
     /// `shutdown(2)` of the sending side.
     fn finish_writing(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// Has the kernel forget what the peer does not take once the socket is closed: at once, or
-    /// where only the kernel holds it, when it next finds the peer's window shut.
-    fn give_up(&mut self, _socket: &mut Self::Socket, _at_once: bool) {}
+    /// Has the kernel forget what the peer does not take once the socket is closed: when the peer
+    /// has taken nothing for so many milliseconds, or with 0 at once.
+    fn give_up(&mut self, _socket: &mut Self::Socket, _millis: u64) {}
 
     /// Whether the peer has broken the connection off. Nothing is read to find out.
     fn is_broken(&self, _socket: &Self::Socket) -> bool {

@@ -58,6 +58,8 @@ pub struct ReactorLimits {
     pub read_buffer: usize,
     /// Bytes read away of a peer that has been told goodbye.
     pub linger_bytes: usize,
+    /// Milliseconds for which the kernel keeps what the peer of a closed connection does not take.
+    pub unsent_millis: u64,
     /// The length of each delay in microseconds, by `Delay::index`.
     pub delays: [u64; Delay::ALL.len()],
     /// Seconds without progress until a connection is closed; `None` is never.

@@ -151,13 +151,12 @@ impl Kernel for Linux {
 
     // Trap: a peer that reads nothing but answers window probes keeps megabytes in the kernel for
     // as long as it likes, although the socket is closed and no descriptor is left of it.
-    fn give_up(&mut self, stream: &mut Stream, at_once: bool) {
+    fn give_up(&mut self, stream: &mut Stream, millis: u64) {
         let Ok(socket) = stream.tcp() else { return };
         let socket = SockRef::from(&*socket);
-        let _ = if at_once {
-            socket.set_linger(Some(Duration::ZERO))
-        } else {
-            socket.set_tcp_user_timeout(Some(Duration::from_millis(1)))
+        let _ = match millis {
+            0 => socket.set_linger(Some(Duration::ZERO)),
+            _ => socket.set_tcp_user_timeout(Some(Duration::from_millis(millis))),
         };
     }
 
