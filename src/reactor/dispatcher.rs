@@ -228,6 +228,11 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         }
     }
 
+    /// Whether connections may be accepted in this round.
+    pub fn accepts(&mut self) -> bool {
+        self.queue.accepts()
+    }
+
     /// Serves the short turns of the queue, for a bounded time, and then one bulk turn: more where
     /// the short turns took longer, or where there were none (polling between them costs a
     /// download 2 % of its CPU).

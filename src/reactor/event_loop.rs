@@ -254,6 +254,9 @@ impl<O: Observer> EventLoop<O> {
 
     /// A bounded number from each listener, as long as there is room.
     fn accept(&mut self, now: Moment) {
+        if !self.dispatcher.accepts() {
+            return;
+        }
         let registry = self.poll.registry();
         for number in self.accepting.order(self.listeners.len()) {
             let listener = &mut self.listeners[number];

@@ -22,6 +22,11 @@ pub struct RunQueue {
     /// The short turns of the round under way, in their order.
     round: VecDeque<Key>,
     bulk: VecDeque<Key>,
+    /// Bulk turns that were given.
+    given: u64,
+    /// How many will have been given when the short turns are over that were deferred first since
+    /// connections were accepted.
+    deferred: Option<u64>,
 }
 
 impl RunQueue {
@@ -52,16 +57,58 @@ impl RunQueue {
     /// The time for short turns is over: what is left of the round has a bulk turn instead, so that
     /// requests that come later do not wait behind it.
     pub fn defer_short(&mut self) {
-        self.bulk.append(&mut self.round);
+        if !self.round.is_empty() {
+            self.bulk.append(&mut self.round);
+            let given = self.given + self.bulk.len() as u64;
+            self.deferred.get_or_insert(given);
+        }
+    }
+
+    /// Whether more connections may be accepted. Those that were deferred come first, or
+    /// connections would be accepted faster than they are served: four clients that break off
+    /// uploads held 2,909 descriptors. Those that are deferred meanwhile do not count, so that no
+    /// crowd keeps all others out.
+    pub fn accepts(&mut self) -> bool {
+        self.deferred = self.deferred.filter(|&deferred| self.given < deferred);
+        self.deferred.is_none()
     }
 
     /// The next bulk turn.
     pub fn pop_bulk(&mut self) -> Option<Key> {
+        self.given += u64::from(!self.bulk.is_empty());
         self.bulk.pop_front()
     }
 
     /// Whether no connection waits.
     pub fn is_empty(&self) -> bool {
         self.short.iter().all(VecDeque::is_empty) && self.bulk.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(slot: u32) -> Key {
+        Key { slot, serial: slot }
+    }
+
+    #[test]
+    fn connections_are_accepted_when_those_that_were_deferred_had_their_turn() {
+        let mut queue = RunQueue::default();
+        (0..3).for_each(|slot| queue.push_short(key(slot), 0));
+        queue.begin_round();
+        queue.pop_short();
+        assert!(queue.accepts());
+        queue.defer_short();
+        for slot in 10..12 {
+            assert!(!queue.accepts());
+            // A crowd that is deferred again and again.
+            queue.push_short(key(slot), 0);
+            queue.begin_round();
+            queue.defer_short();
+            queue.pop_bulk();
+        }
+        assert!(queue.accepts());
     }
 }

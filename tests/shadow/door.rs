@@ -68,6 +68,9 @@ impl Door {
 
     /// Takes in who waits.
     pub fn accept(&mut self, dispatcher: &mut Dispatcher<WildKernel, Watcher>, now: Moment) {
+        if !dispatcher.accepts() {
+            return;
+        }
         for number in self.accepting.order(self.queues.len()) {
             let queue = &mut self.queues[number];
             self.accepting.turn(number, queue, dispatcher, now);
