@@ -20,12 +20,11 @@ pub struct BodyPipe {
 }
 
 impl BodyPipe {
-    /// A pipe of `size` bytes. It is opened here: an upload that was accepted needs no descriptor
-    /// that may be lacking later.
-    pub fn new(size: usize) -> BodyPipe {
-        let mut pipe = BodyPipe { ends: None, size };
-        pipe.is_open();
-        pipe
+    /// A pipe of `size` bytes. It is opened here where it will be `used`: an upload that was
+    /// accepted needs no descriptor that may be lacking later.
+    pub fn new(size: usize, used: bool) -> BodyPipe {
+        let ends = used.then(|| open_pipe(size).ok()).flatten();
+        BodyPipe { ends, size }
     }
 
     /// Whether there is a pipe; one that is lacking is opened if it can be.

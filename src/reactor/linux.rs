@@ -38,7 +38,7 @@ impl Linux {
             vec![0; steps.copy].into()
         };
         Linux {
-            pipe: BodyPipe::new(steps.take.most),
+            pipe: BodyPipe::new(steps.take.most, direct),
             sending: Pace::new(steps.send),
             taking: Pace::new(steps.take),
             copy,
