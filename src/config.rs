@@ -229,8 +229,9 @@ pub const LISTING: ListingLimits = ListingLimits {
 pub const HEAVY_FILE: u64 = 4 * MIB as u64;
 
 /// What peers that broke off have left at the disk holds a descriptor or two each. It is done
-/// without a sync: 15,000 uploads that were broken off within 4 s beside commits of others left
-/// 130 at most, and 11,700 where each waited for its sync. 256 fit into [`DESCRIPTOR_RESERVE`].
+/// without a sync: 10,800 uploads that were broken off within 4 s beside commits of others held
+/// 206 descriptors at most, and 11,700 where each waited for its sync. 256 fit into
+/// [`DESCRIPTOR_RESERVE`].
 pub const BACKLOG_OF_GONE: BacklogLimits = BacklogLimits {
     network: 128,
     all: 256,
