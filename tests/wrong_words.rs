@@ -6,10 +6,9 @@ mod support;
 use std::fs::{create_dir, write};
 use support::{Client, Server};
 
-/// The whole answer to what is sent without a line end.
+/// The whole answer, to what was sent last.
 #[track_caller]
-fn answer(mut client: Client, unit: impl AsRef<[u8]>) -> String {
-    client.send(unit);
+fn answer(mut client: Client) -> String {
     let reply = String::from_utf8(client.rest()).expect("text");
     assert!(reply.starts_with("ERROR"), "{reply}");
     assert!(reply.lines().count() == 1 && reply.len() < 300, "{reply}");
@@ -17,11 +16,16 @@ fn answer(mut client: Client, unit: impl AsRef<[u8]>) -> String {
     reply
 }
 
+fn sent(mut client: Client, unit: impl AsRef<[u8]>) -> Client {
+    client.send(unit);
+    client
+}
+
 #[test]
 fn an_unknown_bare_word_is_named_and_not_called_unfinished() {
     let server = Server::start(&[]);
     let long = "x".repeat(4_000);
-    for (service, unit, shown) in [
+    let asked = [
         ("files", "lss", "lss"),
         ("files", "LS", "LS"),
         ("files", "exit", "exit"),
@@ -34,8 +38,11 @@ fn an_unknown_bare_word_is_named_and_not_called_unfinished() {
         ("transfer", "SENDa.txt", "SENDa.txt"),
         ("transfer", "exit", "exit"),
         ("transfer", "\u{1b}]0;x", "]0;x"),
-    ] {
-        let reply = answer(server.connect(service), unit);
+    ];
+    // All wait for the same silence.
+    let clients = asked.map(|(service, unit, _)| sent(server.connect(service), unit));
+    for ((service, unit, shown), client) in asked.into_iter().zip(clients) {
+        let reply = answer(client);
         let words = match service {
             "files" => "the words are ls, size, rm, download, upload, byebye",
             _ => "the words are SEND and RECEIVE",
@@ -76,7 +83,7 @@ fn an_unknown_word_and_the_end_of_the_stream_are_answered_with_the_word() {
 #[test]
 fn what_can_still_become_a_command_is_told_to_end_it() {
     let server = Server::start(&[]);
-    for (service, unit) in [
+    let asked = [
         ("files", "l"),
         ("files", "byeb"),
         ("files", "rm "),
@@ -85,8 +92,10 @@ fn what_can_still_become_a_command_is_told_to_end_it() {
         ("files", "ls photos/\r"),
         ("transfer", "RECEI"),
         ("transfer", "SEN\r"),
-    ] {
-        let reply = answer(server.connect(service), unit);
+    ];
+    let clients = asked.map(|(service, unit)| sent(server.connect(service), unit));
+    for ((_, unit), client) in asked.into_iter().zip(clients) {
+        let reply = answer(client);
         assert!(
             reply.contains("end it with a line feed"),
             "{unit:?}: {reply}"
@@ -97,6 +106,7 @@ fn what_can_still_become_a_command_is_told_to_end_it() {
 #[test]
 fn a_name_that_is_no_text_is_named_in_both_dialects() {
     let server = Server::start(&[]);
+    let mut asked = Vec::new();
     for end in ["", "\n"] {
         for (service, before, name, shown) in [
             (
@@ -142,9 +152,13 @@ fn a_name_that_is_no_text_is_named_in_both_dialects() {
             } else {
                 client.send(before);
             }
-            let reply = answer(client, [name, end.as_bytes()].concat());
-            assert!(reply.contains(shown), "{before}{name:?}: {reply}");
+            let client = sent(client, [name, end.as_bytes()].concat());
+            asked.push((client, shown));
         }
+    }
+    for (client, shown) in asked {
+        let reply = answer(client);
+        assert!(reply.contains(shown), "{shown}: {reply}");
     }
 }
 

@@ -272,12 +272,11 @@ impl Splitter {
                     taken: input.len(),
                 }
             }
-            (Pause::Finished | Pause::Quiet(Delay::Settle | Delay::Word), Unended::Hopeless, _) => {
-                Split::Unit {
-                    text: input,
-                    taken: input.len(),
-                }
-            }
+            // No sooner: the rest of a wrong word that is typed belongs to what is refused.
+            (Pause::Finished | Pause::Quiet(Delay::Word), Unended::Hopeless, _) => Split::Unit {
+                text: input,
+                taken: input.len(),
+            },
             (Pause::Finished, ..) => Split::Broken(Fault::Cut),
             (Pause::Quiet(Delay::Settle), ..) => self.wait_for(Some(Delay::Word)),
             (Pause::Quiet(Delay::Word), Unended::Part, _) => Split::Broken(Fault::Silent),
@@ -349,14 +348,15 @@ mod tests {
     }
 
     #[test]
-    fn what_no_byte_can_make_a_command_is_shown_after_the_settle_window() {
+    fn what_no_byte_can_make_a_command_is_shown_after_a_long_silence() {
         let unit = Split::Unit {
             text: b"LS",
             taken: 2,
         };
-        for end in [SETTLED, Pause::Finished] {
+        for end in [SILENT, Pause::Finished] {
             let mut splitter = Splitter::new(16);
             assert_eq!(splitter.split(b"LS", Pause::None, is_ls), Split::More);
+            assert_eq!(splitter.split(b"LS", SETTLED, is_ls), Split::More);
             assert_eq!(splitter.split(b"LS", end, is_ls), unit);
             assert_eq!(splitter.dialect(), Dialect::Undecided);
         }
