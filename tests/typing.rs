@@ -253,24 +253,6 @@ fn a_typed_question_is_answered_after_a_long_silence() {
 }
 
 #[test]
-fn a_typed_wrong_word_is_named_whole() {
-    use Service::{Files, Transfer};
-    for (service, word) in [(Files, "LS"), (Files, "exit"), (Transfer, "send")] {
-        for end in ["\r\n", "\n", ""] {
-            for pace in [1, 6, 49, 51, 120, 900] {
-                let mut simulation = Simulation::new(&files());
-                let peer = simulation.connect(service);
-                write(&mut simulation, &peer, &bytes(&[word, end].concat()), pace);
-                fall_silent(&mut simulation);
-                let named = format!("unknown command {word}; ");
-                let text = peer.text();
-                assert!(text.contains(&named), "{word}{end:?} at {pace} ms: {text}");
-            }
-        }
-    }
-}
-
-#[test]
 fn a_typed_change_waits_for_its_line_end_until_the_command_deadline() {
     let change = |sent: &str| {
         let mut simulation = Simulation::new(&files());

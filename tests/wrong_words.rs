@@ -53,6 +53,21 @@ fn an_unknown_bare_word_is_named_and_not_called_unfinished() {
 }
 
 #[test]
+fn a_typed_wrong_word_is_named_whole() {
+    let server = Server::start(&[]);
+    for (service, typed) in [("files", "LS\r\n"), ("transfer", "exit")] {
+        let mut client = server.connect(service);
+        for key in typed.bytes() {
+            client.send([key]);
+            support::pause();
+        }
+        let reply = answer(client);
+        let named = format!("unknown command {}; ", typed.trim_end());
+        assert!(reply.contains(&named), "{typed:?}: {reply}");
+    }
+}
+
+#[test]
 fn a_bare_client_that_was_served_gets_the_same_words() {
     let server = Server::start(&[]);
     write(server.root().join("a"), "abc").expect("room");
