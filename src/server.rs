@@ -22,6 +22,7 @@ use crate::services::line_editor::LineEditor;
 use crate::services::room::Room;
 use crate::services::store::{FileStore, StoreSettings};
 use crate::services::talk::Talk;
+use crate::services::talk::crowd::Crowd;
 use crate::services::transfer::Transfer;
 use crate::session::world::World;
 use crate::start::error::StartError;
@@ -278,7 +279,7 @@ fn tcp_services(settings: &Settings, limits: &Rc<ServiceLimits>) -> [TcpService;
     };
     let shared = || limits.clone();
     let (for_transfer, for_files, for_talk) = (shared(), shared(), shared());
-    let next_client = Cell::new(1);
+    let (next_client, crowd) = (Cell::new(1), Rc::<Crowd>::default());
     let echo: MakeProtocol = Box::new(|_| Box::new(Echo));
     let transfer: MakeProtocol =
         Box::new(move |address| Box::new(Transfer::new(for_transfer.clone(), address)));
@@ -286,7 +287,7 @@ fn tcp_services(settings: &Settings, limits: &Rc<ServiceLimits>) -> [TcpService;
         Box::new(move |address| Box::new(Files::new(for_files.clone(), address)));
     let talk: MakeProtocol = Box::new(move |address| {
         let id = next_client.replace(next_client.get() + 1);
-        Box::new(Talk::new(for_talk.clone(), id, address))
+        Box::new(Talk::new(for_talk.clone(), crowd.clone(), id, address))
     });
     [
         service("echo", settings.echo, echo),

@@ -490,7 +490,7 @@ proptest! {
         let heard = |ends: &[usize]| {
             let mut world = World::new(Box::new(Memory::default()), config::OUTBOX_HIGH_WATER);
             let limits = Rc::new(config::service_limits());
-            let mut talk = Talk::new(limits, 1, ([127, 0, 0, 1], 9).into());
+            let mut talk = Talk::new(limits, Rc::default(), 1, ([127, 0, 0, 1], 9).into());
             let (mut out, mut from) = (Outbox::default(), 0);
             // A first line, so that the end of the stream ends no bare unit.
             let input = [b"line\n", &input[..]].concat();

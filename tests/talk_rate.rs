@@ -6,6 +6,7 @@ mod support;
 
 use loket::config::{self, OUTBOX_HIGH_WATER, TALK_RATE};
 use loket::services::talk::Talk;
+use loket::services::talk::crowd::Crowd;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::{Notice, PeerId};
 use loket::session::session::Session;
@@ -28,8 +29,12 @@ struct Flood {
 
 impl Flood {
     fn new() -> Flood {
+        Flood::among(&Rc::default())
+    }
+
+    fn among(crowd: &Rc<Crowd>) -> Flood {
         let limits = Rc::new(config::service_limits());
-        let talk = Talk::new(limits, 1, ([127, 0, 0, 1], 9).into());
+        let talk = Talk::new(limits, crowd.clone(), 1, ([127, 0, 0, 1], 9).into());
         Flood {
             session: Session::new(Box::new(talk), PeerId(1)),
             world: World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER),
@@ -82,6 +87,48 @@ fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
     // A silence saves up no more than the most.
     flood.world.now = 1_000;
     assert!(flood.feed(b"", Pause::Quiet(Delay::Pace)) <= TALK_RATE.most);
+}
+
+#[test]
+fn a_crowd_of_talk_clients_shares_what_eight_may_say() {
+    let crowd = Rc::default();
+    let mut floods: Vec<_> = (0..200).map(|_| Flood::among(&crowd)).collect();
+    let lines = lines(200);
+    for flood in &mut floods {
+        flood.feed(&lines, Pause::None);
+    }
+    for second in 1..=4 {
+        let mut shown = Vec::new();
+        for flood in &mut floods {
+            flood.world.now = second;
+            shown.push(flood.feed(b"", Pause::Quiet(Delay::Pace)));
+        }
+        let (all, least) = (shown.iter().sum::<usize>(), shown.iter().min());
+        assert!(all <= TALK_RATE.all + 200 * LINE, "{all}");
+        assert!(least > Some(&(TALK_RATE.all / 200 - 2 * LINE)), "{least:?}");
+    }
+}
+
+#[test]
+fn talk_clients_that_come_speak_and_go_share_a_rate_too() {
+    let crowd = Rc::default();
+    let input = lines(8);
+    let newcomer = |second| {
+        let mut flood = Flood::among(&crowd);
+        flood.world.now = second;
+        flood.feed(&input, Pause::None)
+    };
+    for second in [3, 4] {
+        let shown: usize = (0..2_000).map(|_| newcomer(second)).sum();
+        assert!(shown <= TALK_RATE.all && shown > TALK_RATE.all * 9 / 10);
+    }
+    // One that found nothing left has its share a second later.
+    assert!((0..2_000).any(|_| newcomer(5) == 0));
+    let mut late = Flood::among(&crowd);
+    late.world.now = 5;
+    assert_eq!(late.feed(&input, Pause::None), 0);
+    late.world.now = 6;
+    assert!(late.feed(b"", Pause::Quiet(Delay::Pace)) > 7 * LINE);
 }
 
 #[test]

@@ -25,8 +25,10 @@ pub struct ServiceLimits {
 pub struct TalkRate {
     /// What a new connection begins with.
     pub first: usize,
-    /// What each second adds.
+    /// What each second adds for one client at most.
     pub each_second: usize,
+    /// What each second adds for all clients, in equal shares, and for new connections once more.
+    pub all: usize,
     /// What can be saved up.
     pub most: usize,
     /// What a line costs beside its text.

@@ -4,6 +4,8 @@
 //! What the client says has no dialect: LF ends a line, and what is left is shown after the settle
 //! window. Only replies differ: clients that send no LF get none.
 
+pub mod crowd;
+
 use super::limits::ServiceLimits;
 use super::refusal::Refusal;
 use crate::session::close_reason::CloseReason;
@@ -13,18 +15,22 @@ use crate::wire::line::{FirstLine, first_line};
 use crate::wire::pause::{Delay, Pause};
 use crate::wire::text;
 use crate::wire::unit::Fault;
+use crowd::Crowd;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// One client of the operator.
 pub struct Talk {
     limits: Rc<ServiceLimits>,
+    crowd: Rc<Crowd>,
     id: u32,
     address: SocketAddr,
     replies: Replies,
     awaited: Option<Delay>,
     /// Bytes that it may still have shown, as of the second of its last words.
     credit: usize,
+    /// Bytes that it may have shown beside those, while the crowd grants them.
+    first: usize,
     second: Option<u32>,
     finished: bool,
 }
@@ -42,10 +48,12 @@ enum Replies {
 
 impl Talk {
     /// A new client with its number for people.
-    pub fn new(limits: Rc<ServiceLimits>, id: u32, address: SocketAddr) -> Talk {
+    pub fn new(limits: Rc<ServiceLimits>, crowd: Rc<Crowd>, id: u32, address: SocketAddr) -> Talk {
         Talk {
-            credit: limits.talk_rate.first,
+            credit: 0,
+            first: limits.talk_rate.first,
             limits,
+            crowd,
             id,
             address,
             replies: Replies::Lines,
@@ -62,23 +70,28 @@ impl Talk {
         });
     }
 
-    /// Whether this text is within the client's rate. If not, it is looked at again later.
-    fn may_say(&mut self, text: &[u8], cx: &Cx<'_>) -> bool {
+    /// Takes the price of a text off what the client may have shown. If that is not enough, the
+    /// text is looked at again later.
+    fn pay(&mut self, text: &[u8], cx: &Cx<'_>) -> bool {
         let rate = &self.limits.talk_rate;
         let seconds = cx.now - self.second.replace(cx.now).unwrap_or(cx.now);
         if seconds > 0 {
-            let saved = rate.each_second.saturating_mul(seconds as usize);
+            let saved = self.crowd.share(rate).saturating_mul(seconds as usize);
             self.credit = self.credit.saturating_add(saved).min(rate.most);
         }
-        let may = text.len() + rate.line <= self.credit;
-        if !may {
+        let cost = text.len() + rate.line;
+        if cost <= self.credit {
+            self.credit -= cost;
+        } else if cost <= self.first && self.crowd.grants(cost, rate, cx.now) {
+            self.first -= cost;
+        } else {
             self.awaited = Some(Delay::Pace);
+            return false;
         }
-        may
+        true
     }
 
     fn say(&mut self, text: &[u8], cx: &mut Cx<'_>) {
-        self.credit -= text.len() + self.limits.talk_rate.line;
         let text = text::clean(text);
         if !text.trim().is_empty() {
             self.post(
@@ -146,14 +159,14 @@ impl Protocol for Talk {
         self.look_for_late_newline(input);
         let limit = self.limits.wire.unit;
         let taken = match first_line(input, limit) {
-            FirstLine::Whole { text, .. } if !self.may_say(text, cx) => return (0, Intake::Hold),
+            FirstLine::Whole { text, .. } if !self.pay(text, cx) => return (0, Intake::Hold),
             FirstLine::Whole { text, taken } => {
                 self.awaited = None;
                 self.say(text, cx);
                 return (taken, Intake::Bytes);
             }
             FirstLine::Open if input.is_empty() => 0,
-            FirstLine::Open if pause != Pause::None && !self.may_say(input, cx) => {
+            FirstLine::Open if pause != Pause::None && !self.pay(input, cx) => {
                 return (0, Intake::Hold);
             }
             FirstLine::Open => self.say_unended(input, pause, cx),

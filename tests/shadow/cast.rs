@@ -60,7 +60,7 @@ pub fn protocol(
         Service::Echo => Box::new(Echo),
         Service::Transfer => Box::new(Transfer::new(limits, address)),
         Service::Files => Box::new(FilesService::new(limits, address)),
-        Service::Talk => Box::new(Talk::new(limits, id, address)),
+        Service::Talk => Box::new(Talk::new(limits, Rc::default(), id, address)),
         Service::Console => console(limits),
     }
 }
