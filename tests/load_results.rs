@@ -56,6 +56,27 @@ fn a_report_is_printed_also_when_its_files_cannot_be_written() {
 }
 
 #[test]
+fn a_results_file_that_was_removed_during_the_run_is_a_failure() {
+    let server = Server::start(&[]);
+    for flag in ["--json", "--plot"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("figures");
+        let ended = std::thread::scope(|scope| {
+            let run = scope.spawn(|| load(&server, folder.path(), &[flag, "figures"]));
+            support::eventually("the file is made", || file.exists());
+            std::fs::remove_file(&file).expect("it is there");
+            run.join().expect("the run")
+        });
+        assert_eq!(ended.status, Some(1), "{ended:?}");
+        assert!(ended.out.contains("p99.9"), "{ended:?}");
+        assert!(
+            ended.err.contains("cannot write figures: it was removed"),
+            "{ended:?}"
+        );
+    }
+}
+
+#[test]
 fn what_can_never_be_written_is_found_before_the_run() {
     let folder = tempfile::tempdir().expect("a folder");
     let nobody = Nobody::new();

@@ -6,7 +6,7 @@ use super::report::Outcome;
 use super::settings::Settings;
 use super::{json, plot};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -46,15 +46,13 @@ impl Results {
 
     /// Fills them. One that cannot be written does not keep the other from it.
     pub fn write(self, outcome: &Outcome) -> Result<(), LoadError> {
-        let json = self.json.map(|(path, mut file)| {
-            let written = file.write_all(json::write(outcome).as_bytes());
-            written.map_err(|error| cannot_write(&path, &error))
-        });
+        let json = self
+            .json
+            .map(|(path, mut file)| fill(&path, &mut file, &json::write(outcome)));
         let plot = self.plot.map(|(path, mut file)| {
             let drawing = plot::draw(outcome)
                 .map_err(|error| format!("cannot draw {}: {error}", path.display()))?;
-            let written = file.write_all(drawing.as_bytes());
-            written.map_err(|error| cannot_write(&path, &error))
+            fill(&path, &mut file, &drawing)
         });
         let failed = [json, plot].into_iter().flatten().filter_map(Result::err);
         match failed.collect::<Vec<String>>() {
@@ -73,7 +71,15 @@ fn are_one(one: &File, other: &File) -> bool {
     place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> String {
-    let why = reason(error);
-    format!("cannot write {}: {why}; is there room?", path.display())
+fn fill(path: &Path, file: &mut File, text: &str) -> Result<(), String> {
+    let cannot = |why: &str| format!("cannot write {}: {why}", path.display());
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.metadata());
+    match written {
+        Err(error) => Err(cannot(&format!("{}; is there room?", reason(&error)))),
+        // Trap: such a file takes all that is written.
+        Ok(about) if about.nlink() == 0 => Err(cannot("it was removed during the run")),
+        Ok(_) => Ok(()),
+    }
 }
