@@ -141,8 +141,13 @@ pub const SMALL_BODY: usize = 16 * KIB;
 /// The one read buffer. 16 KiB halves the throughput of large messages, more gains nothing.
 pub const READ_BUFFER: usize = 64 * KIB;
 
-/// A session takes nothing in while it owes its peer this much. One read may come on top.
-pub const OUTBOX_HIGH_WATER: usize = 64 * KIB;
+/// Read at once where commands are expected. What is not executed yet stays in memory, and two of
+/// the longest units are enough for a turn.
+pub const COMMAND_READ: usize = 2 * WIRE.unit;
+
+/// A session takes nothing in while it owes its peer this much; one reply, of at most
+/// [`SMALL_BODY`], may come on top. The kernel's own buffer keeps the connection busy.
+pub const OUTBOX_HIGH_WATER: usize = 16 * KIB;
 
 /// When to look again whether the disk has read what is to be sent: the shortest time that
 /// epoll_wait(2) measures.
@@ -287,6 +292,7 @@ pub fn reactor_limits(
         take_step: bodies::TAKE_STEP,
         small_body: SMALL_BODY,
         read_buffer: READ_BUFFER,
+        command_read: COMMAND_READ,
         linger_bytes: LINGER_BYTES,
         unsent_millis: UNSENT_MILLIS,
         delays: Delay::ALL.map(|delay| millis(delay) * 1_000),

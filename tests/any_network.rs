@@ -60,6 +60,7 @@ fn networks() -> impl Strategy<Value = Network> {
                     take_step: steps.2,
                     small_body: steps.3,
                     read_buffer: 4200,
+                    command_read: 4200,
                     ..limits()
                 },
             },

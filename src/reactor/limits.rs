@@ -54,8 +54,10 @@ pub struct ReactorLimits {
     pub take_step: usize,
     /// A body of at most this is moved at once, beside the short turns.
     pub small_body: usize,
-    /// The one read buffer, which also bounds an inbox.
+    /// The one read buffer.
     pub read_buffer: usize,
+    /// Bytes read at once where commands are expected, which also bounds an inbox.
+    pub command_read: usize,
     /// Bytes read away of a peer that has been told goodbye.
     pub linger_bytes: usize,
     /// Milliseconds for which the kernel keeps what the peer of a closed connection does not take.

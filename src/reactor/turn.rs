@@ -237,11 +237,13 @@ impl<K: Kernel, O: Observer> Turn<'_, K, O> {
         } = connection;
         // What was kept goes to the front of the buffer: the session sees one slice.
         let kept = session.inbox().len();
-        if kept == self.lent.read.len() {
+        let (least, most) = (self.limits.command_read, self.limits.read_buffer);
+        let most = session.appetite().clamp(least as u64, most as u64) as usize;
+        if kept == most {
             return Err(Ended::Over(CloseReason::FrameTooLong));
         }
         self.lent.read[..kept].copy_from_slice(session.inbox());
-        let room = &mut self.lent.read[kept..];
+        let room = &mut self.lent.read[kept..most];
         match self.kernel.read(socket, room) {
             Ok(count) => {
                 // A short read means that the socket is empty, and saves asking again (5 % of an

@@ -12,4 +12,8 @@ impl Protocol for Echo {
         cx.out.bytes(input);
         (input.len(), Intake::Bytes)
     }
+
+    fn is_stream(&self) -> bool {
+        true
+    }
 }

@@ -51,6 +51,11 @@ pub trait Protocol {
     /// The conversation has ended; others may be told, the peer hears nothing any more.
     fn on_close(&mut self, _reason: CloseReason, _cx: &mut Cx<'_>) {}
 
+    /// Whether it takes all bytes at once, however many there are.
+    fn is_stream(&self) -> bool {
+        false
+    }
+
     /// How long the peer may stay without progress.
     fn patience(&self) -> Patience {
         Patience::Idle

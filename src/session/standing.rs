@@ -32,6 +32,16 @@ impl Session {
         !self.finished && matches!(self.stage, Stage::Bytes | Stage::Body(_))
     }
 
+    /// How many bytes are of use at once: those that the session will not keep.
+    pub fn appetite(&self) -> u64 {
+        match &self.stage {
+            Stage::Body(body) => body.left,
+            // What it owes already would grow by all that is read.
+            Stage::Bytes if self.protocol.is_stream() && !self.owes() => u64::MAX,
+            _ => 0,
+        }
+    }
+
     /// The silence that would mean something now.
     pub fn awaited(&self) -> Option<Delay> {
         match self.stage {

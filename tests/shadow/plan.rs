@@ -62,6 +62,8 @@ impl Plan {
             config::SETTLE_MILLIS,
             config::BARE_GAP_MILLIS,
         );
+        // Room for a unit and CR LF, or for a bare header: two names, the separator, a size.
+        let read = unit + 64 + random.below(100);
         let limits = ReactorLimits {
             accepts_per_turn: random.within(1..=3),
             turn_bytes: step(random),
@@ -72,8 +74,8 @@ impl Plan {
             send_step: step(random),
             take_step: step(random),
             small_body: random.pick(&[0, 1, 10, 40, 200]),
-            // Room for a unit and CR LF, or for a bare header: two names, the separator, a size.
-            read_buffer: unit + 64 + random.below(100),
+            read_buffer: read,
+            command_read: read,
             linger_bytes: random.pick(&[50, 500, 100_000]),
             per_address: random.chance(30).then(|| random.within(1..=4)),
             command_seconds: if long_pauses {
