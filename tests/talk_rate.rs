@@ -45,7 +45,7 @@ impl Flood {
 
     /// As the reactor feeds it. Answers how many bytes were shown.
     fn feed(&mut self, more: &[u8], pause: Pause) -> usize {
-        let input = [&self.session.take_inbox(), more].concat();
+        let input = [&*self.session.take_inbox(), more].concat();
         self.session.feed(&input, pause, &mut self.world, &mut ());
         let mut shown = 0;
         for post in std::mem::take(&mut self.world.posts) {

@@ -3,6 +3,7 @@
 
 pub mod close_reason;
 pub mod datagram;
+pub mod held;
 pub mod machine;
 pub mod notice;
 pub mod outbox;

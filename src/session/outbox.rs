@@ -1,6 +1,7 @@
 //! Keeps what a peer is owed, in order: bytes in memory and ranges of blobs.
 //! Writes nothing itself: the reactor takes from the front as the socket allows.
 
+use super::held::Held;
 use super::world::Blob;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -9,7 +10,7 @@ use std::rc::Rc;
 /// A piece of output.
 pub enum Segment {
     /// Bytes in memory.
-    Bytes(Vec<u8>),
+    Bytes(Held),
     /// A range of a blob, of which the bytes before the range's start have been sent.
     Body(Rc<dyn Blob>, Range<u64>),
 }
@@ -54,8 +55,8 @@ impl Outbox {
             return;
         }
         if !self.tail.is_empty() {
-            self.queue
-                .push_back(Segment::Bytes(std::mem::take(&mut self.tail)));
+            let tail = std::mem::take(&mut self.tail);
+            self.queue.push_back(Segment::Bytes(Held::Few(tail)));
         }
         self.queue.push_back(Segment::Body(blob, range));
         self.bodies += 1;
@@ -133,9 +134,20 @@ impl Outbox {
         }
     }
 
-    /// Gives memory back that a burst left behind.
-    pub fn shrink(&mut self) {
-        self.tail.shrink_to_fit();
+    /// Takes no more memory than what is left needs.
+    pub fn settle(&mut self) {
+        if self.queue.is_empty() {
+            self.tail.drain(..std::mem::take(&mut self.written));
+        }
+        match Held::new(std::mem::take(&mut self.tail)) {
+            Held::Few(bytes) => self.tail = bytes,
+            pages => self.queue.push_back(Segment::Bytes(pages)),
+        }
+        for segment in &mut self.queue {
+            if let Segment::Bytes(bytes) = segment {
+                bytes.settle();
+            }
+        }
         self.queue.shrink_to_fit();
     }
 }

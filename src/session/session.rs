@@ -11,6 +11,7 @@
 //! ```
 
 use super::close_reason::CloseReason;
+use super::held::Held;
 use super::notice::{Notice, PeerId};
 use super::outbox::Outbox;
 use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive};
@@ -36,7 +37,7 @@ pub(super) enum Stage {
 #[derive(Default)]
 pub struct Buffers {
     /// Bytes of the peer that the protocol has not taken.
-    inbox: Vec<u8>,
+    inbox: Held,
     /// Bytes for the peer.
     pub(super) outbox: Outbox,
 }
@@ -115,8 +116,7 @@ impl Session {
             }
         }
         self.unseen = news;
-        buffers.inbox.clear();
-        buffers.inbox.extend_from_slice(rest);
+        buffers.inbox = Held::Few(rest.to_vec());
         self.buffers = Some(buffers);
     }
 
@@ -309,7 +309,7 @@ impl Session {
     }
 
     /// Takes those bytes out, to be shown again.
-    pub fn take_inbox(&mut self) -> Vec<u8> {
+    pub fn take_inbox(&mut self) -> Held {
         self.buffers
             .as_mut()
             .map(|buffers| std::mem::take(&mut buffers.inbox))
@@ -335,8 +335,8 @@ impl Session {
         if buffers.inbox.is_empty() && buffers.outbox.is_empty() {
             return self.buffers.take();
         }
-        buffers.inbox.shrink_to_fit();
-        buffers.outbox.shrink();
+        buffers.inbox.settle();
+        buffers.outbox.settle();
         None
     }
 

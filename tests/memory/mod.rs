@@ -281,7 +281,7 @@ impl Driver {
     }
 
     fn feed(&mut self, more: &[u8], pause: Pause) {
-        let mut input = self.session.take_inbox();
+        let mut input = self.session.take_inbox().to_vec();
         if input.len() + more.len() > config::READ_BUFFER {
             return self
                 .session
