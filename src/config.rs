@@ -102,6 +102,16 @@ pub const DESCRIPTOR_RESERVE: usize = 512;
 /// is 4096 since Linux 5.4; a burst of thousands then waits instead of being turned away.
 pub const BACKLOG: i32 = 4096;
 
+/// What the kernel keeps of a connection beyond what the peer's window takes: tcp(7),
+/// `TCP_NOTSENT_LOWAT`. Without it 1,200 peers that did not read had 1 MiB each, and with their
+/// own buffers all that `tcp_mem` allows. 64 downloads take half the CPU of both ends, 8 the same.
+pub const UNSENT_BYTES: u32 = 128 * KIB as u32;
+
+/// What the kernel keeps of an echo connection that is not read, about half of it the kernel's own:
+/// socket(7), `SO_RCVBUF`. Left alone, it grows to `tcp_rmem` with what was read. The other
+/// services read little but uploads, for which it must grow.
+pub const ECHO_RECEIVE: usize = 256 * KIB;
+
 /// Accepted in one turn of a listener. A burst of thousands is taken in over many rounds, so that
 /// it does not hold up those who are served already.
 pub const ACCEPTS_PER_TURN: usize = 64;

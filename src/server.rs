@@ -27,9 +27,10 @@ use crate::services::transfer::Transfer;
 use crate::session::world::World;
 use crate::start::error::StartError;
 use crate::start::exposure::Exposure;
+use crate::start::port::{self, Queues};
 use crate::start::supervisor::Supervisor;
 use crate::start::user::{self, User};
-use crate::start::{enclosure, password, port, root};
+use crate::start::{enclosure, password, root};
 use socket2::TcpKeepalive;
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -110,7 +111,12 @@ impl Server {
         for service in tcp_services(&settings, &limits) {
             if let Some(port) = service.port {
                 let address = SocketAddr::new(settings.host, port);
-                let socket = port::listen(address, config::BACKLOG)
+                let queues = Queues {
+                    backlog: config::BACKLOG,
+                    unsent: config::UNSENT_BYTES,
+                    unread: (service.name == "echo").then_some(config::ECHO_RECEIVE),
+                };
+                let socket = port::listen(address, queues)
                     .map_err(|error| port::cannot_listen(service.name, "tcp", address, &error))?;
                 let mut listener = Listener::new(service.name, socket, service.make);
                 listener.keepalive = service.keepalive;

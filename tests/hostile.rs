@@ -3,7 +3,7 @@
 
 mod support;
 
-use loket::config::BACKLOG_OF_GONE;
+use loket::config::{BACKLOG_OF_GONE, UNSENT_BYTES};
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -22,15 +22,6 @@ fn sparse(server: &Server, name: &str, bytes: u64) {
     std::fs::File::create(server.root().join(name))
         .and_then(|file| file.set_len(bytes))
         .expect("a sparse file");
-}
-
-/// The server's own memory, in bytes.
-fn memory(server: &Server) -> u64 {
-    let path = format!("/proc/{}/smaps_rollup", server.id());
-    let text = std::fs::read_to_string(path).expect("alive");
-    let line = text.lines().find(|line| line.starts_with("Anonymous:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.expect("a number") * 1024
 }
 
 /// Processor time that the server has used, in hundredths of a second.
@@ -98,7 +89,7 @@ fn peers_that_take_and_give_nothing_are_bounded_and_go() {
         sparse(&server, "small", 3);
         is_served(&server);
         eventually("those are gone", || server.descriptors() < 25);
-        let (descriptors, before) = (server.descriptors(), memory(&server));
+        let (descriptors, before) = (server.descriptors(), server.memory());
         let mut peers = Vec::new();
         for _ in 0..60 {
             let mut reader = server.connect("files");
@@ -121,8 +112,12 @@ fn peers_that_take_and_give_nothing_are_bounded_and_go() {
             client.send("x");
         }
         is_served(&server);
-        let grown = memory(&server).saturating_sub(before);
-        assert!(grown < 40 * MIB, "{grown} bytes for {} peers", peers.len());
+        let grown = server.memory().saturating_sub(before);
+        assert!(
+            grown < 40 * MIB as usize,
+            "{grown} bytes for {} peers",
+            peers.len()
+        );
         // Talk has no idle deadline: people fall silent.
         eventually("they are gone", || {
             server.descriptors() <= descriptors + talking.len()
@@ -142,7 +137,7 @@ fn peers_that_take_and_give_nothing_are_bounded_and_go() {
 
 #[test]
 fn the_kernel_forgets_what_closed_peers_do_not_read() {
-    // Each way to a close with megabytes that only the kernel still holds.
+    // Each way to a close with data that only the kernel still holds.
     let endings: [(&str, &str, bool); 5] = [
         ("files", "download some\nbyebye\n", false),
         ("files", "download some\nnonsense\n", false),
@@ -151,7 +146,7 @@ fn the_kernel_forgets_what_closed_peers_do_not_read() {
         ("transfer", "RECEIVE\nsome\nnonsense\n", false),
     ];
     let server = Server::start(&[]);
-    sparse(&server, "some", MIB);
+    sparse(&server, "some", u64::from(UNSENT_BYTES));
     let before = server.descriptors();
     let mut peers: Vec<Client> = Vec::new();
     for (service, words, finish) in endings.repeat(3) {

@@ -6,8 +6,19 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// Opens the port; `backlog` connections may wait there.
-pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<mio::net::TcpListener> {
+/// What the kernel may keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Queues {
+    /// Connections not yet accepted.
+    pub backlog: i32,
+    /// Bytes of a connection that its peer's window does not take yet.
+    pub unsent: u32,
+    /// Bytes of a connection that are not read; `None` is as many as it finds useful.
+    pub unread: Option<usize>,
+}
+
+/// Opens the port.
+pub fn listen(address: SocketAddr, queues: Queues) -> io::Result<mio::net::TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -16,17 +27,27 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<mio::net::TcpList
     socket.set_nonblocking(true)?;
     // A server that is started again must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Replies are whole when they are written; nothing is gained by waiting for more. Connections
-    // have it from their listener, which is a system call less for each: accept(2), Linux.
+    // Connections have these from their listener, which saves system calls: accept(2), Linux.
+    // Replies are whole when they are written; nothing is gained by waiting for more.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(queues.unsent)?;
+    if let Some(unread) = queues.unread {
+        // The kernel doubles it.
+        socket.set_recv_buffer_size(unread / 2)?;
+    }
     socket.bind(&address.into())?;
-    socket.listen(backlog)?;
+    socket.listen(queues.backlog)?;
     Ok(mio::net::TcpListener::from_std(socket.into()))
 }
 
 /// Whether this address is one of this machine.
 pub fn can_listen(address: IpAddr) -> bool {
-    listen(SocketAddr::new(address, 0), 1).is_ok()
+    let queues = Queues {
+        backlog: 1,
+        unsent: 0,
+        unread: None,
+    };
+    listen(SocketAddr::new(address, 0), queues).is_ok()
 }
 
 /// Names the port and the way out.

@@ -218,6 +218,15 @@ impl Server {
             .count()
     }
 
+    /// Bytes of memory that the server alone uses.
+    pub fn memory(&self) -> usize {
+        let path = format!("/proc/{}/smaps_rollup", self.id());
+        let text = std::fs::read_to_string(path).expect("a live server");
+        let line = text.lines().find(|line| line.starts_with("Anonymous:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<usize>().ok());
+        kib.expect("a number") * 1024
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let id = i32::try_from(self.id()).expect("a process id");

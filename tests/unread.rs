@@ -1,0 +1,157 @@
+//! Clients that send and never read cost little memory, and none once they have left.
+//! Measures no times: `scripts/soak` does, and it looks at all of the machine's TCP memory.
+
+mod support;
+
+use loket::config::{
+    COMMAND_READ, ECHO_RECEIVE, OUTBOX_HIGH_WATER, READ_BUFFER, SMALL_BODY, UNSENT_BYTES,
+};
+use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+use support::{BOTH_WAYS, Client, Server, eventually};
+
+const PEERS: usize = 200;
+const MIB: usize = 1 << 20;
+
+/// A service, and what is sent to it over and over.
+const STREAMS: [(&str, &str); 5] = [
+    ("echo", "all of this comes back\n"),
+    ("files", "download short\n"),
+    ("files", "download long\n"),
+    ("files", "ls\n"),
+    ("transfer", "RECEIVE\nshort\n"),
+];
+
+fn start(way: &[&str]) -> Server {
+    let server = Server::start(way);
+    for (name, bytes) in [("short", SMALL_BODY), ("long", 8 * MIB)] {
+        let file = std::fs::File::create(server.root().join(name)).expect("a file");
+        file.set_len(bytes as u64).expect("a sparse file");
+    }
+    for number in 0..200 {
+        let name = format!("{number:0200}");
+        std::fs::write(server.root().join(name), "").expect("a file");
+    }
+    server
+}
+
+/// Sends whole commands without reading until nothing more is taken.
+fn flood(peers: &[Client], command: &str) {
+    let commands = command.repeat(READ_BUFFER / command.len());
+    let mut sent = vec![0; peers.len()];
+    for peer in peers {
+        peer.0.set_nonblocking(true).expect("an option");
+    }
+    let mut quiet = 0;
+    while quiet < 5 {
+        let before: usize = sent.iter().sum();
+        for (peer, sent) in peers.iter().zip(&mut sent) {
+            let rest = &commands.as_bytes()[*sent % commands.len()..];
+            match (&peer.0).write(rest) {
+                Ok(count) => *sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let moved = sent.iter().sum::<usize>() > before;
+        quiet = if moved { 0 } else { quiet + 1 };
+        if !moved {
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+}
+
+/// What the kernel holds for the connections of a service: the most that one of them has not
+/// sent or acknowledged, and the most that the server has not read.
+fn queues(address: SocketAddr) -> (usize, usize) {
+    let here = format!(":{:04X}", address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    let mut most = (0, 0);
+    for row in table.lines().skip(1) {
+        let fields: Vec<&str> = row.split_whitespace().collect();
+        if fields[1].ends_with(&here) && fields[3] == "01" {
+            let (out, into) = fields[4].split_once(':').expect("two queues");
+            let bytes = |text| usize::from_str_radix(text, 16).expect("a number");
+            most = (most.0.max(bytes(out)), most.1.max(bytes(into)));
+        }
+    }
+    most
+}
+
+#[test]
+fn clients_that_do_not_read_hold_little_memory_and_leave_none_behind() {
+    for way in BOTH_WAYS {
+        let server = start(way);
+        let before = server.memory();
+        for (service, command) in STREAMS {
+            let mut peers: Vec<Client> = Vec::new();
+            let mut witness = None;
+            for number in 0..PEERS {
+                peers.push(server.connect(service));
+                if number == PEERS / 2 {
+                    flood(&peers, command);
+                    witness = Some(server.connect("echo"));
+                }
+            }
+            flood(&peers, command);
+            let each = server.memory().saturating_sub(before) / PEERS;
+            let allowed = match service {
+                "echo" => READ_BUFFER + 8192,
+                _ => COMMAND_READ + OUTBOX_HIGH_WATER + SMALL_BODY + 8192,
+            };
+            assert!(each < allowed, "{each} bytes for each {command:?}");
+            let mut witness = witness.expect("connected in the middle");
+            witness.send("still here").expect("still here");
+            drop(peers);
+            eventually("their memory is given back", || {
+                server.memory() < before + 3 * MIB
+            });
+        }
+    }
+}
+
+#[test]
+fn the_kernel_holds_little_for_clients_that_do_not_read() {
+    for way in BOTH_WAYS {
+        let server = start(way);
+        for (service, command) in STREAMS {
+            let peers: Vec<Client> = (0..4).map(|_| server.connect(service)).collect();
+            flood(&peers, command);
+            let (unsent, unread) = queues(server.address(service));
+            assert!(unread > 0, "{command:?} is still read");
+            assert!(unread <= ECHO_RECEIVE, "{unread} bytes of {command:?}");
+            // One write comes on top.
+            let allowed = UNSENT_BYTES as usize + READ_BUFFER;
+            assert!(unsent <= allowed, "{unsent} bytes after {command:?}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_reads_at_last_gets_every_answer() {
+    let server = start(&[]);
+    let mut peer = server.connect("files");
+    peer.send(format!("upload new {MIB}\n"));
+    peer.send(vec![b'x'; MIB]);
+    peer.expect("OK\nOK File Berhasil Dibuat\n");
+    let commands = "download long\nsize short\n".repeat(4);
+    peer.send(commands);
+    let unread = || queues(server.address("files")).0 > 0;
+    eventually("the answers are not read", unread);
+    let size = 2 * MIB;
+    let mut sender = Client(peer.0.try_clone().expect("a descriptor"));
+    let upload = std::thread::spawn(move || {
+        sender.send(format!("upload newer {size}\n"));
+        sender.send(vec![b'y'; size]);
+    });
+    for _ in 0..4 {
+        peer.expect(format!("OK {}\n", 8 * MIB));
+        peer.expect(vec![0; 8 * MIB]);
+        peer.expect("OK 16384 0.02 MB\n");
+    }
+    peer.expect("OK\nOK File Berhasil Dibuat\n");
+    upload.join().expect("all was sent");
+    let stored = std::fs::read(server.root().join("newer")).expect("stored");
+    assert!(stored == vec![b'y'; size]);
+}
