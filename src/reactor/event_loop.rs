@@ -172,7 +172,7 @@ impl<O: Observer> EventLoop<O> {
             self.serve_datagrams(now);
             self.dispatcher.round(now);
             if let Some(stopped) = self.stopped(now) {
-                log::debug!("the longest turn took {}", self.dispatcher.lag().record());
+                log::debug!("in all, {}", self.dispatcher.lag().record());
                 // The last words stay in the queue: the console has no turn any more.
                 return Ok(stopped);
             }

@@ -3,6 +3,7 @@
 
 use super::clock::Moment;
 use super::log_limit::LogLimit;
+use std::fmt::{self, Display};
 
 /// What took long, and when that was last told.
 #[derive(Debug)]
@@ -49,17 +50,28 @@ impl Lag {
         if late <= self.limit || self.told.pass(now).is_none() {
             return;
         }
-        let (late, micros) = (millis(late), millis(longest.micros));
-        let service = longest.service;
-        log::warn!(
-            "nobody was served for {late} ms; the longest turn was one of {service}, {micros} ms"
-        );
+        let late = millis(late);
+        log::warn!("nobody was served for {late} ms; {longest}");
     }
 
     /// The longest turn ever, for people.
     pub fn record(&self) -> String {
-        let Longest { service, micros } = self.record;
-        format!("{} ms, of {service}", millis(micros))
+        self.record.to_string()
+    }
+}
+
+impl Display for Longest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Longest { service, micros } = self;
+        match micros {
+            // The time went into accepting, or to other processes.
+            0 => write!(out, "no connection had a turn"),
+            _ => write!(
+                out,
+                "the longest turn was one of {service}, {} ms",
+                millis(*micros)
+            ),
+        }
     }
 }
 
@@ -80,7 +92,13 @@ mod tests {
         assert_eq!(lag.longest.micros, 0);
         lag.turned("echo", 900);
         lag.polls(1_000, Moment(5));
-        assert_eq!(lag.record(), "1.2 ms, of files");
+        assert_eq!(lag.record(), "the longest turn was one of files, 1.2 ms");
+    }
+
+    #[test]
+    fn a_delay_without_a_turn_is_told_without_a_service() {
+        let lag = Lag::new(50_000);
+        assert_eq!(lag.longest.to_string(), "no connection had a turn");
     }
 
     #[test]
