@@ -17,13 +17,13 @@ fn server(flags: &[&str]) -> Server {
     server
 }
 
-/// Returns when the settle window of everything sent before is over. The delays of one kind pass
-/// in order, so the answer to a bare unit that is sent now comes after them.
+/// Returns when the settle window of everything sent before is over: a second bare unit is sent
+/// only when the first one was answered, so that its own window is a whole one later.
 fn settle(server: &Server) {
-    server
-        .connect("files")
-        .send("size nothing")
-        .expect("File Tidak Ditemukan");
+    for _ in 0..2 {
+        let mut other = server.connect("files");
+        other.send("size nothing").expect("File Tidak Ditemukan");
+    }
 }
 
 /// Returns when the server has read what was sent before.

@@ -158,7 +158,7 @@ fn a_client_within_its_rate_is_never_held() {
 }
 
 #[test]
-fn the_operator_is_shown_all_of_a_flood_in_the_end() {
+fn the_operator_is_shown_a_flood_in_order_or_the_number_of_lines_it_missed() {
     let (mut server, _keys) = Server::operated(&[]);
     let mut client = server.connect("talk");
     server.shown_until("Client 1 has come");
@@ -166,9 +166,18 @@ fn the_operator_is_shown_all_of_a_flood_in_the_end() {
         client.send(lines(2_000)).send("the end\n");
         client
     });
-    for number in 0..2_000 {
-        let text = format!("Client 1: {number:0width$}", width = LINE - 1);
-        assert_eq!(server.shown(), text);
+    let mut number = 0;
+    while number < 2_000 {
+        let shown = server.shown();
+        // A busy machine may read more slowly than the client is allowed to write.
+        if let Some(lost) = shown.strip_prefix('(') {
+            let lost = lost.split(' ').next().expect("a number");
+            number += lost.parse::<usize>().expect("a number");
+        } else {
+            let text = format!("Client 1: {number:0width$}", width = LINE - 1);
+            assert_eq!(shown, text);
+            number += 1;
+        }
     }
     assert_eq!(server.shown(), "Client 1: the end");
     drop(writer.join().expect("all taken"));
