@@ -57,8 +57,9 @@ pub const WIRE: WireLimits = WireLimits {
     component: 255,
 };
 
-/// The bytes of one `send()` reach a socket together, or as segments back to back; keys follow each
-/// other after 20 ms and more, and a held one repeats after 30.
+/// The bytes of one `send()` reach a socket together, or as segments back to back: the last one
+/// follows the first within this. Keys follow each other after 20 ms and more, those of a script
+/// more closely, but a command of them takes longer.
 pub const INTERBYTE_MILLIS: u64 = 5;
 
 /// A unit that is no whole command waits so long for its rest: line clients that send a command

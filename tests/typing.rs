@@ -101,12 +101,7 @@ const LINES: [Case; 11] = {
     [
         case(Files, "rm laporan.doc\r\n", "OK File Berhasil Dihapus\n").removes("laporan.doc"),
         case(Files, "rm laporan.doc\n", "OK File Berhasil Dihapus\n").removes("laporan.doc"),
-        case(
-            Files,
-            "rm \"laporan.doc\"\r\n",
-            "OK File Berhasil Dihapus\n",
-        )
-        .removes("laporan.doc"),
+        case(Files, "rm \"laporan.doc\"\n", "OK File Berhasil Dihapus\n").removes("laporan.doc"),
         case(
             Files,
             "upload laporan.doc 5\r\nhello",
@@ -399,6 +394,19 @@ fn one_send_that_arrives_as_two_segments_is_served_as_one() {
             let after = simulation.store.files();
             assert_eq!(changes(&after), [("laporan.doc".to_owned(), None)]);
         }
+    }
+}
+
+#[test]
+fn keys_that_come_close_together_and_then_stop_are_typed() {
+    for pace in 1..INTERBYTE_MILLIS {
+        let mut simulation = Simulation::new(&files());
+        let peer = simulation.connect(Service::Files);
+        write(&mut simulation, &peer, &bytes("rm laporan"), pace);
+        simulation.pass(SETTLE_MILLIS * MILLI);
+        write(&mut simulation, &peer, &[".doc\n"], 0);
+        let left = changes(&simulation.store.files());
+        assert_eq!(left, [("laporan.doc".to_owned(), None)], "{pace} ms");
     }
 }
 

@@ -66,7 +66,9 @@ impl<K: Kernel, O: Observer> Dispatcher<K, O> {
         if connection.awaited() != Some(delay) {
             return;
         }
-        if self.delays.due(delay, connection.progress) > now {
+        // Bytes void a silence, but not the time in which one `send()` arrives: keys can come more
+        // closely, and then stop in the middle of a command.
+        if delay != Delay::Interbyte && self.delays.due(delay, connection.progress) > now {
             // The peer has spoken since: the silence began later.
             return self.await_silence(key);
         }

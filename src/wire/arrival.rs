@@ -6,9 +6,9 @@
 pub enum Arrival {
     /// By one read.
     Whole,
-    /// By several reads, without a pause between them.
+    /// By several reads, within the time in which one `send()` arrives.
     Pieces,
-    /// With a pause in it, this unit or one before it: a peer that types once types on, and its
+    /// For longer than that, this unit or one before it: a peer that types once types on, and its
     /// keys come in one piece when they had to wait.
     Typed,
 }

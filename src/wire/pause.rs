@@ -4,8 +4,8 @@
 /// A short silence that a protocol may ask to be told of. Each kind has one fixed length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Delay {
-    /// One `send()` arrives without a pause this long in it. A unit that grows behind such a pause
-    /// is being typed, or written in parts.
+    /// One `send()` has arrived this long after its first byte, whatever comes meanwhile. A unit
+    /// that grows later is being typed, or written in parts.
     Interbyte,
     /// The settle window: a bare unit is complete once its sender has been quiet for so long.
     Settle,

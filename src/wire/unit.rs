@@ -166,7 +166,7 @@ impl Splitter {
         let came = u32::try_from(input.len()).unwrap_or(u32::MAX);
         if came > self.came {
             if self.came > 0 {
-                // Whatever else is awaited is awaited behind that pause.
+                // Whatever else is awaited is awaited once one `send()` would have arrived.
                 let paused = self.awaited != Some(Delay::Interbyte);
                 self.arrival = self.arrival.grown(paused);
             }
