@@ -23,6 +23,8 @@ pub struct BodySteps {
     pub take: StepLimits,
     /// Bytes copied at once, where they cannot be moved without.
     pub copy: usize,
+    /// Bytes of a body after which its peer is known to read.
+    pub reads: u64,
     /// How far apart the pages lie that are asked whether the disk has read them.
     pub probe: usize,
 }
