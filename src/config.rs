@@ -105,7 +105,8 @@ pub const BACKLOG: i32 = 4096;
 
 /// What the kernel keeps of a connection beyond what the peer's window takes: tcp(7),
 /// `TCP_NOTSENT_LOWAT`. Without it 1,200 peers that did not read had 1 MiB each, and with their
-/// own buffers all that `tcp_mem` allows. 64 downloads take half the CPU of both ends, 8 the same.
+/// own buffers all that `tcp_mem` allows. For a peer that reads it is lifted, see
+/// [`READS_AFTER`](bodies::READS_AFTER).
 pub const UNSENT_BYTES: u32 = 128 * KIB as u32;
 
 /// What the kernel keeps of an echo connection that is not read, about half of it the kernel's own:
