@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{BOTH_WAYS, Client, Server, eventually, noise, tree};
+use support::{BOTH_WAYS, Client, Server, eventually, noise, pause, tree};
 
 const CREATED: &str = "OK\nOK File Berhasil Dibuat\n";
 const BUSY: &str = "ERROR too much is open at this moment; try again later\n";
@@ -432,6 +432,8 @@ fn peers_that_do_not_read_their_list_share_one_descriptor_for_it() {
         let name = format!("{number:05}{}", "n".repeat(200));
         std::fs::write(server.root().join(name), "").expect("a file");
     }
+    // A list is shared once the time stamp of its folder is old enough to tell the next change.
+    pause();
     let before = server.descriptors();
     let mut clients: Vec<Client> = (0..10).map(|_| server.connect("files")).collect();
     for client in &mut clients {

@@ -403,20 +403,23 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Every file below a folder with its content.
+/// Every file below a folder with its content. What a server removes meanwhile is left out.
 pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
-        let kind = std::fs::symlink_metadata(&path)
-            .expect("an entry")
-            .file_type();
-        if kind.is_dir() {
-            files.extend(tree(&path));
-        } else if kind.is_file() {
-            files.insert(path.clone(), std::fs::read(&path).expect("a file"));
-        } else {
-            files.insert(path, b"not a regular file".to_vec());
+        let content = match std::fs::symlink_metadata(&path) {
+            Ok(about) if about.is_dir() => {
+                files.extend(tree(&path));
+                continue;
+            }
+            Ok(about) if about.is_file() => std::fs::read(&path),
+            Ok(_) => Ok(b"not a regular file".to_vec()),
+            Err(error) => Err(error),
+        };
+        match content {
+            Ok(content) => drop(files.insert(path, content)),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{path:?}"),
         }
     }
     files
