@@ -50,7 +50,7 @@ const ROWS: [(&str, Step, bool); 5] = [
 const ENTRIES: usize = 20_000;
 const BIG: u64 = 2 << 30;
 /// Fits the kernel's buffer, so that the server is done with it and says goodbye.
-const BUFFERED: u64 = 2 << 20;
+const BUFFERED: u64 = loket::config::UNSENT_BYTES as u64;
 const UPLOAD: &[u8] = b"upload a 0\n";
 /// What a peer that floods sends at most: more than both kernels' buffers hold.
 const FLOOD: usize = 16 << 20;
