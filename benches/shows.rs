@@ -1,5 +1,5 @@
 //! Shows what peers cost each other: many idle ones, hostile ones, and everybody behind a disk.
-//! Compares with no other server: `compare.rs` does. Whoever wants a short proof runs `cargo test`.
+//! Compares with no other server: `compare.rs` does. `cargo test` has a short proof of each.
 //!
 //! `cargo bench --bench shows -- [idle|hostile|stalls]... [--runs 5] [--seconds 3] [--only WORDS]`;
 //! `--only` picks the stalls and the attacks whose title holds the words. Runs in a network

@@ -108,7 +108,7 @@ impl Kernel for Linux {
         if let Sent::Bytes(count) = sent {
             let took = begin.micros_until(self.clock.now());
             self.sending.took(count, took);
-            // 0 is the system's own bound. Set again every so many bytes, which needs no memory.
+            // 0 is the bound of the system. Set once a MiB: no connection has to remember it.
             if at / self.reads != (at + count as u64) / self.reads {
                 let _ = SockRef::from(&*socket).set_tcp_notsent_lowat(0);
             }

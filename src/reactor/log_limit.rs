@@ -1,4 +1,4 @@
-//! Lets so many lines of one kind a second into the log, and counts what it holds back.
+//! Limits the lines of one kind that a second may add to the log, and counts what it holds back.
 //! Writes nothing: the caller does, and tells with the next line how many are missing.
 
 use super::clock::{Moment, SECOND};

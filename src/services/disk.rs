@@ -213,7 +213,7 @@ impl Disk {
         }
     }
 
-    /// Work that nobody waits for any more and that is not done yet.
+    /// Work whose session is gone and that is not done yet.
     pub fn backlog(&self) -> &Backlog {
         &self.backlog
     }

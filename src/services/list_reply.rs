@@ -9,7 +9,7 @@ use std::task::Poll;
 /// Why there is no answer.
 pub fn refusal(error: &StoreError, folder: Option<&str>) -> String {
     match folder {
-        // Somebody is used to another `ls`.
+        // Other programs of this name take options.
         Some(option) if option.starts_with('-') => {
             let option = text::excerpt(option.as_bytes());
             format!("{error}: {option}; ls takes the name of a folder, and no options")

@@ -170,7 +170,7 @@ impl Seen {
 /// A list that peers wait for or read.
 struct Order {
     folder: (u64, u64),
-    /// Until the list is made, or nobody waits for it any more.
+    /// Until the list is made, or no session waits for it any more.
     listed: Mutex<Option<Arc<Beneath>>>,
     heavy: u64,
     disk: Disk,

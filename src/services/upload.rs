@@ -99,7 +99,7 @@ impl Upload for FileUpload {
         let file = blob.share();
         let big = file.metadata().is_ok_and(|about| about.len() >= heavy);
         let store = move |slip: &Slip| {
-            // Nobody is told that it is stored: then it need not outlive a power cut.
+            // Its peer is gone and gets no answer: then it need not outlive a power cut.
             let sync = sync && slip.is_awaited();
             let inherits = place.inherit(&file);
             if sync && inherits {
