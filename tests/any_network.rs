@@ -2,7 +2,7 @@
 //! Cuts, full sockets, interrupts and tiny budgets only; lost peers are in `turns.rs`.
 
 mod memory;
-mod simulated;
+mod sim;
 
 use loket::reactor::limits::ReactorLimits;
 use loket::wire::pause::Delay;
@@ -10,8 +10,8 @@ use memory::scripts::{self, Script, files};
 use memory::store::Faults;
 use memory::{Driver, Outcome, Step, Way};
 use proptest::prelude::*;
-use simulated::kernel::Line;
-use simulated::{Peer, Simulation, limits};
+use sim::by_hand::{Peer, Simulation, limits};
+use sim::by_hand_io::Line;
 
 /// How the network and the loop behave.
 #[derive(Debug, Clone)]

@@ -2,14 +2,14 @@
 //! On a simulated kernel: that time passes at all is shown by the tests with real processes.
 
 mod memory;
-mod simulated;
+mod sim;
 
 use loket::config::{COLD_MICROS, COMMAND_SECONDS, IDLE_TIMEOUT_SECONDS, MIN_RATE, RATE_SECONDS};
 use loket::session::close_reason::CloseReason;
 use memory::Service;
 use memory::store::{Faults, Files};
-use simulated::kernel::{Call, Line};
-use simulated::{Peer, Seen, Simulation, limits};
+use sim::by_hand::{Peer, Seen, Simulation, limits};
+use sim::by_hand_io::{Call, Line};
 
 const SECOND: u64 = 1_000_000;
 const BIG: usize = 4_000_000;

@@ -2,12 +2,12 @@
 //! On a simulated kernel in virtual time; the disk itself is the business of `store.rs`.
 
 mod memory;
-mod simulated;
+mod sim;
 
 use loket::config::SMALL_BODY;
 use memory::Service;
 use memory::store::{Faults, Files};
-use simulated::{Simulation, limits};
+use sim::by_hand::{Simulation, limits};
 
 const SECOND: u64 = 1_000_000;
 const BIG: usize = 1_000_000;

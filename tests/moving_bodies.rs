@@ -2,15 +2,15 @@
 //! On a simulated kernel in virtual time: the real one is met by the tests over sockets.
 
 mod memory;
-mod simulated;
+mod sim;
 
 use loket::config::{BULK_MICROS, SMALL_BODY};
 use loket::session::close_reason::CloseReason;
 use memory::Service;
 use memory::counting::{Bodies, Counting};
 use memory::store::{Faults, Files};
-use simulated::kernel::{Call, Line};
-use simulated::{Peer, Simulation, limits};
+use sim::by_hand::{Peer, Simulation, limits};
+use sim::by_hand_io::{Call, Line};
 
 const SECOND: u64 = 1_000_000;
 const BIG: usize = 1_000_000;

@@ -2,13 +2,13 @@
 //! On a simulated kernel in virtual time, in which an answer takes as long as a test says.
 
 mod memory;
-mod simulated;
+mod sim;
 
 use loket::config::SHORT_MICROS;
 use loket::reactor::clock::Moment;
 use memory::Service;
 use memory::store::{Faults, Files};
-use simulated::{Peer, Simulation, limits};
+use sim::by_hand::{Peer, Simulation, limits};
 
 /// Peers beside the echo.
 const CROWD: usize = 1_200;

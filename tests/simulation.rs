@@ -19,10 +19,10 @@
 //! ends a range early; `scripts/soak` runs seeds that nobody has run before.
 
 mod memory;
-mod shadow;
+mod sim;
 
-use shadow::engine::Engine;
-use shadow::trace::Trace;
+use sim::engine::Engine;
+use sim::trace::Trace;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 //! On a simulated kernel in virtual time: the real one is met by the tests over sockets.
 
 mod memory;
-mod simulated;
+mod sim;
 
 use loket::config::{LINGER_BYTES, OUTBOX_HIGH_WATER, READ_BUFFER, TURN_BYTES, TURN_CALLS};
 use loket::reactor::clock::Moment;
@@ -16,8 +16,8 @@ use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
 use memory::Service;
 use memory::store::{Faults, Files, Memory};
-use simulated::kernel::{Call, Line, SimulatedKernel};
-use simulated::{Peer, Probe, Seen, Shown, Simulation, limits};
+use sim::by_hand::{Peer, Probe, Seen, Shown, Simulation, limits};
+use sim::by_hand_io::{Call, Line, SimulatedKernel};
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -2,7 +2,7 @@
 //! In virtual time, and once over real sockets; `simulation.rs` types at random paces.
 
 mod memory;
-mod simulated;
+mod sim;
 mod support;
 
 use loket::config::{COMMAND_SECONDS, INTERBYTE_MILLIS, SETTLE_MILLIS, WORD_MILLIS};
@@ -12,7 +12,7 @@ use loket::wire::unended::Unended;
 use loket::wire::unit::{Fault, Split, Splitter};
 use memory::Service;
 use memory::store::Files;
-use simulated::{Peer, Simulation};
+use sim::by_hand::{Peer, Simulation};
 use std::time::Duration;
 
 const MILLI: u64 = 1_000;

@@ -1,19 +1,19 @@
 //! Runs one seed: the network, the clock and the signals around the production dispatcher.
 //! Asserts what must hold after every step; the end is in `ending.rs`.
 
-use super::cast;
+use super::accept_model::{self, Door};
 use super::disk::Disk;
-use super::door::{self, Door};
-use super::hall::Hall;
-use super::kernel::WildKernel;
+use super::io::WildKernel;
+use super::make_peers;
 use super::plan::Plan;
 use super::random::Random;
+use super::room_model::Hall;
 use super::script::Script;
 use super::shared::{Mood, Shared};
+use super::sim_socket::{Handle, Wire};
 use super::store::ShadowStore;
 use super::trace::{Event, Trace};
 use super::watcher::Watcher;
-use super::wire::{Handle, Wire};
 use crate::memory::counting::Counting;
 use loket::reactor::clock::Moment;
 use loket::reactor::connection::Readiness;
@@ -52,10 +52,10 @@ impl Engine {
     pub fn new(seed: u64, trace: Rc<Trace>) -> Engine {
         let random = Random::new(seed);
         let plan = Plan::new(&random);
-        let mut scripts = cast::peers(&random, &plan);
+        let mut scripts = make_peers::peers(&random, &plan);
         let disk = Disk::new(plan.mischief.disk, seed);
-        let store = ShadowStore::new(&scripts, cast::files(), disk.clone());
-        scripts.push(cast::operator(&random, &scripts));
+        let store = ShadowStore::new(&scripts, make_peers::files(), disk.clone());
+        scripts.push(make_peers::operator(&random, &scripts));
         let mut wires: Vec<Handle> = scripts
             .into_iter()
             .enumerate()
@@ -99,9 +99,9 @@ impl Engine {
 
     fn open_operator(&mut self) {
         let (wire, now) = (self.operator.clone(), self.now());
-        let protocol = cast::console(self.shared.plan.services.clone());
+        let protocol = make_peers::console(self.shared.plan.services.clone());
         let counting = Counting::new(protocol, wire.borrow().bodies.clone());
-        door::register(&self.shared, &wire, self.dispatcher.next_key());
+        accept_model::register(&self.shared, &wire, self.dispatcher.next_key());
         let counting = Box::new(counting);
         self.dispatcher
             .open_operator(wire.clone(), CONSOLE, counting, now);

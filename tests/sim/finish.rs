@@ -4,8 +4,8 @@
 use super::engine::Engine;
 use super::script::Service;
 use super::shared::Mood;
+use super::sim_socket::Wire;
 use super::trace::Event;
-use super::wire::Wire;
 use std::rc::Rc;
 
 /// Nothing takes more wake-ups than this.
@@ -140,7 +140,7 @@ impl Engine {
                 );
             }
         }
-        for (name, content) in super::cast::files() {
+        for (name, content) in super::make_peers::files() {
             assert_eq!(files.get(&name), Some(&content), "{name} was changed");
         }
     }

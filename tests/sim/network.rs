@@ -1,11 +1,11 @@
 //! Does the next thing that can happen on the network, chosen by seed.
 //! Serves nobody: that is the engine's round.
 
-use super::cast;
 use super::engine::Engine;
+use super::make_peers;
 use super::shared::Mood;
+use super::sim_socket::{Handle, Wire};
 use super::trace::Event;
-use super::wire::{Handle, Wire};
 use loket::reactor::clock::{Moment, SECOND};
 use loket::reactor::connection::Readiness;
 
@@ -36,7 +36,7 @@ impl Engine {
     pub fn knock(&mut self) {
         if let Some(peer) = self.peers.get(self.knocked).cloned() {
             self.knocked += 1;
-            let listener = cast::listener(peer.borrow().service());
+            let listener = make_peers::listener(peer.borrow().service());
             self.door.knock(listener, peer);
         }
     }

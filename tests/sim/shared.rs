@@ -1,12 +1,12 @@
 //! Is what the kernel, the watcher, the store and the engine of one seed know together.
 //! Does nothing by itself.
 
+use super::operator_model::Screen;
 use super::plan::Plan;
 use super::queue::Queue;
 use super::random::Random;
-use super::screen::Screen;
+use super::sim_socket::Handle;
 use super::trace::{Event, Trace};
-use super::wire::Handle;
 use loket::reactor::clock::Moment;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 
 use super::script::Service;
 use super::shared::{Shared, TurnUnderWay};
+use super::sim_socket::Wire;
 use super::trace::Event;
-use super::wire::Wire;
 use loket::reactor::clock::{Moment, SECOND};
 use loket::reactor::connection::Readiness;
 use loket::reactor::observer::{Observer, Who};

@@ -1,7 +1,7 @@
 //! Knows what must stand on the operator's screen and what talk clients must hear, and when.
 //! Is told what the server understood, and works the rest out from the scripts alone.
 
-use super::wire::Handle;
+use super::sim_socket::Handle;
 use loket::services::limits::ServiceLimits;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -2,8 +2,8 @@
 //! Owes an edge for all that it kept back; delivering edges is the engine's business.
 
 use super::shared::{Mood, Shared};
+use super::sim_socket::{Handle, Wire};
 use super::trace::Event;
-use super::wire::{Handle, Wire};
 use loket::reactor::clock::Moment;
 use loket::reactor::kernel::{Kernel, Sent, TakeError};
 use loket::session::world::Blob;

@@ -1,12 +1,9 @@
 //! Runs the production dispatcher on a kernel whose sockets do what a test says, in virtual time.
 //! Asserts nothing but that the loop comes to rest: the tests say what must happen.
-#![allow(dead_code)] // every test binary uses another part of this
 
-pub mod kernel;
-
+use super::by_hand_io::{Call, Line, SimulatedKernel};
 use crate::memory::Service;
 use crate::memory::store::{Faults, Files, Memory};
-use kernel::{Call, Line, SimulatedKernel};
 use loket::config;
 use loket::reactor::clock::Moment;
 use loket::reactor::connection::Readiness;

@@ -1,13 +1,13 @@
 //! Is the way in: simulated listeners before the production code that accepts.
 //! Serves nobody; it makes their protocols and tells the model that they have come.
 
-use super::cast;
-use super::kernel::WildKernel;
+use super::io::WildKernel;
+use super::make_peers;
 use super::script::Service;
 use super::shared::Shared;
+use super::sim_socket::Handle;
 use super::trace::Event;
 use super::watcher::Watcher;
-use super::wire::Handle;
 use crate::memory::counting::Counting;
 use loket::reactor::accepting::{Accepted, Accepting, Arrivals};
 use loket::reactor::clock::Moment;
@@ -172,7 +172,7 @@ impl Arrivals<Handle> for Queue {
             screen.joined(id, wire, address, seconds);
         }
         let limits = self.shared.plan.services.clone();
-        let protocol = cast::protocol(service, limits, id, address);
+        let protocol = make_peers::protocol(service, limits, id, address);
         Box::new(Counting::new(protocol, bodies))
     }
 

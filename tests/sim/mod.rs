@@ -1,0 +1,26 @@
+//! A simulated world in virtual time, and models of what must come out of it.
+//! Holds nothing of the server but its public face: what runs is the production dispatcher.
+#![allow(dead_code)] // every test binary uses another part of this
+
+mod accept_model;
+pub mod by_hand;
+pub mod by_hand_io;
+mod dialogue_bare;
+mod dialogue_line;
+mod disk;
+pub mod engine;
+mod finish;
+mod io;
+mod make_peers;
+mod network;
+mod operator_model;
+mod plan;
+mod queue;
+mod random;
+mod room_model;
+mod script;
+mod shared;
+mod sim_socket;
+mod store;
+pub mod trace;
+mod watcher;
