@@ -6,7 +6,7 @@ use crate::reactor::datagram::Datagrams;
 use crate::reactor::descriptors;
 use crate::reactor::event_loop::{EventLoop, Stopped};
 use crate::reactor::limits::ReactorLimits;
-use crate::reactor::linux::Linux;
+use crate::reactor::linux::LinuxIo;
 use crate::reactor::listener::{Listener, MakeProtocol};
 use crate::reactor::log_queue::LogQueue;
 use crate::reactor::log_sink::LogSink;
@@ -198,7 +198,7 @@ impl Server {
         };
         let direct = !self.settings.plain_bodies;
         let paced = self.listeners.iter().any(Listener::is_paced);
-        let kernel = Linux::new(direct, &config::bodies::body_steps(paced));
+        let kernel = LinuxIo::new(direct, &config::bodies::body_steps(paced));
         let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
         let has_talk = self.settings.talk.is_some();
         let listeners = self.listeners;

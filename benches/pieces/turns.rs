@@ -8,8 +8,8 @@ use loket::config;
 use loket::reactor::clock::{Clock, Moment};
 use loket::reactor::connection::Readiness;
 use loket::reactor::dispatcher::Dispatcher;
-use loket::reactor::kernel::{Kernel, Sent, TakeError};
-use loket::reactor::linux::{Linux, Stream};
+use loket::reactor::io::{Io, Sent, TakeError};
+use loket::reactor::linux::{LinuxIo, Stream};
 use loket::reactor::token::Key;
 use loket::session::world::{Blob, World};
 use std::io::{self, ErrorKind, Read, Write};
@@ -26,7 +26,7 @@ pub fn time(criterion: &mut Criterion) {
     over_sockets(criterion);
 }
 
-fn dispatcher<K: Kernel>(kernel: K, socket: K::Socket) -> (Dispatcher<K, ()>, Key) {
+fn dispatcher<K: Io>(kernel: K, socket: K::Socket) -> (Dispatcher<K, ()>, Key) {
     let (settle, gap) = (config::SETTLE_MILLIS, config::BARE_GAP_MILLIS);
     let limits = config::reactor_limits(100, config::IDLE_TIMEOUT_SECONDS, settle, gap);
     let world = World::new(Box::new(Memory::default()), config::OUTBOX_HIGH_WATER);
@@ -44,7 +44,7 @@ struct Free(Clock);
 /// Holds so many bytes for the server, and swallows what it says.
 struct Waiting(usize);
 
-impl Kernel for Free {
+impl Io for Free {
     type Socket = Waiting;
 
     fn read(&mut self, socket: &mut Waiting, into: &mut [u8]) -> io::Result<usize> {
@@ -144,7 +144,7 @@ fn over_sockets(criterion: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("a turn of echo", length), |bencher| {
             let (mut near, far) = pair().expect("a pair of sockets on loopback");
-            let linux = Linux::new(true, &config::bodies::body_steps(false));
+            let linux = LinuxIo::new(true, &config::bodies::body_steps(false));
             let clock = linux.clock();
             let far = Stream::Tcp(mio::net::TcpStream::from_std(far));
             let (mut dispatcher, key) = dispatcher(linux, far);

@@ -22,7 +22,7 @@ use super::requests::Requests;
 use super::settings::{Settings, Work};
 use crate::reactor::clock::Moment;
 use crate::reactor::dispatcher::Dispatcher;
-use crate::reactor::linux::{Linux, Stream};
+use crate::reactor::linux::{LinuxIo, Stream};
 use crate::reactor::token::Target;
 use crate::session::notice::{Audience, Notice, PeerId, Post};
 use crate::session::world::World;
@@ -38,7 +38,7 @@ pub struct Driver {
     pub(super) settings: Settings,
     pub(super) board: Rc<RefCell<Board>>,
     pub(super) poller: Poller,
-    pub(super) dispatcher: Dispatcher<Linux, Ledger>,
+    pub(super) dispatcher: Dispatcher<LinuxIo, Ledger>,
     pub(super) calls: Calls,
     /// Prepared lanes that have no connection.
     pub(super) resting: VecDeque<(usize, Box<dyn Requests>)>,
@@ -69,7 +69,7 @@ impl Driver {
         let poller = Poller::new(limits.reactor.events_per_round, settings.server.clone())?;
         // A client that did not read while it sends would wait for a server that does the same.
         let world = World::new(Box::new(NoFiles), usize::MAX);
-        let kernel = Linux::new(true, &limits.bodies);
+        let kernel = LinuxIo::new(true, &limits.bodies);
         let ledger = Ledger(board.clone());
         let names = vec![settings.work.name()];
         let dispatcher = Dispatcher::new(kernel, world, ledger, limits.reactor, names);

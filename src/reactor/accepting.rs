@@ -3,7 +3,7 @@
 
 use super::clock::{Moment, SECOND};
 use super::dispatcher::Dispatcher;
-use super::kernel::Kernel;
+use super::io::Io;
 use super::log_limit::LogLimit;
 use super::observer::Observer;
 use super::token::Key;
@@ -115,7 +115,7 @@ impl Accepting {
     }
 
     /// Takes in who waits for the service of this number.
-    pub fn turn<K: Kernel, O: Observer>(
+    pub fn turn<K: Io, O: Observer>(
         &mut self,
         number: usize,
         arrivals: &mut impl Arrivals<K::Socket>,

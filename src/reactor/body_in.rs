@@ -6,7 +6,7 @@
 //! 64 KiB pipe 0.54 / 0.47; 256 KiB 0.42 / 0.45; **1 MiB 0.36 / 0.39**; a 1 MiB pipe asked for
 //! 256 KiB a step is no better than the small pipe.
 
-use super::kernel::TakeError;
+use super::io::TakeError;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use std::io;

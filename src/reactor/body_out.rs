@@ -1,7 +1,7 @@
 //! Sends a piece of a blob down a socket, with `sendfile(2)` or by reading and writing.
 //! Keeps no position: the outbox knows what has been sent.
 
-use super::kernel::Sent;
+use super::io::Sent;
 use crate::session::world::Blob;
 use rustix::io::{Errno, ReadWriteFlags};
 use std::io::{self, IoSliceMut, Write};

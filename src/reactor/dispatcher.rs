@@ -6,7 +6,7 @@ use super::clock::Moment;
 use super::connection::{Connection, Phase, Readiness};
 use super::deadlines::Deadlines;
 use super::delays::Delays;
-use super::kernel::Kernel;
+use super::io::Io;
 use super::lag::Lag;
 use super::limits::ReactorLimits;
 use super::log_limit::LogLimit;
@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 /// Everything above the system calls.
-pub struct Dispatcher<K: Kernel, O: Observer> {
+pub struct Dispatcher<K: Io, O: Observer> {
     pub(super) kernel: K,
     pub(super) world: World,
     pub(super) observer: O,
@@ -47,7 +47,7 @@ pub struct Dispatcher<K: Kernel, O: Observer> {
     winding_down: bool,
 }
 
-impl<K: Kernel, O: Observer> Dispatcher<K, O> {
+impl<K: Io, O: Observer> Dispatcher<K, O> {
     /// An empty table. `services` names the listeners, by their numbers.
     pub fn new(
         kernel: K,

@@ -7,7 +7,7 @@ use super::connection::Readiness;
 use super::datagram::Datagrams;
 use super::dispatcher::Dispatcher;
 use super::limits::ReactorLimits;
-use super::linux::{Linux, Stream};
+use super::linux::{LinuxIo, Stream};
 use super::listener::{Arriving, Listener};
 use super::log_sink::LogSink;
 use super::observer::Observer;
@@ -54,7 +54,7 @@ pub struct EventLoop<O: Observer> {
     listeners: Vec<Listener>,
     accepting: Accepting,
     datagrams: Option<Datagrams>,
-    dispatcher: Dispatcher<Linux, O>,
+    dispatcher: Dispatcher<LinuxIo, O>,
     log: LogSink,
     limits: ReactorLimits,
     stopping: Stopping,
@@ -66,7 +66,7 @@ impl<O: Observer> EventLoop<O> {
     /// [`EventLoop::run`].
     pub fn new(
         mut listeners: Vec<Listener>,
-        kernel: Linux,
+        kernel: LinuxIo,
         mut world: World,
         observer: O,
         log: LogSink,

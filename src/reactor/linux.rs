@@ -4,7 +4,7 @@
 use super::body_in::BodyPipe;
 use super::body_out;
 use super::clock::{Clock, Moment};
-use super::kernel::{Kernel, Sent, TakeError};
+use super::io::{Io, Sent, TakeError};
 use super::limits::BodySteps;
 use super::operator::Operator;
 use super::pace::Pace;
@@ -17,8 +17,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// Linux, with the one pipe or the one buffer that bodies pass through.
-pub struct Linux {
+/// The calls of Linux, with the one pipe or the one buffer that bodies pass through.
+pub struct LinuxIo {
     pipe: BodyPipe,
     sending: Pace,
     taking: Pace,
@@ -30,15 +30,15 @@ pub struct Linux {
     clock: Clock,
 }
 
-impl Linux {
+impl LinuxIo {
     /// `direct` moves bodies by `sendfile` and `splice`, otherwise by reading and writing.
-    pub fn new(direct: bool, steps: &BodySteps) -> Linux {
+    pub fn new(direct: bool, steps: &BodySteps) -> LinuxIo {
         let copy = if direct {
             Box::default()
         } else {
             vec![0; steps.copy].into()
         };
-        Linux {
+        LinuxIo {
             pipe: BodyPipe::new(steps.take.most, direct),
             sending: Pace::new(steps.send),
             taking: Pace::new(steps.take),
@@ -74,7 +74,7 @@ impl Stream {
     }
 }
 
-impl Kernel for Linux {
+impl Io for LinuxIo {
     type Socket = Stream;
 
     fn read(&mut self, stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {

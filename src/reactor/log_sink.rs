@@ -2,7 +2,7 @@
 //! Queues nothing itself: `log_queue.rs` does, and counts what is lost.
 
 use super::dispatcher::Dispatcher;
-use super::linux::{Linux, Stream};
+use super::linux::{LinuxIo, Stream};
 use super::log_queue::LogQueue;
 use super::observer::Observer;
 use super::operator::Channel;
@@ -44,7 +44,7 @@ impl LogSink {
     }
 
     /// Writes what has been logged, or hands it to the console.
-    pub fn flush<O: Observer>(&mut self, dispatcher: &mut Dispatcher<Linux, O>) {
+    pub fn flush<O: Observer>(&mut self, dispatcher: &mut Dispatcher<LinuxIo, O>) {
         let editing = match dispatcher.operator_streams() {
             Some(Stream::Operator(operator)) => operator.columns().is_some(),
             _ => false,

@@ -13,7 +13,7 @@ pub mod delays;
 pub mod descriptors;
 pub mod dispatcher;
 pub mod event_loop;
-pub mod kernel;
+pub mod io;
 pub mod lag;
 pub mod limits;
 pub mod linux;

@@ -15,14 +15,14 @@
 use super::clock::Moment;
 use super::connection::{Watch, bit};
 use super::dispatcher::{Dispatcher, who};
-use super::kernel::Kernel;
+use super::io::Io;
 use super::observer::Observer;
 use super::token::Key;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::Patience;
 use crate::wire::pause::Delay;
 
-impl<K: Kernel, O: Observer> Dispatcher<K, O> {
+impl<K: Io, O: Observer> Dispatcher<K, O> {
     /// Begins to measure the silence that the session waits for, unless it is being measured.
     pub(super) fn await_silence(&mut self, key: Key) {
         let connection = self.table.find(key).expect("it has just had its turn");

@@ -6,7 +6,7 @@
 
 use super::clock::Moment;
 use super::connection::{Connection, Phase};
-use super::kernel::{Kernel, Sent, TakeError};
+use super::io::{Io, Sent, TakeError};
 use super::limits::ReactorLimits;
 use super::observer::{Direction, Observer};
 use crate::session::close_reason::CloseReason;
@@ -60,7 +60,7 @@ impl Lent {
 }
 
 /// Everything that a turn works with beside the connection.
-pub struct Turn<'a, K: Kernel, O: Observer> {
+pub struct Turn<'a, K: Io, O: Observer> {
     /// The system calls.
     pub kernel: &'a mut K,
     /// What sessions can reach.
@@ -79,7 +79,7 @@ pub struct Turn<'a, K: Kernel, O: Observer> {
     pub spent: usize,
 }
 
-impl<K: Kernel, O: Observer> Turn<'_, K, O> {
+impl<K: Io, O: Observer> Turn<'_, K, O> {
     /// Serves the connection.
     pub fn serve(&mut self, connection: &mut Connection<K::Socket>) -> Ended {
         connection.session.lend(&mut self.lent.spare);

@@ -2,7 +2,7 @@
 //! Tells nobody of readiness: edges are the test's to give, once each.
 
 use loket::reactor::clock::Moment;
-use loket::reactor::kernel::{Kernel, Sent, TakeError};
+use loket::reactor::io::{Io, Sent, TakeError};
 use loket::session::world::Blob;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -101,7 +101,7 @@ pub struct SimulatedKernel {
     pub time: Rc<Cell<u64>>,
 }
 
-impl Kernel for SimulatedKernel {
+impl Io for SimulatedKernel {
     type Socket = Rc<RefCell<Line>>;
 
     fn read(&mut self, socket: &mut Self::Socket, into: &mut [u8]) -> io::Result<usize> {

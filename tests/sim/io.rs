@@ -5,7 +5,7 @@ use super::shared::{Mood, Shared};
 use super::sim_socket::{Handle, Wire};
 use super::trace::Event;
 use loket::reactor::clock::Moment;
-use loket::reactor::kernel::{Kernel, Sent, TakeError};
+use loket::reactor::io::{Io, Sent, TakeError};
 use loket::session::world::Blob;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
@@ -203,7 +203,7 @@ impl WildKernel {
     }
 }
 
-impl Kernel for WildKernel {
+impl Io for WildKernel {
     type Socket = Handle;
 
     fn read(&mut self, socket: &mut Handle, into: &mut [u8]) -> io::Result<usize> {

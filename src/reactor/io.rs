@@ -6,7 +6,7 @@ use crate::session::world::Blob;
 use std::io;
 
 /// What the turn needs of an operating system.
-pub trait Kernel {
+pub trait Io {
     /// A connected, nonblocking stream.
     type Socket;
 
@@ -25,7 +25,7 @@ pub trait Kernel {
         most: usize,
     ) -> io::Result<Sent>;
 
-    /// Whether [`Kernel::take_body`] can fill this blob.
+    /// Whether [`Io::take_body`] can fill this blob.
     fn can_take_body(&mut self, blob: &dyn Blob) -> bool;
 
     /// Moves up to `most` bytes of the stream into a blob; 0 is the end of the stream.
