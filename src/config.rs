@@ -7,10 +7,10 @@ pub mod load;
 pub mod room;
 
 use crate::reactor::limits::ReactorLimits;
-use crate::services::backlog::BacklogLimits;
 use crate::services::limits::{ServiceLimits, TalkRate};
 use crate::services::line_editor::EditorLimits;
-use crate::services::listing::ListingLimits;
+use crate::store::backlog::BacklogLimits;
+use crate::store::listing::ListingLimits;
 use crate::wire::limits::WireLimits;
 use crate::wire::pause::Delay;
 use std::time::Duration;

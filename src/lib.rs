@@ -14,6 +14,8 @@
 //!     │      │  anyone is served  │                              │
 //!     │  services ── protocols    │                           client ── blocking, std::net
 //!     │      │                    │                              │
+//!     │    store ── files         │                              │
+//!     │      │                    │                              │
 //!   reactor ─┼─ mio ──────────────┘                              │
 //!     │      │                                                   │
 //!   session ─┘  the seam                                         │
@@ -32,8 +34,8 @@
 //! 7. [`reactor::body_in`], [`reactor::body_out`]: how bodies bypass all of the above, and
 //!    [`reactor::timing`]: how slow they may be.
 //! 8. [`wire::unit`], [`wire::puzzle`]: how clients without framing are understood.
-//! 9. [`services::store`], [`services::upload`]: files that cannot leave their root, and
-//!    [`services::disk`]: who waits for them.
+//! 9. [`store::file_store`], [`store::upload`]: files that cannot leave their root, and
+//!    [`store::workers`]: who waits for them.
 //! 10. [`session::notice`], [`services::talk`], [`services::console`]: sessions that talk to each
 //!     other, and the operator as one more session.
 //! 11. [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
@@ -53,4 +55,5 @@ pub mod server;
 pub mod services;
 pub mod session;
 pub mod start;
+pub mod store;
 pub mod wire;

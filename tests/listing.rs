@@ -4,10 +4,11 @@
 mod support;
 
 use loket::config::{BACKLOG_OF_GONE, LISTING};
-use loket::services::listing::ListingLimits;
-use loket::services::store::{FileStore, StoreSettings};
+use loket::session::blob::Blob;
 use loket::session::notice::PeerId;
-use loket::session::world::{Blob, List, Store};
+use loket::store::file_store::{FileStore, StoreSettings};
+use loket::store::listing::ListingLimits;
+use loket::store::{List, Store};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;

@@ -8,7 +8,8 @@ use loket::config::OUTBOX_HIGH_WATER;
 use loket::session::notice::PeerId;
 use loket::session::outbox::{Front, Outbox};
 use loket::session::session::Session;
-use loket::session::world::{Store, World};
+use loket::session::world::World;
+use loket::store::Store;
 use loket::wire::pause::Pause;
 use std::hint::black_box;
 

@@ -11,7 +11,8 @@ use loket::reactor::dispatcher::Dispatcher;
 use loket::reactor::io::{Io, Sent, TakeError};
 use loket::reactor::linux::{LinuxIo, Stream};
 use loket::reactor::token::Key;
-use loket::session::world::{Blob, World};
+use loket::session::blob::Blob;
+use loket::session::world::World;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 

@@ -1,8 +1,10 @@
 //! Stands where a server has its files: a load generator has none.
 //! Answers every call with the same no.
 
+use crate::session::blob::Blob;
 use crate::session::notice::PeerId;
-use crate::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, Upload};
+use crate::store::error::StoreError;
+use crate::store::{Errand, Listing, Purpose, Store, Upload};
 use std::rc::Rc;
 
 /// A store of nothing.

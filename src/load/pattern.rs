@@ -1,8 +1,8 @@
 //! Makes the bytes that are sent, and finds the first of those that came back changed.
 //! Knows no message and no file: it is one endless stream of noise, and places in it.
 
+use crate::session::blob::Blob;
 use crate::session::outbox::Outbox;
-use crate::session::world::Blob;
 use rustix::fs::MemfdFlags;
 use std::io;
 use std::ops::Range;

@@ -2,7 +2,7 @@
 //! Keeps no position: the outbox knows what has been sent.
 
 use super::io::Sent;
-use crate::session::world::Blob;
+use crate::session::blob::Blob;
 use rustix::io::{Errno, ReadWriteFlags};
 use std::io::{self, IoSliceMut, Write};
 use std::os::fd::AsFd;

@@ -2,7 +2,7 @@
 //! Makes none: `linux.rs` has the real ones, a simulator can have its own.
 
 use super::clock::Moment;
-use crate::session::world::Blob;
+use crate::session::blob::Blob;
 use std::io;
 
 /// What the turn needs of an operating system.

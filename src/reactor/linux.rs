@@ -8,7 +8,7 @@ use super::io::{Io, Sent, TakeError};
 use super::limits::BodySteps;
 use super::operator::Operator;
 use super::pace::Pace;
-use crate::session::world::Blob;
+use crate::session::blob::Blob;
 use mio::net::TcpStream;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::sockopt;

@@ -1,9 +1,9 @@
 //! Keeps a body back for a moment, so that a bare peer does not take its bytes for the header's.
 //! Measures no time: the reactor does, and tells when the gap is over.
 
+use crate::session::blob::Blob;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{Cx, Intake};
-use crate::session::world::Blob;
 use crate::wire::pause::Pause;
 use crate::wire::unit::Heal;
 use std::rc::Rc;

@@ -5,7 +5,7 @@
 //! Then those digits are missing at the front of the file, and what is stored moves up for them.
 
 use crate::session::protocol::Receive;
-use crate::session::world::Upload;
+use crate::store::Upload;
 use crate::wire::puzzle::Digits;
 use std::io;
 

@@ -2,7 +2,8 @@
 //! Makes no list itself: the store does.
 
 use crate::session::outbox::Outbox;
-use crate::session::world::{Listing, StoreError};
+use crate::store::Listing;
+use crate::store::error::StoreError;
 use crate::wire::text;
 use std::task::Poll;
 

@@ -1,6 +1,7 @@
 //! The seam between protocols and the reactor: bytes in, an ordered outbox out, traits beside.
 //! Makes no system call: what a session needs of the world it reaches through `world.rs`.
 
+pub mod blob;
 pub mod close_reason;
 pub mod datagram;
 pub mod held;

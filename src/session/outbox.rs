@@ -2,7 +2,7 @@
 //! Writes nothing itself: the reactor takes from the front as the socket allows.
 
 use super::held::Held;
-use super::world::Blob;
+use crate::session::blob::Blob;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;

@@ -18,7 +18,9 @@
 use super::close_reason::CloseReason;
 use super::notice::{Notice, PeerId, Post};
 use super::outbox::Outbox;
-use super::world::{Blob, Store, StoreError, Upload};
+use crate::session::blob::Blob;
+use crate::store::error::StoreError;
+use crate::store::{Store, Upload};
 use crate::wire::pause::{Delay, Pause};
 use std::rc::Rc;
 

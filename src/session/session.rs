@@ -16,7 +16,8 @@ use super::notice::{Notice, PeerId};
 use super::outbox::Outbox;
 use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive};
 use super::witness::Witness;
-use super::world::{StoreError, World};
+use crate::session::world::World;
+use crate::store::error::StoreError;
 use crate::wire::pause::Pause;
 use std::io;
 

@@ -4,7 +4,7 @@
 use super::close_reason::CloseReason;
 use super::protocol::Patience;
 use super::session::{Session, Stage, full};
-use super::world::World;
+use crate::session::world::World;
 use crate::wire::pause::Delay;
 
 impl Session {

@@ -1,7 +1,7 @@
 //! Gives up for good what serving does not need: other files, sockets, capabilities, system calls.
 //! Opens nothing: a descriptor from outside the root must be there before.
 //!
-//! Names are resolved beneath the root anyway (`services/store.rs`). This is the second wall: it
+//! Names are resolved beneath the root anyway (`store/file_store.rs`). This is the second wall: it
 //! holds for a mistake in the first one, and for a folder that is moved out of the root while an
 //! upload into it is under way.
 

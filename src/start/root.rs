@@ -3,7 +3,7 @@
 
 use super::error::{StartError, plain};
 use super::user::User;
-use crate::services::store::{FileStore, StoreSettings};
+use crate::store::file_store::{FileStore, StoreSettings};
 use rustix::fs::{Access, AtFlags, Gid, Mode, OFlags, Uid};
 use std::io;
 use std::os::fd::BorrowedFd;

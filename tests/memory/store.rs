@@ -1,8 +1,10 @@
 //! Keeps the files of a test in memory and fails where the test says so.
 //! Checks no names and knows no links: that is the real store's business.
 
+use loket::session::blob::Blob;
 use loket::session::notice::PeerId;
-use loket::session::world::{Blob, Errand, List, Listing, Purpose, Store, StoreError, Upload};
+use loket::store::error::StoreError;
+use loket::store::{Errand, List, Listing, Purpose, Store, Upload};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

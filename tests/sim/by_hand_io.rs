@@ -3,7 +3,7 @@
 
 use loket::reactor::clock::Moment;
 use loket::reactor::io::{Io, Sent, TakeError};
-use loket::session::world::Blob;
+use loket::session::blob::Blob;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};

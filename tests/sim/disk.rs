@@ -3,7 +3,8 @@
 
 use super::random::Random;
 use loket::session::notice::PeerId;
-use loket::session::world::{Errand, List, Listing, StoreError};
+use loket::store::error::StoreError;
+use loket::store::{Errand, List, Listing};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Poll;

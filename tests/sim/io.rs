@@ -6,7 +6,7 @@ use super::sim_socket::{Handle, Wire};
 use super::trace::Event;
 use loket::reactor::clock::Moment;
 use loket::reactor::io::{Io, Sent, TakeError};
-use loket::session::world::Blob;
+use loket::session::blob::Blob;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 

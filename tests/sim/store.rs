@@ -4,8 +4,10 @@
 use super::disk::Disk;
 use super::script::{Fault, Script};
 use crate::memory::store::{Faults, Files, Memory};
+use loket::session::blob::Blob;
 use loket::session::notice::PeerId;
-use loket::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, Upload};
+use loket::store::error::StoreError;
+use loket::store::{Errand, Listing, Purpose, Store, Upload};
 use rustix::io::Errno;
 use std::cell::Cell;
 use std::collections::BTreeMap;

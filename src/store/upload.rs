@@ -1,5 +1,5 @@
 //! Takes a file in beside its final name and puts it there whole, in one step.
-//! Decides nothing about names or sizes: `store.rs` has done so before.
+//! Decides nothing about names or sizes: `file_store.rs` has done so before.
 //!
 //! ```text
 //!                      commit: fsync; name free: linkat
@@ -13,13 +13,15 @@
 //! freeing the old one takes its time as well.
 
 use super::backlog::Slip;
-use super::blob::FileBlob;
-use super::disk::{Disk, Pending};
-use super::parts;
+use super::file_blob::FileBlob;
+use super::file_store::StoreSettings;
+use super::part_name;
 use super::root::Root;
-use super::store::StoreSettings;
+use super::workers::{Disk, Pending};
+use crate::session::blob::Blob;
 use crate::session::notice::PeerId;
-use crate::session::world::{Blob, Errand, StoreError, Upload};
+use crate::store::error::StoreError;
+use crate::store::{Errand, Upload};
 use cap_std::fs::Dir;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
@@ -63,7 +65,7 @@ impl FileUpload {
                 // The file that is replaced may be readable by its owner only.
                 let private = Mode::from_raw_mode(0o600);
                 let mode = place.replaced.map_or(mode, |_| private);
-                let (file, hidden) = parts::create(&place.folder, mode)?;
+                let (file, hidden) = part_name::create(&place.folder, mode)?;
                 place.hidden = Some(hidden);
                 file
             }
@@ -163,8 +165,8 @@ impl Place {
             }
             // A link cannot replace. From here to the rename a crash leaves the hidden name
             // behind, which the next start sweeps away.
-            parts::hold(file);
-            let ((), hidden) = parts::under_new_name(|hidden| self.link(file, hidden))?;
+            part_name::hold(file);
+            let ((), hidden) = part_name::under_new_name(|hidden| self.link(file, hidden))?;
             self.hidden = Some(hidden);
         }
         let hidden = self.hidden.as_deref().expect("set above or from the start");
@@ -256,7 +258,7 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
             let found = rustix::fs::stat(&path).unwrap();
             let mut place = Place::new(root.clone(), "a", Some(found));
-            let (file, hidden) = parts::create(&root, Mode::from_raw_mode(0o600)).unwrap();
+            let (file, hidden) = part_name::create(&root, Mode::from_raw_mode(0o600)).unwrap();
             place.hidden = Some(hidden);
             if is_gone {
                 std::fs::remove_file(&path).unwrap();

@@ -1,5 +1,5 @@
 //! The root folder of the store: how names are resolved beneath it, and whether it is still there.
-//! Serves nothing: `store.rs` does.
+//! Serves nothing: `file_store.rs` does.
 //!
 //! Every path is resolved by `openat2(2)` with `RESOLVE_BENEATH` (through cap-std), so `..`, links
 //! and races end in an error, not outside. Links that stay inside are followed. The kernel takes
@@ -10,8 +10,8 @@
 //! it is served at its new place. A folder that is put in its place is never served, Landlock holds
 //! for the first one only.
 
-use super::parts;
-use crate::session::world::StoreError;
+use super::part_name;
+use crate::store::error::StoreError;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirEntry, Metadata};
 use rustix::fs::Stat;
@@ -235,7 +235,7 @@ impl Beneath {
     pub fn listed_name(&self, entry: &DirEntry) -> Option<String> {
         // A name that is no plain text cannot be asked for in this protocol.
         let mut name = entry.file_name().to_str()?.to_owned();
-        if name.chars().any(char::is_control) || parts::is_own(&name) {
+        if name.chars().any(char::is_control) || part_name::is_own(&name) {
             return None;
         }
         let mut kind = entry.file_type().ok();

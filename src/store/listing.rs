@@ -1,5 +1,5 @@
 //! Makes the list of a folder once for all peers that ask for it meanwhile.
-//! Opens nothing: `store.rs` has opened the folder beneath its root.
+//! Opens nothing: `file_store.rs` has opened the folder beneath its root.
 //!
 //! ```text
 //!   ask ──▶ first piece ── the end ────────────────────────────▶ merge ──▶ made, or failed
@@ -15,10 +15,13 @@
 mod maker;
 mod sorted_names;
 
-use super::disk::{Disk, Lane};
 use super::root::Beneath;
+use super::workers::{Disk, Lane};
+use crate::session::blob::Blob;
 use crate::session::notice::PeerId;
-use crate::session::world::{self, Blob, Listing, StoreError};
+use crate::store;
+use crate::store::Listing;
+use crate::store::error::StoreError;
 use cap_std::fs::Dir;
 use maker::{Maker, Queue};
 use rustix::io::Errno;
@@ -275,7 +278,7 @@ enum List {
 pub struct FolderListing(Arc<Order>);
 
 impl Listing for FolderListing {
-    fn poll(&mut self) -> Poll<Result<world::List, StoreError>> {
+    fn poll(&mut self) -> Poll<Result<store::List, StoreError>> {
         let length = match self.0.outcome.get() {
             None => return Poll::Pending,
             Some(Err(error)) => return Poll::Ready(Err(error.clone())),

@@ -1,5 +1,5 @@
 //! Counts the work at the disk that is still to be done although its asker is gone, by network.
-//! Does no work and refuses none: `disk.rs` does it, and `store.rs` takes no more where it is much.
+//! Does no work and refuses none: `workers.rs` does it, and `file_store.rs` takes no more of it.
 //!
 //! ```text
 //!             the asker goes              the job ends

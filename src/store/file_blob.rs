@@ -1,9 +1,9 @@
 //! One open regular file of the store, for reading or for writing.
-//! Knows no names: `store.rs` and `upload.rs` have opened it.
+//! Knows no names: `file_store.rs` and `upload.rs` have opened it.
 
-use super::disk::{Disk, Lane};
-use super::store::StoreSettings;
-use crate::session::world::Blob;
+use super::file_store::StoreSettings;
+use super::workers::{Disk, Lane};
+use crate::session::blob::Blob;
 use rustix::io::{Errno, ReadWriteFlags};
 use std::fs::File;
 use std::io::{self, IoSliceMut};

@@ -21,7 +21,7 @@
 
 use super::backlog::{Asker, Backlog, JobEnd, Slip};
 use crate::session::notice::PeerId;
-use crate::session::world::StoreError;
+use crate::store::error::StoreError;
 use rustix::io::Errno;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -336,8 +336,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::backlog::BacklogLimits;
     use super::*;
+    use crate::store::backlog::BacklogLimits;
 
     fn folder() -> Option<OwnedFd> {
         let here = rustix::fs::open(".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());

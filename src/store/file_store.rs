@@ -5,14 +5,16 @@
 //! for a reader would go on.
 
 use super::backlog::{BacklogLimits, Slip};
-use super::blob::FileBlob;
-use super::disk::Disk;
+use super::file_blob::FileBlob;
 use super::listing::{ListingLimits, Lists};
-use super::parts;
+use super::part_name;
 use super::root::{Beneath, Root};
 use super::upload::{self, FileUpload, Place, Storing};
+use super::workers::Disk;
+use crate::session::blob::Blob;
 use crate::session::notice::PeerId;
-use crate::session::world::{Blob, Errand, Listing, Purpose, Store, StoreError, Upload};
+use crate::store::error::StoreError;
+use crate::store::{Errand, Listing, Purpose, Store, Upload};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -66,7 +68,7 @@ impl FileStore {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let own_descriptors = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).ok();
         if !settings.read_only {
-            parts::sweep(root.folder());
+            part_name::sweep(root.folder());
         }
         Ok(FileStore {
             root: Arc::new(root),
@@ -112,7 +114,7 @@ impl FileStore {
     }
 
     fn open_file(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
-        if parts::is_own(name) {
+        if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
         let found = match self.found.take() {
@@ -154,7 +156,7 @@ impl FileStore {
     }
 
     fn size_of(&self, name: &str) -> Result<u64, StoreError> {
-        if parts::is_own(name) {
+        if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
         let metadata = self.root.metadata(name)?;
@@ -167,7 +169,7 @@ impl FileStore {
 
     fn remove_file(&self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
         self.may_write()?;
-        if parts::is_own(name) {
+        if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
         let (folder, leaf) = self.locate(name)?;
@@ -195,7 +197,7 @@ impl FileStore {
 
     fn begin_upload(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
         self.may_write()?;
-        if parts::is_own(name) {
+        if part_name::is_own(name) {
             return Err(StoreError::BadName);
         }
         let size = size.unwrap_or(0);
@@ -237,7 +239,7 @@ impl Store for FileStore {
         purpose: Purpose,
         for_peer: PeerId,
     ) -> Option<Box<dyn Errand>> {
-        if parts::is_own(name) {
+        if part_name::is_own(name) {
             return None;
         }
         let path = match purpose {

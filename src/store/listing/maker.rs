@@ -3,8 +3,8 @@
 
 use super::sorted_names::{Merge, Runs};
 use super::{Desk, List, Order, Seen, lock};
-use crate::services::disk::Lane;
-use crate::session::world::StoreError;
+use crate::store::error::StoreError;
+use crate::store::workers::Lane;
 use cap_std::fs::ReadDir;
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
