@@ -36,7 +36,7 @@
 //! 8. [`wire::unit`], [`wire::puzzle`]: how clients without framing are understood.
 //! 9. [`store::file_store`], [`store::upload`]: files that cannot leave their root, and
 //!    [`store::workers`]: who waits for them.
-//! 10. [`session::notice`], [`services::talk`], [`services::console`]: sessions that talk to each
+//! 10. [`session::notice`], [`services::talk`], [`services::operator`]: sessions that talk to each
 //!     other, and the operator as one more session.
 //! 11. [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
 //! 12. [`start::enclosure`], [`start::user`]: what is given up before anybody is served.

@@ -11,14 +11,14 @@ use crate::reactor::listener::{Listener, MakeProtocol};
 use crate::reactor::log_queue::LogQueue;
 use crate::reactor::log_sink::LogSink;
 use crate::reactor::observer::Observer;
-use crate::reactor::operator::Operator;
 use crate::reactor::signals;
+use crate::reactor::stdio::Stdio;
 use crate::reactor::trace::Trace;
-use crate::services::console::Console;
 use crate::services::echo::Echo;
 use crate::services::files::Files;
 use crate::services::limits::ServiceLimits;
 use crate::services::line_editor::LineEditor;
+use crate::services::operator::Operator;
 use crate::services::room::Room;
 use crate::services::talk::Talk;
 use crate::services::talk::crowd::Crowd;
@@ -174,7 +174,7 @@ impl Server {
         let announcement = self.announcement(&addresses);
         let log = LogSink::standard_error(log);
         let has_operator = self.settings.talk.is_some() || self.room.is_some();
-        let operator = has_operator.then(Operator::open);
+        let stdio = has_operator.then(Stdio::open);
         let supervisor = Supervisor::find(config::SUPERVISOR_PATIENCE);
         // Before /proc is out of reach.
         let ending = signals::ending();
@@ -207,8 +207,8 @@ impl Server {
         if let Some(room) = self.room {
             event_loop.add_datagrams(room)?;
         }
-        if let Some(operator) = operator {
-            add_console(&mut event_loop, operator, self.limits, has_talk);
+        if let Some(stdio) = stdio {
+            add_operator(&mut event_loop, stdio, self.limits, has_talk);
         }
         // A reader of these lines that went away is no reason not to serve.
         let _ = announce
@@ -307,16 +307,16 @@ fn tcp_services(settings: &Settings, limits: &Rc<ServiceLimits>) -> [TcpService;
 }
 
 /// The person at the server. Without usable standard streams there is none.
-fn add_console<O: Observer>(
+fn add_operator<O: Observer>(
     event_loop: &mut EventLoop<O>,
-    operator: io::Result<Operator>,
+    stdio: io::Result<Stdio>,
     limits: Rc<ServiceLimits>,
     has_talk: bool,
 ) {
-    let added = operator.and_then(|operator| {
-        let columns = operator.columns();
+    let added = stdio.and_then(|stdio| {
+        let columns = stdio.columns();
         let editor = columns.map(|columns| LineEditor::new("> ", columns, config::EDITOR));
-        event_loop.add_operator(operator, Box::new(Console::new(limits, has_talk, editor)))
+        event_loop.add_operator(stdio, Box::new(Operator::new(limits, has_talk, editor)))
     });
     if let Err(error) = added {
         log::warn!("there is no operator: standard input and output cannot be used: {error}");

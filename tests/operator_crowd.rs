@@ -4,8 +4,8 @@
 mod memory;
 
 use loket::config::{self, CONSOLE_STEP, EDITOR, OUTBOX_HIGH_WATER};
-use loket::services::console::Console;
 use loket::services::line_editor::LineEditor;
+use loket::services::operator::Operator;
 use loket::session::notice::{Audience, Notice, PeerId};
 use loket::session::outbox::{Front, Outbox};
 use loket::session::protocol::{Intake, Protocol};
@@ -20,7 +20,7 @@ const LAST: u32 = 2 * CLIENTS;
 
 /// A console, and all that it has written and posted.
 struct Desk {
-    console: Console,
+    console: Operator,
     world: World,
     out: Outbox,
     shown: String,
@@ -33,7 +33,7 @@ impl Desk {
     fn open(editor: Option<LineEditor>) -> Desk {
         let limits = Rc::new(config::service_limits());
         let mut desk = Desk {
-            console: Console::new(limits, true, editor),
+            console: Operator::new(limits, true, editor),
             world: World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER),
             out: Outbox::default(),
             shown: String::new(),

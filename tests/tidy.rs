@@ -200,7 +200,7 @@ fn allowed(source: &Source) -> Option<&'static [&'static str]> {
             "services::list_reply",
             "services::files",
         ],
-        "src/services/console.rs" => &["services::limits", "services::line_editor"],
+        "src/services/operator.rs" => &["services::limits", "services::line_editor"],
         path if path.starts_with("src/services/room") => &["services::room"],
         _ => &["session", "wire", "services::limits", "services::refusal"],
     };

@@ -8,7 +8,7 @@ use loket::config::{LINGER_BYTES, OUTBOX_HIGH_WATER, READ_BUFFER, TURN_BYTES, TU
 use loket::reactor::clock::Moment;
 use loket::reactor::connection::{Connection, Phase};
 use loket::reactor::turn::{Ended, Lent, Turn};
-use loket::services::console::Console;
+use loket::services::operator::Operator;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::PeerId;
 use loket::session::session::Session;
@@ -505,7 +505,7 @@ fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
         ..Line::default()
     };
     let limits = Rc::new(loket::config::service_limits());
-    let operator = simulation.accept(Box::new(Console::new(limits, true, None)), line);
+    let operator = simulation.accept(Box::new(Operator::new(limits, true, None)), line);
     let unknown = format!("/{}\n", "x".repeat(4_000));
     simulation.say(&operator, unknown.repeat(OUTBOX_HIGH_WATER / 4_000 + 1));
     simulation.pass(600 * SECOND);

@@ -11,8 +11,8 @@ use super::linux::{LinuxIo, Stream};
 use super::listener::{Arriving, Listener};
 use super::log_sink::LogSink;
 use super::observer::Observer;
-use super::operator::Operator;
 use super::signals;
+use super::stdio::Stdio;
 use super::token::Target;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::protocol::Protocol;
@@ -132,12 +132,8 @@ impl<O: Observer> EventLoop<O> {
     }
 
     /// Hangs standard input and output on the loop, with a protocol behind them.
-    pub fn add_operator(
-        &mut self,
-        operator: Operator,
-        protocol: Box<dyn Protocol>,
-    ) -> io::Result<()> {
-        let (input, output) = operator.descriptors();
+    pub fn add_operator(&mut self, stdio: Stdio, protocol: Box<dyn Protocol>) -> io::Result<()> {
+        let (input, output) = stdio.descriptors();
         let registry = self.poll.registry();
         let token = Target::Operator.token();
         for (descriptor, interest) in [(input, Interest::READABLE), (output, Interest::WRITABLE)] {
@@ -147,7 +143,7 @@ impl<O: Observer> EventLoop<O> {
                 registered => registered?,
             }
         }
-        let streams = Stream::Operator(Box::new(operator));
+        let streams = Stream::Operator(Box::new(stdio));
         let service = self.listeners.len();
         self.dispatcher
             .open_operator(streams, service, protocol, self.clock.now());
@@ -295,8 +291,8 @@ impl<O: Observer> EventLoop<O> {
 
     /// Keys that were typed while we were stopped or in the background have had their event.
     fn resume_operator(&mut self) {
-        if let Some(Stream::Operator(operator)) = self.dispatcher.operator_streams()
-            && let Some(columns) = operator.resume()
+        if let Some(Stream::Operator(stdio)) = self.dispatcher.operator_streams()
+            && let Some(columns) = stdio.resume()
         {
             let notice = Notice::Screen { columns };
             let to = Audience::Operator;

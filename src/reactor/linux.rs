@@ -6,8 +6,8 @@ use super::body_out;
 use super::clock::{Clock, Moment};
 use super::io::{Io, Sent, TakeError};
 use super::limits::BodySteps;
-use super::operator::Operator;
 use super::pace::Pace;
+use super::stdio::Stdio;
 use crate::session::blob::Blob;
 use mio::net::TcpStream;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -61,14 +61,14 @@ pub enum Stream {
     /// A peer.
     Tcp(TcpStream),
     /// The person at the server.
-    Operator(Box<Operator>),
+    Operator(Box<Stdio>),
 }
 
 impl Stream {
     fn tcp(&mut self) -> io::Result<&mut TcpStream> {
         match self {
             Stream::Tcp(socket) => Ok(socket),
-            // The console has no bodies to send or to take.
+            // Standard input and output have no bodies to send or to take.
             Stream::Operator(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -80,14 +80,14 @@ impl Io for LinuxIo {
     fn read(&mut self, stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {
         match stream {
             Stream::Tcp(socket) => socket.read(into),
-            Stream::Operator(operator) => operator.read(into),
+            Stream::Operator(stdio) => stdio.read(into),
         }
     }
 
     fn write(&mut self, stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
         match stream {
             Stream::Tcp(socket) => socket.write(bytes),
-            Stream::Operator(operator) => operator.write(bytes),
+            Stream::Operator(stdio) => stdio.write(bytes),
         }
     }
 

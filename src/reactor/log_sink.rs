@@ -5,7 +5,7 @@ use super::dispatcher::Dispatcher;
 use super::linux::{LinuxIo, Stream};
 use super::log_queue::LogQueue;
 use super::observer::Observer;
-use super::operator::Channel;
+use super::stdio::Channel;
 use crate::session::notice::{Audience, Notice, Post};
 use rustix::fs::OFlags;
 use std::io::{self, IsTerminal};
@@ -43,10 +43,10 @@ impl LogSink {
         }
     }
 
-    /// Writes what has been logged, or hands it to the console.
+    /// Writes what has been logged, or hands it to the operator.
     pub fn flush<O: Observer>(&mut self, dispatcher: &mut Dispatcher<LinuxIo, O>) {
         let editing = match dispatcher.operator_streams() {
-            Some(Stream::Operator(operator)) => operator.columns().is_some(),
+            Some(Stream::Operator(stdio)) => stdio.columns().is_some(),
             _ => false,
         };
         if editing && self.is_terminal {

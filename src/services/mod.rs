@@ -1,7 +1,6 @@
 //! The services: one protocol a file.
 //! No socket and no reactor: everything here can be driven from a test without either.
 
-pub mod console;
 pub mod echo;
 pub mod files;
 pub mod gap;
@@ -9,6 +8,7 @@ pub mod guess;
 pub mod limits;
 pub mod line_editor;
 pub mod list_reply;
+pub mod operator;
 pub mod refusal;
 pub mod room;
 pub mod talk;

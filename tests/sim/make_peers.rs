@@ -7,10 +7,10 @@ use super::plan::Plan;
 use super::random::Random;
 use super::script::{Script, Service};
 use crate::memory::store::Files;
-use loket::services::console::Console;
 use loket::services::echo::Echo;
 use loket::services::files::Files as FilesService;
 use loket::services::limits::ServiceLimits;
+use loket::services::operator::Operator;
 use loket::services::talk::Talk;
 use loket::services::transfer::Transfer;
 use loket::session::protocol::Protocol;
@@ -67,7 +67,7 @@ pub fn protocol(
 
 /// The operator's protocol, without a terminal.
 pub fn console(limits: Rc<ServiceLimits>) -> Box<dyn Protocol> {
-    Box::new(Console::new(limits, true, None))
+    Box::new(Operator::new(limits, true, None))
 }
 
 /// The place of a service in the list of listeners.

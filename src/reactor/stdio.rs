@@ -1,5 +1,5 @@
 //! Reads and writes the operator's standard input and output without ever waiting for them.
-//! Understands nothing of what is typed: that is the console's, a protocol like the others.
+//! Understands nothing of what is typed: that is the operator's, a protocol like the others.
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -10,15 +10,15 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Standard input and output of the server.
-pub struct Operator {
+pub struct Stdio {
     input: Channel,
     output: Channel,
     mode: Option<TerminalMode>,
 }
 
-impl Operator {
+impl Stdio {
     /// Takes the two streams over; at a terminal, keys come one by one from now on.
-    pub fn open() -> io::Result<Operator> {
+    pub fn open() -> io::Result<Stdio> {
         let (stdin, stdout) = (io::stdin(), io::stdout());
         let input = Channel::open(stdin.as_fd(), OFlags::RDONLY)?;
         let output = Channel::open(stdout.as_fd(), OFlags::WRONLY)?;
@@ -28,7 +28,7 @@ impl Operator {
         } else {
             None
         };
-        Ok(Operator {
+        Ok(Stdio {
             input,
             output,
             mode,

@@ -21,7 +21,7 @@ a line goes to all talk clients
 /help         this list";
 
 /// The person at the server.
-pub struct Console {
+pub struct Operator {
     clients: BTreeMap<u32, Client>,
     /// Only at a terminal; a pipe brings whole lines.
     editor: Option<LineEditor>,
@@ -51,11 +51,11 @@ enum Task {
     Write(Rc<str>, RangeInclusive<u32>),
 }
 
-impl Console {
-    /// A console at a terminal, or with `None` at a pipe.
-    pub fn new(limits: Rc<ServiceLimits>, has_talk: bool, editor: Option<LineEditor>) -> Console {
+impl Operator {
+    /// An operator at a terminal, or with `None` at a pipe.
+    pub fn new(limits: Rc<ServiceLimits>, has_talk: bool, editor: Option<LineEditor>) -> Operator {
         let clients = BTreeMap::new();
-        Console {
+        Operator {
             clients,
             editor,
             typed: VecDeque::new(),
@@ -100,7 +100,7 @@ impl Console {
             _ if !self.has_talk => self.print("talk is off: there is nobody to talk to", cx.out),
             "/list" => self.begin(Task::List, cx),
             "/kick" => match self.find(rest) {
-                Some(peer) => Console::post(peer, Notice::Kicked, cx),
+                Some(peer) => Operator::post(peer, Notice::Kicked, cx),
                 None => self.print(&no_client(rest), cx.out),
             },
             "/to" => {
@@ -110,7 +110,7 @@ impl Console {
                     Some(_) if message.trim().is_empty() => {
                         self.print("write: /to ID text", cx.out);
                     }
-                    Some(peer) => Console::post(peer, Notice::Line(message.into()), cx),
+                    Some(peer) => Operator::post(peer, Notice::Line(message.into()), cx),
                 }
             }
             _ if word.starts_with('/') => {
@@ -163,7 +163,7 @@ impl Console {
             }
             Some(Task::Write(text, clients)) => {
                 let rest = self.some(clients, |_, client| {
-                    Console::post(client.peer, Notice::Line(text.clone()), cx);
+                    Operator::post(client.peer, Notice::Line(text.clone()), cx);
                 });
                 self.task = rest.map(|rest| Task::Write(text, rest));
             }
@@ -212,7 +212,7 @@ impl Console {
     }
 }
 
-impl Protocol for Console {
+impl Protocol for Operator {
     fn on_open(&mut self, cx: &mut Cx<'_>) {
         if let Some(editor) = &self.editor {
             let mut screen = Vec::new();
