@@ -60,26 +60,6 @@ fn check_marks(client: &mut Client, offset: u64) {
 }
 
 #[test]
-fn a_file_of_0_bytes_goes_in_and_out_of_both_services() {
-    for way in BOTH_WAYS {
-        let server = Server::start(way);
-        server
-            .connect("transfer")
-            .send("SEND\na\na<SEPARATOR>0\nRECEIVE\na\n")
-            .expect("OK\nOK 0\nOK\na<SEPARATOR>0\n");
-        server
-            .connect("files")
-            .send("upload b 0\nsize b\ndownload b\ndownload b 0\nls\n")
-            .expect("OK\nOK File Berhasil Dibuat\nOK 0 0.00 MB\nOK 0\nOK 0\nOK 4\na\nb\n");
-        let mut bare = server.connect("transfer");
-        bare.send("SEND").expect("OK");
-        bare.send("cc<SEPARATOR>0").finish();
-        assert_eq!(bare.rest(), b"");
-        assert_eq!(std::fs::read(server.root().join("c")).expect("stored"), b"");
-    }
-}
-
-#[test]
 fn a_file_of_5_gib_is_sent_whole() {
     let server = sparse(&[]);
     let mut client = server.connect("files");

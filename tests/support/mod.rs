@@ -2,6 +2,7 @@
 //! Asserts nothing about services: the tests do.
 #![allow(dead_code)] // every test binary uses another part of this
 
+pub mod file_service;
 pub mod guest;
 pub mod kernel;
 pub mod target;
@@ -18,6 +19,13 @@ use std::time::{Duration, Instant};
 
 /// Nothing that a test waits for takes longer, however slow the machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Answers of the files service.
+pub const CREATED: &str = "OK\nOK File Berhasil Dibuat\n";
+pub const REMOVED: &str = "OK File Berhasil Dihapus\n";
+pub const NO_FILE: &str = "ERROR File Tidak Ditemukan\n";
+pub const NO_FOLDER: &str = "ERROR there is no such folder\n";
+pub const NOT_REGULAR: &str = "ERROR it is not a regular file\n";
 
 /// What opens the room of a test's server.
 pub const ROOM_PASSWORD: &str = "sesame";
@@ -196,6 +204,36 @@ impl Server {
         Client::connect(self.address(service))
     }
 
+    /// Writes a file below the root.
+    pub fn put(&self, name: &str, data: impl AsRef<[u8]>) {
+        std::fs::write(self.root().join(name), data).expect("room");
+    }
+
+    /// What a file below the root holds.
+    #[track_caller]
+    pub fn got(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.root().join(name)).expect("a file")
+    }
+
+    /// The contents of all files below the root.
+    pub fn contents(&self) -> Vec<Vec<u8>> {
+        tree(&self.root()).into_values().collect()
+    }
+
+    /// All that a client is answered that sends this and ends its stream.
+    pub fn ask(&self, service: &str, sent: impl AsRef<[u8]>) -> String {
+        self.connect(service).send(sent).finish().text()
+    }
+
+    /// Returns when the settle window of everything sent before is over: a second bare unit is
+    /// sent only when the first one was answered, so that its own window is a whole one later.
+    pub fn settle(&self) {
+        for _ in 0..2 {
+            let mut other = self.connect("files");
+            other.send("size none").expect("File Tidak Ditemukan");
+        }
+    }
+
     /// The folder that is served.
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("root")
@@ -358,6 +396,21 @@ impl Client {
             .read_to_end(&mut rest)
             .expect("the end of the stream");
         rest
+    }
+
+    /// Reads to the end of the stream, as text.
+    #[track_caller]
+    pub fn text(&mut self) -> String {
+        String::from_utf8(self.rest()).expect("text")
+    }
+
+    /// Reads an error of one line to the end of the stream.
+    #[track_caller]
+    pub fn error(&mut self) -> String {
+        let error = self.text();
+        let one_line = error.lines().count() == 1;
+        assert!(error.starts_with("ERROR") && one_line, "{error:?}");
+        error
     }
 
     /// Reads one line with its LF.
