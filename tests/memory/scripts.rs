@@ -1,0 +1,453 @@
+//! Lists conversations of every protocol in both dialects, good and refused.
+//! Says what each must answer; how the bytes are cut is the tests' choice.
+
+use super::Service::{self, Echo, Files as FilesService, Transfer};
+use super::store::{Faults, Files};
+use super::{Step, reply, send};
+use Move::{End, Hear, Quiet, Say};
+use loket::wire::pause::Delay::{self, FirstByte, Gap, Settle, Word};
+
+/// One conversation.
+#[derive(Debug, Clone)]
+pub struct Script {
+    pub name: &'static str,
+    pub service: Service,
+    pub faults: Faults,
+    pub steps: Vec<Step>,
+    /// A file that must be there afterwards, with its content; `None`: the store is as it was.
+    pub stored: Option<(&'static str, Vec<u8>)>,
+    /// Every name and size is announced, so that half a conversation can store no half file.
+    pub announced: bool,
+}
+
+/// The files that every conversation begins with.
+pub fn files() -> Files {
+    [
+        ("a.bin", &b"0123456789"[..]),
+        ("empty", b""),
+        ("with blank 1", b"blank"),
+        ("photos/b.jpg", b"jpeg\nlines\n"),
+        ("photos/old/c.jpg", b"c"),
+    ]
+    .into_iter()
+    .map(|(name, content)| (name.to_owned(), content.to_vec()))
+    .collect()
+}
+
+/// A step in a table.
+enum Move {
+    Say(&'static str),
+    Hear(&'static str),
+    Quiet(Delay),
+    End,
+}
+
+/// A name, the steps, and a file that is there afterwards.
+type Row = (
+    &'static str,
+    Service,
+    &'static [Move],
+    Option<(&'static str, &'static str)>,
+);
+
+/// What a bare upload without a byte of data is answered.
+const NO_DATA: &str = "ERROR no data came, nothing is stored; send the file's bytes a moment after \
+                       the command, and then shut down your sending side (SHUT_WR)";
+
+#[rustfmt::skip] // a table
+const LINES: &[Row] = &[
+    ("an upload and commands behind it", FilesService, &[
+        Say("upload new.bin 7\nab\ncd\n!size new.bin\nupload none 0\nsize none\nbyebye\nls\n"),
+        Hear("OK\nOK File Berhasil Dibuat\nOK 7 0.00 MB\nOK\nOK File Berhasil Dibuat\n\
+              OK 0 0.00 MB\nOK\n")], None),
+    ("an upload replaces", FilesService, &[
+        Say("upload a.bin 3\nnew"), Hear("OK\nOK File Berhasil Dibuat\n"), End],
+        Some(("a.bin", "new"))),
+    ("the end in the middle of a body", FilesService, &[
+        Say("upload a.bin 9\n12345"), End,
+        Hear("OK\nERROR only 5 of 9 bytes came; nothing is stored\n")], None),
+    ("lines, pipelined", Transfer, &[
+        Say("SEND\nx.bin\nx.bin<SEPARATOR>6\nSEND\nxRECEIVE\r\nx.bin\r\n\
+             SEND\nempty2\nempty2<SEPARATOR>0\nRECEIVE\nempty2\nRECEIVE\nnobody\n\n\
+             RECEIVE\na.bin\n"),
+        Hear("OK\nOK 6\nOK\nx.bin<SEPARATOR>6\nSEND\nxOK\nOK 0\nOK\nempty2<SEPARATOR>0\n\
+              OK\nERROR: File not found\nOK\na.bin<SEPARATOR>10\n0123456789"),
+        End, Hear("")], None),
+    ("lines, each awaited", Transfer, &[
+        Say("SEND\n"), Hear("OK\n"), Say("x.bin\n"), Quiet(Word),
+        Say("folder/y.bin<SEPARATOR>5\n"), Quiet(Word), Say("hello"), Hear("OK 5\n"),
+        End, Hear("")], Some(("y.bin", "hello"))),
+    ("the end in the middle of a body", Transfer, &[
+        Say("SEND\na.bin\na.bin<SEPARATOR>9\n12345"), End,
+        Hear("OK\nERROR: only 5 of 9 bytes came; nothing is stored\n")], None),
+];
+
+#[rustfmt::skip] // a table
+const OTHERS: &[Row] = &[
+    ("every question on lines", FilesService, &[
+        Say("size a.bin\r\nls\nls photos\ndownload a.bin\ndownload a.bin 7\n\
+             download a.bin 10\ndownload empty\nsize with blank 1\n\
+             download \"with blank 1\"\n\n"),
+        Hear("OK 10 0.00 MB\nOK 33\na.bin\nempty\nphotos/\nwith blank 1\nOK 11\nb.jpg\nold/\n\
+              OK 10\n0123456789OK 3\n789OK 0\nOK 0\nOK 5 0.00 MB\nOK 5\nblank")], None),
+    ("a plain no does not end the conversation", FilesService, &[
+        Say("size x\nrm x\ndownload x\nls nowhere\ndownload a.bin 11\nsize empty\n"),
+        Hear("ERROR File Tidak Ditemukan\nERROR File Tidak Ditemukan\n\
+              ERROR File Tidak Ditemukan\nERROR there is no such folder\n\
+              ERROR the file has only 10 bytes\nOK 0 0.00 MB\n")], None),
+    ("a slow line client stays one", FilesService, &[
+        Say("ls photos\n"), Hear("OK 11\nb.jpg\nold/\n"), Say("size a.b"), Quiet(FirstByte),
+        Say("in\n"), Hear("OK 10 0.00 MB\n"), End, Hear("")], None),
+    ("a first command in pieces", FilesService, &[
+        Say("rm "), Quiet(Settle), Say("nobody\n"), Hear("ERROR File Tidak Ditemukan\n")], None),
+    ("a number settles late", FilesService, &[
+        Say("upload late.bin 5"), Quiet(Settle), Say("\nhello"),
+        Hear("OK\nOK File Berhasil Dibuat\n")], Some(("late.bin", "hello"))),
+    ("half a word and silence", FilesService, &[
+        Say("downl"), Hear("ERROR the command is not finished; end it with a line feed\n")], None),
+    ("the end in the middle of a line", FilesService, &[
+        Say("ls photos\nrm a.bin"), End,
+        Hear("OK 11\nb.jpg\nold/\n\
+              ERROR the connection ended in the middle; nothing was done\n")], None),
+    ("the textbook shell asks", FilesService, &[
+        Say("ls"), Hear("a.bin\nempty\nphotos/\nwith blank 1"),
+        Say("size a.bin"), Hear("0.00 MB"), Say("size nobody"), Hear("File Tidak Ditemukan"),
+        Say("download photos/b.jpg"), Hear("jpeg\nlines\n"),
+        Say("download with blank 1"), Hear("blank"), Say("ls photos/old"), Hear("c.jpg"),
+        Say("byebye"), Quiet(Settle), Hear("")], None),
+    ("the textbook shell removes", FilesService, &[
+        Say("rm nobody"), Hear("File Tidak Ditemukan"), Say("rm photos/"),
+        Hear("ERROR the command is not finished; end it with a line feed")], None),
+    ("a bare upload", FilesService, &[
+        Say("upload new.txt"), Quiet(Settle), Say("\nsize a.bin\nand more"), Quiet(FirstByte),
+        Say("!"), End, Hear("File Berhasil Dibuat")],
+        Some(("new.txt", "\nsize a.bin\nand more!"))),
+    ("a bare upload of nothing", FilesService, &[
+        Say("upload nothing"), Quiet(Settle), End, Hear("File Berhasil Dibuat")],
+        Some(("nothing", ""))),
+    ("a bare upload glued to its data", FilesService, &[
+        Say("upload a.binnilai budi 90"), End, Hear(NO_DATA)], None),
+    ("a bare upload that never begins", FilesService, &[
+        Say("upload a.bin"), Hear(NO_DATA)], None),
+    ("healing", FilesService, &[
+        Say("ls photos/old"), Quiet(Settle), Say("\r\nsize a.bin\n"),
+        Hear("c.jpg\nOK 10 0.00 MB\n")], None),
+    ("a lone CR heals nothing", FilesService, &[
+        Say("ls photos/old"), Quiet(Settle), Say("\r"),
+        Hear("c.jpgERROR the command is not finished; end it with a line feed")], None),
+    ("the end of the stream completes a unit", FilesService, &[
+        Say("size a.bin"), End, Hear("0.00 MB")], None),
+    ("healing a word", Transfer, &[
+        Say("RECEIVE"), Hear("OK"), Say("\n"), Hear("\n"), Say("a.bin\nRECEIVE\nempty\n"),
+        Hear("a.bin<SEPARATOR>10\n0123456789OK\nempty<SEPARATOR>0\n")], None),
+    ("healing a header in its gap", Transfer, &[
+        Say("RECEIVE"), Hear("OK"), Say("a.bin"), Hear("a.bin<SEPARATOR>10"),
+        Say("\r\nRECEIVE\nempty\n"), Hear("\n0123456789OK\nempty<SEPARATOR>0\n")], None),
+    ("half a word and the end", Transfer, &[
+        Say("SEN"), End,
+        Hear("ERROR: the connection ended in the middle; nothing was done\n")], None),
+    ("half a word and silence", Transfer, &[
+        Say("RECEIV"), Hear("ERROR: the command is not finished; end it with a line feed\n")],
+        None),
+    ("a textbook download", Transfer, &[
+        Say("RECEIVE"), Hear("OK"), Say("photos/../a.bin"), Quiet(Settle),
+        Hear("a.bin<SEPARATOR>10"), Quiet(Gap), Hear("0123456789")], None),
+    ("a download by one who has finished", Transfer, &[
+        Say("RECEIVE"), Hear("OK"), Say("a.bin"), End, Hear("a.bin<SEPARATOR>10"), Quiet(Gap),
+        Hear("0123456789")], None),
+    ("talking in the gap", Transfer, &[
+        Say("RECEIVE"), Hear("OK"), Say("a.bin"), Hear("a.bin<SEPARATOR>10"), Say("RECEIVE\n"),
+        Hear("0123456789")], None),
+    ("a download of nothing there", Transfer, &[
+        Say("RECEIVE"), Hear("OK"), Say("nobody"), Hear("ERROR: File not found")], None),
+];
+
+/// What textbook clients send behind the OK to SEND, the answer, and what is stored.
+type SendRow = (
+    &'static str,
+    &'static [Move],
+    &'static str,
+    Option<(&'static str, &'static str)>,
+);
+
+const HELLO: Option<(&str, &str)> = Some(("x.bin", "hello"));
+
+#[rustfmt::skip] // a table
+const SENDS: &[SendRow] = &[
+    ("a textbook upload", &[Say("x.binx.bin<SEPARATOR>5hello"), End], "", HELLO),
+    ("a pause says where the name ends", &[
+        Say("x.bin"), Quiet(Settle), Say("photos/y.bin<SEPARATOR>5hello"), End],
+        "", Some(("y.bin", "hello"))),
+    ("a name that came once", &[Say("x.bin<SEPARATOR>5hello"), End], "", HELLO),
+    ("a path and its last component", &[Say("C:\\photos\\y.biny.bin<SEPARATOR>5hello"), End],
+        "", Some(("y.bin", "hello"))),
+    ("a size that was typed and a name that came once", &[
+        Say("x.bin<SEPARATOR>"), Quiet(Word), Say("5"), Quiet(Word), Say("hello"), End], "", HELLO),
+    ("a pause before the name ends no name", &[
+        Quiet(Word), Say("x.bin<SEPARATOR>5hello"), End], "", HELLO),
+    ("pauses that leave the name open", &[
+        Say("x"), Quiet(Settle), Say(".b"), Quiet(Settle), Say("in<SEPARATOR>5hello"), End],
+        "ERROR: the name must come twice, the second time before the separator", None),
+    ("a name without a size", &[Say("x.binx.bin<SEPARATOR>hello")],
+        "ERROR: the size is not a number of bytes", None),
+    ("the end before the separator", &[Say("x.binx.bin<SEPARAT"), End],
+        "ERROR: the connection ended in the middle; nothing was done", None),
+    ("a size that is too large", &[Say("a.bina.bin<SEPARATOR>12hello"), End],
+        "ERROR: the size does not fit what came; nothing is stored", None),
+    ("a size that is too small", &[Say("a.bina.bin<SEPARATOR>2hello"), End],
+        "ERROR: more came than the size says; nothing is stored", None),
+    ("12345 hello", &[Say("x.binx.bin<SEPARATOR>1112345 hello"), End],
+        "", Some(("x.bin", "12345 hello"))),
+    ("0000", &[Say("x.binx.bin<SEPARATOR>40000"), End], "", Some(("x.bin", "0000"))),
+    ("nothing", &[Say("x.binx.bin<SEPARATOR>0"), End], "", Some(("x.bin", ""))),
+    ("a digit and a line end", &[Say("x.binx.bin<SEPARATOR>27\n"), End],
+        "", Some(("x.bin", "7\n"))),
+];
+
+/// Units that end the conversation, with their answers; nothing behind them is looked at.
+#[rustfmt::skip] // a table
+const REFUSED: &[(&str, Service, &str, &str)] = &[
+    ("an unknown word", FilesService, "delete a.bin\n",
+        "ERROR unknown command delete; the words are ls, size, rm, download, upload, byebye\n"),
+    ("no name", FilesService, "rm\n", "ERROR the command needs a name behind it\n"),
+    ("an upload without its size", FilesService, "upload a.bin\n",
+        "ERROR the size is missing; write: upload NAME BYTES, then the bytes\n"),
+    ("an upload with an absurd size", FilesService, "upload a.bin 99999999999999999999\n",
+        "ERROR the size is missing; write: upload NAME BYTES, then the bytes\n"),
+    ("a NUL in a name", FilesService, "rm a\0b\n",
+        "ERROR the name holds a control character: ab\n"),
+    ("a wrong word on a line", Transfer, "GET\n",
+        "ERROR: unknown command GET; the words are SEND and RECEIVE\n"),
+    ("a header without its separator", Transfer, "SEND\nx\nx 5\nhello",
+        "OK\nERROR: write the header as NAME<SEPARATOR>BYTES, not as x 5\n"),
+    ("a header without a size", Transfer, "SEND\nx\nx<SEPARATOR>-5\nhello",
+        "OK\nERROR: the size is not a number of bytes: -5\n"),
+    ("an upload to a folder", Transfer, "SEND\nx\nx/<SEPARATOR>5\nhello",
+        "OK\nERROR: it is not a regular file\n"),
+    ("a control character in a name", Transfer, "RECEIVE\na\x1b[2J\n",
+        "OK\nERROR: the name holds a control character: a[2J\n"),
+];
+
+/// All of them.
+pub fn all() -> Vec<Script> {
+    let mut all: Vec<Script> = LINES.iter().map(|row| script(row, true)).collect();
+    all.extend(OTHERS.iter().map(|row| script(row, false)));
+    all.extend(SENDS.iter().map(|(name, moves, answer, stored)| {
+        let before = [send("SEND"), reply("OK")].into_iter();
+        let steps = before.chain(steps(moves)).chain([reply(answer)]);
+        conversation(name, Transfer, steps.collect(), *stored)
+    }));
+    let refused = |&(name, service, asked, answer)| refused(name, service, asked, answer);
+    all.extend(REFUSED.iter().map(refused));
+    all.extend(made());
+    all.extend(failing_uploads());
+    all.extend(failing_stores());
+    all
+}
+
+fn steps(moves: &[Move]) -> impl Iterator<Item = Step> {
+    moves.iter().map(|step| match step {
+        Say(text) => send(text),
+        Hear(text) => reply(text),
+        Quiet(delay) => Step::Quiet(*delay),
+        End => Step::End,
+    })
+}
+
+fn conversation(
+    name: &'static str,
+    service: Service,
+    steps: Vec<Step>,
+    stored: Option<(&'static str, &'static str)>,
+) -> Script {
+    Script {
+        name,
+        service,
+        faults: Faults::default(),
+        steps,
+        stored: stored.map(|(name, content)| (name, content.into())),
+        announced: false,
+    }
+}
+
+fn script(&(name, service, moves, stored): &Row, announced: bool) -> Script {
+    Script {
+        announced,
+        ..conversation(name, service, steps(moves).collect(), stored)
+    }
+}
+
+fn refused(name: &'static str, service: Service, asked: &str, answer: &str) -> Script {
+    let behind = if service == Transfer {
+        "SEND\n"
+    } else {
+        "ls\n"
+    };
+    let steps = vec![
+        send(asked),
+        reply(answer),
+        send(behind),
+        reply(""),
+        Step::End,
+    ];
+    Script {
+        announced: true,
+        ..conversation(name, service, steps, None)
+    }
+}
+
+/// Conversations of bytes that are no text, or of more than a table holds.
+fn made() -> Vec<Script> {
+    let no_end = "ERROR more than 4096 bytes without a line end\n";
+    let too_long = format!("size {}\n", "n".repeat(4092));
+    let endless = format!("{}<SEPARATOR>5hello", "n".repeat(4200));
+    let why = "ERROR: more than 4096 bytes without a line end";
+    let nameless = vec![send("SEND"), reply("OK"), send(endless), reply(why)];
+    let bytes = [0, 255, 10, 13];
+    let (line, last) = ("one\n", "last");
+    let echo = vec![
+        send(line),
+        reply(line),
+        send(bytes),
+        reply(bytes),
+        send(last),
+        Step::End,
+        reply(last),
+    ];
+    let digits: Vec<u8> = (0..300_u32).map(|at| b'0' + (at * 7 % 10) as u8).collect();
+    let numbers = [b"x.binx.bin<SEPARATOR>300", &digits[..]].concat();
+    let numbers = vec![
+        send("SEND"),
+        reply("OK"),
+        send(numbers),
+        Step::End,
+        reply(""),
+    ];
+    vec![
+        conversation("echo", Echo, echo, None),
+        refused("a line too long", FilesService, &too_long, no_end),
+        refused(
+            "no line end at all",
+            FilesService,
+            &"n".repeat(4200),
+            no_end,
+        ),
+        conversation("a name without end", Transfer, nameless, None),
+        Script {
+            stored: Some(("x.bin", digits)),
+            ..conversation("nothing but digits", Transfer, numbers, None)
+        },
+    ]
+}
+
+fn failing_uploads() -> Vec<Script> {
+    let upload = |name, faults, why: &str| {
+        let wanted = format!("OK\nERROR {why}\n");
+        let steps = vec![send("upload a.bin 9\n123456789ls\n"), reply(wanted)];
+        Script {
+            faults,
+            announced: true,
+            ..conversation(name, FilesService, steps, None)
+        }
+    };
+    let bare_send = |name, faults, why: &str| {
+        let (ok, data) = (reply("OK"), send("a.bina.bin<SEPARATOR>912345 789"));
+        let steps = vec![
+            send("SEND"),
+            ok,
+            data,
+            Step::End,
+            reply(format!("ERROR: {why}")),
+        ];
+        Script {
+            faults,
+            ..conversation(name, Transfer, steps, None)
+        }
+    };
+    let refuses = |byte| Faults {
+        refuses_byte: Some(byte),
+        ..Faults::default()
+    };
+    let commit_fails = Faults {
+        commit_fails: true,
+        ..Faults::default()
+    };
+    let no_space = "there is no space left for the file";
+    let denied = "the server has no permission for it";
+    vec![
+        upload("no room for the first byte", refuses(0), no_space),
+        upload("no room for the fifth byte", refuses(4), no_space),
+        upload("no room for the last byte", refuses(8), no_space),
+        upload(
+            "a line upload cannot be committed",
+            commit_fails.clone(),
+            denied,
+        ),
+        bare_send("no room while guessing", refuses(2), no_space),
+        bare_send("no room while aligning", refuses(8), no_space),
+        bare_send("a bare upload cannot be committed", commit_fails, denied),
+    ]
+}
+
+fn failing_stores() -> Vec<Script> {
+    let faults = Faults::default;
+    let failing = |name, faults, moves| Script {
+        faults,
+        ..script(&(name, FilesService, moves, None), false)
+    };
+    let no_space = Faults {
+        no_space: true,
+        ..faults()
+    };
+    let largest = Faults {
+        largest: Some(5),
+        ..faults()
+    };
+    let shrinks = Faults {
+        shrinks_to: Some(4),
+        ..faults()
+    };
+    let no_list = Faults {
+        listing_fails: true,
+        ..faults()
+    };
+    vec![
+        failing(
+            "an announced size that does not fit",
+            no_space,
+            &[
+                Say("upload a.bin 9\n123456789"),
+                Hear("ERROR there is no space left for the file\n"),
+            ],
+        ),
+        failing(
+            "larger than is taken",
+            largest,
+            &[
+                Say("upload big"),
+                Quiet(Settle),
+                Say("123456"),
+                Hear("ERROR the file is too large; at most 5 bytes are taken"),
+            ],
+        ),
+        failing(
+            "a file that shrinks",
+            shrinks,
+            &[
+                Say("size a.bin\ndownload a.bin\nls\n"),
+                Hear("OK 10 0.00 MB\nOK 10\n0123"),
+            ],
+        ),
+        failing(
+            "a folder that cannot be read",
+            no_list,
+            &[
+                Say("ls\nls\n"),
+                Hear(
+                    "ERROR too much is open at this moment; try again later\n\
+                 ERROR too much is open at this moment; try again later\n",
+                ),
+            ],
+        ),
+    ]
+}
