@@ -31,7 +31,7 @@ use crate::start::supervisor::Supervisor;
 use crate::start::user::{self, User};
 use crate::start::{enclosure, password, root};
 use crate::store::file_store::{FileStore, StoreSettings};
-use socket2::TcpKeepalive;
+use socket2::{SockRef, TcpKeepalive};
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -118,8 +118,11 @@ impl Server {
                 };
                 let socket = port::listen(address, queues)
                     .map_err(|error| port::cannot_listen(service.name, "tcp", address, &error))?;
+                if let Some(keepalive) = &service.keepalive {
+                    // Connections have this from their listener, too.
+                    let _ = SockRef::from(&socket).set_tcp_keepalive(keepalive);
+                }
                 let mut listener = Listener::new(service.name, socket, service.make);
-                listener.keepalive = service.keepalive;
                 listener.refusal = (service.name != "echo").then_some(TOO_MANY);
                 listeners.push(listener);
             }

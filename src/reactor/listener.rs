@@ -9,7 +9,6 @@ use mio::net::TcpListener;
 use mio::{Interest, Registry};
 use rustix::io::Errno;
 use rustix::net::sockopt;
-use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr};
 
@@ -25,8 +24,6 @@ pub struct Listener {
     pub readable: bool,
     /// Makes its protocols.
     pub make: MakeProtocol,
-    /// Finds peers that have died without a word, where no idle deadline does.
-    pub keepalive: Option<TcpKeepalive>,
     /// What one peer too many of an address is told, where the service has words for it.
     pub refusal: Option<&'static [u8]>,
     socket: TcpListener,
@@ -39,7 +36,6 @@ impl Listener {
             name,
             readable: false,
             make,
-            keepalive: None,
             refusal: None,
             socket,
         }
@@ -58,12 +54,7 @@ impl Listener {
     /// Takes one connection out of the kernel's queue.
     fn accept(&mut self) -> Accepted<Stream> {
         match self.socket.accept() {
-            Ok((stream, peer)) => {
-                if let Some(keepalive) = &self.keepalive {
-                    let _ = SockRef::from(&stream).set_tcp_keepalive(keepalive);
-                }
-                Accepted::Stream(Stream::Tcp(stream), peer)
-            }
+            Ok((stream, peer)) => Accepted::Stream(Stream::Tcp(stream), peer),
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::AGAIN) => {
                     self.readable = false;
