@@ -1,9 +1,12 @@
 //! Who takes part: a server's program and arguments, what it speaks, where its files lie.
 //! Starts nothing; other people's servers are described by who compares with them.
 
+use super::crowd;
 use super::dialect::Dialect;
-use super::{crowd, download};
 use std::path::{Path, PathBuf};
+
+/// What a bare download loop sends whatever it is asked for.
+pub const BIG_FILE: &str = "big.bin";
 
 /// One server that takes part.
 #[derive(Clone)]
@@ -83,7 +86,7 @@ impl Contender {
     pub fn bare(label: &'static str, floor: &str, root: &Path) -> Result<Contender, String> {
         let mut words = vec!["bare".to_string(), floor.to_string(), "0".to_string()];
         match floor {
-            "download" => words.push(root.join(download::NAME).display().to_string()),
+            "download" => words.push(root.join(BIG_FILE).display().to_string()),
             "echo" | "room" => {}
             _ => words.push(root.display().to_string()),
         }

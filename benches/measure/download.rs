@@ -1,6 +1,7 @@
 //! The download load: some connections, each of which fetches one file from the page cache once.
 //! Counts the bytes and lets the kernel throw them away; `check` alone looks at their content.
 
+use super::contender::BIG_FILE;
 use super::dialect::Dialect;
 use super::load::{Load, connect};
 use super::server::{Meter, Server};
@@ -13,7 +14,6 @@ use std::io::{BufWriter, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-pub const NAME: &str = "big.bin";
 const GIB: f64 = (1u64 << 30) as f64;
 const SINK: usize = 4 << 20;
 
@@ -29,7 +29,7 @@ pub struct Shape {
 pub const MANY_BIG: Shape = Shape {
     connections: 64,
     size: 64 << 20,
-    name: NAME,
+    name: BIG_FILE,
 };
 
 impl Shape {

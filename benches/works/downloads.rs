@@ -3,7 +3,7 @@
 
 use super::Stage;
 use super::goal::Goal;
-use crate::measure::Contender;
+use crate::measure::contender::{BIG_FILE, Contender};
 use crate::measure::download::{self, Shape};
 
 pub fn compare(stage: &mut Stage) -> Result<(), String> {
@@ -17,14 +17,14 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
     let many = Shape {
         connections: stage.amount(1_000),
         size: 4 << 20,
-        name: download::NAME,
+        name: BIG_FILE,
     };
     let goals = [Goal::rate(&["lighttpd"], 1.15), Goal::rate(&["nginx"], 2.0)];
     one_shape(stage, &many, &goals)?;
     let single = Shape {
         connections: 1,
         size: (stage.amount(1_024) as u64) << 20,
-        name: download::NAME,
+        name: BIG_FILE,
     };
     one_shape(stage, &single, &[Goal::rate(WEB, 1.0)])
 }
