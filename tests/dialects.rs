@@ -1,41 +1,98 @@
-//! Both dialects are told apart by the documented rules, whatever the timing, and no byte is lost.
+//! Both dialects are told apart by the documented rules over real sockets, as without them.
 //! Says nothing of what commands do: `transfer.rs` and `files.rs` have that.
 
+mod memory;
 mod support;
 
-use support::{BOTH_WAYS, Client, Server, eventually, noise};
+use loket::wire::pause::Delay;
+use memory::scripts::{self, Script};
+use memory::store::Files;
+use memory::{Driver, Service, Step, Way, length};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use support::{BOTH_WAYS, Client, NO_FOLDER, Server, eventually, tree};
 
 const SETTLE_NEVER: [&str; 2] = ["--settle", "60000"];
 
-/// A server whose root holds `x` (three bytes) and `photos/x`.
+/// How many conversations are played at once.
+const PLAYERS: usize = 8;
+
+/// A server whose root holds `x` (three bytes).
 fn server(flags: &[&str]) -> Server {
     let server = Server::start(flags);
-    std::fs::create_dir(server.root().join("photos")).expect("room");
-    for name in ["x", "photos/x"] {
-        std::fs::write(server.root().join(name), "abc").expect("room");
+    server.put("x", "abc");
+    server
+}
+
+/// A server with the files that every conversation begins with.
+fn filled(flags: &[&str]) -> Server {
+    let server = Server::start(flags);
+    std::fs::create_dir_all(server.root().join("photos/old")).expect("room");
+    for (name, content) in scripts::files() {
+        server.put(&name, content);
     }
     server
 }
 
-/// Returns when the settle window of everything sent before is over: a second bare unit is sent
-/// only when the first one was answered, so that its own window is a whole one later.
-fn settle(server: &Server) {
-    for _ in 0..2 {
-        let mut other = server.connect("files");
-        other.send("size nothing").expect("File Tidak Ditemukan");
-    }
+/// What every file below the root holds, by its name.
+fn files(server: &Server) -> Files {
+    let root = server.root();
+    let name = |path: &std::path::Path| {
+        let name = path.strip_prefix(&root).expect("below");
+        name.to_str().expect("text").to_owned()
+    };
+    let files = tree(&root).into_iter();
+    files
+        .map(|(path, content)| (name(&path), content))
+        .collect()
 }
 
-/// Returns when the server has read what was sent before.
-fn taken(server: &Server) {
-    server.connect("echo").send("ping").expect("ping");
-}
-
-fn stored(server: &Server, name: &str, data: &[u8]) {
-    let path = server.root().join(name);
-    eventually("the upload is stored", || {
-        std::fs::read(&path).is_ok_and(|stored| stored == data)
+/// Plays one conversation on a server of its own.
+fn play(script: &Script, way: &[&str]) {
+    let server = filled(way);
+    let mut client = server.connect(match script.service {
+        Service::Echo => "echo",
+        Service::Files => "files",
+        Service::Transfer => "transfer",
     });
+    for step in &script.steps {
+        match step {
+            Step::Send(bytes) => drop(client.send(bytes)),
+            Step::Reply(wanted) => drop(client.expect(wanted)),
+            Step::End => drop(client.finish()),
+            Step::Quiet(Delay::Interbyte | Delay::Settle) => server.settle(),
+            Step::Quiet(delay) => {
+                server.settle();
+                std::thread::park_timeout(Duration::from_millis(length(*delay)));
+            }
+        }
+    }
+    // The server may have ended it.
+    let _ = client.0.shutdown(std::net::Shutdown::Write);
+    assert_eq!(client.text(), "");
+    let way = Way::pieces_of(usize::MAX, false);
+    let mut driver = Driver::new(script.service, &scripts::files(), &script.faults, way);
+    driver.play(&script.steps).expect("shown in any_cutting.rs");
+    assert_eq!(files(&server), driver.close().files);
+}
+
+#[test]
+fn every_conversation_goes_over_sockets_as_it_does_without() {
+    let all = scripts::sound();
+    for way in BOTH_WAYS {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..PLAYERS {
+                scope.spawn(|| {
+                    while let Some(script) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let played = std::panic::AssertUnwindSafe(|| play(script, way));
+                        let played = std::panic::catch_unwind(played);
+                        assert!(played.is_ok(), "`{}` failed, {way:?}", script.name);
+                    }
+                });
+            }
+        });
+    }
 }
 
 #[test]
@@ -56,100 +113,6 @@ fn a_unit_that_ends_in_lf_is_a_line_and_cr_before_it_is_dropped() {
 }
 
 #[test]
-fn a_whole_command_without_lf_is_bare_after_the_settle_window() {
-    let server = server(&[]);
-    let mut client = server.connect("files");
-    client.send("size x").expect("0.00 MB");
-    client.send("rm x").expect("File Berhasil Dihapus");
-    client.send("rm x").expect("File Tidak Ditemukan");
-    client.send("byebye");
-    assert_eq!(client.rest(), b"");
-}
-
-#[test]
-fn a_whole_command_without_lf_is_bare_at_the_end_of_stream() {
-    let server = server(&SETTLE_NEVER);
-    let mut client = server.connect("files");
-    client.send("size x").finish();
-    assert_eq!(client.rest(), b"0.00 MB");
-}
-
-#[test]
-fn half_a_command_at_the_end_of_stream_is_refused() {
-    let server = server(&SETTLE_NEVER);
-    for half in ["rm ", "rm photos/", "siz", "ls photos/"] {
-        let mut client = server.connect("files");
-        client.send(half).finish();
-        let reply = String::from_utf8(client.rest()).expect("text");
-        assert!(reply.starts_with("ERROR "), "{half}: {reply}");
-    }
-    assert!(server.root().join("photos/x").exists());
-}
-
-#[test]
-fn half_a_command_and_silence_are_refused() {
-    let server = server(&[]);
-    let clients = ["rm ", "rm photos/", "siz", "SEN"].map(|half| {
-        let service = if half == "SEN" { "transfer" } else { "files" };
-        let mut client = server.connect(service);
-        client.send(half);
-        (half, client)
-    });
-    for (half, mut client) in clients {
-        let reply = String::from_utf8(client.rest()).expect("text");
-        assert!(reply.starts_with("ERROR"), "{half}: {reply}");
-        assert!(reply.contains("not finished"), "{half}: {reply}");
-        assert!(reply.ends_with('\n') && reply.lines().count() == 1);
-    }
-    assert!(server.root().join("photos/x").exists());
-}
-
-#[test]
-fn a_line_client_that_writes_its_command_in_pieces_is_not_taken_for_bare() {
-    // Half a second of window: the name and its LF come together, the pause is before the name.
-    let server = server(&["--settle", "400"]);
-    for (first, second) in [("rm ", "x\n"), ("rm photos/", "x\n"), ("rm", " \"y\"\n")] {
-        std::fs::write(server.root().join("y"), "").expect("room");
-        let mut client = server.connect("files");
-        client.send(first);
-        settle(&server);
-        client
-            .send(second)
-            .expect("OK File Berhasil Dihapus\n")
-            .send("size x\n");
-    }
-    assert!(!server.root().join("photos/x").exists());
-}
-
-#[test]
-fn a_line_client_whose_lf_comes_late_gets_every_byte() {
-    let server = server(&[]);
-    let mut client = server.connect("files");
-    // Longer than the window: the server takes it for bare, and mends that when the LF comes.
-    client.send("rm x").expect("File Berhasil Dihapus");
-    client.send("\n").expect("\n");
-    client
-        .send("size photos/x\n")
-        .expect("OK 3 0.00 MB\n")
-        .send("byebye\n")
-        .expect("OK\n");
-    assert_eq!(client.rest(), b"");
-}
-
-#[test]
-fn a_line_client_that_writes_byte_by_byte_is_a_line_client() {
-    let server = server(&["--settle", "400"]);
-    for nodelay in [true, false] {
-        let mut client = server.connect("files");
-        client.0.set_nodelay(nodelay).expect("an option");
-        for byte in b"size photos/x\r\n" {
-            client.send([*byte]);
-        }
-        client.expect("OK 3 0.00 MB\n");
-    }
-}
-
-#[test]
 fn the_words_of_transfer_need_no_settle_window() {
     let server = server(&SETTLE_NEVER);
     server.connect("transfer").send("SEND").expect("OK");
@@ -161,206 +124,17 @@ fn the_words_of_transfer_need_no_settle_window() {
     slow.expect("OK");
 }
 
-#[test]
-fn lf_behind_a_bare_ok_heals_an_upload() {
-    for way in BOTH_WAYS {
-        let server = server(&[&SETTLE_NEVER, way].concat());
-        for line_end in ["\n", "\r\n"] {
-            let mut client = server.connect("transfer");
-            client.send("SEND").expect("OK");
-            client.send(line_end).expect("\n");
-            client
-                .send("a.bin\na.bin<SEPARATOR>5\n1\n234RECEIVE\na.bin\n")
-                .expect("OK 5\nOK\na.bin<SEPARATOR>5\n1\n234");
-        }
-        // Without waiting for the LF that is owed, and cut between CR and LF.
-        let mut client = server.connect("transfer");
-        client.send("SEND").expect("OK").send("\r");
-        taken(&server);
-        client
-            .send("\nb.bin\nb.bin<SEPARATOR>3\nabc")
-            .expect("\nOK 3\n");
-        stored(&server, "b.bin", b"abc");
-    }
-}
-
-#[test]
-fn lf_behind_a_bare_ok_or_header_heals_a_download() {
-    for way in BOTH_WAYS {
-        let server = server(&[way, &["--bare-gap", "60000"]].concat());
-        let mut client = server.connect("transfer");
-        client.send("RECEIVE").expect("OK");
-        client.send("\n").expect("\n");
-        client.send("x\n").expect("x<SEPARATOR>3\nabc");
-        let mut client = server.connect("transfer");
-        client.send("RECEIVE").expect("OK");
-        client.send("x").expect("x<SEPARATOR>3");
-        client.send("\n").expect("\nabc");
-        client.send("RECEIVE\nx\n").expect("OK\nx<SEPARATOR>3\nabc");
-    }
-}
-
-#[test]
-fn lf_behind_the_sizeless_looking_upload_heals_it() {
-    let server = server(&[]);
-    let mut client = server.connect("files");
-    client.send("upload new 5");
-    settle(&server);
-    client
-        .send("\nhello")
-        .expect("OK\nOK File Berhasil Dibuat\n")
-        .send("size new\n")
-        .expect("OK 5 0.00 MB\n");
-}
-
-#[test]
-fn lf_that_is_not_the_next_byte_heals_nothing_but_makes_a_line() {
-    let server = server(&[]);
-    let mut client = server.connect("files");
-    client.send("size x").expect("0.00 MB");
-    client.send("size x\n").expect("OK 3 0.00 MB\n");
-    client.send("\nsize x\n").expect("OK 3 0.00 MB\n");
-}
-
-#[test]
-fn a_line_connection_stays_one_however_slow() {
-    let server = server(&[]);
-    let mut client = server.connect("files");
-    client.send("size x\n").expect("OK 3 0.00 MB\n");
-    for piece in ["size", " x", "\r"] {
-        client.send(piece);
-        settle(&server);
-    }
-    client.send("\n").expect("OK 3 0.00 MB\n");
-    client.send("size x").finish();
-    let reply = String::from_utf8(client.rest()).expect("text");
-    assert!(reply.starts_with("ERROR ") && reply.ends_with('\n'));
-}
-
-#[test]
-fn a_unit_of_4096_bytes_is_read_and_a_longer_one_is_refused() {
-    let server = server(&SETTLE_NEVER);
-    for (length, reason) in [
-        (4_096, "unknown command"),
-        (4_097, "more than 4096 bytes"),
-        (4_098, "more than 4096 bytes"),
-        (60_000, "more than 4096 bytes"),
-        (300_000, "more than 4096 bytes"),
-    ] {
-        for service in ["files", "transfer"] {
-            let mut client = server.connect(service);
-            client.send("y".repeat(length)).send("\n");
-            let reply = String::from_utf8(client.rest()).expect("text");
-            assert!(reply.starts_with("ERROR"), "{length}: {reply}");
-            assert!(reply.contains(reason), "{length}: {reply}");
-            assert!(reply.ends_with('\n') && reply.lines().count() == 1);
-        }
-    }
-}
-
-// ---- uploads of textbook clients, in all timings ----
-
 fn bare_send(server: &Server) -> Client {
     let mut client = server.connect("transfer");
     client.send("SEND").expect("OK");
     client
 }
 
-/// What a textbook client sends behind the OK.
-fn textbook(name: &str, data: &[u8]) -> Vec<u8> {
-    let mut sent = format!("{name}{name}<SEPARATOR>{}", data.len()).into_bytes();
-    sent.extend(data);
-    sent
-}
-
-#[test]
-fn everything_behind_ok_in_one_packet_is_stored() {
-    for way in BOTH_WAYS {
-        let server = server(&[&SETTLE_NEVER, way].concat());
-        for (name, data) in [
-            ("empty", &b""[..]),
-            ("three", b"abc"),
-            ("digits", b"12345 hello"),
-            ("zeros", b"0000"),
-            ("lines", b"\n\r\n1\n"),
-            ("separators", b"<SEPARATOR>3<SEPARATOR>"),
-            ("a name with blanks.txt", b"abc"),
-            ("noise", &noise(50_000)),
-        ] {
-            bare_send(&server).send(textbook(name, data)).finish();
-            stored(&server, name, data);
-        }
-    }
-}
-
-#[test]
-fn name_and_header_glued_and_the_data_apart_are_stored() {
-    for way in BOTH_WAYS {
-        let server = server(way);
-        let mut client = bare_send(&server);
-        client.send("a.bina.bin<SEPARATOR>1");
-        settle(&server);
-        client.send("1123");
-        settle(&server);
-        client.send("45 hello").finish();
-        stored(&server, "a.bin", b"12345 hello");
-    }
-}
-
-#[test]
-fn one_byte_a_packet_is_stored() {
-    for way in BOTH_WAYS {
-        let server = server(&[&SETTLE_NEVER, way].concat());
-        for (name, data) in [("slow", &b"12345 hello"[..]), ("0000", b"0000")] {
-            let mut client = server.connect("transfer");
-            for byte in b"SEND" {
-                client.send([*byte]);
-            }
-            client.expect("OK");
-            for byte in textbook(name, data) {
-                client.send([byte]);
-                taken(&server);
-            }
-            client.finish();
-            stored(&server, name, data);
-        }
-    }
-}
-
-#[test]
-fn a_pause_behind_the_name_is_no_obstacle() {
-    let server = server(&[]);
-    let mut client = bare_send(&server);
-    client.send("a.bin");
-    for _ in 0..4 {
-        settle(&server);
-    }
-    client.send("a.bin<SEPARATOR>3abc").finish();
-    stored(&server, "a.bin", b"abc");
-}
-
-#[test]
-fn a_pause_tells_two_different_names_apart_and_the_second_counts() {
-    let server = server(&[]);
-    let mut client = bare_send(&server);
-    client.send("/home/me/a.bin");
-    settle(&server);
-    client.send("b.bin<SEPARATOR>3abc").finish();
-    stored(&server, "b.bin", b"abc");
-}
-
-#[test]
-fn a_header_that_came_once_counts_when_the_end_of_stream_proves_its_size() {
-    let server = server(&[]);
-    bare_send(&server)
-        .send("once.txt<SEPARATOR>5hello")
-        .finish();
-    stored(&server, "once.txt", b"hello");
-    let mut client = bare_send(&server);
-    client.send("twice.txt<SEPARATOR>5hell").finish();
-    let reply = String::from_utf8(client.rest()).expect("text");
-    assert!(reply.starts_with("ERROR: the size does not fit"), "{reply}");
-    assert!(!server.root().join("twice.txt").exists());
+fn stored(server: &Server, name: &str, data: &[u8]) {
+    let path = server.root().join(name);
+    eventually("the upload is stored", || {
+        std::fs::read(&path).is_ok_and(|stored| stored == data)
+    });
 }
 
 #[test]
@@ -378,7 +152,7 @@ fn a_path_of_either_system_and_its_last_component_are_one_name() {
                 let mut client = bare_send(&server);
                 client.send(path);
                 if pauses {
-                    settle(&server);
+                    server.settle();
                 }
                 client
                     .send(format!("{second}<SEPARATOR>5{:5}", name.len()))
@@ -388,27 +162,10 @@ fn a_path_of_either_system_and_its_last_component_are_one_name() {
                 std::fs::remove_file(server.root().join(name)).expect("stored");
             }
         }
-        std::fs::write(server.root().join(name), "abc").expect("room");
+        server.put(name, "abc");
         let mut client = server.connect("transfer");
         client.send("RECEIVE").expect("OK");
         client.send(path).expect(format!("{name}<SEPARATOR>3"));
-    }
-}
-
-#[test]
-fn a_size_that_fits_no_reading_stores_nothing() {
-    for way in BOTH_WAYS {
-        let server = server(way);
-        let many_digits = "9".repeat(23);
-        for behind in ["4abc", "2abc", "", "abc", "20", &many_digits] {
-            let sent = format!("xx<SEPARATOR>{behind}");
-            let mut client = bare_send(&server);
-            client.send(&sent).finish();
-            let reply = String::from_utf8(client.rest()).expect("text");
-            assert!(reply.starts_with("ERROR: "), "{sent}: {reply}");
-            assert!(!reply.contains('\n'), "{sent}: {reply}");
-        }
-        stored(&server, "x", b"abc");
     }
 }
 
@@ -431,27 +188,45 @@ fn the_gap_keeps_header_and_data_apart_for_bare_peers_only() {
 }
 
 #[test]
-fn a_bare_upload_without_data_is_told_how_to_end_one() {
-    let server = server(&[]);
-    let mut client = server.connect("files");
-    client.send("upload new");
-    let reply = String::from_utf8(client.rest()).expect("text");
-    assert!(reply.starts_with("ERROR ") && !reply.contains('\n'));
-    assert!(reply.contains("SHUT_WR"), "{reply}");
-    assert!(!server.root().join("new").exists());
+fn the_root_is_listed_by_all_its_names() {
+    let server = Server::start(&[]);
+    std::fs::create_dir(server.root().join("photos")).expect("room");
+    server.put("a", "abc");
+    let mut line = server.connect("files");
+    for root in ["", " /", " .", " ./", " //", " \"/\""] {
+        line.send(format!("ls{root}\n"))
+            .expect("OK 10\na\nphotos/\n");
+        let mut bare = server.connect("files");
+        bare.send(format!("ls{root}")).expect("a\nphotos/");
+    }
+    for outside in ["..", "/..", "/photos", "/etc"] {
+        line.send(format!("ls {outside}\n")).expect(NO_FOLDER);
+    }
 }
 
 #[test]
-fn a_bare_upload_runs_to_the_end_of_stream() {
-    for way in BOTH_WAYS {
-        let server = server(way);
-        for (name, data) in [("lf", &b"\nabc\n"[..]), ("a 5", b"1234567")] {
-            let mut client = server.connect("files");
-            client.send(format!("upload {name}"));
-            settle(&server);
-            client.send(data).finish();
-            assert_eq!(client.rest(), b"File Berhasil Dibuat");
-            stored(&server, name, data);
-        }
+fn ls_with_an_option_says_that_it_has_none() {
+    let server = Server::start(&[]);
+    std::fs::create_dir(server.root().join("-x")).expect("room");
+    let mut line = server.connect("files");
+    for option in ["-l", "-la", "--all", "-l photos"] {
+        let refused = format!(
+            "ERROR there is no such folder: {option}; ls takes the name of a folder, and no options"
+        );
+        line.send(format!("ls {option}\n"))
+            .expect(format!("{refused}\n"));
+        let mut bare = server.connect("files");
+        bare.send(format!("ls {option}")).expect(&refused);
     }
+    line.send("ls -x\n").expect("OK 0\n");
+}
+
+#[test]
+fn a_character_that_comes_in_two_packets_is_waited_for() {
+    let server = server(&[]);
+    server.put("caf\u{e9}", "abc");
+    let mut client = server.connect("files");
+    client.send(b"size caf\xc3");
+    server.settle();
+    client.send(b"\xa9\n").expect("OK 3 0.00 MB\n");
 }

@@ -347,7 +347,7 @@ impl Driver {
 }
 
 /// The documented lengths, in milliseconds.
-fn length(delay: Delay) -> u64 {
+pub fn length(delay: Delay) -> u64 {
     match delay {
         Delay::Interbyte => config::INTERBYTE_MILLIS,
         Delay::Settle => config::SETTLE_MILLIS,

@@ -100,11 +100,31 @@ const OTHERS: &[Row] = &[
         Say("in\n"), Hear("OK 10 0.00 MB\n"), End, Hear("")], None),
     ("a first command in pieces", FilesService, &[
         Say("rm "), Quiet(Settle), Say("nobody\n"), Hear("ERROR File Tidak Ditemukan\n")], None),
+    ("a first name in pieces", FilesService, &[
+        Say("rm photos/"), Quiet(Settle), Say("nobody\n"), Hear("ERROR File Tidak Ditemukan\n"),
+        Say("size a.bin\n"), Hear("OK 10 0.00 MB\n")], None),
+    ("a first word in pieces", FilesService, &[
+        Say("rm"), Quiet(Settle), Say(" \"nobody\"\n"), Hear("ERROR File Tidak Ditemukan\n")],
+        None),
     ("a number settles late", FilesService, &[
         Say("upload late.bin 5"), Quiet(Settle), Say("\nhello"),
         Hear("OK\nOK File Berhasil Dibuat\n")], Some(("late.bin", "hello"))),
     ("half a word and silence", FilesService, &[
         Say("downl"), Hear("ERROR the command is not finished; end it with a line feed\n")], None),
+    ("half a word and the end", FilesService, &[
+        Say("siz"), End, Hear("ERROR the connection ended in the middle; nothing was done\n")],
+        None),
+    ("half a command and the end", FilesService, &[
+        Say("rm "), End, Hear("ERROR the connection ended in the middle; nothing was done\n")],
+        None),
+    ("half a name and the end", FilesService, &[
+        Say("rm photos/"), End,
+        Hear("ERROR the connection ended in the middle; nothing was done\n")], None),
+    ("half a folder and the end", FilesService, &[
+        Say("ls photos/"), End,
+        Hear("ERROR the connection ended in the middle; nothing was done\n")], None),
+    ("half a command and silence", FilesService, &[
+        Say("rm "), Hear("ERROR the command is not finished; end it with a line feed\n")], None),
     ("the end in the middle of a line", FilesService, &[
         Say("ls photos\nrm a.bin"), End,
         Hear("OK 11\nb.jpg\nold/\n\
@@ -122,6 +142,9 @@ const OTHERS: &[Row] = &[
         Say("upload new.txt"), Quiet(Settle), Say("\nsize a.bin\nand more"), Quiet(FirstByte),
         Say("!"), End, Hear("File Berhasil Dibuat")],
         Some(("new.txt", "\nsize a.bin\nand more!"))),
+    ("a bare upload with a number in its name", FilesService, &[
+        Say("upload a 5"), Quiet(Settle), Say("1234567"), End, Hear("File Berhasil Dibuat")],
+        Some(("a 5", "1234567"))),
     ("a bare upload of nothing", FilesService, &[
         Say("upload nothing"), Quiet(Settle), End, Hear("File Berhasil Dibuat")],
         Some(("nothing", ""))),
@@ -132,6 +155,12 @@ const OTHERS: &[Row] = &[
     ("healing", FilesService, &[
         Say("ls photos/old"), Quiet(Settle), Say("\r\nsize a.bin\n"),
         Hear("c.jpg\nOK 10 0.00 MB\n")], None),
+    ("healing after the answer", FilesService, &[
+        Say("rm nobody"), Hear("File Tidak Ditemukan"), Say("\n"), Hear("\n"),
+        Say("size photos/b.jpg\nbyebye\n"), Hear("OK 11 0.00 MB\nOK\n")], None),
+    ("a line feed behind a line heals nothing", FilesService, &[
+        Say("size a.bin"), Hear("0.00 MB"), Say("size a.bin\n"), Hear("OK 10 0.00 MB\n"),
+        Say("\nsize a.bin\n"), Hear("OK 10 0.00 MB\n")], None),
     ("a lone CR heals nothing", FilesService, &[
         Say("ls photos/old"), Quiet(Settle), Say("\r"),
         Hear("c.jpgERROR the command is not finished; end it with a line feed")], None),
@@ -140,6 +169,13 @@ const OTHERS: &[Row] = &[
     ("healing a word", Transfer, &[
         Say("RECEIVE"), Hear("OK"), Say("\n"), Hear("\n"), Say("a.bin\nRECEIVE\nempty\n"),
         Hear("a.bin<SEPARATOR>10\n0123456789OK\nempty<SEPARATOR>0\n")], None),
+    ("healing the word of an upload", Transfer, &[
+        Say("SEND"), Hear("OK"), Say("\r\n"), Hear("\n"),
+        Say("n.bin\nn.bin<SEPARATOR>5\n1\n234RECEIVE\nn.bin\n"),
+        Hear("OK 5\nOK\nn.bin<SEPARATOR>5\n1\n234")], Some(("n.bin", "1\n234"))),
+    ("healing the word of an upload without waiting", Transfer, &[
+        Say("SEND"), Hear("OK"), Say("\nn.bin\nn.bin<SEPARATOR>3\nabc"), Hear("\nOK 3\n")],
+        Some(("n.bin", "abc"))),
     ("healing a header in its gap", Transfer, &[
         Say("RECEIVE"), Hear("OK"), Say("a.bin"), Hear("a.bin<SEPARATOR>10"),
         Say("\r\nRECEIVE\nempty\n"), Hear("\n0123456789OK\nempty<SEPARATOR>0\n")], None),
@@ -178,6 +214,9 @@ const SENDS: &[SendRow] = &[
     ("a pause says where the name ends", &[
         Say("x.bin"), Quiet(Settle), Say("photos/y.bin<SEPARATOR>5hello"), End],
         "", Some(("y.bin", "hello"))),
+    ("pauses behind the name and in the digits", &[
+        Say("x.bin"), Quiet(Settle), Quiet(Settle), Say("x.bin<SEPARATOR>1"), Quiet(Settle),
+        Say("1123"), Quiet(Settle), Say("45 hello"), End], "", Some(("x.bin", "12345 hello"))),
     ("a name that came once", &[Say("x.bin<SEPARATOR>5hello"), End], "", HELLO),
     ("a path and its last component", &[Say("C:\\photos\\y.biny.bin<SEPARATOR>5hello"), End],
         "", Some(("y.bin", "hello"))),
@@ -196,6 +235,13 @@ const SENDS: &[SendRow] = &[
         "ERROR: the size does not fit what came; nothing is stored", None),
     ("a size that is too small", &[Say("a.bina.bin<SEPARATOR>2hello"), End],
         "ERROR: more came than the size says; nothing is stored", None),
+    ("a size that a name that came once does not prove", &[
+        Say("a.bin<SEPARATOR>5hell"), End],
+        "ERROR: the size does not fit what came; nothing is stored", None),
+    ("separators", &[Say("x.binx.bin<SEPARATOR>23<SEPARATOR>3<SEPARATOR>"), End],
+        "", Some(("x.bin", "<SEPARATOR>3<SEPARATOR>"))),
+    ("line ends", &[Say("a b.txta b.txt<SEPARATOR>5\n\r\n1\n"), End],
+        "", Some(("a b.txt", "\n\r\n1\n"))),
     ("12345 hello", &[Say("x.binx.bin<SEPARATOR>1112345 hello"), End],
         "", Some(("x.bin", "12345 hello"))),
     ("0000", &[Say("x.binx.bin<SEPARATOR>40000"), End], "", Some(("x.bin", "0000"))),
@@ -230,6 +276,14 @@ const REFUSED: &[(&str, Service, &str, &str)] = &[
 
 /// All of them.
 pub fn all() -> Vec<Script> {
+    let mut all = sound();
+    all.extend(failing_uploads());
+    all.extend(failing_stores());
+    all
+}
+
+/// Those in which nothing is wrong with the store.
+pub fn sound() -> Vec<Script> {
     let mut all: Vec<Script> = LINES.iter().map(|row| script(row, true)).collect();
     all.extend(OTHERS.iter().map(|row| script(row, false)));
     all.extend(SENDS.iter().map(|(name, moves, answer, stored)| {
@@ -240,8 +294,6 @@ pub fn all() -> Vec<Script> {
     let refused = |&(name, service, asked, answer)| refused(name, service, asked, answer);
     all.extend(REFUSED.iter().map(refused));
     all.extend(made());
-    all.extend(failing_uploads());
-    all.extend(failing_stores());
     all
 }
 
