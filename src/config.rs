@@ -8,9 +8,9 @@ pub mod room;
 
 use crate::reactor::limits::ReactorLimits;
 use crate::services::limits::{ServiceLimits, TalkRate};
-use crate::services::line_editor::EditorLimits;
 use crate::store::backlog::BacklogLimits;
 use crate::store::listing::ListingLimits;
+use crate::terminal::line_editor::EditorLimits;
 use crate::wire::limits::WireLimits;
 use crate::wire::pause::Delay;
 use std::time::Duration;

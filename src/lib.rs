@@ -20,6 +20,8 @@
 //!     │      │                                                   │
 //!   session ─┘  the seam                                         │
 //!     │                                                          │
+//!   terminal ── keys and modes ──────────────────────────────────┤
+//!     │                                                          │
 //!   wire ── bytes only ──────────────────────────────────────────┘
 //! ```
 //!
@@ -56,4 +58,5 @@ pub mod services;
 pub mod session;
 pub mod start;
 pub mod store;
+pub mod terminal;
 pub mod wire;

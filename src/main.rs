@@ -9,7 +9,7 @@ use loket::cli::{Cli, Command, FilesCommand, FilesOptions, RoomOptions, ServeOpt
 use loket::client::error::ClientError;
 use loket::client::files::Files;
 use loket::client::limits::ClientLimits;
-use loket::client::{download, echo, farewell, room, screen, shell, talk, transfer};
+use loket::client::{download, echo, room, screen, shell, talk, transfer};
 use loket::config;
 use loket::reactor::event_loop::Stopped;
 use loket::reactor::log_queue::LogQueue;
@@ -17,6 +17,7 @@ use loket::reactor::log_sink::LogSink;
 use loket::reactor::signals;
 use loket::server::{Server, Settings};
 use loket::start::{host, password};
+use loket::terminal::on_exit;
 use loket::wire::text::OneLine;
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use std::env::VarError;
@@ -211,7 +212,7 @@ fn clean_up_on_signals() -> io::Result<()> {
         thread::spawn(move || {
             if wake.read_exact(&mut [0]).is_ok() {
                 download::remove_unfinished();
-                farewell::say();
+                on_exit::run();
                 let _ = emulate_default_handler(signal);
             }
         });

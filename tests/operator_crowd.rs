@@ -4,12 +4,12 @@
 mod memory;
 
 use loket::config::{self, CONSOLE_STEP, EDITOR, OUTBOX_HIGH_WATER};
-use loket::services::line_editor::LineEditor;
 use loket::services::operator::Operator;
 use loket::session::notice::{Audience, Notice, PeerId};
 use loket::session::outbox::{Front, Outbox};
 use loket::session::protocol::{Intake, Protocol};
 use loket::session::world::World;
+use loket::terminal::line_editor::LineEditor;
 use loket::wire::pause::Pause;
 use memory::store::Memory;
 use std::rc::Rc;

@@ -13,7 +13,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("store", "session wire"),
     ("terminal", "wire"),
     ("services", "session store terminal wire"),
-    ("reactor", "session wire"),
+    ("reactor", "session terminal wire"),
     ("start", "store"),
     ("setup", "store"),
     ("client", "terminal wire"),

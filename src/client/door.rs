@@ -3,8 +3,8 @@
 
 use super::connection::Address;
 use super::error::{ClientError, reason};
-use super::farewell::Farewell;
 use super::limits::RoomLimits;
+use crate::terminal::on_exit::OnExit;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Instant;
@@ -43,7 +43,7 @@ pub struct Inside {
     /// What the room said before we knew that we were in.
     pub heard: Vec<Vec<u8>>,
     /// Leaves the room when a signal ends the process.
-    pub farewell: Farewell,
+    pub farewell: OnExit,
 }
 
 /// Tries to get in, at each of the addresses of the server until one does not refuse. Every
@@ -127,7 +127,7 @@ impl Door {
         }
         // Before the name is sent: the server may let us in long before we learn of it.
         let socket = self.socket.try_clone()?;
-        let farewell = Farewell::new(move || {
+        let farewell = OnExit::new(move || {
             let _ = socket.send(b"exit");
         });
         let verdict = self.say_name(name)?;

@@ -7,9 +7,9 @@ use super::download::Download;
 use super::error::{ClientError, Trouble};
 use super::limits::ClientLimits;
 use super::naming;
-use super::printable::Cleaner;
 use super::screen;
 use super::source::Source;
+use crate::terminal::sanitize::Cleaner;
 use crate::wire::command::quote;
 use std::path::{Path, PathBuf};
 

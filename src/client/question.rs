@@ -2,8 +2,9 @@
 //! Judges no answer, and sends it nowhere.
 
 use super::error::{ClientError, reason};
-use super::terminal_mode::TerminalMode;
+use crate::terminal::raw_mode::RawMode;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 
 /// The next line of standard input without its end, or none at the end of the input. The prompt
 /// is shown to people only.
@@ -15,7 +16,7 @@ pub fn ask(prompt: &str, most: usize) -> Result<Option<String>, ClientError> {
 /// The same for a secret: what a person types is not shown.
 pub fn ask_secretly(prompt: &str, most: usize) -> Result<Option<String>, ClientError> {
     let _silence = match io::stdin().is_terminal() {
-        true => Some(TerminalMode::for_secret().map_err(|error| {
+        true => Some(RawMode::hide_input(io::stdin().as_fd()).map_err(|error| {
             ClientError::failure(format!(
                 "cannot hide what is typed: {}; give the password by LOKET_ROOM_PASSWORD",
                 reason(&error)

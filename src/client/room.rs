@@ -6,9 +6,9 @@ use super::conversation::{self, Login};
 use super::door::{self, Entry};
 use super::error::ClientError;
 use super::limits::{ClientLimits, RoomLimits};
-use super::printable::clean;
 use super::question;
 use super::screen;
+use crate::terminal::sanitize::clean;
 use crate::wire::text::steers;
 use std::io::{self, IsTerminal};
 

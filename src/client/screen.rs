@@ -2,7 +2,7 @@
 //! Never panics when one of them is closed or full, and decides nothing about what is printed.
 
 use super::error::{ClientError, Trouble, reason};
-use super::printable::clean;
+use crate::terminal::sanitize::clean;
 use crate::wire::text::OneLine;
 use std::fmt;
 use std::io::{self, Write};

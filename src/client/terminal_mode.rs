@@ -1,7 +1,7 @@
 //! Brings the terminal back to how it was, on every way out.
 //! Reads and prints nothing.
 
-use super::farewell::Farewell;
+use crate::terminal::on_exit::OnExit;
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
@@ -12,7 +12,7 @@ use std::io;
 #[derive(Debug)]
 pub struct TerminalMode {
     saved: Termios,
-    _farewell: Farewell,
+    _farewell: OnExit,
 }
 
 impl TerminalMode {
@@ -21,7 +21,7 @@ impl TerminalMode {
         let copy = saved.clone();
         Ok(TerminalMode {
             saved,
-            _farewell: Farewell::new(move || restore(&copy)),
+            _farewell: OnExit::new(move || restore(&copy)),
         })
     }
 

@@ -6,7 +6,6 @@ pub mod files;
 pub mod gap;
 pub mod guess;
 pub mod limits;
-pub mod line_editor;
 pub mod list_reply;
 pub mod operator;
 pub mod refusal;

@@ -2,10 +2,10 @@
 //! Touches no terminal: it is a protocol like the others, on standard input and output.
 
 use super::limits::ServiceLimits;
-use super::line_editor::{LineEditor, Typed};
 use crate::session::notice::{Audience, Notice, PeerId, Post};
 use crate::session::outbox::Outbox;
 use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
+use crate::terminal::line_editor::{LineEditor, Typed};
 use crate::wire::pause::Pause;
 use crate::wire::text;
 use std::collections::{BTreeMap, VecDeque};

@@ -1,5 +1,5 @@
 //! Takes out of a server's text what could steer a terminal.
-//! Prints nothing and judges no names: `screen.rs` prints, `naming.rs` judges.
+//! Prints nothing and judges no names: the clients do both.
 
 use crate::wire::text::is_hidden;
 

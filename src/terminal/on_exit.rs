@@ -40,23 +40,23 @@ fn acts() -> MutexGuard<'static, Acts> {
 /// Something to do at the end; dropped, it need not be done any more.
 #[derive(Debug)]
 #[must_use]
-pub struct Farewell(u64);
+pub struct OnExit(u64);
 
-impl Farewell {
+impl OnExit {
     /// Keeps the act until it is dropped or a signal comes.
-    pub fn new(act: impl FnOnce() + Send + 'static) -> Farewell {
-        Farewell(acts().keep(Box::new(act)))
+    pub fn new(act: impl FnOnce() + Send + 'static) -> OnExit {
+        OnExit(acts().keep(Box::new(act)))
     }
 }
 
-impl Drop for Farewell {
+impl Drop for OnExit {
     fn drop(&mut self) {
         acts().forget(self.0);
     }
 }
 
 /// Does all that is kept, the newest first. For a process that a signal is about to end.
-pub fn say() {
+pub fn run() {
     let kept = acts().take();
     kept.for_each(|act| act());
 }
