@@ -2,12 +2,12 @@
 //! Serves nobody itself: that is the loop it builds.
 
 use crate::config;
+use crate::reactor::acceptor::{Listener, MakeProtocol};
 use crate::reactor::datagram::Datagrams;
 use crate::reactor::descriptors;
 use crate::reactor::event_loop::{EventLoop, Stopped};
 use crate::reactor::limits::ReactorLimits;
-use crate::reactor::linux::LinuxIo;
-use crate::reactor::listener::{Listener, MakeProtocol};
+use crate::reactor::linux::{LinuxIo, LinuxListener, uses_bbr};
 use crate::reactor::log_queue::LogQueue;
 use crate::reactor::log_sink::LogSink;
 use crate::reactor::observer::Observer;
@@ -92,7 +92,7 @@ pub struct Settings {
 
 /// Everything is open and nobody is served yet.
 pub struct Server {
-    listeners: Vec<Listener>,
+    listeners: Vec<LinuxListener>,
     room: Option<Datagrams>,
     /// A password that was made up, to be shown once.
     made_password: Option<String>,
@@ -122,9 +122,13 @@ impl Server {
                     // Connections have this from their listener, too.
                     let _ = SockRef::from(&socket).set_tcp_keepalive(keepalive);
                 }
-                let mut listener = Listener::new(service.name, socket, service.make);
-                listener.refusal = (service.name != "echo").then_some(TOO_MANY);
-                listeners.push(listener);
+                listeners.push(Listener {
+                    name: service.name,
+                    socket,
+                    make: service.make,
+                    refusal: (service.name != "echo").then_some(TOO_MANY),
+                    readable: false,
+                });
             }
         }
         let (password, made_password) = match &settings.room_password {
@@ -200,13 +204,12 @@ impl Server {
             )
         };
         let direct = !self.settings.plain_bodies;
-        let paced = self.listeners.iter().any(Listener::is_paced);
-        let kernel = LinuxIo::new(direct, &config::bodies::body_steps(paced));
+        let steps = config::bodies::body_steps(self.listeners.iter().any(uses_bbr));
+        let io = |registry| LinuxIo::new(registry, direct, &steps);
         let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
         let has_talk = self.settings.talk.is_some();
         let listeners = self.listeners;
-        let mut event_loop =
-            EventLoop::new(listeners, kernel, world, observer, log, limits, &ending)?;
+        let mut event_loop = EventLoop::new(listeners, io, world, observer, log, limits, &ending)?;
         if let Some(room) = self.room {
             event_loop.add_datagrams(room)?;
         }
@@ -246,7 +249,7 @@ impl Server {
     fn addresses(&mut self) -> io::Result<Vec<String>> {
         let mut lines = Vec::new();
         for listener in &mut self.listeners {
-            let address = listener.source().local_addr()?;
+            let address = listener.socket.local_addr()?;
             lines.push(format!("{} listening on tcp {address}", listener.name));
         }
         if let Some(room) = &self.room {

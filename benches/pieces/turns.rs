@@ -32,9 +32,9 @@ fn dispatcher<K: Io>(kernel: K, socket: K::Socket) -> (Dispatcher<K, ()>, Key) {
     let limits = config::reactor_limits(100, config::IDLE_TIMEOUT_SECONDS, settle, gap);
     let world = World::new(Box::new(Memory::default()), config::OUTBOX_HIGH_WATER);
     let mut dispatcher = Dispatcher::new(kernel, world, (), limits, vec!["echo"]);
-    let key = dispatcher.next_key();
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    dispatcher.open(socket, 0, Service::Echo.protocol(), peer, Moment(0));
+    let opened = dispatcher.open(socket, 0, peer, |_| Service::Echo.protocol(), Moment(0));
+    let key = opened.expect("it is registered");
     dispatcher.round(Moment(0));
     (dispatcher, key)
 }
@@ -47,6 +47,15 @@ struct Waiting(usize);
 
 impl Io for Free {
     type Socket = Waiting;
+    type Listener = ();
+
+    fn accept(&mut self, _: &mut ()) -> io::Result<(Waiting, SocketAddr)> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn register(&mut self, _: &mut Waiting, _: Key) -> io::Result<()> {
+        Ok(())
+    }
 
     fn read(&mut self, socket: &mut Waiting, into: &mut [u8]) -> io::Result<usize> {
         match std::mem::take(&mut socket.0) {
@@ -145,7 +154,9 @@ fn over_sockets(criterion: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("a turn of echo", length), |bencher| {
             let (mut near, far) = pair().expect("a pair of sockets on loopback");
-            let linux = LinuxIo::new(true, &config::bodies::body_steps(false));
+            let poll = mio::Poll::new().expect("a poll");
+            let registry = poll.registry().try_clone().expect("a descriptor");
+            let linux = LinuxIo::new(registry, true, &config::bodies::body_steps(false));
             let clock = linux.clock();
             let far = Stream::Tcp(mio::net::TcpStream::from_std(far));
             let (mut dispatcher, key) = dispatcher(linux, far);

@@ -9,9 +9,9 @@ use crate::reactor::limits::{BodySteps, StepLimits};
 /// 256 KiB, 0.16 with 1 MiB, 0.08 with 2.
 pub const SEND_STEP: usize = 2 * MIB;
 
-/// The same where bytes are paced (bbr): there, 1,000 downloads get 5.3 GiB/s with 256 KiB and 2.8
+/// The same where bbr paces what is sent: there, 1,000 downloads get 5.3 GiB/s with 256 KiB and 2.8
 /// with 2 MiB. 64 KiB costs 10 to 25 % more CPU.
-pub const PACED_SEND_STEP: usize = 256 * KIB;
+pub const BBR_SEND_STEP: usize = 256 * KIB;
 
 /// How long such a step may last: a small request may have to wait for it. With 250 us, 1,000
 /// downloads settle at steps of 1.25 MiB, and at twice the CPU.
@@ -41,12 +41,12 @@ pub const PROBE_STEP: usize = 64 * KIB;
 /// CPU of the server, and 64 of 4 MiB 2.5 times.
 pub const READS_AFTER: u64 = MIB as u64;
 
-/// How bodies are moved; `paced` where congestion control spreads what is sent over time.
-pub fn body_steps(paced: bool) -> BodySteps {
+/// How bodies are moved; `bbr` where that is the congestion control.
+pub fn body_steps(bbr: bool) -> BodySteps {
     BodySteps {
         send: StepLimits {
-            most: if paced { PACED_SEND_STEP } else { SEND_STEP },
-            least: PACED_SEND_STEP,
+            most: if bbr { BBR_SEND_STEP } else { SEND_STEP },
+            least: BBR_SEND_STEP,
             micros: SEND_MICROS,
         },
         take: StepLimits {

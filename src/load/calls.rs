@@ -27,8 +27,6 @@ pub enum Called {
     Stands {
         /// The connection.
         stream: TcpStream,
-        /// Whether the poll knows it already.
-        registered: bool,
         /// Who wanted it.
         call: Call,
     },
@@ -92,11 +90,7 @@ impl Calls {
             Ok((stream, stands))
         });
         Some(match dialled {
-            Ok((stream, true)) => Called::Stands {
-                stream,
-                registered: false,
-                call,
-            },
+            Ok((stream, true)) => Called::Stands { stream, call },
             Ok((mut stream, false)) => {
                 self.number = self.number.wrapping_add(1);
                 let token = Target::Socket(self.number).token();
@@ -113,16 +107,19 @@ impl Calls {
     }
 
     /// The poll has told something of a call.
-    pub fn told(&mut self, number: u32) -> Called {
-        let Some((stream, server, call)) = self.pending.remove(&number) else {
+    pub fn told(&mut self, number: u32, registry: &Registry) -> Called {
+        let Some((mut stream, server, call)) = self.pending.remove(&number) else {
             return Called::Later;
         };
-        match stands(&stream) {
-            Ok(true) => Called::Stands {
-                stream,
-                registered: true,
-                call,
-            },
+        // A connection that stands is registered anew, under its key.
+        let stood = stands(&stream).and_then(|stands| {
+            if stands {
+                registry.deregister(&mut stream)?;
+            }
+            Ok(stands)
+        });
+        match stood {
+            Ok(true) => Called::Stands { stream, call },
             Ok(false) => {
                 self.pending.insert(number, (stream, server, call));
                 Called::Later

@@ -25,8 +25,8 @@ use crate::reactor::dispatcher::Dispatcher;
 use crate::reactor::linux::{LinuxIo, Stream};
 use crate::reactor::token::Target;
 use crate::session::notice::{Audience, Notice, PeerId, Post};
+use crate::session::protocol::Protocol;
 use crate::session::world::World;
-use mio::Interest;
 use mio::net::TcpStream;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -69,7 +69,7 @@ impl Driver {
         let poller = Poller::new(limits.reactor.events_per_round, settings.server.clone())?;
         // A client that did not read while it sends would wait for a server that does the same.
         let world = World::new(Box::new(NoFiles), usize::MAX);
-        let kernel = LinuxIo::new(true, &limits.bodies);
+        let kernel = LinuxIo::new(poller.registry().try_clone()?, true, &limits.bodies);
         let ledger = Ledger(board.clone());
         let names = vec![settings.work.name()];
         let dispatcher = Dispatcher::new(kernel, world, ledger, limits.reactor, names);
@@ -167,7 +167,7 @@ impl Driver {
             }
         }
         for number in dialled {
-            let called = self.calls.told(number);
+            let called = self.calls.told(number, self.poller.registry());
             self.called(called, now);
         }
         Ok(now)
@@ -288,11 +288,7 @@ impl Driver {
 
     fn called(&mut self, called: Called, now: Moment) {
         match called {
-            Called::Stands {
-                stream,
-                registered,
-                call,
-            } => self.open(stream, call, registered, now),
+            Called::Stands { stream, call } => self.open(stream, call, now),
             // Until a connection stands, its other addresses may be the server's.
             Called::Failed(call, server, _) if self.calls.dialer().give_up(server) => {
                 self.calls.push(call);
@@ -302,40 +298,36 @@ impl Driver {
         }
     }
 
-    fn open(&mut self, mut stream: TcpStream, call: Call, registered: bool, now: Moment) {
-        let token = Target::Session(self.dispatcher.next_key()).token();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registry = self.poller.registry();
-        let entered = if registered {
-            registry.reregister(&mut stream, token, interest)
-        } else {
-            registry.register(&mut stream, token, interest)
-        };
-        if let Err(error) = entered {
-            return self.failed(call, &error, now);
-        }
+    fn open(&mut self, stream: TcpStream, call: Call, now: Moment) {
         let manners = Manners {
             pipeline: self.settings.work.pipeline(),
             reconnects: self.settings.work.reconnects(),
             idles: matches!(self.settings.work, Work::Idle { .. }) && call.lane > 0,
         };
-        {
-            let mut board = self.board.borrow_mut();
-            if board.stage == Stage::Running {
-                board.recorder.connections += 1;
+        let server = self.calls.dialer().server();
+        let mut unmade = Some(call);
+        let make = |_| -> Box<dyn Protocol> {
+            let Call {
+                lane,
+                errand,
+                requests,
+            } = unmade.take().expect("one lane a call");
+            let board = self.board.clone();
+            Box::new(Lane::new(lane, errand, manners, board, requests))
+        };
+        let opened = self
+            .dispatcher
+            .open(Stream::Tcp(stream), 0, server, make, now);
+        match (opened, unmade) {
+            (Err(error), Some(call)) => self.failed(call, &error, now),
+            _ => {
+                self.calls.dialer().settle();
+                let mut board = self.board.borrow_mut();
+                if board.stage == Stage::Running {
+                    board.recorder.connections += 1;
+                }
             }
         }
-        let lane = Lane::new(
-            call.lane,
-            call.errand,
-            manners,
-            self.board.clone(),
-            call.requests,
-        );
-        self.calls.dialer().settle();
-        let server = self.calls.dialer().server();
-        self.dispatcher
-            .open(Stream::Tcp(stream), 0, Box::new(lane), server, now);
     }
 
     /// No connection can be had any more: the run is over.

@@ -22,16 +22,17 @@ use crate::session::session::Session;
 use crate::session::world::World;
 use crate::wire::pause::Delay;
 use std::collections::VecDeque;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 /// Everything above the system calls.
-pub struct Dispatcher<K: Io, O: Observer> {
-    pub(super) kernel: K,
+pub struct Dispatcher<I: Io, O: Observer> {
+    pub(super) io: I,
     pub(super) world: World,
     pub(super) observer: O,
     pub(super) limits: ReactorLimits,
     pub(super) services: Vec<&'static str>,
-    pub(super) table: Table<K::Socket>,
+    pub(super) table: Table<I::Socket>,
     queue: RunQueue,
     pub(super) delays: Delays,
     pub(super) deadlines: Deadlines,
@@ -47,17 +48,17 @@ pub struct Dispatcher<K: Io, O: Observer> {
     winding_down: bool,
 }
 
-impl<K: Io, O: Observer> Dispatcher<K, O> {
+impl<I: Io, O: Observer> Dispatcher<I, O> {
     /// An empty table. `services` names the listeners, by their numbers.
     pub fn new(
-        kernel: K,
+        io: I,
         world: World,
         observer: O,
         limits: ReactorLimits,
         services: Vec<&'static str>,
-    ) -> Dispatcher<K, O> {
+    ) -> Dispatcher<I, O> {
         Dispatcher {
-            kernel,
+            io,
             world,
             observer,
             services,
@@ -76,22 +77,17 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
         }
     }
 
-    /// The key that the next connection will have.
-    pub fn next_key(&self) -> Key {
-        self.table.next_key()
-    }
-
-    /// Takes a connection that was registered under [`Dispatcher::next_key`], and queues it: it
-    /// may have spoken before it was registered.
+    /// Registers a connection, makes its protocol and queues it: it may have spoken before it was
+    /// registered.
     pub fn open(
         &mut self,
-        socket: K::Socket,
+        socket: I::Socket,
         service: usize,
-        protocol: Box<dyn Protocol>,
         peer: SocketAddr,
+        make: impl FnOnce(SocketAddr) -> Box<dyn Protocol>,
         now: Moment,
-    ) {
-        let key = self.insert(socket, service, protocol, now);
+    ) -> io::Result<Key> {
+        let key = self.insert(socket, service, || make(peer), now)?;
         self.addresses.enter(key.slot, peer.ip());
         self.observer
             .opened(who(&self.services, service as u16, key.serial), peer);
@@ -101,38 +97,41 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
             self.services[service]
         );
         self.deliver();
+        Ok(key)
     }
 
-    /// Takes the console of the operator. `service` is its place behind the listeners' names.
+    /// Takes the streams of the operator, whose service is the last of all.
     pub fn open_operator(
         &mut self,
-        streams: K::Socket,
-        service: usize,
+        streams: I::Socket,
         protocol: Box<dyn Protocol>,
         now: Moment,
-    ) {
-        let key = self.insert(streams, service, protocol, now);
+    ) -> io::Result<()> {
+        let service = self.services.len() - 1;
+        let key = self.insert(streams, service, || protocol, now)?;
         // A terminal hands out one line a read, and a regular file is never announced again.
         let console = self.table.find(key).expect("it was just inserted");
         console.ready.read_on = true;
         self.operator = Some(key);
+        Ok(())
     }
 
     fn insert(
         &mut self,
-        socket: K::Socket,
+        mut socket: I::Socket,
         service: usize,
-        protocol: Box<dyn Protocol>,
+        make: impl FnOnce() -> Box<dyn Protocol>,
         now: Moment,
-    ) -> Key {
+    ) -> io::Result<Key> {
         let key = self.table.next_key();
-        let mut session = Session::new(protocol, key.peer());
+        self.io.register(&mut socket, key)?;
+        let mut session = Session::new(make(), key.peer());
         session.open(&mut self.world);
         let connection = Connection::new(socket, session, key.serial, service as u16, now);
         self.table.insert(key, connection);
         self.watch(key, now);
         self.enqueue(key);
-        key
+        Ok(key)
     }
 
     /// Hands over what sessions have to tell each other. Never in the middle of a turn: nobody
@@ -164,7 +163,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
         let Notice::UploadLost { peer, name, why } = notice else {
             unreachable!("nothing else is posted to the log")
         };
-        let now = self.kernel.now();
+        let now = self.io.now();
         if let Some(held_back) = self.uploads_logged.pass(now) {
             let others = match held_back {
                 0 => String::new(),
@@ -204,7 +203,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
     }
 
     /// The console's streams.
-    pub fn operator_streams(&mut self) -> Option<&mut K::Socket> {
+    pub fn operator_streams(&mut self) -> Option<&mut I::Socket> {
         let key = self.operator?;
         self.table
             .find(key)
@@ -237,7 +236,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
     /// the short turns took longer, or where there were none (polling between them costs a
     /// download 2 % of its CPU).
     pub fn round(&mut self, now: Moment) {
-        let begin = self.kernel.now();
+        let begin = self.io.now();
         let mut since = begin;
         let short = self.queue.begin_round();
         while let Some(key) = self.queue.pop_short() {
@@ -272,7 +271,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
         self.observer.turn(who, connection.ready);
         let was_open = connection.phase == Phase::Open;
         let mut turn = Turn {
-            kernel: &mut self.kernel,
+            kernel: &mut self.io,
             world: &mut self.world,
             lent: &mut self.lent,
             limits: &self.limits,
@@ -294,7 +293,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
         {
             self.observer.lingers(who, reason);
         }
-        let took = since.micros_until(self.kernel.now());
+        let took = since.micros_until(self.io.now());
         self.lag.turned(who.service, took);
         connection.took(took);
         *since = since.after(took);
@@ -306,7 +305,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
             )
         {
             // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
-            self.kernel.acknowledge_now(&mut connection.socket);
+            self.io.acknowledge_now(&mut connection.socket);
         }
         // A silence completes a command, too, and an end of stream an upload: no byte moves with
         // them, and who waits for our disk from then on is not to be called slow.
@@ -341,7 +340,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
     }
 
     /// Whether one more from this address is too many.
-    pub fn is_crowded(&self, address: IpAddr) -> bool {
+    pub fn over_ip_limit(&self, address: IpAddr) -> bool {
         self.addresses.is_full(address)
     }
 
@@ -395,7 +394,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
             (reason, false) if reason.is_impatience() => 1,
             _ => self.limits.unsent_millis,
         };
-        self.kernel.give_up(&mut connection.socket, millis);
+        self.io.give_up(&mut connection.socket, millis);
         connection.session.end(reason, &mut self.world);
         let service = connection.service;
         self.table.remove(key);

@@ -1,14 +1,13 @@
 //! Polls, marks, serves, and polls again: the readiness loop.
 //! Knows neither services nor bytes: the dispatcher serves connections, `datagram.rs` the room.
 
-use super::accepting::Accepting;
+use super::acceptor::Acceptor;
 use super::clock::{Clock, Moment, SECOND};
 use super::connection::Readiness;
 use super::datagram::Datagrams;
 use super::dispatcher::Dispatcher;
 use super::limits::ReactorLimits;
-use super::linux::{LinuxIo, Stream};
-use super::listener::{Arriving, Listener};
+use super::linux::{LinuxIo, LinuxListener, Stream};
 use super::log_sink::LogSink;
 use super::observer::Observer;
 use super::signals;
@@ -19,7 +18,7 @@ use crate::session::protocol::Protocol;
 use crate::session::world::World;
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Waker};
+use mio::{Events, Interest, Poll, Registry, Waker};
 use signal_hook::consts::{SIGCONT, SIGWINCH, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 use std::io;
@@ -51,8 +50,7 @@ pub struct EventLoop<O: Observer> {
     events: Events,
     signals: Signals,
     clock: Clock,
-    listeners: Vec<Listener>,
-    accepting: Accepting,
+    acceptor: Acceptor<LinuxIo>,
     datagrams: Option<Datagrams>,
     dispatcher: Dispatcher<LinuxIo, O>,
     log: LogSink,
@@ -62,11 +60,11 @@ pub struct EventLoop<O: Observer> {
 }
 
 impl<O: Observer> EventLoop<O> {
-    /// Registers the listeners and the signals that end the loop. Nothing is accepted before
-    /// [`EventLoop::run`].
+    /// Registers the listeners and the signals that end the loop; `make_io` gets the registry for
+    /// connections. Nothing is accepted before [`EventLoop::run`].
     pub fn new(
-        mut listeners: Vec<Listener>,
-        kernel: LinuxIo,
+        mut listeners: Vec<LinuxListener>,
+        make_io: impl FnOnce(Registry) -> LinuxIo,
         mut world: World,
         observer: O,
         log: LogSink,
@@ -95,20 +93,20 @@ impl<O: Observer> EventLoop<O> {
         for (number, listener) in listeners.iter_mut().enumerate() {
             let token = Target::Listener(number as u32).token();
             poll.registry()
-                .register(listener.source(), token, Interest::READABLE)?;
+                .register(&mut listener.socket, token, Interest::READABLE)?;
         }
         let mut services: Vec<_> = listeners.iter().map(|listener| listener.name).collect();
         services.push("console");
+        let io = make_io(poll.registry().try_clone()?);
         Ok(EventLoop {
             poll,
             events: Events::with_capacity(limits.events_per_round),
             signals,
-            clock: kernel.clock(),
-            listeners,
-            accepting: Accepting::new(limits.connections, limits.accepts_per_turn),
+            clock: io.clock(),
+            acceptor: Acceptor::new(listeners, &limits),
             datagrams: None,
             log,
-            dispatcher: Dispatcher::new(kernel, world, observer, limits, services),
+            dispatcher: Dispatcher::new(io, world, observer, limits, services),
             limits,
             stopping: Stopping::No,
             at_stop: None,
@@ -133,21 +131,9 @@ impl<O: Observer> EventLoop<O> {
 
     /// Hangs standard input and output on the loop, with a protocol behind them.
     pub fn add_operator(&mut self, stdio: Stdio, protocol: Box<dyn Protocol>) -> io::Result<()> {
-        let (input, output) = stdio.descriptors();
-        let registry = self.poll.registry();
-        let token = Target::Operator.token();
-        for (descriptor, interest) in [(input, Interest::READABLE), (output, Interest::WRITABLE)] {
-            match registry.register(&mut SourceFd(&descriptor), token, interest) {
-                // epoll(7) takes no regular file: it is always ready, and needs no event.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-                registered => registered?,
-            }
-        }
         let streams = Stream::Operator(Box::new(stdio));
-        let service = self.listeners.len();
         self.dispatcher
-            .open_operator(streams, service, protocol, self.clock.now());
-        Ok(())
+            .open_operator(streams, protocol, self.clock.now())
     }
 
     /// Runs until a signal ends it. One pass is one round.
@@ -163,7 +149,7 @@ impl<O: Observer> EventLoop<O> {
             }
             now = self.clock.now();
             self.mark_events(now);
-            self.accept(now);
+            self.acceptor.accept(&mut self.dispatcher, now);
             self.dispatcher.on_time(now);
             self.serve_datagrams(now);
             self.dispatcher.round(now);
@@ -191,8 +177,7 @@ impl<O: Observer> EventLoop<O> {
     /// How long the kernel may let us sleep.
     fn timeout(&mut self, now: Moment) -> Option<Duration> {
         let connections = self.dispatcher.connections();
-        let waits = self.listeners.iter().any(|listener| listener.readable);
-        let accepts = self.accepting.due(waits, connections, now);
+        let accepts = self.acceptor.due(connections, now);
         let has_turn = self.datagrams.as_ref().is_some_and(Datagrams::has_turn);
         if has_turn || self.dispatcher.has_turns() {
             return Some(Duration::ZERO);
@@ -218,21 +203,12 @@ impl<O: Observer> EventLoop<O> {
         for event in &self.events {
             match Target::from_token(event.token()) {
                 Some(Target::Session(key)) => self.dispatcher.mark(key, readiness(event)),
-                Some(Target::Listener(number)) => {
-                    if let Some(listener) = self.listeners.get_mut(number as usize) {
-                        listener.readable = true;
-                    }
-                }
+                Some(Target::Listener(number)) => self.acceptor.mark(number),
                 Some(Target::Signal) => signalled = true,
                 Some(Target::Datagram) => {
                     if let Some(datagrams) = &mut self.datagrams {
                         let told = readiness(event);
                         datagrams.mark(told.readable, told.writable);
-                    }
-                }
-                Some(Target::Operator) => {
-                    if let Some(key) = self.dispatcher.operator() {
-                        self.dispatcher.mark(key, readiness(event));
                     }
                 }
                 // The log is written once a round, and this is one.
@@ -245,20 +221,6 @@ impl<O: Observer> EventLoop<O> {
         }
         if signalled {
             self.on_signal(now);
-        }
-    }
-
-    /// A bounded number from each listener, as long as there is room.
-    fn accept(&mut self, now: Moment) {
-        if !self.dispatcher.accepts() {
-            return;
-        }
-        let registry = self.poll.registry();
-        for number in self.accepting.order(self.listeners.len()) {
-            let listener = &mut self.listeners[number];
-            let mut arrivals = Arriving { listener, registry };
-            self.accepting
-                .turn(number, &mut arrivals, &mut self.dispatcher, now);
         }
     }
 
@@ -278,8 +240,7 @@ impl<O: Observer> EventLoop<O> {
             }
             let seconds = self.limits.wind_down_seconds;
             log::info!("{name}: no more connections; transfers have {seconds} s to end");
-            // Closing the sockets refuses those who wait, instead of leaving them in the queue.
-            self.listeners.clear();
+            self.acceptor.close();
             self.datagrams = None;
             if let Some(act) = self.at_stop.take() {
                 act();

@@ -1,14 +1,25 @@
-//! Names the system calls that a turn makes on a connection.
+//! Names the system calls that are made on connections.
 //! Makes none: `linux.rs` has the real ones, a simulator can have its own.
 
 use super::clock::Moment;
+use super::token::Key;
 use crate::session::blob::Blob;
 use std::io;
+use std::net::SocketAddr;
 
-/// What the turn needs of an operating system.
+/// What the acceptor and the turn need of an operating system.
 pub trait Io {
     /// A connected, nonblocking stream.
     type Socket;
+
+    /// A nonblocking socket that listens.
+    type Listener;
+
+    /// `accept(2)`: takes one connection out of the kernel's queue.
+    fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Socket, SocketAddr)>;
+
+    /// `epoll_ctl(2)`: from here on, events of the socket carry this key.
+    fn register(&mut self, socket: &mut Self::Socket, key: Key) -> io::Result<()>;
 
     /// `read(2)`.
     fn read(&mut self, socket: &mut Self::Socket, into: &mut [u8]) -> io::Result<usize>;

@@ -1,6 +1,7 @@
-//! Makes the system calls of a turn on real TCP sockets.
+//! Makes the system calls of the acceptor and the turn on real TCP sockets.
 //! Decides nothing: how much and when is the turn's business.
 
+use super::acceptor::Listener;
 use super::body_in::BodyPipe;
 use super::body_out;
 use super::clock::{Clock, Moment};
@@ -8,17 +9,23 @@ use super::io::{Io, Sent, TakeError};
 use super::limits::BodySteps;
 use super::pace::Pace;
 use super::stdio::Stdio;
+use super::token::{Key, Target};
 use crate::session::blob::Blob;
-use mio::net::TcpStream;
+use mio::net::{TcpListener, TcpStream};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::sockopt;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// The calls of Linux, with the one pipe or the one buffer that bodies pass through.
 pub struct LinuxIo {
+    /// Where the events of connections come from.
+    registry: Registry,
     pipe: BodyPipe,
     sending: Pace,
     taking: Pace,
@@ -32,13 +39,14 @@ pub struct LinuxIo {
 
 impl LinuxIo {
     /// `direct` moves bodies by `sendfile` and `splice`, otherwise by reading and writing.
-    pub fn new(direct: bool, steps: &BodySteps) -> LinuxIo {
+    pub fn new(registry: Registry, direct: bool, steps: &BodySteps) -> LinuxIo {
         let copy = if direct {
             Box::default()
         } else {
             vec![0; steps.copy].into()
         };
         LinuxIo {
+            registry,
             pipe: BodyPipe::new(steps.take.most, direct),
             sending: Pace::new(steps.send),
             taking: Pace::new(steps.take),
@@ -54,6 +62,14 @@ impl LinuxIo {
     pub fn clock(&self) -> Clock {
         self.clock
     }
+}
+
+/// A service on a real port.
+pub type LinuxListener = Listener<TcpListener>;
+
+/// Whether bbr paces what the connections of a listener are sent: tcp(7).
+pub fn uses_bbr(listener: &LinuxListener) -> bool {
+    sockopt::tcp_congestion(&listener.socket).is_ok_and(|name| name.starts_with("bbr"))
 }
 
 /// A stream that a session hangs on.
@@ -76,6 +92,35 @@ impl Stream {
 
 impl Io for LinuxIo {
     type Socket = Stream;
+    type Listener = TcpListener;
+
+    fn accept(&mut self, listener: &mut TcpListener) -> io::Result<(Stream, SocketAddr)> {
+        let (socket, peer) = listener.accept()?;
+        Ok((Stream::Tcp(socket), peer))
+    }
+
+    fn register(&mut self, stream: &mut Stream, key: Key) -> io::Result<()> {
+        let token = Target::Session(key).token();
+        match stream {
+            Stream::Tcp(socket) => {
+                // Once, for both directions, and never again. Urgent data is of no use here, but a
+                // read stops in front of it.
+                let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+                self.registry.register(socket, token, interest)
+            }
+            Stream::Operator(stdio) => {
+                let (input, output) = stdio.descriptors();
+                for (fd, interest) in [(input, Interest::READABLE), (output, Interest::WRITABLE)] {
+                    match self.registry.register(&mut SourceFd(&fd), token, interest) {
+                        // epoll(7) takes no regular file: it is always ready, and needs no event.
+                        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                        registered => registered?,
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
 
     fn read(&mut self, stream: &mut Stream, into: &mut [u8]) -> io::Result<usize> {
         match stream {

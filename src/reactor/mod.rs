@@ -1,7 +1,7 @@
 //! The readiness loop: the only room that knows mio, sockets and the clock.
 //! Knows no service: it is handed listeners, each with a maker of protocols.
 
-pub mod accepting;
+pub mod acceptor;
 pub mod addresses;
 pub mod body_in;
 pub mod body_out;
@@ -17,7 +17,6 @@ pub mod io;
 pub mod lag;
 pub mod limits;
 pub mod linux;
-pub mod listener;
 pub mod log_limit;
 pub mod log_queue;
 pub mod log_sink;

@@ -55,8 +55,6 @@ pub enum Target {
     Session(Key),
     /// A signal has arrived.
     Signal,
-    /// Standard input or output.
-    Operator,
     /// The UDP socket.
     Datagram,
     /// Standard error takes log lines again.
@@ -76,12 +74,11 @@ impl Target {
             Target::Listener(number) => (0, 0, number),
             Target::Session(key) => (1, key.serial, key.slot),
             Target::Signal => (2, 0, 0),
-            Target::Operator => (3, 0, 0),
-            Target::Datagram => (4, 0, 0),
-            Target::Log => (5, 0, 0),
-            Target::Waker => (6, 0, 0),
-            Target::Socket(number) => (7, 0, number),
-            Target::Timer => (8, 0, 0),
+            Target::Datagram => (3, 0, 0),
+            Target::Log => (4, 0, 0),
+            Target::Waker => (5, 0, 0),
+            Target::Socket(number) => (6, 0, number),
+            Target::Timer => (7, 0, 0),
         };
         debug_assert!(serial <= SERIAL_MASK);
         Token(kind << KIND_SHIFT | (serial as usize) << SERIAL_SHIFT | slot as usize)
@@ -95,12 +92,11 @@ impl Target {
             0 => Some(Target::Listener(slot)),
             1 => Some(Target::Session(Key { slot, serial })),
             2 => Some(Target::Signal),
-            3 => Some(Target::Operator),
-            4 => Some(Target::Datagram),
-            5 => Some(Target::Log),
-            6 => Some(Target::Waker),
-            7 => Some(Target::Socket(slot)),
-            8 => Some(Target::Timer),
+            3 => Some(Target::Datagram),
+            4 => Some(Target::Log),
+            5 => Some(Target::Waker),
+            6 => Some(Target::Socket(slot)),
+            7 => Some(Target::Timer),
             _ => None,
         }
     }
@@ -117,7 +113,6 @@ mod tests {
             Target::Listener(0),
             Target::Listener(7),
             Target::Signal,
-            Target::Operator,
             Target::Socket(511),
             Target::Timer,
             Target::Datagram,

@@ -156,11 +156,11 @@ impl Simulation {
 
     /// A new connection of which the kernel may already know something.
     pub fn accept(&mut self, protocol: Box<dyn Protocol>, line: Line) -> Peer {
-        let key = self.dispatcher.next_key();
         let line = Rc::new(RefCell::new(line));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        self.dispatcher
-            .open(line.clone(), 0, protocol, address, self.now);
+        let dispatcher = &mut self.dispatcher;
+        let opened = dispatcher.open(line.clone(), 0, address, |_| protocol, self.now);
+        let key = opened.expect("it is registered");
         Peer { line, key }
     }
 

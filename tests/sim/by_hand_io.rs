@@ -3,10 +3,12 @@
 
 use loket::reactor::clock::Moment;
 use loket::reactor::io::{Io, Sent, TakeError};
+use loket::reactor::token::Key;
 use loket::session::blob::Blob;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// A system call and what came of it; `None` is an error.
@@ -103,6 +105,15 @@ pub struct SimulatedKernel {
 
 impl Io for SimulatedKernel {
     type Socket = Rc<RefCell<Line>>;
+    type Listener = ();
+
+    fn accept(&mut self, _: &mut ()) -> io::Result<(Self::Socket, SocketAddr)> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn register(&mut self, _: &mut Self::Socket, _: Key) -> io::Result<()> {
+        Ok(())
+    }
 
     fn read(&mut self, socket: &mut Self::Socket, into: &mut [u8]) -> io::Result<usize> {
         let mut line = socket.borrow_mut();

@@ -1,7 +1,7 @@
 //! Runs one seed: the network, the clock and the signals around the production dispatcher.
 //! Asserts what must hold after every step; the end is in `ending.rs`.
 
-use super::accept_model::{self, Door};
+use super::accept_model::Door;
 use super::disk::Disk;
 use super::io::WildKernel;
 use super::make_peers;
@@ -74,7 +74,7 @@ impl Engine {
         let hall = Hall::new(&shared.random, &shared.plan);
         let mut engine = Engine {
             hall,
-            door: Door::new(shared.clone(), CONSOLE),
+            door: Door::new(&shared, CONSOLE),
             shared,
             dispatcher,
             store,
@@ -101,10 +101,9 @@ impl Engine {
         let (wire, now) = (self.operator.clone(), self.now());
         let protocol = make_peers::console(self.shared.plan.services.clone());
         let counting = Counting::new(protocol, wire.borrow().bodies.clone());
-        accept_model::register(&self.shared, &wire, self.dispatcher.next_key());
-        let counting = Box::new(counting);
         self.dispatcher
-            .open_operator(wire.clone(), CONSOLE, counting, now);
+            .open_operator(wire.clone(), Box::new(counting), now)
+            .expect("it is registered");
         self.shared.screen.borrow_mut().operator(Some(wire));
     }
 

@@ -1,13 +1,16 @@
 //! Is a kernel that does to every call what a real one may, by seed, and watches who calls.
 //! Owes an edge for all that it kept back; delivering edges is the engine's business.
 
+use super::accept_model::{self, Backlog};
 use super::shared::{Mood, Shared};
 use super::sim_socket::{Handle, Wire};
 use super::trace::Event;
 use loket::reactor::clock::Moment;
 use loket::reactor::io::{Io, Sent, TakeError};
+use loket::reactor::token::Key;
 use loket::session::blob::Blob;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// The kernel of one seed.
@@ -205,6 +208,15 @@ impl WildKernel {
 
 impl Io for WildKernel {
     type Socket = Handle;
+    type Listener = Backlog;
+
+    fn accept(&mut self, backlog: &mut Backlog) -> io::Result<(Handle, SocketAddr)> {
+        accept_model::accept(&self.0, backlog)
+    }
+
+    fn register(&mut self, socket: &mut Handle, key: Key) -> io::Result<()> {
+        accept_model::register(&self.0, socket, key)
+    }
 
     fn read(&mut self, socket: &mut Handle, into: &mut [u8]) -> io::Result<usize> {
         let wire = &mut *socket.borrow_mut();
@@ -219,6 +231,9 @@ impl Io for WildKernel {
 
     fn write(&mut self, socket: &mut Handle, bytes: &[u8]) -> io::Result<usize> {
         let wire = &mut *socket.borrow_mut();
+        if wire.key.is_none() {
+            return Ok(accept_model::refuse(&self.0, wire, bytes));
+        }
         self.called(wire);
         let put = self.write_now(wire, bytes);
         self.done(wire, "write", bytes.len(), put.as_ref().ok().copied());
@@ -290,6 +305,9 @@ impl Io for WildKernel {
 
     fn finish_writing(&mut self, socket: &mut Handle) -> io::Result<()> {
         let wire = &mut *socket.borrow_mut();
+        if wire.turned_away {
+            return Ok(());
+        }
         self.called(wire);
         self.done(wire, "shut", 0, Some(0));
         if wire.reset {

@@ -1,0 +1,268 @@
+//! Accepts connections while a place is free, a bounded number of each service a round.
+//! While no place is free, peers wait in the kernel's queue.
+
+use super::clock::{Moment, SECOND};
+use super::dispatcher::Dispatcher;
+use super::io::Io;
+use super::limits::ReactorLimits;
+use super::log_limit::LogLimit;
+use super::observer::Observer;
+use crate::session::protocol::Protocol;
+use rustix::io::Errno;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+
+/// Makes the protocol for a new connection from this address.
+pub type MakeProtocol = Box<dyn Fn(SocketAddr) -> Box<dyn Protocol>>;
+
+/// A listening socket and the service behind it.
+pub struct Listener<L> {
+    /// The service's name.
+    pub name: &'static str,
+    /// The socket.
+    pub socket: L,
+    /// Makes its protocols.
+    pub make: MakeProtocol,
+    /// What a connection above the limit of its address is sent, where the service has words.
+    pub refusal: Option<&'static [u8]>,
+    /// Whether connections may be waiting. An edge comes once: while no place is free, this stays.
+    pub readable: bool,
+}
+
+/// The listeners, and whether a place is free.
+pub struct Acceptor<I: Io> {
+    listeners: Vec<Listener<I::Listener>>,
+    limit: usize,
+    per_turn: usize,
+    /// The number of the listener that has the first turn.
+    first: usize,
+    shortage: Option<Shortage>,
+    full_logged: LogLimit,
+    refused_logged: LogLimit,
+}
+
+/// The kernel had no descriptor, or no memory, for one more connection.
+#[derive(Debug, Clone, Copy)]
+struct Shortage {
+    /// Fewer connections than this mean that one has come free.
+    connections: usize,
+    /// One may also come free without a connection being closed.
+    retry: Moment,
+}
+
+impl<I: Io> Acceptor<I> {
+    /// Accepts from these.
+    pub fn new(listeners: Vec<Listener<I::Listener>>, limits: &ReactorLimits) -> Acceptor<I> {
+        Acceptor {
+            listeners,
+            limit: limits.connections,
+            per_turn: limits.accepts_per_turn,
+            first: 0,
+            shortage: None,
+            full_logged: LogLimit::new(1),
+            refused_logged: LogLimit::new(1),
+        }
+    }
+
+    /// Connections may be waiting at the listener of this number.
+    pub fn mark(&mut self, number: u32) {
+        if let Some(listener) = self.listeners.get_mut(number as usize) {
+            listener.readable = true;
+        }
+    }
+
+    /// Closes the listeners: peers that wait are refused, instead of left in the queue.
+    pub fn close(&mut self) {
+        self.listeners.clear();
+    }
+
+    /// When [`Acceptor::accept`] has something to do, if nothing happens before.
+    pub fn due(&mut self, connections: usize, now: Moment) -> Option<Moment> {
+        if !self.listeners.iter().any(|listener| listener.readable) {
+            None
+        } else if self.has_place(connections, now) {
+            Some(now)
+        } else {
+            self.shortage.map(|shortage| shortage.retry)
+        }
+    }
+
+    /// Accepts from each listener. The one that accepted last comes last, so that places that come
+    /// free one by one go to all services.
+    pub fn accept<O: Observer>(&mut self, dispatcher: &mut Dispatcher<I, O>, now: Moment) {
+        if !dispatcher.accepts() {
+            return;
+        }
+        let (first, count) = (self.first, self.listeners.len());
+        for number in (0..count).map(|number| (first + number) % count) {
+            let mut left = self.per_turn;
+            while left > 0 && self.accept_one(number, dispatcher, now) {
+                left -= 1;
+            }
+        }
+    }
+
+    /// Answers whether there may be another.
+    fn accept_one<O: Observer>(
+        &mut self,
+        number: usize,
+        dispatcher: &mut Dispatcher<I, O>,
+        now: Moment,
+    ) -> bool {
+        let connections = dispatcher.connections();
+        if !self.listeners[number].readable || !self.has_place(connections, now) {
+            return false;
+        }
+        let listener = &mut self.listeners[number];
+        let (mut socket, peer) = match dispatcher.io.accept(&mut listener.socket) {
+            Ok(accepted) => accepted,
+            Err(error) => return self.failed(number, &error, connections, now),
+        };
+        if dispatcher.over_ip_limit(peer.ip()) {
+            if let Some(refusal) = listener.refusal {
+                // As much as the empty socket takes: nothing waits for this peer.
+                let _ = dispatcher.io.write(&mut socket, refusal);
+                let _ = dispatcher.io.finish_writing(&mut socket);
+            }
+            self.log_refused(peer.ip(), now);
+            return true;
+        }
+        match dispatcher.open(socket, number, peer, &listener.make, now) {
+            Ok(_) => {
+                self.first = number + 1;
+                if connections + 1 == self.limit {
+                    self.log_full(self.limit, now, "the limit of connections is reached");
+                }
+            }
+            Err(error) => log::warn!("cannot register {peer}: {error}"),
+        }
+        true
+    }
+
+    /// Answers whether the next connection may be fine.
+    fn failed(
+        &mut self,
+        number: usize,
+        error: &io::Error,
+        connections: usize,
+        now: Moment,
+    ) -> bool {
+        if error.kind() == ErrorKind::WouldBlock {
+            self.listeners[number].readable = false;
+            return false;
+        }
+        match Errno::from_io_error(error) {
+            // The peers still wait.
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                self.log_full(connections, now, "no descriptor is left");
+                let retry = now.after(SECOND);
+                self.shortage = Some(Shortage { connections, retry });
+                false
+            }
+            _ => {
+                log::debug!("a peer gave up: {error}");
+                true
+            }
+        }
+    }
+
+    /// Whether one more connection may be accepted.
+    fn has_place(&mut self, connections: usize, now: Moment) -> bool {
+        self.shortage = self
+            .shortage
+            .filter(|shortage| shortage.connections <= connections && now < shortage.retry);
+        connections < self.limit && self.shortage.is_none()
+    }
+
+    fn log_full(&mut self, connections: usize, now: Moment, why: &str) {
+        if self.full_logged.pass(now).is_some() {
+            log::warn!("{why}; peers wait until some of the {connections} connections are closed");
+        }
+    }
+
+    fn log_refused(&mut self, address: IpAddr, now: Moment) {
+        if let Some(others) = self.refused_logged.pass(now) {
+            let count = others + 1;
+            log::warn!(
+                "{address} has as many connections as one address may have; turned away: {count}"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::linux::LinuxIo;
+    use super::*;
+    use mio::net::TcpListener;
+    use std::net::Ipv4Addr;
+
+    /// With one listener, at which connections may be waiting.
+    fn acceptor(limit: usize) -> Acceptor<LinuxIo> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = Listener {
+            name: "",
+            socket: TcpListener::bind(address).expect("a free port"),
+            make: Box::new(|_| unreachable!("no connection is accepted")),
+            refusal: None,
+            readable: true,
+        };
+        Acceptor {
+            listeners: vec![listener],
+            limit,
+            per_turn: 1,
+            first: 0,
+            shortage: None,
+            full_logged: LogLimit::new(1),
+            refused_logged: LogLimit::new(1),
+        }
+    }
+
+    fn out_of_descriptors(acceptor: &mut Acceptor<LinuxIo>, connections: usize, now: Moment) {
+        assert!(!acceptor.failed(0, &Errno::MFILE.into(), connections, now));
+    }
+
+    #[test]
+    fn there_is_room_whenever_fewer_than_the_limit_are_connected() {
+        for limit in [1, 2, 8, 100, 10_000] {
+            let mut acceptor = acceptor(limit);
+            let now = Moment(0);
+            for connections in (0..limit).rev() {
+                assert_eq!(acceptor.due(limit, now), None, "{limit}");
+                let due = acceptor.due(connections, now);
+                assert_eq!(due, Some(now), "{connections} of {limit}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_closed_connection_ends_a_lack_of_descriptors() {
+        for connections in [1, 2, 8, 100] {
+            let mut acceptor = acceptor(1_000);
+            let now = Moment(0);
+            out_of_descriptors(&mut acceptor, connections, now);
+            assert_eq!(acceptor.due(connections, now), Some(Moment(SECOND)));
+            assert_eq!(acceptor.due(connections - 1, now), Some(now));
+        }
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_tried_again_after_a_second() {
+        for connections in [0, 50] {
+            let mut acceptor = acceptor(100);
+            out_of_descriptors(&mut acceptor, connections, Moment(5));
+            assert!(!acceptor.has_place(connections, Moment(SECOND + 4)));
+            assert!(acceptor.has_place(connections, Moment(SECOND + 5)));
+        }
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_wakes_nobody_once_the_listeners_are_closed() {
+        let mut acceptor = acceptor(10);
+        let later = Moment(5 * SECOND);
+        out_of_descriptors(&mut acceptor, 3, Moment(0));
+        assert_eq!(acceptor.due(3, later), Some(later));
+        acceptor.close();
+        assert_eq!(acceptor.due(3, later), None);
+    }
+}
