@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// What can be asked for, one line a loop.
 pub const USAGE: &str = "usage: echo PORT | download PORT FILE | upload PORT DIR | \
-                         upload-splice PORT DIR | room PORT   (on 127.0.0.1; port 0 is a free one)";
+                         room PORT   (on 127.0.0.1; port 0 is a free one)";
 
 /// Runs the loop that the words name, until a signal or an error ends it.
 pub fn run(words: &[String]) -> Result<(), String> {
@@ -27,8 +27,7 @@ pub fn run(words: &[String]) -> Result<(), String> {
         ["echo", port] => echo::run(Bare::open(port)?),
         ["download", port, file] => download::run(Bare::open(port)?, file),
         ["room", port] => room::run(port),
-        ["upload", port, dir] => upload::run(Bare::open(port)?, dir, upload::Way::Copy),
-        ["upload-splice", port, dir] => upload::run(Bare::open(port)?, dir, upload::Way::Splice),
+        ["upload", port, dir] => upload::run(Bare::open(port)?, dir),
         _ => Err(format!("cannot make out {words:?}\n{USAGE}")),
     }
 }

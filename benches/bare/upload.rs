@@ -1,4 +1,4 @@
-//! The bare upload loop: 256 KiB recv+write, or splice through one 1 MiB pipe, a step an event.
+//! The bare upload loop: splice through one 1 MiB pipe, a step an event.
 //! Takes no pipelined command, and leaves its temporary file behind when killed in mid-body.
 
 use super::{Bare, Happened, answer, take_line};
@@ -11,18 +11,12 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-const COPY_BUFFER: usize = 256 * 1024;
 const PIPE: usize = 1024 * 1024;
 
-/// How a body gets from the socket into the file.
-pub enum Way {
-    Copy,
-    Splice,
-}
-
-enum Mover {
-    Copy(Vec<u8>),
-    Splice { from: OwnedFd, into: OwnedFd },
+/// The pipe that all bodies go through.
+struct Pipe {
+    from: OwnedFd,
+    into: OwnedFd,
 }
 
 struct Peer {
@@ -38,15 +32,12 @@ struct Body {
     name: PathBuf,
 }
 
-pub fn run(mut bare: Bare, dir: &str, way: Way) -> Result<(), String> {
+pub fn run(mut bare: Bare, dir: &str) -> Result<(), String> {
     let dir = Path::new(dir);
     if !dir.is_dir() {
         return Err(format!("{} is no folder to upload into", dir.display()));
     }
-    let mut mover = match way {
-        Way::Copy => Mover::Copy(vec![0; COPY_BUFFER]),
-        Way::Splice => pipe().map_err(|e| format!("cannot make a pipe of {PIPE} bytes: {e}"))?,
-    };
+    let pipe = pipe().map_err(|e| format!("cannot make a pipe of {PIPE} bytes: {e}"))?;
     let mut peers: Vec<Option<Peer>> = Vec::new();
     loop {
         bare.wait(false)?;
@@ -61,7 +52,7 @@ pub fn run(mut bare: Bare, dir: &str, way: Way) -> Result<(), String> {
                     let Some(peer) = &mut peers[slot] else {
                         continue;
                     };
-                    match step(peer, &mut mover, dir) {
+                    match step(peer, &pipe, dir) {
                         Ok(()) | Err(Errno::AGAIN) => {}
                         Err(_) => peers[slot] = None,
                     }
@@ -71,21 +62,18 @@ pub fn run(mut bare: Bare, dir: &str, way: Way) -> Result<(), String> {
     }
 }
 
-fn pipe() -> Result<Mover, Errno> {
+fn pipe() -> Result<Pipe, Errno> {
     let (from, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     fcntl_setpipe_size(&into, PIPE)?;
-    Ok(Mover::Splice { from, into })
+    Ok(Pipe { from, into })
 }
 
 /// One read's worth of a body, or of the line before it. Level-triggered: what is left comes again.
-fn step(peer: &mut Peer, mover: &mut Mover, dir: &Path) -> Result<(), Errno> {
+fn step(peer: &mut Peer, pipe: &Pipe, dir: &Path) -> Result<(), Errno> {
     match &mut peer.body {
         None => request(peer, dir)?,
         Some(body) => {
-            let moved = match mover {
-                Mover::Copy(buffer) => copy(&peer.fd, body, buffer)?,
-                Mover::Splice { from, into } => splice_step(&peer.fd, body, from, into)?,
-            };
+            let moved = splice_step(&peer.fd, body, pipe)?;
             if moved == 0 {
                 return Err(Errno::CONNRESET);
             }
@@ -99,24 +87,19 @@ fn step(peer: &mut Peer, mover: &mut Mover, dir: &Path) -> Result<(), Errno> {
     Ok(())
 }
 
-fn copy(fd: &OwnedFd, body: &mut Body, buffer: &mut [u8]) -> Result<usize, Errno> {
-    let asked = body.left.min(buffer.len() as u64) as usize;
-    let (got, _) = net::recv(fd, &mut buffer[..asked], RecvFlags::empty())?;
-    body.file.write_all(&buffer[..got]).map_err(|_| Errno::IO)?;
-    Ok(got)
-}
-
-fn splice_step(
-    fd: &OwnedFd,
-    body: &mut Body,
-    from: &OwnedFd,
-    into: &OwnedFd,
-) -> Result<usize, Errno> {
+fn splice_step(fd: &OwnedFd, body: &mut Body, pipe: &Pipe) -> Result<usize, Errno> {
     let asked = body.left.min(PIPE as u64) as usize;
-    let got = splice(fd, None, into, None, asked, SpliceFlags::NONBLOCK)?;
+    let got = splice(fd, None, &pipe.into, None, asked, SpliceFlags::NONBLOCK)?;
     let mut held = got;
     while held > 0 {
-        let moved = splice(from, None, &body.file, None, held, SpliceFlags::empty())?;
+        let moved = splice(
+            &pipe.from,
+            None,
+            &body.file,
+            None,
+            held,
+            SpliceFlags::empty(),
+        )?;
         if moved == 0 {
             return Err(Errno::IO);
         }

@@ -35,16 +35,14 @@ impl Shape {
     }
 
     pub fn table(&self, what: &str) -> Table {
-        Table {
-            title: format!(
+        Table::new(
+            format!(
                 "{what}, {} connections, {} s a run",
                 self.connections, self.seconds
             ),
-            rate_unit: "messages/s",
-            rate_digits: 0,
-            cpu_unit: "us CPU/message",
-            rows: Vec::new(),
-        }
+            ("messages/s", 0),
+            "us CPU/message",
+        )
     }
 }
 
@@ -77,11 +75,7 @@ pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
     let meter = Meter::start(server)?;
     let time = Duration::from_secs_f64(shape.seconds);
     let count = phase(&mut load, &mut peers, &shape.exchange, time)?;
-    let sample = meter.stop((count * shape.exchange.messages) as f64)?;
-    Ok(Sample {
-        cpu: sample.cpu * 1e6,
-        ..sample
-    })
+    meter.stop_micros((count * shape.exchange.messages) as f64)
 }
 
 /// Keeps every connection going for this long, then waits for what is still under way.

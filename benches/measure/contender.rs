@@ -33,16 +33,9 @@ pub enum Door {
 
 impl Contender {
     /// loket with echo and files, and with the room where it is asked for.
-    pub fn loket(
-        program: &Path,
-        service: &'static str,
-        root: &Path,
-        flags: &[&'static str],
-    ) -> Contender {
-        let root_text = root.display().to_string();
-        let mut words = vec!["serve", "-q", "--host", "127.0.0.1", "--root", &root_text];
-        words.extend(["--echo", "0", "--files", "0", "--transfer", "off"]);
-        words.extend(["--talk", "off", "--room"]);
+    pub fn loket(service: &'static str, root: &Path, flags: &[&str]) -> Contender {
+        let mut words = vec!["-q", "--host", "127.0.0.1", "--echo", "0", "--files", "0"];
+        words.extend(["--transfer", "off", "--talk", "off", "--room"]);
         match service {
             "room" => {
                 words.extend(["0", "--room-password", crowd::PASSWORD]);
@@ -51,33 +44,31 @@ impl Contender {
             _ => words.push("off"),
         }
         words.extend(flags);
+        Contender::serving(service, root, &words)
+    }
+
+    /// loket with all its services, and with these flags on top.
+    pub fn shown(root: &Path, flags: &[&str]) -> Contender {
+        let mut words = flags.to_vec();
+        for service in ["--echo", "--transfer", "--files", "--talk", "--room"] {
+            words.extend([service, "0"]);
+        }
+        Contender::serving("echo", root, &words)
+    }
+
+    fn serving(service: &'static str, root: &Path, words: &[&str]) -> Contender {
+        let root_text = root.display().to_string();
+        let args = ["serve", "--root", &root_text];
+        let args = args.iter().chain(words);
         Contender {
             label: "loket",
-            program: program.to_path_buf(),
-            args: words.into_iter().map(String::from).collect(),
+            program: PathBuf::from(env!("CARGO_BIN_EXE_loket")),
+            args: args.map(|word| (*word).to_string()).collect(),
             door: Door::Service(service),
             dialect: match service {
                 "files" => Dialect::Line,
                 _ => Dialect::Echo,
             },
-            root: root.to_path_buf(),
-        }
-    }
-
-    /// loket with all its services, and with these flags on top.
-    pub fn shown(root: &Path, flags: &[&str]) -> Contender {
-        let root_text = root.display().to_string();
-        let mut words = vec!["serve", "--root", &root_text];
-        for service in ["--echo", "--transfer", "--files", "--talk", "--room"] {
-            words.extend([service, "0"]);
-        }
-        words.extend(flags);
-        Contender {
-            label: "loket",
-            program: PathBuf::from(env!("CARGO_BIN_EXE_loket")),
-            args: words.into_iter().map(String::from).collect(),
-            door: Door::Service("echo"),
-            dialect: Dialect::Echo,
             root: root.to_path_buf(),
         }
     }

@@ -1,10 +1,14 @@
-//! A thousand members of a room, all in this process: they join once and hear every message.
-//! Measures nothing. Every copy is looked at: a lost, doubled or changed one is an error.
+//! The room load: one of 1,000 members speaks as fast as the others hear, for some seconds.
+//! Every copy is looked at: a lost, doubled or changed one is an error.
+//!
+//! The members are asked in turn and never sleep: the server pays for copies and wakes nobody.
 
 use super::Limit;
+use super::server::{Meter, Server};
+use super::table::{Sample, Table};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const MEMBERS: usize = 1_000;
 pub const SIZE: usize = 64;
@@ -13,6 +17,17 @@ pub const PASSWORD: &str = "x";
 /// Copies of joins that a member's socket surely holds before it is emptied.
 const UNHEARD: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Messages under way at once: the server always has the next, and no socket overflows.
+const AHEAD: u64 = 4;
+const WARM_UP: Duration = Duration::from_millis(300);
+
+pub fn table(seconds: f64) -> Table {
+    Table::new(
+        format!("room: {SIZE}-byte messages of one of {MEMBERS} members, {seconds} s a run"),
+        ("copies/s", 0),
+        "us CPU/copy",
+    )
+}
 
 pub struct Crowd {
     sockets: Vec<UdpSocket>,
@@ -56,8 +71,36 @@ impl Crowd {
         })
     }
 
+    pub fn run(&mut self, server: &Server, seconds: f64) -> Result<Sample, String> {
+        self.phase(WARM_UP)?;
+        let meter = Meter::start(server)?;
+        let before = self.copies;
+        self.phase(Duration::from_secs_f64(seconds))?;
+        meter.stop_micros((self.copies - before) as f64)
+    }
+
+    /// Speaks for this long, then until everything said was heard by all.
+    fn phase(&mut self, time: Duration) -> Result<(), String> {
+        let limit = Limit::new();
+        let until = Instant::now() + time;
+        loop {
+            limit.check()?;
+            let more = Instant::now() < until;
+            let under_way = self.said - self.copies / MEMBERS as u64;
+            if !more && under_way == 0 {
+                return Ok(());
+            }
+            for _ in under_way..if more { AHEAD } else { 0 } {
+                self.speak()?;
+            }
+            for member in 0..MEMBERS {
+                self.listen(member)?;
+            }
+        }
+    }
+
     /// The first member says the next message.
-    pub fn speak(&mut self) -> Result<(), String> {
+    fn speak(&mut self) -> Result<(), String> {
         self.said += 1;
         match self.sockets[0].send(&message(self.said)) {
             Ok(SIZE) => Ok(()),
@@ -66,7 +109,7 @@ impl Crowd {
     }
 
     /// Takes what one member has got.
-    pub fn listen(&mut self, member: usize) -> Result<(), String> {
+    fn listen(&mut self, member: usize) -> Result<(), String> {
         let mut buffer = [0; SIZE + 1];
         loop {
             match self.sockets[member].recv(&mut buffer) {
@@ -83,15 +126,6 @@ impl Crowd {
                 Err(e) => return Err(format!("member {member} cannot read: {e}")),
             }
         }
-    }
-
-    /// Messages that not everybody has heard.
-    pub fn under_way(&self) -> u64 {
-        self.said - self.copies / MEMBERS as u64
-    }
-
-    pub fn copies(&self) -> u64 {
-        self.copies
     }
 }
 

@@ -34,17 +34,15 @@ pub const MANY_BIG: Shape = Shape {
 
 impl Shape {
     pub fn table(&self) -> Table {
-        Table {
-            title: format!(
+        Table::new(
+            format!(
                 "download: {} connections, each one file of {} MiB from the page cache",
                 self.connections,
                 self.size >> 20
             ),
-            rate_unit: "GiB/s",
-            rate_digits: 2,
-            cpu_unit: "s CPU/GiB",
-            rows: Vec::new(),
-        }
+            ("GiB/s", 2),
+            "s CPU/GiB",
+        )
     }
 
     fn gibibytes(&self) -> f64 {

@@ -1,11 +1,12 @@
 //! Memory and CPU of thousands of connections that have each had one answer and now keep silent.
 //! Sees the server's own memory only; the kernel's share of a connection is not in it.
 
+use super::Limit;
 use super::contender::Contender;
 use super::dialect::Exchange;
+use super::plan::Plan;
 use super::server::Server;
 use super::table::median;
-use super::{Limit, Plan};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;

@@ -3,7 +3,8 @@
 
 use super::Limit;
 use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use std::net::{SocketAddr, TcpStream};
@@ -28,34 +29,19 @@ impl Load {
         })
     }
 
-    pub fn watch(
-        &self,
-        stream: &TcpStream,
-        slot: usize,
-        flags: epoll::EventFlags,
-    ) -> Result<(), String> {
-        epoll::add(
-            &self.epoll,
-            stream,
-            epoll::EventData::new_u64(slot as u64),
-            flags,
-        )
-        .map_err(|e| format!("cannot watch connection {slot}: {e}"))
+    pub fn watch(&self, stream: &TcpStream, slot: usize, flags: EventFlags) -> Result<(), String> {
+        epoll::add(&self.epoll, stream, EventData::new_u64(slot as u64), flags)
+            .map_err(|e| format!("cannot watch connection {slot}: {e}"))
     }
 
     pub fn rewatch(
         &self,
         stream: &TcpStream,
         slot: usize,
-        flags: epoll::EventFlags,
+        flags: EventFlags,
     ) -> Result<(), String> {
-        epoll::modify(
-            &self.epoll,
-            stream,
-            epoll::EventData::new_u64(slot as u64),
-            flags,
-        )
-        .map_err(|e| format!("cannot change the watch on connection {slot}: {e}"))
+        epoll::modify(&self.epoll, stream, EventData::new_u64(slot as u64), flags)
+            .map_err(|e| format!("cannot change the watch on connection {slot}: {e}"))
     }
 
     /// Sleeps until something happens, at most half a second; no events is no failure.
@@ -83,7 +69,7 @@ impl Load {
     pub fn readable(&self, index: usize) -> bool {
         // A copy: the kernel's event is packed, and its fields cannot be borrowed.
         let flags = self.events[index].flags;
-        flags.contains(epoll::EventFlags::IN)
+        flags.contains(EventFlags::IN)
     }
 }
 

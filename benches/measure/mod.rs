@@ -5,25 +5,26 @@
 pub mod burden;
 pub mod closed_loop;
 pub mod contender;
+pub mod crowd;
 pub mod dialect;
 pub mod download;
 pub mod ftp;
 pub mod idle;
 pub mod load;
 pub mod place;
+pub mod plan;
 pub mod pulse;
-pub mod room;
 pub mod schedule;
 pub mod server;
 pub mod table;
 pub mod upload;
 pub mod visits;
 
-pub mod crowd;
 mod processes;
 
 pub use contender::Contender;
 use place::{LOAD_CORE, SERVER_CORE};
+use plan::Plan;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -31,18 +32,6 @@ use table::{Sample, Table};
 
 /// No run may take longer than this; a hung server is an error, not a wait.
 const RUN_LIMIT: Duration = Duration::from_secs(120);
-
-/// What the command line asked for.
-pub struct Plan {
-    pub runs: usize,
-    pub seconds: f64,
-}
-
-/// A number that a flag was given, if it is within bounds.
-pub fn number(flag: &str, value: &str, least: f64, most: f64) -> Result<f64, String> {
-    let number = value.parse().ok().filter(|n| (least..=most).contains(n));
-    number.ok_or_else(|| format!("{flag} takes a number from {least} to {most}, not {value:?}"))
-}
 
 /// Round after round, a run of each contender by its index; a disturbed one is taken again.
 pub fn take_turns(

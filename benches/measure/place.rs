@@ -42,39 +42,23 @@ pub fn raise_descriptors() -> Result<u64, String> {
     Ok(maximum.unwrap_or(u64::MAX))
 }
 
-/// The value of `--congestion`, and the words without it.
-pub fn take_congestion(words: &[String]) -> Option<(String, Vec<String>)> {
-    let place = words.iter().position(|word| word == "--congestion")?;
-    let name = words.get(place + 1).cloned().unwrap_or_default();
-    let rest = words[..place].iter().chain(words.iter().skip(place + 2));
-    Some((name, rest.cloned().collect()))
-}
-
 /// Becomes this program once more, in a network namespace that has nothing but a loopback.
-pub fn enter(name: &str, words: &[String]) -> Result<(), String> {
+pub fn enter(words: &[String]) -> Result<(), String> {
     let program = std::env::current_exe()
         .map_err(|e| format!("cannot find the path of this very program: {e}"))?;
     let mut unshare = Command::new("unshare");
     if !geteuid().is_root() {
         unshare.arg("--map-root-user");
     }
-    let failed = unshare
-        .arg("--net")
-        .arg(program)
-        .arg("entered")
-        .arg(name)
-        .args(words)
-        .exec();
+    unshare.arg("--net").arg(program).args(words);
+    let failed = unshare.arg("--entered").exec();
     Err(format!(
         "cannot start unshare, which makes a network namespace: {failed}"
     ))
 }
 
-/// Makes the namespace ready, and says which words are left.
-pub fn entered(words: &[String]) -> Result<&[String], String> {
-    let [name, words @ ..] = words else {
-        return Err("entered needs a name".to_string());
-    };
+/// Makes the namespace ready.
+pub fn prepare(congestion: &str) -> Result<(), String> {
     let up = Command::new("ip")
         .args(["link", "set", "lo", "up"])
         .status();
@@ -84,8 +68,9 @@ pub fn entered(words: &[String]) -> Result<&[String], String> {
         ));
     }
     let path = "/proc/sys/net/ipv4/tcp_congestion_control";
-    std::fs::write(path, name).map_err(|e| {
-        format!("cannot set {path} to {name:?}: {e} (reno and the system's default always work)")
-    })?;
-    Ok(words)
+    std::fs::write(path, congestion).map_err(|e| {
+        format!(
+            "cannot set {path} to {congestion:?}: {e} (reno and the system's default always work)"
+        )
+    })
 }

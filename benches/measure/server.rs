@@ -7,12 +7,12 @@ use super::dialect::Dialect;
 use super::place::SERVER_CORE;
 use super::processes::{Processes, Spent, field};
 use super::table::Sample;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ pub struct Server {
     said: Vec<String>,
     child: Child,
     /// Kept open, or a server that prints later would meet a closed pipe.
-    _stdout: ChildStdout,
+    stdout: ChildStdout,
 }
 
 impl Server {
@@ -45,33 +45,60 @@ impl Server {
             .stderr(File::create(&log).map_err(tried)?)
             .spawn()
             .map_err(tried)?;
-        let stdout = child.stdout.take();
-        let mut starting = Starting {
-            child: Some(child),
-            log,
-        };
-        let mut stdout = stdout.ok_or(format!("{label} has no standard output"))?;
-        let listening = match contender.door {
-            Door::Port(port) => starting.reach(port).map(|()| Vec::new()),
-            _ => starting.listen(&mut stdout),
-        };
-        let said = listening.map_err(|e| {
-            format!(
-                "{label} on core {SERVER_CORE}: {e}\n{}",
-                starting.complaint()
-            )
-        })?;
-        let port = port_of(&said, contender.door)
-            .ok_or_else(|| format!("{label} named no port where it was awaited: {said:?}"))?;
-        let child = starting.child.take().ok_or(format!("{label} is gone"))?;
-        Ok(Server {
+        let stdout = child.stdout.take().expect("it is piped");
+        let mut server = Server {
             label,
-            at: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            at: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             dialect: contender.dialect,
-            said,
+            said: Vec::new(),
             child,
-            _stdout: stdout,
-        })
+            stdout,
+        };
+        let port = server.listening(contender.door).map_err(|e| {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            let said = log.lines().take(20).collect::<Vec<_>>().join("\n  ");
+            format!("{label} on core {SERVER_CORE}: {e}; it said:\n  {said}")
+        })?;
+        server.at.set_port(port);
+        Ok(server)
+    }
+
+    /// The port, as soon as the server listens there.
+    fn listening(&mut self, door: Door) -> Result<u16, String> {
+        let tried = |e| format!("cannot read its standard output: {e}");
+        ioctl_fionbio(&self.stdout, true).map_err(|e| tried(e.into()))?;
+        let until = Instant::now() + START_LIMIT;
+        let limit = Limit::new();
+        let (mut said, mut buffer) = (Vec::new(), [0; 1024]);
+        loop {
+            limit.check()?;
+            match self.stdout.read(&mut buffer) {
+                Ok(got) => said.extend_from_slice(&buffer[..got]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                Err(e) => return Err(tried(e)),
+            }
+            let whole = String::from_utf8_lossy(&said);
+            let complete = whole.rfind('\n').map_or("", |end| &whole[..end]);
+            self.said = complete.lines().map(String::from).collect();
+            let is_ready = |line: &String| line == "ready" || line.starts_with("listening on ");
+            match door {
+                Door::Port(port) if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() => {
+                    return Ok(port);
+                }
+                Door::Only | Door::Service(_) if self.said.iter().any(is_ready) => {
+                    let port = port_of(&self.said, door);
+                    return port.ok_or_else(|| format!("it named no port in {:?}", self.said));
+                }
+                _ => {}
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("ended before it was ready, with {status}"));
+            }
+            if Instant::now() > until {
+                return Err(format!("not ready after {} s", START_LIMIT.as_secs()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Where another of its services listens.
@@ -101,86 +128,6 @@ impl Drop for Server {
         // Most have gone with it; a descriptor of a process never means another one.
         for process in family.unwrap_or_default() {
             let _ = pidfd_send_signal(&process, Signal::KILL);
-        }
-    }
-}
-
-/// A server that may still fail to start, and is ended if it does.
-struct Starting {
-    child: Option<Child>,
-    log: PathBuf,
-}
-
-impl Starting {
-    /// Reads its standard output up to `ready`, or to a bare loop's only line.
-    fn listen(&self, stdout: &mut ChildStdout) -> Result<Vec<String>, String> {
-        let until = Instant::now() + START_LIMIT;
-        let limit = Limit::new();
-        let mut said = Vec::new();
-        let mut buffer = [0; 1024];
-        loop {
-            limit.check()?;
-            let whole = String::from_utf8_lossy(&said).into_owned();
-            let complete = whole.rfind('\n').map_or("", |end| &whole[..end]);
-            let lines: Vec<String> = complete.lines().map(String::from).collect();
-            if lines
-                .iter()
-                .any(|line| line == "ready" || line.starts_with("listening on "))
-            {
-                return Ok(lines);
-            }
-            if Instant::now() > until {
-                return Err(format!("not ready after {} s", START_LIMIT.as_secs()));
-            }
-            let mut fds = [PollFd::new(stdout, PollFlags::IN)];
-            let pause = Timespec {
-                tv_sec: 0,
-                tv_nsec: 100_000_000,
-            };
-            if matches!(poll(&mut fds, Some(&pause)), Ok(0) | Err(_)) {
-                continue;
-            }
-            match stdout.read(&mut buffer) {
-                Ok(0) => return Err(format!("ended before it was ready, after {whole:?}")),
-                Ok(got) => said.extend_from_slice(&buffer[..got]),
-                Err(e) => return Err(format!("cannot read its standard output: {e}")),
-            }
-        }
-    }
-
-    /// Knocks at the port until somebody opens.
-    fn reach(&mut self, port: u16) -> Result<(), String> {
-        let until = Instant::now() + START_LIMIT;
-        let limit = Limit::new();
-        loop {
-            limit.check()?;
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Ok(());
-            }
-            let child = self.child.as_mut().ok_or("it is gone")?;
-            if let Ok(Some(status)) = child.try_wait() {
-                return Err(format!("ended before it was ready, with {status}"));
-            }
-            if Instant::now() > until {
-                return Err(format!("not ready after {} s", START_LIMIT.as_secs()));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn complaint(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines()
-            .take(20)
-            .map(|line| format!("  it said: {line}\n"))
-            .collect()
-    }
-}
-
-impl Drop for Starting {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            end(child);
         }
     }
 }
@@ -219,6 +166,13 @@ impl<'a> Meter<'a> {
             disturbed: waited.max(load_waited) / wall,
         })
     }
+
+    /// The same with the CPU in microseconds.
+    pub fn stop_micros(self, amount: f64) -> Result<Sample, String> {
+        let sample = self.stop(amount)?;
+        let cpu = sample.cpu * 1e6;
+        Ok(Sample { cpu, ..sample })
+    }
 }
 
 /// How long this very process has stood in the queue for its core.
@@ -250,8 +204,7 @@ fn end(child: &mut Child) {
 /// `echo listening on tcp 127.0.0.1:8080`, or of a bare loop `listening on 8080`.
 fn port_of(said: &[String], door: Door) -> Option<u16> {
     let head = match door {
-        Door::Port(port) => return Some(port),
-        Door::Only => "listening on ".to_string(),
+        Door::Port(_) | Door::Only => "listening on ".to_string(),
         Door::Service(service) => format!("{service} listening on "),
     };
     let place = said.iter().find_map(|line| line.strip_prefix(&head))?;

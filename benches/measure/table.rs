@@ -30,6 +30,20 @@ pub struct Table {
 }
 
 impl Table {
+    pub fn new(
+        title: String,
+        (rate_unit, rate_digits): (&'static str, usize),
+        cpu_unit: &'static str,
+    ) -> Table {
+        Table {
+            title,
+            rate_unit,
+            rate_digits,
+            cpu_unit,
+            rows: Vec::new(),
+        }
+    }
+
     pub fn begin(&self) {
         println!("\n{}", self.title);
         println!(

@@ -34,17 +34,15 @@ pub const SIXTEEN_BIG: Shape = Shape {
 
 impl Shape {
     pub fn table(&self) -> Table {
-        Table {
-            title: format!(
+        Table::new(
+            format!(
                 "upload: {} connections, each one file of {} MiB",
                 self.connections,
                 self.size >> 20
             ),
-            rate_unit: "GiB/s",
-            rate_digits: 2,
-            cpu_unit: "s CPU/GiB",
-            rows: Vec::new(),
-        }
+            ("GiB/s", 2),
+            "s CPU/GiB",
+        )
     }
 
     fn bytes(&self) -> u64 {

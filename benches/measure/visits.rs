@@ -33,16 +33,14 @@ pub struct Shape {
 
 impl Shape {
     pub fn table(&self, what: &str, unit: &'static str, cpu_unit: &'static str) -> Table {
-        Table {
-            title: format!(
+        Table::new(
+            format!(
                 "{what}, {} at once, {} visits a run",
                 self.at_once, self.visits
             ),
-            rate_unit: unit,
-            rate_digits: 0,
+            (unit, 0),
             cpu_unit,
-            rows: Vec::new(),
-        }
+        )
     }
 }
 
@@ -56,11 +54,7 @@ pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
     round(server, shape, shape.at_once * 4)?;
     let meter = Meter::start(server)?;
     round(server, shape, shape.visits)?;
-    let sample = meter.stop(shape.visits as f64)?;
-    Ok(Sample {
-        cpu: sample.cpu * 1e6,
-        ..sample
-    })
+    meter.stop_micros(shape.visits as f64)
 }
 
 fn round(server: &Server, shape: &Shape, visits: usize) -> Result<(), String> {

@@ -1,9 +1,10 @@
 //! What hostile crowds cost an echo beside them, the memory and the descriptors, during and after.
 //! Compares with no other server; the numbers are those of the attacks that were first seen.
 
-use super::{Plan, start};
+use super::start;
 use crate::measure::Limit;
 use crate::measure::load::connect;
+use crate::measure::plan::Plan;
 use crate::measure::pulse::Pulse;
 use crate::measure::schedule::{Run, alone, head, line, measured, medians, rest};
 use crate::measure::server::Server;

@@ -1,10 +1,11 @@
 //! Memory of up to 19,000 connections that keep silent, and an echo among them beside one alone.
 //! Sees the server's own memory only; the kernel's share of a connection is not in it.
 
-use super::{Plan, pulses, start};
+use super::{pulses, start};
 use crate::measure::Limit;
 use crate::measure::dialect::Exchange;
 use crate::measure::idle::visit;
+use crate::measure::plan::Plan;
 use crate::measure::pulse::Pulse;
 use crate::measure::schedule::head;
 use crate::measure::server::Server;

@@ -1,29 +1,30 @@
 //! What every show shares: a server of its own, a moment of rest, and figures beside idle ones.
 //! Judges nothing: it prints, and the reader knows how quiet the machine was.
 
-pub mod hostile;
-pub mod idle;
-pub mod stalls;
+mod hostile;
+mod idle;
+mod stalls;
 
-use crate::measure::Contender;
+use crate::measure::contender::{Contender, folder};
+use crate::measure::plan::Plan;
 use crate::measure::pulse::Pulse;
 use crate::measure::schedule::{self, Figures, line};
 use crate::measure::server::Server;
 use std::path::Path;
 
-/// What the command line asked for.
-pub struct Plan {
-    pub runs: usize,
-    pub seconds: f64,
-    pub only: String,
-}
+type Show = fn(&Plan, &Path) -> Result<(), String>;
+
+/// By the name that it is asked for.
+pub const SHOWS: [(&str, Show); 3] = [
+    ("idle", idle::show),
+    ("hostile", hostile::show),
+    ("stalls", stalls::show),
+];
 
 /// A server with these flags and a root of its own.
 fn start(scratch: &Path, name: &str, flags: &[&str]) -> Result<Server, String> {
-    let root = scratch.join(name);
-    std::fs::create_dir_all(&root).map_err(|e| format!("cannot make {}: {e}", root.display()))?;
-    let log = scratch.join(format!("{name}.log"));
-    std::fs::create_dir_all(&log).map_err(|e| format!("cannot make {}: {e}", log.display()))?;
+    let root = folder(scratch, name)?;
+    let log = folder(scratch, &format!("{name}.log"))?;
     Server::start(&Contender::shown(&root, flags), &log)
 }
 

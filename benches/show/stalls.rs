@@ -1,8 +1,9 @@
 //! An echo beside everything that may wait for a disk: commits, cold files, cold folders.
 //! Each beside the same echo on the idle server; the aims are printed, the reader judges.
 
-use super::{Plan, late_lines, start};
+use super::{late_lines, start};
 use crate::measure::burden::{self, Burden, Moved};
+use crate::measure::plan::Plan;
 use crate::measure::pulse::Pulse;
 use crate::measure::schedule::{Run, alone, head, line, measured, medians, rest};
 use crate::measure::server::Server;

@@ -52,7 +52,7 @@ pub fn compare_idle(stage: &mut Stage) -> Result<(), String> {
         // Every server needs some descriptors for itself; loket keeps 512.
         connections: stage
             .amount(19_000)
-            .min((stage.descriptors as usize).saturating_sub(1_000)),
+            .min((stage.plan.descriptors as usize).saturating_sub(1_000)),
         // redis lets its buffers go after two seconds, and its allocator them after ten.
         rest: Duration::from_secs(13),
     };

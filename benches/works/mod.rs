@@ -13,9 +13,10 @@ mod small_files;
 mod uploads;
 
 use crate::measure::contender::{Door, folder};
+use crate::measure::plan::Plan;
 use crate::measure::server::Server;
 use crate::measure::table::{Sample, Table};
-use crate::measure::{Contender, Plan, take_turns};
+use crate::measure::{Contender, take_turns};
 use crate::rivals;
 use goal::Goal;
 use report::Report;
@@ -38,12 +39,6 @@ pub const WORKS: [(&str, Work); 8] = [
 /// Where a work takes place.
 pub struct Stage {
     pub plan: Plan,
-    pub program: PathBuf,
-    /// One small run of each, to see that it works.
-    pub quick: bool,
-    /// What the row of the goals table must hold to be measured.
-    pub only: String,
-    pub descriptors: u64,
     pub scratch: PathBuf,
     pub report: Report,
 }
@@ -54,28 +49,28 @@ impl Stage {
     }
 
     fn loket(&self, service: &'static str, root: &Path, flags: &[&'static str]) -> Contender {
-        Contender::loket(&self.program, service, root, flags)
+        Contender::loket(service, root, flags)
     }
 
     fn nginx(&self, root: &Path, deferred: bool) -> Result<Contender, String> {
-        rivals::nginx::contender(&self.scratch, root, self.descriptors, deferred)
+        rivals::nginx(&self.scratch, root, self.plan.descriptors, deferred)
     }
 
     fn lighttpd(&self, root: &Path) -> Result<Contender, String> {
-        rivals::lighttpd::contender(&self.scratch, root, self.descriptors)
+        rivals::lighttpd(&self.scratch, root, self.plan.descriptors)
     }
 
     fn redis(&self) -> Result<Contender, String> {
-        rivals::redis::contender(&self.scratch, self.descriptors)
+        rivals::redis(&self.scratch, self.plan.descriptors)
     }
 
     fn wants(&self, work: &str) -> bool {
-        work.contains(&self.only)
+        work.contains(&self.plan.only)
     }
 
     /// A quick look takes a tenth.
     fn amount(&self, count: usize) -> usize {
-        match self.quick {
+        match self.plan.quick {
             true => (count / 10).max(1),
             false => count,
         }

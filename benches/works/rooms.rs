@@ -3,20 +3,32 @@
 
 use super::Stage;
 use super::goal::Goal;
-use crate::measure::{Contender, crowd, room};
+use crate::measure::Contender;
+use crate::measure::crowd::{self, Crowd};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 pub fn compare(stage: &mut Stage) -> Result<(), String> {
-    let work = format!("room, {} B to {} members", crowd::SIZE, crowd::MEMBERS);
-    if !stage.wants(&work) {
-        return Ok(());
-    }
     let root = stage.folder("room")?;
-    let contenders = [
-        stage.loket("room", &root, &[]),
-        Contender::bare("bare", "room", &root)?,
-    ];
-    let table = room::measure(&stage.plan, &contenders, &stage.scratch)?;
-    let finding = Goal::cpu(&["bare"], 1.1).judge(&work, &table);
-    stage.report.table(&table, &[finding]);
-    Ok(())
+    let seconds = stage.plan.seconds;
+    let crowds = RefCell::new(HashMap::new());
+    stage.compare(
+        &format!("room, {} B to {} members", crowd::SIZE, crowd::MEMBERS),
+        vec![
+            Ok(stage.loket("room", &root, &[])),
+            Contender::bare("bare", "room", &root),
+        ],
+        crowd::table(seconds),
+        &[Goal::cpu(&["bare"], 1.1)],
+        |server, _| {
+            let crowd = Crowd::join(server.at)?;
+            crowds.borrow_mut().insert(server.label, crowd);
+            Ok(())
+        },
+        |server, _| {
+            let mut crowds = crowds.borrow_mut();
+            let crowd = crowds.get_mut(server.label);
+            crowd.ok_or("nobody has joined")?.run(server, seconds)
+        },
+    )
 }

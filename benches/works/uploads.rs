@@ -5,7 +5,7 @@ use super::goal::Goal;
 use super::{Stage, unchecked};
 use crate::measure::Contender;
 use crate::measure::upload::{self, Shape};
-use crate::rivals::vsftpd;
+use crate::rivals;
 
 pub fn compare(stage: &mut Stage) -> Result<(), String> {
     let some = Shape {
@@ -29,8 +29,8 @@ fn one_shape(stage: &mut Stage, shape: &Shape, goals: &[Goal]) -> Result<(), Str
         vec![
             Ok(stage.loket("files", &ours, &["--no-sync"])),
             stage.nginx(&theirs, false),
-            vsftpd::contender(&stage.scratch),
-            Contender::bare("bare splice", "upload-splice", &stage.folder("up-bare")?),
+            rivals::vsftpd(&stage.scratch),
+            Contender::bare("bare splice", "upload", &stage.folder("up-bare")?),
         ],
         shape.table(),
         goals,
