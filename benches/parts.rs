@@ -14,14 +14,12 @@ fn main() {
         println!("nothing timed; usage: cargo bench --bench parts [-- NAME]");
         return;
     }
-    // Two seconds a part are enough for the third digit, and not too long for thirty parts.
+    // Two seconds a part are enough for the third digit, and not too long for fifteen parts.
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
-    pieces::words::time(&mut criterion);
     pieces::sessions::time(&mut criterion);
-    pieces::queues::time(&mut criterion);
     pieces::turns::time(&mut criterion);
     criterion.final_summary();
 }

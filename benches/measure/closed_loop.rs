@@ -1,7 +1,7 @@
 //! The load of small exchanges on kept connections: one under way on each, for some seconds.
 //! Opens no second exchange on a connection before the first is over.
 
-use super::dialect::Exchange;
+use super::dialect::{Asked, Exchange};
 use super::load::{Load, connect};
 use super::server::{Meter, Server};
 use super::table::{Sample, Table};
@@ -17,23 +17,13 @@ const BUFFER: usize = 64 * 1024;
 const SMALL: usize = 16 * 1024;
 
 /// What one run consists of.
-#[derive(Clone)]
-pub struct Shape {
+pub struct Shape<'a> {
     pub connections: usize,
-    pub exchange: Exchange,
+    pub exchange: Asked<'a, Exchange>,
     pub seconds: f64,
 }
 
-impl Shape {
-    /// Messages of 64 bytes on so many connections.
-    pub fn echo(connections: usize, seconds: f64) -> Shape {
-        Shape {
-            connections,
-            exchange: Exchange::echo(64),
-            seconds,
-        }
-    }
-
+impl Shape<'_> {
     pub fn table(&self, what: &str) -> Table {
         Table::new(
             format!(
@@ -54,11 +44,12 @@ struct Peer {
 }
 
 pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
+    let exchange = (shape.exchange)(server.dialect)?;
     let mut load = Load::new()?;
     let mut peers = Vec::new();
     // Edge-triggered: an answer is read whole or its rest brings a new edge.
     let mut flags = EventFlags::IN | EventFlags::ET;
-    if shape.exchange.request.len() > SMALL {
+    if exchange.request.len() > SMALL {
         flags |= EventFlags::OUT;
     }
     for slot in 0..shape.connections {
@@ -66,16 +57,16 @@ pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
         load.watch(&stream, slot, flags)?;
         peers.push(Peer {
             stream,
-            request: shape.exchange.request.clone(),
+            request: exchange.request.clone(),
             sent: 0,
             got: Vec::new(),
         });
     }
-    phase(&mut load, &mut peers, &shape.exchange, WARM_UP)?;
+    phase(&mut load, &mut peers, &exchange, WARM_UP)?;
     let meter = Meter::start(server)?;
     let time = Duration::from_secs_f64(shape.seconds);
-    let count = phase(&mut load, &mut peers, &shape.exchange, time)?;
-    meter.stop_micros((count * shape.exchange.messages) as f64)
+    let count = phase(&mut load, &mut peers, &exchange, time)?;
+    meter.stop_micros((count * exchange.messages) as f64)
 }
 
 /// Keeps every connection going for this long, then waits for what is still under way.

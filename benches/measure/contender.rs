@@ -1,12 +1,13 @@
 //! Who takes part: a server's program and arguments, what it speaks, where its files lie.
 //! Starts nothing; other people's servers are described by who compares with them.
 
-use super::crowd;
 use super::dialect::Dialect;
 use std::path::{Path, PathBuf};
 
 /// What a bare download loop sends whatever it is asked for.
 pub const BIG_FILE: &str = "big.bin";
+
+pub const ROOM_PASSWORD: &str = "x";
 
 /// One server that takes part.
 #[derive(Clone)]
@@ -38,7 +39,7 @@ impl Contender {
         words.extend(["--transfer", "off", "--talk", "off", "--room"]);
         match service {
             "room" => {
-                words.extend(["0", "--room-password", crowd::PASSWORD]);
+                words.extend(["0", "--room-password", ROOM_PASSWORD]);
                 words.extend(["--room-rate", "1000000", "--room-per-address", "4096"]);
             }
             _ => words.push("off"),

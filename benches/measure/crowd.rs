@@ -4,6 +4,7 @@
 //! The members are asked in turn and never sleep: the server pays for copies and wakes nobody.
 
 use super::Limit;
+use super::contender::ROOM_PASSWORD;
 use super::server::{Meter, Server};
 use super::table::{Sample, Table};
 use std::io::ErrorKind;
@@ -12,7 +13,6 @@ use std::time::{Duration, Instant};
 
 pub const MEMBERS: usize = 1_000;
 pub const SIZE: usize = 64;
-pub const PASSWORD: &str = "x";
 
 /// Copies of joins that a member's socket surely holds before it is emptied.
 const UNHEARD: usize = 64;
@@ -47,7 +47,7 @@ impl Crowd {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(tried)?;
             socket.connect(room).map_err(tried)?;
             socket.set_read_timeout(Some(PATIENCE)).map_err(tried)?;
-            ask(&socket, &format!("PASSWORD {PASSWORD}"), "PASSWORD OK")?;
+            ask(&socket, &format!("PASSWORD {ROOM_PASSWORD}"), "PASSWORD OK")?;
             ask(&socket, &format!("USERNAME m{number}"), "USERNAME OK")?;
             sockets.push(socket);
             if number % UNHEARD == 0 || number + 1 == MEMBERS {

@@ -109,6 +109,9 @@ pub struct Exchange {
     pub messages: u64,
 }
 
+/// What is asked of a server that speaks a dialect.
+pub type Asked<'a, T> = &'a dyn Fn(Dialect) -> Result<T, String>;
+
 #[derive(Clone)]
 enum Answer {
     Same,

@@ -2,10 +2,8 @@
 //! Sends nothing itself; the pulse does.
 
 use super::Limit;
-use super::pulse::Pulse;
 use super::server::{Meter, Server};
 use super::table::median;
-use std::time::Duration;
 
 /// A hundredth of the echoes makes the p99: what others take of the cores must be much less.
 const DISTURBED: f64 = 0.003;
@@ -82,13 +80,6 @@ pub fn undisturbed(
     Ok(run)
 }
 
-/// A pulse alone, for so many seconds.
-pub fn alone(server: &Server, pulse: &Pulse, seconds: f64) -> Result<Run, String> {
-    measured(server, || {
-        pulse.beat(Duration::from_secs_f64(seconds), || Ok(()))
-    })
-}
-
 pub fn figures(mut times: Vec<f64>) -> Figures {
     times.retain(|time| !time.is_nan());
     times.sort_by(f64::total_cmp);
@@ -106,7 +97,7 @@ pub fn rest(server: &Server) -> Result<(), String> {
     loop {
         limit.check()?;
         let before = server.processes()?.spent()?;
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(std::time::Duration::from_millis(200));
         if server.processes()?.spent()?.since(&before).0 < 0.002 {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 //! Keeps no connection, and makes no more than there are ports, so that none is waited for.
 
 use super::Limit;
-use super::dialect::Exchange;
+use super::dialect::{Asked, Exchange};
 use super::load::Load;
 use super::server::{Meter, Server};
 use super::table::{Sample, Table};
@@ -23,15 +23,13 @@ pub enum Leaver {
 }
 
 /// What one run consists of.
-#[derive(Clone)]
-pub struct Shape {
+pub struct Shape<'a> {
     pub at_once: usize,
     pub visits: usize,
-    pub exchange: Exchange,
-    pub leaver: Leaver,
+    pub exchange: Asked<'a, (Exchange, Leaver)>,
 }
 
-impl Shape {
+impl Shape<'_> {
     pub fn table(&self, what: &str, unit: &'static str, cpu_unit: &'static str) -> Table {
         Table::new(
             format!(
@@ -51,20 +49,26 @@ struct Visit {
 }
 
 pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
-    round(server, shape, shape.at_once * 4)?;
+    let exchange = (shape.exchange)(server.dialect)?;
+    round(server, &exchange, shape.at_once, shape.at_once * 4)?;
     let meter = Meter::start(server)?;
-    round(server, shape, shape.visits)?;
+    round(server, &exchange, shape.at_once, shape.visits)?;
     meter.stop_micros(shape.visits as f64)
 }
 
-fn round(server: &Server, shape: &Shape, visits: usize) -> Result<(), String> {
+fn round(
+    server: &Server,
+    exchange: &(Exchange, Leaver),
+    at_once: usize,
+    visits: usize,
+) -> Result<(), String> {
     let limit = Limit::new();
     let mut load = Load::new()?;
     let mut buffer = vec![0; BUFFER];
     let mut under_way: Vec<Option<Visit>> = Vec::new();
     let mut left = visits;
-    for slot in 0..shape.at_once.min(visits) {
-        under_way.push(Some(begin(server, shape, &load, slot)?));
+    for slot in 0..at_once.min(visits) {
+        under_way.push(Some(begin(server, exchange, &load, slot)?));
         left -= 1;
     }
     let mut going = under_way.len();
@@ -76,14 +80,14 @@ fn round(server: &Server, shape: &Shape, visits: usize) -> Result<(), String> {
             let Some(visit) = &mut under_way[slot] else {
                 continue;
             };
-            if !is_over(visit, shape, &mut buffer)? {
+            if !is_over(visit, exchange, &mut buffer)? {
                 continue;
             }
             // Closed before the next one is opened.
             under_way[slot] = None;
             if left > 0 {
                 left -= 1;
-                under_way[slot] = Some(begin(server, shape, &load, slot)?);
+                under_way[slot] = Some(begin(server, exchange, &load, slot)?);
             } else {
                 going -= 1;
             }
@@ -92,15 +96,20 @@ fn round(server: &Server, shape: &Shape, visits: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn begin(server: &Server, shape: &Shape, load: &Load, slot: usize) -> Result<Visit, String> {
+fn begin(
+    server: &Server,
+    (exchange, leaver): &(Exchange, Leaver),
+    load: &Load,
+    slot: usize,
+) -> Result<Visit, String> {
     let stream = TcpStream::connect(server.at)
         .map_err(|e| format!("cannot connect to {}: {e}", server.at))?;
-    let request = &shape.exchange.request;
+    let request = &exchange.request;
     match send(&stream, request, SendFlags::NOSIGNAL) {
         Ok(sent) if sent == request.len() => {}
         other => return Err(format!("a request was not taken whole: {other:?}")),
     }
-    if shape.leaver == Leaver::Asked {
+    if *leaver == Leaver::Asked {
         let ended = stream.shutdown(Shutdown::Write);
         ended.map_err(|e| format!("cannot end a request: {e}"))?;
     }
@@ -112,7 +121,11 @@ fn begin(server: &Server, shape: &Shape, load: &Load, slot: usize) -> Result<Vis
     })
 }
 
-fn is_over(visit: &mut Visit, shape: &Shape, buffer: &mut [u8]) -> Result<bool, String> {
+fn is_over(
+    visit: &mut Visit,
+    (exchange, leaver): &(Exchange, Leaver),
+    buffer: &mut [u8],
+) -> Result<bool, String> {
     let got = match recv(&visit.stream, &mut *buffer, RecvFlags::DONTWAIT) {
         Ok((0, _)) if visit.answered => return Ok(true),
         Ok((0, _)) => return Err("the server closed before it had answered".to_string()),
@@ -121,8 +134,6 @@ fn is_over(visit: &mut Visit, shape: &Shape, buffer: &mut [u8]) -> Result<bool, 
         Err(e) => return Err(format!("cannot read an answer: {e}")),
     };
     visit.got.extend_from_slice(&buffer[..got]);
-    visit.answered = shape
-        .exchange
-        .is_whole(&shape.exchange.request, &visit.got)?;
-    Ok(visit.answered && shape.leaver == Leaver::Client)
+    visit.answered = exchange.is_whole(&exchange.request, &visit.got)?;
+    Ok(visit.answered && *leaver == Leaver::Client)
 }

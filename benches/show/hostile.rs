@@ -1,12 +1,12 @@
 //! What hostile crowds cost an echo beside them, the memory and the descriptors, during and after.
 //! Compares with no other server; the numbers are those of the attacks that were first seen.
 
-use super::start;
+use super::{pulse_alone, rounds, start};
 use crate::measure::Limit;
 use crate::measure::load::connect;
 use crate::measure::plan::Plan;
 use crate::measure::pulse::Pulse;
-use crate::measure::schedule::{Run, alone, head, line, measured, medians, rest};
+use crate::measure::schedule::{Run, line, measured, rest};
 use crate::measure::server::Server;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
@@ -68,18 +68,12 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
              <= 5 ms, at rest within 5 s",
             row.0, plan.seconds
         );
-        head();
-        let mut all: [Vec<Run>; 2] = Default::default();
-        for round in 1..=plan.runs {
+        rounds(plan, ["idle", "hostile"], |round| {
             let scratch = scratch.join(format!("{round}"));
-            let [idle, hostile] = one(row, plan, &scratch, round)?;
-            all[0].push(idle);
-            all[1].push(hostile);
+            let runs = one(row, plan, &scratch, round)?;
             std::fs::remove_dir_all(&scratch).map_err(|e| format!("cannot clear away: {e}"))?;
-        }
-        let [idle, hostile] = all.map(|runs| medians(&runs));
-        line("median", "idle", idle, "");
-        line("median", "hostile", hostile, "");
+            Ok(runs)
+        })?;
     }
     Ok(())
 }
@@ -93,8 +87,7 @@ fn one(
     let server = start(scratch, "hostile", &[])?;
     prepare(&scratch.join("hostile")).map_err(|e| format!("cannot fill the root: {e}"))?;
     let pulse = Pulse::connect(server.at)?;
-    let idle = alone(&server, &pulse, plan.seconds)?;
-    line(&round.to_string(), "idle", idle.figures, &idle.note());
+    let idle = pulse_alone(plan, &server, &pulse, round, "idle")?;
     rest(&server)?;
     let before = held(&server)?;
     let mut crowd = Crowd {

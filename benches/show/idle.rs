@@ -1,13 +1,12 @@
 //! Memory of up to 19,000 connections that keep silent, and an echo among them beside one alone.
 //! Sees the server's own memory only; the kernel's share of a connection is not in it.
 
-use super::{pulses, start};
+use super::{pulse_alone, rounds, start};
 use crate::measure::Limit;
 use crate::measure::dialect::Exchange;
 use crate::measure::idle::visit;
 use crate::measure::plan::Plan;
 use crate::measure::pulse::Pulse;
-use crate::measure::schedule::head;
 use crate::measure::server::Server;
 use std::path::Path;
 use std::time::Duration;
@@ -26,8 +25,9 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
     );
     let server = start(scratch, "idle", &[])?;
     let pulse = Pulse::connect(server.at)?;
-    head();
-    let before = pulses(plan, &server, &pulse, "nobody")?;
+    let [before] = rounds(plan, ["nobody"], |round| {
+        Ok([pulse_alone(plan, &server, &pulse, round, "nobody")?])
+    })?;
     let limit = Limit::new();
     let memory = resting_memory(&server)?;
     let echo = Exchange::echo(64);
@@ -44,8 +44,9 @@ pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
             grown / stop as f64
         );
     }
-    head();
-    let among = pulses(plan, &server, &pulse, "19,000")?;
+    let [among] = rounds(plan, ["19,000"], |round| {
+        Ok([pulse_alone(plan, &server, &pulse, round, "19,000")?])
+    })?;
     let spent = server.processes()?.spent()?;
     std::thread::sleep(WATCHED);
     let idle = server.processes()?.spent()?.since(&spent).0 * 1e3;

@@ -8,9 +8,10 @@ mod stalls;
 use crate::measure::contender::{Contender, folder};
 use crate::measure::plan::Plan;
 use crate::measure::pulse::Pulse;
-use crate::measure::schedule::{self, Figures, line};
+use crate::measure::schedule::{self, Figures, Run, line};
 use crate::measure::server::Server;
 use std::path::Path;
+use std::time::Duration;
 
 type Show = fn(&Plan, &Path) -> Result<(), String>;
 
@@ -35,15 +36,35 @@ fn late_lines(scratch: &Path, name: &str) -> usize {
     text.matches("nobody was served").count()
 }
 
-/// Runs of a pulse alone, and their medians.
-fn pulses(plan: &Plan, server: &Server, pulse: &Pulse, beside: &str) -> Result<Figures, String> {
+/// A run of a pulse alone, shown as one beside `beside`.
+fn pulse_alone(
+    plan: &Plan,
+    server: &Server,
+    pulse: &Pulse,
+    round: usize,
+    beside: &str,
+) -> Result<Run, String> {
+    let time = Duration::from_secs_f64(plan.seconds);
+    let run = schedule::measured(server, || pulse.beat(time, || Ok(())))?;
+    line(&round.to_string(), beside, run.figures, &run.note());
+    Ok(run)
+}
+
+/// Rounds of runs, one with each label, and their medians.
+fn rounds<const N: usize>(
+    plan: &Plan,
+    labels: [&str; N],
+    mut one: impl FnMut(usize) -> Result<[Run; N], String>,
+) -> Result<[Figures; N], String> {
+    schedule::head();
     let mut all = Vec::new();
     for round in 1..=plan.runs {
-        let run = schedule::alone(server, pulse, plan.seconds)?;
-        line(&round.to_string(), beside, run.figures, &run.note());
-        all.push(run);
+        all.push(one(round)?);
     }
-    let medians = schedule::medians(&all);
-    line("median", beside, medians, "");
-    Ok(medians)
+    Ok(std::array::from_fn(|at| {
+        let runs: Vec<Run> = all.iter().map(|runs| runs[at]).collect();
+        let medians = schedule::medians(&runs);
+        line("median", labels[at], medians, "");
+        medians
+    }))
 }

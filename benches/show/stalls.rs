@@ -1,11 +1,11 @@
 //! An echo beside everything that may wait for a disk: commits, cold files, cold folders.
 //! Each beside the same echo on the idle server; the aims are printed, the reader judges.
 
-use super::{late_lines, start};
+use super::{late_lines, pulse_alone, rounds, start};
 use crate::measure::burden::{self, Burden, Moved};
 use crate::measure::plan::Plan;
 use crate::measure::pulse::Pulse;
-use crate::measure::schedule::{Run, alone, head, line, measured, medians, rest};
+use crate::measure::schedule::{line, measured, rest};
 use crate::measure::server::Server;
 use std::fs::File;
 use std::io::Write;
@@ -90,13 +90,8 @@ fn prepare(root: &Path, beside: Beside) -> Result<(), String> {
 
 fn one(plan: &Plan, server: &Server, root: &Path, beside: Beside) -> Result<(), String> {
     let pulse = Pulse::connect(server.at)?;
-    let mut all: [Vec<Run>; 2] = Default::default();
-    head();
-    for round in 1..=plan.runs {
-        let round = round.to_string();
-        let run = alone(server, &pulse, plan.seconds)?;
-        line(&round, "idle", run.figures, &run.note());
-        all[0].push(run);
+    let [idle, stalls] = rounds(plan, ["idle", "stalls"], |round| {
+        let idle = pulse_alone(plan, server, &pulse, round, "idle")?;
         let mut moved = Moved::default();
         let run = measured(server, || {
             let (times, meanwhile) = burdened(plan, server, root, beside, &pulse)?;
@@ -109,13 +104,10 @@ fn one(plan: &Plan, server: &Server, root: &Path, beside: Beside) -> Result<(), 
             moved.rounds,
             run.note()
         );
-        line(&round, "stalls", run.figures, &note);
-        all[1].push(run);
+        line(&round.to_string(), "stalls", run.figures, &note);
         rest(server)?;
-    }
-    let [idle, stalls] = all.map(|runs| medians(&runs));
-    line("median", "idle", idle, "");
-    line("median", "stalls", stalls, "");
+        Ok([idle, run])
+    })?;
     let ratio = stalls[1] / idle[1];
     println!("  stalls / idle: {ratio:.2} of the p99");
     Ok(())

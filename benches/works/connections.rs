@@ -14,13 +14,11 @@ const LEAST_CPU: f64 = 1.0;
 
 pub fn compare_visits(stage: &mut Stage) -> Result<(), String> {
     let root = stage.folder("echo")?;
-    let shape = |dialect| Shape {
+    let shape = Shape {
         at_once: 64,
         visits: stage.amount(20_000),
-        exchange: Exchange::pings(dialect, 1),
-        leaver: Leaver::Client,
+        exchange: &|dialect| Ok((Exchange::pings(dialect, 1), Leaver::Client)),
     };
-    let (echo, redis) = (shape(Dialect::Echo), shape(Dialect::Redis));
     stage.compare(
         "connect, one message, close, 64 at once",
         vec![
@@ -28,17 +26,14 @@ pub fn compare_visits(stage: &mut Stage) -> Result<(), String> {
             stage.redis(),
             Contender::bare("bare", "echo", &root),
         ],
-        echo.table(
+        shape.table(
             "connect: come, one message, go",
             "connections/s",
             "us CPU/connection",
         ),
         &[Goal::cpu(&["redis"], 0.95), Goal::cpu(&["bare"], 1.05)],
         unchecked,
-        |server, _| match server.dialect {
-            Dialect::Redis => visits::run(server, &redis),
-            _ => visits::run(server, &echo),
-        },
+        |server, _| visits::run(server, &shape),
     )
 }
 

@@ -5,7 +5,7 @@ use super::goal::Goal;
 use super::{Stage, unchecked};
 use crate::measure::Contender;
 use crate::measure::closed_loop::{self, Shape};
-use crate::measure::dialect::{Dialect, Exchange};
+use crate::measure::dialect::Exchange;
 use crate::rivals::tokio_echo;
 
 const LARGE: usize = 64 * 1024;
@@ -26,7 +26,11 @@ fn small(stage: &mut Stage, connections: usize) -> Result<(), String> {
         _ => stage.amount(connections),
     };
     let root = stage.folder("echo")?;
-    let shape = Shape::echo(connections, stage.plan.seconds);
+    let shape = Shape {
+        connections,
+        exchange: &|_| Ok(Exchange::echo(64)),
+        seconds: stage.plan.seconds,
+    };
     stage.compare(
         &format!("echo 64 B, {connections} connections"),
         vec![
@@ -43,12 +47,11 @@ fn small(stage: &mut Stage, connections: usize) -> Result<(), String> {
 
 fn pings(stage: &mut Stage, messages: usize) -> Result<(), String> {
     let root = stage.folder("echo")?;
-    let shape = |dialect: Dialect| Shape {
+    let shape = Shape {
         connections: 50,
-        exchange: Exchange::pings(dialect, messages),
+        exchange: &|dialect| Ok(Exchange::pings(dialect, messages)),
         seconds: stage.plan.seconds,
     };
-    let shapes = [Dialect::Echo, Dialect::Redis].map(|dialect| (dialect, shape(dialect)));
     let most = match messages {
         1 => 0.87,
         _ => 0.72,
@@ -60,15 +63,12 @@ fn pings(stage: &mut Stage, messages: usize) -> Result<(), String> {
             stage.redis(),
             Contender::bare("bare", "echo", &root),
         ],
-        shapes[0].1.table(&format!(
+        shape.table(&format!(
             "echo: the PING of redis, 14 bytes (it answers 7), {messages} at a time on each"
         )),
         &[Goal::cpu(&["redis"], most)],
         unchecked,
-        |server, _| {
-            let shape = &shapes[usize::from(server.dialect == Dialect::Redis)].1;
-            closed_loop::run(server, shape)
-        },
+        |server, _| closed_loop::run(server, &shape),
     )
 }
 
@@ -76,7 +76,7 @@ fn large(stage: &mut Stage) -> Result<(), String> {
     let root = stage.folder("echo")?;
     let shape = Shape {
         connections: 16,
-        exchange: Exchange::echo(LARGE),
+        exchange: &|_| Ok(Exchange::echo(LARGE)),
         seconds: stage.plan.seconds,
     };
     stage.compare(

@@ -6,7 +6,6 @@ use super::{Stage, unchecked};
 use crate::measure::closed_loop;
 use crate::measure::dialect::{Dialect, Exchange};
 use crate::measure::visits::{self, Leaver};
-use std::collections::HashMap;
 
 const NAME: &str = "small.bin";
 const SIZE: usize = 4096;
@@ -22,21 +21,18 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
     let path = root.join(NAME);
     std::fs::write(&path, &content).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     // Both servers hear with the request that nothing more will be asked, and close.
-    let visit = |dialect, leaver| {
-        let exchange = Exchange::file(dialect, NAME, &content, leaver == Leaver::Server)?;
-        let shape = visits::Shape {
-            at_once: AT_ONCE,
-            visits: stage.amount(20_000),
-            exchange,
-            leaver,
-        };
-        Ok::<_, String>((dialect, shape))
+    let visits = visits::Shape {
+        at_once: AT_ONCE,
+        visits: stage.amount(20_000),
+        exchange: &|dialect| {
+            let leaver = match dialect {
+                Dialect::Http => Leaver::Server,
+                _ => Leaver::Asked,
+            };
+            let last = leaver == Leaver::Server;
+            Ok((Exchange::file(dialect, NAME, &content, last)?, leaver))
+        },
     };
-    let visits: HashMap<_, _> = [
-        visit(Dialect::Line, Leaver::Asked)?,
-        visit(Dialect::Http, Leaver::Server)?,
-    ]
-    .into();
     stage.compare(
         "4 KiB files, a connection each",
         vec![
@@ -44,24 +40,20 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
             stage.nginx(&root, true),
             stage.lighttpd(&root),
         ],
-        visits[&Dialect::Line].table(
+        visits.table(
             "small-files: 4 KiB, a connection each",
             "files/s",
             "us CPU/file",
         ),
         &[Goal::cpu(&["nginx"], 1.0)],
         unchecked,
-        |server, _| visits::run(server, &visits[&server.dialect]),
+        |server, _| visits::run(server, &visits),
     )?;
-    let kept = |dialect| {
-        let shape = closed_loop::Shape {
-            connections: AT_ONCE,
-            exchange: Exchange::file(dialect, NAME, &content, false)?,
-            seconds: stage.plan.seconds,
-        };
-        Ok::<_, String>((dialect, shape))
+    let kept = closed_loop::Shape {
+        connections: AT_ONCE,
+        exchange: &|dialect| Exchange::file(dialect, NAME, &content, false),
+        seconds: stage.plan.seconds,
     };
-    let kept: HashMap<_, _> = [kept(Dialect::Line)?, kept(Dialect::Http)?].into();
     let mut again = stage.loket("files", &root, &[]);
     again.label = ANEW;
     stage.compare(
@@ -71,13 +63,12 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
             Ok(again),
             stage.nginx(&root, false),
         ],
-        kept[&Dialect::Line]
-            .table("small-files: 4 KiB on kept connections, and with a connection each"),
+        kept.table("small-files: 4 KiB on kept connections, and with a connection each"),
         &[Goal::rate(&[ANEW], 3.0)],
         unchecked,
         |server, contender| match contender.label {
-            ANEW => visits::run(server, &visits[&server.dialect]),
-            _ => closed_loop::run(server, &kept[&server.dialect]),
+            ANEW => visits::run(server, &visits),
+            _ => closed_loop::run(server, &kept),
         },
     )
 }
