@@ -19,8 +19,8 @@ use crate::services::files::Files;
 use crate::services::limits::ServiceLimits;
 use crate::services::operator::Operator;
 use crate::services::room::Room;
+use crate::services::roster::Roster;
 use crate::services::talk::Talk;
-use crate::services::talk::crowd::Crowd;
 use crate::services::transfer::Transfer;
 use crate::session::world::World;
 use crate::start::error::StartError;
@@ -32,7 +32,7 @@ use crate::start::{enclosure, password, root};
 use crate::store::file_store::{FileStore, StoreSettings};
 use crate::terminal::line_editor::LineEditor;
 use socket2::{SockRef, TcpKeepalive};
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -100,6 +100,7 @@ pub struct Server {
     user: Option<User>,
     settings: Settings,
     limits: Rc<ServiceLimits>,
+    roster: Rc<RefCell<Roster>>,
 }
 
 impl Server {
@@ -107,8 +108,9 @@ impl Server {
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
         let user = settings.user.as_deref().map(User::find).transpose()?;
         let limits = Rc::new(config::service_limits());
+        let roster = Rc::default();
         let mut listeners = Vec::new();
-        for service in tcp_services(&settings, &limits) {
+        for service in tcp_services(&settings, &limits, &roster) {
             if let Some(port) = service.port {
                 let address = SocketAddr::new(settings.host, port);
                 let queues = Queues {
@@ -158,6 +160,7 @@ impl Server {
             user,
             settings,
             limits,
+            roster,
         })
     }
 
@@ -207,14 +210,14 @@ impl Server {
         let steps = config::bodies::body_steps(self.listeners.iter().any(uses_bbr));
         let io = |registry| LinuxIo::new(registry, direct, &steps);
         let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
-        let has_talk = self.settings.talk.is_some();
+        let roster = self.settings.talk.map(|_| self.roster);
         let listeners = self.listeners;
         let mut event_loop = EventLoop::new(listeners, io, world, observer, log, limits, &ending)?;
         if let Some(room) = self.room {
             event_loop.add_datagrams(room)?;
         }
         if let Some(stdio) = stdio {
-            add_operator(&mut event_loop, stdio, self.limits, has_talk);
+            add_operator(&mut event_loop, stdio, self.limits, roster);
         }
         // A reader of these lines that went away is no reason not to serve.
         let _ = announce
@@ -282,7 +285,11 @@ struct TcpService {
 }
 
 /// The TCP services, in the order of their announcement.
-fn tcp_services(settings: &Settings, limits: &Rc<ServiceLimits>) -> [TcpService; 4] {
+fn tcp_services(
+    settings: &Settings,
+    limits: &Rc<ServiceLimits>,
+    roster: &Rc<RefCell<Roster>>,
+) -> [TcpService; 4] {
     let service = |name, port, make| TcpService {
         name,
         port,
@@ -291,16 +298,14 @@ fn tcp_services(settings: &Settings, limits: &Rc<ServiceLimits>) -> [TcpService;
     };
     let shared = || limits.clone();
     let (for_transfer, for_files, for_talk) = (shared(), shared(), shared());
-    let (next_client, crowd) = (Cell::new(1), Rc::<Crowd>::default());
+    let roster = roster.clone();
     let echo: MakeProtocol = Box::new(|_| Box::new(Echo));
     let transfer: MakeProtocol =
         Box::new(move |address| Box::new(Transfer::new(for_transfer.clone(), address)));
     let files: MakeProtocol =
         Box::new(move |address| Box::new(Files::new(for_files.clone(), address)));
-    let talk: MakeProtocol = Box::new(move |address| {
-        let id = next_client.replace(next_client.get() + 1);
-        Box::new(Talk::new(for_talk.clone(), crowd.clone(), id, address))
-    });
+    let talk: MakeProtocol =
+        Box::new(move |address| Box::new(Talk::new(for_talk.clone(), roster.clone(), address)));
     [
         service("echo", settings.echo, echo),
         service("transfer", settings.transfer, transfer),
@@ -317,12 +322,12 @@ fn add_operator<O: Observer>(
     event_loop: &mut EventLoop<O>,
     stdio: io::Result<Stdio>,
     limits: Rc<ServiceLimits>,
-    has_talk: bool,
+    roster: Option<Rc<RefCell<Roster>>>,
 ) {
     let added = stdio.and_then(|stdio| {
         let columns = stdio.columns();
         let editor = columns.map(|columns| LineEditor::new("> ", columns, config::EDITOR));
-        event_loop.add_operator(stdio, Box::new(Operator::new(limits, has_talk, editor)))
+        event_loop.add_operator(stdio, Box::new(Operator::new(limits, roster, editor)))
     });
     if let Err(error) = added {
         log::warn!("there is no operator: standard input and output cannot be used: {error}");

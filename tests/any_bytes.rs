@@ -482,7 +482,7 @@ proptest! {
             }
         }
         for post in posts {
-            if let Notice::Printed(line) = post.notice {
+            if let Notice::Line(line) = post.notice {
                 prop_assert!(!line.contains(|letter: char| letter.is_control() && letter != '\t'));
             }
         }
@@ -495,7 +495,7 @@ proptest! {
         let heard = |ends: &[usize]| {
             let mut world = World::new(Box::new(Memory::default()), config::OUTBOX_HIGH_WATER);
             let limits = Rc::new(config::service_limits());
-            let mut talk = Talk::new(limits, Rc::default(), 1, ([127, 0, 0, 1], 9).into());
+            let mut talk = Talk::new(limits, Rc::default(), ([127, 0, 0, 1], 9).into());
             let (mut out, mut from) = (Outbox::default(), 0);
             // A first line, so that the end of the stream ends no bare unit.
             let input = [b"line\n", &input[..]].concat();
@@ -515,8 +515,8 @@ proptest! {
         };
         let whole = heard(&[input.len()]);
         for notice in &whole {
-            let Notice::Said { text, .. } = notice else { panic!("{notice:?}") };
-            prop_assert!(!text.contains(|letter: char| letter.is_control() && letter != '\t'));
+            let Notice::Line(line) = notice else { panic!("{notice:?}") };
+            prop_assert!(!line.contains(|letter: char| letter.is_control() && letter != '\t'));
         }
         prop_assert_eq!(heard(&cut_at(input.len(), &cuts)), whole);
     }

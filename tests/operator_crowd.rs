@@ -5,6 +5,7 @@ mod memory;
 
 use loket::config::{self, CONSOLE_STEP, EDITOR, OUTBOX_HIGH_WATER};
 use loket::services::operator::Operator;
+use loket::services::roster::Roster;
 use loket::session::notice::{Audience, Notice, PeerId};
 use loket::session::outbox::{Front, Outbox};
 use loket::session::protocol::{Intake, Protocol};
@@ -12,6 +13,7 @@ use loket::session::world::World;
 use loket::terminal::line_editor::LineEditor;
 use loket::wire::pause::Pause;
 use memory::store::Memory;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 const CLIENTS: u32 = 10_000;
@@ -21,6 +23,7 @@ const LAST: u32 = 2 * CLIENTS;
 /// A console, and all that it has written and posted.
 struct Desk {
     console: Operator,
+    roster: Rc<RefCell<Roster>>,
     world: World,
     out: Outbox,
     shown: String,
@@ -32,33 +35,25 @@ struct Desk {
 impl Desk {
     fn open(editor: Option<LineEditor>) -> Desk {
         let limits = Rc::new(config::service_limits());
-        let mut desk = Desk {
-            console: Operator::new(limits, true, editor),
+        let roster = Rc::<RefCell<Roster>>::default();
+        let text = "\u{e9}".repeat(2_000);
+        for id in 1..=LAST {
+            let (peer, address) = (PeerId(id.into()), ([127, 0, 0, 1], 1).into());
+            assert_eq!(roster.borrow_mut().join(peer, address, 0), id);
+            roster.borrow_mut().say(id, &text);
+        }
+        for id in (1..LAST).step_by(2) {
+            roster.borrow_mut().leave(id);
+        }
+        Desk {
+            console: Operator::new(limits, Some(roster.clone()), editor),
+            roster,
             world: World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER),
             out: Outbox::default(),
             shown: String::new(),
             written: Vec::new(),
             most: (0, 0),
-        };
-        let text: Rc<str> = "\u{e9}".repeat(2_000).into();
-        for id in 1..=LAST {
-            let (peer, address) = (PeerId(id.into()), ([127, 0, 0, 1], 1).into());
-            desk.notify(&Notice::Joined { id, peer, address });
-            let text = text.clone();
-            desk.notify(&Notice::Said { id, text });
         }
-        for id in (1..LAST).step_by(2) {
-            desk.notify(&Notice::Left { id });
-        }
-        desk.shown.clear();
-        desk.most = (0, 0);
-        desk
-    }
-
-    fn notify(&mut self, notice: &Notice) {
-        let mut cx = self.world.lend(&mut self.out, PeerId(0));
-        self.console.on_notice(notice, &mut cx);
-        self.collect();
     }
 
     /// Takes away what the call has left.
@@ -159,10 +154,11 @@ fn who_comes_or_goes_during_a_list_does_not_upset_it() {
     let (taken, intake) = desk.console.on_bytes(b"/list\n", Pause::None, &mut cx);
     assert!(taken == 6 && matches!(intake, Intake::Work));
     for id in (2..=LAST).step_by(2) {
-        desk.notify(&Notice::Left { id });
+        desk.roster.borrow_mut().leave(id);
     }
-    let (id, peer, address) = (LAST + 1, PeerId(7), ([127, 0, 0, 1], 1).into());
-    desk.notify(&Notice::Joined { id, peer, address });
+    let (peer, address) = (PeerId(7), ([127, 0, 0, 1], 1).into());
+    let id = desk.roster.borrow_mut().join(peer, address, 0);
+    desk.collect();
     desk.shown.clear();
     desk.works(intake);
     assert_eq!(desk.shown, "");

@@ -5,14 +5,15 @@ mod memory;
 mod support;
 
 use loket::config::{self, OUTBOX_HIGH_WATER, TALK_RATE};
+use loket::services::roster::Roster;
 use loket::services::talk::Talk;
-use loket::services::talk::crowd::Crowd;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::{Notice, PeerId};
 use loket::session::session::Session;
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
 use memory::store::Memory;
+use std::cell::RefCell;
 use std::rc::Rc;
 use support::Server;
 
@@ -32,15 +33,18 @@ impl Flood {
         Flood::among(&Rc::default())
     }
 
-    fn among(crowd: &Rc<Crowd>) -> Flood {
+    fn among(roster: &Rc<RefCell<Roster>>) -> Flood {
         let limits = Rc::new(config::service_limits());
-        let talk = Talk::new(limits, crowd.clone(), 1, ([127, 0, 0, 1], 9).into());
-        Flood {
+        let talk = Talk::new(limits, roster.clone(), ([127, 0, 0, 1], 9).into());
+        let mut flood = Flood {
             session: Session::new(Box::new(talk), PeerId(1)),
             world: World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER),
             said: 0,
             last: String::new(),
-        }
+        };
+        flood.session.open(&mut flood.world);
+        flood.world.posts.clear();
+        flood
     }
 
     /// As the reactor feeds it. Answers how many bytes were shown.
@@ -49,10 +53,11 @@ impl Flood {
         self.session.feed(&input, pause, &mut self.world, &mut ());
         let mut shown = 0;
         for post in std::mem::take(&mut self.world.posts) {
-            if let Notice::Said { text, .. } = post.notice {
+            if let Notice::Line(line) = post.notice {
+                let (_, text) = line.split_once(": ").expect("its number, and what it said");
                 shown += text.len();
                 self.said += 1;
-                self.last = text.to_string();
+                self.last = text.to_owned();
             }
         }
         shown
@@ -91,8 +96,8 @@ fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
 
 #[test]
 fn a_crowd_of_talk_clients_shares_what_eight_may_say() {
-    let crowd = Rc::default();
-    let mut floods: Vec<_> = (0..200).map(|_| Flood::among(&crowd)).collect();
+    let roster = Rc::default();
+    let mut floods: Vec<_> = (0..200).map(|_| Flood::among(&roster)).collect();
     let lines = lines(200);
     for flood in &mut floods {
         flood.feed(&lines, Pause::None);
@@ -111,10 +116,10 @@ fn a_crowd_of_talk_clients_shares_what_eight_may_say() {
 
 #[test]
 fn talk_clients_that_come_speak_and_go_share_a_rate_too() {
-    let crowd = Rc::default();
+    let roster = Rc::default();
     let input = lines(8);
     let newcomer = |second| {
-        let mut flood = Flood::among(&crowd);
+        let mut flood = Flood::among(&roster);
         flood.world.now = second;
         flood.feed(&input, Pause::None)
     };
@@ -124,7 +129,7 @@ fn talk_clients_that_come_speak_and_go_share_a_rate_too() {
     }
     // One that found nothing left has its share a second later.
     assert!((0..2_000).any(|_| newcomer(5) == 0));
-    let mut late = Flood::among(&crowd);
+    let mut late = Flood::among(&roster);
     late.world.now = 5;
     assert_eq!(late.feed(&input, Pause::None), 0);
     late.world.now = 6;

@@ -505,7 +505,7 @@ fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
         ..Line::default()
     };
     let limits = Rc::new(loket::config::service_limits());
-    let operator = simulation.accept(Box::new(Operator::new(limits, true, None)), line);
+    let operator = simulation.accept(Box::new(Operator::new(limits, None, None)), line);
     let unknown = format!("/{}\n", "x".repeat(4_000));
     simulation.say(&operator, unknown.repeat(OUTBOX_HIGH_WATER / 4_000 + 1));
     simulation.pass(600 * SECOND);

@@ -160,7 +160,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
     }
 
     fn log(&mut self, notice: &Notice) {
-        let Notice::UploadLost { peer, name, why } = notice else {
+        let Notice::Line(line) = notice else {
             unreachable!("nothing else is posted to the log")
         };
         let now = self.io.now();
@@ -169,7 +169,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
                 0 => String::new(),
                 count => format!("; {count} others are not logged"),
             };
-            log::info!("the upload {name:?} from {peer} is lost: {why}{others}");
+            log::info!("{line}{others}");
         }
     }
 

@@ -255,7 +255,7 @@ impl<O: Observer> EventLoop<O> {
         if let Some(Stream::Operator(stdio)) = self.dispatcher.operator_streams()
             && let Some(columns) = stdio.resume()
         {
-            let notice = Notice::Screen { columns };
+            let notice = Notice::Resize { columns };
             let to = Audience::Operator;
             self.dispatcher.posts().push(Post { to, notice });
             self.dispatcher.deliver();

@@ -51,7 +51,7 @@ impl LogSink {
         };
         if editing && self.is_terminal {
             for line in self.queue.take_lines() {
-                let notice = Notice::Printed(line.into());
+                let notice = Notice::Line(line.into());
                 dispatcher.posts().push(Post {
                     to: Audience::Operator,
                     notice,

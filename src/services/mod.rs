@@ -10,6 +10,7 @@ pub mod list_reply;
 pub mod operator;
 pub mod refusal;
 pub mod room;
+pub mod roster;
 pub mod talk;
 pub mod transfer;
 pub mod two_names;

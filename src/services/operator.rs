@@ -2,14 +2,16 @@
 //! Touches no terminal: it is a protocol like the others, on standard input and output.
 
 use super::limits::ServiceLimits;
+use super::roster::{Client, Roster};
+use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, PeerId, Post};
 use crate::session::outbox::Outbox;
 use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
 use crate::terminal::line_editor::{LineEditor, Typed};
 use crate::wire::pause::Pause;
 use crate::wire::text;
-use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
@@ -22,7 +24,8 @@ a line goes to all talk clients
 
 /// The person at the server.
 pub struct Operator {
-    clients: BTreeMap<u32, Client>,
+    /// The talk clients; without the talk service there are none to talk to.
+    roster: Option<Rc<RefCell<Roster>>>,
     /// Only at a terminal; a pipe brings whole lines.
     editor: Option<LineEditor>,
     /// What was typed behind the line that is being obeyed.
@@ -30,19 +33,9 @@ pub struct Operator {
     /// What that line asks for and is not done yet.
     task: Option<Task>,
     limits: Rc<ServiceLimits>,
-    /// Without the talk service there is nobody to talk to.
-    has_talk: bool,
     /// Lines dropped since the screen was last read.
     lost: u64,
     ended: bool,
-}
-
-struct Client {
-    peer: PeerId,
-    address: SocketAddr,
-    since: u32,
-    /// The beginning of what it said last.
-    last: Option<Box<str>>,
 }
 
 /// What is done in pieces, for clients that were there when it was asked for.
@@ -53,15 +46,17 @@ enum Task {
 
 impl Operator {
     /// An operator at a terminal, or with `None` at a pipe.
-    pub fn new(limits: Rc<ServiceLimits>, has_talk: bool, editor: Option<LineEditor>) -> Operator {
-        let clients = BTreeMap::new();
+    pub fn new(
+        limits: Rc<ServiceLimits>,
+        roster: Option<Rc<RefCell<Roster>>>,
+        editor: Option<LineEditor>,
+    ) -> Operator {
         Operator {
-            clients,
+            roster,
             editor,
             typed: VecDeque::new(),
             task: None,
             limits,
-            has_talk,
             lost: 0,
             ended: false,
         }
@@ -97,10 +92,12 @@ impl Operator {
         match word {
             "" if rest.is_empty() => {}
             "/help" => self.print(HELP, cx.out),
-            _ if !self.has_talk => self.print("talk is off: there is nobody to talk to", cx.out),
+            _ if self.roster.is_none() => {
+                self.print("talk is off: there is nobody to talk to", cx.out)
+            }
             "/list" => self.begin(Task::List, cx),
             "/kick" => match self.find(rest) {
-                Some(peer) => Operator::post(peer, Notice::Kicked, cx),
+                Some(peer) => Operator::post(peer, Notice::Close(CloseReason::Kicked), cx),
                 None => self.print(&no_client(rest), cx.out),
             },
             "/to" => {
@@ -131,19 +128,18 @@ impl Operator {
     }
 
     fn find(&self, id: &str) -> Option<PeerId> {
-        id.trim()
-            .parse()
-            .ok()
-            .and_then(|id: u32| self.clients.get(&id))
-            .map(|client| client.peer)
+        self.roster.as_ref()?.borrow().find(id)
     }
 
     /// Does the first piece of something for all clients.
     fn begin(&mut self, task: impl FnOnce(RangeInclusive<u32>) -> Task, cx: &mut Cx<'_>) {
-        let (first, last) = (self.clients.keys().next(), self.clients.keys().next_back());
-        match first.zip(last) {
-            Some((first, last)) => {
-                self.task = Some(task(*first..=*last));
+        let numbers = self
+            .roster
+            .as_ref()
+            .and_then(|roster| roster.borrow().numbers());
+        match numbers {
+            Some(numbers) => {
+                self.task = Some(task(numbers));
                 self.piece(cx);
             }
             None => self.print("nobody is connected", cx.out),
@@ -186,11 +182,12 @@ impl Operator {
         mut show: impl FnMut(u32, &Client),
     ) -> Option<RangeInclusive<u32>> {
         let last = *clients.end();
-        let mut left = self.clients.range(clients);
+        let roster = self.roster.as_ref()?.borrow();
+        let mut left = roster.range(clients);
         for (id, client) in left.by_ref().take(self.limits.console_step) {
-            show(*id, client);
+            show(id, client);
         }
-        left.next().map(|(next, _)| *next..=last)
+        left.next().map(|(next, _)| next..=last)
     }
 
     /// A pipe brings lines; what stands behind the last LF is kept until the end of input.
@@ -259,29 +256,8 @@ impl Protocol for Operator {
 
     fn on_notice(&mut self, notice: &Notice, cx: &mut Cx<'_>) -> Reaction {
         match notice {
-            Notice::Joined { id, peer, address } => {
-                let (peer, address) = (*peer, *address);
-                let client = Client {
-                    peer,
-                    address,
-                    since: cx.now,
-                    last: None,
-                };
-                self.clients.insert(*id, client);
-                self.print(&format!("Client {id} has come from {address}"), cx.out);
-            }
-            Notice::Said { id, text } => {
-                if let Some(client) = self.clients.get_mut(id) {
-                    client.last = Some(text::shorten(text).into());
-                }
-                self.print(&format!("Client {id}: {text}"), cx.out);
-            }
-            Notice::Left { id } => {
-                self.clients.remove(id);
-                self.print(&format!("Client {id} has gone"), cx.out);
-            }
-            Notice::Printed(line) => self.print(line, cx.out),
-            Notice::Screen { columns } => {
+            Notice::Line(line) => self.print(line, cx.out),
+            Notice::Resize { columns } => {
                 if let Some(editor) = self.editor.as_mut().filter(|_| !self.ended) {
                     let mut screen = Vec::new();
                     editor.widen(*columns);
@@ -289,32 +265,13 @@ impl Protocol for Operator {
                     cx.out.bytes(&screen);
                 }
             }
-            Notice::Line(_) | Notice::Kicked | Notice::Due | Notice::UploadLost { .. } => {}
+            Notice::Close(_) | Notice::Due => {}
         }
         Reaction::Stay
     }
 
     fn patience(&self) -> Patience {
         Patience::Endless
-    }
-}
-
-impl Client {
-    fn line(&self, id: u32, now: u32) -> String {
-        let seconds = now - self.since;
-        let since = match seconds {
-            0..120 => format!("{seconds} s"),
-            120..7200 => format!("{} min", seconds / 60),
-            _ => format!("{} h", seconds / 3600),
-        };
-        let last = self
-            .last
-            .as_deref()
-            .map_or("nothing yet".to_owned(), |text| format!("{text:?}"));
-        format!(
-            "{id}  {}  here for {since}  said last: {last}",
-            self.address
-        )
     }
 }
 

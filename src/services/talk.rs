@@ -1,13 +1,12 @@
 //! Speaks the talk service: what a client says goes to the operator, and the other way round.
-//! Shows nothing itself and knows no other client: both are the operator's console's.
+//! Shows nothing itself: its lines are posted to the operator.
 //!
 //! What the client says has no dialect: LF ends a line, and what is left is shown after the settle
 //! window. Only replies differ: clients that send no LF get none.
 
-pub mod crowd;
-
 use super::limits::ServiceLimits;
 use super::refusal::Refusal;
+use super::roster::Roster;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
@@ -15,21 +14,22 @@ use crate::wire::line::{FirstLine, first_line};
 use crate::wire::pause::{Delay, Pause};
 use crate::wire::text;
 use crate::wire::unit::Fault;
-use crowd::Crowd;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// One client of the operator.
 pub struct Talk {
     limits: Rc<ServiceLimits>,
-    crowd: Rc<Crowd>,
+    roster: Rc<RefCell<Roster>>,
+    /// Its number for people, once it has joined.
     id: u32,
     address: SocketAddr,
     replies: Replies,
     awaited: Option<Delay>,
     /// Bytes that it may still have shown, as of the second of its last words.
     credit: usize,
-    /// Bytes that it may have shown beside those, while the crowd grants them.
+    /// Bytes that it may have shown beside those, while the roster grants them.
     first: usize,
     second: Option<u32>,
     finished: bool,
@@ -47,14 +47,18 @@ enum Replies {
 }
 
 impl Talk {
-    /// A new client with its number for people.
-    pub fn new(limits: Rc<ServiceLimits>, crowd: Rc<Crowd>, id: u32, address: SocketAddr) -> Talk {
+    /// A new client, which joins the roster when the conversation begins.
+    pub fn new(
+        limits: Rc<ServiceLimits>,
+        roster: Rc<RefCell<Roster>>,
+        address: SocketAddr,
+    ) -> Talk {
         Talk {
             credit: 0,
             first: limits.talk_rate.first,
             limits,
-            crowd,
-            id,
+            roster,
+            id: 0,
             address,
             replies: Replies::Lines,
             awaited: None,
@@ -63,10 +67,10 @@ impl Talk {
         }
     }
 
-    fn post(&self, notice: Notice, cx: &mut Cx<'_>) {
+    fn show(line: String, cx: &mut Cx<'_>) {
         cx.posts.push(Post {
             to: Audience::Operator,
-            notice,
+            notice: Notice::Line(line.into()),
         });
     }
 
@@ -76,13 +80,17 @@ impl Talk {
         let rate = &self.limits.talk_rate;
         let seconds = cx.now - self.second.replace(cx.now).unwrap_or(cx.now);
         if seconds > 0 {
-            let saved = self.crowd.share(rate).saturating_mul(seconds as usize);
+            let saved = self
+                .roster
+                .borrow()
+                .share(rate)
+                .saturating_mul(seconds as usize);
             self.credit = self.credit.saturating_add(saved).min(rate.most);
         }
         let cost = text.len() + rate.line;
         if cost <= self.credit {
             self.credit -= cost;
-        } else if cost <= self.first && self.crowd.grants(cost, rate, cx.now) {
+        } else if cost <= self.first && self.roster.borrow_mut().grants(cost, rate, cx.now) {
             self.first -= cost;
         } else {
             self.awaited = Some(Delay::Pace);
@@ -94,13 +102,8 @@ impl Talk {
     fn say(&mut self, text: &[u8], cx: &mut Cx<'_>) {
         let text = text::clean(text);
         if !text.trim().is_empty() {
-            self.post(
-                Notice::Said {
-                    id: self.id,
-                    text: text.into(),
-                },
-                cx,
-            );
+            self.roster.borrow_mut().say(self.id, &text);
+            Talk::show(format!("Client {}: {text}", self.id), cx);
         }
     }
 
@@ -144,8 +147,11 @@ impl Talk {
 
 impl Protocol for Talk {
     fn on_open(&mut self, cx: &mut Cx<'_>) {
-        let (id, peer, address) = (self.id, cx.me, self.address);
-        self.post(Notice::Joined { id, peer, address }, cx);
+        self.id = self.roster.borrow_mut().join(cx.me, self.address, cx.now);
+        Talk::show(
+            format!("Client {} has come from {}", self.id, self.address),
+            cx,
+        );
     }
 
     fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
@@ -193,13 +199,14 @@ impl Protocol for Talk {
                 cx.out.bytes(self.line_end().as_bytes());
                 Reaction::Stay
             }
-            Notice::Kicked => Reaction::Close(CloseReason::Kicked),
+            Notice::Close(reason) => Reaction::Close(*reason),
             _ => Reaction::Stay,
         }
     }
 
     fn on_close(&mut self, _: CloseReason, cx: &mut Cx<'_>) {
-        self.post(Notice::Left { id: self.id }, cx);
+        self.roster.borrow_mut().leave(self.id);
+        Talk::show(format!("Client {} has gone", self.id), cx);
     }
 
     fn patience(&self) -> Patience {

@@ -51,13 +51,10 @@ impl UploadReport {
     /// The upload, if there is one, will never be stored.
     pub fn lost(&mut self, why: impl Display, cx: &mut Cx<'_>) {
         if let Some(name) = self.name.take() {
+            let line = format!("the upload {name:?} from {} is lost: {why}", self.peer);
             cx.posts.push(Post {
                 to: Audience::Log,
-                notice: Notice::UploadLost {
-                    peer: self.peer,
-                    name,
-                    why: why.to_string().into(),
-                },
+                notice: Notice::Line(line.into()),
             });
         }
     }

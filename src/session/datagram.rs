@@ -50,7 +50,7 @@ impl DatagramCx<'_> {
     pub fn print(&mut self, line: &str) {
         self.posts.push(Post {
             to: Audience::Operator,
-            notice: Notice::Printed(line.into()),
+            notice: Notice::Line(line.into()),
         });
     }
 }

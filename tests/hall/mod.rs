@@ -119,7 +119,7 @@ impl Hall {
     /// The lines for the operator since the last look.
     pub fn printed(&mut self) -> Vec<String> {
         let line = |post: Post| match (post.to, post.notice) {
-            (Audience::Operator, Notice::Printed(line)) => line.to_string(),
+            (Audience::Operator, Notice::Line(line)) => line.to_string(),
             _ => panic!("the room speaks to the operator alone"),
         };
         self.posts.drain(..).map(line).collect()

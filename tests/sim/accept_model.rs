@@ -15,7 +15,7 @@ use loket::reactor::dispatcher::Dispatcher;
 use loket::reactor::token::Key;
 use loket::session::protocol::Protocol;
 use rustix::io::Errno;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -35,14 +35,13 @@ pub struct Door {
 impl Door {
     /// So many listeners.
     pub fn new(shared: &Rc<Shared>, listeners: usize) -> Door {
-        let next_talk = Rc::new(Cell::new(1));
         let backlogs: Vec<Backlog> = (0..listeners).map(|_| Backlog::default()).collect();
         let listener = |backlog: &Backlog| {
-            let (shared, next_talk) = (shared.clone(), next_talk.clone());
+            let shared = shared.clone();
             Listener {
                 name: "simulated",
                 socket: backlog.clone(),
-                make: Box::new(move |address| protocol(&shared, &next_talk, address)),
+                make: Box::new(move |address| protocol(&shared, address)),
                 refusal: Some(REFUSAL),
                 readable: false,
             }
@@ -147,7 +146,7 @@ fn connections_from(shared: &Shared, wire: &Wire) -> usize {
 }
 
 /// The protocol of a peer that was just registered.
-fn protocol(shared: &Shared, next_talk: &Cell<u32>, peer: SocketAddr) -> Box<dyn Protocol> {
+fn protocol(shared: &Shared, peer: SocketAddr) -> Box<dyn Protocol> {
     let is_peer = |wire: &&Handle| {
         let wire = wire.borrow();
         !wire.is_console() && address(wire.number) == peer
@@ -155,14 +154,11 @@ fn protocol(shared: &Shared, next_talk: &Cell<u32>, peer: SocketAddr) -> Box<dyn
     let live = shared.live.borrow();
     let wire = live.values().find(is_peer).expect("it was just registered");
     let (service, bodies) = (wire.borrow().service(), wire.borrow().bodies.clone());
-    let id = next_talk.get();
     if service == Service::Talk {
-        next_talk.set(id + 1);
         let seconds = shared.seconds.get();
         let mut screen = shared.screen.borrow_mut();
-        screen.joined(id, wire.clone(), peer, seconds);
+        screen.joined(wire.clone(), peer, seconds);
     }
-    let limits = shared.plan.services.clone();
-    let protocol = make_peers::protocol(service, limits, id, peer);
+    let protocol = make_peers::protocol(service, shared, peer);
     Box::new(Counting::new(protocol, bodies))
 }

@@ -19,6 +19,7 @@ use loket::reactor::clock::Moment;
 use loket::reactor::connection::Readiness;
 use loket::reactor::dispatcher::Dispatcher;
 use loket::reactor::token::Key;
+use loket::session::close_reason::CloseReason;
 use loket::session::notice::{Audience, Notice, Post};
 use loket::session::world::World;
 use std::cell::RefCell;
@@ -99,7 +100,7 @@ impl Engine {
 
     fn open_operator(&mut self) {
         let (wire, now) = (self.operator.clone(), self.now());
-        let protocol = make_peers::console(self.shared.plan.services.clone());
+        let protocol = make_peers::console(&self.shared);
         let counting = Counting::new(protocol, wire.borrow().bodies.clone());
         self.dispatcher
             .open_operator(wire.clone(), Box::new(counting), now)
@@ -291,7 +292,7 @@ impl Engine {
         let Key { slot, serial } = key;
         self.shared.note(Event::LatePost { slot, serial });
         let notice = match random % 3 {
-            0 => Notice::Kicked,
+            0 => Notice::Close(CloseReason::Kicked),
             _ => Notice::Line("for somebody who has gone".into()),
         };
         let to = Audience::One(key.peer());

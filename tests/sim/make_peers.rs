@@ -6,16 +6,15 @@ use super::dialogue_line;
 use super::plan::Plan;
 use super::random::Random;
 use super::script::{Script, Service};
+use super::shared::Shared;
 use crate::memory::store::Files;
 use loket::services::echo::Echo;
 use loket::services::files::Files as FilesService;
-use loket::services::limits::ServiceLimits;
 use loket::services::operator::Operator;
 use loket::services::talk::Talk;
 use loket::services::transfer::Transfer;
 use loket::session::protocol::Protocol;
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 /// The conversations of a seed.
 pub fn peers(random: &Random, plan: &Plan) -> Vec<Script> {
@@ -50,24 +49,21 @@ pub fn files() -> Files {
 }
 
 /// The protocol of a service.
-pub fn protocol(
-    service: Service,
-    limits: Rc<ServiceLimits>,
-    id: u32,
-    address: SocketAddr,
-) -> Box<dyn Protocol> {
+pub fn protocol(service: Service, shared: &Shared, address: SocketAddr) -> Box<dyn Protocol> {
+    let limits = shared.plan.services.clone();
     match service {
         Service::Echo => Box::new(Echo),
         Service::Transfer => Box::new(Transfer::new(limits, address)),
         Service::Files => Box::new(FilesService::new(limits, address)),
-        Service::Talk => Box::new(Talk::new(limits, Rc::default(), id, address)),
-        Service::Console => console(limits),
+        Service::Talk => Box::new(Talk::new(limits, shared.roster.clone(), address)),
+        Service::Console => console(shared),
     }
 }
 
 /// The operator's protocol, without a terminal.
-pub fn console(limits: Rc<ServiceLimits>) -> Box<dyn Protocol> {
-    Box::new(Operator::new(limits, true, None))
+pub fn console(shared: &Shared) -> Box<dyn Protocol> {
+    let limits = shared.plan.services.clone();
+    Box::new(Operator::new(limits, Some(shared.roster.clone()), None))
 }
 
 /// The place of a service in the list of listeners.

@@ -19,6 +19,7 @@ pub struct Screen {
     limits: Rc<ServiceLimits>,
     console: Option<Handle>,
     clients: BTreeMap<u32, Client>,
+    newest: u32,
     lost: u64,
 }
 
@@ -36,6 +37,7 @@ impl Screen {
             limits,
             console: None,
             clients: BTreeMap::new(),
+            newest: 0,
             lost: 0,
         }
     }
@@ -71,7 +73,9 @@ impl Screen {
     }
 
     /// A talk client comes.
-    pub fn joined(&mut self, id: u32, wire: Handle, address: SocketAddr, since: u32) {
+    pub fn joined(&mut self, wire: Handle, address: SocketAddr, since: u32) {
+        self.newest += 1;
+        let id = self.newest;
         let client = Client {
             wire,
             address,

@@ -8,6 +8,7 @@ use super::random::Random;
 use super::sim_socket::Handle;
 use super::trace::{Event, Trace};
 use loket::reactor::clock::Moment;
+use loket::services::roster::Roster;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -50,6 +51,7 @@ pub struct Shared {
     pub live: RefCell<BTreeMap<u32, Handle>>,
     pub queue: RefCell<Queue>,
     pub screen: RefCell<Screen>,
+    pub roster: Rc<RefCell<Roster>>,
     pub winding_down: Cell<bool>,
     pub cutting: Cell<bool>,
 }
@@ -69,6 +71,7 @@ impl Shared {
             live: RefCell::default(),
             queue: RefCell::default(),
             screen: RefCell::new(screen),
+            roster: Rc::default(),
             winding_down: Cell::new(false),
             cutting: Cell::new(false),
         })
