@@ -177,7 +177,7 @@ pub const WIND_DOWN_SECONDS: u64 = 10;
 
 /// How long a start waits for a supervisor that does not read its socket: longer than a busy one
 /// takes, shorter than it waits for the start itself.
-pub const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(5);
+pub const SD_NOTIFY_TIMEOUT: Duration = Duration::from_secs(5);
 
 // ---- talk ----
 

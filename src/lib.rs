@@ -41,7 +41,7 @@
 //! 10. [`session::notice`], [`services::talk`], [`services::operator`]: sessions that talk to each
 //!     other, and the operator as one more session.
 //! 11. [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
-//! 12. [`start::enclosure`], [`start::user`]: what is given up before anybody is served.
+//! 12. [`setup::sandbox`], [`setup::drop_root`]: what is given up before anybody is served.
 //! 13. [`load::lane`], [`load::driver`]: the same loop as a client, thousands of connections wide.
 //!
 //! `loket serve --trace` prints what the loop does while you read it.
@@ -56,7 +56,8 @@ pub mod reactor;
 pub mod server;
 pub mod services;
 pub mod session;
-pub mod start;
+pub mod setup;
+
 pub mod store;
 pub mod terminal;
 pub mod wire;

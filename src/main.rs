@@ -16,7 +16,7 @@ use loket::reactor::log_queue::LogQueue;
 use loket::reactor::log_sink::LogSink;
 use loket::reactor::signals;
 use loket::server::{Server, Settings};
-use loket::start::{host, password};
+use loket::setup::{host, password};
 use loket::terminal::on_exit;
 use loket::wire::text::OneLine;
 use signal_hook::low_level::{emulate_default_handler, pipe};

@@ -23,12 +23,12 @@ use crate::services::roster::Roster;
 use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::world::World;
-use crate::start::error::StartError;
-use crate::start::exposure::Exposure;
-use crate::start::port::{self, Queues};
-use crate::start::supervisor::Supervisor;
-use crate::start::user::{self, User};
-use crate::start::{enclosure, password, root};
+use crate::setup::drop_root::{self, User};
+use crate::setup::error::StartError;
+use crate::setup::listen::{self, Queues};
+use crate::setup::sd_notify::ServiceManager;
+use crate::setup::warnings::Exposure;
+use crate::setup::{password, root_dir, sandbox};
 use crate::store::file_store::{FileStore, StoreSettings};
 use crate::terminal::line_editor::LineEditor;
 use socket2::{SockRef, TcpKeepalive};
@@ -118,8 +118,8 @@ impl Server {
                     unsent: config::UNSENT_BYTES,
                     unread: (service.name == "echo").then_some(config::ECHO_RECEIVE),
                 };
-                let socket = port::listen(address, queues)
-                    .map_err(|error| port::cannot_listen(service.name, "tcp", address, &error))?;
+                let socket = listen::listen(address, queues)
+                    .map_err(|error| listen::cannot_listen(service.name, "tcp", address, &error))?;
                 if let Some(keepalive) = &service.keepalive {
                     // Connections have this from their listener, too.
                     let _ = SockRef::from(&socket).set_tcp_keepalive(keepalive);
@@ -150,7 +150,7 @@ impl Server {
                 "all services are off; give at least one a port",
             ));
         }
-        let store = root::open(&settings.root, store_settings(&settings), user.as_ref())?;
+        let store = root_dir::open(&settings.root, store_settings(&settings), user.as_ref())?;
         warn_of_exposure(&settings, made_password.is_some());
         Ok(Server {
             listeners,
@@ -185,7 +185,7 @@ impl Server {
         let log = LogSink::standard_error(log);
         let has_operator = self.settings.talk.is_some() || self.room.is_some();
         let stdio = has_operator.then(Stdio::open);
-        let supervisor = Supervisor::find(config::SUPERVISOR_PATIENCE);
+        let service_manager = ServiceManager::find(config::SD_NOTIFY_TIMEOUT);
         // Before /proc is out of reach.
         let ending = signals::ending();
         // Landlock holds for this thread and those that it starts: an older one would stay outside.
@@ -223,9 +223,9 @@ impl Server {
         let _ = announce
             .write_all(announcement.as_bytes())
             .and_then(|()| announce.flush());
-        if let Some(supervisor) = supervisor {
-            supervisor.ready(&addresses.join(", "));
-            event_loop.at_stop(move || supervisor.stopping());
+        if let Some(service_manager) = service_manager {
+            service_manager.ready(&addresses.join(", "));
+            event_loop.at_stop(move || service_manager.stopping());
         }
         event_loop.run().map_err(|error| {
             let text = format!("the loop failed: {error}");
@@ -241,11 +241,11 @@ impl Server {
         match &self.user {
             Some(user) => {
                 user.assume().map_err(io::Error::other)?;
-                root::check(self.store.folder(), root, user, *read_only)?;
+                root_dir::check(self.store.folder(), root, user, *read_only)?;
             }
-            None => user::warn_of_root(),
+            None => drop_root::warn_of_root(),
         }
-        enclosure::enclose(self.store.folder(), *read_only);
+        sandbox::enclose(self.store.folder(), *read_only);
         Ok(())
     }
 
@@ -357,7 +357,7 @@ fn open_room(settings: &Settings, port: u16, password: &str) -> Result<Datagrams
     );
     bound
         .and_then(|mut room| room.answer_from_asked_address().map(|()| room))
-        .map_err(|error| port::cannot_listen("room", "udp", address, &error))
+        .map_err(|error| listen::cannot_listen("room", "udp", address, &error))
 }
 
 fn warn_of_exposure(settings: &Settings, made_password: bool) {

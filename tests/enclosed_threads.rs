@@ -4,7 +4,7 @@
 mod support;
 
 use landlock::ABI;
-use loket::start::enclosure::enclose;
+use loket::setup::sandbox::enclose;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketType, bind, connect, listen, sendto, socket};
 use rustix::process::{PidfdFlags, Resource, pidfd_open, prlimit};

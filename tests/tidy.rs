@@ -14,7 +14,6 @@ const ROOMS: &[(&str, &str)] = &[
     ("terminal", "wire"),
     ("services", "session store terminal wire"),
     ("reactor", "session terminal wire"),
-    ("start", "store"),
     ("setup", "store"),
     ("client", "terminal wire"),
     ("load", "reactor session store wire"),
@@ -31,22 +30,19 @@ const UNCUT: &[&str] = &[
 /// Names that only some files and rooms of `src` may use: the rest runs without sockets, files and
 /// clocks in the simulator, from the same seed always in the same way.
 const DOORS: &[(&str, &str)] = &[
-    ("mio", "reactor start setup load"),
-    ("landlock", "start setup"),
-    ("seccompiler", "start setup"),
-    ("socket2", "reactor start setup server client load"),
+    ("mio", "reactor setup load"),
+    ("landlock", "setup"),
+    ("seccompiler", "setup"),
+    ("socket2", "reactor setup server client load"),
     ("TcpStream", "reactor client load"),
-    ("TcpListener", "reactor start setup"),
+    ("TcpListener", "reactor setup"),
     ("UdpSocket", "reactor client"),
     ("cap_std", "store"),
-    (
-        "std::fs",
-        "store start setup client main reactor/signals load",
-    ),
+    ("std::fs", "store setup client main reactor/signals load"),
     ("Instant", "reactor/clock client"),
     ("SystemTime", ""),
     ("thread::sleep", "client"),
-    ("thread", "client main store/workers start setup"),
+    ("thread", "client main store/workers setup"),
 ];
 
 /// Numbers outside `config` that are no limits: they follow from a format or from arithmetic.

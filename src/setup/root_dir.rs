@@ -1,16 +1,16 @@
-//! Opens the folder that is served, and makes it if it is missing, for whom it will be served.
+//! Opens the root, the folder that is served, and creates it if it is missing.
 //! Reads and writes no file in it: that is the store's.
 
+use super::drop_root::User;
 use super::error::{StartError, plain};
-use super::user::User;
 use crate::store::file_store::{FileStore, StoreSettings};
 use rustix::fs::{Access, AtFlags, Gid, Mode, OFlags, Uid};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-/// Makes the root if it is missing, but not the folders above it: those would be a typing error.
-/// One that was made belongs to the user who will serve it.
+/// Opens the root. A missing root is created, but not its parents: a missing parent is probably a
+/// typing error. A created root belongs to `user`.
 pub fn open(
     root: &Path,
     settings: StoreSettings,
@@ -30,8 +30,8 @@ pub fn open(
 }
 
 fn give(root: &Path, user: &User) -> io::Result<()> {
-    // Who may write above the root could have put something else there meanwhile: no link is
-    // followed, and nothing but a folder is given away.
+    // Between mkdir and chown, a user with write permission above the root could replace it: follow
+    // no link, and change the owner of nothing but a folder.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::open(root, flags, Mode::empty())?;
     let (user, group) = user.numbers();
@@ -39,8 +39,8 @@ fn give(root: &Path, user: &User) -> io::Result<()> {
     Ok(rustix::fs::fchown(&folder, Some(user), Some(group))?)
 }
 
-/// Whether the user that the process has become can work with the root at all. Every request would
-/// be refused otherwise.
+/// Checks that the user of the process can access the root. Otherwise every request would be
+/// refused.
 pub fn check(folder: BorrowedFd<'_>, root: &Path, user: &User, read_only: bool) -> io::Result<()> {
     let reading = Access::READ_OK | Access::EXEC_OK;
     let (wanted, verb, or) = if read_only {

@@ -1,29 +1,29 @@
-//! Says what a server that others can reach lets them do, and which flag forbids it.
+//! Warnings at start about what other machines can do to this server.
 //! Forbids nothing itself.
 
 use std::net::IpAddr;
 use std::path::Path;
 
-/// What others meet. What they can do anyway, and are meant to, is not told: reading files,
-/// writing to the operator, an echo.
+/// What other machines can do to this server. What the services are for is not warned about:
+/// reading files, writing to the operator, an echo.
 #[derive(Debug, Clone, Copy)]
 pub struct Exposure<'a> {
-    /// Where the server listens.
+    /// The address that the server listens on.
     pub host: IpAddr,
     /// The folder that is served.
     pub root: &'a Path,
-    /// Whether transfer is on, which stores files.
+    /// Whether the transfer service is on, which stores files.
     pub transfer: bool,
-    /// Whether files is on, which stores and removes them.
+    /// Whether the files service is on, which stores and removes files.
     pub files: bool,
-    /// Whether both refuse that.
+    /// Whether both services refuse changes.
     pub read_only: bool,
-    /// Whether the room has a password that nobody has chosen.
+    /// Whether the password of the room was generated.
     pub made_password: bool,
 }
 
 impl Exposure<'_> {
-    /// One line for each thing that its user may not have thought of; none on loopback.
+    /// One line for each risk; none on loopback.
     pub fn warnings(&self) -> Vec<String> {
         let host = self.host;
         let mut warnings = Vec::new();
@@ -38,15 +38,15 @@ impl Exposure<'_> {
             };
             let root = self.root.display();
             warnings.push(format!(
-                "everybody who can reach {host} can {what} files below {root}: add --read-only \
-                 to forbid that, or --host 127.0.0.1 to keep others out"
+                "every machine that reaches {host} can {what} files below {root}: add --read-only \
+                 to forbid that, or --host 127.0.0.1 to listen on this machine only"
             ));
         }
         if self.made_password {
             warnings.push(format!(
-                "the room on {host} opens to a password that was made up: it is shown on standard \
-                 output, to all who read that, and changes with each start; choose one with \
-                 --room-password-file FILE, or --room off"
+                "the password of the room on {host} was generated: it is printed on standard \
+                 output and changes with each start; choose one with --room-password-file FILE, \
+                 or switch the room off with --room off"
             ));
         }
         warnings
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_address_is_told_what_it_opens() {
+    fn every_other_address_gets_a_warning_for_each_risk() {
         for host in [
             "0.0.0.0",
             "::",
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_happen_is_not_told() {
+    fn what_is_forbidden_is_not_warned_about() {
         let all = exposed("0.0.0.0");
         let closed = Exposure {
             read_only: true,

@@ -1,4 +1,4 @@
-//! Turns a process that was started as root into one of an ordinary user, for good.
+//! Changes the user of a process that was started as root, for good: credentials(7).
 //! Knows nothing of files and ports: who needs root for them opens them before.
 
 use super::error::StartError;
@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::unistd::{self, Gid, Uid};
 use std::ffi::CString;
 
-/// Whom `--user` names.
+/// The user that `--user` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     name: String,
@@ -15,7 +15,7 @@ pub struct User {
 }
 
 impl User {
-    /// Looks the name up. Only root can become somebody else.
+    /// Looks the name up. Only root can change its user.
     pub fn find(name: &str) -> Result<User, StartError> {
         let cannot = |why: &str| StartError::new(format!("cannot become the user {name}: {why}"));
         if !unistd::geteuid().is_root() {
@@ -39,17 +39,17 @@ impl User {
         })
     }
 
-    /// The name as it was given.
+    /// The name as given.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The user's number and that of its first group.
+    /// The ids of the user and of its primary group.
     pub fn numbers(&self) -> (u32, u32) {
         (self.user.as_raw(), self.group.as_raw())
     }
 
-    /// Becomes this user with all its groups, and makes sure that there is no way back.
+    /// Becomes this user with all its groups, and checks that there is no way back to root.
     pub fn assume(&self) -> Result<(), StartError> {
         let name = &self.name;
         let cannot = |what: &str, errno: Errno| {
@@ -57,7 +57,7 @@ impl User {
             StartError::new(format!("{text}; start as root with all its capabilities"))
         };
         let text = CString::new(name.as_str()).map_err(|_| cannot("its name", Errno::EINVAL))?;
-        // The user last: without root's rights the groups can no longer be set.
+        // The user id last: after it the groups can no longer be set.
         unistd::initgroups(&text, self.group).map_err(|errno| cannot("initgroups", errno))?;
         unistd::setresgid(self.group, self.group, self.group)
             .map_err(|errno| cannot("setresgid", errno))?;
@@ -74,7 +74,7 @@ impl User {
     }
 }
 
-/// Says so when the process serves as root.
+/// Logs a warning when the process serves as root.
 pub fn warn_of_root() {
     if unistd::geteuid().is_root() {
         log::warn!("serving as root: a mistake here has all of root's rights; add --user NAME");

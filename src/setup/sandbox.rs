@@ -1,4 +1,4 @@
-//! Gives up for good what serving does not need: other files, sockets, capabilities, system calls.
+//! Gives up what serving does not need: other files, sockets, capabilities, system calls.
 //! Opens nothing: a descriptor from outside the root must be there before.
 //!
 //! Names are resolved beneath the root anyway (`store/file_store.rs`). This is the second wall: it
@@ -13,11 +13,12 @@ use landlock::{
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::os::fd::BorrowedFd;
 
-/// The newest rules that were tried. Older kernels leave out what they do not know.
+/// The newest Landlock ABI that was tested. Older kernels ignore the rights that they do not know.
 const NEWEST: ABI = ABI::V7;
 
-/// Encloses the calling thread in the root, and every thread that it starts from now on. Answers
-/// whether Landlock does so; of what the kernel cannot do, a warning is all.
+/// Confines the calling thread, and every thread that it starts from now on, to the root:
+/// landlock(7), capabilities(7), seccomp(2). Returns whether Landlock is in force. A protection
+/// that the kernel lacks is logged as a warning.
 pub fn enclose(root: BorrowedFd<'_>, read_only: bool) -> bool {
     if let Err(errno) = nix::sys::prctl::set_no_new_privs() {
         log::warn!("cannot give up gaining privileges (no_new_privs): {errno}; serving with it");
@@ -26,7 +27,7 @@ pub fn enclose(root: BorrowedFd<'_>, read_only: bool) -> bool {
         log::warn!("cannot give up capabilities: {errno}; serving with all that were there");
     }
     let enclosed = restrict_files(root, read_only);
-    // The last step: the filter refuses the calls of the others.
+    // Last: the filter refuses the system calls that the steps above need.
     match seccomp::restrict(read_only) {
         Ok(()) => log::debug!("no system calls but those that serving needs (seccomp)"),
         Err(error) => log::warn!("all system calls stay allowed: no seccomp filter: {error}"),
@@ -34,7 +35,7 @@ pub fn enclose(root: BorrowedFd<'_>, read_only: bool) -> bool {
     enclosed
 }
 
-/// Keeps what root needs for files of others below the root, if it is there, and nothing else.
+/// Keeps only the capabilities that root needs for files of other users below the root.
 fn drop_capabilities(read_only: bool) -> rustix::io::Result<()> {
     let reading = CapabilitySet::DAC_READ_SEARCH;
     // CHOWN and FOWNER: a new file gets owner and mode of the one that it replaces, and in a
@@ -86,7 +87,8 @@ fn restrict(root: BorrowedFd<'_>, read_only: bool) -> Result<RestrictionStatus, 
         .restrict_self()
 }
 
-/// What the store does below its root. It makes no folders, and moves nothing between two.
+/// The rights that the store needs below its root. It creates no folders and moves nothing between
+/// two folders.
 fn needed(read_only: bool) -> BitFlags<AccessFs> {
     let reading = make_bitflags!(AccessFs::{ReadFile | ReadDir});
     let writing = make_bitflags!(AccessFs::{WriteFile | Truncate | MakeReg | RemoveFile});

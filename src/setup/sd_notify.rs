@@ -1,4 +1,4 @@
-//! Tells the program that started the server, systemd for example, when it is ready and stopping.
+//! Reports readiness and stopping to the service manager, for example systemd: sd_notify(3).
 //! Starts, restarts and watches nothing itself.
 //!
 //! The protocol is `sd_notify(3)`: datagrams to the socket that `NOTIFY_SOCKET` names. The socket
@@ -11,34 +11,35 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// The variable that names the socket; with `@` in front it has no place in the file system.
+/// Names the socket: a path, or with a leading `@` an abstract address (unix(7)).
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
-/// Who wants to know.
-pub struct Supervisor(UnixDatagram);
+/// The service manager that started this process: sd_notify(3).
+pub struct ServiceManager(UnixDatagram);
 
-impl Supervisor {
-    /// The one that the environment names. One that cannot be reached is no reason not to serve.
-    pub fn find(patience: Duration) -> Option<Supervisor> {
+impl ServiceManager {
+    /// Connects to the socket that the environment names. A failure is logged; the server starts
+    /// anyway.
+    pub fn find(patience: Duration) -> Option<ServiceManager> {
         let name = std::env::var_os(NOTIFY_SOCKET).filter(|name| !name.is_empty())?;
         match connect(&name, patience) {
-            Ok(socket) => Some(Supervisor(socket)),
+            Ok(socket) => Some(ServiceManager(socket)),
             Err(error) => {
                 let name = name.to_string_lossy();
-                log::warn!("cannot reach {NOTIFY_SOCKET}={name}: {error}; it is told nothing");
+                log::warn!("cannot reach {NOTIFY_SOCKET}={name}: {error}; it gets no status");
                 None
             }
         }
     }
 
-    /// Everything stands; `status` is one line for people.
+    /// Reports that the server is ready; `status` is one line for people.
     pub fn ready(&self, status: &str) {
         self.tell(&format!("READY=1\nSTATUS={status}\n"));
-        // Later the loop must not wait for a supervisor that does not read.
+        // From now on a service manager that does not read must not block the loop.
         let _ = self.0.set_nonblocking(true);
     }
 
-    /// The first signal has come.
+    /// Reports that the server is stopping.
     pub fn stopping(&self) {
         self.tell("STOPPING=1\nSTATUS=transfers under way are brought to their end\n");
     }

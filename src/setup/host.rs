@@ -1,11 +1,11 @@
-//! Finds the one address to listen on by what the user calls it: an address, or a name.
+//! Resolves `--host`, an address or a host name, to the address to listen on.
 //! Opens no service's port: a free one shows whether an address can be used.
 
 use super::error::{StartError, plain};
-use super::port;
+use super::listen;
 use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 
-/// The address that `text` is, or the first one of the host with this name that can be used here.
+/// Parses an address, or resolves a host name to its first address that this machine can listen on.
 pub fn find(text: &str) -> Result<IpAddr, StartError> {
     if let Some(address) = read(text) {
         return Ok(address);
@@ -25,7 +25,7 @@ pub fn find(text: &str) -> Result<IpAddr, StartError> {
     })
 }
 
-/// An address as such, IPv6 also in the brackets that it has in front of a port.
+/// Parses an address; an IPv6 address may stand in brackets, as in front of a port.
 fn read(text: &str) -> Option<IpAddr> {
     let inner = text
         .strip_prefix('[')
@@ -38,7 +38,7 @@ fn read(text: &str) -> Option<IpAddr> {
 
 fn first_usable(addresses: &[IpAddr]) -> Option<IpAddr> {
     let mut addresses = addresses.iter().copied();
-    addresses.find(|&address| port::can_listen(address))
+    addresses.find(|&address| listen::can_listen(address))
 }
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_taken_as_it_is_with_and_without_brackets() {
+    fn an_address_is_accepted_with_and_without_brackets() {
         for (text, address) in [
             ("127.0.0.1", "127.0.0.1"),
             ("0.0.0.0", "0.0.0.0"),
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_the_first_address_that_can_be_used_is_taken() {
+    fn a_name_gives_its_first_usable_address() {
         let elsewhere = IpAddr::from([192, 0, 2, 1]);
         let here = [IpAddr::from([127, 0, 0, 2]), IpAddr::from([127, 0, 0, 1])];
         assert_eq!(first_usable(&[elsewhere, here[0], here[1]]), Some(here[0]));
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_address_of_this_machine_is_refused_in_words() {
+    fn an_unusable_host_is_refused_with_advice() {
         for text in [
             "",
             "[",

@@ -1,4 +1,4 @@
-//! Opens a TCP port, and says what to do when that fails.
+//! Opens TCP listeners, and turns failures into advice.
 //! Accepts nobody: that is the loop's.
 
 use super::error::{StartError, plain};
@@ -6,18 +6,19 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// What the kernel may keep.
+/// Bounds of the kernel's queues for one listener and its connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Queues {
     /// Connections not yet accepted.
     pub backlog: i32,
-    /// Bytes of a connection that its peer's window does not take yet.
+    /// Bytes per connection that are written and not yet sent: tcp(7), `TCP_NOTSENT_LOWAT`.
     pub unsent: u32,
-    /// Bytes of a connection that are not read; `None` is as many as it finds useful.
+    /// Bytes per connection that are received and not yet read: socket(7), `SO_RCVBUF`. `None`
+    /// leaves it to the kernel.
     pub unread: Option<usize>,
 }
 
-/// Opens the port.
+/// Opens a nonblocking listener. Errors are those of socket(2), bind(2) and listen(2).
 pub fn listen(address: SocketAddr, queues: Queues) -> io::Result<mio::net::TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -25,14 +26,14 @@ pub fn listen(address: SocketAddr, queues: Queues) -> io::Result<mio::net::TcpLi
         Some(Protocol::TCP),
     )?;
     socket.set_nonblocking(true)?;
-    // A server that is started again must not wait for the old connections' TIME_WAIT.
+    // Without it a restart fails while old connections are in TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Connections have these from their listener, which saves system calls: accept(2), Linux.
-    // Replies are whole when they are written; nothing is gained by waiting for more.
+    // On Linux, connections inherit these options from the listener, which saves a system call
+    // each. Replies are written whole, so waiting for more bytes (Nagle) gains nothing.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(queues.unsent)?;
     if let Some(unread) = queues.unread {
-        // The kernel doubles it.
+        // The kernel doubles the value: socket(7).
         socket.set_recv_buffer_size(unread / 2)?;
     }
     socket.bind(&address.into())?;
@@ -40,7 +41,7 @@ pub fn listen(address: SocketAddr, queues: Queues) -> io::Result<mio::net::TcpLi
     Ok(mio::net::TcpListener::from_std(socket.into()))
 }
 
-/// Whether this address is one of this machine.
+/// Whether the address belongs to this machine.
 pub fn can_listen(address: IpAddr) -> bool {
     let queues = Queues {
         backlog: 1,
@@ -50,7 +51,7 @@ pub fn can_listen(address: IpAddr) -> bool {
     listen(SocketAddr::new(address, 0), queues).is_ok()
 }
 
-/// Names the port and the way out.
+/// The error of a port that cannot be opened, with advice.
 pub fn cannot_listen(
     name: &str,
     transport: &str,

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::io;
 
-/// Why a server cannot start. The text names the thing and the way out.
+/// Why the server cannot start. The text says what was tried, on what, and what to do.
 #[derive(Debug)]
 pub struct StartError(String);
 
 impl StartError {
-    /// An error with its whole text.
+    /// An error with this text.
     pub fn new(text: impl Into<String>) -> StartError {
         StartError(text.into())
     }
@@ -23,7 +23,7 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// The system's words without the number behind them.
+/// The text of a system error without its number.
 pub fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()

@@ -1,4 +1,4 @@
-//! Leaves a thread only the system calls that serving needs; the kernel refuses all others.
+//! The seccomp filter: the list of system calls that serving needs.
 //! Decides nothing about files and TCP ports: Landlock does.
 //!
 //! The program is put together here because it needs two refusals. What the kernel has and
@@ -28,7 +28,7 @@ const MACHINE: Option<u32> = if cfg!(target_arch = "x86_64") {
 /// `file_setattr`, the newest call of Linux 6.17, which was the newest when the lists were made.
 const NEWEST: c_long = 469;
 
-/// Whatever their arguments are.
+/// Calls that are allowed with any arguments.
 const ALLOWED: &[c_long] = &[
     // Bytes through what is open.
     libc::SYS_read,
@@ -125,8 +125,9 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_uname,
 ];
 
-/// What a new file takes over from the one that it replaces. They change what is open, and nothing
-/// outside the root can be opened; but an open file that is only read can be changed by them.
+/// Calls that copy owner, mode and attributes from a replaced file to the new one. They work on
+/// open descriptors, and nothing outside the root can be opened; but they also change files that
+/// are open for reading only, so `--read-only` forbids them.
 const CHANGING: &[c_long] = &[
     libc::SYS_fchmod,
     libc::SYS_fchown,
@@ -134,7 +135,7 @@ const CHANGING: &[c_long] = &[
     libc::SYS_fremovexattr,
 ];
 
-/// Older names for some of [`ALLOWED`] that libraries still use where they exist.
+/// Older variants of calls in [`ALLOWED`] that libraries still use.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = &[
     libc::SYS_epoll_wait,
@@ -181,7 +182,7 @@ const NEW_NAMESPACE: libc::c_int = libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS;
 
-/// The first is the one that every turn makes: the program is as short as can be before it.
+/// The first one is made in every turn, so it is checked first.
 const CONDITIONS: &[Condition] = &[
     // MSG_FASTOPEN connects.
     only(libc::SYS_sendto, 3, libc::MSG_FASTOPEN as u32, &[0]),
@@ -241,7 +242,7 @@ const CONDITIONS: &[Condition] = &[
     ),
 ];
 
-/// For the calling thread, and every thread that it starts from now on.
+/// Installs the filter for the calling thread and every thread that it starts from now on.
 pub(super) fn restrict(read_only: bool) -> Result<(), String> {
     let machine = MACHINE.ok_or("this kind of machine has no list of system calls here")?;
     let changing = if read_only { &[] } else { CHANGING };
@@ -270,7 +271,8 @@ fn program(machine: u32, own_id: u32, changing: &[c_long]) -> BpfProgram {
     for &call in ALLOWED.iter().chain(OLDER).chain(changing) {
         program.extend([equal(call as u32, 0, 1), allow()]);
     }
-    // Its flags are in memory, where no filter looks: clone(2) has to do.
+    // The flags of clone3 are in memory, which a filter cannot read; ENOSYS makes libc use
+    // clone(2).
     program.extend([equal(libc::SYS_clone3 as u32, 0, 1), refuse(libc::ENOSYS)]);
     let newer = instruction(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, NEWEST as u32);
     program.extend([
@@ -303,12 +305,12 @@ fn allow_if(program: &mut BpfProgram, call: c_long, argument: usize, mask: u32, 
     program.append(&mut check);
 }
 
-/// Loads a word of what is known about the call.
+/// Loads a word of `seccomp_data`.
 fn load(offset: usize) -> sock_filter {
     instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset as u32)
 }
 
-/// Skips `if_so` instructions if the loaded word is `value`, and `if_not` if it is another one.
+/// Skips `if_so` instructions if the loaded word equals `value`, else `if_not`.
 fn equal(value: u32, if_so: u8, if_not: u8) -> sock_filter {
     let compare = instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value);
     sock_filter {

@@ -1,16 +1,16 @@
-//! Reads the password of a room out of a file, or makes one for a room that was given none.
+//! Reads the password of the room from a file, or generates one.
 //! Shows it to nobody: the announcement does.
 
 use super::error::StartError;
 
-/// The password in the text of a file: its first line, without what editors leave around it. A
-/// byte-order mark, blanks and a carriage return are nothing that a person can type.
+/// The password in the text of a file: its first line, without a byte-order mark, blanks and a
+/// carriage return, which editors add and a person cannot type.
 pub fn first_line(text: &str) -> &str {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.lines().next().unwrap_or("").trim()
 }
 
-/// Twelve letters and digits that are not mistaken for each other: 60 bits.
+/// Generates a password of 60 random bits: twelve letters and digits that are hard to confuse.
 pub fn make() -> Result<String, StartError> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut random = [0; 12];
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_read_without_what_an_editor_leaves_around_it() {
+    fn a_password_is_read_without_blanks_and_marks_that_editors_add() {
         for text in [
             "from far away",
             "from far away\n",
