@@ -10,7 +10,7 @@
 //!     │    └──────────────────────┬──────────────────────────────┐
 //!   server ── which service       │                              │
 //!     │    ╲  listens where     load ── the reactor turned round │
-//!     │    start ── before        │                              │
+//!     │    setup ── before        │                              │
 //!     │      │  anyone is served  │                              │
 //!     │  services ── protocols    │                           client ── blocking, std::net
 //!     │      │                    │                              │
