@@ -22,7 +22,7 @@ pub const SEND_MICROS: u64 = 400;
 pub const TAKE_STEP: usize = MIB;
 
 /// How long such a step may last: with more, the p99 of an echo beside 8 uploads is over 0.5 ms
-/// where memory is slow to come (see `reactor/pace.rs`).
+/// where memory is slow to come (see `reactor/step_size.rs`).
 pub const TAKE_MICROS: u64 = 400;
 
 /// What is taken at once even where it lasts longer: `splice` of less costs more than copying.

@@ -1,7 +1,7 @@
 //! Counts connections by the address that they come from.
 //! Turns nobody away: the accepting side asks and does.
 
-use crate::session::machine::machine;
+use crate::session::client_net::client_net;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -26,7 +26,7 @@ impl Addresses {
 
     /// Whether one more from there is too many.
     pub fn is_full(&self, address: IpAddr) -> bool {
-        let count = self.counts.get(&machine(address)).copied().unwrap_or(0);
+        let count = self.counts.get(&client_net(address)).copied().unwrap_or(0);
         self.limit.is_some_and(|limit| count >= limit)
     }
 
@@ -35,7 +35,7 @@ impl Addresses {
         if self.limit.is_none() {
             return;
         }
-        let (slot, address) = (slot as usize, machine(address));
+        let (slot, address) = (slot as usize, client_net(address));
         if slot >= self.slots.len() {
             self.slots.resize(slot + 1, None);
         }

@@ -7,8 +7,8 @@ use super::body_out;
 use super::clock::{Clock, Moment};
 use super::io::{Io, Sent, TakeError};
 use super::limits::BodySteps;
-use super::pace::Pace;
 use super::stdio::Stdio;
+use super::step_size::StepSize;
 use super::token::{Key, Target};
 use crate::session::blob::Blob;
 use mio::net::{TcpListener, TcpStream};
@@ -27,8 +27,8 @@ pub struct LinuxIo {
     /// Where the events of connections come from.
     registry: Registry,
     pipe: BodyPipe,
-    sending: Pace,
-    taking: Pace,
+    sending: StepSize,
+    taking: StepSize,
     /// Only where bodies go the plain way, or a blob has no descriptor.
     copy: Box<[u8]>,
     direct: bool,
@@ -48,8 +48,8 @@ impl LinuxIo {
         LinuxIo {
             registry,
             pipe: BodyPipe::new(steps.take.most, direct),
-            sending: Pace::new(steps.send),
-            taking: Pace::new(steps.take),
+            sending: StepSize::new(steps.send),
+            taking: StepSize::new(steps.take),
             copy,
             direct,
             probe_step: steps.probe,

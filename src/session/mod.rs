@@ -2,10 +2,10 @@
 //! Makes no system call: what a session needs of the world it reaches through `world.rs`.
 
 pub mod blob;
+pub mod client_net;
 pub mod close_reason;
 pub mod datagram;
 pub mod held;
-pub mod machine;
 pub mod notice;
 pub mod outbox;
 pub mod protocol;

@@ -7,7 +7,7 @@
 //!      └──────────────────── the job ends ──────────────────▲
 //! ```
 
-use crate::session::machine::machine;
+use crate::session::client_net::client_net;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ impl Backlog {
     /// Whether this network, or all together, have left so much that no more is taken.
     pub fn is_full(&self, address: IpAddr, limits: &BacklogLimits) -> bool {
         let left = lock(&self.0);
-        let of_network = left.get(&machine(address)).copied().unwrap_or(0);
+        let of_network = left.get(&client_net(address)).copied().unwrap_or(0);
         of_network >= limits.network || left.values().sum::<usize>() >= limits.all
     }
 }
@@ -52,7 +52,7 @@ impl Slip {
     /// A job for a peer at this address.
     pub fn new(address: IpAddr, backlog: Arc<Backlog>) -> Slip {
         Slip {
-            network: machine(address),
+            network: client_net(address),
             backlog,
             state: Mutex::new(State::Awaited),
         }

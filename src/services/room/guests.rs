@@ -2,7 +2,7 @@
 //! Sends nothing. The tables are bounded, and what has not expired is never pushed out.
 
 use super::credit::Credit;
-use crate::session::machine::machine;
+use crate::session::client_net::client_net;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
@@ -84,7 +84,7 @@ impl Guests {
     /// The address gave the password; says whether it is remembered.
     pub fn admit(&mut self, address: SocketAddr, now: u64) -> bool {
         self.forget(address);
-        let network = machine(address.ip());
+        let network = client_net(address.ip());
         let most = self.limits.admitted_of_one;
         let of_one = |of: &HashMap<IpAddr, usize>| of.get(&network).copied().unwrap_or(0);
         if of_one(&self.admitted_of) >= most || self.admitted.is_full() {
@@ -93,7 +93,10 @@ impl Guests {
             }
             self.admitted_of.clear();
             for address in self.admitted.entries.keys() {
-                *self.admitted_of.entry(machine(address.ip())).or_insert(0) += 1;
+                *self
+                    .admitted_of
+                    .entry(client_net(address.ip()))
+                    .or_insert(0) += 1;
             }
         }
         let admitted =
@@ -111,7 +114,7 @@ impl Guests {
 
     /// The address has a name now, or the answer to its password did not reach it.
     pub fn forget(&mut self, address: SocketAddr) {
-        let network = machine(address.ip());
+        let network = client_net(address.ip());
         if self.admitted.entries.remove(&address).is_some()
             && let Some(count) = self.admitted_of.get_mut(&network)
         {
@@ -137,7 +140,7 @@ impl Guests {
 
     /// A wrong password; says whether it was the one too many.
     pub fn count_failure(&mut self, host: IpAddr, now: u64) -> bool {
-        let host = machine(host);
+        let host = client_net(host);
         if let Some(failures) = self.failing.entry(host, now) {
             failures.count += 1;
             if failures.count != self.limits.failures {
@@ -167,7 +170,7 @@ impl Guests {
 
     /// Whether the network of a host has tried too many passwords.
     pub fn is_ignored(&mut self, host: IpAddr, now: u64) -> bool {
-        match self.failing.get(machine(host), now) {
+        match self.failing.get(client_net(host), now) {
             Some(failures) => failures.count >= self.limits.failures,
             None => self.is_shared_ignored(now),
         }
@@ -176,7 +179,7 @@ impl Guests {
     /// Whether a network that is ignored is answered all the same: a client that waits for an
     /// answer must not wait for ever.
     pub fn may_answer(&mut self, host: IpAddr, now: u64) -> bool {
-        let failures = match self.failing.get(machine(host), now) {
+        let failures = match self.failing.get(client_net(host), now) {
             Some(own) => own,
             None => &mut self.shared,
         };

@@ -2,7 +2,7 @@
 //! Knows no member; a network is one IPv4 address, or 2^64 of IPv6.
 
 use super::credit::{Credit, Rate};
-use crate::session::machine::machine;
+use crate::session::client_net::client_net;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -45,7 +45,7 @@ impl Networks {
 
     /// Whether one more member may join.
     pub fn has_place(&self, host: IpAddr) -> bool {
-        let network = self.known.get(&machine(host));
+        let network = self.known.get(&client_net(host));
         network.is_none_or(|network| network.members < self.limits.places)
     }
 
@@ -68,7 +68,7 @@ impl Networks {
 
     /// A member has left.
     pub fn leave(&mut self, host: IpAddr) {
-        let network = self.known.get_mut(&machine(host));
+        let network = self.known.get_mut(&client_net(host));
         network.expect("it holds a place").members -= 1;
     }
 
@@ -82,11 +82,13 @@ impl Networks {
             });
             self.sweep_at = limits.few.max(2 * self.known.len());
         }
-        self.known.entry(machine(host)).or_insert_with(|| Network {
-            members: 0,
-            messages: Credit::full(limits.messages, now),
-            joins: Credit::full(limits.joins, now),
-        })
+        self.known
+            .entry(client_net(host))
+            .or_insert_with(|| Network {
+                members: 0,
+                messages: Credit::full(limits.messages, now),
+                joins: Credit::full(limits.joins, now),
+            })
     }
 }
 

@@ -7,19 +7,19 @@
 
 use super::limits::StepLimits;
 
-/// The pace of one kind of step.
+/// The size of one kind of step, from what the last ones took.
 #[derive(Debug)]
-pub struct Pace {
+pub struct StepSize {
     limits: StepLimits,
     /// What the longest step takes, in microseconds, from what the last steps took.
     cost: u64,
 }
 
-impl Pace {
+impl StepSize {
     /// Begins with the longest step.
-    pub fn new(limits: StepLimits) -> Pace {
+    pub fn new(limits: StepLimits) -> StepSize {
         let cost = limits.micros;
-        Pace { limits, cost }
+        StepSize { limits, cost }
     }
 
     /// How many bytes the next step may move.
@@ -52,8 +52,8 @@ mod tests {
 
     const KIB: usize = 1 << 10;
 
-    fn pace() -> Pace {
-        Pace::new(StepLimits {
+    fn size() -> StepSize {
+        StepSize::new(StepLimits {
             most: 1024 * KIB,
             least: 64 * KIB,
             micros: 400,
@@ -61,37 +61,37 @@ mod tests {
     }
 
     /// Steps on a machine where a MiB takes so long.
-    fn settle(pace: &mut Pace, micros: usize) -> usize {
+    fn settle(size: &mut StepSize, micros: usize) -> usize {
         for _ in 0..40 {
-            let step = pace.step();
-            pace.took(step, (step * micros / (1024 * KIB)) as u64);
+            let step = size.step();
+            size.took(step, (step * micros / (1024 * KIB)) as u64);
         }
-        pace.step()
+        size.step()
     }
 
     #[test]
     fn a_step_is_as_long_as_it_may_be_and_lasts_no_longer_than_it_should() {
-        let mut pace = pace();
-        assert_eq!(pace.step(), 1024 * KIB);
-        assert_eq!(settle(&mut pace, 100), 1024 * KIB);
-        let slow = settle(&mut pace, 3_000);
+        let mut size = size();
+        assert_eq!(size.step(), 1024 * KIB);
+        assert_eq!(settle(&mut size, 100), 1024 * KIB);
+        let slow = settle(&mut size, 3_000);
         assert!((64 * KIB..=192 * KIB).contains(&slow), "{slow}");
-        assert_eq!(settle(&mut pace, 100_000), 64 * KIB, "but never less");
-        assert_eq!(settle(&mut pace, 300), 1024 * KIB, "and it comes back");
+        assert_eq!(settle(&mut size, 100_000), 64 * KIB, "but never less");
+        assert_eq!(settle(&mut size, 300), 1024 * KIB, "and it comes back");
     }
 
     #[test]
     fn one_long_step_changes_little() {
-        let mut pace = pace();
-        settle(&mut pace, 300);
-        pace.took(1024 * KIB, 1_000_000);
-        assert!(pace.step() >= 896 * KIB, "{}", pace.step());
+        let mut size = size();
+        settle(&mut size, 300);
+        size.took(1024 * KIB, 1_000_000);
+        assert!(size.step() >= 896 * KIB, "{}", size.step());
     }
 
     #[test]
     fn a_few_bytes_say_nothing() {
-        let mut pace = pace();
-        pace.took(1, 1_000);
-        assert_eq!(pace.step(), 1024 * KIB);
+        let mut size = size();
+        size.took(1, 1_000);
+        assert_eq!(size.step(), 1024 * KIB);
     }
 }
