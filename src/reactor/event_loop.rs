@@ -25,6 +25,21 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The loop and all that hangs on it.
+pub struct EventLoop<O: Observer> {
+    poll: Poll,
+    events: Events,
+    signals: Signals,
+    clock: Clock,
+    acceptor: Acceptor<LinuxIo>,
+    datagrams: Option<Datagrams>,
+    dispatcher: Dispatcher<LinuxIo, O>,
+    log: LogSink,
+    limits: ReactorLimits,
+    stopping: Stopping,
+    at_stop: Option<Box<dyn FnOnce()>>,
+}
+
 /// How the loop came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
@@ -44,98 +59,7 @@ enum Stopping {
     Now,
 }
 
-/// The loop and all that hangs on it.
-pub struct EventLoop<O: Observer> {
-    poll: Poll,
-    events: Events,
-    signals: Signals,
-    clock: Clock,
-    acceptor: Acceptor<LinuxIo>,
-    datagrams: Option<Datagrams>,
-    dispatcher: Dispatcher<LinuxIo, O>,
-    log: LogSink,
-    limits: ReactorLimits,
-    stopping: Stopping,
-    at_stop: Option<Box<dyn FnOnce()>>,
-}
-
 impl<O: Observer> EventLoop<O> {
-    /// Registers the listeners and the signals that end the loop; `make_io` gets the registry for
-    /// connections. Nothing is accepted before [`EventLoop::run`].
-    pub fn new(
-        mut listeners: Vec<LinuxListener>,
-        make_io: impl FnOnce(Registry) -> LinuxIo,
-        mut world: World,
-        observer: O,
-        log: LogSink,
-        limits: ReactorLimits,
-        ending: &[i32],
-    ) -> io::Result<EventLoop<O>> {
-        let poll = Poll::new()?;
-        let mut signals = Signals::new([ending, &[SIGCONT, SIGWINCH]].concat())?;
-        let signal = Target::Signal.token();
-        poll.registry()
-            .register(&mut signals, signal, Interest::READABLE)?;
-        let waker = Waker::new(poll.registry(), Target::Waker.token())?;
-        // A loop that cannot be woken would leave its peers waiting; the eventfd cannot fail.
-        world.store.wake_with(Box::new(move || {
-            waker.wake().expect("an eventfd takes one more");
-        }));
-        // With a handler, a write beyond `ulimit -f` fails; without one, it ends the server.
-        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
-        if let Some(stderr) = log.descriptor() {
-            // What is no pipe or terminal is always ready, and epoll(7) does not take it.
-            let token = Target::Log.token();
-            let _ = poll
-                .registry()
-                .register(&mut SourceFd(&stderr), token, Interest::WRITABLE);
-        }
-        for (number, listener) in listeners.iter_mut().enumerate() {
-            let token = Target::Listener(number as u32).token();
-            poll.registry()
-                .register(&mut listener.socket, token, Interest::READABLE)?;
-        }
-        let mut services: Vec<_> = listeners.iter().map(|listener| listener.name).collect();
-        services.push("console");
-        let io = make_io(poll.registry().try_clone()?);
-        Ok(EventLoop {
-            poll,
-            events: Events::with_capacity(limits.events_per_round),
-            signals,
-            clock: io.clock(),
-            acceptor: Acceptor::new(listeners, &limits),
-            datagrams: None,
-            log,
-            dispatcher: Dispatcher::new(io, world, observer, limits, services),
-            limits,
-            stopping: Stopping::No,
-            at_stop: None,
-        })
-    }
-
-    /// What is done once, when the first signal comes. It must not wait.
-    pub fn at_stop(&mut self, act: impl FnOnce() + 'static) {
-        self.at_stop = Some(Box::new(act));
-    }
-
-    /// Hangs a datagram service on the loop.
-    pub fn add_datagrams(&mut self, mut datagrams: Datagrams) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let token = Target::Datagram.token();
-        self.poll
-            .registry()
-            .register(datagrams.source(), token, interest)?;
-        self.datagrams = Some(datagrams);
-        Ok(())
-    }
-
-    /// Hangs standard input and output on the loop, with a protocol behind them.
-    pub fn add_operator(&mut self, stdio: Stdio, protocol: Box<dyn Protocol>) -> io::Result<()> {
-        let streams = Stream::Operator(Box::new(stdio));
-        self.dispatcher
-            .open_operator(streams, protocol, self.clock.now())
-    }
-
     /// Runs until a signal ends it. One pass is one round.
     pub fn run(&mut self) -> io::Result<Stopped> {
         let mut now = self.clock.now();
@@ -281,6 +205,85 @@ impl<O: Observer> EventLoop<O> {
                 Some(Stopped::Cutting(connections))
             }
         }
+    }
+}
+
+/// What is done before the loop runs.
+impl<O: Observer> EventLoop<O> {
+    /// Registers the listeners and the signals that end the loop; `make_io` gets the registry for
+    /// connections. Nothing is accepted before [`EventLoop::run`].
+    pub fn new(
+        mut listeners: Vec<LinuxListener>,
+        make_io: impl FnOnce(Registry) -> LinuxIo,
+        mut world: World,
+        observer: O,
+        log: LogSink,
+        limits: ReactorLimits,
+        ending: &[i32],
+    ) -> io::Result<EventLoop<O>> {
+        let poll = Poll::new()?;
+        let mut signals = Signals::new([ending, &[SIGCONT, SIGWINCH]].concat())?;
+        let signal = Target::Signal.token();
+        poll.registry()
+            .register(&mut signals, signal, Interest::READABLE)?;
+        let waker = Waker::new(poll.registry(), Target::Waker.token())?;
+        // A loop that cannot be woken would leave its peers waiting; the eventfd cannot fail.
+        world.store.wake_with(Box::new(move || {
+            waker.wake().expect("an eventfd takes one more");
+        }));
+        // With a handler, a write beyond `ulimit -f` fails; without one, it ends the server.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+        if let Some(stderr) = log.descriptor() {
+            // What is no pipe or terminal is always ready, and epoll(7) does not take it.
+            let token = Target::Log.token();
+            let _ = poll
+                .registry()
+                .register(&mut SourceFd(&stderr), token, Interest::WRITABLE);
+        }
+        for (number, listener) in listeners.iter_mut().enumerate() {
+            let token = Target::Listener(number as u32).token();
+            poll.registry()
+                .register(&mut listener.socket, token, Interest::READABLE)?;
+        }
+        let mut services: Vec<_> = listeners.iter().map(|listener| listener.name).collect();
+        services.push("console");
+        let io = make_io(poll.registry().try_clone()?);
+        Ok(EventLoop {
+            poll,
+            events: Events::with_capacity(limits.events_per_round),
+            signals,
+            clock: io.clock(),
+            acceptor: Acceptor::new(listeners, &limits),
+            datagrams: None,
+            log,
+            dispatcher: Dispatcher::new(io, world, observer, limits, services),
+            limits,
+            stopping: Stopping::No,
+            at_stop: None,
+        })
+    }
+
+    /// What is done once, when the first signal comes. It must not wait.
+    pub fn at_stop(&mut self, act: impl FnOnce() + 'static) {
+        self.at_stop = Some(Box::new(act));
+    }
+
+    /// Hangs a datagram service on the loop.
+    pub fn add_datagrams(&mut self, mut datagrams: Datagrams) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let token = Target::Datagram.token();
+        self.poll
+            .registry()
+            .register(datagrams.source(), token, interest)?;
+        self.datagrams = Some(datagrams);
+        Ok(())
+    }
+
+    /// Hangs standard input and output on the loop, with a protocol behind them.
+    pub fn add_operator(&mut self, stdio: Stdio, protocol: Box<dyn Protocol>) -> io::Result<()> {
+        let streams = Stream::Operator(Box::new(stdio));
+        self.dispatcher
+            .open_operator(streams, protocol, self.clock.now())
     }
 }
 
