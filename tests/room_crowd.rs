@@ -5,63 +5,38 @@ mod support;
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
-use support::{PATIENCE, ROOM_PASSWORD, Server};
+use support::guest::{Guest, host};
+use support::{PATIENCE, Server};
 
 const MEMBERS: usize = 1000;
 
 /// Five messages a second.
 const PACE: Duration = Duration::from_millis(200);
 
-fn socket(server: &Server, host: u8) -> UdpSocket {
-    let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, host), 0)).expect("loopback");
-    socket.connect(server.address("room")).expect("an address");
-    socket.set_read_timeout(Some(PATIENCE)).expect("an option");
-    socket
+fn enter(server: &Server, last: u8, name: &str) -> Guest {
+    let guest = Guest::from(server, host(last));
+    guest.enter(name);
+    guest
 }
 
-fn hear(socket: &UdpSocket) -> String {
-    let mut buffer = [0; 2048];
-    let length = socket.recv(&mut buffer).expect("a datagram");
-    String::from_utf8_lossy(&buffer[..length]).into_owned()
-}
-
-fn send(socket: &UdpSocket, bytes: &[u8]) {
-    assert_eq!(socket.send(bytes).expect("sent"), bytes.len());
-}
-
-fn enter(server: &Server, host: u8, name: &str) -> UdpSocket {
-    let socket = socket(server, host);
-    send(&socket, format!("PASSWORD {ROOM_PASSWORD}").as_bytes());
-    assert_eq!(hear(&socket), "PASSWORD OK");
-    send(&socket, format!("USERNAME {name}").as_bytes());
-    assert_eq!(hear(&socket), "USERNAME OK");
-    assert_eq!(hear(&socket), format!("{name} bergabung ke chatroom."));
-    socket
-}
-
-fn memory(server: &Server) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()));
-    let status = status.expect("alive");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let size = line.and_then(|line| line.split_whitespace().nth(1));
-    size.expect("a size").parse::<usize>().expect("a number")
+/// Nothing of what came has cost memory that stays.
+#[track_caller]
+fn has_grown_little(server: &Server, before: usize) {
+    let after = server.memory();
+    assert!(after < before + (8 << 20), "{before} {after}");
 }
 
 /// A member talks to itself in the room: what it says comes back, and nothing else does. The
 /// kernel may lose datagrams in a flood: it says so again, as every client of the room does.
-fn is_calm(member: &UdpSocket, what: &str) {
+fn is_calm(member: &Guest, what: &str) {
     let deadline = Instant::now() + PATIENCE;
-    let mut buffer = [0; 2048];
     let short = Duration::from_millis(200);
-    member.set_read_timeout(Some(short)).expect("an option");
+    member.0.set_read_timeout(Some(short)).expect("an option");
+    let mut buffer = [0; 2048];
     while Instant::now() < deadline {
-        send(member, what.as_bytes());
-        if let Ok(length) = member.recv(&mut buffer) {
-            assert_eq!(
-                String::from_utf8_lossy(&buffer[..length]),
-                format!("calm: {what}")
-            );
-            return;
+        if let Ok(length) = member.send(what).0.recv(&mut buffer) {
+            let heard = String::from_utf8_lossy(&buffer[..length]);
+            return assert_eq!(heard, format!("calm: {what}"));
         }
     }
     panic!("{what} never comes back");
@@ -78,14 +53,14 @@ fn a_thousand_members_hear_every_message_in_order() {
         return;
     }
     let server = Server::start(&["--room-per-address", "1000"]);
-    let mut crowd: Vec<UdpSocket> = Vec::new();
+    let mut crowd: Vec<Guest> = Vec::new();
     for number in 0..MEMBERS {
         let name = format!("n{number}");
         crowd.push(enter(&server, 1, &name));
         // Everybody keeps up with those who come: a socket holds a few hundred notices.
         let coming = format!("{name} bergabung ke chatroom.");
         for member in &crowd[..number] {
-            assert_eq!(hear(member), coming);
+            member.hears(&coming);
         }
     }
     let mut next = Instant::now();
@@ -93,10 +68,10 @@ fn a_thousand_members_hear_every_message_in_order() {
         std::thread::park_timeout(next.saturating_duration_since(Instant::now()));
         next += PACE;
         for speaker in [3, 700] {
-            send(&crowd[speaker], format!("message {number}").as_bytes());
+            crowd[speaker].send(format!("message {number}"));
         }
         for member in &crowd {
-            let mut heard = [hear(member), hear(member)];
+            let mut heard = [member.message(), member.message()];
             heard.sort();
             let wanted = ["n3", "n700"].map(|name| format!("{name}: message {number}"));
             assert_eq!(heard, wanted);
@@ -109,11 +84,11 @@ fn a_thousand_members_hear_every_message_in_order() {
 fn garbage_of_any_length_changes_nothing() {
     let server = Server::start(&[]);
     let calm = enter(&server, 2, "calm");
-    let before = memory(&server);
-    let attacker = socket(&server, 3);
+    let before = server.memory();
+    let attacker = Guest::from(&server, host(3));
     let noise = support::noise(65_507);
     for number in 0..500 {
-        send(&attacker, &noise[..number * 65_507 / 499]);
+        attacker.send(&noise[..number * 65_507 / 499]);
         if number % 20 == 0 {
             is_calm(&calm, &format!("after {number}"));
             // Within the rate.
@@ -121,19 +96,15 @@ fn garbage_of_any_length_changes_nothing() {
         }
     }
     is_calm(&calm, "after garbage");
-    assert!(
-        memory(&server) < before + 8 * 1024,
-        "{before} {}",
-        memory(&server)
-    );
+    has_grown_little(&server, before);
 }
 
 #[test]
 fn floods_and_forged_names_change_nothing() {
     let server = Server::start(&[]);
     let calm = enter(&server, 2, "calm");
-    let before = memory(&server);
-    let attacker = socket(&server, 3);
+    let before = server.memory();
+    let attacker = Guest::from(&server, host(3));
     let words = [
         "calm: hello",
         "USERNAME calm",
@@ -144,16 +115,12 @@ fn floods_and_forged_names_change_nothing() {
     ];
     for number in 0..30_000 {
         // It never reads: what it is answered is the kernel's to drop.
-        send(&attacker, words[number % words.len()].as_bytes());
+        attacker.send(words[number % words.len()]);
     }
     for number in 0..20 {
         is_calm(&calm, &format!("after {number}"));
     }
-    assert!(
-        memory(&server) < before + 8 * 1024,
-        "{before} {}",
-        memory(&server)
-    );
+    has_grown_little(&server, before);
 }
 
 #[test]
@@ -162,14 +129,14 @@ fn a_member_that_floods_is_heard_at_its_rate_and_stops_nobody() {
     let flood = enter(&server, 3, "flood");
     let other = enter(&server, 2, "other");
     for _ in 0..20_000 {
-        send(&flood, b"flood");
+        flood.send("flood");
     }
     let (mut heard, mut buffer) = (0, [0; 2048]);
     let short = Duration::from_millis(200);
-    other.set_read_timeout(Some(short)).expect("an option");
+    other.0.set_read_timeout(Some(short)).expect("an option");
     loop {
-        send(&other, b"hello");
-        let length = other.recv(&mut buffer).unwrap_or(0);
+        other.send("hello");
+        let length = other.0.recv(&mut buffer).unwrap_or(0);
         if &buffer[..length] == b"other: hello" {
             break;
         }
@@ -185,7 +152,7 @@ fn ten_thousand_ports_trying_passwords_change_nothing() {
     let server = Server::start(&[]);
     let calm = enter(&server, 2, "calm");
     let to: SocketAddr = server.address("room");
-    let before = memory(&server);
+    let before = server.memory();
     for round in 0..10 {
         // Open at once, so that each has a port of its own.
         let ports: Vec<UdpSocket> = (0..1000)
@@ -196,11 +163,7 @@ fn ten_thousand_ports_trying_passwords_change_nothing() {
         }
     }
     is_calm(&calm, "still here");
-    assert!(
-        memory(&server) < before + 8 * 1024,
-        "{before} {}",
-        memory(&server)
-    );
+    has_grown_little(&server, before);
     let told = server.log().matches("tried too many passwords").count();
     assert!((1..=10).contains(&told), "{told}");
 }

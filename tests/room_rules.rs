@@ -110,11 +110,39 @@ fn nobody_speaks_under_the_name_of_another() {
         ("A\x07ni: x", "Ani: x"),
         ("USERNAME Ani2", "Ani: USERNAME Ani2"),
         ("x\nAni2: y", "Ani: x Ani2: y"),
+        ("Ani: hello", "Ani: hello"),
+        ("hello", "Ani: hello"),
+        ("ANI: hello", "Ani: ANI: hello"),
+        ("Ani:hello", "Ani: Ani:hello"),
+        ("Ani: a\tb  ", "Ani: a\tb  "),
+        (
+            "Ani2 telah keluar dari chatroom.",
+            "Ani: Ani2 telah keluar dari chatroom.",
+        ),
+        ("line\n", "Ani: line"),
+        ("two\nlines\r\n", "Ani: two lines"),
+        ("two\r\nlines", "Ani: two lines"),
+        ("a\x1b[2J\x07\u{9b}b\u{202e}c", "Ani: a[2Jbc"),
+        ("exit now", "Ani: exit now"),
         ("x\u{2028}Ani2: y\u{202e}", "Ani: xAni2: y"),
     ] {
         let sent = hall.hear(at(1), said);
         assert_eq!(sent.len(), 2, "{said:?}");
         assert!(sent.iter().all(|(_, text)| text == relayed), "{sent:?}");
+    }
+    let sent = hall.hear(at(1), b"broken \xff");
+    assert_eq!(sent[0].1, "Ani: broken \u{fffd}");
+}
+
+#[test]
+fn leaving_is_heard_in_any_case_and_with_blanks() {
+    let mut hall = Hall::open(1_000);
+    hall.join(at(1), "stays");
+    for word in ["exit", "EXIT", "Exit", "  exit \t", "eXiT\n", "exit\r\n"] {
+        hall.join(at(2), "goes");
+        let sent = hall.hear(at(2), word);
+        assert_eq!(sent, [(1, "goes telah keluar dari chatroom.".to_owned())]);
+        assert!(!hall.relays(at(2)), "{word:?}");
     }
 }
 
@@ -256,6 +284,11 @@ fn replies_to_strangers_are_one_each_and_short() {
         assert_eq!(hall.hear(host(99, 99), ignored).len(), 0, "{ignored:?}");
     }
     assert_eq!(hall.hear(host(99, 99), [0xff; 1_024]).len(), 0);
+    // Nor is it answered to one that gave the password and no name.
+    hall.answer(host(99, 99), "PASSWORD sesame");
+    for ignored in ["hello", "exit", "budi: hello"] {
+        assert_eq!(hall.hear(host(99, 99), ignored).len(), 0, "{ignored:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod support;
 use hall::{Hall, SECOND, at};
 use loket::services::room::PROBE;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
-use support::guest::{Guest, host};
+use support::guest::{Guest, host, unreachable};
 use support::{Server, eventually};
 
 fn probe(port: u16) -> (u16, String) {
@@ -239,7 +239,7 @@ fn a_silent_member_goes_after_the_time_that_the_operator_set() {
     other.enter("ani");
 }
 
-/// ICMP type 3 code 3 (RFC 792) from one address about a datagram between two others.
+/// Says from one address that a datagram between two others was refused.
 struct Forged {
     raw: socket2::Socket,
     room: SocketAddr,
@@ -261,25 +261,7 @@ impl Forged {
     /// The host says that the port of a member is closed, and quotes these bytes.
     fn refuse(&self, member: &Guest, quoted: &str) {
         let to = member.0.local_addr().expect("bound");
-        let mut report = vec![3, 3, 0, 0, 0, 0, 0, 0];
-        report.extend([0x45, 0, 0, (28 + quoted.len()) as u8]);
-        report.extend([0, 0, 0, 0, 64, 17, 0, 0]);
-        for ip in [self.room.ip(), to.ip()] {
-            let IpAddr::V4(ip) = ip else {
-                panic!("not version 4");
-            };
-            report.extend(ip.octets());
-        }
-        report.extend(self.room.port().to_be_bytes());
-        report.extend(to.port().to_be_bytes());
-        report.extend([0, 8 + quoted.len() as u8, 0, 0]);
-        report.extend(quoted.as_bytes());
-        let words = report
-            .chunks(2)
-            .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
-        let sum: u32 = words.sum();
-        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
-        report[2..4].copy_from_slice(&sum.to_be_bytes());
+        let report = unreachable(3, self.room, to, quoted);
         let room = SocketAddr::new(self.room.ip(), 0);
         self.raw.send_to(&report, &room.into()).expect("sent");
     }

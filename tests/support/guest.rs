@@ -83,3 +83,27 @@ impl Guest {
 pub fn host(last: u8) -> IpAddr {
     Ipv4Addr::new(127, 0, 0, last).into()
 }
+
+/// ICMP type 3 (RFC 792) with this code about a datagram from the room to a client.
+pub fn unreachable(code: u8, room: SocketAddr, client: SocketAddr, quoted: &str) -> Vec<u8> {
+    let mut report = vec![3, code, 0, 0, 0, 0, 0, 0];
+    report.extend([0x45, 0, 0, (28 + quoted.len()) as u8]);
+    report.extend([0, 0, 0, 0, 64, 17, 0, 0]);
+    for address in [room, client] {
+        let IpAddr::V4(ip) = address.ip() else {
+            panic!("not version 4");
+        };
+        report.extend(ip.octets());
+    }
+    report.extend(room.port().to_be_bytes());
+    report.extend(client.port().to_be_bytes());
+    report.extend([0, 8 + quoted.len() as u8, 0, 0]);
+    report.extend(quoted.as_bytes());
+    let words = report
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+    let sum: u32 = words.sum();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    report[2..4].copy_from_slice(&sum.to_be_bytes());
+    report
+}
