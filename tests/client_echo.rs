@@ -3,7 +3,7 @@
 
 mod fake_server;
 
-use fake_server::{FakeServer, Nobody, hear, noise, run, run_with, start, wait};
+use fake_server::{FakeServer, Nobody, hear, noise, run, start, wait};
 use std::env::temp_dir;
 use std::io::Write;
 use std::net::TcpListener;
@@ -16,72 +16,43 @@ fn a_message_comes_back_and_both_sides_end() {
         peer.send("ning\n");
         peer.expect_end();
     });
-    let ended = run(
-        &temp_dir(),
-        &["echo", "good", "morning", "--at", &server.address],
-    );
+    let ended = server.run(&temp_dir(), &["echo", "good", "morning", "--at"]);
     ended.expect(0, "good morning\n", "");
-    server.finish();
 }
 
 #[test]
-fn a_changed_byte_is_noticed() {
-    let server = FakeServer::once(|peer| {
-        peer.expect("abc\n");
-        peer.send("abX\n");
-        peer.read_away();
-    });
-    let ended = run(&temp_dir(), &["echo", "abc", "--at", &server.address]);
-    ended.expect_failure(1, &["0x63", "0x58", &server.address]);
-    assert_eq!(ended.out, "");
-    server.finish();
-}
-
-#[test]
-fn an_early_end_and_a_late_byte_are_failures() {
-    let server = FakeServer::once(|peer| {
-        peer.expect("abc\n");
-        peer.send("ab");
-    });
-    let ended = run(&temp_dir(), &["echo", "abc", "--at", &server.address]);
+fn a_changed_byte_an_early_end_and_a_late_byte_are_failures() {
+    for (answer, words) in [
+        ("abX\n", &["0x63", "0x58", "127.0.0.1:"][..]),
+        ("abc\nd", &["more bytes came back than were sent"]),
+    ] {
+        let server = FakeServer::once(move |peer| {
+            peer.expect("abc\n");
+            peer.send(answer);
+            peer.read_away();
+        });
+        let ended = server.run(&temp_dir(), &["echo", "abc", "--at"]);
+        ended.expect_failure(1, words);
+        assert!(
+            answer.starts_with("abc") || ended.out.is_empty(),
+            "{ended:?}"
+        );
+    }
+    let server = FakeServer::closes_after(&[("abc\n", "ab")]);
+    let ended = server.run(&temp_dir(), &["echo", "abc", "--at"]);
     ended.expect_failure(1, &["after 2 of 4 bytes"]);
-    server.finish();
-
-    let server = FakeServer::once(|peer| {
-        peer.expect("abc\n");
-        peer.send("abc\nd");
-        peer.read_away();
-    });
-    let ended = run(&temp_dir(), &["echo", "abc", "--at", &server.address]);
-    ended.expect_failure(1, &["more bytes came back than were sent"]);
-    server.finish();
 }
 
 #[test]
 fn every_piped_line_is_one_round_trip() {
-    let server = FakeServer::once(|peer| {
-        for line in ["one\n", "\n", "three"] {
-            peer.expect(line);
-            peer.send(line);
-        }
-        peer.expect_end();
-    });
-    let ended = run_with(
-        &temp_dir(),
-        &["echo", "--at", &server.address],
-        b"one\n\nthree",
-    );
+    let server = FakeServer::plays(&[("one\n", "one\n"), ("\n", "\n"), ("three", "three")]);
+    let ended = server.run_with(&temp_dir(), &["echo", "--at"], b"one\n\nthree");
     ended.expect(0, "one\n\nthree", "");
-    server.finish();
 }
 
 #[test]
 fn a_line_is_echoed_before_the_next_is_typed() {
-    let server = FakeServer::once(|peer| {
-        peer.expect("first\n");
-        peer.send("first\n");
-        peer.expect_end();
-    });
+    let server = FakeServer::plays(&[("first\n", "first\n")]);
     let mut child = start(&temp_dir(), &["echo", "--at", &server.address]);
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"first\n").unwrap();
@@ -94,18 +65,11 @@ fn a_line_is_echoed_before_the_next_is_typed() {
 #[test]
 fn a_line_of_megabytes_does_not_lock_up_with_a_server_that_waits_for_us_to_read() {
     let server = FakeServer::once(fake_server::Peer::echo);
-    let line: String = noise(5_000_000)
-        .into_iter()
-        .map(|byte| char::from(b'a' + byte % 26))
-        .collect();
-    let ended = run_with(
-        &temp_dir(),
-        &["echo", "--at", &server.address],
-        line.as_bytes(),
-    );
+    let letters = noise(5_000_000).into_iter().map(|byte| b'a' + byte % 26);
+    let line: Vec<u8> = letters.collect();
+    let ended = server.run_with(&temp_dir(), &["echo", "--at"], &line);
     assert_eq!(ended.status, Some(0), "{}", ended.err);
-    assert!(ended.out == line);
-    server.finish();
+    assert!(ended.out.as_bytes() == line);
 }
 
 #[test]

@@ -4,82 +4,41 @@
 mod fake_server;
 
 use fake_server::{FakeServer, Nobody, names_in, noise, run, start, wait};
+use std::env::temp_dir;
 use std::fs::{self, File};
 use tempfile::tempdir;
 
+/// A client with these words and this script.
+fn files(server: FakeServer, words: &[&str]) -> fake_server::Ended {
+    server.run(&temp_dir(), &[&["files"], words, &["--at"]].concat())
+}
+
 #[test]
 fn answers_are_printed_without_the_protocol_around_them() {
-    for (arguments, command, answer, printed) in [
+    #[rustfmt::skip] // a table
+    let table = [
         (&["ls"][..], "ls\n", "OK 8\na b\nsub/\n", "a b\nsub/\n"),
         (&["ls"], "ls\n", "OK 0\n", ""),
         (&["ls", "sub 1"], "ls \"sub 1\"\n", "OK 1\na", "a\n"),
-        (
-            &["size", "a 1"],
-            "size \"a 1\"\n",
-            "OK 12345 0.01 MB\n",
-            "12345 0.01 MB\n",
-        ),
-        (
-            &["rm", "a"],
-            "rm \"a\"\n",
-            "OK File Berhasil Dihapus\n",
-            "File Berhasil Dihapus\n",
-        ),
-    ] {
-        let server = FakeServer::once(move |peer| {
-            peer.expect(command);
-            peer.send(answer);
-            peer.expect_end();
-        });
-        let arguments = [&["files", "--at", &server.address], arguments].concat();
-        run(&std::env::temp_dir(), &arguments).expect(0, printed, "");
-        server.finish();
+        (&["size", "a 1"], "size \"a 1\"\n", "OK 12345 0.01 MB\n", "12345 0.01 MB\n"),
+        (&["rm", "a"], "rm \"a\"\n", "OK File Berhasil Dihapus\n", "File Berhasil Dihapus\n"),
+        // Nothing from a server can steer the terminal.
+        (&["ls"], "ls\n", "OK 15\n\x1b[2Ja\u{9b}b\r\n\t\u{e9}\x07\n", "[2Jab\n\té\n"),
+    ];
+    for (words, command, answer, printed) in table {
+        files(FakeServer::plays(&[(command, answer)]), words).expect(0, printed, "");
     }
 }
 
 #[test]
-fn nothing_from_a_server_can_steer_the_terminal() {
-    let server = FakeServer::once(|peer| {
-        peer.expect("ls\n");
-        peer.send("OK 15\n\x1b[2Ja\u{9b}b\r\n\t\u{e9}\x07\n");
-        peer.expect_end();
-    });
-    let ended = run(
-        &std::env::temp_dir(),
-        &["files", "ls", "--at", &server.address],
-    );
-    ended.expect(0, "[2Jab\n\té\n", "");
-    server.finish();
-
-    let server = FakeServer::once(|peer| {
-        peer.expect("rm \"a\"\n");
-        peer.send("ERROR \x1b]0;gone\x07\n");
-    });
-    let ended = run(
-        &std::env::temp_dir(),
-        &["files", "rm", "a", "--at", &server.address],
-    );
-    ended.expect_failure(1, &["ERROR \\u{1b}]0;gone\\u{7}\n"]);
-    server.finish();
-}
-
-#[test]
 fn a_no_is_told_with_what_was_tried() {
-    let server = FakeServer::once(|peer| {
-        peer.expect("rm \"a\"\n");
-        peer.send("ERROR File Tidak Ditemukan\n");
-        peer.expect_end();
-    });
-    let ended = run(
-        &std::env::temp_dir(),
-        &["files", "rm", "a", "--at", &server.address],
-    );
-    let wanted = format!(
-        "cannot remove a on {}: the server answered: ERROR File Tidak Ditemukan\n",
-        server.address
-    );
-    ended.expect(1, "", &wanted);
-    server.finish();
+    let server = FakeServer::plays(&[("rm \"a\"\n", "ERROR File Tidak Ditemukan\n")]);
+    let no = "the server answered: ERROR File Tidak Ditemukan";
+    let wanted = format!("cannot remove a on {}: {no}\n", server.address);
+    files(server, &["rm", "a"]).expect(1, "", &wanted);
+    let server = FakeServer::closes_after(&[("rm \"a\"\n", "ERROR \x1b]0;gone\x07\n")]);
+    let ended = files(server, &["rm", "a"]);
+    ended.expect_failure(1, &["ERROR \\u{1b}]0;gone\\u{7}\n"]);
 }
 
 #[test]
@@ -94,20 +53,12 @@ fn what_is_no_answer_is_never_taken_for_one() {
         ("rm", "File Berhasil Dihapus\n"),
         ("rm", ""),
     ] {
-        let server = FakeServer::once(move |peer| {
-            peer.expect(match word {
-                "ls" => "ls\n".to_owned(),
-                _ => format!("{word} \"a\"\n"),
-            });
-            peer.send(answer);
-        });
-        let mut arguments = vec!["files", "--at", &server.address, word];
-        if word != "ls" {
-            arguments.push("a");
-        }
-        let ended = run(&std::env::temp_dir(), &arguments);
-        ended.expect_failure(1, &["cannot "]);
-        server.finish();
+        let (line, words) = match word {
+            "ls" => ("ls\n".to_owned(), &[word][..]),
+            _ => (format!("{word} \"a\"\n"), &[word, "a"][..]),
+        };
+        let server = FakeServer::closes_after(&[(&line, answer)]);
+        files(server, words).expect_failure(1, &["cannot "]);
     }
 }
 
@@ -120,10 +71,7 @@ fn a_listing_into_a_closed_pipe_ends_quietly() {
         // Held until the client has met the closed pipe and left.
         peer.read_away();
     });
-    let mut child = start(
-        &std::env::temp_dir(),
-        &["files", "ls", "--at", &server.address],
-    );
+    let mut child = start(&temp_dir(), &["files", "ls", "--at", &server.address]);
     drop(child.stdout.take());
     wait(child).expect(0, "", "");
     server.finish();
@@ -134,9 +82,9 @@ fn a_download_goes_where_it_is_told_to() {
     let folder = tempdir().unwrap();
     fs::create_dir(folder.path().join("sub")).unwrap();
     for (name, output, saved) in [
-        ("deep/a b", None, "a b"),
-        ("a", Some("c d"), "c d"),
-        ("a", Some("sub"), "sub/a"),
+        ("deep/a b", &[][..], "a b"),
+        ("a", &["-o", "c d"], "c d"),
+        ("a", &["-o", "sub"], "sub/a"),
     ] {
         let body = noise(300_000);
         let sent = body.clone();
@@ -146,12 +94,10 @@ fn a_download_goes_where_it_is_told_to() {
             peer.send(sent);
             peer.expect_end();
         });
-        let mut arguments = vec!["files", "download", name, "--at", &server.address];
-        arguments.extend(output.iter().flat_map(|path| ["-o", path]));
+        let words = [&["files", "download", name], output, &["--at"]].concat();
         let printed = format!("saved {saved}, 300000 bytes\n");
-        run(folder.path(), &arguments).expect(0, &printed, "");
+        server.run(folder.path(), &words).expect(0, &printed, "");
         assert!(fs::read(folder.path().join(saved)).unwrap() == body);
-        server.finish();
     }
     assert_eq!(names_in(folder.path()), ["a b", "c d", "sub"]);
     assert_eq!(names_in(&folder.path().join("sub")), ["a"]);
@@ -167,18 +113,11 @@ fn a_broken_download_leaves_the_old_file_and_nothing_beside_it() {
         ("File Tidak Ditemukan", "closed the connection"),
         ("OK -1\n", "no reply of this service"),
     ] {
-        let server = FakeServer::once(move |peer| {
-            peer.expect("download \"a\"\n");
-            peer.send(answer);
-        });
-        let ended = run(
-            folder.path(),
-            &["files", "download", "a", "--at", &server.address],
-        );
+        let server = FakeServer::closes_after(&[("download \"a\"\n", answer)]);
+        let ended = server.run(folder.path(), &["files", "download", "a", "--at"]);
         ended.expect_failure(1, &["cannot download a", words]);
         assert_eq!(names_in(folder.path()), ["a"], "{answer:?}");
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"old");
-        server.finish();
     }
 }
 
@@ -202,7 +141,7 @@ fn an_upload_announces_its_size_and_waits_to_be_let_in() {
     let folder = tempdir().unwrap();
     let body = noise(700_000);
     fs::write(folder.path().join("a 1"), &body).unwrap();
-    for (name, stored) in [(None, "a 1"), (Some("b/c"), "b/c")] {
+    for (name, stored) in [(&[][..], "a 1"), (&["--as", "b/c"], "b/c")] {
         let body = body.clone();
         let server = FakeServer::once(move |peer| {
             peer.expect(format!("upload \"{stored}\" 700000\n"));
@@ -211,11 +150,9 @@ fn an_upload_announces_its_size_and_waits_to_be_let_in() {
             peer.send("OK File Berhasil Dibuat\n");
             peer.expect_end();
         });
-        let mut arguments = vec!["files", "upload", "a 1", "--at", &server.address];
-        arguments.extend(name.iter().flat_map(|name| ["--as", name]));
+        let words = [&["files", "upload", "a 1"], name, &["--at"]].concat();
         let printed = format!("File Berhasil Dibuat\nsent {stored}, 700000 bytes\n");
-        run(folder.path(), &arguments).expect(0, &printed, "");
-        server.finish();
+        server.run(folder.path(), &words).expect(0, &printed, "");
     }
 }
 
@@ -234,11 +171,7 @@ fn a_refused_upload_is_told_in_the_servers_words_before_and_under_way() {
             }
             peer.send("ERROR too large\n");
         });
-        let ended = run(
-            folder.path(),
-            &["files", "upload", "big", "--at", &server.address],
-        );
+        let ended = server.run(folder.path(), &["files", "upload", "big", "--at"]);
         ended.expect_failure(1, &["cannot upload big", "ERROR too large"]);
-        server.finish();
     }
 }

@@ -3,46 +3,43 @@
 
 mod fake_server;
 
-use fake_server::{FakeServer, hear, names_in, run_with, start, wait};
+use fake_server::{FakeServer, hear, names_in, replies, start, wait};
 use std::fs;
 use std::io::Write;
 use tempfile::tempdir;
+
+const SHELL: [&str; 2] = ["files", "--at"];
 
 #[test]
 fn the_seven_words_do_what_their_one_shots_do() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("my file"), "abc").unwrap();
+    let created = "OK File Berhasil Dibuat\n";
     let server = FakeServer::new(vec![
-        Box::new(|peer| {
-            peer.expect("ls\n");
-            peer.send("OK 2\na\n");
-            peer.expect("size \"a b\"\n");
-            peer.send("OK 5 0.00 MB\n");
-            peer.expect("upload \"my file\" 3\n");
-            peer.send("OK\n");
-            peer.expect("abc");
-            peer.send("OK File Berhasil Dibuat\n");
-            peer.expect("upload \"b\" 3\n");
-            peer.send("OK\n");
-            peer.expect("abc");
-            peer.send("OK File Berhasil Dibuat\n");
-            peer.expect_end();
-        }),
-        Box::new(|peer| {
-            peer.expect("download \"a b\"\n");
-            peer.send("OK 5\nhello");
-            peer.expect("download \"a\"\n");
-            peer.send("OK 0\n");
-            peer.expect("rm \"a\"\n");
-            peer.send("OK File Berhasil Dihapus\n");
-            peer.expect("byebye\n");
-            peer.send("OK\n");
-        }),
+        replies(
+            &[
+                ("ls\n", "OK 2\na\n"),
+                ("size \"a b\"\n", "OK 5 0.00 MB\n"),
+                ("upload \"my file\" 3\n", "OK\n"),
+                ("abc", created),
+                ("upload \"b\" 3\n", "OK\n"),
+                ("abc", created),
+            ],
+            true,
+        ),
+        replies(
+            &[
+                ("download \"a b\"\n", "OK 5\nhello"),
+                ("download \"a\"\n", "OK 0\n"),
+                ("rm \"a\"\n", "OK File Berhasil Dihapus\n"),
+                ("byebye\n", "OK\n"),
+            ],
+            false,
+        ),
     ]);
     let script = b"ls\n\nsize \"a b\"\nupload 'my file'\nupload \"my file\" b\nconnme\n\
         download \"a b\"\ndownload a \"c d\"\nrm a\nbyebye\nrm never\n";
-    let ended = run_with(folder.path(), &["files", "--at", &server.address], script);
-    ended.expect(
+    server.run_with(folder.path(), &SHELL, script).expect(
         0,
         "a\n5 0.00 MB\nFile Berhasil Dibuat\nsent my file, 3 bytes\n\
          File Berhasil Dibuat\nsent b, 3 bytes\nKoneksi Ditutup\nKoneksi Baru Tersambung\n\
@@ -50,21 +47,14 @@ fn the_seven_words_do_what_their_one_shots_do() {
         "",
     );
     assert_eq!(names_in(folder.path()), ["a b", "c d", "my file"]);
-    server.finish();
 }
 
 #[test]
 fn a_failed_command_is_one_line_and_the_next_one_runs() {
     let folder = tempdir().unwrap();
-    let server = FakeServer::once(|peer| {
-        peer.expect("rm \"gone\"\n");
-        peer.send("ERROR File Tidak Ditemukan\n");
-        peer.expect("ls\n");
-        peer.send("OK 2\na\n");
-        peer.expect_end();
-    });
+    let refused = ("rm \"gone\"\n", "ERROR File Tidak Ditemukan\n");
+    let server = FakeServer::plays(&[refused, ("ls\n", "OK 2\na\n")]);
     let script = b"rm gone\nupload gone\nrm \"a\nrm a b\ndir\nls\n";
-    let ended = run_with(folder.path(), &["files", "--at", &server.address], script);
     let wanted = format!(
         "cannot remove gone on {}: the server answered: ERROR File Tidak Ditemukan\n\
          cannot read gone: No such file or directory; is the name spelt right?\n\
@@ -73,8 +63,9 @@ fn a_failed_command_is_one_line_and_the_next_one_runs() {
          cannot run dir: the words are ls, rm, upload, download, size, byebye, connme and help\n",
         server.address
     );
-    ended.expect(1, "a\n", &wanted);
-    server.finish();
+    server
+        .run_with(folder.path(), &SHELL, script)
+        .expect(1, "a\n", &wanted);
 }
 
 #[test]
@@ -88,38 +79,22 @@ fn a_connection_that_broke_is_replaced_for_the_next_command() {
             peer.finish_writing();
             peer.expect_end();
         }),
-        Box::new(|peer| {
-            peer.expect("download \"b\"\n");
-            peer.send("OK 10\nabc");
-        }),
-        Box::new(|peer| {
-            peer.expect("ls\n");
-            peer.send("OK 2\na\n");
-            peer.expect_end();
-        }),
+        replies(&[("download \"b\"\n", "OK 10\nabc")], false),
+        replies(&[("ls\n", "OK 2\na\n")], true),
     ]);
-    let script = b"upload a\ndownload b\nls\n";
-    let ended = run_with(folder.path(), &["files", "--at", &server.address], script);
+    let ended = server.run_with(folder.path(), &SHELL, b"upload a\ndownload b\nls\n");
     ended.expect_failure(1, &["ERROR read-only", "after 3 of 10 bytes"]);
     assert_eq!(ended.err.lines().count(), 2, "{}", ended.err);
     assert_eq!(ended.out, "a\n");
     assert_eq!(names_in(folder.path()), ["a"]);
-    server.finish();
 }
 
 #[test]
 fn a_server_that_hung_up_in_between_is_called_again_with_a_notice() {
     let folder = tempdir().unwrap();
     let server = FakeServer::new(vec![
-        Box::new(|peer| {
-            peer.expect("ls\n");
-            peer.send("OK 2\na\n");
-        }),
-        Box::new(|peer| {
-            peer.expect("ls\n");
-            peer.send("OK 2\nb\n");
-            peer.expect_end();
-        }),
+        replies(&[("ls\n", "OK 2\na\n")], false),
+        replies(&[("ls\n", "OK 2\nb\n")], true),
     ]);
     let mut child = start(folder.path(), &["files", "--at", &server.address]);
     let mut input = child.stdin.take().unwrap();
@@ -139,39 +114,22 @@ fn a_server_that_hung_up_in_between_is_called_again_with_a_notice() {
 #[test]
 fn the_tail_of_an_overlong_line_is_no_command() {
     let folder = tempdir().unwrap();
-    let server = FakeServer::once(|peer| {
-        peer.expect("ls\n");
-        peer.send("OK 0\n");
-        peer.expect_end();
-    });
     let script = format!("{}rm a\nls\n", "x ".repeat(4096));
-    let arguments = ["files", "--at", &server.address];
-    let ended = run_with(folder.path(), &arguments, script.as_bytes());
-    ended.expect(
-        1,
-        "",
-        "cannot run a line of more than 8192 bytes; shorten it\n",
-    );
-    server.finish();
+    let server = FakeServer::plays(&[("ls\n", "OK 0\n")]);
+    let ended = server.run_with(folder.path(), &SHELL, script.as_bytes());
+    let told = "cannot run a line of more than 8192 bytes; shorten it\n";
+    ended.expect(1, "", told);
 }
 
 #[test]
 fn help_names_all_the_words() {
     let folder = tempdir().unwrap();
-    let server = FakeServer::once(fake_server::Peer::expect_end);
-    let ended = run_with(
-        folder.path(),
-        &["files", "--at", &server.address],
-        b"help\n",
-    );
+    let ended = FakeServer::plays(&[]).run_with(folder.path(), &SHELL, b"help\n");
     for word in [
         "ls", "size", "rm", "download", "upload", "connme", "byebye", "help",
     ] {
-        assert!(
-            ended.out.lines().any(|line| line.starts_with(word)),
-            "{word}"
-        );
+        let named = ended.out.lines().any(|line| line.starts_with(word));
+        assert!(named, "{word}");
     }
     assert_eq!(ended.status, Some(0), "{}", ended.err);
-    server.finish();
 }

@@ -3,13 +3,11 @@
 
 mod fake_server;
 
-use fake_server::{FakeServer, Nobody, names_in, noise, run, start, wait};
+use fake_server::{FakeServer, Nobody, names_in, noise, replies, run};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::sync::mpsc;
 use tempfile::tempdir;
 
 /// More than both socket buffers hold: the writer is still at it when the reader answers.
@@ -37,27 +35,19 @@ fn files_are_sent_byte_for_byte_over_one_connection() {
         peer.send("OK\nOK 0\n");
         peer.expect_end();
     });
-    let ended = run(
-        folder.path(),
-        &["send", "a b.bin", "empty", "--to", &server.address],
-    );
+    let ended = server.run(folder.path(), &["send", "a b.bin", "empty", "--to"]);
     ended.expect(0, "sent a b.bin, 700000 bytes\nsent empty, 0 bytes\n", "");
-    server.finish();
 }
 
 #[test]
 fn a_single_file_can_be_stored_under_another_name() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("a"), "abc").unwrap();
-    let server = FakeServer::once(|peer| {
-        peer.expect("SEND\nb c\nb c<SEPARATOR>3\n");
-        peer.send("OK\n");
-        peer.expect("abc");
-        peer.send("OK 3\n");
-    });
-    let arguments = ["send", "a", "--as", "b c", "--to", &server.address];
-    run(folder.path(), &arguments).expect(0, "sent b c, 3 bytes\n", "");
-    server.finish();
+    let server =
+        FakeServer::closes_after(&[("SEND\nb c\nb c<SEPARATOR>3\n", "OK\n"), ("abc", "OK 3\n")]);
+    server
+        .run(folder.path(), &["send", "a", "--as", "b c", "--to"])
+        .expect(0, "sent b c, 3 bytes\n", "");
 
     let nobody = Nobody::new();
     let arguments = ["send", "a", "a", "--as", "b", "--to", &nobody.address()];
@@ -70,17 +60,8 @@ fn what_cannot_be_sent_does_not_keep_the_rest_from_it() {
     let folder = tempdir().unwrap();
     fs::create_dir(folder.path().join("photos")).unwrap();
     fs::write(folder.path().join("a"), "abc").unwrap();
-    let server = FakeServer::once(|peer| {
-        peer.expect("SEND\na\na<SEPARATOR>3\n");
-        peer.send("OK\n");
-        peer.expect("abc");
-        peer.send("OK 3\n");
-        peer.expect_end();
-    });
-    let ended = run(
-        folder.path(),
-        &["send", "photos", "gone", "a", "--to", &server.address],
-    );
+    let server = FakeServer::plays(&[("SEND\na\na<SEPARATOR>3\n", "OK\n"), ("abc", "OK 3\n")]);
+    let ended = server.run(folder.path(), &["send", "photos", "gone", "a", "--to"]);
     ended.expect(
         1,
         "sent a, 3 bytes\n",
@@ -88,7 +69,6 @@ fn what_cannot_be_sent_does_not_keep_the_rest_from_it() {
          cannot read gone: No such file or directory; is the name spelt right?\n\
          2 of 3 files were not sent\n",
     );
-    server.finish();
 }
 
 #[test]
@@ -121,22 +101,18 @@ fn a_refused_file_is_told_in_the_servers_words_and_the_next_gets_a_new_connectio
             peer.finish_writing();
             peer.read_away();
         }),
-        Box::new(|peer| {
-            peer.expect("SEND\nb\nb<SEPARATOR>2\n");
-            peer.send("OK\n");
-            peer.expect("de");
-            peer.send("OK 2\n");
-            peer.expect_end();
-        }),
+        replies(
+            &[("SEND\nb\nb<SEPARATOR>2\n", "OK\n"), ("de", "OK 2\n")],
+            true,
+        ),
     ]);
-    let ended = run(folder.path(), &["send", "a", "b", "--to", &server.address]);
     let wanted = format!(
         "cannot send a to {}: the server answered: ERROR a is in the way\n\
          1 of 2 files were not sent\n",
         server.address
     );
+    let ended = server.run(folder.path(), &["send", "a", "b", "--to"]);
     ended.expect(1, "sent b, 2 bytes\n", &wanted);
-    server.finish();
 }
 
 #[test]
@@ -150,9 +126,8 @@ fn an_error_is_heard_while_the_body_is_still_on_its_way() {
         peer.send("ERROR the disk is full\n");
         // Closed with bytes unread: the client's next write meets a reset.
     });
-    let ended = run(folder.path(), &["send", "big", "--to", &server.address]);
+    let ended = server.run(folder.path(), &["send", "big", "--to"]);
     ended.expect_failure(1, &["cannot send big", "ERROR the disk is full"]);
-    server.finish();
 }
 
 #[test]
@@ -160,16 +135,11 @@ fn a_wrong_count_is_not_taken_for_success() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("a"), "abc").unwrap();
     for answer in ["OK 2\n", "OK\n", "OK 3 bytes\n", "fine\n", "OK 3"] {
-        let server = FakeServer::once(move |peer| {
-            peer.expect("SEND\na\na<SEPARATOR>3\n");
-            peer.send("OK\n");
-            peer.expect("abc");
-            peer.send(answer);
-        });
-        let ended = run(folder.path(), &["send", "a", "--to", &server.address]);
+        let server =
+            FakeServer::closes_after(&[("SEND\na\na<SEPARATOR>3\n", "OK\n"), ("abc", answer)]);
+        let ended = server.run(folder.path(), &["send", "a", "--to"]);
         ended.expect_failure(1, &["cannot send a"]);
         assert_eq!(ended.out, "", "{answer}");
-        server.finish();
     }
 }
 
@@ -192,9 +162,8 @@ fn a_file_that_shrinks_under_way_fails_and_one_that_grows_is_cut_at_its_size() {
             assert_eq!(peer.read_away(), 10);
         }
     });
-    let ended = run(folder.path(), &["send", "big", "--to", &server.address]);
+    let ended = server.run(folder.path(), &["send", "big", "--to"]);
     ended.expect_failure(1, &["cannot send big", "shrank", "to 10 bytes"]);
-    server.finish();
 
     fs::write(&path, "abc").unwrap();
     let server = FakeServer::once(move |peer| {
@@ -206,10 +175,9 @@ fn a_file_that_shrinks_under_way_fails_and_one_that_grows_is_cut_at_its_size() {
         peer.send("OK 3\n");
         peer.expect_end();
     });
-    let ended = run(folder.path(), &["send", "big", "--to", &server.address]);
+    let ended = server.run(folder.path(), &["send", "big", "--to"]);
     let told = "big grew while it was being sent; the server has its first 3 bytes\n";
     ended.expect(0, "sent big, 3 bytes\n", told);
-    server.finish();
 }
 
 #[test]
@@ -224,12 +192,8 @@ fn a_file_of_proc_that_reports_no_bytes_is_sent_whole() {
         peer.send(format!("OK {size}\n"));
         peer.expect_end();
     });
-    let ended = run(
-        folder.path(),
-        &["send", "/proc/version", "--to", &server.address],
-    );
+    let ended = server.run(folder.path(), &["send", "/proc/version", "--to"]);
     ended.expect(0, &format!("sent version, {size} bytes\n"), "");
-    server.finish();
 }
 
 #[test]
@@ -255,9 +219,9 @@ fn a_replaced_file_keeps_its_bits_and_a_link_leads_to_it() {
             peer.expect(request);
             peer.send(format!("{header}new"));
         });
-        let arguments = [arguments, &[&server.address]].concat();
-        run(folder.path(), &arguments).expect(0, "saved a, 3 bytes\n", "");
-        server.finish();
+        server
+            .run(folder.path(), arguments)
+            .expect(0, "saved a, 3 bytes\n", "");
         assert!(folder.path().join("a").is_symlink());
         assert_eq!(fs::read(&file).unwrap(), b"new");
         assert_eq!(
@@ -280,36 +244,27 @@ fn files_are_received_byte_for_byte_under_the_name_that_was_asked_for() {
         peer.send("OK\nERROR<SEPARATOR>0\n");
         peer.expect_end();
     });
-    let arguments = ["receive", "photos/a b", "ERROR", "--from", &server.address];
-    let ended = run(folder.path(), &arguments);
+    let ended = server.run(folder.path(), &["receive", "photos/a b", "ERROR", "--from"]);
     ended.expect(0, "saved a b, 700000 bytes\nsaved ERROR, 0 bytes\n", "");
     assert!(fs::read(folder.path().join("a b")).unwrap() == body);
     assert_eq!(names_in(folder.path()), ["ERROR", "a b"]);
-    server.finish();
 }
 
 #[test]
 fn a_missing_file_is_told_and_the_rest_comes_over_the_same_connection() {
     let folder = tempdir().unwrap();
-    let server = FakeServer::once(|peer| {
-        peer.expect("RECEIVE\ngone\n");
-        peer.send("OK\nERROR: File not found\n");
-        peer.expect("RECEIVE\na\n");
-        peer.send("OK\na<SEPARATOR>3\nabc");
-        peer.expect_end();
-    });
-    let ended = run(
-        folder.path(),
-        &["receive", "gone", "a", "--from", &server.address],
-    );
+    let server = FakeServer::plays(&[
+        ("RECEIVE\ngone\n", "OK\nERROR: File not found\n"),
+        ("RECEIVE\na\n", "OK\na<SEPARATOR>3\nabc"),
+    ]);
     let wanted = format!(
         "cannot receive gone from {}: the server answered: ERROR: File not found\n\
          1 of 2 files were not received\n",
         server.address
     );
+    let ended = server.run(folder.path(), &["receive", "gone", "a", "--from"]);
     ended.expect(1, "saved a, 3 bytes\n", &wanted);
     assert_eq!(names_in(folder.path()), ["a"]);
-    server.finish();
 }
 
 #[test]
@@ -334,15 +289,11 @@ fn a_broken_download_leaves_the_old_file_and_nothing_beside_it() {
         ("ERROR busy\n", "ERROR busy"),
         ("", "closed the connection"),
     ] {
-        let server = FakeServer::once(move |peer| {
-            peer.expect("RECEIVE\na\n");
-            peer.send(answer);
-        });
-        let ended = run(folder.path(), &["receive", "a", "--from", &server.address]);
+        let server = FakeServer::closes_after(&[("RECEIVE\na\n", answer)]);
+        let ended = server.run(folder.path(), &["receive", "a", "--from"]);
         ended.expect_failure(1, &["cannot receive a", words]);
         assert_eq!(names_in(folder.path()), ["a"], "{answer:?}");
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"old");
-        server.finish();
     }
 }
 
@@ -355,14 +306,11 @@ fn the_folder_to_save_in_must_be_there_before_anything_is_asked_for() {
     nobody.was_not_called();
 
     fs::create_dir(folder.path().join("there")).unwrap();
-    let server = FakeServer::once(|peer| {
-        peer.expect("RECEIVE\na\n");
-        peer.send("OK\na<SEPARATOR>3\nabc");
-    });
-    let arguments = ["receive", "a", "-o", "there", "--from", &server.address];
-    run(folder.path(), &arguments).expect(0, "saved there/a, 3 bytes\n", "");
+    let server = FakeServer::closes_after(&[("RECEIVE\na\n", "OK\na<SEPARATOR>3\nabc")]);
+    server
+        .run(folder.path(), &["receive", "a", "-o", "there", "--from"])
+        .expect(0, "saved there/a, 3 bytes\n", "");
     assert_eq!(fs::read(folder.path().join("there/a")).unwrap(), b"abc");
-    server.finish();
 }
 
 #[test]
@@ -381,31 +329,4 @@ fn names_that_cannot_be_saved_or_would_replace_each_other_are_a_wrong_command_li
         run(folder.path(), &arguments).expect_failure(2, &[]);
     }
     nobody.was_not_called();
-}
-
-#[test]
-fn a_download_ended_by_a_signal_leaves_the_old_file_and_nothing_beside_it() {
-    let folder = tempdir().unwrap();
-    fs::write(folder.path().join("a"), "old").unwrap();
-    let (under_way, heard) = mpsc::channel();
-    let server = FakeServer::once(move |peer| {
-        peer.expect("RECEIVE\na\n");
-        peer.send("OK\na<SEPARATOR>10\nabc");
-        under_way.send(()).unwrap();
-        peer.read_away();
-    });
-    let mut child = start(folder.path(), &["receive", "a", "--from", &server.address]);
-    heard.recv().unwrap();
-    let aside = names_in(folder.path()).remove(0);
-    assert!(
-        aside.starts_with(".loket-") && aside.ends_with(".part"),
-        "{aside}"
-    );
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(child.wait().unwrap().signal(), Some(2));
-    assert_eq!(wait(child).out, "");
-    assert_eq!(names_in(folder.path()), ["a"]);
-    assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"old");
-    server.finish();
 }

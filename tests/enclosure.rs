@@ -127,25 +127,6 @@ fn an_enclosed_server_does_all_that_it_did() {
 }
 
 #[test]
-fn a_root_that_is_removed_and_made_again_ends_no_server() {
-    let server = Server::start(&[]);
-    let mut client = server.connect("files");
-    fs::remove_dir(server.root()).expect("an empty folder");
-    client
-        .send("ls\n")
-        .expect("ERROR the folder that is served was removed");
-    fs::create_dir(server.root()).expect("a new folder");
-    fs::write(server.root().join("new"), "new").expect("a file");
-    for request in ["download new\n", "upload a 1\n", "ls\n"] {
-        let mut client = server.connect("files");
-        client
-            .send(request)
-            .expect("ERROR the folder that is served was removed");
-    }
-    server.connect("echo").send("hi").expect("hi");
-}
-
-#[test]
 fn where_the_kernel_refuses_serving_goes_on_with_a_warning() {
     if !has_landlock("where_the_kernel_refuses_serving_goes_on_with_a_warning") {
         return;

@@ -6,72 +6,43 @@ mod support;
 
 use fake_server::{FakeServer, run, run_with};
 use std::fs::File;
-use std::net::UdpSocket;
 use std::process::{Command, Stdio};
-use support::{PATIENCE, Prepared, ROOM_PASSWORD, Server, eventually};
+use support::guest::Guest;
+use support::{Prepared, ROOM_PASSWORD, Server, eventually};
 
 /// One of each kind: bidirectional marks, zero width, fillers, a selector, a tag.
 const HIDDEN: &str =
     "\u{200e}\u{61c}\u{200b}\u{200d}\u{ad}\u{3164}\u{115f}\u{2800}\u{fe0f}\u{e0041}";
 
-/// A datagram client of the room.
-struct Guest(UdpSocket);
-
-impl Guest {
-    fn new(server: &Server) -> Guest {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        socket.connect(server.address("room")).expect("an address");
-        socket.set_read_timeout(Some(PATIENCE)).expect("an option");
-        let guest = Guest(socket);
-        assert_eq!(
-            guest.asks(&format!("PASSWORD {ROOM_PASSWORD}")),
-            "PASSWORD OK"
-        );
-        guest
-    }
-
-    fn says(&self, text: &str) {
-        self.0.send(text.as_bytes()).expect("it is taken");
-    }
-
-    fn hears(&self) -> String {
-        let mut datagram = [0; 1024];
-        let length = self.0.recv(&mut datagram).expect("an answer");
-        String::from_utf8(datagram[..length].to_vec()).expect("text")
-    }
-
-    fn asks(&self, text: &str) -> String {
-        self.says(text);
-        self.hears()
-    }
-}
-
 #[test]
 fn names_that_look_the_same_are_one_name_in_the_room() {
     let server = Server::start(&[]);
-    let amy = Guest::new(&server);
-    assert_eq!(amy.asks("USERNAME Am\u{e9}lie"), "USERNAME OK");
-    assert_eq!(amy.hears(), "Am\u{e9}lie bergabung ke chatroom.");
+    let amy = Guest::member(&server, "Am\u{e9}lie");
     for hidden in HIDDEN.chars() {
-        let guest = Guest::new(&server);
-        let name = format!("USERNAME am{hidden}e\u{301}LIE");
-        assert_eq!(guest.asks(&name), "USERNAME TAKEN", "{name:?}");
-        let nothing = format!("USERNAME {hidden}{hidden}");
-        assert_eq!(guest.asks(&nothing), "USERNAME TAKEN", "{nothing:?}");
+        let guest = Guest::of(&server);
+        guest.give_password();
+        for name in [
+            format!("am{hidden}e\u{301}LIE"),
+            hidden.to_string().repeat(2),
+        ] {
+            guest
+                .send(format!("USERNAME {name}"))
+                .hears("USERNAME TAKEN");
+        }
     }
+    drop(amy);
 }
 
 #[test]
 fn a_name_is_used_without_its_hidden_characters() {
     let server = Server::start(&[]);
-    let guest = Guest::new(&server);
+    let guest = Guest::of(&server);
     let name = format!("b{HIDDEN}udi");
-    for _ in 0..2 {
-        assert_eq!(guest.asks(&format!("USERNAME {name}")), "USERNAME OK");
-        if guest.asks(&format!("{name}: hi")) == "budi bergabung ke chatroom." {
-            assert_eq!(guest.hears(), "budi: hi");
-        }
-    }
+    guest.give_password();
+    guest.send(format!("USERNAME {name}")).hears("USERNAME OK");
+    guest.hears("budi bergabung ke chatroom.");
+    guest.send(format!("{name}: hi")).hears("budi: hi");
+    guest.send(format!("USERNAME {name}")).hears("USERNAME OK");
 }
 
 #[test]
@@ -93,11 +64,9 @@ fn a_client_uses_its_name_as_the_room_does() {
 #[test]
 fn hidden_characters_reach_neither_members_nor_the_operator() {
     let mut server = Server::start(&[]);
-    let guest = Guest::new(&server);
-    assert_eq!(guest.asks("USERNAME budi"), "USERNAME OK");
-    guest.hears();
+    let guest = Guest::member(&server, "budi");
     let said = format!("a{HIDDEN}\u{202e}\u{9b}b");
-    assert_eq!(guest.asks(&said), "budi: ab");
+    guest.send(&said).hears("budi: ab");
     assert_eq!(server.shown_until("budi: "), "budi: ab");
     server.connect("talk").send(format!("{said}\n"));
     assert_eq!(server.shown_until("Client 1: "), "Client 1: ab");

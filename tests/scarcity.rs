@@ -411,21 +411,6 @@ fn a_server_without_any_descriptor_sleeps_until_it_has_one() {
 }
 
 #[test]
-fn a_hundred_clients_of_a_server_with_forty_descriptors_are_all_served() {
-    let limited = ["prlimit", "--nofile=40"];
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(folder.path().join("root")).expect("a root");
-    let server = Server::start_under(&limited, folder, &[]);
-    let mut clients: Vec<Client> = (0..100).map(|_| server.connect("echo")).collect();
-    for client in &mut clients {
-        client.send("one of many").finish();
-    }
-    for client in &mut clients {
-        assert_eq!(client.rest(), b"one of many");
-    }
-}
-
-#[test]
 fn peers_that_do_not_read_their_list_share_one_descriptor_for_it() {
     let server = Server::start(&[]);
     for number in 0..3_000 {

@@ -8,8 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::{
-    BOTH_WAYS, CREATED, Client, NO_FILE, NO_FOLDER, NOT_REGULAR, REMOVED, Server, eventually,
-    noise, tree,
+    BOTH_WAYS, CREATED, NO_FILE, NO_FOLDER, NOT_REGULAR, REMOVED, Server, eventually, tree,
 };
 
 /// A root with one file in it, and a folder beside it with a secret.
@@ -410,28 +409,6 @@ fn a_start_sweeps_away_only_what_no_living_process_writes() {
     drop(held);
     server.start_again(&[]);
     assert!(nothing_hidden(&root));
-}
-
-#[test]
-fn a_server_killed_in_the_middle_of_uploads_leaves_nothing_visible() {
-    for way in BOTH_WAYS {
-        let (folder, root) = prepared();
-        let before = tree(&root);
-        let mut server = Server::start_in(folder, way);
-        let mut clients: Vec<Client> = Vec::new();
-        for name in ["a", "new", "dir/b"] {
-            let mut client = server.connect("files");
-            client
-                .send(format!("upload {name} 900000\n"))
-                .expect("OK\n");
-            client.send(noise(800_000));
-            clients.push(client);
-        }
-        server.signal(rustix::process::Signal::KILL);
-        server.wait();
-        assert_eq!(tree(&root), before);
-        drop(server);
-    }
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn go_at(target: &Target, service: &str, steps: &[&str], mut cut: usize, going: 
 fn an_end_of_stream_in_one_packet_with_the_last_bytes_is_seen() {
     let target = Target::start(&[]);
     for (service, sent, reply) in [
+        ("echo", "last words", "last words"),
         (FILES, "size a\n", "OK 6 0.00 MB\n"),
         (FILES, "size a", "0.00 MB"),
         (FILES, "download a\n", "OK 6\ninside"),

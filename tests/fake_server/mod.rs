@@ -69,7 +69,22 @@ impl Peer {
     }
 }
 
-type Script = Box<dyn FnOnce(&mut Peer) + Send>;
+pub type Script = Box<dyn FnOnce(&mut Peer) + Send>;
+
+/// What must come and what it is answered, in turn; then the client's end, or the server's.
+pub fn replies(steps: &[(&str, &str)], expects_end: bool) -> Script {
+    let owned = |(expected, answer): &(&str, &str)| ((*expected).to_owned(), (*answer).to_owned());
+    let steps: Vec<(String, String)> = steps.iter().map(owned).collect();
+    Box::new(move |peer| {
+        for (expected, answer) in steps {
+            peer.expect(expected);
+            peer.send(answer);
+        }
+        if expects_end {
+            peer.expect_end();
+        }
+    })
+}
 
 /// A server that plays one script a connection.
 pub struct FakeServer {
@@ -102,6 +117,29 @@ impl FakeServer {
 
     pub fn once(script: impl FnOnce(&mut Peer) + Send + 'static) -> FakeServer {
         FakeServer::new(vec![Box::new(script)])
+    }
+
+    /// Plays one connection: what must come and what it is answered, then the client's end.
+    pub fn plays(steps: &[(&str, &str)]) -> FakeServer {
+        FakeServer::new(vec![replies(steps, true)])
+    }
+
+    /// Plays one connection, and closes it.
+    pub fn closes_after(steps: &[(&str, &str)]) -> FakeServer {
+        FakeServer::new(vec![replies(steps, false)])
+    }
+
+    /// Runs a client to the end of both; the server's address is its last argument.
+    pub fn run(self, folder: &Path, arguments: &[&str]) -> Ended {
+        self.run_with(folder, arguments, b"")
+    }
+
+    /// Runs a client with this on its standard input.
+    pub fn run_with(self, folder: &Path, arguments: &[&str], input: &[u8]) -> Ended {
+        let arguments = [arguments, &[&self.address]].concat();
+        let ended = run_with(folder, &arguments, input);
+        self.finish();
+        ended
     }
 
     /// One more script is over and its connection is closed.
