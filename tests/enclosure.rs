@@ -14,7 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use support::kernel::{has_landlock, has_seccomp, kernel_knows};
-use support::{BOTH_WAYS, Prepared, Server};
+use support::{BOTH_WAYS, CREATED, Prepared, REMOVED, Server};
 
 fn is_root(test: &str) -> bool {
     let is = rustix::process::geteuid().is_root();
@@ -95,7 +95,7 @@ fn an_enclosed_server_does_all_that_it_did() {
         let mut client = server.connect("files");
         for body in ["first", "again"] {
             let upload = format!("upload later/a 5\n{body}");
-            client.send(upload).expect("OK\nOK File Berhasil Dibuat\n");
+            client.send(upload).expect(CREATED);
             client
                 .send("download later/a\n")
                 .expect(format!("OK 5\n{body}"));
@@ -103,9 +103,7 @@ fn an_enclosed_server_does_all_that_it_did() {
         client.send("ls\n").expect("OK 7\nlater/\n");
         client.send("ls later\n").expect("OK 2\na\n");
         client.send("size later/a\n").expect("OK 5 0.00 MB\n");
-        client
-            .send("rm later/a\n")
-            .expect("OK File Berhasil Dihapus\n");
+        client.send("rm later/a\n").expect(REMOVED);
         std::os::unix::fs::symlink("/etc/passwd", server.root().join("link")).expect("a link");
         client.send("download link\n").expect("ERROR ");
         assert_eq!(
@@ -173,7 +171,7 @@ fn a_server_that_root_starts_becomes_the_user_for_good() {
     let mut client = server.connect("files");
     for body in ["first", "again"] {
         let upload = format!("upload a 5\n{body}");
-        client.send(upload).expect("OK\nOK File Berhasil Dibuat\n");
+        client.send(upload).expect(CREATED);
     }
     for path in [server.root(), server.root().join("a")] {
         let owner = fs::metadata(&path).expect("made").uid();
@@ -221,10 +219,10 @@ fn a_server_that_stays_root_keeps_only_what_files_of_others_need() {
         client.send("download a\n").expect("OK 5\nfirst");
         if left == all {
             let upload = "upload a 5\nagain";
-            client.send(upload).expect("OK\nOK File Berhasil Dibuat\n");
+            client.send(upload).expect(CREATED);
             let kept = fs::metadata(server.root().join("a")).expect("a file");
             assert_eq!((kept.uid(), kept.mode() & 0o7777), (65534, 0o600));
-            client.send("rm a\n").expect("OK File Berhasil Dihapus\n");
+            client.send("rm a\n").expect(REMOVED);
         }
     }
 }

@@ -8,39 +8,10 @@ use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Instant;
-use support::{BOTH_WAYS, Client, PATIENCE, Server, eventually};
+use support::{BOTH_WAYS, CREATED, Client, NO_FILE, PATIENCE, Server, eventually, skip};
 
 const TOO_MANY: &str = "ERROR too many connections from your address; close one first\n";
 const MIB: u64 = 1 << 20;
-
-fn skip(test: &str, reason: &str) {
-    eprintln!("SKIPPED {test}: {reason}");
-}
-
-/// A file without content that the disk does not feel.
-fn sparse(server: &Server, name: &str, bytes: u64) {
-    std::fs::File::create(server.root().join(name))
-        .and_then(|file| file.set_len(bytes))
-        .expect("a sparse file");
-}
-
-/// Processor time that the server has used, in hundredths of a second.
-fn ticks(server: &Server) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.id())).expect("alive");
-    let fields = stat.rsplit(')').next().expect("fields");
-    let mut fields = fields.split(' ').skip(12).map(|field| field.parse::<u64>());
-    let mut next = || fields.next().expect("a field").expect("a number");
-    next() + next()
-}
-
-/// That nobody spins: time passes, and the server needs next to none of it.
-#[track_caller]
-fn rests(server: &Server, millis: u64) {
-    let before = ticks(server);
-    std::thread::park_timeout(std::time::Duration::from_millis(millis));
-    let used = ticks(server) - before;
-    assert!(used * 10 < millis / 10, "{used} hundredths of a second");
-}
 
 /// Sends until nothing more is taken; nobody reads the answers.
 fn flood(client: &Client) {
@@ -85,8 +56,8 @@ fn peers_that_take_and_give_nothing_are_bounded_and_go() {
     for way in BOTH_WAYS {
         let flags = [way, &["--idle-timeout", "2"]].concat();
         let server = Server::start(&flags);
-        sparse(&server, "big", 2 << 30);
-        sparse(&server, "small", 3);
+        server.sparse("big", 2 << 30);
+        server.sparse("small", 3);
         is_served(&server);
         eventually("those are gone", || server.descriptors() < 25);
         let (descriptors, before) = (server.descriptors(), server.memory());
@@ -128,7 +99,7 @@ fn peers_that_take_and_give_nothing_are_bounded_and_go() {
             });
         }
         is_served(&server);
-        rests(&server, 500);
+        server.rests(500);
         let mut client = talking.pop().expect("one of them");
         client.finish().rest();
         is_served(&server);
@@ -146,7 +117,7 @@ fn the_kernel_forgets_what_closed_peers_do_not_read() {
         ("transfer", "RECEIVE\nsome\nnonsense\n", false),
     ];
     let server = Server::start(&[]);
-    sparse(&server, "some", u64::from(UNSENT_BYTES));
+    server.sparse("some", u64::from(UNSENT_BYTES));
     let before = server.descriptors();
     let mut peers: Vec<Client> = Vec::new();
     for (service, words, finish) in endings.repeat(3) {
@@ -253,7 +224,7 @@ fn uploads_that_are_broken_off_leave_few_descriptors_and_hold_no_commit_up() {
         }
         let mut other = server.connect("files");
         other.send("upload other 5\nhello");
-        other.expect("OK\nOK File Berhasil Dibuat\n");
+        other.expect(CREATED);
     });
     let allowed = BACKLOG_OF_GONE.network + 200;
     assert!(most < allowed, "{most} descriptors more than before");
@@ -275,7 +246,7 @@ fn a_place_that_comes_free_is_given_to_a_waiting_client() {
             let mut next = server.connect(service);
             let (command, answer) = match service {
                 "echo" => ("hello", "hello"),
-                "files" => ("size none\n", "ERROR File Tidak Ditemukan\n"),
+                "files" => ("size none\n", NO_FILE),
                 _ => ("SEND\n", "OK\n"),
             };
             next.send(command);
@@ -316,7 +287,7 @@ fn five_hundred_clients_of_a_server_with_sixty_four_descriptors_are_all_served()
     std::fs::create_dir(folder.path().join("root")).expect("a root");
     let begin = Instant::now();
     let server = Server::start_under(&limited, folder, &[]);
-    sparse(&server, "small", 3);
+    server.sparse("small", 3);
     // Those who sit there first take all the room there is.
     let idle: Vec<Client> = (0..64).map(|_| server.connect("echo")).collect();
     eventually("the lack is noticed", || {
@@ -335,7 +306,7 @@ fn five_hundred_clients_of_a_server_with_sixty_four_descriptors_are_all_served()
             client
         })
         .collect();
-    rests(&server, 1_000);
+    server.rests(1_000);
     drop(idle);
     for (number, mut client) in waiting.into_iter().enumerate() {
         let wanted: &[u8] = match number % 3 {
@@ -364,8 +335,8 @@ fn a_stopped_server_goes_on_where_it_was() {
     }
     server.signal(Signal::CONT);
     for client in &mut clients {
-        client.expect("OK\nOK File Berhasil Dibuat\n");
+        client.expect(CREATED);
     }
-    let stored = std::fs::read(server.root().join("new")).expect("a file");
+    let stored = server.got("new");
     assert_eq!(stored, b"half-b");
 }

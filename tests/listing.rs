@@ -15,7 +15,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use support::{BOTH_WAYS, Client, Server, eventually};
+use support::{BOTH_WAYS, CREATED, Client, REMOVED, Server, eventually};
 
 /// Makes that many files with names of 100 bytes. Answers the list of them.
 fn fill(folder: &Path, entries: usize) -> String {
@@ -84,11 +84,7 @@ fn a_list_has_every_change_that_was_answered_before_it_was_asked_for() {
                 0 => File::create(server.root().join(&name))
                     .map(drop)
                     .expect("room"),
-                _ => drop(
-                    client
-                        .send(format!("upload {name} 0\n"))
-                        .expect("OK\nOK File Berhasil Dibuat\n"),
-                ),
+                _ => drop(client.send(format!("upload {name} 0\n")).expect(CREATED)),
             }
             list += &format!("{name}\n");
             let answer = format!("OK {}\n{list}", list.len());
@@ -101,7 +97,7 @@ fn a_list_has_every_change_that_was_answered_before_it_was_asked_for() {
         }
         let gone = list.split_off(list.len() - 101);
         let gone = gone.trim_end();
-        let removed = "OK File Berhasil Dihapus\n";
+        let removed = REMOVED;
         client.send(format!("rm {gone}\n")).expect(removed);
         let answer = format!("OK {}\n{list}", list.len());
         client.send("ls\n").expect(&answer);

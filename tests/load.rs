@@ -162,7 +162,7 @@ fn files_commands_are_all_used_and_no_file_stays() {
             assert_eq!(used, wanted, "{kind}: {}", figures.0);
         }
     }
-    assert!(tree(&server.root()).is_empty());
+    assert!(server.contents().is_empty());
 }
 
 #[test]

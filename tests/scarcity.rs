@@ -7,14 +7,9 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{BOTH_WAYS, Client, Server, eventually, noise, pause, tree};
+use support::{BOTH_WAYS, CREATED, Client, REMOVED, Server, eventually, noise, pause, skip, tree};
 
-const CREATED: &str = "OK\nOK File Berhasil Dibuat\n";
 const BUSY: &str = "ERROR too much is open at this moment; try again later\n";
-
-fn skip(test: &str, reason: &str) {
-    eprintln!("SKIPPED {test}: {reason}");
-}
 
 /// A small file system, taken away again with the value.
 struct SmallDisk(PathBuf);
@@ -87,19 +82,6 @@ fn nofile(server: &Server, more: usize) -> String {
     format!("--nofile={}:", free.expect("numbers do not end"))
 }
 
-/// Processor time that the server has used, in hundredths of a second.
-fn ticks(server: &Server) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.id())).expect("alive");
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .expect("fields")
-        .split(' ')
-        .collect();
-    let number = |place: usize| fields[place].parse::<u64>().expect("a number");
-    number(12) + number(13)
-}
-
 #[test]
 fn a_full_disk_costs_one_error_and_keeps_the_old_file() {
     for way in BOTH_WAYS {
@@ -149,7 +131,7 @@ fn a_full_disk_costs_one_error_and_keeps_the_old_file() {
         fits.send("upload new 500000\n")
             .send(&body[..500_000])
             .expect(CREATED);
-        fits.send("rm new\n").expect("OK File Berhasil Dihapus\n");
+        fits.send("rm new\n").expect(REMOVED);
         assert_eq!(tree(&root), before);
         drop(server);
         drop(disk);
@@ -299,7 +281,7 @@ fn a_limit_on_file_sizes_costs_one_error() {
             .send("upload fits 90000\n")
             .send(noise(90_000))
             .expect(CREATED);
-        assert_eq!(tree(&server.root()).len(), 1);
+        assert_eq!(server.contents().len(), 1);
     }
 }
 
@@ -346,9 +328,7 @@ fn a_lack_of_permission_costs_one_error() {
 fn without_descriptors_clients_wait_and_files_are_refused_but_nobody_spins() {
     for way in BOTH_WAYS {
         let server = Server::start(way);
-        std::fs::File::create(server.root().join("big"))
-            .and_then(|big| big.set_len(64 << 20))
-            .expect("a sparse file");
+        server.sparse("big", 64 << 20);
         if !limit(&server, &nofile(&server, 31)) {
             return skip("without_descriptors", "no prlimit");
         }
@@ -372,13 +352,7 @@ fn without_descriptors_clients_wait_and_files_are_refused_but_nobody_spins() {
         eventually("the lack is noticed", || {
             server.log().contains("no descriptor")
         });
-        let before = ticks(&server);
-        std::thread::park_timeout(std::time::Duration::from_millis(1_500));
-        let used = ticks(&server) - before;
-        assert!(
-            used < 30,
-            "{used} hundredths of a second of processor time while waiting"
-        );
+        server.rests(1_500);
         // Every goodbye lets others in, until all have been served.
         drop((holding, refused));
         for client in &mut waiting {
@@ -399,13 +373,7 @@ fn a_server_without_any_descriptor_sleeps_until_it_has_one() {
     eventually("the lack is noticed", || {
         server.log().contains("no descriptor")
     });
-    let before = ticks(&server);
-    std::thread::park_timeout(std::time::Duration::from_millis(1_500));
-    let used = ticks(&server) - before;
-    assert!(
-        used < 30,
-        "{used} hundredths of a second of processor time with nothing to do"
-    );
+    server.rests(1_500);
     assert!(limit(&server, "--nofile=1000:"));
     client.expect("patience");
 }
@@ -415,7 +383,7 @@ fn peers_that_do_not_read_their_list_share_one_descriptor_for_it() {
     let server = Server::start(&[]);
     for number in 0..3_000 {
         let name = format!("{number:05}{}", "n".repeat(200));
-        std::fs::write(server.root().join(name), "").expect("a file");
+        server.put(name, "");
     }
     // A list is shared once the time stamp of its folder is old enough to tell the next change.
     pause();
@@ -433,7 +401,7 @@ fn peers_that_do_not_read_their_list_share_one_descriptor_for_it() {
 #[test]
 fn what_is_refused_for_lack_of_a_descriptor_is_as_it_was() {
     let server = Server::start(&[]);
-    std::fs::write(server.root().join("old"), "old").expect("a file");
+    server.put("old", "old");
     let before = tree(&server.root());
     let mut removing = server.connect("files");
     removing.send("size old\n").expect("OK 3 0.00 MB\n");
@@ -443,9 +411,7 @@ fn what_is_refused_for_lack_of_a_descriptor_is_as_it_was() {
     assert!(limit(&server, "--nofile=1024:"));
     assert_eq!(tree(&server.root()), before);
     let mut removing = server.connect("files");
-    removing
-        .send("rm old\n")
-        .expect("OK File Berhasil Dihapus\n");
+    removing.send("rm old\n").expect(REMOVED);
 }
 
 #[test]
@@ -454,7 +420,7 @@ fn an_upload_that_was_accepted_needs_no_descriptor_more() {
         // The second half goes through the pipe, or is copied where it is small.
         for (name, length) in [("old", 4), ("old", 300_000), ("new", 4), ("new", 300_000)] {
             let server = Server::start(flags);
-            std::fs::write(server.root().join("old"), "old").expect("a file");
+            server.put("old", "old");
             let body = noise(length);
             let (first, second) = body.split_at(length / 2);
             let mut storing = server.connect("files");
@@ -463,7 +429,7 @@ fn an_upload_that_was_accepted_needs_no_descriptor_more() {
             assert!(limit(&server, &nofile(&server, 0)));
             storing.send(first).send(second);
             storing.expect("OK File Berhasil Dibuat\n");
-            let stored = std::fs::read(server.root().join(name)).expect("the file");
+            let stored = server.got(name);
             assert!(stored == body, "{name} of {length} bytes, {flags:?}");
         }
     }

@@ -34,12 +34,6 @@ fn ends_gracefully(mut server: Server) {
     assert!(!log.contains("again"), "{log}");
 }
 
-fn threads(server: &Server) -> usize {
-    std::fs::read_dir(format!("/proc/{}/task", server.id()))
-        .expect("a live server")
-        .count()
-}
-
 #[test]
 fn a_signal_ends_a_server_without_clients() {
     for signal in SIGNALS {
@@ -76,7 +70,7 @@ fn a_download_under_way_is_completed_first() {
         let server = Server::start(way);
         // More than the buffers of both sides hold.
         let data = noise(32 << 20);
-        std::fs::write(server.root().join("x"), &data).expect("room");
+        server.put("x", &data);
         let mut line = server.connect("files");
         line.send("download x\n")
             .expect(format!("OK {}\n", data.len()));
@@ -86,7 +80,7 @@ fn a_download_under_way_is_completed_first() {
         bare.expect(&data[..1]);
         server.signal(signal);
         refused(&server);
-        assert!(threads(&server) <= LOOP_AND_DISKS);
+        assert!(server.threads() <= LOOP_AND_DISKS);
         line.expect(&data);
         assert_eq!(line.rest(), b"");
         bare.expect(&data[1..]);
@@ -99,7 +93,7 @@ fn a_download_under_way_is_completed_first() {
 fn a_bare_download_whose_header_has_gone_out_is_completed_first() {
     for (way, signal) in BOTH_WAYS.into_iter().zip(SIGNALS) {
         let server = Server::start(&[&["--bare-gap", "500"], way].concat());
-        std::fs::write(server.root().join("x"), "abc").expect("room");
+        server.put("x", "abc");
         let mut client = server.connect("transfer");
         client.send("RECEIVE").expect("OK").send("x");
         client.expect("x<SEPARATOR>3");
@@ -128,14 +122,14 @@ fn an_upload_under_way_is_completed_first() {
         });
         server.signal(signal);
         refused(&server);
-        assert!(threads(&server) <= LOOP_AND_DISKS);
+        assert!(server.threads() <= LOOP_AND_DISKS);
         line.send(&data[1_000_000..])
             .expect("OK File Berhasil Dibuat\n");
         assert_eq!(line.rest(), b"");
         bare.send(&data[1_000_000..]).finish();
         assert_eq!(bare.rest(), b"");
         for name in ["line", "bare"] {
-            let stored = std::fs::read(server.root().join(name)).expect("stored");
+            let stored = server.got(name);
             assert!(stored == data, "{name} differs");
         }
         ends_gracefully(server);
@@ -154,7 +148,7 @@ fn a_bare_upload_that_was_asked_for_is_completed_first() {
         refused(&server);
         client.send("fresh").finish();
         assert_eq!(client.rest(), b"File Berhasil Dibuat");
-        let stored = std::fs::read(server.root().join("x")).expect("stored");
+        let stored = server.got("x");
         assert_eq!(stored, b"fresh");
         ends_gracefully(server);
     }
@@ -175,7 +169,7 @@ fn a_second_signal_ends_at_once_and_leaves_no_half_file() {
         let log = server.log();
         assert!(log.contains("again"), "{log}");
         assert!(log.contains("were cut"), "{log}");
-        assert!(support::tree(&server.root()).is_empty());
+        assert!(server.contents().is_empty());
     }
 }
 
@@ -183,19 +177,19 @@ fn a_second_signal_ends_at_once_and_leaves_no_half_file() {
 fn the_loop_and_the_disk_helpers_are_the_only_threads() {
     for way in BOTH_WAYS {
         let server = Server::start(way);
-        assert_eq!(threads(&server), 1, "nobody has waited for a disk");
+        assert_eq!(server.threads(), 1, "nobody has waited for a disk");
         let data = noise(1_000_000);
         let mut client = server.connect("files");
         client.send("upload x 1000000\n").expect("OK\n");
         client.send(&data[..500_000]);
-        assert!(threads(&server) <= LOOP_AND_DISKS);
+        assert!(server.threads() <= LOOP_AND_DISKS);
         client
             .send(&data[500_000..])
             .expect("OK File Berhasil Dibuat\n");
         client.send("download x\nls\n").expect("OK 1000000\n");
-        assert!(threads(&server) <= LOOP_AND_DISKS);
+        assert!(server.threads() <= LOOP_AND_DISKS);
         client.expect(&data).expect("OK 2\nx\n");
-        assert_eq!(threads(&server), LOOP_AND_DISKS);
+        assert_eq!(server.threads(), LOOP_AND_DISKS);
     }
 }
 
@@ -249,20 +243,7 @@ fn standard_output_names_every_service_and_then_says_ready() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("root");
     let mut child = Command::new(env!("CARGO_BIN_EXE_loket"))
-        .args([
-            "serve",
-            "--echo",
-            "0",
-            "--transfer",
-            "off",
-            "--files",
-            "0",
-            "--talk",
-            "off",
-            "--room",
-            "off",
-            "--root",
-        ])
+        .args("serve --echo 0 --transfer off --files 0 --talk off --room off --root".split(' '))
         .arg(&root)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -328,6 +309,11 @@ fn an_unusable_root_is_named_and_nothing_is_made() {
     );
 }
 
+#[rustfmt::skip] // flags with their values
+const ALL_OFF: [&str; 10] = [
+    "--echo", "off", "--transfer", "off", "--files", "off", "--talk", "off", "--room", "off",
+];
+
 #[test]
 fn a_bad_flag_is_named_and_nothing_is_made() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -340,21 +326,7 @@ fn a_bad_flag_is_named_and_nothing_is_made() {
         (&["--max-connections", "0"], &["--max-connections"]),
         (&["--max-file-size", "much"], &["--max-file-size", "much"]),
         (&["--colour", "red"], &["--colour"]),
-        (
-            &[
-                "--echo",
-                "off",
-                "--transfer",
-                "off",
-                "--files",
-                "off",
-                "--talk",
-                "off",
-                "--room",
-                "off",
-            ],
-            &["off"],
-        ),
+        (&ALL_OFF[..], &["off"][..]),
     ] {
         does_not_start(&root, flags, words);
     }

@@ -176,10 +176,7 @@ fn a_terminal_that_closes_sends_several_hangups_and_cuts_no_transfer() {
         client.send("def").expect("OK File Berhasil Dibuat\n");
         assert_eq!(server.wait().code(), Some(0));
         assert!(!server.log().contains("again"), "{}", server.log());
-        assert_eq!(
-            std::fs::read(server.root().join("x")).expect("stored"),
-            b"abcdef"
-        );
+        assert_eq!(server.got("x"), b"abcdef");
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::{
-    BOTH_WAYS, CREATED, NO_FILE, NO_FOLDER, NOT_REGULAR, REMOVED, Server, eventually, tree,
+    BOTH_WAYS, CREATED, NO_FILE, NO_FOLDER, NOT_REGULAR, REMOVED, Server, eventually, skip, tree,
 };
 
 /// A root with one file in it, and a folder beside it with a secret.
@@ -37,10 +37,6 @@ fn is_refused(answer: &str) -> bool {
 fn nothing_hidden(root: &Path) -> bool {
     let own = |path: &PathBuf| path.to_string_lossy().contains(".loket-");
     !tree(root).keys().any(own)
-}
-
-fn skip(test: &str, reason: &str) {
-    eprintln!("SKIPPED {test}: {reason}");
 }
 
 /// A root with links that lead out of it, and what stands outside.

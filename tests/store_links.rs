@@ -8,10 +8,7 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use support::{Client, Server, eventually};
-
-const CREATED: &str = "OK\nOK File Berhasil Dibuat\n";
-const NO_FILE: &str = "ERROR File Tidak Ditemukan\n";
+use support::{CREATED, Client, NO_FILE, NOT_REGULAR, REMOVED, Server, eventually};
 
 /// A root with two files in it, and a folder beside it with a secret.
 fn prepared() -> (tempfile::TempDir, PathBuf) {
@@ -108,12 +105,9 @@ fn absolute_links_are_followed(server: &Server, root: &Path) {
     receiving.expect("OK\nfile<SEPARATOR>6\ninside");
     client.send("upload folder/new 3\nnew").expect(CREATED);
     assert_eq!(std::fs::read(root.join("dir/new")).expect("a file"), b"new");
-    assert_eq!(
-        files(&mut client, "rm folder/new"),
-        "OK File Berhasil Dihapus\n"
-    );
+    assert_eq!(files(&mut client, "rm folder/new"), REMOVED);
     // What is removed or replaced is the link itself.
-    assert_eq!(files(&mut client, "rm chain"), "OK File Berhasil Dihapus\n");
+    assert_eq!(files(&mut client, "rm chain"), REMOVED);
     client.send("upload file 3\nnew").expect(CREATED);
     assert_eq!(std::fs::read(root.join("a")).expect("a file"), b"inside");
     assert!(!root.join("chain").is_symlink() && root.join("dir/next").is_symlink());
@@ -206,7 +200,7 @@ fn a_pipe_that_is_asked_for_keeps_its_writer_waiting() {
     for name in ["pipe", "link", "absolute", "dir/../pipe"] {
         for word in ["download", "size", "download"] {
             let answer = files(&mut client, &format!("{word} {name}"));
-            assert_eq!(answer, "ERROR it is not a regular file\n", "{word} {name}");
+            assert_eq!(answer, NOT_REGULAR, "{word} {name}");
         }
         let mut receiving = server.connect("transfer");
         let leaf = name.trim_start_matches("dir/../");

@@ -7,7 +7,7 @@ use rustix::fs::XattrFlags;
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
-use support::Server;
+use support::{CREATED, Server};
 
 const ACL: &str = "system.posix_acl_access";
 
@@ -23,7 +23,7 @@ fn set_mode(path: &Path, mode: u32) {
 /// Every way to put a file in the place of `a`; the content is `new`.
 fn every_way(server: &Server, mut check: impl FnMut(&str)) {
     for (service, text, answer) in [
-        ("files", "upload a 3\nnew", "OK\nOK File Berhasil Dibuat\n"),
+        ("files", "upload a 3\nnew", CREATED),
         ("transfer", "SEND\na\na<SEPARATOR>3\nnew", "OK\nOK 3\n"),
     ] {
         server.connect(service).send(text).expect(answer);

@@ -5,9 +5,8 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
-use support::{Server, eventually, tree};
+use support::{CREATED, Server, eventually, tree};
 
-const CREATED: &str = "OK\nOK File Berhasil Dibuat\n";
 const REMOVED: &str =
     "ERROR the folder that is served was removed; the server must be started again\n";
 
@@ -28,7 +27,7 @@ fn fill(root: &Path) {
 fn files(server: &Server, command: &str) -> String {
     let mut client = server.connect("files");
     client.send(format!("{command}\n")).finish();
-    String::from_utf8(client.rest()).expect("text")
+    client.text()
 }
 
 fn warnings(server: &Server, text: &str) -> usize {
@@ -52,7 +51,7 @@ fn every_answer_names_the_removed_root(server: &Server) {
     for command in ["RECEIVE\na\n", "SEND\nx\nx<SEPARATOR>1\nx"] {
         let mut client = server.connect("transfer");
         client.send(command).finish();
-        let answer = String::from_utf8(client.rest()).expect("text");
+        let answer = client.text();
         assert_eq!(answer, format!("OK\n{transfer}"), "{command}");
     }
     server.connect("echo").send("on").expect("on");
@@ -83,7 +82,7 @@ fn an_upload_under_way_is_answered_that_the_root_was_removed() {
     std::fs::create_dir(server.root()).expect("a folder");
     client.send("new").expect(REMOVED).rest();
     eventually("it is logged", || warnings(&server, "another folder") == 1);
-    assert!(tree(&server.root()).is_empty());
+    assert!(server.contents().is_empty());
 }
 
 #[test]

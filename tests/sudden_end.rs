@@ -6,11 +6,10 @@ mod support;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use support::target::Target;
-use support::{BOTH_WAYS, eventually, noise, pause};
+use support::{BOTH_WAYS, CREATED, NO_FILE, REMOVED, eventually, noise, pause};
 
 const FILES: &str = "files";
 const TRANSFER: &str = "transfer";
-const NO_FILE: &str = "ERROR File Tidak Ditemukan\n";
 const NOT_FOUND: &str = "OK\nERROR: File not found\n";
 
 /// Whole conversations that change nothing unless they are whole.
@@ -179,10 +178,7 @@ fn urgent_data_inside_a_body_holds_nothing_up() {
         rustix::net::send(&client.0, b"!", rustix::net::SendFlags::OOB).expect("taken");
         client.send(&data[500_000..]);
         client.expect("OK File Berhasil Dibuat\n");
-        client
-            .send("rm urgent\n")
-            .expect("OK File Berhasil Dihapus\n")
-            .finish();
+        client.send("rm urgent\n").expect(REMOVED).finish();
         client.rest();
         target.is_as_it_was();
     }
@@ -209,7 +205,7 @@ fn a_peer_that_pipelines_small_commands_does_not_hold_up_the_others() {
     while let Ok(count @ 1..) = (&greedy.0).read(&mut buffer) {
         come += count;
     }
-    let whole = "OK\nOK File Berhasil Dibuat\n".len() * rounds;
+    let whole = CREATED.len() * rounds;
     assert!(
         come < whole - 3,
         "the others were served after {come} bytes of replies"
@@ -218,10 +214,7 @@ fn a_peer_that_pipelines_small_commands_does_not_hold_up_the_others() {
     let mut rest = vec![0; whole - 3 - come];
     (&greedy.0).read_exact(&mut rest).expect("every reply");
     sending.join().expect("sent");
-    target
-        .connect(FILES)
-        .send("rm n\n")
-        .expect("OK File Berhasil Dihapus\n");
+    target.connect(FILES).send("rm n\n").expect(REMOVED);
     drop((greedy, echo));
     target.is_as_it_was();
 }

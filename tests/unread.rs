@@ -9,7 +9,7 @@ use loket::config::{
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
-use support::{BOTH_WAYS, Client, Server, eventually};
+use support::{BOTH_WAYS, CREATED, Client, Server, eventually};
 
 const PEERS: usize = 200;
 const MIB: usize = 1 << 20;
@@ -26,12 +26,11 @@ const STREAMS: [(&str, &str); 5] = [
 fn start(way: &[&str]) -> Server {
     let server = Server::start(way);
     for (name, bytes) in [("short", SMALL_BODY), ("long", 8 * MIB)] {
-        let file = std::fs::File::create(server.root().join(name)).expect("a file");
-        file.set_len(bytes as u64).expect("a sparse file");
+        server.sparse(name, bytes as u64);
     }
     for number in 0..200 {
         let name = format!("{number:0200}");
-        std::fs::write(server.root().join(name), "").expect("a file");
+        server.put(name, "");
     }
     server
 }
@@ -134,7 +133,7 @@ fn a_client_that_reads_at_last_gets_every_answer() {
     let mut peer = server.connect("files");
     peer.send(format!("upload new {MIB}\n"));
     peer.send(vec![b'x'; MIB]);
-    peer.expect("OK\nOK File Berhasil Dibuat\n");
+    peer.expect(CREATED);
     let commands = "download long\nsize short\n".repeat(4);
     peer.send(commands);
     let unread = || queues(server.address("files")).0 > 0;
@@ -150,8 +149,8 @@ fn a_client_that_reads_at_last_gets_every_answer() {
         peer.expect(vec![0; 8 * MIB]);
         peer.expect("OK 16384 0.02 MB\n");
     }
-    peer.expect("OK\nOK File Berhasil Dibuat\n");
+    peer.expect(CREATED);
     upload.join().expect("all was sent");
-    let stored = std::fs::read(server.root().join("newer")).expect("stored");
+    let stored = server.got("newer");
     assert!(stored == vec![b'y'; size]);
 }

@@ -5,7 +5,7 @@ mod support;
 
 use rustix::process::Signal;
 use std::fs::create_dir;
-use support::{Client, Server, eventually, tree};
+use support::{CREATED, Client, Server, eventually};
 
 /// Waits until the log has a line about an upload from this client with this name and reason.
 #[track_caller]
@@ -33,7 +33,7 @@ fn is_refused(server: &Server, service: &str, pieces: &[(&[u8], &str)], name: &s
         client.send(piece).expect(answer);
     }
     client.finish();
-    let rest = String::from_utf8(client.rest()).expect("text");
+    let rest = client.text();
     assert!(rest.contains("ERROR"), "{name}: {rest}");
     is_logged(server, &address, name, why);
 }
@@ -78,7 +78,7 @@ fn a_refused_upload_is_logged_with_name_peer_and_reason() {
             why,
         );
     }
-    assert!(tree(&server.root()).is_empty());
+    assert!(server.contents().is_empty());
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn what_is_stored_or_was_no_upload_is_not_logged() {
     client
         .send("upload a 5\nhellorm nothing\nsize a\nupload b 0\n")
         .expect("OK\nOK File Berhasil Dibuat\nERROR File Tidak Ditemukan\nOK 5 0.00 MB\n")
-        .expect("OK\nOK File Berhasil Dibuat\n")
+        .expect(CREATED)
         .send("LS\n");
     assert!(client.rest().starts_with(b"ERROR unknown"));
     let mut bare = server.connect("files");

@@ -205,13 +205,13 @@ impl Server {
     }
 
     /// Writes a file below the root.
-    pub fn put(&self, name: &str, data: impl AsRef<[u8]>) {
+    pub fn put(&self, name: impl AsRef<Path>, data: impl AsRef<[u8]>) {
         std::fs::write(self.root().join(name), data).expect("room");
     }
 
     /// What a file below the root holds.
     #[track_caller]
-    pub fn got(&self, name: &str) -> Vec<u8> {
+    pub fn got(&self, name: impl AsRef<Path>) -> Vec<u8> {
         std::fs::read(self.root().join(name)).expect("a file")
     }
 
@@ -254,6 +254,36 @@ impl Server {
         std::fs::read_dir(format!("/proc/{}/fd", self.id()))
             .expect("a live server")
             .count()
+    }
+
+    /// Its threads.
+    pub fn threads(&self) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id()));
+        tasks.expect("a live server").count()
+    }
+
+    /// Processor time that it has used, in hundredths of a second.
+    fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("alive");
+        let fields = stat.rsplit(')').next().expect("fields").split(' ');
+        let number = |field: &str| field.parse::<u64>().expect("a number");
+        fields.skip(12).take(2).map(number).sum()
+    }
+
+    /// It does not spin: time passes, and the server needs next to none of it.
+    #[track_caller]
+    pub fn rests(&self, millis: u64) {
+        let before = self.ticks();
+        std::thread::park_timeout(Duration::from_millis(millis));
+        let used = self.ticks() - before;
+        assert!(used * 10 < millis / 5, "{used} hundredths of a second");
+    }
+
+    /// A file without content that the disk does not feel.
+    pub fn sparse(&self, name: &str, bytes: u64) {
+        std::fs::File::create(self.root().join(name))
+            .and_then(|file| file.set_len(bytes))
+            .expect("a sparse file");
     }
 
     /// Bytes of memory that the server alone uses.
@@ -444,6 +474,11 @@ fn text(bytes: &[u8]) -> String {
     } else {
         shown
     }
+}
+
+/// Says why a test is not run here.
+pub fn skip(test: &str, reason: &str) {
+    eprintln!("SKIPPED {test}: {reason}");
 }
 
 /// Waits until a condition holds, and fails the test if it never does.
