@@ -1,20 +1,20 @@
-//! Notes how the bytes of a unit come: by one read, by several, or with pauses, as keys do.
+//! How the bytes of a unit arrived: in one read, in several, or with pauses as from a keyboard.
 //! Measures no pause: the reactor does, and the splitter says whether one was over.
 
-/// How the bytes of the unit in hand have come.
+/// How the bytes of the current unit have arrived so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// By one read.
+    /// In one read.
     Whole,
-    /// By several reads, within the time in which one `send()` arrives.
+    /// In several reads, within the time that the bytes of one `send()` need.
     Pieces,
-    /// For longer than that, this unit or one before it: a peer that types once types on, and its
-    /// keys come in one piece when they had to wait.
+    /// Over a longer time, for this unit or an earlier one. The state is kept: keys that wait in a
+    /// queue arrive in one piece, so later units of a typing peer may look whole.
     Typed,
 }
 
 impl Arrival {
-    /// More of the unit has come, behind a pause or at once.
+    /// More bytes of the same unit arrived; `paused` says that a pause came before them.
     pub fn grown(self, paused: bool) -> Arrival {
         match self {
             _ if paused => Arrival::Typed,
@@ -23,7 +23,7 @@ impl Arrival {
         }
     }
 
-    /// Another unit begins.
+    /// The next unit begins.
     pub fn renewed(self) -> Arrival {
         match self {
             Arrival::Whole | Arrival::Pieces => Arrival::Whole,
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_pause_is_remembered_for_ever() {
+    fn one_pause_marks_the_peer_as_typing_for_good() {
         let pieces = Arrival::Whole.grown(false).grown(false);
         assert_eq!(pieces, Arrival::Pieces);
         assert_eq!(pieces.renewed(), Arrival::Whole);

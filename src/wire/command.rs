@@ -1,4 +1,4 @@
-//! Reads and writes the commands of the files service.
+//! Parses and formats the commands of the files service.
 //! Answers nothing and opens nothing: `services/files.rs` does what is asked for here.
 
 use super::limits::WireLimits;
@@ -28,16 +28,16 @@ pub enum Command<'a> {
     Goodbye,
 }
 
-/// Why a unit is no command.
+/// Why a unit is not a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandFault<'a> {
-    /// This is none of the six words, or too much.
+    /// The word is unknown, or followed by arguments that it does not take.
     UnknownWord(&'a [u8]),
-    /// The word needs a name behind it.
+    /// The word needs a name.
     NameMissing,
     /// An upload needs its size as the last field.
     SizeMissing,
-    /// The name is refused.
+    /// The name is invalid.
     Name(BadName<'a>),
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for CommandFault<'_> {
     }
 }
 
-/// Reads a command that ended in LF.
+/// Parses a command that ended with LF.
 pub fn parse_line<'a>(
     unit: &'a [u8],
     limits: &WireLimits,
@@ -89,19 +89,19 @@ pub fn parse_line<'a>(
     }
 }
 
-/// Reads a command that silence ended: no numbers, and a name that looks finished.
+/// Parses a command that silence ended: it has no number, and its name must look complete.
 pub fn parse_bare<'a>(
     unit: &'a [u8],
     limits: &WireLimits,
 ) -> Result<Command<'a>, CommandFault<'a>> {
     let (word, rest) = split_word(unit);
     let finished_name = || match name(rest, limits)? {
-        // `rm photos/` is more likely a name on its way than a name.
+        // `rm photos/` is probably the beginning of a longer name.
         unfinished if unfinished.ends_with('/') => Err(CommandFault::NameMissing),
         name => Ok(name),
     };
     match word {
-        // Nothing that begins with a slash is below the root: no name is on its way there.
+        // A name that begins with a slash is never below the root, so no rest of it is awaited.
         b"ls" if !rest.is_empty() && folder(name(rest, limits)?).is_none() => {
             Ok(Command::List(None))
         }
@@ -117,10 +117,10 @@ pub fn parse_bare<'a>(
     }
 }
 
-/// What a unit is of which no end has come.
+/// Classifies a unit whose end has not arrived.
 pub fn unended(unit: &[u8], pause: Pause, limits: &WireLimits) -> Unended {
     Unended::judge(unit, |unit| match parse_bare(unit, limits) {
-        // No data can come any more: all that is left to do is to say that nothing is stored.
+        // The stream has ended: no data follows, and the upload is refused.
         Ok(Command::Upload(..)) if pause == Pause::Finished => Unended::Question,
         Ok(Command::Remove(_) | Command::Upload(..)) => Unended::Change,
         Ok(_) => Unended::Question,
@@ -132,31 +132,31 @@ pub fn unended(unit: &[u8], pause: Pause, limits: &WireLimits) -> Unended {
                 false => Unended::Hopeless,
             }
         }
-        // `download` and its number: what is too long for a name may be a name and a number.
+        // For `download`, text that is too long for a name may be a name and a number.
         Err(CommandFault::Name(_)) if parse_line(unit, limits).is_ok() => Unended::Part,
         Err(CommandFault::Name(bad)) => names::unended(bad.raw, names::SLASH, limits),
     })
 }
 
-/// What follows the word in the first line of `input`, if that is or begins an upload.
+/// The text after the word in the first line of `input`, if that line is or begins an upload.
 pub fn upload(input: &[u8]) -> Option<&[u8]> {
     let line = input.split(|&byte| byte == b'\n').next()?;
     let (word, rest) = split_word(line);
     (word == b"upload").then_some(rest)
 }
 
-/// The folder that `ls` names; `None` is the root.
+/// The folder of `ls`; `None` is the root.
 fn folder(name: &str) -> Option<&str> {
     let is_root = name.split('/').all(|part| matches!(part, "" | "."));
     (!is_root).then_some(name)
 }
 
-/// Writes a name so that no blank or number in it is misread.
+/// Quotes a name, so that a blank or a number in it is not misread.
 pub fn quote(name: &str) -> String {
     format!("\"{name}\"")
 }
 
-/// The word ends at the first blank; blanks around the rest mean nothing.
+/// Splits at the first blank; blanks around the rest are dropped.
 fn split_word(unit: &[u8]) -> (&[u8], &[u8]) {
     match unit.iter().position(|&byte| byte == b' ') {
         Some(end) => (&unit[..end], trim_blanks(&unit[end..])),
@@ -164,7 +164,7 @@ fn split_word(unit: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Takes the last field off, if it is a number and something stands before it.
+/// Splits off the last field, if it is a number and a name precedes it.
 fn split_number(rest: &[u8]) -> (&[u8], Option<u64>) {
     let Some(blank) = rest.iter().rposition(|&byte| byte == b' ') else {
         return (rest, None);
@@ -179,7 +179,7 @@ fn split_number(rest: &[u8]) -> (&[u8], Option<u64>) {
     }
 }
 
-/// Blanks only: a tab or another control character at the end must be seen and refused.
+/// Trims spaces only: a tab or another control character at the end must be refused.
 fn trim_blanks(mut text: &[u8]) -> &[u8] {
     while let [b' ', inner @ ..] | [inner @ .., b' '] = text {
         text = inner;
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_field_of_a_line_is_the_number() {
+    fn the_last_field_is_the_number() {
         assert_eq!(line("download a b 7"), Ok(Command::Download("a b", 7)));
         assert_eq!(line("download a b"), Ok(Command::Download("a b", 0)));
         assert_eq!(line("upload a 1 5"), Ok(Command::Upload("a 1", Some(5))));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_settle_what_is_name_and_what_is_number() {
+    fn quotes_separate_the_name_from_the_number() {
         assert_eq!(line("download \"a 1\""), Ok(Command::Download("a 1", 0)));
         assert_eq!(line("download \"a 1\" 3"), Ok(Command::Download("a 1", 3)));
         assert_eq!(line("size \"say \"hi\"\""), Ok(Command::Size("say \"hi\"")));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_name_is_all_that_follows_the_word() {
+    fn a_bare_name_is_all_text_after_the_word() {
         assert_eq!(bare("download a 7"), Ok(Command::Download("a 7", 0)));
         assert_eq!(bare("upload a"), Ok(Command::Upload("a", None)));
         assert_eq!(bare("ls"), Ok(Command::List(None)));
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_become_a_command_is_waited_for() {
+    fn only_the_beginning_of_a_command_is_waited_for() {
         let long = format!("download {} 12345678", "a/".repeat(510));
         for (unit, found) in [
             ("ls", Unended::Question),

@@ -1,4 +1,4 @@
-//! Reads the words of the transfer service and its headers: a name, the separator and a size.
+//! Parses the words of the transfer service and its headers: a name, the separator and a size.
 //! Opens nothing and waits for nothing: what is missing is said, and the caller comes again.
 
 use super::SEPARATOR;
@@ -14,13 +14,13 @@ const RECEIVE: &[u8] = b"RECEIVE";
 /// A word of the transfer service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
-    /// A file will come.
+    /// The peer sends a file.
     Send,
-    /// A file is asked for.
+    /// The peer requests a file.
     Receive,
 }
 
-/// What is neither of the two.
+/// A unit that is neither word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownWord<'a>(&'a [u8]);
 
@@ -34,7 +34,7 @@ impl fmt::Display for UnknownWord<'_> {
     }
 }
 
-/// Reads a word.
+/// Parses a word.
 pub fn word(unit: &[u8]) -> Result<Word, UnknownWord<'_>> {
     match unit {
         SEND => Ok(Word::Send),
@@ -43,7 +43,7 @@ pub fn word(unit: &[u8]) -> Result<Word, UnknownWord<'_>> {
     }
 }
 
-/// What a word is of which no end has come.
+/// Classifies a word whose end has not arrived.
 pub fn unended_word(unit: &[u8]) -> Unended {
     Unended::judge(unit, |unit| match unit {
         SEND | RECEIVE => Unended::Word,
@@ -52,14 +52,14 @@ pub fn unended_word(unit: &[u8]) -> Unended {
     })
 }
 
-/// What is wrong with a header.
+/// Why a header is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderFault<'a> {
-    /// There is no separator in this line.
+    /// This line has no separator.
     NoSeparator(&'a [u8]),
-    /// What stands behind the separator is no size.
+    /// These bytes after the separator are not a size.
     NoSize(&'a [u8]),
-    /// The name did not come twice, and pauses in it leave open which it is.
+    /// The name was not sent twice, and pauses within the text make it ambiguous.
     NotDoubled,
 }
 
@@ -88,19 +88,19 @@ impl fmt::Display for HeaderFault<'_> {
     }
 }
 
-/// What the pauses of a bare peer say of the names in front of the separator.
+/// What the pauses of a bare peer say about the names before the separator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pauses {
-    /// There were none: a textbook client sends both names back to back.
+    /// No pause: a textbook client sends both names back to back.
     None,
-    /// There was one, behind so many bytes: the first name.
+    /// One pause, after this many bytes: they are the first name.
     Behind(usize),
-    /// There were too many to say anything: the names are being typed.
+    /// Several pauses: the names are being typed.
     Typed,
 }
 
 impl Pauses {
-    /// Where the second name begins, as far as pauses say.
+    /// Where the second name begins, if a pause shows it.
     pub fn first(self) -> usize {
         match self {
             Pauses::Behind(first) => first,
@@ -109,12 +109,12 @@ impl Pauses {
     }
 }
 
-/// The header of a bare upload, as far as it has come.
+/// The header of a bare upload, as far as it was received.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BareHeader<'a> {
     /// More bytes are needed.
     Open,
-    /// The name and the digits behind the separator.
+    /// The name and the digits after the separator.
     Whole {
         /// The name, once.
         name: &'a [u8],
@@ -125,14 +125,14 @@ pub enum BareHeader<'a> {
     },
 }
 
-/// Where the separator begins, which may stand behind at most `longest` bytes of names.
+/// Where the separator begins, after at most `longest` bytes of names.
 pub fn separator(input: &[u8], longest: usize) -> Option<usize> {
     input[..input.len().min(longest + SEPARATOR.len())]
         .windows(SEPARATOR.len())
         .position(|window| window == SEPARATOR.as_bytes())
 }
 
-/// Whether it can still come there, or its first bytes have, though it is not whole.
+/// Whether the separator can still arrive there, or has arrived in part.
 pub fn separator_may_come(input: &[u8], longest: usize) -> bool {
     let starts = input.len().saturating_sub(SEPARATOR.len())..=longest.min(input.len());
     starts
@@ -140,15 +140,15 @@ pub fn separator_may_come(input: &[u8], longest: usize) -> bool {
         .any(|start| SEPARATOR.as_bytes().starts_with(&input[start..]))
 }
 
-/// What a person takes for the name in front of `input`, of which no header can be made.
+/// The probable name at the beginning of an invalid header, for the log.
 pub fn name_on_its_way(input: &[u8]) -> &[u8] {
     let line = input.split(|&byte| byte == b'\n').next().unwrap_or(input);
     &line[..separator(line, line.len()).unwrap_or(line.len())]
 }
 
-/// Splits a header line into its name and size.
+/// Splits a header line into name and size.
 pub fn parse_line(header: &[u8]) -> Result<(&[u8], u64), HeaderFault<'_>> {
-    // The last separator: a name may hold one, a number cannot.
+    // The last separator: a name may contain one, a number cannot.
     let end = header
         .windows(SEPARATOR.len())
         .rposition(|window| window == SEPARATOR.as_bytes())
@@ -161,8 +161,8 @@ pub fn parse_line(header: &[u8]) -> Result<(&[u8], u64), HeaderFault<'_>> {
     Ok((&header[..end], size.ok_or(HeaderFault::NoSize(digits))?))
 }
 
-/// Reads `name name SEPARATOR digits`, with no delimiter between, once the separator has come.
-/// `finished` says that nothing follows.
+/// Parses `name name SEPARATOR digits`, without delimiters, once the separator has arrived.
+/// `finished` says that the stream ends here.
 pub fn parse_bare(
     input: &[u8],
     separator: usize,
@@ -173,15 +173,15 @@ pub fn parse_bare(
     let name = match (names::undouble(names), pauses) {
         (Some(name), _) => name,
         (None, Pauses::Typed) => return Err(HeaderFault::NotDoubled),
-        // A pause inside the separator says nothing about the names.
+        // A pause within the separator says nothing about the names.
         (None, Pauses::Behind(first)) if first <= separator => &names[first..],
-        // The header came alone. That it is one, the end of the stream proves by the size.
+        // The header came in one piece. At end of stream, the size proves that it is a header.
         (None, _) => names,
     };
     let behind = separator + SEPARATOR.len();
     match Digits::read(&input[behind..], finished) {
         Start::Open => Ok(BareHeader::Open),
-        // Where it ends, or how much of it has come, is not known.
+        // It is not known where the name ends.
         Start::NotASize => Err(HeaderFault::NoSize(b"")),
         Start::Closed(digits) => Ok(BareHeader::Whole {
             name,
@@ -200,7 +200,7 @@ mod tests {
         parse_bare(input, separator, pauses, false)
     }
 
-    /// The name in a header that is whole.
+    /// The name in a complete header.
     fn name(input: &str, pauses: Pauses) -> &str {
         match bare(input.as_bytes(), pauses) {
             Ok(BareHeader::Whole { name, .. }) => std::str::from_utf8(name).expect("text"),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubled_name_is_taken_once() {
+    fn a_name_sent_twice_is_taken_once() {
         let Ok(BareHeader::Whole {
             name,
             digits,
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubled_name_is_seen_wherever_the_peer_pauses() {
+    fn a_name_sent_twice_is_recognised_wherever_the_peer_pauses() {
         let input = "a.bina.bin<SEPARATOR>3abc";
         for pauses in [Pauses::None, Pauses::Typed, Pauses::Behind(2)] {
             assert_eq!(name(input, pauses), "a.bin");
@@ -269,26 +269,26 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_says_where_the_first_name_ends() {
+    fn a_pause_marks_the_end_of_the_first_name() {
         let input = "a.binphotos/b.bin<SEPARATOR>3abc";
         assert_eq!(name(input, Pauses::Behind(5)), "photos/b.bin");
     }
 
     #[test]
-    fn a_name_without_pauses_may_come_once_and_one_with_pauses_may_not() {
+    fn a_name_sent_once_needs_a_text_without_pauses() {
         let input = b"once.txt<SEPARATOR>5hello";
         assert_eq!(name("once.txt<SEPARATOR>5hello", Pauses::None), "once.txt");
         assert_eq!(bare(input, Pauses::Typed), Err(HeaderFault::NotDoubled));
     }
 
     #[test]
-    fn a_separator_behind_too_many_bytes_is_none() {
+    fn a_separator_after_too_many_bytes_is_ignored() {
         assert_eq!(separator(b"1234<SEPARATOR>5", 4), Some(4));
         assert_eq!(separator(b"12345<SEPARATOR>5", 4), None);
     }
 
     #[test]
-    fn a_separator_may_come_until_a_byte_too_many_stands_where_it_must_begin() {
+    fn a_separator_can_arrive_until_its_last_possible_position_is_taken() {
         for (input, may) in [
             (&b""[..], true),
             (b"1234", true),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_inside_the_separator_ends_no_name() {
+    fn a_pause_within_the_separator_ends_no_name() {
         let input = "ab<SEPARATOR>3abc";
         for first in 3..input.len() {
             assert_eq!(name(input, Pauses::Behind(first)), "ab");

@@ -1,28 +1,29 @@
-//! Finds the first line of a stream, within a limit.
+//! Finds the first LF-terminated line of a buffer, within a length limit.
 //! Waits for nothing: what is to happen to a line without end is the caller's choice.
 
-/// What a stream begins with, if all that counts is LF.
+/// What a buffer begins with, if only LF ends a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FirstLine<'a> {
-    /// A line that has ended.
+    /// A complete line.
     Whole {
         /// The line, without CR before its LF.
         text: &'a [u8],
-        /// Its length and that of its end.
+        /// The length of the line and its line end.
         taken: usize,
     },
-    /// No line end has come yet, and it may still come.
+    /// No line end yet; it may still come within the limit.
     Open,
-    /// None has come within the limit.
+    /// No line end within the limit.
     TooLong,
 }
 
-/// Looks for a line of at most `limit` bytes.
+/// Looks for a line of at most `limit` bytes, not counting its line end.
 pub fn first_line(input: &[u8], limit: usize) -> FirstLine<'_> {
-    // Two more than the limit: room for CR LF behind a line of exactly the limit.
+    // Two more than the limit: room for CR LF after a line of exactly the limit.
     let window = &input[..input.len().min(limit + 2)];
     let Some(end) = window.iter().position(|&byte| byte == b'\n') else {
-        // One byte over the limit can only be the CR of a line of exactly the limit.
+        // With one byte over the limit, that byte can only be the CR of a line of exactly the
+        // limit.
         let over = input.get(limit).is_some_and(|&byte| byte != b'\r');
         return match over || input.len() > limit + 1 {
             true => FirstLine::TooLong,
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cr_before_lf_is_dropped_and_counts_for_no_limit() {
+    fn cr_before_lf_is_dropped_and_does_not_count() {
         for (input, taken) in [(&b"abcd\nrest"[..], 5), (b"abcd\r\nrest", 6)] {
             let line = FirstLine::Whole {
                 text: b"abcd",

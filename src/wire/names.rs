@@ -1,4 +1,4 @@
-//! Judges names: which may be used, which part of them counts, and how a doubled one comes apart.
+//! Validates names of files, takes their last component, and splits a name that was sent twice.
 //! Opens nothing: that a name stays inside the root is the kernel's business, not a string's.
 
 use super::limits::WireLimits;
@@ -6,18 +6,18 @@ use super::text;
 use super::unended::Unended;
 use std::fmt;
 
-/// Why a name is refused before anything is looked up.
+/// Why a name is refused before it is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameFault {
-    /// Nothing is left of it.
+    /// It is empty.
     Empty,
-    /// It is not UTF-8.
+    /// It is not valid UTF-8.
     NotText,
-    /// It holds NUL or another control character.
+    /// It contains NUL or another control character.
     Control,
-    /// All of it is longer than the limit carried here.
+    /// It is longer than this limit, in bytes.
     TooLong(usize),
-    /// One component is longer than the limit carried here.
+    /// One component is longer than this limit, in bytes.
     ComponentTooLong(usize),
 }
 
@@ -38,13 +38,13 @@ impl fmt::Display for NameFault {
 /// What separates the components of a name.
 pub const SLASH: &[char] = &['/'];
 
-/// And of one that may be a path of Windows.
+/// The separators of a name that may be a Windows path.
 pub const ANY_SLASH: &[char] = &['/', '\\'];
 
-/// A name that is refused, and why.
+/// A refused name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadName<'a> {
-    /// What is wrong with it.
+    /// The reason.
     pub fault: NameFault,
     /// The name as the peer sent it.
     pub raw: &'a [u8],
@@ -59,12 +59,12 @@ impl fmt::Display for BadName<'_> {
     }
 }
 
-/// Takes a name as the peer sent it, or says what is wrong with it.
+/// Validates a name as the peer sent it.
 pub fn check<'a>(raw: &'a [u8], limits: &WireLimits) -> Result<&'a str, BadName<'a>> {
     judge(raw, SLASH, limits).map_err(|fault| BadName { fault, raw })
 }
 
-/// Takes the last component of a name as the peer sent it.
+/// Validates a name as the peer sent it, and returns its last component.
 pub fn base_name<'a>(
     raw: &'a [u8],
     separators: &[char],
@@ -76,15 +76,15 @@ pub fn base_name<'a>(
     }
 }
 
-/// What a name is of which no end has come.
+/// Classifies a name whose end has not arrived.
 pub fn unended(raw: &[u8], separators: &[char], limits: &WireLimits) -> Unended {
     match judge(raw, separators, limits) {
-        // `photos/` is more likely a name on its way than a name.
+        // `photos/` is probably the beginning of a longer name.
         Ok(name) if name.ends_with(separators) => Unended::Part,
         Ok(_) => Unended::Question,
         Err(NameFault::Empty) => Unended::Part,
         Err(NameFault::NotText) => {
-            // Only a character at the end is cut.
+            // Only a character at the end can be incomplete.
             match judge(&raw[..text::complete_prefix(raw)], separators, limits) {
                 Ok(_) | Err(NameFault::Empty) => Unended::Part,
                 Err(_) => Unended::Hopeless,
@@ -118,12 +118,12 @@ fn judge<'a>(
     Ok(name)
 }
 
-/// What stands behind the last slash.
+/// The part after the last slash.
 pub fn last_component(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// The name, if `text` is a name twice with nothing between. The first may be a path to it.
+/// The name, if `text` is one name twice with nothing between. The first may be a path to it.
 pub fn undouble(text: &[u8]) -> Option<&[u8]> {
     let base = text.rsplit(|byte| b"/\\".contains(byte)).next();
     halve(text).or_else(|| halve(base?))
@@ -145,7 +145,7 @@ mod tests {
     };
 
     #[test]
-    fn names_that_are_no_text_are_refused() {
+    fn names_that_are_not_text_are_refused() {
         assert_eq!(judge(b"", SLASH, &LIMITS), Err(NameFault::Empty));
         assert_eq!(judge(b"a\0b", SLASH, &LIMITS), Err(NameFault::Control));
         assert_eq!(judge(b"a\x1b[2Jb", SLASH, &LIMITS), Err(NameFault::Control));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_name() {
+    fn a_refusal_shows_the_name() {
         for (raw, words) in [
             (
                 &b"caf\xe9.txt"[..],
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cut_in_a_character_can_still_grow_and_a_broken_one_cannot() {
+    fn a_name_with_a_cut_character_can_grow_and_an_invalid_one_cannot() {
         for (raw, found) in [
             (&b"caf\xc3"[..], Unended::Part),
             (b"caf\xc3\xa9", Unended::Question),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubled_name_comes_apart_and_another_does_not() {
+    fn a_name_sent_twice_is_split_and_another_is_not() {
         assert_eq!(undouble(b"a.bina.bin"), Some(&b"a.bin"[..]));
         assert_eq!(undouble(b"aaaa"), Some(&b"aa"[..]));
         assert_eq!(undouble(b"d/ad/a"), Some(&b"d/a"[..]));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_components_of_a_path_of_windows_are_measured_one_by_one() {
+    fn each_component_of_a_windows_path_is_measured() {
         let path = format!("C:\\{}\\b.txt", "d".repeat(254));
         let base = |separators| base_name(path.as_bytes(), separators, &LIMITS);
         assert_eq!(base(ANY_SLASH), Ok("b.txt"));

@@ -1,33 +1,33 @@
-//! Solves the digit puzzle: where a size ends that runs straight into its data.
+//! Finds the end of a size whose digits run straight into data that may begin with digits.
 //! Moves no data: it says how long the size is, the transfer service mends the file.
 //!
-//! A textbook client sends `11` and then `12345 hello`, and TCP delivers `1112345 hello`. With T
-//! the number of bytes after the separator at the end of the stream, the size is the digit prefix
-//! of length k with value(prefix) + k = T. The left side grows with k, so at most one k fits.
+//! A textbook client sends `11` and then `12345 hello`; TCP delivers `1112345 hello`. Let T be the
+//! number of bytes after the separator at end of stream. The size is the digit prefix of length k
+//! with value(prefix) + k = T. The left side grows with k, so at most one k fits.
 
-/// As many digits as the largest size has: `u64::MAX` is 18,446,744,073,709,551,615.
+/// The digits of the largest size: `u64::MAX` is 18,446,744,073,709,551,615.
 pub const MOST_DIGITS: usize = 20;
 
-/// The digits behind the separator, and what they could mean.
+/// The digits after the separator: a size, and possibly the first digits of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digits {
     text: [u8; MOST_DIGITS],
     count: u8,
 }
 
-/// What the first bytes behind the separator are.
+/// What the bytes after the separator begin with.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Start {
-    /// All digits so far: more bytes could still belong to the size.
+    /// Only digits so far: the next bytes may belong to the size.
     Open,
-    /// The longest possible size is in hand.
+    /// The longest run of digits that can be a size.
     Closed(Digits),
-    /// There is no digit at all.
+    /// No digit.
     NotASize,
 }
 
 impl Digits {
-    /// Reads the longest run of digits that could be a size. `last` says that nothing follows.
+    /// Reads the longest run of digits that can be a size. `last` says that the stream ends here.
     pub fn read(input: &[u8], last: bool) -> Start {
         let window = &input[..input.len().min(MOST_DIGITS)];
         let count = window
@@ -39,7 +39,7 @@ impl Digits {
             return Start::Open;
         }
         let mut count = count;
-        // Twenty digits may be more than a u64 holds; the run without its last digit always fits.
+        // Twenty digits may overflow a u64; nineteen never do.
         while count > 0 && parse(&window[..count]).is_none() {
             count -= 1;
         }
@@ -54,17 +54,17 @@ impl Digits {
         })
     }
 
-    /// The digits themselves.
+    /// The digits.
     pub fn text(&self) -> &[u8] {
         &self.text[..usize::from(self.count)]
     }
 
-    /// The size, if all the digits belong to it: what a file that begins with no digit has.
+    /// The size if all digits belong to it, as when the data does not begin with a digit.
     pub fn largest(&self) -> u64 {
         parse(self.text()).expect("Digits::read keeps only runs that fit a u64")
     }
 
-    /// Leaves out readings of more than `most` bytes, if a reading remains.
+    /// Drops digits until the size is at most `most` bytes, if any digit remains.
     pub fn at_most(mut self, most: u64) -> Option<Digits> {
         while self.count > 0 && self.largest() > most {
             self.count -= 1;
@@ -72,7 +72,7 @@ impl Digits {
         (self.count > 0).then_some(self)
     }
 
-    /// The number of digits that are the size, given how many bytes followed the separator.
+    /// The number of digits that form the size, if `total` bytes followed the separator.
     pub fn solve(&self, total: u64) -> Option<usize> {
         (1..=self.text().len()).find(|&length| {
             parse(&self.text()[..length]).and_then(|size| size.checked_add(length as u64))
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_after_zeros_are_solved() {
+    fn leading_zeros_are_solved() {
         assert_eq!(closed(b"40000").solve(5), Some(1));
         assert_eq!(closed(b"0").solve(1), Some(1));
     }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_stay_open_until_something_else_comes() {
+    fn digits_stay_open_until_another_byte_comes() {
         assert_eq!(Digits::read(b"", false), Start::Open);
         assert_eq!(Digits::read(b"123", false), Start::Open);
         assert!(matches!(Digits::read(b"123x", false), Start::Closed(_)));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn readings_over_the_limit_are_left_out() {
+    fn sizes_over_the_limit_are_left_out() {
         let digits = closed(b"1234567x");
         assert_eq!(
             digits.at_most(5000).map(|digits| digits.largest()),

@@ -1,16 +1,16 @@
-//! Makes what strangers send fit for a person's screen, and compares names as a person sees them.
+//! Cleans text of peers for a terminal, and compares names by their appearance.
 //! Prints nothing, and keeps no bytes: what is cut is the caller's to keep.
 
 use std::fmt::{self, Display, Write};
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// Where the last character of `bytes` begins, if more bytes could complete it; else the end.
+/// The length of `bytes` without a character at the end that more bytes could complete.
 pub fn complete_prefix(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Ok(_) => bytes.len(),
         Err(error) => match bytes[error.valid_up_to()..].utf8_chunks().last() {
-            // Only a character cut at the very end can still become whole.
+            // Only a character that is cut at the end can still be completed.
             Some(last) if is_cut(last.invalid()) => bytes.len() - last.invalid().len(),
             _ => bytes.len(),
         },
@@ -23,8 +23,8 @@ fn is_cut(invalid: &[u8]) -> bool {
         && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none())
 }
 
-/// Text for a screen: broken UTF-8 becomes U+FFFD, and hidden characters other than tab are left
-/// out, so that no escape sequence reaches a terminal.
+/// Text for a terminal: broken UTF-8 becomes U+FFFD, and hidden characters other than tab are
+/// removed, so that no escape sequence reaches the terminal.
 pub fn clean(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.chars()
@@ -32,16 +32,16 @@ pub fn clean(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The longest excerpt, in characters: more of a wrong word or name helps nobody, and a line of a
-/// terminal holds it beside the words around it.
+/// The longest excerpt, in characters: enough to recognise a wrong word or name, and short enough
+/// for a line of a terminal.
 const EXCERPT: usize = 60;
 
-/// What a person is shown of a peer's bytes within a line: clean text, cut where it is long.
+/// Cleaned text of a peer for use within a line, cut after [`EXCERPT`] characters.
 pub fn excerpt(bytes: &[u8]) -> String {
     shorten(&clean(bytes).replace('\t', ""))
 }
 
-/// Text as it is, or the beginning of a long one.
+/// The text, or the beginning of a long text.
 pub fn shorten(text: &str) -> String {
     match text.char_indices().nth(EXCERPT) {
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -49,9 +49,8 @@ pub fn shorten(text: &str) -> String {
     }
 }
 
-/// Whether a character shows nothing of its own and may change what others show: what steers a
-/// terminal, everything else of the category Format (the zero-width joiner, also inside an emoji),
-/// and fillers.
+/// Whether a character is invisible and may change how others are shown: control characters, the
+/// Unicode category Format (including the zero-width joiner, also inside an emoji), and fillers.
 pub fn is_hidden(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
@@ -61,14 +60,14 @@ pub fn is_hidden(character: char) -> bool {
         || is_filler(character)
 }
 
-/// Control characters, line separators, and the marks that turn the direction of writing round.
-/// No keyboard puts them into a name.
+/// Control characters, line separators, and marks that change the direction of text. No keyboard
+/// types them into a name.
 pub fn steers(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What Unicode calls Default_Ignorable_Code_Point without giving it the category Format, which no
-/// small crate knows, and three characters that are always blank.
+/// Characters with the Unicode property Default_Ignorable_Code_Point outside the category Format,
+/// a property that no small crate has, and three characters that are always blank.
 fn is_filler(character: char) -> bool {
     matches!(
         character,
@@ -77,12 +76,12 @@ fn is_filler(character: char) -> bool {
         | '\u{3164}' | '\u{ffa0}'
         // Variation selectors, tags, and what is reserved for more of them.
         | '\u{2065}' | '\u{fe00}'..='\u{fe0f}' | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}'
-        // A pattern of no dots, a filler of Khitan, a note without a head.
+        // Braille without dots, the Khitan filler, a musical note without a head.
         | '\u{2800}' | '\u{16fe4}' | '\u{1d159}'
     )
 }
 
-/// Shows anything in one line: a hidden character becomes its escape, like `\n` or `\u{202e}`.
+/// Displays a value on one line: a hidden character becomes an escape, like `\n` or `\u{202e}`.
 #[derive(Debug, Clone, Copy)]
 pub struct OneLine<T>(pub T);
 
@@ -107,9 +106,9 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// The same for names that look the same: without hidden characters, in one normal form, and in
-/// one case. Upper case in between brings together what lower case keeps apart, both forms of
-/// sigma, or the sharp s and its two letters. Letters of different scripts stay different.
+/// A key that is equal for names that look the same: without hidden characters, in one normal form,
+/// and in one case. Converting to upper case first unifies both forms of sigma, and the sharp s
+/// with `ss`. Letters of different scripts stay different.
 pub fn name_key(name: &str) -> String {
     name.chars()
         .filter(|&character| !is_hidden(character))
@@ -127,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_character_cut_at_the_end_is_left_for_later() {
+    fn a_character_cut_at_the_end_waits_for_its_rest() {
         let text = "añ€😀".as_bytes();
         for (length, prefix) in [
             (1, 1),
@@ -145,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_become_whole_is_not_waited_for() {
+    fn invalid_bytes_are_not_waited_for() {
         assert_eq!(complete_prefix(b"a\xff"), 2);
         assert_eq!(complete_prefix(b"a\xffb"), 3);
         assert_eq!(complete_prefix(b"\xff\xe2\x82"), 1);
     }
 
     #[test]
-    fn nothing_that_a_terminal_obeys_gets_through() {
+    fn control_characters_are_removed() {
         assert_eq!(
             clean(b"\x1b[2J\x07hello\tworld\r\x9b"),
             "[2Jhello\tworld\u{fffd}"
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn format_characters_and_fillers_are_left_out_and_letters_stay() {
+    fn format_characters_and_fillers_are_removed_and_letters_stay() {
         let hidden = "\u{200b}\u{200d}\u{200e}\u{200f}\u{61c}\u{2028}\u{202e}\u{2066}\u{2069}\
                       \u{feff}\u{ad}\u{34f}\u{115f}\u{1160}\u{17b4}\u{180b}\u{180e}\u{2060}\
                       \u{2065}\u{206a}\u{2800}\u{3164}\u{fe0f}\u{ffa0}\u{fff9}\u{1bca0}\u{1d173}\
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_stays_one_line_and_shows_what_was_hidden() {
+    fn a_value_stays_on_one_line_and_hidden_characters_are_escaped() {
         let name = "a\nb\rc\td\u{9b}31m\u{202e}e\u{3164}ü\\";
         let line = OneLine(format_args!("removed {name}")).to_string();
         let shown = "removed a\\nb\\rc\\td\\u{9b}31m\\u{202e}e\\u{3164}ü\\";

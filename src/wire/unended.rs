@@ -1,23 +1,24 @@
-//! Says what a unit without a line end is: a command, a part of one, or nothing that can be one.
+//! Classifies a unit without LF: a whole command, the beginning of one, or neither.
 //! Knows no command: the caller judges the text.
 
-/// What a unit without LF is, as far as it has come.
+/// What a unit without LF is, judged by the bytes received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unended {
     /// A whole command that changes nothing.
     Question,
     /// A whole command that changes a file.
     Change,
-    /// One of the fixed words, which are complete as soon as they have come.
+    /// `SEND` or `RECEIVE`: complete as soon as it was received.
     Word,
-    /// The beginning of one: more bytes, or LF, can make it a command.
+    /// The beginning of a command: more bytes, or LF, can complete it.
     Part,
-    /// No command, whatever follows: it is shown to the caller, which refuses it.
+    /// Not a command, whatever follows. The caller refuses it.
     Hopeless,
 }
 
 impl Unended {
-    /// Judges a unit by its text. A CR at its end may belong to a line end that is on its way.
+    /// Classifies a unit with `judge`. A CR at its end may belong to a CR LF that is still
+    /// arriving.
     pub fn judge(unit: &[u8], judge: impl Fn(&[u8]) -> Unended) -> Unended {
         match unit.strip_suffix(b"\r") {
             Some(text) if judge(text) != Unended::Hopeless => Unended::Part,
@@ -39,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cr_may_be_the_beginning_of_a_line_end() {
+    fn a_final_cr_waits_for_lf() {
         for (unit, found) in [
             (&b"ls\r"[..], Unended::Part),
             (b"l\r", Unended::Part),

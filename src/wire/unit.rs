@@ -1,9 +1,9 @@
-//! Splits a stream into units and finds out which dialect the peer speaks.
+//! Splits a stream into units and detects the dialect of the peer.
 //! Does not know what a unit means: whether a bare one is a whole command is the caller's word.
 //!
 //! A textbook client sends a command with one `send()`. A unit that grows after a pause is being
-//! typed, or written in parts: what has come by then may be the beginning of another command, so
-//! only LF ends it. If it changes nothing, a long silence or the end of the stream may, too.
+//! typed, or written in parts: it may be the beginning of another command, so only LF ends it. A
+//! command that changes nothing is also ended by a long silence or by end of stream.
 //!
 //! ```text
 //!                  LF                              LF
@@ -20,19 +20,19 @@ use super::text;
 use super::unended::Unended;
 use std::fmt;
 
-/// How the peer marks the end of what it means.
+/// How the peer marks the end of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// No unit is complete yet.
     Undecided,
     /// Every unit ends in LF.
     Line,
-    /// A unit is what one `send()` brought; silence ends it.
+    /// A unit is the data of one `send()`; silence ends it.
     Bare,
 }
 
 impl Dialect {
-    /// What ends a reply.
+    /// The line end of a reply.
     pub fn line_end(self) -> &'static str {
         match self {
             Dialect::Bare => "",
@@ -41,51 +41,51 @@ impl Dialect {
     }
 }
 
-/// What the splitter found at the front of the input.
+/// What the splitter found at the beginning of the input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Split<'a> {
-    /// Nothing complete: come back with more.
+    /// No complete unit yet.
     More,
-    /// A unit without its line end, and how many bytes it took with it.
+    /// A complete unit.
     Unit {
-        /// The unit.
+        /// The unit without its line end.
         text: &'a [u8],
         /// Its length and that of its line end.
         taken: usize,
     },
-    /// The LF of a unit that was taken for bare and answered without LF.
+    /// The late LF of a unit that was taken as bare and answered without LF.
     Healed {
         /// The length of the line end.
         taken: usize,
     },
-    /// The peer broke the rules.
+    /// The input is not a unit.
     Broken(Fault),
-    /// The end of the stream, with nothing before it.
+    /// End of stream, with no bytes before it.
     End,
 }
 
-/// What the bytes behind a bare reply say about it.
+/// What the bytes after a bare reply say about the peer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heal {
-    /// It was right to answer without LF.
+    /// The peer is bare.
     Bare,
     /// A CR has come: the next byte decides.
     Undecided,
-    /// The peer meant a line, of which these bytes are the end.
+    /// The peer sent a line; these bytes are its line end.
     Line {
         /// The length of the line end.
         taken: usize,
     },
 }
 
-/// How a stream can fail to be units.
+/// Why the input is not a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Longer than the limit carried here, without its end.
+    /// No line end within this limit, in bytes.
     TooLong(usize),
-    /// No whole command, and silence behind it.
+    /// Not a whole command, followed by silence.
     Silent,
-    /// No whole command, and the end of the stream behind it.
+    /// Not a whole command, followed by end of stream.
     Cut,
 }
 
@@ -103,17 +103,17 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 pub struct Splitter {
     dialect: Dialect,
-    /// A bare reply has gone out: if LF is the very next byte, the peer meant a line.
+    /// A bare reply was sent: if LF is the next byte, the peer sent a line.
     owes_newline: bool,
     awaited: Option<Delay>,
     arrival: Arrival,
-    /// How much of the unit in hand has come.
+    /// How many bytes of the current unit have arrived.
     came: u32,
     limit: usize,
 }
 
 impl Splitter {
-    /// A connection of which nothing is known, with at most `limit` bytes a unit.
+    /// A splitter for a new connection, with at most `limit` bytes per unit.
     pub fn new(limit: usize) -> Splitter {
         Splitter {
             dialect: Dialect::Undecided,
@@ -125,48 +125,48 @@ impl Splitter {
         }
     }
 
-    /// The dialect as far as it is known.
+    /// The dialect, if it is known by now.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// The silence that would complete or condemn what has come so far.
+    /// The silence that would complete the current unit, or refuse it.
     pub fn awaited(&self) -> Option<Delay> {
         self.awaited
     }
 
-    /// Whether the peer has paused in the middle of a unit, this one or one before.
+    /// Whether the peer paused in the middle of this unit or an earlier one.
     pub fn is_typed(&self) -> bool {
         self.arrival == Arrival::Typed
     }
 
-    /// The unit in hand is complete: the peer is bare unless LF comes next.
+    /// The current unit is complete: the peer is bare unless LF comes next.
     fn take_bare(&mut self) {
         self.dialect = Dialect::Bare;
         self.next_unit();
         self.owes_newline = true;
     }
 
-    /// LF stood where only a line peer has one.
+    /// LF came where only a line peer sends it.
     pub fn take_line(&mut self) {
         self.dialect = Dialect::Line;
         self.next_unit();
         self.owes_newline = false;
     }
 
-    /// What comes from here on is another unit.
+    /// The next byte begins another unit.
     pub fn next_unit(&mut self) {
         self.arrival = self.arrival.renewed();
         self.came = 0;
         self.awaited = None;
     }
 
-    /// Notes how a unit without line end comes: `input` is all of it so far.
+    /// Records the arrival of a unit without LF; `input` is all of it so far.
     pub fn watch(&mut self, input: &[u8], pause: Pause) {
         let came = u32::try_from(input.len()).unwrap_or(u32::MAX);
         if came > self.came {
             if self.came > 0 {
-                // Whatever else is awaited is awaited once one `send()` would have arrived.
+                // Every other wait begins once the bytes of one `send()` would have arrived.
                 let paused = self.awaited != Some(Delay::Interbyte);
                 self.arrival = self.arrival.grown(paused);
             }
@@ -177,18 +177,18 @@ impl Splitter {
         }
     }
 
-    /// The bare unit has no reply, so there is no LF to send after it.
+    /// The bare unit gets no reply, so no LF has to follow later.
     pub fn forget_newline(&mut self) {
         self.owes_newline = false;
         self.awaited = None;
     }
 
-    /// Looks for the LF that the last bare reply lacks. It can only be the very next byte.
+    /// Looks for the LF that the last bare reply lacks. It can only be the next byte.
     pub fn heal(&mut self, input: &[u8], pause: Pause) -> Heal {
         let taken = match input {
             _ if !self.owes_newline => return Heal::Bare,
             [] => return Heal::Bare,
-            // Its LF may be a key of its own.
+            // A typing peer may send the LF as a key of its own.
             [b'\r'] if pause == Pause::None => {
                 self.awaited = Some(Delay::Word);
                 return Heal::Undecided;
@@ -204,7 +204,7 @@ impl Splitter {
         Heal::Line { taken }
     }
 
-    /// Looks for one unit. `judge` says what one without LF is.
+    /// Looks for one unit. `judge` classifies a unit without LF.
     pub fn split<'a>(
         &mut self,
         input: &'a [u8],
@@ -240,7 +240,7 @@ impl Splitter {
             };
         }
         if self.dialect == Dialect::Line {
-            // A line peer that dies in the middle of `rm notes.bak` must not have `rm notes` done.
+            // A connection that breaks within `rm notes.bak` must not execute `rm notes`.
             return match pause {
                 Pause::Finished => Split::Broken(Fault::Cut),
                 _ => Split::More,
@@ -251,7 +251,7 @@ impl Splitter {
             true => judge(input),
             false => Unended::Part,
         };
-        // The rest of a character that is cut is late by now: this is another encoding.
+        // The rest of a cut character would have arrived by now: the text is in another encoding.
         let is_late = matches!(pause, Pause::Finished | Pause::Quiet(Delay::Word));
         let unit = match is_late && text::complete_prefix(input) < input.len() {
             true => Unended::Hopeless,
@@ -272,7 +272,7 @@ impl Splitter {
                     taken: input.len(),
                 }
             }
-            // No sooner: the rest of a wrong word that is typed belongs to what is refused.
+            // Not earlier: the rest of a wrong word that is being typed belongs to the refusal.
             (Pause::Finished | Pause::Quiet(Delay::Word), Unended::Hopeless, _) => Split::Unit {
                 text: input,
                 taken: input.len(),
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_makes_a_bare_unit_of_a_whole_command() {
+    fn silence_completes_a_bare_command() {
         let mut splitter = Splitter::new(16);
         assert_eq!(splitter.split(b"ls", Pause::None, is_ls), Split::More);
         assert_eq!(splitter.awaited(), Some(Delay::Interbyte));
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_behind_half_a_command_waits_and_is_then_refused() {
+    fn half_a_command_is_refused_after_a_long_silence() {
         let mut splitter = Splitter::new(16);
         assert_eq!(splitter.split(b"l", SETTLED, is_ls), Split::More);
         assert_eq!(splitter.awaited(), Some(Delay::Word));
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_byte_can_make_a_command_is_shown_after_a_long_silence() {
+    fn bytes_that_cannot_become_a_command_are_refused_after_a_long_silence() {
         let unit = Split::Unit {
             text: b"LS",
             taken: 2,
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_longer_than_the_limit_is_none() {
+    fn a_unit_longer_than_the_limit_is_a_fault() {
         for unit in ["xxxxx", "xxxxx\n"] {
             let found = Splitter::new(4).split(unit.as_bytes(), Pause::None, is_ls);
             assert_eq!(found, Split::Broken(Fault::TooLong(4)), "{unit:?}");
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_peer_stays_one_however_slow() {
+    fn a_line_peer_stays_line_however_slow() {
         let mut splitter = Splitter::new(16);
         splitter.split(b"ls\n", Pause::None, is_ls);
         assert_eq!(splitter.split(b"ls", SETTLED, is_ls), Split::More);
