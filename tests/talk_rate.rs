@@ -9,7 +9,7 @@ use loket::services::roster::Roster;
 use loket::services::talk::Talk;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::{Notice, PeerId};
-use loket::session::session::Session;
+use loket::session::session::{Next, Session};
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
 use memory::store::Memory;
@@ -50,7 +50,9 @@ impl Flood {
     /// As the reactor feeds it. Answers how many bytes were shown.
     fn feed(&mut self, more: &[u8], pause: Pause) -> usize {
         let input = [&*self.session.take_inbox(), more].concat();
-        self.session.feed(&input, pause, &mut self.world, &mut ());
+        let mut calls = usize::MAX;
+        self.session
+            .feed(&input, pause, &mut calls, &mut self.world, &mut ());
         let mut shown = 0;
         for post in std::mem::take(&mut self.world.posts) {
             if let Notice::Line(line) = post.notice {
@@ -61,6 +63,11 @@ impl Flood {
             }
         }
         shown
+    }
+
+    /// What the session does when its peer says more.
+    fn next(&self) -> Next {
+        self.session.next(true, false, None, OUTBOX_HIGH_WATER)
     }
 }
 
@@ -74,7 +81,7 @@ fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
     let mut flood = Flood::new();
     let first = flood.feed(&lines(10_000), Pause::None);
     assert!(first > TALK_RATE.first - 2 * LINE && first <= TALK_RATE.first);
-    assert!(!flood.session.wants_bytes());
+    assert_eq!(flood.next(), Next::Park);
     assert_eq!(flood.session.awaited(), Some(Delay::Pace));
     // The second is not over.
     assert_eq!(flood.feed(b"", Pause::Quiet(Delay::Pace)), 0);
@@ -87,7 +94,7 @@ fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
             shown > rate.start - 20 * LINE && shown <= rate.end,
             "{shown}"
         );
-        assert!(!flood.session.wants_bytes());
+        assert_eq!(flood.next(), Next::Park);
     }
     // A silence saves up no more than the most.
     flood.world.now = 1_000;
@@ -143,12 +150,12 @@ fn nothing_is_lost_of_what_a_client_says_over_its_rate_before_it_goes() {
     input.extend_from_slice("half a line".as_bytes());
     flood.feed(&input, Pause::Finished);
     for second in 1..=3 {
-        assert_eq!(flood.session.closing(), None);
+        assert_eq!(flood.next(), Next::Park);
         flood.world.now = second;
         flood.feed(b"", Pause::Quiet(Delay::Pace));
     }
     assert_eq!((flood.said, flood.last.as_str()), (3_001, "half a line"));
-    assert_eq!(flood.session.closing(), Some(CloseReason::PeerFinished));
+    assert_eq!(flood.next(), Next::End(CloseReason::PeerFinished));
 }
 
 #[test]
@@ -157,7 +164,7 @@ fn a_client_within_its_rate_is_never_held() {
     for second in 0..100 {
         flood.world.now = second;
         flood.feed(&lines(5), Pause::None);
-        assert!(flood.session.wants_bytes());
+        assert_eq!(flood.next(), Next::Read(0));
     }
     assert_eq!(flood.said, 500);
 }

@@ -285,6 +285,7 @@ fn an_idle_session_holds_no_buffers() {
             observer: &mut (),
             now: Moment(0),
             bulk: false,
+            calls: usize::MAX,
             spent: 0,
         };
         turn.serve(connection)

@@ -80,6 +80,8 @@ pub struct Connection<S> {
     pub ends: u32,
     /// Bytes moved since that was set.
     pub moved: u64,
+    /// Whether the protocol has taken bytes since the deadline was looked at.
+    pub consumed: bool,
     /// What the kernel has told.
     pub ready: Readiness,
     /// Where it stands in its life.
@@ -116,6 +118,7 @@ impl<S> Connection<S> {
             watch: Watch::Nobody,
             ends: u32::MAX,
             moved: 0,
+            consumed: false,
             ready: Readiness {
                 readable: true,
                 writable: true,

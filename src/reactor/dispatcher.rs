@@ -278,6 +278,10 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
             observer: &mut self.observer,
             now,
             bulk,
+            calls: match bulk {
+                true => self.limits.turn_calls,
+                false => self.limits.short_calls,
+            },
             spent: 0,
         };
         let mut ended = turn.serve(connection);
@@ -307,12 +311,9 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
             // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
             self.io.acknowledge_now(&mut connection.socket);
         }
-        // A silence completes a command, too, and an end of stream an upload: no byte moves with
-        // them, and who waits for our disk from then on is not to be called slow.
-        let moved_on = connection.session.has_moved_on() || connection.session.waits();
-        if progressed || moved_on {
-            self.watch(key, now);
-        }
+        // Also where nothing moved: a silence completes a command, too, and an end of stream an
+        // upload, and a peer that waits for our disk from then on is not slow.
+        self.watch(key, now);
         match ended {
             Ended::Parked => self.await_silence(key),
             Ended::Again => self.enqueue_bulk(key),

@@ -112,7 +112,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
         let Some(connection) = self.table.find(key) else {
             return;
         };
-        let moved_on = connection.session.take_moved_on();
+        let consumed = std::mem::take(&mut connection.consumed);
         let (watch, seconds) = match connection.session.patience() {
             Patience::Endless => (Watch::Nobody, None),
             Patience::Idle => (Watch::Idle, None),
@@ -121,7 +121,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
         };
         let goes_on = match watch {
             Watch::Nobody | Watch::Idle => false,
-            Watch::Command => connection.watch == Watch::Command && !moved_on,
+            Watch::Command => connection.watch == Watch::Command && !consumed,
             Watch::Rate => connection.watch == Watch::Rate,
         };
         if goes_on {
@@ -175,7 +175,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
         // Trap: the kernel takes megabytes for a slow reader at once and then nothing for minutes.
         // So what was sent too much counts for later, as far as the kernel may hold it; the idle
         // deadline finds who reads nothing.
-        connection.moved = if connection.session.has_body() {
+        connection.moved = if connection.session.body().is_some() {
             0
         } else {
             (connection.moved - wanted).min(self.limits.rate_surplus)

@@ -1,8 +1,8 @@
 //! Serves one connection for one turn: writes, works, reads, until it must wait or has done enough.
 //! Chooses nobody: the dispatcher gives turns, and carries out how they end.
 //!
-//! The loop asks `next_step` what the connection can do and does it. Every step uses something
-//! up (a readiness bit, bytes, a silence), so a turn ends.
+//! The loop asks the session what comes next and does it. Every step uses something up (a
+//! readiness bit, bytes, calls, a silence), so a turn ends.
 
 use super::clock::Moment;
 use super::connection::{Connection, Phase};
@@ -11,7 +11,7 @@ use super::limits::ReactorLimits;
 use super::observer::{Direction, Observer};
 use crate::session::close_reason::CloseReason;
 use crate::session::outbox::Front;
-use crate::session::session::Buffers;
+use crate::session::session::{Buffers, Next};
 use crate::session::world::World;
 use crate::wire::pause::{Delay, Pause};
 use std::io::{self, ErrorKind};
@@ -29,18 +29,12 @@ pub enum Ended {
     Over(CloseReason),
 }
 
-/// What a connection can do next.
-enum Step {
-    Write,
-    Finish(CloseReason),
-    Work,
-    Resume,
-    Feed(Pause),
-    Read,
-    Drain,
-    End(CloseReason),
-    Yield,
-    Park,
+/// What came of one step of a turn.
+enum Progress {
+    /// So many bytes moved, and the turn goes on.
+    Moved(usize),
+    /// The turn is over.
+    End(Ended),
 }
 
 /// Memory that the reactor lends to whoever has the turn.
@@ -75,6 +69,8 @@ pub struct Turn<'a, K: Io, O: Observer> {
     pub now: Moment,
     /// Whether one big step is allowed.
     pub bulk: bool,
+    /// Calls of the protocol that are left: a few bytes can ask for a lot of work.
+    pub calls: usize,
     /// Bytes moved so far, or what took as long.
     pub spent: usize,
 }
@@ -84,42 +80,65 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
     pub fn serve(&mut self, connection: &mut Connection<K::Socket>) -> Ended {
         connection.session.lend(&mut self.lent.spare);
         let mut budget = self.limits.turn_bytes;
-        self.world.calls = match self.bulk {
-            true => self.limits.turn_calls,
-            false => self.limits.short_calls,
-        };
-        let mut ended = loop {
-            let step = match next_step(connection, self.world) {
-                Step::Write => self.write(connection),
-                Step::Finish(reason) => self.finish(connection, reason),
-                Step::Work => self.work(connection),
-                Step::Resume => self.resume(connection),
-                Step::Feed(pause) => self.feed(connection, pause),
-                Step::Read => self.read(connection),
-                Step::Drain => self.drain(connection),
-                Step::End(reason) => Err(Ended::Over(reason)),
-                Step::Yield => Err(Ended::Again),
-                Step::Park => Err(Ended::Parked),
-            };
-            self.spent += step.unwrap_or(0);
-            match step {
-                Err(ended) => break ended,
-                Ok(moved) if moved >= budget => break Ended::Again,
-                Ok(moved) => budget -= moved,
+        let ended = loop {
+            match self.step(connection) {
+                Progress::End(ended) => break ended,
+                Progress::Moved(count) => {
+                    self.spent += count;
+                    if count >= budget {
+                        break Ended::Again;
+                    }
+                    budget -= count;
+                }
             }
         };
-        // A peer that waits for our disk is not read from, and a broken connection is not met.
-        let is_unread = ended == Ended::Parked && connection.ready.readable;
-        if is_unread && connection.session.waits() && self.kernel.is_broken(&connection.socket) {
-            ended = Ended::Over(CloseReason::PeerReset);
-        }
         if let Some(buffers) = connection.session.give_back() {
             self.lent.spare = Some(buffers);
         }
         ended
     }
 
-    fn write(&mut self, connection: &mut Connection<K::Socket>) -> Result<usize, Ended> {
+    fn step(&mut self, connection: &mut Connection<K::Socket>) -> Progress {
+        let Connection { session, ready, .. } = &*connection;
+        if let Phase::Lingering { reason, .. } = connection.phase {
+            return match connection.silence {
+                Some(Delay::Linger) => Progress::End(Ended::Over(reason)),
+                _ if ready.readable => self.drain(connection),
+                _ => Progress::End(Ended::Parked),
+            };
+        }
+        let can_write = ready.writable && !connection.cold;
+        let (silence, high_water) = (connection.silence, self.world.high_water);
+        match session.next(ready.readable, can_write, silence, high_water) {
+            Next::Write => self.write(connection),
+            Next::Work if !self.take_big_step() => Progress::End(Ended::Again),
+            Next::Work => {
+                // It takes as long as a big step.
+                self.spent += self.limits.bulk_bytes;
+                self.work(connection)
+            }
+            Next::Resume | Next::Feed(_) | Next::Read(_) if self.calls == 0 => {
+                Progress::End(Ended::Again)
+            }
+            Next::Resume => self.work(connection),
+            Next::Feed(pause) => self.feed(connection, pause),
+            Next::Read(most) => self.read(connection, most),
+            // Such a peer is not read from, so that a broken connection is not met.
+            Next::Wait if ready.readable && self.kernel.is_broken(&connection.socket) => {
+                Progress::End(Ended::Over(CloseReason::PeerReset))
+            }
+            Next::Wait | Next::Park => Progress::End(Ended::Parked),
+            Next::Finish(reason) => self.finish(connection, reason),
+            Next::End(reason) => Progress::End(Ended::Over(reason)),
+        }
+    }
+
+    /// A turn has at most one big step, and a short turn has none.
+    fn take_big_step(&mut self) -> bool {
+        std::mem::take(&mut self.bulk)
+    }
+
+    fn write(&mut self, connection: &mut Connection<K::Socket>) -> Progress {
         let Connection {
             socket, session, ..
         } = connection;
@@ -134,8 +153,8 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
             Front::Bytes(bytes) => (self.kernel.write(socket, bytes).map(Sent::Bytes), false),
             Front::Body(blob, range) => {
                 let left = range.end - range.start;
-                if left > self.limits.small_body as u64 && !std::mem::take(&mut self.bulk) {
-                    return Err(Ended::Again);
+                if left > self.limits.small_body as u64 && !self.take_big_step() {
+                    return Progress::End(Ended::Again);
                 }
                 let most = left.min(self.limits.send_step as u64) as usize;
                 (
@@ -146,8 +165,8 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
         };
         match sent {
             // The file shrank: the length that was promised cannot be kept.
-            Ok(Sent::Bytes(0)) if body => Err(Ended::Over(CloseReason::BodyCut)),
-            Ok(Sent::Cold) => Err(Ended::Cold),
+            Ok(Sent::Bytes(0)) if body => Progress::End(Ended::Over(CloseReason::BodyCut)),
+            Ok(Sent::Cold) => Progress::End(Ended::Cold),
             Ok(Sent::Bytes(count)) => {
                 outbox.advance(count);
                 if connection.corked && outbox.is_empty() {
@@ -156,76 +175,54 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
                 }
                 connection.progressed(count, self.now);
                 self.observer.moved(Direction::Out, count, body);
-                Ok(count)
+                Progress::Moved(count)
             }
-            Err(error) => {
-                connection.ready.writable = !blocked(&error)?;
-                Ok(0)
-            }
+            Err(error) => failed(
+                &error,
+                &mut connection.ready.writable,
+                CloseReason::PeerReset,
+            ),
         }
     }
 
-    fn finish(
-        &mut self,
-        connection: &mut Connection<K::Socket>,
-        reason: CloseReason,
-    ) -> Result<usize, Ended> {
-        if connection.session.is_finished() {
-            return Err(Ended::Over(reason));
-        }
+    fn finish(&mut self, connection: &mut Connection<K::Socket>, reason: CloseReason) -> Progress {
         if self.kernel.finish_writing(&mut connection.socket).is_err() {
-            return Err(Ended::Over(reason));
+            return Progress::End(Ended::Over(reason));
         }
         connection.progressed(0, self.now);
         connection.phase = Phase::Lingering {
             left: self.limits.linger_bytes as u32,
             reason,
         };
-        Ok(0)
+        Progress::Moved(0)
     }
 
-    /// A piece of the protocol's own work takes as long as a big step.
-    fn work(&mut self, connection: &mut Connection<K::Socket>) -> Result<usize, Ended> {
-        if !std::mem::take(&mut self.bulk) {
-            return Err(Ended::Again);
-        }
+    fn work(&mut self, connection: &mut Connection<K::Socket>) -> Progress {
+        self.calls = self.calls.saturating_sub(1);
         connection.session.work(self.world, self.observer);
-        self.spent += self.limits.bulk_bytes;
         // The peer waits for us: its idle deadline does not run meanwhile.
         connection.progressed(0, self.now);
-        Ok(0)
+        Progress::Moved(0)
     }
 
-    /// What a session does after a wait is short: it had the wait done by somebody else.
-    fn resume(&mut self, connection: &mut Connection<K::Socket>) -> Result<usize, Ended> {
-        connection.session.work(self.world, self.observer);
-        connection.progressed(0, self.now);
-        Ok(0)
-    }
-
-    fn feed(
-        &mut self,
-        connection: &mut Connection<K::Socket>,
-        pause: Pause,
-    ) -> Result<usize, Ended> {
+    fn feed(&mut self, connection: &mut Connection<K::Socket>, pause: Pause) -> Progress {
         connection.silence = None;
         let kept = connection.session.take_inbox();
-        connection
-            .session
-            .feed(&kept, pause, self.world, self.observer);
+        connection.consumed |=
+            (connection.session).feed(&kept, pause, &mut self.calls, self.world, self.observer);
         if pause == Pause::Quiet(Delay::Pace) {
             // The peer was kept from speaking: if it is again, that silence begins now.
             connection.progressed(0, self.now);
         }
-        Ok(0)
+        Progress::Moved(0)
     }
 
-    fn read(&mut self, connection: &mut Connection<K::Socket>) -> Result<usize, Ended> {
-        if let Some(body) = connection.session.direct_body()
+    fn read(&mut self, connection: &mut Connection<K::Socket>, most: u64) -> Progress {
+        if let Some(body) = connection.session.body()
             && body.left > self.limits.small_body as u64
         {
-            if !std::mem::take(&mut self.bulk) {
-                return Err(Ended::Again);
+            if !self.take_big_step() {
+                return Progress::End(Ended::Again);
             }
             // Urgent data in front would stop a splice, and nothing announces what is behind it.
             if !connection.ready.read_on && self.kernel.can_take_body(&*body.into) {
@@ -237,10 +234,10 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
         } = connection;
         // What was kept goes to the front of the buffer: the session sees one slice.
         let kept = session.inbox().len();
-        let (least, most) = (self.limits.command_read, self.limits.read_buffer);
-        let most = session.appetite().clamp(least as u64, most as u64) as usize;
+        let (least, largest) = (self.limits.command_read, self.limits.read_buffer);
+        let most = most.clamp(least as u64, largest as u64) as usize;
         if kept == most {
-            return Err(Ended::Over(CloseReason::FrameTooLong));
+            return Progress::End(Ended::Over(CloseReason::FrameTooLong));
         }
         self.lent.read[..kept].copy_from_slice(session.inbox());
         let room = &mut self.lent.read[kept..most];
@@ -258,51 +255,60 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
                     Pause::None
                 };
                 let input = &self.lent.read[..kept + count];
-                session.feed(input, pause, self.world, self.observer);
+                connection.consumed |=
+                    session.feed(input, pause, &mut self.calls, self.world, self.observer);
                 connection.progressed(count, self.now);
                 self.observer.moved(Direction::In, count, false);
-                Ok(count)
+                Progress::Moved(count)
             }
-            Err(error) => {
-                connection.ready.readable = !blocked(&error)?;
-                Ok(0)
-            }
+            Err(error) => failed(
+                &error,
+                &mut connection.ready.readable,
+                CloseReason::PeerReset,
+            ),
         }
     }
 
-    fn take_body(&mut self, connection: &mut Connection<K::Socket>) -> Result<usize, Ended> {
+    fn take_body(&mut self, connection: &mut Connection<K::Socket>) -> Progress {
         let Connection {
             socket, session, ..
         } = connection;
-        let body = session.direct_body().expect("asked for by the caller");
+        let body = session.body().expect("asked for by the caller");
         // Never more than the body has left: what follows it belongs to the next command.
         let most = body.left.min(self.limits.take_step as u64) as usize;
         match self.kernel.take_body(socket, &*body.into, body.at, most) {
             Ok(0) => {
-                session.feed(&[], Pause::Finished, self.world, self.observer);
-                Ok(0)
+                connection.consumed |= session.feed(
+                    &[],
+                    Pause::Finished,
+                    &mut self.calls,
+                    self.world,
+                    self.observer,
+                );
+                Progress::Moved(0)
             }
             Ok(count) => {
-                session.body_moved(count as u64, self.world);
+                session.body_moved(Ok(count as u64), self.world);
                 connection.progressed(count, self.now);
                 self.observer.moved(Direction::In, count, true);
-                Ok(count)
+                Progress::Moved(count)
             }
             Err(TakeError::Blob(error)) => {
-                session.body_failed(error, self.world);
+                session.body_moved(Err(error), self.world);
                 // The disk has failed, not the peer: its bytes have come.
                 connection.progressed(0, self.now);
-                Ok(0)
+                Progress::Moved(0)
             }
-            Err(TakeError::Socket(error)) => {
-                connection.ready.readable = !blocked(&error)?;
-                Ok(0)
-            }
+            Err(TakeError::Socket(error)) => failed(
+                &error,
+                &mut connection.ready.readable,
+                CloseReason::PeerReset,
+            ),
         }
     }
 
     /// Reads away what a peer still sends that has been told goodbye.
-    fn drain(&mut self, connection: &mut Connection<K::Socket>) -> Result<usize, Ended> {
+    fn drain(&mut self, connection: &mut Connection<K::Socket>) -> Progress {
         let Phase::Lingering { left, reason } = &mut connection.phase else {
             unreachable!("only a lingering connection is drained")
         };
@@ -310,77 +316,24 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
             .kernel
             .read(&mut connection.socket, &mut self.lent.read)
         {
-            Ok(count) if count == 0 || count as u32 >= *left => Err(Ended::Over(*reason)),
+            Ok(count) if count == 0 || count as u32 >= *left => Progress::End(Ended::Over(*reason)),
             Ok(count) => {
                 *left -= count as u32;
-                Ok(count)
+                Progress::Moved(count)
             }
             // The goodbye was sent; how the peer hangs up does not matter.
-            Err(error) => {
-                connection.ready.readable = !blocked(&error).map_err(|_| Ended::Over(*reason))?;
-                Ok(0)
-            }
+            Err(error) => failed(&error, &mut connection.ready.readable, *reason),
         }
     }
 }
 
-/// What can be done for the connection, the most urgent first.
-fn next_step<S>(connection: &Connection<S>, world: &World) -> Step {
-    let Connection { session, ready, .. } = connection;
-    if let Phase::Lingering { reason, .. } = connection.phase {
-        return match connection.silence {
-            Some(Delay::Linger) => Step::End(reason),
-            _ if ready.readable => Step::Drain,
-            _ => Step::Park,
-        };
-    }
-    if session.owes() && ready.writable && !connection.cold {
-        return Step::Write;
-    }
-    if let Some(reason) = session.closing() {
-        return if session.owes() {
-            match connection.silence {
-                Some(Delay::Linger) => Step::End(reason),
-                _ => Step::Park,
-            }
-        } else {
-            Step::Finish(reason)
-        };
-    }
-    if !session.has_room(world) {
-        return Step::Park;
-    }
-    if session.has_work() {
-        return Step::Work;
-    }
-    if world.calls == 0 {
-        return Step::Yield;
-    }
-    if session.has_waited() {
-        return Step::Resume;
-    }
-    if session.has_unseen() {
-        return Step::Feed(if session.is_finished() {
-            Pause::Finished
-        } else {
-            Pause::None
-        });
-    }
-    if ready.readable && session.wants_bytes() {
-        return Step::Read;
-    }
-    match connection.silence {
-        Some(delay) if session.awaited() == Some(delay) => Step::Feed(Pause::Quiet(delay)),
-        _ => Step::Park,
-    }
-}
-
-/// Whether the call must wait for the next edge; an interrupted one is made again at once. Any
+/// A call that would block waits for the next edge, an interrupted one is made again at once. Any
 /// other error is the end of the connection.
-fn blocked(error: &io::Error) -> Result<bool, Ended> {
+fn failed(error: &io::Error, ready: &mut bool, reason: CloseReason) -> Progress {
     match error.kind() {
-        ErrorKind::WouldBlock => Ok(true),
-        ErrorKind::Interrupted => Ok(false),
-        _ => Err(Ended::Over(CloseReason::PeerReset)),
+        ErrorKind::WouldBlock => *ready = false,
+        ErrorKind::Interrupted => {}
+        _ => return Progress::End(Ended::Over(reason)),
     }
+    Progress::Moved(0)
 }

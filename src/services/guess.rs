@@ -29,7 +29,7 @@ pub enum Solved {
 
 impl Guess {
     /// Begins with what the longest reading of the digits promises.
-    pub fn new(upload: Box<dyn Upload>, digits: Digits) -> (Guess, Receive) {
+    pub fn new(upload: Box<dyn Upload>, digits: Digits) -> (Guess, Box<Receive>) {
         let most = digits.largest() + 1;
         let receive = Receive::into_upload(&*upload, most);
         (

@@ -74,7 +74,7 @@ pub enum Intake {
     /// More for `on_bytes`.
     Bytes,
     /// A body, which goes into a blob unseen.
-    Body(Receive),
+    Body(Box<Receive>),
     /// Not looked at before the awaited silence is over.
     Hold,
     /// Not looked at yet: `on_work` first, as often as it says so.
@@ -121,9 +121,9 @@ pub struct Receive {
 
 impl Receive {
     /// So many bytes, from the front of an upload on.
-    pub fn into_upload(upload: &dyn Upload, left: u64) -> Receive {
+    pub fn into_upload(upload: &dyn Upload, left: u64) -> Box<Receive> {
         let into = upload.blob();
-        Receive { left, at: 0, into }
+        Box::new(Receive { left, at: 0, into })
     }
 }
 

@@ -1,9 +1,12 @@
 //! Drives one protocol: shows it bytes, fills its bodies, keeps what was not taken.
 //! Touches no socket: the reactor and the tests bring the bytes and carry the outbox away.
 //!
+//! A driver asks [`Session::next`] what to do, does it, and asks again. What the protocol has
+//! answered last, an [`Intake`], is the state:
+//!
 //! ```text
 //!              Body(receive)                    Close(reason)
-//!   Bytes ──────────────────▶ Body      any ──────────────────▶ Closing
+//!   Bytes ──────────────────▶ Body      any ──────────────────▶ Close
 //!    ▲▲▲                       │
 //!    ││└────── on_body ────────┘
 //!    │└─────── on_work ────── Work, or Wait once the store says that the disk is done
@@ -14,24 +17,34 @@ use super::close_reason::CloseReason;
 use super::held::Held;
 use super::notice::{Notice, PeerId};
 use super::outbox::Outbox;
-use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive};
+use super::protocol::{BodyEnd, Intake, Patience, Protocol, Reaction, Receive};
 use super::witness::Witness;
 use crate::session::world::World;
 use crate::store::error::StoreError;
-use crate::wire::pause::Pause;
+use crate::wire::pause::{Delay, Pause};
 use std::io;
 
-/// What the stream of the peer is at this moment.
-pub(super) enum Stage {
-    Bytes,
-    Body(Box<Receive>),
-    Hold,
+/// What a session needs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The front of [`Session::outbox`] is to be sent.
+    Write,
+    /// [`Session::work`], for a piece that takes as long as a big step.
     Work,
-    Wait {
-        /// The store has said that it is worth asking again.
-        over: bool,
-    },
-    Closing(CloseReason),
+    /// [`Session::work`] after a wait, which is short.
+    Resume,
+    /// [`Session::feed`] with what the inbox holds.
+    Feed(Pause),
+    /// Bytes of the peer. More than so many at once would have to be kept.
+    Read(u64),
+    /// Nothing before the store says that the disk is done.
+    Wait,
+    /// Nothing before the peer or the clock does something.
+    Park,
+    /// All is sent, and the peer may go on sending: our side of the stream ends.
+    Finish(CloseReason),
+    /// The connection is over.
+    End(CloseReason),
 }
 
 /// The memory of a session that is in the middle of something. An idle session has none.
@@ -40,20 +53,21 @@ pub struct Buffers {
     /// Bytes of the peer that the protocol has not taken.
     inbox: Held,
     /// Bytes for the peer.
-    pub(super) outbox: Outbox,
+    outbox: Outbox,
 }
 
 /// One conversation: a protocol and the state of its stream.
 pub struct Session {
-    pub(super) protocol: Box<dyn Protocol>,
+    protocol: Box<dyn Protocol>,
     me: PeerId,
-    pub(super) stage: Stage,
-    pub(super) buffers: Option<Box<Buffers>>,
+    intake: Intake,
+    buffers: Option<Box<Buffers>>,
     /// The inbox holds bytes, or the end of the stream, that the protocol was not asked about.
-    pub(super) unseen: bool,
-    pub(super) finished: bool,
-    /// The protocol has taken bytes since this was last asked.
-    moved_on: bool,
+    needs_feed: bool,
+    /// The peer has ended its stream.
+    finished: bool,
+    /// The store has said that it is worth asking again.
+    waited: bool,
 }
 
 impl Session {
@@ -62,74 +76,121 @@ impl Session {
         Session {
             protocol,
             me,
-            stage: Stage::Bytes,
+            intake: Intake::Bytes,
             buffers: None,
-            unseen: false,
+            needs_feed: false,
             finished: false,
-            moved_on: false,
+            waited: false,
+        }
+    }
+
+    /// The conversation begins.
+    pub fn open(&mut self, world: &mut World) {
+        let out = &mut self.buffers.get_or_insert_default().outbox;
+        self.protocol.on_open(&mut world.lend(out, self.me));
+    }
+
+    /// What is to be done, the most urgent first. `silence` is one that has lasted long enough.
+    pub fn next(
+        &self,
+        can_read: bool,
+        can_write: bool,
+        silence: Option<Delay>,
+        high_water: usize,
+    ) -> Next {
+        if can_write && self.owes() {
+            return Next::Write;
+        }
+        match &self.intake {
+            Intake::Close(reason) => match self.owes() {
+                true if silence == Some(Delay::Linger) => Next::End(*reason),
+                true => Next::Park,
+                false if self.finished => Next::End(*reason),
+                false => Next::Finish(*reason),
+            },
+            Intake::Wait if !self.waited => Next::Wait,
+            _ if !self.has_room(high_water) => Next::Park,
+            Intake::Wait => Next::Resume,
+            Intake::Work => Next::Work,
+            Intake::Bytes | Intake::Body(_) if self.needs_feed => Next::Feed(match self.finished {
+                true => Pause::Finished,
+                false => Pause::None,
+            }),
+            Intake::Bytes if can_read && !self.finished => {
+                // What it owes already would grow by all that is read.
+                let keeps = self.owes() || !self.protocol.is_stream();
+                Next::Read(if keeps { 0 } else { u64::MAX })
+            }
+            Intake::Body(body) if can_read && !self.finished => Next::Read(body.left),
+            Intake::Bytes | Intake::Body(_) | Intake::Hold => match silence {
+                Some(delay) if self.awaited() == silence => Next::Feed(Pause::Quiet(delay)),
+                _ => Next::Park,
+            },
         }
     }
 
     /// Shows the protocol `input`, which begins with what [`Session::inbox`] holds, until it takes
-    /// no more. Bodies are filled on the way. What is left over is kept.
+    /// no more or has had so many calls. Bodies are filled on the way. What is left over is kept.
+    /// Says whether the protocol has taken any.
     pub fn feed(
         &mut self,
         input: &[u8],
         pause: Pause,
+        calls: &mut usize,
         world: &mut World,
         witness: &mut impl Witness,
-    ) {
+    ) -> bool {
         self.finished |= pause == Pause::Finished;
-        let mut buffers = self.buffers.take().unwrap_or_default();
-        let out = &mut buffers.outbox;
-        let mut rest = input;
+        let (mut rest, mut consumed) = (input, false);
         // Whether something is known that the protocol has not been told.
         let mut news = !rest.is_empty() || pause != Pause::None;
         while news {
-            match &self.stage {
-                Stage::Bytes if full(out, world.high_water) => break,
-                Stage::Hold if !matches!(pause, Pause::Quiet(_)) => break,
-                Stage::Bytes | Stage::Hold if world.calls == 0 => break,
-                Stage::Bytes | Stage::Hold => {
-                    let taken = self.show(rest, pause, out, world, witness);
+            match &self.intake {
+                Intake::Bytes if !self.has_room(world.high_water) => break,
+                Intake::Hold if !matches!(pause, Pause::Quiet(_)) => break,
+                Intake::Bytes | Intake::Hold if *calls == 0 => break,
+                Intake::Bytes | Intake::Hold => {
+                    *calls -= 1;
+                    let taken = self.show(rest, pause, world, witness);
                     rest = &rest[taken..];
+                    consumed |= taken > 0;
                     // A silence says something about all that had come, not about what is left.
                     let told = taken == 0 || (rest.is_empty() && !self.finished);
-                    news = !(told && matches!(self.stage, Stage::Bytes | Stage::Hold));
-                    if taken == 0 && self.finished && matches!(self.stage, Stage::Bytes) {
-                        self.stage = Stage::Closing(CloseReason::PeerFinished);
+                    news = !(told && matches!(self.intake, Intake::Bytes | Intake::Hold));
+                    if taken == 0 && self.finished && matches!(self.intake, Intake::Bytes) {
+                        self.intake = Intake::Close(CloseReason::PeerFinished);
                     }
                 }
-                Stage::Body(body) if body.left == 0 => self.advance_body(0, out, world),
-                Stage::Body(_) if !rest.is_empty() => {
-                    let count = self.fill(rest, out, world);
+                Intake::Body(body) if body.left == 0 => self.body_moved(Ok(0), world),
+                Intake::Body(body) if !rest.is_empty() => {
+                    let count = body.left.min(rest.len() as u64) as usize;
+                    let filled = body.into.write_all_at(&rest[..count], body.at);
+                    self.body_moved(filled.map(|()| count as u64), world);
                     rest = &rest[count..];
                     news = !rest.is_empty() || self.finished;
                 }
-                Stage::Body(_) if self.finished => {
-                    self.end_body(out, world, |body| BodyEnd::PeerFinished {
-                        missing: body.left,
-                    });
+                Intake::Body(body) if self.finished => {
+                    let missing = body.left;
+                    self.end_body(BodyEnd::PeerFinished { missing }, world);
                 }
-                Stage::Body(_) => news = false,
-                Stage::Work | Stage::Wait { .. } => break,
-                Stage::Closing(_) => (rest, news) = (&[], false),
+                Intake::Body(_) => news = false,
+                Intake::Work | Intake::Wait => break,
+                Intake::Close(_) => (rest, news) = (&[], false),
             }
         }
-        self.unseen = news;
-        buffers.inbox = Held::Few(rest.to_vec());
-        self.buffers = Some(buffers);
+        self.needs_feed = news;
+        self.buffers.get_or_insert_default().inbox = Held::Few(rest.to_vec());
+        consumed
     }
 
     fn show(
         &mut self,
         rest: &[u8],
         pause: Pause,
-        out: &mut Outbox,
         world: &mut World,
         witness: &mut impl Witness,
     ) -> usize {
-        world.calls = world.calls.saturating_sub(1);
+        let out = &mut self.buffers.get_or_insert_default().outbox;
         let owed = out.pending();
         let mut cx = world.lend(out, self.me);
         let (taken, intake) = self.protocol.on_bytes(rest, pause, &mut cx);
@@ -138,7 +199,6 @@ impl Session {
             "a protocol took more than it was shown"
         );
         if taken > 0 {
-            self.moved_on = true;
             witness.took(&rest[..taken]);
         }
         if out.pending() > owed || out.has_body() {
@@ -150,158 +210,96 @@ impl Session {
 
     /// The next bytes are what the protocol says, until it says otherwise.
     fn enter(&mut self, intake: Intake) {
-        self.stage = match intake {
-            Intake::Bytes => Stage::Bytes,
-            Intake::Body(receive) => Stage::Body(Box::new(receive)),
-            Intake::Hold => Stage::Hold,
-            Intake::Work => Stage::Work,
-            Intake::Wait => Stage::Wait { over: false },
-            Intake::Close(reason) => Stage::Closing(reason),
-        };
-    }
-
-    /// Moves bytes of the inbox into the body; says how many belonged to it.
-    fn fill(&mut self, bytes: &[u8], out: &mut Outbox, world: &mut World) -> usize {
-        let Stage::Body(receive) = &mut self.stage else {
-            unreachable!("there is no body")
-        };
-        let count = receive.left.min(bytes.len() as u64) as usize;
-        match receive.into.write_all_at(&bytes[..count], receive.at) {
-            Ok(()) => self.advance_body(count as u64, out, world),
-            Err(error) => self.end_body(out, world, |_| store_failed(error)),
-        }
-        count
-    }
-
-    fn advance_body(&mut self, count: u64, out: &mut Outbox, world: &mut World) {
-        let Stage::Body(receive) = &mut self.stage else {
-            unreachable!("there is no body")
-        };
-        assert!(count <= receive.left, "moved past the end of a body");
-        receive.at += count;
-        receive.left -= count;
-        if receive.left == 0 {
-            self.end_body(out, world, |_| BodyEnd::Complete);
-        }
-    }
-
-    fn end_body(
-        &mut self,
-        out: &mut Outbox,
-        world: &mut World,
-        end: impl FnOnce(&Receive) -> BodyEnd,
-    ) {
-        // While the protocol decides, the stage says that the stream is nothing yet.
-        let stage = std::mem::replace(&mut self.stage, Stage::Bytes);
-        let Stage::Body(receive) = stage else {
-            unreachable!("there is no body to end")
-        };
-        let end = end(&receive);
-        drop(receive);
-        let intake = self.protocol.on_body(end, &mut world.lend(out, self.me));
-        self.enter(intake);
+        self.intake = intake;
+        self.waited = false;
     }
 
     /// One bounded piece of the protocol's own work, or what it does after a wait.
     pub fn work(&mut self, world: &mut World, witness: &mut impl Witness) {
         assert!(
-            self.has_work() || self.has_waited(),
+            matches!(self.intake, Intake::Work | Intake::Wait),
             "no work was announced"
         );
-        world.calls = world.calls.saturating_sub(1);
-        let mut buffers = self.buffers.take().unwrap_or_default();
-        let owed = buffers.outbox.pending();
-        let mut cx = world.lend(&mut buffers.outbox, self.me);
-        let intake = self.protocol.on_work(&mut cx);
+        let out = &mut self.buffers.get_or_insert_default().outbox;
+        let owed = out.pending();
+        let intake = self.protocol.on_work(&mut world.lend(out, self.me));
         self.enter(intake);
-        if matches!(&self.stage, Stage::Body(body) if body.left == 0) {
+        if self.body().is_some_and(|body| body.left == 0) {
             // No byte will come whose feeding would find out that it has ended.
-            self.advance_body(0, &mut buffers.outbox, world);
+            self.body_moved(Ok(0), world);
         }
-        let out = &buffers.outbox;
+        let out = &self.buffers.get_or_insert_default().outbox;
         if out.pending() > owed || out.has_body() {
             witness.answered(out.pending() - owed, out.body_left());
         }
-        self.buffers = Some(buffers);
     }
 
-    /// The body under way, if the reactor may move its bytes without showing them here.
-    pub fn direct_body(&mut self) -> Option<&mut Receive> {
-        match &mut self.stage {
-            Stage::Body(receive) if !self.unseen => Some(receive),
+    /// The body on its way in. After [`Next::Read`] its bytes may be moved without showing them
+    /// here.
+    pub fn body(&self) -> Option<&Receive> {
+        match &self.intake {
+            Intake::Body(receive) => Some(receive),
             _ => None,
         }
     }
 
-    /// So many bytes went from the socket straight into the body.
-    pub fn body_moved(&mut self, count: u64, world: &mut World) {
-        let mut buffers = self.buffers.take().unwrap_or_default();
-        self.advance_body(count, &mut buffers.outbox, world);
-        self.buffers = Some(buffers);
+    /// So many bytes went into the body, or its blob takes no more.
+    pub fn body_moved(&mut self, moved: io::Result<u64>, world: &mut World) {
+        let Intake::Body(receive) = &mut self.intake else {
+            unreachable!("there is no body")
+        };
+        match moved {
+            Ok(count) => {
+                assert!(count <= receive.left, "moved past the end of a body");
+                receive.at += count;
+                receive.left -= count;
+                if receive.left == 0 {
+                    self.end_body(BodyEnd::Complete, world);
+                }
+            }
+            Err(error) => self.end_body(BodyEnd::StoreFailed(StoreError::from(error)), world),
+        }
     }
 
-    /// The blob of the body takes no more.
-    pub fn body_failed(&mut self, error: io::Error, world: &mut World) {
-        let mut buffers = self.buffers.take().unwrap_or_default();
-        self.end_body(&mut buffers.outbox, world, |_| store_failed(error));
-        self.buffers = Some(buffers);
-    }
-
-    /// The conversation begins.
-    pub fn open(&mut self, world: &mut World) {
-        let mut buffers = self.buffers.take().unwrap_or_default();
-        self.protocol
-            .on_open(&mut world.lend(&mut buffers.outbox, self.me));
-        self.buffers = Some(buffers);
+    fn end_body(&mut self, end: BodyEnd, world: &mut World) {
+        // The blob is given back before the protocol decides what becomes of it.
+        self.intake = Intake::Bytes;
+        let out = &mut self.buffers.get_or_insert_default().outbox;
+        let intake = self.protocol.on_body(end, &mut world.lend(out, self.me));
+        self.enter(intake);
     }
 
     /// Somebody else has something to tell. Says whether the connection must go at once.
     pub fn notify(&mut self, notice: &Notice, world: &mut World) -> Option<CloseReason> {
-        if self.closing().is_some() {
+        if matches!(self.intake, Intake::Close(_)) {
             return None;
         }
-        let mut buffers = self.buffers.take().unwrap_or_default();
-        let cx = &mut world.lend(&mut buffers.outbox, self.me);
-        let reaction = self.protocol.on_notice(notice, cx);
-        self.buffers = Some(buffers);
-        match reaction {
+        let out = &mut self.buffers.get_or_insert_default().outbox;
+        let cx = &mut world.lend(out, self.me);
+        match self.protocol.on_notice(notice, cx) {
             Reaction::Stay => None,
             Reaction::Drop(reason) => Some(reason),
+            // What is owed is still sent.
             Reaction::Close(reason) => {
-                self.close(reason, world);
+                self.abandon_body(world);
+                self.intake = Intake::Close(reason);
                 None
             }
         }
     }
 
-    /// Ends the conversation: what is owed is still sent, a body under way is given up.
-    pub fn close(&mut self, reason: CloseReason, world: &mut World) {
-        self.abandon_body(world);
-        self.stage = Stage::Closing(reason);
-    }
-
     /// The connection is gone.
     pub fn end(&mut self, reason: CloseReason, world: &mut World) {
-        self.abandon_body(world);
         let mut unheard = Outbox::default();
+        self.abandon_body(world);
         let cx = &mut world.lend(&mut unheard, self.me);
         self.protocol.on_close(reason, cx);
     }
 
     fn abandon_body(&mut self, world: &mut World) {
-        if matches!(self.stage, Stage::Body(_)) {
-            self.end_body(&mut Outbox::default(), world, |_| BodyEnd::Abandoned);
+        if self.body().is_some() {
+            self.end_body(BodyEnd::Abandoned, world);
         }
-    }
-
-    /// Whether the protocol has taken bytes since [`Session::take_moved_on`].
-    pub fn has_moved_on(&self) -> bool {
-        self.moved_on
-    }
-
-    /// Whether the protocol has taken bytes since this was last asked.
-    pub fn take_moved_on(&mut self) -> bool {
-        std::mem::take(&mut self.moved_on)
     }
 
     /// The bytes that the protocol has not taken.
@@ -311,10 +309,8 @@ impl Session {
 
     /// Takes those bytes out, to be shown again.
     pub fn take_inbox(&mut self) -> Held {
-        self.buffers
-            .as_mut()
-            .map(|buffers| std::mem::take(&mut buffers.inbox))
-            .unwrap_or_default()
+        let buffers = self.buffers.as_mut();
+        buffers.map_or_else(Held::default, |buffers| std::mem::take(&mut buffers.inbox))
     }
 
     /// What the peer is owed.
@@ -322,11 +318,69 @@ impl Session {
         self.buffers.as_mut().map(|buffers| &mut buffers.outbox)
     }
 
+    /// Whether the peer is owed anything.
+    pub fn owes(&self) -> bool {
+        let buffers = self.buffers.as_ref();
+        buffers.is_some_and(|buffers| !buffers.outbox.is_empty())
+    }
+
+    /// Whether more output may be made.
+    fn has_room(&self, high_water: usize) -> bool {
+        let is_full = |out: &Outbox| out.pending() >= high_water || out.has_body();
+        let buffers = self.buffers.as_ref();
+        buffers.is_none_or(|buffers| !is_full(&buffers.outbox))
+    }
+
     /// The store has said that a wait of this session is over; of one that does not wait, or that
     /// waits for something else by now, nothing becomes untrue.
     pub fn wait_is_over(&mut self) {
-        if let Stage::Wait { over } = &mut self.stage {
-            *over = true;
+        self.waited = true;
+    }
+
+    /// The silence that would mean something now.
+    pub fn awaited(&self) -> Option<Delay> {
+        match self.intake {
+            Intake::Bytes | Intake::Hold => self.protocol.awaited(),
+            // No deadline would end the wait until such a peer has read its last words.
+            Intake::Close(_) if self.protocol.patience() == Patience::Endless => {
+                Some(Delay::Linger)
+            }
+            _ => None,
+        }
+    }
+
+    /// How long the peer may stay without progress.
+    pub fn patience(&self) -> Patience {
+        let sends_body = |buffers: &Buffers| buffers.outbox.has_body();
+        let endless = self.protocol.patience() == Patience::Endless;
+        match self.intake {
+            // The peer waits for us.
+            Intake::Wait => Patience::Endless,
+            Intake::Body(_) => Patience::Transfer,
+            // A person who has stopped a screen has not gone away.
+            Intake::Work if endless => Patience::Endless,
+            // A list or a body goes out.
+            Intake::Work => Patience::Transfer,
+            _ if self.buffers.as_deref().is_some_and(sends_body) => Patience::Transfer,
+            Intake::Close(_) => Patience::Idle,
+            Intake::Bytes | Intake::Hold if endless => Patience::Endless,
+            Intake::Bytes | Intake::Hold if self.has_begun() => Patience::Command,
+            Intake::Bytes | Intake::Hold => Patience::Idle,
+        }
+    }
+
+    /// Whether the protocol waits for the rest of what it has been shown.
+    fn has_begun(&self) -> bool {
+        !self.needs_feed && !self.finished && !self.inbox().is_empty()
+    }
+
+    /// Whether something is under way that deserves to be ended well.
+    pub fn is_busy(&self) -> bool {
+        match self.intake {
+            Intake::Work | Intake::Wait | Intake::Body(_) => true,
+            // A header whose body has yet to follow, or an upload whose first byte has, is a
+            // promise.
+            _ => self.owes() || matches!(self.awaited(), Some(Delay::Gap | Delay::FirstByte)),
         }
     }
 
@@ -347,12 +401,4 @@ impl Session {
             self.buffers = Some(spare.take().unwrap_or_default());
         }
     }
-}
-
-pub(super) fn full(outbox: &Outbox, high_water: usize) -> bool {
-    outbox.pending() >= high_water || outbox.has_body()
-}
-
-fn store_failed(error: io::Error) -> BodyEnd {
-    BodyEnd::StoreFailed(StoreError::from(error))
 }

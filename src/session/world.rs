@@ -16,8 +16,6 @@ pub struct World {
     pub now: u32,
     /// A session takes nothing in while it owes its peer this many bytes.
     pub high_water: usize,
-    /// Protocols may be shown bytes so often before somebody else has a turn.
-    pub calls: usize,
 }
 
 impl World {
@@ -28,7 +26,6 @@ impl World {
             posts: Vec::new(),
             now: 0,
             high_water,
-            calls: usize::MAX,
         }
     }
 

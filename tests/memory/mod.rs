@@ -16,7 +16,7 @@ use loket::session::close_reason::CloseReason;
 use loket::session::notice::PeerId;
 use loket::session::outbox::Front;
 use loket::session::protocol::Protocol;
-use loket::session::session::Session;
+use loket::session::session::{Next, Session};
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
 use std::collections::VecDeque;
@@ -239,60 +239,49 @@ impl Driver {
 
     /// Serves until nothing can go on before the peer or the clock does something.
     fn serve(&mut self) {
+        let mut wrote = false;
         while self.closed.is_none() {
             self.measure();
-            if self.read_reply() && self.way.gulp == usize::MAX {
-                continue;
-            }
-            if self.closed.is_some() {
-                return;
-            }
-            if let Some(reason) = self.session.closing() {
-                if !self.session.owes() {
-                    self.closed = Some(reason);
+            let can_read = !self.arrived.is_empty() || self.ended;
+            // A slow peer takes one gulp between two other steps.
+            let can_write = !wrote || self.way.gulp == usize::MAX;
+            let high_water = self.world.high_water;
+            let next = self.session.next(can_read, can_write, None, high_water);
+            let has_written = std::mem::replace(&mut wrote, next == Next::Write);
+            match next {
+                Next::Write => self.read_reply(),
+                Next::Work | Next::Resume => self.session.work(&mut self.world, &mut ()),
+                Next::Feed(pause) => self.feed(&[], pause),
+                Next::Read(_) => self.deliver(),
+                Next::Wait => {
+                    assert!(self.store.finish_next(), "a wait without an end");
+                    self.session.wait_is_over();
                 }
-            } else if !self.session.has_room(&self.world) {
-                assert!(self.session.owes(), "a session without room owes something");
-            } else if self.session.waits() {
-                assert!(self.store.finish_next(), "a wait without an end");
-                self.session.wait_is_over();
-                self.session.work(&mut self.world, &mut ());
-            } else if self.session.has_work() {
-                self.session.work(&mut self.world, &mut ());
-            } else if self.session.has_unseen() {
-                let finished = self.session.is_finished();
-                let pause = if finished {
-                    Pause::Finished
-                } else {
-                    Pause::None
-                };
-                self.feed(&[], pause);
-            } else if self.session.wants_bytes() && !self.arrived.is_empty() {
-                let piece = self.arrived.pop_front().expect("checked above");
-                self.moved();
-                self.deliver(piece);
-            } else if self.session.wants_bytes() && self.ended {
-                self.moved();
-                self.feed(&[], Pause::Finished);
-            } else if !self.session.owes() {
-                return;
+                Next::Park if has_written => {}
+                Next::Park => return,
+                Next::Finish(reason) | Next::End(reason) => self.closed = Some(reason),
             }
         }
     }
 
     fn feed(&mut self, more: &[u8], pause: Pause) {
-        let mut input = self.session.take_inbox().to_vec();
-        if input.len() + more.len() > config::READ_BUFFER {
-            return self
-                .session
-                .close(CloseReason::FrameTooLong, &mut self.world);
+        let input = [self.session.inbox(), more].concat();
+        if input.len() > config::READ_BUFFER {
+            self.closed = Some(CloseReason::FrameTooLong);
+            return;
         }
-        input.extend_from_slice(more);
-        self.session.feed(&input, pause, &mut self.world, &mut ());
+        let mut calls = usize::MAX;
+        self.session
+            .feed(&input, pause, &mut calls, &mut self.world, &mut ());
     }
 
-    fn deliver(&mut self, mut piece: Vec<u8>) {
-        let body = self.session.direct_body().filter(|_| self.way.direct);
+    /// The session reads the next piece, or the end of the stream.
+    fn deliver(&mut self) {
+        self.moved();
+        let Some(mut piece) = self.arrived.pop_front() else {
+            return self.feed(&[], Pause::Finished);
+        };
+        let body = self.session.body().filter(|_| self.way.direct);
         let Some(body) = body else {
             return self.feed(&piece, Pause::None);
         };
@@ -301,21 +290,17 @@ impl Driver {
         if !rest.is_empty() {
             self.arrived.push_front(rest);
         }
-        match body.into.write_all_at(&piece, body.at) {
-            Ok(()) => self.session.body_moved(count as u64, &mut self.world),
-            Err(error) => self.session.body_failed(error, &mut self.world),
-        }
+        let filled = body.into.write_all_at(&piece, body.at);
+        let moved = filled.map(|()| count as u64);
+        self.session.body_moved(moved, &mut self.world);
     }
 
-    /// The peer's socket takes one gulp of what it is owed. Says whether it took anything.
-    fn read_reply(&mut self) -> bool {
-        let Some(outbox) = self.session.outbox() else {
-            return false;
-        };
-        let piece = match outbox.front() {
-            None => return false,
-            Some(Front::Bytes(bytes)) => bytes[..bytes.len().min(self.way.gulp)].to_vec(),
-            Some(Front::Body(blob, range)) => {
+    /// The peer's socket takes one gulp of what it is owed.
+    fn read_reply(&mut self) {
+        let outbox = self.session.outbox().expect("something is owed");
+        let piece = match outbox.front().expect("something is owed") {
+            Front::Bytes(bytes) => bytes[..bytes.len().min(self.way.gulp)].to_vec(),
+            Front::Body(blob, range) => {
                 let most = (range.end - range.start).min(self.way.gulp as u64);
                 let mut piece = vec![0; most as usize];
                 let count = blob.read_at(&mut piece, range.start).expect("memory");
@@ -326,12 +311,11 @@ impl Driver {
         if piece.is_empty() {
             // The promised length cannot be kept.
             self.closed = Some(CloseReason::BodyCut);
-            return false;
+            return;
         }
         outbox.advance(piece.len());
         self.transcript.extend_from_slice(&piece);
         self.moved();
-        true
     }
 
     fn moved(&mut self) {
