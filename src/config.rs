@@ -142,6 +142,10 @@ pub const SHORT_MICROS: u64 = 3_000;
 /// are paced, which take 0.07 ms together.
 pub const BULK_BYTES: usize = MIB;
 
+/// Bulk turns between two polls while nobody has a short turn: one that meets a full socket moves
+/// nothing.
+pub const BULK_TURNS: usize = 4;
+
 /// When the next poll is due, although less than that was moved: a new request is to wait for one
 /// long step, and not for four of them.
 pub const BULK_MICROS: u64 = 150;
@@ -299,6 +303,7 @@ pub fn reactor_limits(
         short_calls: SHORT_CALLS,
         short_micros: SHORT_MICROS,
         bulk_bytes: BULK_BYTES,
+        bulk_turns: BULK_TURNS,
         bulk_micros: BULK_MICROS,
         send_step: bodies::SEND_STEP,
         take_step: bodies::TAKE_STEP,

@@ -245,16 +245,22 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
                 self.queue.defer_short();
             }
         }
-        let (most, micros) = match short {
-            0 => (self.limits.bulk_bytes, self.limits.bulk_micros),
-            _ => (usize::MAX, begin.micros_until(since)),
-        };
-        let (begin, mut spent) = (since, 0);
+        let short_took = begin.micros_until(since);
+        let (begin, mut moved, mut turns) = (since, 0, 0);
         while let Some(key) = self.queue.pop_bulk() {
-            // A turn that met a full socket counts too, or this would not end.
-            let least = self.limits.bulk_bytes / 4 + 1;
-            spent += self.turn(key, true, now, &mut since).max(least);
-            if spent >= most || begin.micros_until(since) >= micros {
+            moved += self.turn(key, true, now, &mut since);
+            turns += 1;
+            let took = begin.micros_until(since);
+            let limits = &self.limits;
+            let is_over = match short {
+                0 => {
+                    moved >= limits.bulk_bytes
+                        || turns >= limits.bulk_turns
+                        || took >= limits.bulk_micros
+                }
+                _ => took >= short_took,
+            };
+            if is_over {
                 break;
             }
         }

@@ -48,6 +48,8 @@ pub struct ReactorLimits {
     pub short_micros: u64,
     /// Bytes of bodies moved between two polls when nobody has a short turn.
     pub bulk_bytes: usize,
+    /// Bulk turns between two polls when nobody has a short turn.
+    pub bulk_turns: usize,
     /// Microseconds after which nobody else's big piece is begun before the next poll.
     pub bulk_micros: u64,
     /// Bytes of a body sent in one step.
