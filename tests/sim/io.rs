@@ -1,7 +1,6 @@
 //! Is a kernel that does to every call what a real one may, by seed, and watches who calls.
 //! Owes an edge for all that it kept back; delivering edges is the engine's business.
 
-use super::accept_model::{self, Backlog};
 use super::shared::{Mood, Shared};
 use super::sim_socket::{Handle, Wire};
 use super::trace::Event;
@@ -9,14 +8,48 @@ use loket::reactor::clock::Moment;
 use loket::reactor::io::{Io, Sent, TakeError};
 use loket::reactor::token::Key;
 use loket::session::blob::Blob;
+use rustix::io::Errno;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+
+/// Peers that were not accepted yet.
+pub type Backlog = Rc<RefCell<VecDeque<Handle>>>;
+
+/// What a peer is sent that comes from an address with as many as it may have.
+pub const REFUSAL: &[u8] = b"too many from your address\n";
+
+/// Where a peer comes from: some share an address.
+pub fn address(number: usize) -> SocketAddr {
+    ([127, 0, 0, (number % 3) as u8], 1000 + number as u16).into()
+}
 
 /// The kernel of one seed.
 pub struct WildKernel(pub Rc<Shared>);
 
 impl WildKernel {
+    /// What is written to a peer that was not registered is its refusal.
+    fn refuse(&self, wire: &mut Wire, bytes: &[u8]) -> usize {
+        assert_eq!(bytes, REFUSAL);
+        let most = self.0.plan.limits.per_address;
+        let there = self.connections_from(wire);
+        assert_eq!(Some(there), most, "there was room");
+        wire.turned_away = true;
+        bytes.len()
+    }
+
+    fn connections_from(&self, wire: &Wire) -> usize {
+        let address = |number| -> IpAddr { address(number).ip() };
+        let live = self.0.live.borrow();
+        let there = live.values().filter(|other| {
+            let other = other.borrow();
+            !other.is_console() && address(other.number) == address(wire.number)
+        });
+        there.count()
+    }
+
     /// Every call is made in a turn of its own connection, and none after the last.
     fn called(&self, wire: &Wire) {
         let serial = wire.key.map(|key| key.serial);
@@ -211,11 +244,44 @@ impl Io for WildKernel {
     type Listener = Backlog;
 
     fn accept(&mut self, backlog: &mut Backlog) -> io::Result<(Handle, SocketAddr)> {
-        accept_model::accept(&self.0, backlog)
+        if self.0.strikes(self.0.plan.mischief.no_descriptor) {
+            self.0.note(Event::NoDescriptor);
+            return Err(Errno::MFILE.into());
+        }
+        let peer = backlog.borrow_mut().pop_front();
+        let peer = peer.ok_or(ErrorKind::WouldBlock)?;
+        if peer.borrow().reset {
+            peer.borrow_mut().turned_away = true;
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        let address = address(peer.borrow().number);
+        Ok((peer, address))
     }
 
     fn register(&mut self, socket: &mut Handle, key: Key) -> io::Result<()> {
-        accept_model::register(&self.0, socket, key)
+        // From here on the kernel tells of the connection by its key.
+        let mut open = socket.borrow_mut();
+        if !open.is_console() {
+            let most = self.0.plan.limits.per_address.unwrap_or(usize::MAX);
+            assert!(
+                self.connections_from(&open) < most,
+                "too many of one address"
+            );
+            if self.0.strikes(self.0.plan.mischief.no_descriptor) {
+                open.turned_away = true;
+                return Err(ErrorKind::OutOfMemory.into());
+            }
+            let (peer, serial) = (open.number, key.serial);
+            self.0.note(Event::Accepted { peer, serial });
+        }
+        let now = self.0.now.get();
+        (open.key, open.moved, open.served, open.took_at) = (Some(key), now, now, now);
+        // Registering tells at once what is known already.
+        open.owed = true;
+        drop(open);
+        self.0.live.borrow_mut().insert(key.serial, socket.clone());
+        self.0.queue.borrow_mut().push_short(key.serial);
+        Ok(())
     }
 
     fn read(&mut self, socket: &mut Handle, into: &mut [u8]) -> io::Result<usize> {
@@ -232,7 +298,7 @@ impl Io for WildKernel {
     fn write(&mut self, socket: &mut Handle, bytes: &[u8]) -> io::Result<usize> {
         let wire = &mut *socket.borrow_mut();
         if wire.key.is_none() {
-            return Ok(accept_model::refuse(&self.0, wire, bytes));
+            return Ok(self.refuse(wire, bytes));
         }
         self.called(wire);
         let put = self.write_now(wire, bytes);
