@@ -128,7 +128,7 @@ fn a_download_that_has_no_place_is_not_asked_for() {
     let address = nobody.address();
     for (output, words) in [
         ("gone/a", "the folder gone"),
-        ("/dev/null", "no regular file"),
+        ("/dev/null", "not a regular file"),
     ] {
         let arguments = ["files", "download", "a", "-o", output, "--at", &address];
         run(folder.path(), &arguments).expect_failure(1, &["cannot save", words]);

@@ -85,7 +85,7 @@ fn a_fifo_is_refused_and_not_waited_for() {
     .unwrap();
     let nobody = Nobody::new();
     let ended = run(folder.path(), &["send", "pipe", "--to", &nobody.address()]);
-    ended.expect_failure(1, &["cannot read pipe", "no regular file"]);
+    ended.expect_failure(1, &["cannot read pipe", "not a regular file"]);
     nobody.was_not_called();
 }
 

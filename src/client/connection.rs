@@ -1,4 +1,4 @@
-//! Holds one connection to a server: bytes, lines and replies, each within a time limit.
+//! A blocking connection to a server: bytes, lines and replies, each with a timeout.
 //! Knows no command, and does not dial again: `dialer.rs` does.
 
 use super::error::{ClientError, Trouble, reason};
@@ -8,16 +8,16 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-/// What a command service answers to a command.
+/// The reply of a command service.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// `OK`, and what stands behind it.
+    /// `OK`, with the text after it.
     Yes(String),
-    /// A whole line that begins with `ERROR`.
+    /// A line that begins with `ERROR`.
     No(String),
 }
 
-/// Where a server is, as the person wrote it and as the network knows it.
+/// The address of a server: as it was given, and resolved.
 #[derive(Debug, Clone)]
 pub struct Address {
     text: String,
@@ -25,11 +25,11 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads `HOST:PORT` and looks the host up; opens nothing.
+    /// Parses `HOST:PORT` and resolves the host.
     pub fn read(text: &str) -> Result<Address, ClientError> {
         if !is_host_and_port(text) {
             return Err(ClientError::usage(format!(
-                "`{text}` is no address of a server; write HOST:PORT, for example 127.0.0.1:8080"
+                "`{text}` is not a server address; write HOST:PORT, for example 127.0.0.1:8080"
             )));
         }
         let resolved: Vec<SocketAddr> = text
@@ -47,12 +47,12 @@ impl Address {
         })
     }
 
-    /// The address as the person wrote it.
+    /// The address as it was given.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The addresses that the network knows it by; at least one is to be tried.
+    /// The resolved addresses, at least one.
     pub fn resolved(&self) -> &[SocketAddr] {
         &self.resolved
     }
@@ -62,7 +62,7 @@ fn is_host_and_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
-    // `::1` would be read as host `::` and port 1: an IPv6 address needs its brackets.
+    // `::1` would parse as host `::` and port 1: an IPv6 address needs its brackets.
     let whole_host = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
     let real_port = port.parse::<u16>().is_ok_and(|port| port != 0);
     !host.is_empty() && whole_host && real_port
@@ -77,7 +77,7 @@ pub struct Connection {
     pace: Pace,
 }
 
-/// How fast bytes move, counting only the time spent waiting for the server.
+/// Checks the transfer rate, counting only the time spent waiting for the server.
 #[derive(Debug, Default)]
 struct Pace {
     waited: Duration,
@@ -85,8 +85,8 @@ struct Pace {
 }
 
 impl Pace {
-    /// These bytes moved after this time. Too few in a whole window are the error: each one of
-    /// them ended a silence, so that no other limit would ever give up.
+    /// Records bytes that moved after this wait. Fails when a whole window moved too few: a server
+    /// that sends a byte now and then never exceeds the other timeouts.
     fn count(
         &mut self,
         waited: Duration,
@@ -107,7 +107,7 @@ impl Pace {
 }
 
 impl Connection {
-    /// Connects to the first of the addresses that answers.
+    /// Connects to the first address that answers.
     pub fn open(address: &Address, limits: &ClientLimits) -> Result<Connection, ClientError> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for candidate in &address.resolved {
@@ -130,13 +130,13 @@ impl Connection {
         )))
     }
 
-    /// The server, as the person wrote it.
+    /// The address of the server as it was given.
     pub fn peer(&self) -> &str {
         &self.peer
     }
 
-    /// The bare stream, which waits for ever: people fall silent. A peer that is gone without a
-    /// word is found by the kernel's probes instead.
+    /// The plain stream without timeouts: in a chat, silence is normal. TCP keepalive detects a
+    /// dead peer instead.
     pub fn into_patient_stream(self) -> io::Result<TcpStream> {
         let stream = self.stream.into_inner();
         stream.set_read_timeout(None)?;
@@ -154,8 +154,8 @@ impl Connection {
         Ok(stream)
     }
 
-    /// Sends all the bytes. If the server has hung up, looks first whether it said why. The pace
-    /// is judged from here: what the person took for the last command does not count.
+    /// Sends all bytes. If the server has closed the connection, the error is its last line, if it
+    /// sent one. The rate is measured from here, so the time between commands does not count.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
         let mut rest = bytes;
         self.pace = Pace::default();
@@ -177,7 +177,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads some bytes; none means the end of the stream.
+    /// Reads some bytes; 0 is end of stream.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
         loop {
             let begun = Instant::now();
@@ -192,7 +192,7 @@ impl Connection {
         }
     }
 
-    /// Reads a line, which comes back without its line end.
+    /// Reads a line, without its line end.
     pub fn read_line(&mut self) -> Result<String, Trouble> {
         let mut line = Vec::new();
         loop {
@@ -221,7 +221,7 @@ impl Connection {
         }
     }
 
-    /// Reads a line that must be `OK` or an `ERROR`.
+    /// Reads a reply: `OK` or `ERROR`.
     pub fn read_reply(&mut self) -> Result<Reply, Trouble> {
         let line = self.read_line()?;
         if line.starts_with("ERROR") {
@@ -234,13 +234,13 @@ impl Connection {
         }
     }
 
-    /// Tells the server that nothing more will be sent.
+    /// Half-closes the connection.
     pub fn finish_writing(&mut self) -> Result<(), Trouble> {
         Ok(self.stream.get_ref().shutdown(Shutdown::Write)?)
     }
 
-    /// Whether the server still holds its end and owes us nothing: closed, or bytes that nobody
-    /// asked for, mean that the next command needs a new connection.
+    /// Whether the connection is open and no unexpected bytes have arrived. Otherwise the next
+    /// command needs a new connection.
     pub fn is_open(&mut self) -> bool {
         let stream = self.stream.get_ref();
         let quiet = self.stream.buffer().is_empty()
@@ -250,8 +250,8 @@ impl Connection {
         quiet && stream.set_nonblocking(false).is_ok()
     }
 
-    /// A server that refuses a body says so and hangs up, and the writer notices the latter
-    /// first. Its line has arrived by then, so there is nothing to wait for.
+    /// A server that refuses a body sends a line and closes; the write fails first. The line has
+    /// arrived by then, so this does not wait.
     fn last_words(&mut self) -> Option<Trouble> {
         self.stream.get_ref().set_nonblocking(true).ok()?;
         loop {
@@ -274,8 +274,8 @@ impl Connection {
 
 fn connect(candidate: &SocketAddr, limits: &ClientLimits) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(candidate, limits.connect_timeout)?;
-    // On loopback the kernel may pick the port we dial for our own end, and we would talk to
-    // ourselves.
+    // On loopback the kernel may choose the destination port as our own port; TCP then connects
+    // the socket to itself.
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
     }
@@ -285,7 +285,7 @@ fn connect(candidate: &SocketAddr, limits: &ClientLimits) -> io::Result<TcpStrea
     Ok(stream)
 }
 
-/// Enough of a strange line to recognise it by.
+/// The beginning of an unexpected line, for an error message.
 fn shorten(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     match text.char_indices().nth(60) {
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_host_or_port_is_a_usage_error() {
+    fn an_address_needs_a_host_and_a_port() {
         for wrong in [
             "foo",
             "",
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_connection_names_the_address_and_the_way_out() {
+    fn a_refused_connection_names_the_address_and_gives_advice() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let text = listener.local_addr().unwrap().to_string();
         drop(listener);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_never_answers_is_given_up() {
+    fn a_server_that_never_answers_times_out() {
         let (mut connection, _server) = pair();
         assert!(matches!(connection.read_line(), Err(Trouble::Silent(_))));
         assert!(matches!(
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_sends_a_byte_now_and_then_is_given_up() {
+    fn a_server_that_sends_a_byte_now_and_then_is_too_slow() {
         type Read = fn(&mut Connection) -> Result<(), Trouble>;
         let line: Read = |connection| connection.read_line().map(drop);
         let body: Read =
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_moves_and_many_short_answers_are_not_slow() {
+    fn a_moving_body_and_many_short_answers_are_not_too_slow() {
         let limits = ClientLimits::short();
         let window = limits.rate_window;
         let enough = (limits.min_rate * window.as_secs()) as usize;
@@ -396,14 +396,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_never_reads_is_given_up() {
+    fn a_server_that_never_reads_times_out() {
         let (mut connection, _server) = pair();
         let endless = vec![0; 64 << 20];
         assert!(matches!(connection.send(&endless), Err(Trouble::Silent(_))));
     }
 
     #[test]
-    fn a_server_that_refuses_and_never_reads_is_still_heard() {
+    fn the_refusal_of_a_server_that_does_not_read_is_received() {
         let (mut connection, mut server) = pair();
         server.write_all(b"ERROR too large\n").unwrap();
         let endless = vec![0; 64 << 20];
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_are_told_from_garbage() {
+    fn a_line_that_is_not_a_reply_is_an_error() {
         let (mut connection, mut server) = pair();
         server.write_all(b"OK\r\nOK 7\nERROR: no\nOKAY\n").unwrap();
         let mut reply = || connection.read_reply();
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_line_is_garbage_and_not_kept() {
+    fn a_line_over_the_limit_is_an_error_and_not_stored() {
         let (mut connection, mut server) = pair();
         let writer = thread::spawn(move || server.write_all(&[b'x'; 100_000]));
         assert!(matches!(connection.read_line(), Err(Trouble::Garbage(_))));
@@ -434,11 +434,11 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_the_server_closed_is_noticed_before_the_next_command() {
+    fn a_closed_connection_is_detected_before_the_next_command() {
         let (mut connection, server) = pair();
         assert!(connection.is_open());
         drop(server);
-        // The end of the stream may still be on its way: wait for it, then ask.
+        // The end of stream may still be in flight: wait for it.
         assert!(matches!(connection.read(&mut [0]), Ok(0)));
         assert!(!connection.is_open());
     }

@@ -1,4 +1,4 @@
-//! Keeps the connection between two commands, and dials when there is none.
+//! Keeps the connection open between commands, and reconnects when it was closed.
 //! Retries nothing: a command whose connection broke has failed, and the next one gets a new one.
 
 use super::connection::{Address, Connection};
@@ -6,7 +6,7 @@ use super::error::{ClientError, Trouble};
 use super::limits::ClientLimits;
 use super::screen;
 
-/// The way to one server.
+/// A server, and the connection to it if one is open.
 #[derive(Debug)]
 pub struct Dialer {
     address: Address,
@@ -15,7 +15,7 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// Reads the address; connects to nothing yet.
+    /// Parses the address; does not connect yet.
     pub fn new(at: &str, limits: &ClientLimits) -> Result<Dialer, ClientError> {
         Ok(Dialer {
             address: Address::read(at)?,
@@ -24,18 +24,18 @@ impl Dialer {
         })
     }
 
-    /// The server, as the person wrote it.
+    /// The address of the server as it was given.
     pub fn peer(&self) -> &str {
         self.address.text()
     }
 
-    /// What the conversation may wait for and hold.
+    /// The limits of the client.
     pub fn limits(&self) -> &ClientLimits {
         &self.limits
     }
 
-    /// Hands the connection to a command. Whoever does not bring it back with [`Dialer::keep`]
-    /// has left it in the middle of something, and it is closed.
+    /// Gives the connection to a command, connecting if necessary. A connection that is not
+    /// returned with [`Dialer::keep`] is in an unknown state, so dropping it closes it.
     pub fn take(&mut self) -> Result<Connection, ClientError> {
         if let Some(mut connection) = self.kept.take() {
             if connection.is_open() {
@@ -49,13 +49,13 @@ impl Dialer {
         Connection::open(&self.address, &self.limits)
     }
 
-    /// Takes the connection back, ready for the next command.
+    /// Takes the connection back for the next command.
     pub fn keep(&mut self, connection: Connection) {
         self.kept = Some(connection);
     }
 
-    /// Takes the connection back after a refusal, if the server goes on with it: it does after a
-    /// plain no, and hangs up after everything else.
+    /// Takes the connection back after a refusal, if the server keeps it open: it does after a
+    /// negative answer, and closes it after every other error.
     pub fn refused(&mut self, connection: Connection, words: String) -> Trouble {
         let plain_no = ["ERROR File Tidak Ditemukan", "ERROR: File not found"];
         if plain_no.contains(&words.as_str()) {
@@ -64,7 +64,7 @@ impl Dialer {
         Trouble::Refused(words)
     }
 
-    /// Closes the connection, if there is one.
+    /// Closes the connection, if one is open.
     pub fn hang_up(&mut self) {
         self.kept = None;
     }

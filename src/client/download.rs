@@ -1,4 +1,4 @@
-//! Writes a body aside under a hidden name and renames it when it is whole.
+//! Saves a download: writes it to a hidden file and renames that when it is complete.
 //! Leaves the old file alone until then, and nothing behind when the body never gets whole.
 
 use super::connection::Connection;
@@ -12,25 +12,25 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What must go if the process is told to end before it is renamed.
+/// Hidden files to remove if the process is terminated before they are renamed.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes every unfinished download. For a process that a signal is about to end: from here on
-/// no download can begin or finish.
+/// Removes every unfinished download. Call it when a signal terminates the process: from here on no
+/// download can begin or finish.
 pub fn remove_unfinished() {
     let paths = unfinished();
     for path in paths.iter() {
         let _ = fs::remove_file(path);
     }
-    // Held for ever: a download that went on now would be created or renamed half way.
+    // The lock is never released: a running download could otherwise still create or rename a file.
     std::mem::forget(paths);
 }
 
-/// A file that is not there yet.
+/// A file that is being downloaded.
 #[derive(Debug)]
 pub struct Download {
     file: File,
@@ -39,20 +39,20 @@ pub struct Download {
 }
 
 impl Download {
-    /// Makes the hidden file beside `target`, which is not touched.
+    /// Creates the hidden file beside `target`. The target is not touched.
     pub fn create(target: &Path) -> Result<Download, ClientError> {
         let shown = target.display();
         let cannot = |why: String| ClientError::failure(format!("cannot save {shown}: {why}"));
         let target = &follow(target).map_err(cannot)?;
         let replaced = fs::metadata(target).ok();
-        // Renaming over a device would replace it: `-o /dev/null` must not do that.
+        // Renaming over a device replaces it: `-o /dev/null` must not do that.
         if replaced.as_ref().is_some_and(|found| !found.is_file()) {
             return Err(cannot(
-                "what is there is no regular file; choose another name".to_owned(),
+                "it exists and is not a regular file; choose another name".to_owned(),
             ));
         }
         if target.file_name().is_none() {
-            return Err(cannot("that is no file name; choose one".to_owned()));
+            return Err(cannot("that is not a file name; choose one".to_owned()));
         }
         let folder = folder_of(target);
         let (file, aside) = create_aside(folder, replaced.as_ref()).map_err(|error| {
@@ -69,7 +69,7 @@ impl Download {
         })
     }
 
-    /// Takes exactly `size` bytes from the connection and puts the file in its place.
+    /// Receives exactly `size` bytes and renames the file to its target.
     pub fn receive(
         mut self,
         connection: &mut Connection,
@@ -133,7 +133,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Where symbolic links lead, also to a file that is not there yet: renaming over a link would
+/// Follows symbolic links, also to a file that does not exist yet: renaming over a link would
 /// replace the link.
 fn follow(path: &Path) -> Result<PathBuf, String> {
     let looped = |error: io::Error| error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
@@ -156,27 +156,28 @@ fn follow(path: &Path) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// The kernel's rule for `fs.protected_symlinks`, which our own following would circumvent.
+/// The rule of `fs.protected_symlinks` (proc_sys_fs(5)), which following links ourselves would
+/// bypass.
 fn is_planted(path: &Path, link: &Metadata) -> bool {
     let shared = |folder: &Metadata| folder.mode() & 0o1002 == 0o1002 && folder.uid() != link.uid();
     let ours = link.uid() == rustix::process::geteuid().as_raw();
     !ours && fs::metadata(folder_of(path)).is_ok_and(|folder| shared(&folder))
 }
 
-/// The bits that let others in, and whom they are meant for. Set-id bits do not pass to new
-/// content. A file system that has none of this is no reason to fail.
+/// Copies permission bits and group of the replaced file. Set-id bits are not copied to new
+/// content. A file system without permissions is not an error.
 fn keep_permissions(file: &File, old: &Metadata) {
     let mut bits = old.mode() & 0o777;
     let group = || fchown(file, None, Some(old.gid()));
     let kept = fchown(file, Some(old.uid()), Some(old.gid())).or_else(|_| group());
     if kept.is_err() {
-        // What one group may do is not for another.
+        // If the group cannot be copied, its permissions are not granted to another group.
         bits &= !0o070;
     }
     let _ = file.set_permissions(Permissions::from_mode(bits));
 }
 
-/// Never more open than the file that it will replace.
+/// Its permissions are never wider than those of the file that it replaces.
 fn create_aside(folder: &Path, replaced: Option<&Metadata>) -> io::Result<(File, PathBuf)> {
     let mode = if replaced.is_some() { 0o600 } else { 0o666 };
     let mut options = OpenOptions::new();
@@ -191,12 +192,12 @@ fn create_aside(folder: &Path, replaced: Option<&Metadata>) -> io::Result<(File,
                 if let Some(old) = replaced {
                     keep_permissions(&file, old);
                 }
-                // A server of this folder sweeps away what no process holds.
+                // A server on this folder removes part files that no process holds a lock on.
                 let _ = file.try_lock();
                 paths.push(path.clone());
                 return Ok((file, path));
             }
-            // Left by a process of this number that was killed, or in use beside us.
+            // Left by a killed process with the same id, or in use by another one.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error),
         }
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_given_up_leaves_the_old_file_and_nothing_else() {
+    fn a_failed_download_leaves_only_the_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("a");
         fs::write(&target, "old").unwrap();
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_name_in_use_is_left_alone() {
+    fn a_hidden_name_in_use_is_not_taken() {
         let folder = tempfile::tempdir().unwrap();
         let first = Download::create(&folder.path().join("a")).unwrap();
         let second = Download::create(&folder.path().join("a")).unwrap();
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_symbolic_link_is_followed_and_stays() {
+    fn a_symbolic_link_is_followed_and_kept() {
         use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let inside = |name: &str| folder.path().join(name);
@@ -291,7 +292,7 @@ mod tests {
             assert!(inside(link).is_symlink(), "{link}");
             assert_eq!(fs::read(inside(file)).unwrap(), b"new");
         }
-        for (link, words) in [("circle", "in a circle"), ("device", "no regular file")] {
+        for (link, words) in [("circle", "in a circle"), ("device", "not a regular file")] {
             let error = Download::create(&inside(link)).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
         }
@@ -319,10 +320,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_never_replaced() {
+    fn only_a_regular_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let error = Download::create(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("no regular file"), "{error}");
+        assert!(error.to_string().contains("not a regular file"), "{error}");
         assert!(Download::create(Path::new("/dev/null")).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Sends bytes to an echo service and checks that the same bytes come back.
+//! The echo client: sends lines and checks that the same bytes come back.
 //! Measures nothing: how fast they come back is the load generator's business.
 
 use super::connection::{Address, Connection};
@@ -7,7 +7,7 @@ use super::input::Input;
 use super::limits::ClientLimits;
 use super::screen;
 
-/// Sends one message and a line end, prints what comes back, and waits for the server's end.
+/// Sends one message and LF, prints the answer, and waits for end of stream.
 pub fn once(message: &str, at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
     let mut connection = Connection::open(&Address::read(at)?, limits)?;
     let line = format!("{message}\n");
@@ -16,7 +16,7 @@ pub fn once(message: &str, at: &str, limits: &ClientLimits) -> Result<(), Client
         .map_err(|trouble| in_context(trouble, at))
 }
 
-/// Makes a round trip of every line that is typed or piped in, until the input ends.
+/// Sends each line of the input and waits for it to come back, until the input ends.
 pub fn converse(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
     let mut connection = Connection::open(&Address::read(at)?, limits)?;
     let mut input = Input::open()?;
@@ -29,7 +29,7 @@ pub fn converse(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
     finish(&mut connection).map_err(|trouble| in_context(trouble, at))
 }
 
-/// In pieces: a server that may not hold more for us stops reading until we read.
+/// Writes in pieces and reads each back: a server stops reading from a client that does not read.
 fn round_trip(
     connection: &mut Connection,
     bytes: &[u8],

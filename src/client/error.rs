@@ -1,4 +1,4 @@
-//! Says in words for people what failed, and with which exit status.
+//! Errors of the clients: a text for people and an exit status.
 //! Prints nothing: `screen.rs` and `main.rs` do.
 
 use crate::wire::text::OneLine;
@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// The end of a client that did not do all it was asked for.
+/// Why a client failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientError {
     message: String,
@@ -14,7 +14,7 @@ pub struct ClientError {
 }
 
 impl ClientError {
-    /// The command line asks for something that cannot be; nothing was opened.
+    /// The command line is wrong; nothing was opened.
     pub fn usage(message: impl AsRef<str>) -> ClientError {
         ClientError {
             message: OneLine(message.as_ref()).to_string(),
@@ -22,7 +22,7 @@ impl ClientError {
         }
     }
 
-    /// It was tried and did not work.
+    /// The operation failed.
     pub fn failure(message: impl AsRef<str>) -> ClientError {
         ClientError {
             message: OneLine(message.as_ref()).to_string(),
@@ -30,7 +30,7 @@ impl ClientError {
         }
     }
 
-    /// Everything has been said already; only the exit status is left.
+    /// The message was printed already; only the exit status is left.
     pub fn quiet(status: u8) -> ClientError {
         ClientError {
             message: String::new(),
@@ -43,7 +43,7 @@ impl ClientError {
         self.status
     }
 
-    /// There is nothing to print.
+    /// Whether there is nothing to print.
     pub fn is_quiet(&self) -> bool {
         self.message.is_empty()
     }
@@ -57,36 +57,36 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {}
 
-/// What broke a conversation; who was spoken to and what for is added by the caller.
+/// Why a conversation failed. The caller adds what was tried, and on which server.
 #[derive(Debug)]
 pub enum Trouble {
-    /// The server said no, in these words.
+    /// The server refused with this line.
     Refused(String),
-    /// The stream ended where an answer was due.
+    /// The stream ended before the answer.
     Closed,
-    /// The stream ended inside a body.
+    /// The stream ended within a body.
     Cut {
-        /// The bytes that came.
+        /// The bytes that arrived.
         got: u64,
         /// The bytes that were announced.
         announced: u64,
     },
-    /// Not one byte could be read or written for so long.
+    /// No byte could be read or written for this time.
     Silent(Duration),
-    /// So few bytes moved in this time that the rest would take for ever.
+    /// The transfer was below the minimum rate.
     Slow {
-        /// The bytes that moved.
+        /// The bytes transferred.
         moved: u64,
         /// The time spent waiting.
         waited: Duration,
     },
     /// The network failed.
     Network(io::Error),
-    /// A line that is no reply of this service.
+    /// This line is not a reply of the service.
     Garbage(String),
-    /// Something on this side failed, in these words.
+    /// Something on this side failed, with this text.
     Local(String),
-    /// Nobody reads our output any more.
+    /// The reader of standard output has closed it.
     OutputClosed,
 }
 
@@ -94,7 +94,7 @@ impl Trouble {
     /// Adds what was tried, for instance `cannot send a.bin to 127.0.0.1:5050`.
     pub fn in_context(self, tried: impl fmt::Display) -> ClientError {
         match self {
-            // Whoever closed our output has seen enough: that is their decision, not a failure.
+            // The reader of our output, for example head(1), has all it wants: not a failure.
             Trouble::OutputClosed => ClientError::quiet(0),
             other => ClientError::failure(format!("{tried}: {other}")),
         }
@@ -127,7 +127,7 @@ impl fmt::Display for Trouble {
             ),
             Trouble::Silent(patience) => write!(
                 out,
-                "nothing moved for {patience:?}; is this the right port, and is the server well?"
+                "no data for {patience:?}; is this the right port, and is the server running?"
             ),
             Trouble::Slow { moved, waited } => write!(
                 out,
@@ -138,16 +138,16 @@ impl fmt::Display for Trouble {
             Trouble::Network(error) => write!(out, "{}; try again", reason(error)),
             Trouble::Garbage(line) => write!(
                 out,
-                "the server answered `{line}`, which is no reply of this service; \
+                "the server answered `{line}`, which is not a reply of this service; \
                  is this the right port?"
             ),
             Trouble::Local(words) => out.write_str(words),
-            Trouble::OutputClosed => write!(out, "nobody reads the output any more"),
+            Trouble::OutputClosed => write!(out, "the output was closed"),
         }
     }
 }
 
-/// The system's own words for an error, without its number.
+/// The text of a system error, without its number.
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
@@ -161,13 +161,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_an_error_is_left_out() {
+    fn an_error_text_has_no_number() {
         let refused = io::Error::from_raw_os_error(111);
         assert_eq!(reason(&refused), "Connection refused");
     }
 
     #[test]
-    fn words_of_a_server_cannot_reach_the_terminal_raw() {
+    fn control_characters_of_a_server_are_escaped() {
         let error = Trouble::Refused("ERROR \x1b[2Jgone".to_owned()).in_context("cannot list");
         assert_eq!(
             error.to_string(),

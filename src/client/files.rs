@@ -1,4 +1,4 @@
-//! Speaks to a files service: lists, measures, removes, downloads and uploads.
+//! The client of the files service: `ls`, `size`, `rm`, `download`, `upload`.
 //! Reads no commands from anybody: `main.rs` asks for one, `shell.rs` for many.
 
 use super::connection::{Connection, Reply};
@@ -13,21 +13,21 @@ use crate::terminal::sanitize::Cleaner;
 use crate::wire::command::quote;
 use std::path::{Path, PathBuf};
 
-/// A person's side of a files service. It connects when the first command needs it to.
+/// A client of the files service. The first command connects.
 #[derive(Debug)]
 pub struct Files {
     dialer: Dialer,
 }
 
 impl Files {
-    /// Reads the address; connects to nothing yet.
+    /// Parses the address; does not connect yet.
     pub fn new(at: &str, limits: &ClientLimits) -> Result<Files, ClientError> {
         Ok(Files {
             dialer: Dialer::new(at, limits)?,
         })
     }
 
-    /// The server, as the person wrote it.
+    /// The address of the server as it was given.
     pub fn peer(&self) -> &str {
         self.dialer.peer()
     }
@@ -44,7 +44,7 @@ impl Files {
         self.dialer.hang_up();
     }
 
-    /// Prints the names in a folder, or in the root.
+    /// Lists a folder, or the root.
     pub fn list(&mut self, folder: Option<&str>) -> Result<(), ClientError> {
         let (command, what) = match folder {
             None => ("ls".to_owned(), "the root"),
@@ -71,7 +71,7 @@ impl Files {
         self.ask_in_a_line(&format!("rm {}", quote(naming::check(name)?)), &tried)
     }
 
-    /// Fetches a file: to `output`, into the folder `output`, or under its own name.
+    /// Downloads a file: to `output`, into the folder `output`, or under its own name.
     pub fn download(&mut self, name: &str, output: Option<&Path>) -> Result<(), ClientError> {
         let command = format!("download {}", quote(naming::check(name)?));
         let target = match output {
@@ -95,7 +95,7 @@ impl Files {
             .map_err(|trouble| trouble.in_context(tried))
     }
 
-    /// Stores a file under `name` or its own.
+    /// Uploads a file under `name` or its own name.
     pub fn upload(&mut self, file: &Path, name: Option<&str>) -> Result<(), ClientError> {
         let mut source = Source::open(file, self.dialer.limits())?;
         let stored = naming::remote_name(file, name)?;
@@ -111,7 +111,7 @@ impl Files {
             .map_err(|trouble| trouble.in_context(tried))
     }
 
-    /// Says goodbye and closes the connection.
+    /// Sends `byebye` and closes the connection.
     pub fn goodbye(&mut self) -> Result<(), ClientError> {
         let tried = format!("cannot say goodbye to {}", self.peer());
         let (_closed, _) = self.ask("byebye", &tried)?;
@@ -122,7 +122,7 @@ impl Files {
         format!("cannot {verb} {what} on {}", self.peer())
     }
 
-    /// Sends a command and hands out the connection together with what stood behind `OK`.
+    /// Sends a command; returns the connection and the text after `OK`.
     fn ask(&mut self, command: &str, tried: &str) -> Result<(Connection, String), ClientError> {
         let mut connection = self.dialer.take()?;
         let reply = connection
@@ -188,7 +188,7 @@ impl Files {
 }
 
 fn size_of(reply: &str) -> Result<u64, Trouble> {
-    // `parse` alone would take `+5`.
+    // `parse` would accept `+5`.
     let digits = reply.bytes().all(|byte| byte.is_ascii_digit());
     match reply.parse() {
         Ok(size) if digits => Ok(size),

@@ -1,4 +1,4 @@
-//! Judges names before a server hears of them, and picks the local name that goes with each.
+//! Validates names before they are sent, and chooses the local name for each.
 //! Does not measure them: how long a name may be is the server's word.
 
 use super::error::ClientError;
@@ -7,7 +7,7 @@ use crate::wire::names;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// The name, if it can stand in a line of the protocol.
+/// Returns the name, if a line of the protocol can carry it.
 pub fn check(name: &str) -> Result<&str, ClientError> {
     let unmeasured = WireLimits {
         unit: usize::MAX,
@@ -18,17 +18,17 @@ pub fn check(name: &str) -> Result<&str, ClientError> {
         .map_err(|bad| ClientError::usage(format!("cannot ask for {name:?}: {}", bad.fault)))
 }
 
-/// The name under which what a server calls `name` is saved here: its last component.
+/// The local name of the server's file `name`: its last component.
 pub fn local_name(name: &str) -> Result<&str, ClientError> {
     match names::last_component(check(name)?) {
         "" | "." | ".." => Err(ClientError::usage(format!(
-            "cannot save {name}: its last part is no file name; name a file, not a folder"
+            "cannot save {name}: its last part is not a file name; name a file, not a folder"
         ))),
         last => Ok(last),
     }
 }
 
-/// The name under which a local file is stored on a server: `chosen`, or its own.
+/// The name of a local file on the server: `chosen`, or its own.
 pub fn remote_name<'a>(path: &'a Path, chosen: Option<&'a str>) -> Result<&'a str, ClientError> {
     match (chosen, path.file_name()) {
         (Some(name), _) => check(name),
@@ -48,7 +48,7 @@ pub fn remote_name<'a>(path: &'a Path, chosen: Option<&'a str>) -> Result<&'a st
     }
 }
 
-/// Refuses a list in which one file would silently replace another.
+/// Refuses a list in which one file would replace another.
 pub fn refuse_alike<'a>(
     pairs: impl IntoIterator<Item = (String, &'a str)>,
 ) -> Result<(), ClientError> {
@@ -78,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_would_be_a_second_command_is_refused() {
+    fn a_name_with_a_line_end_is_refused() {
         assert_eq!(check("a\nrm b").unwrap_err().status(), 2);
     }
 
     #[test]
-    fn two_files_of_one_name_are_refused_and_one_file_twice_is_not() {
+    fn two_files_with_one_name_are_refused_and_one_file_twice_is_not() {
         let alike = [("a/x".to_owned(), "x"), ("b/x".to_owned(), "x")];
         assert_eq!(refuse_alike(alike).unwrap_err().status(), 2);
         assert!(refuse_alike([("x".to_owned(), "x"), ("x".to_owned(), "x")]).is_ok());

@@ -1,4 +1,4 @@
-//! Shows how far a transfer is, once it has taken long enough to be worth a look.
+//! The progress bar of a transfer, shown after a delay and only on a terminal.
 //! Shows nothing when standard error is no terminal, and counts nothing that is relied upon.
 
 use super::limits::ClientLimits;
@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::time::Instant;
 
-/// The progress of one transfer; the bar goes when this is dropped.
+/// The progress of one transfer. Dropping it removes the bar.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -15,9 +15,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A transfer of `total` bytes begins.
+    /// Starts the progress of a transfer of `total` bytes.
     pub fn new(label: &str, total: u64, limits: &ClientLimits) -> Progress {
-        // Hidden, not absent: the speed it shows later is that of the whole transfer.
+        // Hidden, not absent: the rate that it shows later is that of the whole transfer.
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden())
             .with_style(style())
             .with_message(OneLine(label).to_string());
@@ -28,7 +28,7 @@ impl Progress {
         }
     }
 
-    /// So many more bytes have moved.
+    /// Adds transferred bytes.
     pub fn advance(&mut self, count: usize) {
         if self.hidden_until.is_some_and(|then| Instant::now() >= then) {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());

@@ -1,4 +1,4 @@
-//! Reads the words of the files shell, from a person or a script, and has them done.
+//! The shell of the files client: reads commands from a terminal or a script and runs them.
 //! Speaks to no server itself: `files.rs` does.
 
 use super::error::{ClientError, Trouble};
@@ -9,7 +9,7 @@ use super::screen;
 use super::words;
 use std::path::Path;
 
-/// What the shell can do, in one line each.
+/// The commands, one line each.
 const HELP: &str = "\
 ls [DIR]              list a folder
 size NAME             tell the size of a file
@@ -22,15 +22,15 @@ help                  show this
 A name with blanks needs quotes: rm \"a b\"
 ";
 
-/// Whether the shell goes on.
+/// Whether the shell continues.
 #[derive(Debug, PartialEq, Eq)]
 enum After {
     Next,
     Leave,
 }
 
-/// Runs commands until `byebye` or the end of the input. A command that fails is told in one
-/// line and does not end the shell; in a script it makes the outcome a failure.
+/// Runs commands until `byebye` or end of input. A command that fails prints one line and does not
+/// end the shell; in a script it makes the exit status 1.
 pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
     let mut files = Files::new(at, limits)?;
     files.connect()?;
@@ -43,7 +43,7 @@ pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
         match line.and_then(|line| run_line(&mut files, &line)) {
             Ok(After::Next) => {}
             Ok(After::Leave) => break,
-            // Nobody reads what the rest of the script would print.
+            // The output was closed: the rest of the script would print nothing.
             Err(error) if error.is_quiet() => return Err(ClientError::quiet(1)),
             Err(error) => {
                 screen::complain(&error);
@@ -57,7 +57,7 @@ pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
     }
 }
 
-/// A line that is no command is the inner error: the shell says so and goes on.
+/// The inner error is a line that is not a command: the shell reports it and continues.
 fn next_line(
     input: &mut Input,
     limits: &ClientLimits,
@@ -66,7 +66,7 @@ fn next_line(
         return Ok(None);
     };
     if line.len() >= limits.command_line && !line.ends_with(b"\n") {
-        // The rest must not be taken for a command of its own.
+        // The rest of the line must not run as a command.
         while let Some(rest) = input.next("", limits.command_line)? {
             if rest.ends_with(b"\n") {
                 break;
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_used_wrongly_is_explained_and_an_unknown_one_is_told_apart() {
+    fn wrong_arguments_and_unknown_words_have_different_messages() {
         assert_eq!(
             wrong_use("rm"),
             "cannot run rm like this; write: rm NAME (quotes keep blanks together)"

@@ -1,4 +1,4 @@
-//! Opens a local file that is to be sent, and sends exactly as many bytes as were announced.
+//! A local file to upload: its size, and exactly that many bytes of it.
 //! Does not announce them: what the header looks like is the conversation's business.
 
 use super::connection::Connection;
@@ -9,20 +9,20 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-/// A regular file and the size it had when it was opened.
+/// A regular file and its size at the time of opening.
 #[derive(Debug)]
 pub struct Source {
-    /// Read up to the end of `head`.
+    /// The file, positioned after `head`.
     file: File,
-    /// All of it, or nothing of a file that is longer than one piece.
+    /// The content of a file that fits into one piece; empty for a longer file.
     head: Vec<u8>,
     size: u64,
     shown: String,
 }
 
 impl Source {
-    /// Opens the file, if it is one whose size can be known. Files of /proc report none, and those
-    /// of /sys too many: the size of what fits one piece is what could be read.
+    /// Opens a file with a known size. Files of /proc report 0 and files of /sys too much: for a
+    /// file that fits into one piece, the size is the number of bytes read.
     pub fn open(path: &Path, limits: &ClientLimits) -> Result<Source, ClientError> {
         let shown = path.display().to_string();
         let cannot = |why: String| ClientError::failure(format!("cannot read {shown}: {why}"));
@@ -33,7 +33,7 @@ impl Source {
             };
             cannot(format!("{}; {way_out}", reason(&error)))
         };
-        // Asked before it is opened: opening a FIFO would wait for a writer for ever.
+        // Checked before opening: open(2) of a FIFO waits for a writer.
         let kind = fs::metadata(path).map_err(unreadable)?;
         if kind.is_dir() {
             return Err(cannot(
@@ -42,7 +42,7 @@ impl Source {
         }
         if !kind.is_file() {
             return Err(cannot(
-                "it is no regular file; copy what it holds to a file and send that".to_owned(),
+                "it is not a regular file; copy its content to a file and send that".to_owned(),
             ));
         }
         let mut file = File::open(path).map_err(unreadable)?;
@@ -58,7 +58,7 @@ impl Source {
             shown: shown.clone(),
         };
         if source.size == most && reported > most {
-            // It is read while it is sent.
+            // Read while it is being sent.
             source.file.rewind().map_err(unreadable)?;
             source.head.clear();
             source.size = reported;
@@ -70,7 +70,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Whether there is something behind what was read.
+    /// Whether the file continues after the bytes read so far.
     fn has_more(&mut self) -> bool {
         matches!(self.file.read(&mut [0]), Ok(1))
     }
@@ -80,8 +80,8 @@ impl Source {
         self.size
     }
 
-    /// What to tell when all was sent: a file that has grown since it was opened, like a log, is on
-    /// the server as it was then.
+    /// A remark for a file that grew while it was being sent, like a log: the server has its first
+    /// bytes only.
     pub fn growth(&mut self) -> Option<String> {
         let (shown, size) = (self.shown.clone(), self.size);
         self.has_more().then(|| {
@@ -89,8 +89,8 @@ impl Source {
         })
     }
 
-    /// Sends the bytes. A file that has grown since is cut at the announced size; one that has
-    /// shrunk fails, and the connection is then of no further use.
+    /// Sends the announced number of bytes. A file that grew is cut there. A file that shrank is an
+    /// error, after which the connection cannot be used.
     pub fn send(
         &mut self,
         connection: &mut Connection,
@@ -143,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_what_can_be_read_whatever_is_reported() {
+    fn the_size_of_a_short_file_is_the_number_of_bytes_read() {
         let proc = Path::new("/proc/version");
         let read = fs::read(proc).unwrap();
         assert_eq!(fs::metadata(proc).unwrap().len(), 0);
         assert_eq!(size(proc).unwrap(), read.len() as u64);
-        // It reports a page.
+        // It reports one page.
         let sys = Path::new("/sys/kernel/mm/transparent_hugepage/enabled");
         match fs::read(sys) {
             Ok(read) => assert_eq!(size(sys).unwrap(), read.len() as u64),
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_file_that_reports_less_than_a_piece_and_has_more_is_refused() {
-        // Longer than the piece of this test on every system.
+        // Longer than one piece of this test on every system.
         let path = Path::new("/proc/self/smaps");
         let error = size(path).unwrap_err();
         let words = "cannot read /proc/self/smaps: it reports 0 bytes and has more";
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+    fn only_a_regular_file_is_opened() {
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("fifo");
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
@@ -180,8 +180,8 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
         for (path, words) in [
             (folder.path(), "it is a folder"),
-            (&fifo, "it is no regular file"),
-            (Path::new("/dev/zero"), "it is no regular file"),
+            (&fifo, "it is not a regular file"),
+            (Path::new("/dev/zero"), "it is not a regular file"),
         ] {
             let error = size(path).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_grew_is_found_out_at_its_end() {
+    fn a_file_that_grew_is_reported_at_its_end() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"abc").unwrap();
         let mut source = Source::open(file.path(), &ClientLimits::short()).unwrap();

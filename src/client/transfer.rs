@@ -1,4 +1,4 @@
-//! Saves files on a transfer service and fetches them back, all over one connection.
+//! The client of the transfer service: sends and receives files over one connection.
 //! Neither reads the files nor writes them: `source.rs` and `download.rs` do.
 
 use super::connection::{Connection, Reply};
@@ -12,8 +12,8 @@ use super::source::Source;
 use crate::wire::SEPARATOR;
 use std::path::{Path, PathBuf};
 
-/// Sends the files one after the other, a single one under `name` if there is one. A file that
-/// fails does not keep the others from being sent.
+/// Sends the files in order; a single file may be sent under `name`. A failure does not stop the
+/// remaining files.
 pub fn send(
     files: &[PathBuf],
     name: Option<&str>,
@@ -59,7 +59,7 @@ fn send_one(
 ) -> Result<(), Trouble> {
     let size = source.size();
     connection.send(format!("SEND\n{name}\n{name}{SEPARATOR}{size}\n").as_bytes())?;
-    // A read-only server says so here, before the body is on its way.
+    // A read-only server refuses here, before the body is sent.
     if let Reply::No(words) = connection.read_reply()? {
         return Err(Trouble::Refused(words));
     }
@@ -78,8 +78,7 @@ fn send_one(
     }
 }
 
-/// Fetches the files one after the other into `folder`. A name that fails does not keep the
-/// others from being fetched.
+/// Receives the files in order into `folder`. A failure does not stop the remaining files.
 pub fn receive(
     names: &[String],
     folder: &Path,
@@ -129,7 +128,7 @@ fn receive_one(
         return Err(dialer.refused(connection, words));
     }
     let header = connection.read_line()?;
-    // The size first: a file may well be called ERRORS.txt.
+    // Parse as a header first: a file may be called ERRORS.txt.
     match size_in(&header) {
         Some(size) => {
             download.receive(&mut connection, size, dialer.limits())?;
@@ -141,10 +140,10 @@ fn receive_one(
     }
 }
 
-/// The server's name for the file is not looked at: ours is the one that was asked for.
+/// The size in a header. The name in it is ignored; the requested name counts.
 fn size_in(header: &str) -> Option<u64> {
     let (_, digits) = header.rsplit_once(SEPARATOR)?;
-    // `parse` alone would take `+5`.
+    // `parse` would accept `+5`.
     digits
         .bytes()
         .all(|byte| byte.is_ascii_digit())
@@ -152,7 +151,7 @@ fn size_in(header: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Counts what went wrong in a list of files.
+/// Counts the failures in a list of files.
 struct Tally {
     total: usize,
     done: &'static str,
@@ -174,7 +173,7 @@ impl Tally {
         }
     }
 
-    /// Said at once, unless it is all that there will be to say.
+    /// Prints the error at once, unless the list has one file: then it is the error of the command.
     fn failed(&mut self, error: ClientError) {
         if self.total > 1 {
             screen::complain(&error);
@@ -200,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_digits_behind_the_last_separator_are_a_size() {
+    fn only_digits_after_the_last_separator_are_a_size() {
         assert_eq!(size_in("a<SEPARATOR>12"), Some(12));
         assert_eq!(size_in("a<SEPARATOR>b<SEPARATOR>0"), Some(0));
         assert_eq!(size_in("ERRORS.txt<SEPARATOR>7"), Some(7));

@@ -1,7 +1,7 @@
-//! Cuts a line of the shell into words; quotes keep blanks together.
+//! Splits a line of the shell into words; quotes keep blanks.
 //! Expands nothing: `*`, `~` and `\` are letters like any other.
 
-/// The words of the line, or what is wrong with it.
+/// The words of the line, or why it is invalid.
 pub fn split(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blanks_part_words_and_quotes_keep_them_together() {
+    fn blanks_separate_words_and_quotes_keep_blanks() {
         let cases: [(&str, &[&str]); 6] = [
             ("", &[]),
             ("  ls \t photos ", &["ls", "photos"]),

@@ -25,7 +25,7 @@ pub struct Dialer {
 pub fn resolve(text: &str) -> Result<VecDeque<SocketAddr>, LoadError> {
     if !is_host_and_port(text) {
         return Err(LoadError::usage(format!(
-            "`{text}` is no address of a server; write HOST:PORT, for example 127.0.0.1:8080"
+            "`{text}` is not a server address; write HOST:PORT, for example 127.0.0.1:8080"
         )));
     }
     let found = text.to_socket_addrs().map_err(|error| {
