@@ -6,7 +6,7 @@ mod memory;
 use loket::client::connection::{Address, Connection, Reply};
 use loket::client::error::Trouble;
 use loket::client::limits::ClientLimits;
-use loket::client::{naming, words};
+use loket::client::{names, split_args};
 use loket::config::{self, EDITOR, WIRE};
 use loket::services::guess::{Guess, Solved};
 use loket::services::room::Room;
@@ -385,7 +385,7 @@ proptest! {
 
     #[test]
     fn a_client_saves_only_beside_itself(name in "\\PC{0,20}|[./a]{0,8}") {
-        if let Ok(local) = naming::local_name(&name) {
+        if let Ok(local) = names::local_name(&name) {
             prop_assert!(!local.contains('/') && !["", ".", ".."].contains(&local));
             prop_assert!(name.ends_with(local));
         }
@@ -394,12 +394,12 @@ proptest! {
     #[test]
     fn quoted_words_of_the_shell_are_themselves(said in prop::collection::vec("[^']{0,9}", 0..5)) {
         let quoted: Vec<_> = said.iter().map(|word| format!("'{word}'")).collect();
-        prop_assert_eq!(words::split(&quoted.join(" \t")), Ok(said));
+        prop_assert_eq!(split_args::split(&quoted.join(" \t")), Ok(said));
     }
 
     #[test]
     fn any_line_of_the_shell_is_split_or_refused(line in "[ab \t\"'\\PC]{0,40}") {
-        if let Ok(words) = words::split(&line) {
+        if let Ok(words) = split_args::split(&line) {
             let letters = words.iter().flat_map(|word| word.chars());
             prop_assert!(letters.count() <= line.chars().count());
         }

@@ -111,7 +111,7 @@ fn a_broken_download_leaves_the_old_file_and_nothing_beside_it() {
         ("OK 10\nabc", "after 3 of 10 bytes"),
         ("ERROR File Tidak Ditemukan\n", "File Tidak Ditemukan"),
         ("File Tidak Ditemukan", "closed the connection"),
-        ("OK -1\n", "no reply of this service"),
+        ("OK -1\n", "not a reply of this service"),
     ] {
         let server = FakeServer::closes_after(&[("download \"a\"\n", answer)]);
         let ended = server.run(folder.path(), &["files", "download", "a", "--at"]);

@@ -275,11 +275,11 @@ fn a_broken_download_leaves_the_old_file_and_nothing_beside_it() {
         ("OK\na<SEPARATOR>10\nabc", "after 3 of 10 bytes"),
         ("OK\na<SEPARATOR>10\n", "after 0 of 10 bytes"),
         ("OK\na<SEPARATOR>1", "closed the connection"),
-        ("OK\na<SEPARATOR>ten\nabc", "no reply of this service"),
-        ("OK\nabc\n", "no reply of this service"),
+        ("OK\na<SEPARATOR>ten\nabc", "not a reply of this service"),
+        ("OK\nabc\n", "not a reply of this service"),
         (
             "OK\na<SEPARATOR>99999999999999999999\nabc",
-            "no reply of this service",
+            "not a reply of this service",
         ),
         ("OK\na<SEPARATOR>18446744073709551615\nabc", "after 3 of"),
         (

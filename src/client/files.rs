@@ -6,9 +6,9 @@ use super::dialer::Dialer;
 use super::download::Download;
 use super::error::{ClientError, Trouble};
 use super::limits::ClientLimits;
-use super::naming;
+use super::names;
 use super::screen;
-use super::source::Source;
+use super::upload_file::UploadFile;
 use crate::terminal::sanitize::Cleaner;
 use crate::wire::command::quote;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl Files {
     pub fn list(&mut self, folder: Option<&str>) -> Result<(), ClientError> {
         let (command, what) = match folder {
             None => ("ls".to_owned(), "the root"),
-            Some(folder) => (format!("ls {}", quote(naming::check(folder)?)), folder),
+            Some(folder) => (format!("ls {}", quote(names::check(folder)?)), folder),
         };
         let tried = self.tried("list", what);
         let (mut connection, reply) = self.ask(&command, &tried)?;
@@ -62,21 +62,21 @@ impl Files {
     /// Prints the size of a file.
     pub fn size(&mut self, name: &str) -> Result<(), ClientError> {
         let tried = self.tried("measure", name);
-        self.ask_in_a_line(&format!("size {}", quote(naming::check(name)?)), &tried)
+        self.ask_in_a_line(&format!("size {}", quote(names::check(name)?)), &tried)
     }
 
     /// Removes a file.
     pub fn remove(&mut self, name: &str) -> Result<(), ClientError> {
         let tried = self.tried("remove", name);
-        self.ask_in_a_line(&format!("rm {}", quote(naming::check(name)?)), &tried)
+        self.ask_in_a_line(&format!("rm {}", quote(names::check(name)?)), &tried)
     }
 
     /// Downloads a file: to `output`, into the folder `output`, or under its own name.
     pub fn download(&mut self, name: &str, output: Option<&Path>) -> Result<(), ClientError> {
-        let command = format!("download {}", quote(naming::check(name)?));
+        let command = format!("download {}", quote(names::check(name)?));
         let target = match output {
-            None => PathBuf::from(naming::local_name(name)?),
-            Some(folder) if folder.is_dir() => folder.join(naming::local_name(name)?),
+            None => PathBuf::from(names::local_name(name)?),
+            Some(folder) if folder.is_dir() => folder.join(names::local_name(name)?),
             Some(path) => path.to_owned(),
         };
         let download = Download::create(&target)?;
@@ -97,14 +97,14 @@ impl Files {
 
     /// Uploads a file under `name` or its own name.
     pub fn upload(&mut self, file: &Path, name: Option<&str>) -> Result<(), ClientError> {
-        let mut source = Source::open(file, self.dialer.limits())?;
-        let stored = naming::remote_name(file, name)?;
-        let size = source.size();
+        let mut upload = UploadFile::open(file, self.dialer.limits())?;
+        let stored = names::remote_name(file, name)?;
+        let size = upload.size();
         let tried = self.tried("upload", &file.display().to_string());
         let (connection, reply) = self.ask(&format!("upload {} {size}", quote(stored)), &tried)?;
-        self.send_body(connection, &reply, &mut source)
+        self.send_body(connection, &reply, &mut upload)
             .and_then(|words| {
-                source.growth().into_iter().for_each(screen::remark);
+                upload.growth().into_iter().for_each(screen::remark);
                 screen::note(words)
             })
             .and_then(|()| screen::note(format!("sent {stored}, {size} bytes")))
@@ -171,12 +171,12 @@ impl Files {
         &mut self,
         mut connection: Connection,
         reply: &str,
-        source: &mut Source,
+        upload: &mut UploadFile,
     ) -> Result<String, Trouble> {
         if !reply.is_empty() {
             return Err(Trouble::Garbage(format!("OK {reply}")));
         }
-        source.send(&mut connection, self.dialer.limits())?;
+        upload.send(&mut connection, self.dialer.limits())?;
         match connection.read_reply()? {
             Reply::No(words) => Err(Trouble::Refused(words)),
             Reply::Yes(words) => {

@@ -2,7 +2,7 @@
 //! Speak the line dialect only, and know nothing of the server beyond its bytes.
 //!
 //! Reading order: `echo` is the smallest whole conversation; `connection` and `dialer` are what
-//! all of them stand on; `transfer` and `files` add bodies (`source` out, `download` in); `shell`
+//! all of them stand on; `transfer` and `files` add bodies (`upload_file` out, `download` in); `shell`
 //! is `files` with a prompt. `talk` and `room` have people at both ends: `window` shows what
 //! arrives while something is typed, with the help of `gate`; `door` is the way into a room,
 //! and `membership` tells when it has to be taken again.
@@ -19,16 +19,16 @@ pub mod gate;
 pub mod input;
 pub mod limits;
 pub mod membership;
-pub mod naming;
+pub mod names;
 pub mod pending;
 pub mod progress;
 pub mod question;
 pub mod room;
 pub mod screen;
 pub mod shell;
-pub mod source;
+pub mod split_args;
 pub mod talk;
 pub mod terminal_mode;
 pub mod transfer;
+pub mod upload_file;
 pub mod window;
-pub mod words;

@@ -6,7 +6,7 @@ use super::files::Files;
 use super::input::Input;
 use super::limits::ClientLimits;
 use super::screen;
-use super::words;
+use super::split_args;
 use std::path::Path;
 
 /// The commands, one line each.
@@ -84,7 +84,7 @@ fn next_line(
 }
 
 fn run_line(files: &mut Files, line: &str) -> Result<After, ClientError> {
-    let words = words::split(line)
+    let words = split_args::split(line)
         .map_err(|fault| ClientError::failure(format!("cannot read the line: {fault}")))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {

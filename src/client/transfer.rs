@@ -1,14 +1,14 @@
 //! The client of the transfer service: sends and receives files over one connection.
-//! Neither reads the files nor writes them: `source.rs` and `download.rs` do.
+//! Neither reads the files nor writes them: `upload.rs` and `download.rs` do.
 
 use super::connection::{Connection, Reply};
 use super::dialer::Dialer;
 use super::download::Download;
 use super::error::{ClientError, Trouble};
 use super::limits::ClientLimits;
-use super::naming;
+use super::names;
 use super::screen;
-use super::source::Source;
+use super::upload_file::UploadFile;
 use crate::wire::SEPARATOR;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub fn send(
     limits: &ClientLimits,
 ) -> Result<(), ClientError> {
     if let Some(name) = name {
-        naming::check(name)?;
+        names::check(name)?;
         if files.len() > 1 {
             return Err(ClientError::usage(format!(
                 "--as {name} names one file, and {} are given; send them one at a time",
@@ -30,19 +30,19 @@ pub fn send(
         }
     }
     let mut dialer = Dialer::new(to, limits)?;
-    naming::refuse_alike(files.iter().filter_map(|file| {
-        let stored = naming::remote_name(file, name).ok()?;
+    names::refuse_alike(files.iter().filter_map(|file| {
+        let stored = names::remote_name(file, name).ok()?;
         Some((file.display().to_string(), stored))
     }))?;
     let mut tally = Tally::new(files.len(), "sent");
     for file in files {
-        let opened = Source::open(file, limits)
-            .and_then(|source| Ok((source, naming::remote_name(file, name)?)));
+        let opened = UploadFile::open(file, limits)
+            .and_then(|upload| Ok((upload, names::remote_name(file, name)?)));
         match opened {
             Err(error) => tally.failed(error),
-            Ok((source, stored)) => {
+            Ok((upload, stored)) => {
                 let connection = dialer.take()?;
-                let sent = send_one(&mut dialer, connection, source, stored);
+                let sent = send_one(&mut dialer, connection, upload, stored);
                 let tried = format!("cannot send {} to {to}", file.display());
                 tally.count(sent.map_err(|trouble| trouble.in_context(tried)));
             }
@@ -54,21 +54,21 @@ pub fn send(
 fn send_one(
     dialer: &mut Dialer,
     mut connection: Connection,
-    mut source: Source,
+    mut upload: UploadFile,
     name: &str,
 ) -> Result<(), Trouble> {
-    let size = source.size();
+    let size = upload.size();
     connection.send(format!("SEND\n{name}\n{name}{SEPARATOR}{size}\n").as_bytes())?;
     // A read-only server refuses here, before the body is sent.
     if let Reply::No(words) = connection.read_reply()? {
         return Err(Trouble::Refused(words));
     }
-    source.send(&mut connection, dialer.limits())?;
+    upload.send(&mut connection, dialer.limits())?;
     match connection.read_reply()? {
         Reply::No(words) => Err(Trouble::Refused(words)),
         Reply::Yes(stored) if stored == size.to_string() => {
             dialer.keep(connection);
-            source.growth().into_iter().for_each(screen::remark);
+            upload.growth().into_iter().for_each(screen::remark);
             screen::note(format!("sent {name}, {size} bytes"))
         }
         Reply::Yes(stored) => Err(Trouble::Local(format!(
@@ -88,9 +88,9 @@ pub fn receive(
     let mut dialer = Dialer::new(from, limits)?;
     let mut pairs = Vec::new();
     for name in names {
-        pairs.push((name.clone(), naming::local_name(name)?));
+        pairs.push((name.clone(), names::local_name(name)?));
     }
-    naming::refuse_alike(pairs.iter().cloned())?;
+    names::refuse_alike(pairs.iter().cloned())?;
     if !folder.is_dir() {
         return Err(ClientError::failure(format!(
             "cannot save in {}: there is no such folder; make it first, or choose another with -o",

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// A regular file and its size at the time of opening.
 #[derive(Debug)]
-pub struct Source {
+pub struct UploadFile {
     /// The file, positioned after `head`.
     file: File,
     /// The content of a file that fits into one piece; empty for a longer file.
@@ -20,10 +20,10 @@ pub struct Source {
     shown: String,
 }
 
-impl Source {
+impl UploadFile {
     /// Opens a file with a known size. Files of /proc report 0 and files of /sys too much: for a
     /// file that fits into one piece, the size is the number of bytes read.
-    pub fn open(path: &Path, limits: &ClientLimits) -> Result<Source, ClientError> {
+    pub fn open(path: &Path, limits: &ClientLimits) -> Result<UploadFile, ClientError> {
         let shown = path.display().to_string();
         let cannot = |why: String| ClientError::failure(format!("cannot read {shown}: {why}"));
         let unreadable = |error: io::Error| {
@@ -51,23 +51,23 @@ impl Source {
         let mut head = Vec::new();
         let mut beginning = file.by_ref().take(most);
         beginning.read_to_end(&mut head).map_err(unreadable)?;
-        let mut source = Source {
+        let mut upload = UploadFile {
             file,
             size: head.len() as u64,
             head,
             shown: shown.clone(),
         };
-        if source.size == most && reported > most {
+        if upload.size == most && reported > most {
             // Read while it is being sent.
-            source.file.rewind().map_err(unreadable)?;
-            source.head.clear();
-            source.size = reported;
-        } else if source.size == most && source.has_more() {
+            upload.file.rewind().map_err(unreadable)?;
+            upload.head.clear();
+            upload.size = reported;
+        } else if upload.size == most && upload.has_more() {
             return Err(cannot(format!(
                 "it reports {reported} bytes and has more; copy it (cat FILE > COPY) and send that"
             )));
         }
-        Ok(source)
+        Ok(upload)
     }
 
     /// Whether the file continues after the bytes read so far.
@@ -139,7 +139,7 @@ mod tests {
             body_piece: 1000,
             ..ClientLimits::short()
         };
-        Source::open(path, &limits).map(|source| source.size())
+        UploadFile::open(path, &limits).map(|upload| upload.size())
     }
 
     #[test]
@@ -192,10 +192,10 @@ mod tests {
     fn a_file_that_grew_is_reported_at_its_end() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"abc").unwrap();
-        let mut source = Source::open(file.path(), &ClientLimits::short()).unwrap();
-        assert_eq!(source.growth(), None);
+        let mut upload = UploadFile::open(file.path(), &ClientLimits::short()).unwrap();
+        assert_eq!(upload.growth(), None);
         file.write_all(b"def").unwrap();
-        let told = source.growth().unwrap();
+        let told = upload.growth().unwrap();
         assert!(
             told.contains("grew") && told.contains("first 3 bytes"),
             "{told}"
