@@ -6,7 +6,7 @@ mod memory;
 use loket::client::connection::{Address, Connection, Reply};
 use loket::client::error::Trouble;
 use loket::client::limits::ClientLimits;
-use loket::client::{names, split_args};
+use loket::client::{names as local_names, split_args};
 use loket::config::{self, EDITOR, WIRE};
 use loket::services::guess::{Guess, Solved};
 use loket::services::room::Room;
@@ -385,7 +385,7 @@ proptest! {
 
     #[test]
     fn a_client_saves_only_beside_itself(name in "\\PC{0,20}|[./a]{0,8}") {
-        if let Ok(local) = names::local_name(&name) {
+        if let Ok(local) = local_names::local_name(&name) {
             prop_assert!(!local.contains('/') && !["", ".", ".."].contains(&local));
             prop_assert!(name.ends_with(local));
         }
