@@ -1,10 +1,10 @@
 //! The bare echo loop: edge-triggered, one shared 64 KiB buffer, a short read ends a turn.
-//! Has no turn budget: one peer that sends without end holds up the others.
+//! Has no budget: a peer that sends without end stops all others. `reactor/turn.rs` has one.
 
-use super::{Bare, Happened};
-use rustix::event::epoll::EventFlags;
-use rustix::fd::OwnedFd;
-use rustix::io::Errno;
+use super::{Bare, Happened}; // a listener in an epoll(7) set; the listener or a slot
+use rustix::event::epoll::EventFlags; // rustix: a function for each system call
+use rustix::fd::OwnedFd; // closed when dropped
+use rustix::io::Errno; // AGAIN: nothing to read, or no room to write
 use rustix::net::{self, RecvFlags, SendFlags};
 
 const BUFFER: usize = 64 * 1024;

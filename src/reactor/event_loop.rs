@@ -1,32 +1,33 @@
-//! Polls, marks, serves, and polls again: the readiness loop.
-//! Knows neither services nor bytes: the dispatcher serves connections, `datagram.rs` the room.
+//! The readiness loop: polls, notes what has changed, accepts, serves, and polls again.
+//! One pass is a round. The dispatcher serves the connections, and `datagram.rs` the room.
 
-use super::acceptor::Acceptor;
-use super::clock::{Clock, Moment, SECOND};
-use super::connection::Readiness;
-use super::datagram::Datagrams;
-use super::dispatcher::Dispatcher;
-use super::limits::ReactorLimits;
-use super::linux::{LinuxIo, LinuxListener, Stream};
-use super::log_sink::LogSink;
-use super::observer::Observer;
-use super::signals;
-use super::stdio::Stdio;
-use super::token::Target;
-use crate::session::notice::{Audience, Notice, Post};
-use crate::session::protocol::Protocol;
-use crate::session::world::World;
+use super::acceptor::Acceptor; // accepts connections while a place is free
+use super::clock::{Clock, Moment, SECOND}; // microseconds since the start
+use super::connection::Readiness; // what the kernel has said of a socket
+use super::datagram::Datagrams; // the chat room over UDP
+use super::dispatcher::Dispatcher; // all connections, and which has the next turn
+use super::limits::ReactorLimits; // numbers from config.rs
+use super::linux::{LinuxIo, LinuxListener, Stream}; // calls; a port; a socket or the terminal
+use super::log_sink::LogSink; // standard error, which gets the lines of log::info!
+use super::observer::Observer; // is shown what happens, for --trace
+use super::signals; // which signals end the server
+use super::stdio::Stdio; // standard input and output, without waiting
+use super::token::Target; // what an event is about, packed into a Token of mio
+use crate::session::notice::{Audience, Notice, Post}; // a message to another session
+use crate::session::protocol::Protocol; // a service's side of a conversation
+use crate::session::world::World; // what all protocols share: files, posts, the time
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Waker};
 use signal_hook::consts::{SIGCONT, SIGWINCH, SIGXFSZ};
-use signal_hook_mio::v1_0::Signals;
+use signal_hook_mio::v1_0::Signals; // signals that have arrived, as a descriptor
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The loop and all that hangs on it.
+/// The loop and what it serves.
 pub struct EventLoop<O: Observer> {
+    /// epoll(7), edge-triggered: it reports a change once.
     poll: Poll,
     events: Events,
     signals: Signals,
@@ -45,7 +46,7 @@ pub struct EventLoop<O: Observer> {
 pub enum Stopped {
     /// All transfers were brought to their end.
     Gracefully,
-    /// So many connections were cut: a second signal came, or they took too long.
+    /// This number of connections was cut: a second signal came, or they took too long.
     Cutting(usize),
 }
 
@@ -53,18 +54,19 @@ pub enum Stopped {
 #[derive(Debug, Clone, Copy)]
 enum Stopping {
     No,
-    /// The first one: transfers have until then.
+    /// One has come: transfers have until then.
     By(Moment),
-    /// The second one.
+    /// A second one has come.
     Now,
 }
 
 impl<O: Observer> EventLoop<O> {
-    /// Runs until a signal ends it. One pass is one round.
+    /// Runs until a signal ends it.
     pub fn run(&mut self) -> io::Result<Stopped> {
         let mut now = self.clock.now();
         loop {
             let polls = self.clock.now();
+            // A round that took too long is logged.
             self.dispatcher.lag().polls(now.micros_until(polls), polls);
             let timeout = self.timeout(polls);
             match self.poll.poll(&mut self.events, timeout) {
@@ -74,12 +76,13 @@ impl<O: Observer> EventLoop<O> {
             now = self.clock.now();
             self.mark_events(now);
             self.acceptor.accept(&mut self.dispatcher, now);
+            // Silences and deadlines that are over.
             self.dispatcher.on_time(now);
             self.serve_datagrams(now);
             self.dispatcher.round(now);
             if let Some(stopped) = self.stopped(now) {
                 log::debug!("in all, {}", self.dispatcher.lag().record());
-                // The last words stay in the queue: the console has no turn any more.
+                // `main` writes the last lines: the operator has no turn any more.
                 return Ok(stopped);
             }
             self.log.flush(&mut self.dispatcher);
@@ -87,9 +90,10 @@ impl<O: Observer> EventLoop<O> {
     }
 
     fn serve_datagrams(&mut self, now: Moment) {
-        if let Some(datagrams) = self.datagrams.as_mut().filter(|datagrams| {
-            datagrams.has_turn() || datagrams.next_due().is_some_and(|due| due <= now)
-        }) {
+        let is_due = |room: &&mut Datagrams| {
+            room.has_turn() || room.next_due().is_some_and(|due| due <= now)
+        };
+        if let Some(datagrams) = self.datagrams.as_mut().filter(is_due) {
             let since = self.clock.now();
             datagrams.turn(self.dispatcher.posts(), now);
             self.dispatcher.deliver();
@@ -98,7 +102,7 @@ impl<O: Observer> EventLoop<O> {
         }
     }
 
-    /// How long the kernel may let us sleep.
+    /// How long a poll may sleep; `None` is until an event comes.
     fn timeout(&mut self, now: Moment) -> Option<Duration> {
         let connections = self.dispatcher.connections();
         let accepts = self.acceptor.due(connections, now);
@@ -118,7 +122,7 @@ impl<O: Observer> EventLoop<O> {
         due.map(|due| now.until(due))
     }
 
-    /// Events do no work: they only say what has changed.
+    /// Events do no work here: they mark connections, and turns do the work.
     fn mark_events(&mut self, now: Moment) {
         if !self.events.is_empty() {
             self.dispatcher.observer().round(self.events.iter().count());
@@ -135,8 +139,9 @@ impl<O: Observer> EventLoop<O> {
                         datagrams.mark(told.readable, told.writable);
                     }
                 }
-                // The log is written once a round, and this is one.
+                // Standard error takes lines again: the log is written at the end of each round.
                 Some(Target::Log) => {}
+                // A helper thread has done what a connection waits for.
                 Some(Target::Waker) => self.dispatcher.on_wake(),
                 Some(Target::Socket(_) | Target::Timer) | None => {
                     unreachable!("a token that was never given out")
@@ -174,7 +179,7 @@ impl<O: Observer> EventLoop<O> {
         }
     }
 
-    /// Keys that were typed while we were stopped or in the background have had their event.
+    /// After `fg`: keys that were typed in the meantime have had their event already.
     fn resume_operator(&mut self) {
         if let Some(Stream::Operator(stdio)) = self.dispatcher.operator_streams()
             && let Some(columns) = stdio.resume()
@@ -208,9 +213,9 @@ impl<O: Observer> EventLoop<O> {
     }
 }
 
-/// What is done before the loop runs.
+/// Before the loop runs.
 impl<O: Observer> EventLoop<O> {
-    /// Registers the listeners and the signals that end the loop; `make_io` gets the registry for
+    /// Registers the listeners and the signals in `ending`; `make_io` gets the registry for
     /// connections. Nothing is accepted before [`EventLoop::run`].
     pub fn new(
         mut listeners: Vec<LinuxListener>,
@@ -227,14 +232,14 @@ impl<O: Observer> EventLoop<O> {
         poll.registry()
             .register(&mut signals, signal, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), Target::Waker.token())?;
-        // A loop that cannot be woken would leave its peers waiting; the eventfd cannot fail.
+        // A loop that cannot be woken would leave its peers waiting; an eventfd(2) cannot fail.
         world.store.wake_with(Box::new(move || {
             waker.wake().expect("an eventfd takes one more");
         }));
         // With a handler, a write beyond `ulimit -f` fails; without one, it ends the server.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         if let Some(stderr) = log.descriptor() {
-            // What is no pipe or terminal is always ready, and epoll(7) does not take it.
+            // A regular file is always ready, and epoll(7) does not take it.
             let token = Target::Log.token();
             let _ = poll
                 .registry()
@@ -263,12 +268,12 @@ impl<O: Observer> EventLoop<O> {
         })
     }
 
-    /// What is done once, when the first signal comes. It must not wait.
+    /// Sets what is called when the first signal comes. It must not wait.
     pub fn at_stop(&mut self, act: impl FnOnce() + 'static) {
         self.at_stop = Some(Box::new(act));
     }
 
-    /// Hangs a datagram service on the loop.
+    /// Adds the datagram service.
     pub fn add_datagrams(&mut self, mut datagrams: Datagrams) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Target::Datagram.token();
@@ -279,7 +284,7 @@ impl<O: Observer> EventLoop<O> {
         Ok(())
     }
 
-    /// Hangs standard input and output on the loop, with a protocol behind them.
+    /// Adds standard input and output, with a protocol behind them.
     pub fn add_operator(&mut self, stdio: Stdio, protocol: Box<dyn Protocol>) -> io::Result<()> {
         let streams = Stream::Operator(Box::new(stdio));
         self.dispatcher
@@ -287,7 +292,7 @@ impl<O: Observer> EventLoop<O> {
     }
 }
 
-/// Errors and hang-ups are learnt by reading and writing, so they set both bits.
+/// What an event says of a socket. An error is found by reading or writing: it sets both bits.
 pub fn readiness(event: &Event) -> Readiness {
     let broken = event.is_error() || event.is_write_closed();
     Readiness {

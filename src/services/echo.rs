@@ -1,8 +1,8 @@
 //! Sends every byte back, in order, until the peer's end of stream.
-//! Keeps no state: the outbox's high-water mark sees to peers that do not read.
+//! Keeps no state: while a peer does not read, `cx.out` stays full and nothing more is shown.
 
-use crate::session::protocol::{Cx, Intake, Protocol};
-use crate::wire::pause::Pause;
+use crate::session::protocol::{Cx, Intake, Protocol}; // the trait, what a call gets and says
+use crate::wire::pause::Pause; // no bytes for a while, or the end of the stream
 
 /// The echo service.
 pub struct Echo;
@@ -10,6 +10,7 @@ pub struct Echo;
 impl Protocol for Echo {
     fn on_bytes(&mut self, input: &[u8], _: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
         cx.out.bytes(input);
+        // All is taken, and what follows is bytes again.
         (input.len(), Intake::Bytes)
     }
 
