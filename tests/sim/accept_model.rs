@@ -12,10 +12,7 @@ use loket::reactor::acceptor::{Acceptor, Listener};
 use loket::reactor::clock::Moment;
 use loket::reactor::dispatcher::Dispatcher;
 use loket::session::protocol::Protocol;
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// The acceptor, and the peers that stand before its listeners.
