@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("terminal", "wire"),
     ("services", "session store terminal wire"),
     ("reactor", "session terminal wire"),
-    ("setup", "store"),
+    ("setup", "store wire"),
     ("client", "terminal wire"),
     ("load", "reactor session store wire"),
 ];

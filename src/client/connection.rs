@@ -3,6 +3,7 @@
 
 use super::error::{ClientError, Trouble, reason};
 use super::limits::{ClientLimits, Keepalive};
+use crate::wire::text::is_host_and_port;
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
@@ -56,16 +57,6 @@ impl Address {
     pub fn resolved(&self) -> &[SocketAddr] {
         &self.resolved
     }
-}
-
-fn is_host_and_port(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else {
-        return false;
-    };
-    // `::1` would parse as host `::` and port 1: an IPv6 address needs its brackets.
-    let whole_host = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
-    let real_port = port.parse::<u16>().is_ok_and(|port| port != 0);
-    !host.is_empty() && whole_host && real_port
 }
 
 /// One open connection.

@@ -2,6 +2,7 @@
 //! Prints nothing: `screen.rs` and `main.rs` do.
 
 use crate::wire::text::OneLine;
+pub use crate::wire::text::reason;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -147,24 +148,9 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// The text of a system error, without its number.
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_error_text_has_no_number() {
-        let refused = io::Error::from_raw_os_error(111);
-        assert_eq!(reason(&refused), "Connection refused");
-    }
 
     #[test]
     fn control_characters_of_a_server_are_escaped() {

@@ -10,6 +10,7 @@ use super::turn::Ended;
 use crate::session::close_reason::CloseReason;
 use crate::session::witness::Witness;
 use crate::wire::pause::Delay;
+use crate::wire::text::grouped;
 use std::io::Write;
 use std::net::SocketAddr;
 
@@ -205,34 +206,9 @@ fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"{more}", text.escape_debug())
 }
 
-/// 200000 as 200,000.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1234567, "1,234,567"),
-        ] {
-            assert_eq!(grouped(number), text);
-        }
-    }
 
     #[test]
     fn what_a_peer_said_cannot_speak_to_the_terminal() {

@@ -2,7 +2,6 @@
 //! Decides no exit status: `main.rs` does.
 
 use std::fmt;
-use std::io;
 
 /// Why the server cannot start. The text says what was tried, on what, and what to do.
 #[derive(Debug)]
@@ -22,9 +21,3 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
-
-/// The text of a system error without its number.
-pub fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
-}

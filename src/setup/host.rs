@@ -1,8 +1,9 @@
 //! Resolves `--host`, an address or a host name, to the address to listen on.
 //! Opens no service's port: a free one shows whether an address can be used.
 
-use super::error::{StartError, plain};
+use super::error::StartError;
 use super::listen;
+use crate::wire::text::reason;
 use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 
 /// Parses an address, or resolves a host name to its first address that this machine can listen on.
@@ -12,7 +13,7 @@ pub fn find(text: &str) -> Result<IpAddr, StartError> {
     }
     let advice = "give an address of this machine, or a name of it, with --host HOST";
     let found = (text, 0).to_socket_addrs().map_err(|error| {
-        let why = plain(&error);
+        let why = reason(&error);
         StartError::new(format!("cannot find the host {text:?}: {why}; {advice}"))
     })?;
     let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();

@@ -1,7 +1,8 @@
 //! Opens TCP listeners, and turns failures into advice.
 //! Accepts nobody: that is the loop's.
 
-use super::error::{StartError, plain};
+use super::error::StartError;
+use crate::wire::text::reason;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -70,6 +71,6 @@ pub fn cannot_listen(
     };
     StartError::new(format!(
         "{name} cannot listen on {transport} {address}: {}; {way_out}",
-        plain(error)
+        reason(error)
     ))
 }

@@ -2,8 +2,9 @@
 //! Reads and writes no file in it: that is the store's.
 
 use super::drop_root::User;
-use super::error::{StartError, plain};
+use super::error::StartError;
 use crate::store::file_store::{FileStore, StoreSettings};
+use crate::wire::text::reason;
 use rustix::fs::{Access, AtFlags, Gid, Mode, OFlags, Uid};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -51,7 +52,7 @@ pub fn check(folder: BorrowedFd<'_>, root: &Path, user: &User, read_only: bool) 
     };
     rustix::fs::accessat(folder, ".", wanted, AtFlags::empty()).map_err(|errno| {
         let (name, root) = (user.name(), root.display());
-        let why = plain(&errno.into());
+        let why = reason(&errno.into());
         io::Error::other(format!(
             "cannot serve the folder {root}: the user {name} may not {verb} there: {why}; give it \
              to that user with chown {name} {root}{or}"
@@ -64,6 +65,6 @@ fn cannot_serve(root: &Path, error: &io::Error) -> StartError {
     let way_out = "give a folder that the server may use with --root DIR";
     StartError::new(format!(
         "cannot serve the folder {root}: {}; {way_out}",
-        plain(error)
+        reason(error)
     ))
 }

@@ -2,6 +2,7 @@
 //! Prints nothing, and keeps no bytes: what is cut is the caller's to keep.
 
 use std::fmt::{self, Display, Write};
+use std::io;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
@@ -120,6 +121,35 @@ pub fn name_key(name: &str) -> String {
         .collect()
 }
 
+/// A whole number, its thousands set apart: 200000 as 200,000.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The system's own words for an error, without its number.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+/// Whether this is `HOST:PORT`, with brackets around an IPv6 address.
+pub fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    // `::1` would parse as host `::` and port 1: an IPv6 address needs its brackets.
+    let whole_host = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+    !host.is_empty() && whole_host && port.parse::<u16>().is_ok_and(|port| port != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,5 +247,19 @@ mod tests {
             let joined = [clean(&bytes[..first]), clean(&bytes[first..])].concat();
             prop_assert_eq!(joined, clean(bytes));
         }
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_errors_lose_theirs() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1234567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+        let refused = io::Error::from_raw_os_error(111);
+        assert_eq!(reason(&refused), "Connection refused");
     }
 }
