@@ -5,7 +5,7 @@ use crate::config;
 use crate::load::numbers::read_bytes;
 use crate::load::settings::{Direction, FilesCommand, Settings, Work};
 use crate::load::watched::Watched;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// The flags of `loket load`.
@@ -151,7 +151,7 @@ pub struct FilesLoad {
     pub size: u64,
     /// One command, instead of all of them in turn; rm comes with the upload that it needs.
     #[arg(long, value_name = "COMMAND")]
-    pub only: Option<FilesWord>,
+    pub only: Option<FilesCommand>,
     /// Use a connection for one command only.
     #[arg(long)]
     pub reconnect: bool,
@@ -191,33 +191,6 @@ pub struct RoomLoad {
     pub run: RunFlags,
 }
 
-/// A command of the files service.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum FilesWord {
-    /// Store a file.
-    Upload,
-    /// Ask how long it is.
-    Size,
-    /// List the folder.
-    Ls,
-    /// Fetch it.
-    Download,
-    /// Store and remove it.
-    Rm,
-}
-
-impl FilesWord {
-    fn command(self) -> FilesCommand {
-        match self {
-            FilesWord::Upload => FilesCommand::Upload,
-            FilesWord::Size => FilesCommand::Size,
-            FilesWord::Ls => FilesCommand::List,
-            FilesWord::Download => FilesCommand::Download,
-            FilesWord::Rm => FilesCommand::Remove,
-        }
-    }
-}
-
 fn positive_bytes(text: &str) -> Result<u64, String> {
     match read_bytes(text) {
         Ok(0) => Err("a message has at least one byte".to_owned()),
@@ -229,58 +202,63 @@ impl LoadOptions {
     /// What these flags ask for.
     pub fn settings(self) -> Settings {
         match self.command {
-            LoadCommand::Echo(flags) => {
-                let (size, pipeline) = (flags.size, flags.pipeline as usize);
-                let work = Work::Echo { size, pipeline };
-                order(work, flags.at, flags.pace, flags.run)
-            }
-            LoadCommand::Churn(flags) => {
-                let work = Work::Churn { size: flags.size };
-                order(work, flags.at, flags.pace, flags.run)
-            }
+            LoadCommand::Echo(flags) => Settings {
+                pipeline: flags.pipeline as usize,
+                ..order(Work::Echo, flags.size, flags.at, flags.pace, flags.run)
+            },
+            LoadCommand::Churn(flags) => Settings {
+                reconnects: true,
+                ..order(Work::Churn, flags.size, flags.at, flags.pace, flags.run)
+            },
             LoadCommand::Idle(flags) => {
-                let work = Work::Idle { size: flags.size };
-                order(work, flags.at, flags.pace, flags.run)
+                order(Work::Idle, flags.size, flags.at, flags.pace, flags.run)
             }
             LoadCommand::Transfer(flags) => {
-                let work = Work::Transfer {
-                    size: flags.size,
-                    direction: match (flags.send, flags.receive) {
-                        (true, _) => Direction::Send,
-                        (_, true) => Direction::Receive,
-                        _ => Direction::Mix,
-                    },
-                    reconnect: flags.reconnect,
-                };
-                order(work, flags.at, flags.pace, flags.run)
+                let work = Work::Transfer(match (flags.send, flags.receive) {
+                    (true, _) => Direction::Send,
+                    (_, true) => Direction::Receive,
+                    _ => Direction::Mix,
+                });
+                Settings {
+                    reconnects: flags.reconnect,
+                    ..order(work, flags.size, flags.at, flags.pace, flags.run)
+                }
             }
-            LoadCommand::Files(flags) => {
-                let work = Work::Files {
-                    size: flags.size,
-                    only: flags.only.map(FilesWord::command),
-                    reconnect: flags.reconnect,
-                };
-                order(work, flags.at, flags.pace, flags.run)
-            }
+            LoadCommand::Files(flags) => Settings {
+                reconnects: flags.reconnect,
+                ..order(
+                    Work::Files(flags.only),
+                    flags.size,
+                    flags.at,
+                    flags.pace,
+                    flags.run,
+                )
+            },
             LoadCommand::Room(flags) => {
-                let work = Work::Room {
-                    size: flags.size,
-                    password: flags.password,
-                };
+                let password = flags.password;
                 let pace = PaceFlags {
                     connections: flags.members,
                     rate: Some(flags.rate),
                 };
-                order(work, flags.at, pace, flags.run)
+                order(
+                    Work::Room { password },
+                    flags.size,
+                    flags.at,
+                    pace,
+                    flags.run,
+                )
             }
         }
     }
 }
 
-fn order(work: Work, at: String, pace: PaceFlags, run: RunFlags) -> Settings {
+fn order(work: Work, size: u64, at: String, pace: PaceFlags, run: RunFlags) -> Settings {
     Settings {
         at,
         work,
+        size,
+        pipeline: 1,
+        reconnects: false,
         connections: pace.connections as usize,
         rate: pace.rate,
         seconds: run.duration,

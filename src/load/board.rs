@@ -3,9 +3,10 @@
 
 use super::fault::Fault;
 use super::recorder::Recorder;
-use super::requests::Requests;
+use super::requests::Call;
 use super::schedule::Schedule;
-use crate::reactor::clock::Moment;
+use super::settings::Settings;
+use crate::reactor::clock::{Moment, SECOND};
 use crate::reactor::observer::{Direction, Observer, Who};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::PeerId;
@@ -29,10 +30,8 @@ pub enum Stage {
 
 /// A connection that has ended.
 pub struct Gone {
-    /// Its lane.
-    pub lane: usize,
-    /// What the lane asks for.
-    pub requests: Box<dyn Requests>,
+    /// The lane, and what it asks for.
+    pub call: Call,
     /// Whether it was this side that ended it, because it was done.
     pub done: bool,
     /// Whether an answer was not as it should have been.
@@ -63,17 +62,31 @@ pub struct Board {
 
 impl Board {
     /// A board before the run.
-    pub fn new(recorder: Recorder) -> Board {
+    pub fn new(settings: &Settings) -> Board {
         Board {
             now: Moment(0),
             stage: Stage::Preparing,
             schedule: Schedule::new(None, Moment(0), Moment(0)),
-            recorder,
+            recorder: Recorder::new(settings.work.kinds(), &settings.limits),
             idle: VecDeque::new(),
             gone: Vec::new(),
             ready: 0,
             under_way: 0,
         }
+    }
+
+    /// The run begins.
+    pub fn begin(&mut self, settings: &Settings, now: Moment) {
+        let end = now.after(u64::from(settings.seconds) * SECOND);
+        self.stage = Stage::Running;
+        self.schedule = Schedule::new(settings.rate, now, end);
+        self.recorder.begin(now, end, settings.limits.slices);
+    }
+
+    /// Nothing more is asked for.
+    pub fn stop(&mut self, now: Moment) {
+        self.schedule.stop(now);
+        self.recorder.end_at(now);
     }
 
     /// Takes the next request that is due, and says since when.
@@ -122,7 +135,7 @@ impl Observer for Ledger {
             CloseReason::Refused | CloseReason::Shutdown => return,
             _ => Fault::Broken,
         };
-        let lane = gone.lane;
+        let lane = gone.call.lane;
         let count = gone.unanswered.max(1);
         board.recorder.fault(fault, count, || match fault {
             Fault::Ended => format!("the server closed connection {lane}"),

@@ -2,24 +2,13 @@
 //! Serves none of them: a connection that stands is handed to the loop.
 
 use super::dialer::{Dialer, stands};
-use super::lane::Errand;
-use super::requests::Requests;
+use super::requests::Call;
 use crate::reactor::token::Target;
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-
-/// A lane that wants a connection, and what for.
-pub struct Call {
-    /// The lane.
-    pub lane: usize,
-    /// What for.
-    pub errand: Errand,
-    /// What the lane asks for.
-    pub requests: Box<dyn Requests>,
-}
 
 /// What came of a call.
 pub enum Called {

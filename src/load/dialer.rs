@@ -2,6 +2,7 @@
 //! Waits for none of them: the loop is told by the poll.
 
 use super::fault::LoadError;
+use crate::wire::text::is_host_and_port;
 use mio::net::TcpStream;
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::io::Errno;
@@ -40,15 +41,6 @@ pub fn resolve(text: &str) -> Result<VecDeque<SocketAddr>, LoadError> {
         )));
     }
     Ok(found)
-}
-
-fn is_host_and_port(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else {
-        return false;
-    };
-    // `::1` would be read as host `::` and port 1: an IPv6 address needs its brackets.
-    let whole_host = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
-    !host.is_empty() && whole_host && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
 /// The n-th address of this host to come from, when the server is on it too: one address has

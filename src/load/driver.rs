@@ -9,16 +9,15 @@
 //! ```
 
 use super::board::{Board, Gone, Ledger, Stage};
-use super::calls::{Call, Called, Calls};
+use super::calls::{Called, Calls};
 use super::dialer::Dialer;
 use super::fault::{Fault, LoadError, reason};
-use super::lane::{Errand, Lane, Manners};
+use super::lane::{Lane, Manners};
 use super::no_files::NoFiles;
 use super::poller::{Cost, Poller};
 use super::progress::Progress;
-use super::recorder::Recorder;
 use super::report::{Ending, Outcome};
-use super::requests::Requests;
+use super::requests::{Call, Errand, Requests};
 use super::settings::{Settings, Work};
 use crate::reactor::clock::Moment;
 use crate::reactor::dispatcher::Dispatcher;
@@ -41,7 +40,7 @@ pub struct Driver {
     pub(super) dispatcher: Dispatcher<LinuxIo, Ledger>,
     pub(super) calls: Calls,
     /// Prepared lanes that have no connection.
-    pub(super) resting: VecDeque<(usize, Box<dyn Requests>)>,
+    pub(super) resting: VecDeque<Call>,
     /// When the stage is over, whatever happens; while preparing, unless something comes forward.
     pub(super) deadline: Moment,
     pub(super) ready: usize,
@@ -64,8 +63,7 @@ impl Driver {
         lanes: Vec<Box<dyn Requests>>,
     ) -> io::Result<Driver> {
         let limits = &settings.limits;
-        let recorder = Recorder::new(settings.work.kinds(), limits);
-        let board = Rc::new(RefCell::new(Board::new(recorder)));
+        let board = Rc::new(RefCell::new(Board::new(&settings)));
         let poller = Poller::new(limits.reactor.events_per_round, settings.server.clone())?;
         // A client that did not read while it sends would wait for a server that does the same.
         let world = World::new(Box::new(NoFiles), usize::MAX);
@@ -184,13 +182,9 @@ impl Driver {
             if let Some((_, peer)) = board.idle.pop_front() {
                 drop(board);
                 self.wake(peer);
-            } else if let Some((lane, requests)) = self.resting.pop_front() {
+            } else if let Some(call) = self.resting.pop_front() {
                 let errand = Errand::One(board.take().expect("it is due"));
-                self.calls.push(Call {
-                    lane,
-                    errand,
-                    requests,
-                });
+                self.calls.push(Call { errand, ..call });
             } else {
                 return;
             }
@@ -215,25 +209,16 @@ impl Driver {
             (std::mem::take(&mut board.gone), board.stage)
         };
         let failed = stage == Stage::Preparing && gone.iter().any(|gone| !gone.done);
-        for Gone {
-            lane,
-            requests,
-            at_fault,
-            ..
-        } in gone
-        {
+        for Gone { call, at_fault, .. } in gone {
             match stage {
                 // A connection that is kept has broken: its lane gets another one.
-                Stage::Running if !self.settings.work.reconnects() => {
-                    self.calls.push(Call {
-                        lane,
-                        errand: Errand::Serve,
-                        requests,
-                    });
+                Stage::Running if !self.settings.reconnects => {
+                    let errand = Errand::Serve;
+                    self.calls.push(Call { errand, ..call });
                 }
                 // What the server refuses to clear away it would refuse again.
-                Stage::CleaningUp if !at_fault => self.call_to_clean_up(lane, requests),
-                _ => self.resting.push_back((lane, requests)),
+                Stage::CleaningUp if !at_fault => self.call_to_clean_up(call),
+                _ => self.resting.push_back(call),
             }
         }
         if failed {
@@ -249,13 +234,10 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) fn call_to_clean_up(&mut self, lane: usize, requests: Box<dyn Requests>) {
-        if requests.leaves().is_some() {
-            self.calls.push(Call {
-                lane,
-                errand: Errand::CleanUp,
-                requests,
-            });
+    pub(super) fn call_to_clean_up(&mut self, call: Call) {
+        if call.requests.leaves().is_some() {
+            let errand = Errand::CleanUp;
+            self.calls.push(Call { errand, ..call });
         }
     }
 
@@ -300,20 +282,15 @@ impl Driver {
 
     fn open(&mut self, stream: TcpStream, call: Call, now: Moment) {
         let manners = Manners {
-            pipeline: self.settings.work.pipeline(),
-            reconnects: self.settings.work.reconnects(),
-            idles: matches!(self.settings.work, Work::Idle { .. }) && call.lane > 0,
+            pipeline: self.settings.pipeline,
+            reconnects: self.settings.reconnects,
+            idles: matches!(self.settings.work, Work::Idle) && call.lane > 0,
         };
         let server = self.calls.dialer().server();
         let mut unmade = Some(call);
         let make = |_| -> Box<dyn Protocol> {
-            let Call {
-                lane,
-                errand,
-                requests,
-            } = unmade.take().expect("one lane a call");
-            let board = self.board.clone();
-            Box::new(Lane::new(lane, errand, manners, board, requests))
+            let call = unmade.take().expect("one lane a call");
+            Box::new(Lane::new(call, manners, self.board.clone()))
         };
         let opened = self
             .dispatcher
@@ -349,7 +326,7 @@ impl Driver {
             });
         }
         drop(board);
-        self.resting.push_back((call.lane, call.requests));
+        self.resting.push_back(call);
         if self.ending != Ending::InTime && self.ending != Ending::Interrupted {
             return;
         }
@@ -361,7 +338,7 @@ impl Driver {
         };
         self.ending = Ending::Lost(format!("cannot connect to {at}: {}; {hint}", reason(error)));
         if self.stage() == Stage::Running {
-            self.stop(now);
+            self.board.borrow_mut().stop(now);
         }
     }
 

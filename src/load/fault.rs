@@ -1,8 +1,8 @@
 //! Names what can go wrong with a request, and how a run that could not be made is told of.
 //! Counts nothing: `recorder.rs` does.
 
+pub use crate::wire::text::reason;
 use std::fmt;
-use std::io;
 
 /// What became of a request that was not answered as it should have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,24 +31,18 @@ impl Fault {
 
     /// Its name in figures.
     pub fn name(self) -> &'static str {
-        match self {
-            Fault::Wrong => "wrong",
-            Fault::Refused => "refused",
-            Fault::Ended => "closed",
-            Fault::Broken => "broken",
-            Fault::Silent => "silent",
-        }
+        ["wrong", "refused", "closed", "broken", "silent"][self as usize]
     }
 
     /// What it means, in words.
     pub fn meaning(self) -> &'static str {
-        match self {
-            Fault::Wrong => "came back with wrong bytes",
-            Fault::Refused => "were refused by the server",
-            Fault::Ended => "had their connection closed by the server",
-            Fault::Broken => "had their connection broken",
-            Fault::Silent => "got no answer in time",
-        }
+        [
+            "came back with wrong bytes",
+            "were refused by the server",
+            "had their connection closed by the server",
+            "had their connection broken",
+            "got no answer in time",
+        ][self as usize]
     }
 }
 
@@ -89,12 +83,3 @@ impl fmt::Display for LoadError {
 }
 
 impl std::error::Error for LoadError {}
-
-/// The system's own words for an error, without its number.
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
-}

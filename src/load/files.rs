@@ -5,6 +5,7 @@ use super::requests::{Heard, Requests};
 use super::script::{Script, Step};
 use super::settings::FilesCommand;
 use crate::session::outbox::Outbox;
+use clap::ValueEnum;
 
 const NOT_FOUND: &str = "File Tidak Ditemukan";
 
@@ -116,8 +117,9 @@ impl Requests for Files {
         let command = self.only.unwrap_or_else(|| {
             // A lane whose connection broke may have lost its file.
             let next = if self.there { self.next } else { 0 };
-            self.next = (next + 1) % FilesCommand::ALL.len();
-            FilesCommand::ALL[next]
+            let commands = FilesCommand::value_variants();
+            self.next = (next + 1) % commands.len();
+            commands[next]
         });
         let mut steps = Vec::new();
         if command != FilesCommand::Upload && !self.there {

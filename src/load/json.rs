@@ -14,8 +14,8 @@ pub fn write(outcome: &Outcome) -> String {
         ("mode", string(settings.work.name())),
         ("server", string(&settings.at)),
         ("connections", number(settings.connections as u64)),
-        ("pipeline", number(settings.work.pipeline() as u64)),
-        ("size", number(settings.work.size())),
+        ("pipeline", number(settings.pipeline as u64)),
+        ("size", number(settings.size)),
         (
             "rate_asked_for",
             settings

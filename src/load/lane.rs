@@ -3,7 +3,7 @@
 
 use super::board::{Board, Gone, Stage};
 use super::fault::Fault;
-use super::requests::{Heard, Requests};
+use super::requests::{Call, Errand, Heard, Requests};
 use crate::reactor::clock::Moment;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
@@ -13,19 +13,6 @@ use crate::wire::pause::Pause;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-
-/// What a connection is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Errand {
-    /// To prepare its lane, and then to make requests.
-    Prepare,
-    /// To make requests; its lane was prepared by another.
-    Serve,
-    /// For one request, which was due at this moment.
-    One(Moment),
-    /// To clear away.
-    CleanUp,
-}
 
 /// How a lane uses its connections.
 #[derive(Debug, Clone, Copy)]
@@ -50,11 +37,10 @@ enum Asked {
 /// One connection.
 pub struct Lane {
     number: usize,
-    errand: Errand,
     manners: Manners,
     board: Rc<RefCell<Board>>,
     /// Goes back to the board with the end of the connection.
-    requests: Option<Box<dyn Requests>>,
+    call: Option<Call>,
     asked: VecDeque<Asked>,
     /// Stands among the idle lanes of the board.
     listed: bool,
@@ -65,19 +51,12 @@ pub struct Lane {
 
 impl Lane {
     /// A connection of a lane.
-    pub fn new(
-        number: usize,
-        errand: Errand,
-        manners: Manners,
-        board: Rc<RefCell<Board>>,
-        requests: Box<dyn Requests>,
-    ) -> Lane {
+    pub fn new(call: Call, manners: Manners, board: Rc<RefCell<Board>>) -> Lane {
         Lane {
-            number,
-            errand,
+            number: call.lane,
             manners,
             board,
-            requests: Some(requests),
+            call: Some(call),
             asked: VecDeque::new(),
             listed: false,
             done: false,
@@ -85,9 +64,13 @@ impl Lane {
         }
     }
 
+    fn call(&mut self) -> &mut Call {
+        let call = self.call.as_mut();
+        call.expect("it is given away with the end of the connection")
+    }
+
     fn requests(&mut self) -> &mut dyn Requests {
-        let requests = self.requests.as_deref_mut();
-        requests.expect("it is given away with the end of the connection")
+        &mut *self.call().requests
     }
 
     fn request(&mut self, due: Moment, out: &mut Outbox) {
@@ -163,7 +146,7 @@ impl Lane {
 
 impl Protocol for Lane {
     fn on_open(&mut self, cx: &mut Cx<'_>) {
-        match self.errand {
+        match self.call().errand {
             Errand::Prepare => match self.requests().greet(cx.out) {
                 true => self.asked.push_back(Asked::Greeting),
                 false => self.prepare(cx.out),
@@ -217,17 +200,16 @@ impl Protocol for Lane {
     }
 
     fn on_close(&mut self, _: CloseReason, _: &mut Cx<'_>) {
-        let Some(mut requests) = self.requests.take() else {
+        let Some(mut call) = self.call.take() else {
             return;
         };
-        requests.forget();
+        call.requests.forget();
         let made = |asked: &&Asked| matches!(asked, Asked::Request { .. });
         let unanswered = self.asked.iter().filter(made).count() as u64;
         let mut board = self.board.borrow_mut();
         board.under_way -= unanswered;
         board.gone.push(Gone {
-            lane: self.number,
-            requests,
+            call,
             done: self.done,
             at_fault: self.at_fault,
             unanswered,

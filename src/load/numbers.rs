@@ -1,25 +1,14 @@
 //! Writes numbers for people: counts, rates, bytes, times.
 //! Knows nothing of what they count.
 
-/// A whole number, its thousands set apart.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+use crate::wire::text::grouped;
 
 /// A number a second: small ones with a decimal.
 pub fn rate(number: f64) -> String {
     if number < 100.0 {
         format!("{number:.1}")
     } else {
-        count(number.round() as u64)
+        grouped(number.round() as u64)
     }
 }
 
@@ -81,9 +70,6 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(
             (rate(9.96).as_str(), rate(12_345.6).as_str()),
             ("10.0", "12,346")

@@ -1,10 +1,11 @@
 //! Draws a run: latency by percentile, and throughput over time.
 //! Decides nothing about the figures, and writes no file: it makes the SVG's text.
 
-use super::numbers::{bytes, count, micros};
+use super::numbers::{bytes, micros};
 use super::report::Outcome;
 use super::settings::Work;
 use crate::reactor::clock::SECOND;
+use crate::wire::text::grouped;
 use hdrhistogram::Histogram;
 use plotters::coord::combinators::IntoLogRange;
 use plotters::prelude::*;
@@ -42,15 +43,12 @@ pub fn draw(outcome: &Outcome) -> Result<String, Box<dyn Error>> {
 
 fn title_of(outcome: &Outcome) -> String {
     let settings = &outcome.settings;
-    let pace = match settings.rate {
-        Some(rate) => format!("{} a second", count(u64::from(rate))),
-        None => "closed loop".to_owned(),
-    };
     format!(
-        "loket load {}: {}, {pace}, {} each",
+        "loket load {}: {}, {}, {} each",
         settings.work.name(),
         settings.who(),
-        bytes(settings.work.size() as f64)
+        settings.pace(),
+        bytes(settings.size as f64)
     )
 }
 
@@ -142,7 +140,7 @@ fn draw_throughput(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Err
     let (slice, slices) = outcome.recorder.slices();
     let seconds = slice as f64 / SECOND as f64;
     // Large files are done too seldom to make a line of: their bytes come all the time.
-    let moves_bodies = matches!(outcome.settings.work, Work::Transfer { .. });
+    let moves_bodies = matches!(outcome.settings.work, Work::Transfer(_));
     let caption = match moves_bodies {
         true => "MiB a second, both ways",
         false => "answers a second",
@@ -187,6 +185,6 @@ fn axis(value: f64) -> String {
     if value > 0.0 && value < 10.0 {
         format!("{}", (value * 100.0).round() / 100.0)
     } else {
-        count(value.round() as u64)
+        grouped(value.round() as u64)
     }
 }

@@ -2,8 +2,9 @@
 //! Shows nothing when standard error is no terminal, and counts nothing.
 
 use super::board::{Board, Stage};
-use super::numbers::{count, micros, rate};
+use super::numbers::{micros, rate};
 use crate::reactor::clock::{Moment, SECOND};
+use crate::wire::text::grouped;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 
@@ -49,7 +50,7 @@ impl Progress {
         let speed = (answered - self.last.0) as f64 * SECOND as f64 / time as f64;
         self.last = (answered, now);
         let text = match board.stage {
-            Stage::Preparing => format!("preparing: {} are ready", count(board.ready as u64)),
+            Stage::Preparing => format!("preparing: {} are ready", grouped(board.ready as u64)),
             Stage::Running => {
                 let left = board
                     .schedule
@@ -60,13 +61,13 @@ impl Progress {
                 let p99 = board.recorder.all_kinds().value_at_quantile(0.99);
                 format!(
                     "{left} s to go: {} answers, {}/s, p99 {}, {} errors",
-                    count(answered),
+                    grouped(answered),
                     rate(speed),
                     micros(p99),
-                    count(board.recorder.all_faults())
+                    grouped(board.recorder.all_faults())
                 )
             }
-            Stage::Ending => format!("{} answers are still to come", count(board.under_way)),
+            Stage::Ending => format!("{} answers are still to come", grouped(board.under_way)),
             Stage::CleaningUp => "clearing away".to_owned(),
         };
         line.set_message(text);

@@ -2,11 +2,12 @@
 //! Measures nothing and opens nothing.
 
 use super::fault::Fault;
-use super::numbers::{bytes, count, micros, rate};
+use super::numbers::{bytes, micros, rate};
 use super::poller::Cost;
 use super::recorder::Recorder;
 use super::settings::{Settings, Work};
 use crate::reactor::clock::SECOND;
+use crate::wire::text::grouped;
 use hdrhistogram::Histogram;
 use std::fmt::Write;
 
@@ -143,25 +144,25 @@ impl Outcome {
         };
         let what = self.amount_name();
         let answers = format!("{}/s", rate(self.per_second(counts.in_time)));
-        line(out, what, count(counts.answered), answers)?;
+        line(out, what, grouped(counts.answered), answers)?;
         for (name, amount) in [("received", counts.bytes_in), ("sent", counts.bytes_out)] {
             let speed = format!("{}/s", bytes(self.per_second(amount)));
             line(out, name, bytes(amount as f64), speed)?;
         }
         if let Some(copies) = self.copies {
-            line(out, "messages", count(counts.asked), String::new())?;
+            line(out, "messages", grouped(counts.asked), String::new())?;
             let share = 100.0 * copies.lost as f64 / copies.expected.max(1) as f64;
             line(
                 out,
                 "copies lost",
-                count(copies.lost),
+                grouped(copies.lost),
                 format!("{share:.3} %"),
             )?;
         }
-        line(out, "errors", count(counts.all_faults()), String::new())?;
+        line(out, "errors", grouped(counts.all_faults()), String::new())?;
         for fault in Fault::ALL {
             if counts.faults(fault) > 0 {
-                let number = count(counts.faults(fault));
+                let number = grouped(counts.faults(fault));
                 writeln!(out, "  {:<12}{number:>14}  {}", "", fault.meaning())?;
             }
         }
@@ -173,30 +174,28 @@ impl Outcome {
     }
 
     fn write_title(&self, out: &mut String) -> std::fmt::Result {
-        let Settings { at, work, rate, .. } = &self.settings;
-        let pace = match rate {
-            Some(rate) => format!("{} a second", count(u64::from(*rate))),
-            None => "closed loop".to_owned(),
-        };
-        let size = bytes(work.size() as f64);
-        let pipeline = match work.pipeline() {
+        let settings = &self.settings;
+        let size = bytes(settings.size as f64);
+        let pipeline = match settings.pipeline {
             1 => String::new(),
             more => format!(", {more} under way on each"),
         };
         writeln!(
             out,
-            "{} at {at}: {}{pipeline}, {pace}, {size} each, {:.1} s\n",
-            work.name(),
-            self.settings.who(),
+            "{} at {}: {}{pipeline}, {}, {size} each, {:.1} s\n",
+            settings.work.name(),
+            settings.at,
+            settings.who(),
+            settings.pace(),
             self.seconds()
         )
     }
 
     fn amount_name(&self) -> &'static str {
         match self.settings.work {
-            Work::Echo { .. } | Work::Idle { .. } => "messages",
-            Work::Churn { .. } => "connections",
-            Work::Transfer { .. } | Work::Files { .. } => "requests",
+            Work::Echo | Work::Idle => "messages",
+            Work::Churn => "connections",
+            Work::Transfer(_) | Work::Files(_) => "requests",
             Work::Room { .. } => "copies",
         }
     }
@@ -259,7 +258,7 @@ impl Outcome {
             )?;
         }
         if self.recorder.unmade > 0 {
-            let unmade = count(self.recorder.unmade);
+            let unmade = grouped(self.recorder.unmade);
             writeln!(
                 out,
                 "  {unmade} requests were due and never made: that is more than can be answered."

@@ -1,6 +1,7 @@
 //! Defines what a connection of a load run asks for: requests out, and answers checked.
 //! Decides neither when to ask nor what it means for the figures: `lane.rs` does.
 
+use crate::reactor::clock::Moment;
 use crate::session::outbox::Outbox;
 
 /// The requests of one connection. It outlives the connection when each request has its own.
@@ -34,6 +35,29 @@ pub trait Requests {
 
     /// The connection is gone, and answers that were under way with it.
     fn forget(&mut self);
+}
+
+/// What a connection is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// To prepare its lane, and then to make requests.
+    Prepare,
+    /// To make requests; its lane was prepared by another.
+    Serve,
+    /// For one request, which was due at this moment.
+    One(Moment),
+    /// To clear away.
+    CleanUp,
+}
+
+/// A lane that wants a connection, and what for.
+pub struct Call {
+    /// The lane.
+    pub lane: usize,
+    /// What for.
+    pub errand: Errand,
+    /// What the lane asks for.
+    pub requests: Box<dyn Requests>,
 }
 
 /// What the bytes were.

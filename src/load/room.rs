@@ -8,11 +8,9 @@ use super::member::{Member, Place, Talk};
 use super::pattern::Pattern;
 use super::poller::{Cost, Poller};
 use super::progress::Progress;
-use super::recorder::Recorder;
 use super::report::{Copies, Ending, Outcome};
-use super::schedule::Schedule;
 use super::settings::Settings;
-use crate::reactor::clock::{Moment, SECOND};
+use crate::reactor::clock::Moment;
 use crate::reactor::datagram::{DatagramLimits, Datagrams};
 use crate::reactor::token::Target;
 use mio::Interest;
@@ -58,13 +56,12 @@ impl Room {
         pattern: Pattern,
     ) -> io::Result<Room> {
         let limits = &settings.limits;
-        let recorder = Recorder::new(settings.work.kinds(), limits);
         let count = settings.connections;
         let talk = Talk {
             run,
             password,
             server: servers.pop_front().expect("a host has an address"),
-            size: settings.work.size() as usize,
+            size: settings.size as usize,
             members: count,
             pattern,
             due: Vec::new(),
@@ -73,7 +70,7 @@ impl Room {
             absence: None,
         };
         Ok(Room {
-            board: Rc::new(RefCell::new(Board::new(recorder))),
+            board: Rc::new(RefCell::new(Board::new(&settings))),
             talk: Rc::new(RefCell::new(talk)),
             poller: Poller::new(limits.reactor.events_per_round, settings.server.clone())?,
             members: Vec::new(),
@@ -290,8 +287,7 @@ impl Room {
                 }
                 let board = &mut *self.board.borrow_mut();
                 if self.ending != Ending::InTime {
-                    board.schedule.stop(now);
-                    board.recorder.end_at(now);
+                    board.stop(now);
                 }
                 if board.schedule.is_over(now) {
                     board.stage = Stage::Ending;
@@ -339,11 +335,7 @@ impl Room {
     }
 
     fn begin(&mut self, now: Moment) {
-        let end = now.after(u64::from(self.settings.seconds) * SECOND);
-        let mut board = self.board.borrow_mut();
-        board.stage = Stage::Running;
-        board.schedule = Schedule::new(self.settings.rate, now, end);
-        board.recorder.begin(now, end, self.settings.limits.slices);
+        self.board.borrow_mut().begin(&self.settings, now);
         self.costs.0 = Some(self.poller.cost());
     }
 
@@ -357,10 +349,7 @@ impl Room {
 
     fn finish(mut self) -> Outcome {
         self.progress.clear();
-        let board = self.board.replace(Board::new(Recorder::new(
-            self.settings.work.kinds(),
-            &self.settings.limits,
-        )));
+        let board = self.board.replace(Board::new(&self.settings));
         let mut recorder = board.recorder;
         let copies = Copies {
             expected: recorder.asked * self.members.len() as u64,

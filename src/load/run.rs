@@ -61,15 +61,14 @@ pub fn measure(settings: Settings, servers: VecDeque<SocketAddr>) -> Result<Outc
 fn check(settings: &Settings) -> Result<(), LoadError> {
     let Settings {
         work,
+        size,
         connections,
         limits,
         server,
         ..
     } = settings;
     let in_memory = !work.leaves_files();
-    let under_way = work
-        .size()
-        .saturating_mul((work.pipeline() * connections) as u64);
+    let under_way = size.saturating_mul((settings.pipeline * connections) as u64);
     if in_memory && under_way > limits.under_way {
         return Err(LoadError::usage(format!(
             "{under_way} bytes of messages would be under way, and at most {} are kept in memory; \
@@ -88,10 +87,10 @@ fn check(settings: &Settings) -> Result<(), LoadError> {
     }
     // The longest name is that of the last member.
     let name = format!("load-{:08x}-{}: ", 0, connections - 1).len() as u64;
-    if matches!(work, Work::Room { .. }) && name + work.size() > limits.datagram as u64 {
+    if matches!(work, Work::Room { .. }) && name + size > limits.datagram as u64 {
         return Err(LoadError::usage(format!(
-            "a message of {} bytes does not fit the {} of a room's datagram; ask for at most {}",
-            work.size(),
+            "a message of {size} bytes does not fit the {} of a room's datagram; ask for at most \
+             {}",
             limits.datagram,
             limits.datagram as u64 - name
         )));
@@ -122,16 +121,13 @@ fn requests(
     let origin = lane as u64 * 104_729;
     let script = || Script::new(pattern.clone(), settings.limits.line);
     let name = || format!("{run}-{lane}.bin");
+    let size = settings.size;
     match settings.work {
-        Work::Echo { size, .. } | Work::Churn { size } | Work::Idle { size } => {
-            Box::new(Echo::new(pattern.clone(), size, origin))
+        Work::Echo | Work::Churn | Work::Idle => Box::new(Echo::new(pattern.clone(), size, origin)),
+        Work::Transfer(direction) => {
+            Box::new(Transfer::new(script(), name(), size, direction, origin))
         }
-        Work::Transfer {
-            size, direction, ..
-        } => Box::new(Transfer::new(script(), name(), size, direction, origin)),
-        Work::Files { size, only, .. } => {
-            Box::new(Files::new(script(), name(), size, only, origin))
-        }
+        Work::Files(only) => Box::new(Files::new(script(), name(), size, only, origin)),
         Work::Room { .. } => unreachable!("a room has no connections"),
     }
 }

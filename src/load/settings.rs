@@ -1,9 +1,10 @@
 //! Says what a load run is to do and what it must keep to.
 //! Reads no command line, and holds no numbers: those, with their reasons, stand in `config.rs`.
 
-use super::numbers::count;
 use super::watched::Watched;
 use crate::reactor::limits::{BodySteps, ReactorLimits};
+use crate::wire::text::grouped;
+use clap::ValueEnum;
 use std::path::PathBuf;
 
 /// What the user of a load generator decides.
@@ -13,6 +14,12 @@ pub struct Settings {
     pub at: String,
     /// What is asked of it.
     pub work: Work,
+    /// Bytes of a message or a file; of a room's message without the name in front.
+    pub size: u64,
+    /// Requests under way on one connection.
+    pub pipeline: usize,
+    /// Whether each request has a connection of its own.
+    pub reconnects: bool,
     /// Connections, or members of a room.
     pub connections: usize,
     /// Requests a second of all connections together; `None` asks anew when an answer is there.
@@ -37,52 +44,33 @@ impl Settings {
             _ => "connection",
         };
         let more = if self.connections == 1 { "" } else { "s" };
-        format!("{} {name}{more}", count(self.connections as u64))
+        format!("{} {name}{more}", grouped(self.connections as u64))
+    }
+
+    /// How fast requests are made, in words.
+    pub fn pace(&self) -> String {
+        match self.rate {
+            Some(rate) => format!("{} a second", grouped(u64::from(rate))),
+            None => "closed loop".to_owned(),
+        }
     }
 }
 
 /// What is asked of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
-    /// Messages of so many bytes that come back.
-    Echo {
-        /// Bytes of a message.
-        size: u64,
-        /// Messages under way on one connection.
-        pipeline: usize,
-    },
+    /// Messages that come back.
+    Echo,
     /// A connection for each message.
-    Churn {
-        /// Bytes of a message.
-        size: u64,
-    },
+    Churn,
     /// Connections that do nothing, and one that does.
-    Idle {
-        /// Bytes of a message of the one.
-        size: u64,
-    },
-    /// Files of a transfer service.
-    Transfer {
-        /// Bytes of a file.
-        size: u64,
-        /// Which way they go.
-        direction: Direction,
-        /// A connection for each file.
-        reconnect: bool,
-    },
-    /// Files of a files service.
-    Files {
-        /// Bytes of a file.
-        size: u64,
-        /// One command alone, instead of all in turn.
-        only: Option<FilesCommand>,
-        /// A connection for each command.
-        reconnect: bool,
-    },
+    Idle,
+    /// Files of a transfer service, this way.
+    Transfer(Direction),
+    /// Files of a files service: one command alone, or all in turn.
+    Files(Option<FilesCommand>),
     /// Messages of a room, which go to every member.
     Room {
-        /// Bytes of a message, without the name in front.
-        size: u64,
         /// What opens the room.
         password: String,
     },
@@ -99,41 +87,32 @@ pub enum Direction {
     Mix,
 }
 
-/// A command of the files service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A command of the files service, in an order in which each has what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FilesCommand {
     /// Store a file.
     Upload,
     /// Ask how long it is.
     Size,
     /// List the folder.
+    #[value(name = "ls")]
     List,
     /// Fetch it.
     Download,
-    /// Remove it.
+    /// Store and remove it.
+    #[value(name = "rm")]
     Remove,
-}
-
-impl FilesCommand {
-    /// Every command, in an order in which each has what it needs.
-    pub const ALL: [FilesCommand; 5] = [
-        FilesCommand::Upload,
-        FilesCommand::Size,
-        FilesCommand::List,
-        FilesCommand::Download,
-        FilesCommand::Remove,
-    ];
 }
 
 impl Work {
     /// The name of the mode.
     pub fn name(&self) -> &'static str {
         match self {
-            Work::Echo { .. } => "echo",
-            Work::Churn { .. } => "churn",
-            Work::Idle { .. } => "idle",
-            Work::Transfer { .. } => "transfer",
-            Work::Files { .. } => "files",
+            Work::Echo => "echo",
+            Work::Churn => "churn",
+            Work::Idle => "idle",
+            Work::Transfer(_) => "transfer",
+            Work::Files(_) => "files",
             Work::Room { .. } => "room",
         }
     }
@@ -141,46 +120,17 @@ impl Work {
     /// The names of the kinds of requests that are told apart in the figures.
     pub fn kinds(&self) -> &'static [&'static str] {
         match self {
-            Work::Echo { .. } | Work::Idle { .. } => &["message"],
-            Work::Churn { .. } => &["connection"],
-            Work::Transfer { .. } => &["send", "receive"],
-            Work::Files { .. } => &["upload", "size", "ls", "download", "rm"],
+            Work::Echo | Work::Idle => &["message"],
+            Work::Churn => &["connection"],
+            Work::Transfer(_) => &["send", "receive"],
+            Work::Files(_) => &["upload", "size", "ls", "download", "rm"],
             Work::Room { .. } => &["copy"],
-        }
-    }
-
-    /// Bytes of a message or a file.
-    pub fn size(&self) -> u64 {
-        match self {
-            Work::Echo { size, .. }
-            | Work::Churn { size }
-            | Work::Idle { size }
-            | Work::Transfer { size, .. }
-            | Work::Files { size, .. }
-            | Work::Room { size, .. } => *size,
-        }
-    }
-
-    /// Requests under way on one connection.
-    pub fn pipeline(&self) -> usize {
-        match self {
-            Work::Echo { pipeline, .. } => *pipeline,
-            _ => 1,
-        }
-    }
-
-    /// Whether each request has a connection of its own.
-    pub fn reconnects(&self) -> bool {
-        match self {
-            Work::Churn { .. } => true,
-            Work::Transfer { reconnect, .. } | Work::Files { reconnect, .. } => *reconnect,
-            _ => false,
         }
     }
 
     /// Whether files are left behind that have to be cleared away.
     pub fn leaves_files(&self) -> bool {
-        matches!(self, Work::Transfer { .. } | Work::Files { .. })
+        matches!(self, Work::Transfer(_) | Work::Files(_))
     }
 }
 

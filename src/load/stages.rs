@@ -4,9 +4,8 @@
 use super::board::{Board, Stage};
 use super::driver::Driver;
 use super::fault::{Fault, LoadError};
-use super::recorder::Recorder;
 use super::report::{Ending, Outcome};
-use super::schedule::Schedule;
+use super::requests::Call;
 use crate::reactor::clock::{Moment, SECOND};
 
 impl Driver {
@@ -21,7 +20,7 @@ impl Driver {
             Stage::Running => {
                 if interrupts > 0 {
                     self.ending = Ending::Interrupted;
-                    self.stop(now);
+                    self.board.borrow_mut().stop(now);
                 }
                 let board = self.board.borrow();
                 // What was due and could not be made is not tried for ever.
@@ -38,7 +37,7 @@ impl Driver {
             }
             Stage::Ending => {
                 // A lane whose connection is still being closed could not be called to clear away.
-                let closing = self.settings.work.reconnects() && self.dispatcher.connections() > 0;
+                let closing = self.settings.reconnects && self.dispatcher.connections() > 0;
                 let answered = self.board.borrow().under_way == 0;
                 if (closing || !answered) && now < self.deadline && interrupts < 2 {
                     return Ok(false);
@@ -86,23 +85,11 @@ impl Driver {
             )));
         }
         if ready == all {
-            let mut board = self.board.borrow_mut();
-            let end = now.after(u64::from(self.settings.seconds) * SECOND);
-            board.stage = Stage::Running;
-            board.schedule = Schedule::new(self.settings.rate, now, end);
-            board.recorder.begin(now, end, limits.slices);
-            drop(board);
+            self.board.borrow_mut().begin(&self.settings, now);
             self.costs.0 = Some(self.poller.cost());
             self.hand_out(now);
         }
         Ok(())
-    }
-
-    /// Nothing more is asked for.
-    pub(super) fn stop(&mut self, now: Moment) {
-        let mut board = self.board.borrow_mut();
-        board.schedule.stop(now);
-        board.recorder.end_at(now);
     }
 
     fn enter(&mut self, stage: Stage, now: Moment) {
@@ -135,9 +122,7 @@ impl Driver {
     /// with the end of that, and those that have no connection with a new one.
     pub(super) fn begin_to_clean_up(&mut self, now: Moment) {
         self.enter(Stage::CleaningUp, now);
-        for call in self.calls.give_up() {
-            self.resting.push_back((call.lane, call.requests));
-        }
+        self.resting.extend(self.calls.give_up());
         if !self.settings.work.leaves_files() {
             return self.dispatcher.close_all();
         }
@@ -145,19 +130,19 @@ impl Driver {
         for (_, peer) in idle {
             self.wake(peer);
         }
-        for (lane, requests) in std::mem::take(&mut self.resting) {
-            self.call_to_clean_up(lane, requests);
+        for call in std::mem::take(&mut self.resting) {
+            self.call_to_clean_up(call);
         }
     }
 
     /// What may still be on the server, in words.
     fn left_behind(&mut self) -> Option<String> {
         let gone = std::mem::take(&mut self.board.borrow_mut().gone);
-        let lanes = gone.iter().map(|gone| &gone.requests);
-        let calls = self.calls.give_up();
-        let lanes = lanes.chain(calls.iter().map(|call| &call.requests));
-        let lanes = lanes.chain(self.resting.iter().map(|(_, requests)| requests));
-        let names: Vec<&str> = lanes.filter_map(|requests| requests.leaves()).collect();
+        let mut lanes: Vec<Call> = gone.into_iter().map(|gone| gone.call).collect();
+        lanes.extend(self.calls.give_up());
+        lanes.extend(self.resting.drain(..));
+        let names = lanes.iter().filter_map(|call| call.requests.leaves());
+        let names: Vec<&str> = names.collect();
         let more = match names.len() {
             0 => return None,
             1 => String::new(),
@@ -176,10 +161,7 @@ impl Driver {
                 None => failure,
             });
         }
-        let board = self.board.replace(Board::new(Recorder::new(
-            self.settings.work.kinds(),
-            &self.settings.limits,
-        )));
+        let board = self.board.replace(Board::new(&self.settings));
         Ok(Outcome {
             settings: self.settings,
             recorder: board.recorder,
