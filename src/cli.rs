@@ -3,6 +3,8 @@
 
 pub mod load;
 
+use crate::config::reactor::{self, REACTOR};
+use crate::config::room::{self, ROOM};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -111,31 +113,31 @@ pub struct ServeOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_per_address: Option<u32>,
     /// A body that moves more slowly, judged over 30 s, ends its connection; 0 is any rate.
-    #[arg(long, value_name = "BYTES/S", default_value_t = crate::config::MIN_RATE)]
+    #[arg(long, value_name = "BYTES/S", default_value_t = REACTOR.min_rate)]
     pub min_rate: u64,
     /// A connection without progress for this long is closed; 0 is never.
-    #[arg(long, value_name = "SECONDS", default_value_t = crate::config::IDLE_TIMEOUT_SECONDS)]
+    #[arg(long, value_name = "SECONDS", default_value_t = reactor::IDLE_SECONDS)]
     pub idle_timeout: u32,
     /// Silence that ends a unit of a client that sends no line ends.
-    #[arg(long, value_name = "MS", default_value_t = crate::config::SETTLE_MILLIS,
+    #[arg(long, value_name = "MS", default_value_t = REACTOR.settle_millis,
           value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub settle: u64,
     /// Wait between header and data for a client that sends no line ends.
-    #[arg(long, value_name = "MS", default_value_t = crate::config::BARE_GAP_MILLIS,
+    #[arg(long, value_name = "MS", default_value_t = REACTOR.gap_millis,
           value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub bare_gap: u64,
     /// Messages a second that one member of the room may send.
-    #[arg(long, value_name = "N", default_value_t = crate::config::ROOM_RATE,
+    #[arg(long, value_name = "N", default_value_t = ROOM.rate,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub room_rate: u32,
     /// Members of the room from one address, or one network of IPv6 (/64); the larger, the more
     /// messages they may send together.
-    #[arg(long, value_name = "N", default_value_t = crate::config::ROOM_PER_ADDRESS,
+    #[arg(long, value_name = "N", default_value_t = ROOM.per_address,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub room_per_address: u32,
     /// A member of the room that is silent for this long leaves; one that never sent anything
     /// leaves after a minute. 0 is never.
-    #[arg(long, value_name = "SECONDS", default_value_t = crate::config::ROOM_IDLE_SECONDS)]
+    #[arg(long, value_name = "SECONDS", default_value_t = room::IDLE_SECONDS)]
     pub room_idle: u32,
     /// The largest file that may be stored [default: as much as the disk has].
     #[arg(long, value_name = "BYTES")]

@@ -6,11 +6,13 @@ use env_logger::fmt::Formatter;
 use log::{LevelFilter, Record};
 use loket::cli::load::LoadOptions;
 use loket::cli::{Cli, Command, FilesCommand, FilesOptions, RoomOptions, ServeOptions};
+use loket::client::ClientLimits;
 use loket::client::error::ClientError;
 use loket::client::files::Files;
-use loket::client::limits::ClientLimits;
 use loket::client::{download, echo, room, screen, shell, talk, transfer};
 use loket::config;
+use loket::config::client::CLIENT;
+use loket::config::store::STORE;
 use loket::reactor::event_loop::Stopped;
 use loket::reactor::log_queue::LogQueue;
 use loket::reactor::log_sink::LogSink;
@@ -89,7 +91,7 @@ fn settings(options: &ServeOptions) -> Result<Settings, Box<dyn Error>> {
         idle_timeout: options.idle_timeout,
         settle: options.settle,
         bare_gap: options.bare_gap,
-        max_file_size: options.max_file_size.unwrap_or(config::LARGEST_FILE),
+        max_file_size: options.max_file_size.unwrap_or(STORE.largest),
         read_only: options.read_only,
         sync: !options.no_sync,
         user: options.user.clone(),
@@ -141,7 +143,7 @@ fn load(options: LoadOptions) -> ExitCode {
 }
 
 fn run_client(command: Command) -> Result<(), ClientError> {
-    let limits = config::client::client_limits();
+    let limits = CLIENT;
     clean_up_on_signals().map_err(|error| {
         ClientError::failure(format!("cannot prepare for signals: {error}; try again"))
     })?;

@@ -2,11 +2,16 @@
 //! Serves nobody itself: that is the loop it builds.
 
 use crate::config;
+use crate::config::reactor::{BBR_BODIES, BODIES, OUTBOX_HIGH_WATER, REACTOR};
+use crate::config::room::{DATAGRAMS, ROOM};
+use crate::config::services::{EDITOR, SERVICES};
+use crate::config::store::STORE;
+use crate::reactor::ReactorLimits;
 use crate::reactor::acceptor::{Listener, MakeProtocol};
+use crate::reactor::clock::SECOND;
 use crate::reactor::datagram::Datagrams;
 use crate::reactor::descriptors;
 use crate::reactor::event_loop::{EventLoop, Stopped};
-use crate::reactor::limits::ReactorLimits;
 use crate::reactor::linux::{LinuxIo, LinuxListener, uses_bbr};
 use crate::reactor::log_queue::LogQueue;
 use crate::reactor::log_sink::LogSink;
@@ -14,11 +19,11 @@ use crate::reactor::observer::Observer;
 use crate::reactor::signals;
 use crate::reactor::stdio::Stdio;
 use crate::reactor::trace::Trace;
+use crate::services::ServiceLimits;
 use crate::services::echo::Echo;
 use crate::services::files::Files;
-use crate::services::limits::ServiceLimits;
 use crate::services::operator::Operator;
-use crate::services::room::Room;
+use crate::services::room::{Room, RoomLimits};
 use crate::services::roster::Roster;
 use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
@@ -107,7 +112,7 @@ impl Server {
     /// Opens the ports and then the root. When one fails, nothing stays open.
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
         let user = settings.user.as_deref().map(User::find).transpose()?;
-        let limits = Rc::new(config::service_limits());
+        let limits = Rc::new(SERVICES);
         let roster = Rc::default();
         let mut listeners = Vec::new();
         for service in tcp_services(&settings, &limits, &roster) {
@@ -190,26 +195,12 @@ impl Server {
         let ending = signals::ending();
         // Landlock holds for this thread and those that it starts: an older one would stay outside.
         self.give_up_rights()?;
-        let Settings {
-            idle_timeout,
-            settle,
-            bare_gap,
-            ..
-        } = self.settings;
-        let limits = ReactorLimits {
-            min_rate: self.settings.min_rate,
-            per_address: self.settings.max_per_address,
-            ..config::reactor_limits(
-                descriptors::connections(self.settings.max_connections, config::DESCRIPTOR_RESERVE),
-                idle_timeout,
-                settle,
-                bare_gap,
-            )
-        };
+        let limits = reactor_limits(&self.settings);
         let direct = !self.settings.plain_bodies;
-        let steps = config::bodies::body_steps(self.listeners.iter().any(uses_bbr));
+        let bbr = self.listeners.iter().any(uses_bbr);
+        let steps = if bbr { BBR_BODIES } else { BODIES };
         let io = |registry| LinuxIo::new(registry, direct, &steps);
-        let world = World::new(Box::new(self.store), config::OUTBOX_HIGH_WATER);
+        let world = World::new(Box::new(self.store), OUTBOX_HIGH_WATER);
         let roster = self.settings.talk.map(|_| self.roster);
         let listeners = self.listeners;
         let mut event_loop = EventLoop::new(listeners, io, world, observer, log, limits, &ending)?;
@@ -326,7 +317,7 @@ fn add_operator<O: Observer>(
 ) {
     let added = stdio.and_then(|stdio| {
         let columns = stdio.columns();
-        let editor = columns.map(|columns| LineEditor::new("> ", columns, config::EDITOR));
+        let editor = columns.map(|columns| LineEditor::new("> ", columns, EDITOR));
         event_loop.add_operator(stdio, Box::new(Operator::new(limits, roster, editor)))
     });
     if let Err(error) = added {
@@ -343,18 +334,15 @@ fn keepalive() -> TcpKeepalive {
 
 fn open_room(settings: &Settings, port: u16, password: &str) -> Result<Datagrams, StartError> {
     let address = SocketAddr::new(settings.host, port);
-    let limits = config::room::room_limits(
-        settings.room_rate,
-        settings.room_per_address,
-        settings.room_idle,
-    );
-    let room = Room::new(password, limits);
-    let bound = Datagrams::bind(
-        "room",
-        address,
-        Box::new(room),
-        config::room::ROOM_DATAGRAMS,
-    );
+    let idle = u64::from(settings.room_idle) * SECOND;
+    let limits = RoomLimits {
+        rate: settings.room_rate,
+        per_address: settings.room_per_address,
+        idle: (idle > 0).then_some(idle),
+        ..ROOM
+    };
+    let room = Box::new(Room::new(password, limits));
+    let bound = Datagrams::bind("room", address, room, DATAGRAMS);
     bound
         .and_then(|mut room| room.answer_from_asked_address().map(|()| room))
         .map_err(|error| listen::cannot_listen("room", "udp", address, &error))
@@ -377,12 +365,21 @@ fn warn_of_exposure(settings: &Settings, made_password: bool) {
 fn store_settings(settings: &Settings) -> StoreSettings {
     StoreSettings {
         read_only: settings.read_only,
-        largest: settings.max_file_size.min(config::LARGEST_FILE),
+        largest: settings.max_file_size.min(STORE.largest),
         sync: settings.sync,
-        short: config::SMALL_BODY as u64,
-        heavy: config::HEAVY_FILE,
-        batch: config::DISK_BATCH,
-        backlog: config::BACKLOG_OF_GONE,
-        listing: config::LISTING,
+        ..STORE
+    }
+}
+
+fn reactor_limits(settings: &Settings) -> ReactorLimits {
+    let (most, idle) = (settings.max_connections, settings.idle_timeout);
+    ReactorLimits {
+        connections: descriptors::connections(most, config::DESCRIPTOR_RESERVE),
+        per_address: settings.max_per_address,
+        min_rate: settings.min_rate,
+        idle_seconds: (idle > 0).then_some(idle),
+        settle_millis: settings.settle,
+        gap_millis: settings.bare_gap,
+        ..REACTOR
     }
 }

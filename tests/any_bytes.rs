@@ -3,11 +3,16 @@
 
 mod memory;
 
+use loket::client::ClientLimits;
 use loket::client::connection::{Address, Connection, Reply};
 use loket::client::error::Trouble;
-use loket::client::limits::ClientLimits;
 use loket::client::{names as local_names, split_args};
-use loket::config::{self, EDITOR, WIRE};
+use loket::config::WIRE;
+use loket::config::client::CLIENT;
+use loket::config::reactor::OUTBOX_HIGH_WATER;
+use loket::config::room::ROOM;
+use loket::config::services::{EDITOR, SERVICES};
+use loket::config::store::STORE;
 use loket::services::guess::{Guess, Solved};
 use loket::services::room::Room;
 use loket::services::talk::Talk;
@@ -22,8 +27,8 @@ use loket::terminal::sanitize::Cleaner;
 use loket::wire::SEPARATOR;
 use loket::wire::command::{self, Command};
 use loket::wire::header::{self, BareHeader, Pauses};
-use loket::wire::limits::WireLimits;
 use loket::wire::names;
+use loket::wire::names::WireLimits;
 use loket::wire::pause::{Delay, Pause};
 use loket::wire::puzzle::{Digits, Start};
 use loket::wire::text;
@@ -296,7 +301,7 @@ proptest! {
         let Start::Closed(digits) = Digits::read(wire.as_bytes(), true) else {
             unreachable!("there is a digit")
         };
-        let digits = digits.at_most(config::LARGEST_FILE).expect("the size itself fits");
+        let digits = digits.at_most(STORE.largest).expect("the size itself fits");
         let taken = digits.text().len();
         let mut store = Memory::default();
         let upload = store.create("a", None).expect("a file");
@@ -454,7 +459,7 @@ proptest! {
     fn a_room_answers_strangers_in_short_and_members_within_the_limit(
         said in prop::collection::vec((0..4_u16, bytes()), 1..12), join in any::<bool>(),
     ) {
-        let mut room = Room::new("sesame", config::room::room_limits(20, 64, 900));
+        let mut room = Room::new("sesame", ROOM);
         let (mut out, mut posts) = (Copies::new(1_000), Vec::new());
         let members: &[u16] = if join { &[0, 1] } else { &[] };
         let entrance = members.iter().flat_map(|&port| {
@@ -476,7 +481,7 @@ proptest! {
                 prop_assert!(copies.len() <= 1, "{copies:?}");
             }
             for (copy, to) in copies {
-                prop_assert!(copy.len() <= config::room::ROOM_MESSAGE);
+                prop_assert!(copy.len() <= ROOM.message);
                 prop_assert!(is_member[usize::from(to)] || copy.len() <= bytes.len() + 20);
                 prop_assert!(std::str::from_utf8(&copy).is_ok());
             }
@@ -493,8 +498,8 @@ proptest! {
         input in bytes(), cuts in cuts(),
     ) {
         let heard = |ends: &[usize]| {
-            let mut world = World::new(Box::new(Memory::default()), config::OUTBOX_HIGH_WATER);
-            let limits = Rc::new(config::service_limits());
+            let mut world = World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER);
+            let limits = Rc::new(SERVICES);
             let mut talk = Talk::new(limits, Rc::default(), ([127, 0, 0, 1], 9).into());
             let (mut out, mut from) = (Outbox::default(), 0);
             // A first line, so that the end of the stream ends no bare unit.
@@ -526,7 +531,7 @@ proptest! {
 fn client_limits(reply_line: usize) -> ClientLimits {
     ClientLimits {
         reply_line,
-        ..config::client::client_limits()
+        ..CLIENT
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod memory;
 
-use loket::config;
+use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::session::close_reason::CloseReason;
 use loket::wire::pause::Delay;
 use memory::scripts::{self, Script, files};
@@ -206,7 +206,7 @@ fn until(steps: &[Step], mut bytes: usize) -> Vec<Step> {
 fn ways() -> impl Strategy<Value = Way> {
     let pieces = prop::collection::vec(1..40_usize, 1..12);
     let gulp = prop_oneof![Just(usize::MAX), 1..50_usize];
-    let high_water = prop_oneof![Just(config::OUTBOX_HIGH_WATER), 1..100_usize];
+    let high_water = prop_oneof![Just(OUTBOX_HIGH_WATER), 1..100_usize];
     let yes = any::<bool>;
     (pieces, yes(), gulp, high_water, yes()).prop_map(
         |(pieces, direct, gulp, high_water, waits)| Way {
@@ -263,7 +263,7 @@ fn babble() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn piece() -> impl Strategy<Value = usize> {
-    prop_oneof![1..50_usize, Just(config::READ_BUFFER / 2)]
+    prop_oneof![1..50_usize, Just(REACTOR.read_buffer / 2)]
 }
 
 /// A failure prints its whole cause, so no file needs to remember it.
@@ -301,9 +301,9 @@ proptest! {
         let mut driver = Driver::new(service, &files(), &Faults::default(), way);
         driver.play(&steps).expect("nothing is waited for");
         let (inbox, outbox) = driver.most_held;
-        prop_assert!(inbox <= config::READ_BUFFER, "{inbox} bytes of the peer");
+        prop_assert!(inbox <= REACTOR.read_buffer, "{inbox} bytes of the peer");
         // One read may come on top.
-        prop_assert!(outbox <= high_water + config::READ_BUFFER, "{outbox} bytes for the peer");
+        prop_assert!(outbox <= high_water + REACTOR.read_buffer, "{outbox} bytes for the peer");
         driver.close();
     }
 }

@@ -4,7 +4,7 @@
 mod memory;
 mod sim;
 
-use loket::config::{COLD_MICROS, COMMAND_SECONDS, IDLE_TIMEOUT_SECONDS, MIN_RATE, RATE_SECONDS};
+use loket::config::reactor::{IDLE_SECONDS, REACTOR};
 use loket::session::close_reason::CloseReason;
 use memory::Service;
 use memory::store::{Faults, Files};
@@ -77,7 +77,10 @@ fn a_command_that_is_never_finished_is_closed_although_bytes_come() {
         });
         let (seconds, reason) = ended.expect("its deadline comes");
         assert_eq!(reason, CloseReason::Unfinished, "{first:?}");
-        assert!(seconds >= COMMAND_SECONDS, "{first:?} after {seconds} s");
+        assert!(
+            seconds >= REACTOR.command_seconds,
+            "{first:?} after {seconds} s"
+        );
     }
 }
 
@@ -88,7 +91,7 @@ fn an_undecided_peer_cannot_buy_time_byte_by_byte() {
     let peer = simulation.connect(Service::Files);
     simulation.say(&peer, "rm ");
     simulation.pass(SECOND / 2);
-    for _ in 0..2 * COMMAND_SECONDS {
+    for _ in 0..2 * REACTOR.command_seconds {
         simulation.say(&peer, "x");
         simulation.pass(SECOND / 2);
     }
@@ -103,23 +106,28 @@ fn whole_commands_with_a_cut_one_behind_them_go_on() {
     let mut simulation = server(true);
     let peer = simulation.connect(Service::Files);
     simulation.say(&peer, "ls\nsi");
-    let ended = closed_within(&mut simulation, &peer, 10 * COMMAND_SECONDS, |simulation| {
-        simulation.say(&peer, "ze big\nsi");
-    });
+    let ended = closed_within(
+        &mut simulation,
+        &peer,
+        10 * REACTOR.command_seconds,
+        |simulation| {
+            simulation.say(&peer, "ze big\nsi");
+        },
+    );
     assert_eq!(ended, None);
     let answers = peer.text().matches("OK 4000000 ").count();
-    assert_eq!(answers, 10 * COMMAND_SECONDS as usize);
+    assert_eq!(answers, 10 * REACTOR.command_seconds as usize);
     let (seconds, reason) = closed_within(&mut simulation, &peer, 100, |_| ()).expect("in the end");
     assert_eq!(reason, CloseReason::Unfinished);
-    assert!(seconds <= COMMAND_SECONDS + 2, "{seconds} s");
+    assert!(seconds <= REACTOR.command_seconds + 2, "{seconds} s");
 }
 
 #[test]
 fn an_upload_below_the_minimum_rate_is_closed_and_one_above_it_is_not() {
     for direct in BOTH_WAYS {
         for head in ["upload new 4000000\n", "upload new"] {
-            let slow = MIN_RATE as usize * 9 / 10;
-            let fast = MIN_RATE as usize * 11 / 10;
+            let slow = REACTOR.min_rate as usize * 9 / 10;
+            let fast = REACTOR.min_rate as usize * 11 / 10;
             let mut simulation = server(direct);
             let [dragging, going] = [slow, fast].map(|rate| {
                 let peer = simulation.connect(Service::Files);
@@ -128,7 +136,7 @@ fn an_upload_below_the_minimum_rate_is_closed_and_one_above_it_is_not() {
                 (peer, rate)
             });
             let mut ended = None;
-            for second in 0..10 * RATE_SECONDS {
+            for second in 0..10 * REACTOR.rate_seconds {
                 for (peer, rate) in [&dragging, &going] {
                     simulation.say(peer, vec![7; *rate]);
                 }
@@ -137,7 +145,10 @@ fn an_upload_below_the_minimum_rate_is_closed_and_one_above_it_is_not() {
             }
             let (second, reason) = ended.expect("below the rate");
             assert_eq!(reason, CloseReason::TooSlow, "{head:?} {direct}");
-            assert!(second >= RATE_SECONDS - 2, "judged after {second} s");
+            assert!(
+                second >= REACTOR.rate_seconds - 2,
+                "judged after {second} s"
+            );
             assert_eq!(simulation.closed(&going.0), None, "{head:?} {direct}");
             assert_eq!(simulation.store.uploads(), 1, "the other one is given up");
             assert!(!simulation.store.files().contains_key("new"));
@@ -149,16 +160,24 @@ fn an_upload_below_the_minimum_rate_is_closed_and_one_above_it_is_not() {
 fn a_download_below_the_minimum_rate_is_closed_and_one_above_it_is_not() {
     for direct in BOTH_WAYS {
         for (rate, reason) in [
-            (MIN_RATE as usize * 9 / 10, Some(CloseReason::TooSlow)),
-            (MIN_RATE as usize * 11 / 10, None),
+            (
+                REACTOR.min_rate as usize * 9 / 10,
+                Some(CloseReason::TooSlow),
+            ),
+            (REACTOR.min_rate as usize * 11 / 10, None),
         ] {
             let mut simulation = server(direct);
             let peer = reader(&mut simulation, 0);
-            let ended = closed_within(&mut simulation, &peer, 10 * RATE_SECONDS, |simulation| {
-                simulation.make_room(&peer, rate);
-            });
+            let ended = closed_within(
+                &mut simulation,
+                &peer,
+                10 * REACTOR.rate_seconds,
+                |simulation| {
+                    simulation.make_room(&peer, rate);
+                },
+            );
             assert_eq!(ended.map(|(_, reason)| reason), reason, "{rate} B/s");
-            assert!(ended.is_none_or(|(seconds, _)| seconds >= RATE_SECONDS));
+            assert!(ended.is_none_or(|(seconds, _)| seconds >= REACTOR.rate_seconds));
         }
     }
 }
@@ -169,7 +188,7 @@ fn a_reader_whose_kernel_took_much_at_once_is_left_alone_until_the_idle_deadline
     let peer = reader(&mut simulation, 2_500_000);
     let ended = closed_within(&mut simulation, &peer, 120, |_| ());
     assert_eq!(ended, None, "the peer may be reading what its kernel holds");
-    let rest = IDLE_TIMEOUT_SECONDS - 120;
+    let rest = IDLE_SECONDS - 120;
     let (seconds, reason) = closed_within(&mut simulation, &peer, 400, |_| ()).expect("idle");
     assert_eq!(reason, CloseReason::Idle);
     assert!(
@@ -181,15 +200,20 @@ fn a_reader_whose_kernel_took_much_at_once_is_left_alone_until_the_idle_deadline
 #[test]
 fn who_has_read_much_may_not_trickle_for_ever() {
     let mut limits = limits();
-    limits.rate_surplus = 4 * MIN_RATE * u64::from(RATE_SECONDS);
+    limits.rate_surplus = 4 * REACTOR.min_rate * u64::from(REACTOR.rate_seconds);
     let mut simulation = Simulation::with(limits, &big_files(), &Faults::default(), true);
     let peer = reader(&mut simulation, 2_500_000);
-    let ended = closed_within(&mut simulation, &peer, 10 * RATE_SECONDS, |simulation| {
-        simulation.make_room(&peer, 1);
-    });
+    let ended = closed_within(
+        &mut simulation,
+        &peer,
+        10 * REACTOR.rate_seconds,
+        |simulation| {
+            simulation.make_room(&peer, 1);
+        },
+    );
     let (seconds, reason) = ended.expect("what it had taken is used up");
     assert_eq!(reason, CloseReason::TooSlow);
-    assert!(seconds >= 5 * RATE_SECONDS, "it was {seconds} s");
+    assert!(seconds >= 5 * REACTOR.rate_seconds, "it was {seconds} s");
 }
 
 #[test]
@@ -249,7 +273,7 @@ fn who_waits_for_our_disk_is_closed_by_no_deadline() {
         assert_eq!(peer.text(), answered, "{words:?}");
     }
     let idle = simulation.connect(Service::Files);
-    simulation.pass(100 * u64::from(IDLE_TIMEOUT_SECONDS) * SECOND);
+    simulation.pass(100 * u64::from(IDLE_SECONDS) * SECOND);
     assert_eq!(simulation.closed(&idle), Some(CloseReason::Idle));
     for (peer, (_, _, words, _)) in peers.iter().zip(asks) {
         assert_eq!(simulation.closed(peer), None, "{words:?}");
@@ -261,7 +285,7 @@ fn who_waits_for_our_disk_is_closed_by_no_deadline() {
         assert!(peer.text().len() > answered.len(), "{words:?} is answered");
     }
     // From here on it is the peer's turn again.
-    simulation.pass(u64::from(IDLE_TIMEOUT_SECONDS + 2) * SECOND);
+    simulation.pass(u64::from(IDLE_SECONDS + 2) * SECOND);
     for (peer, (_, _, words, _)) in peers.iter().zip(asks) {
         assert!(simulation.closed(peer).is_some(), "{words:?}");
     }
@@ -294,7 +318,7 @@ fn a_cold_file_is_asked_for_again_after_its_delay_and_nothing_spins_meanwhile() 
     for asked in 1..=COLD {
         assert_eq!(sends(&cold), asked);
         let before = turns(&simulation);
-        simulation.pass(COLD_MICROS / 2);
+        simulation.pass(REACTOR.cold_micros / 2);
         assert_eq!(turns(&simulation), before, "nobody has anything to do");
         simulation.say(&other, "size big\n");
         // An edge of its own is no reason to ask the disk.
@@ -302,7 +326,7 @@ fn a_cold_file_is_asked_for_again_after_its_delay_and_nothing_spins_meanwhile() 
         simulation.say(&cold, "size big\n");
         simulation.run();
         assert_eq!(other.text().matches("OK 4000000 ").count(), asked);
-        simulation.pass(COLD_MICROS - COLD_MICROS / 2 - 1);
+        simulation.pass(REACTOR.cold_micros - REACTOR.cold_micros / 2 - 1);
         assert_eq!(sends(&cold), asked, "not before its time");
         simulation.pass(1);
     }
@@ -325,9 +349,9 @@ fn a_peer_that_goes_while_its_file_is_cold_leaves_nothing_behind() {
     };
     let peer = simulation.accept(Service::Files.protocol(), line);
     simulation.say(&peer, "download big\n");
-    simulation.pass(10 * COLD_MICROS);
+    simulation.pass(10 * REACTOR.cold_micros);
     simulation.reset(&peer);
-    simulation.pass(10 * COLD_MICROS);
+    simulation.pass(10 * REACTOR.cold_micros);
     assert_eq!(simulation.closed(&peer), Some(CloseReason::PeerReset));
     let next = simulation.connect(Service::Echo);
     assert_eq!(next.key.slot, peer.key.slot);

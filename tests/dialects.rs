@@ -4,10 +4,11 @@
 mod memory;
 mod support;
 
+use loket::config::reactor::REACTOR;
 use loket::wire::pause::Delay;
 use memory::scripts::{self, Script};
 use memory::store::Files;
-use memory::{Driver, Service, Step, Way, length};
+use memory::{Driver, Service, Step, Way};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::{BOTH_WAYS, Client, NO_FOLDER, Server, eventually, tree};
@@ -63,7 +64,7 @@ fn play(script: &Script, way: &[&str]) {
             Step::Quiet(Delay::Interbyte | Delay::Settle) => server.settle(),
             Step::Quiet(delay) => {
                 server.settle();
-                std::thread::park_timeout(Duration::from_millis(length(*delay)));
+                std::thread::park_timeout(Duration::from_micros(REACTOR.micros(*delay)));
             }
         }
     }

@@ -4,7 +4,7 @@
 mod memory;
 mod sim;
 
-use loket::config::SMALL_BODY;
+use loket::config::store::SMALL_BODY;
 use memory::Service;
 use memory::store::{Faults, Files};
 use sim::by_hand::{Simulation, limits};

@@ -6,6 +6,7 @@ mod support;
 use clap::Parser;
 use landlock::{ABI, AccessFs, Ruleset, RulesetAttr};
 use loket::config;
+use loket::config::reactor::REACTOR;
 use rustix::process::Signal;
 use rustix::thread::CapabilitySet;
 use std::collections::BTreeSet;
@@ -446,7 +447,7 @@ fn the_unit_is_understood_by_systemd_and_by_the_server() {
     assert_eq!(commands, 3, "one that runs and two in the comments");
     let reserve = format!("{} are kept in", config::DESCRIPTOR_RESERVE);
     assert!(unit.contains(&reserve), "the code reserves {reserve}");
-    let drain = format!("have {} seconds to finish", config::WIND_DOWN_SECONDS);
+    let drain = format!("have {} seconds to finish", REACTOR.wind_down_seconds);
     assert!(unit.contains(&drain), "transfers {drain}");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("loket.service");

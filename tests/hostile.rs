@@ -3,7 +3,8 @@
 
 mod support;
 
-use loket::config::{BACKLOG_OF_GONE, UNSENT_BYTES};
+use loket::config::UNSENT_BYTES;
+use loket::config::store::STORE;
 use rustix::process::Signal;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -226,7 +227,7 @@ fn uploads_that_are_broken_off_leave_few_descriptors_and_hold_no_commit_up() {
         other.send("upload other 5\nhello");
         other.expect(CREATED);
     });
-    let allowed = BACKLOG_OF_GONE.network + 200;
+    let allowed = STORE.backlog.network + 200;
     assert!(most < allowed, "{most} descriptors more than before");
     eventually("all is closed", || server.descriptors() <= before + 2);
     server.kill();

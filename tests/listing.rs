@@ -3,7 +3,7 @@
 
 mod support;
 
-use loket::config::{BACKLOG_OF_GONE, LISTING};
+use loket::config::store::STORE;
 use loket::session::blob::Blob;
 use loket::session::notice::PeerId;
 use loket::store::file_store::{FileStore, StoreSettings};
@@ -110,7 +110,7 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
         largest: 0,
         sync: false,
         batch: 1,
-        backlog: BACKLOG_OF_GONE,
+        backlog: STORE.backlog,
         short: 0,
         heavy: u64::MAX,
         listing,
@@ -134,13 +134,13 @@ fn file(list: &Rc<dyn Blob>) -> i32 {
 fn readers_share_one_list_until_the_folder_changes() {
     let folder = tempfile::tempdir().expect("a folder");
     let whole = fill(folder.path(), 1_000);
-    let mut store = store(folder.path(), LISTING);
+    let mut store = store(folder.path(), STORE.listing);
     // A change may be too young to be told from the next one by its time.
     let settled = || {
         eventually("the folder has settled", || {
             let changed = std::fs::metadata(folder.path()).expect("it").modified();
             let age = changed.expect("a time").elapsed();
-            age.is_ok_and(|age| age > 2 * LISTING.tick)
+            age.is_ok_and(|age| age > 2 * STORE.listing.tick)
         });
     };
     settled();
@@ -169,7 +169,7 @@ fn the_oldest_list_is_taken_from_its_readers_when_lists_take_too_much_memory() {
     let limits = ListingLimits {
         memory: 3 * length + 1_000,
         tick: Duration::MAX / 4,
-        ..LISTING
+        ..STORE.listing
     };
     let mut store = store(folder.path(), limits);
     let lists: Vec<_> = (0..5).map(|_| list(&mut store)).collect();

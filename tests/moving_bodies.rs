@@ -4,7 +4,8 @@
 mod memory;
 mod sim;
 
-use loket::config::{BULK_MICROS, SMALL_BODY};
+use loket::config::reactor::REACTOR;
+use loket::config::store::SMALL_BODY;
 use loket::session::close_reason::CloseReason;
 use memory::Service;
 use memory::counting::{Bodies, Counting};
@@ -60,7 +61,7 @@ fn one_bulk_step_a_round() {
 
 #[test]
 fn nobody_polls_late_because_several_long_steps_were_made_in_a_row() {
-    for (micros, at_once) in [(0, 2), (BULK_MICROS + 1, 1)] {
+    for (micros, at_once) in [(0, 2), (REACTOR.bulk_micros + 1, 1)] {
         let mut simulation = Simulation::new(&big_files());
         let peers: Vec<Peer> = (0..4).map(|_| simulation.connect(Service::Files)).collect();
         for peer in &peers {

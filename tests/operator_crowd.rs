@@ -3,7 +3,8 @@
 
 mod memory;
 
-use loket::config::{self, CONSOLE_STEP, EDITOR, OUTBOX_HIGH_WATER};
+use loket::config::reactor::OUTBOX_HIGH_WATER;
+use loket::config::services::{EDITOR, SERVICES};
 use loket::services::operator::Operator;
 use loket::services::roster::Roster;
 use loket::session::notice::{Audience, Notice, PeerId};
@@ -34,7 +35,7 @@ struct Desk {
 
 impl Desk {
     fn open(editor: Option<LineEditor>) -> Desk {
-        let limits = Rc::new(config::service_limits());
+        let limits = Rc::new(SERVICES);
         let roster = Rc::<RefCell<Roster>>::default();
         let text = "\u{e9}".repeat(2_000);
         for id in 1..=LAST {
@@ -120,7 +121,11 @@ fn list_shows_every_one_of_10_000_clients_in_bounded_pieces() {
             })
             .collect();
         assert!(ids.into_iter().eq((2..=LAST).step_by(2)));
-        assert!(desk.most.0 <= CONSOLE_STEP * 250, "{:?}", desk.most);
+        assert!(
+            desk.most.0 <= SERVICES.console_step * 250,
+            "{:?}",
+            desk.most
+        );
     });
 }
 
@@ -135,7 +140,7 @@ fn a_line_for_all_is_posted_to_every_one_in_bounded_pieces_and_in_order() {
             .chain(to_all("second"))
             .collect();
         assert!(desk.written == wanted, "{} posts", desk.written.len());
-        assert!(desk.most.1 <= CONSOLE_STEP, "{:?}", desk.most);
+        assert!(desk.most.1 <= SERVICES.console_step, "{:?}", desk.most);
     });
 }
 
@@ -144,7 +149,7 @@ fn many_lines_pasted_at_once_are_obeyed_one_at_a_time() {
     let mut desk = Desk::open(Some(LineEditor::new("> ", 80, EDITOR)));
     desk.types("x\n".repeat(20).as_bytes());
     assert_eq!(desk.written.len(), 20 * CLIENTS as usize);
-    assert!(desk.most.1 <= CONSOLE_STEP, "{:?}", desk.most);
+    assert!(desk.most.1 <= SERVICES.console_step, "{:?}", desk.most);
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl DatagramProtocol for Answering {
 fn route_to(bound: IpAddr) -> Route {
     let routes = std::rc::Rc::default();
     let protocol = Box::new(Answering(std::rc::Rc::clone(&routes)));
-    let limits = loket::config::room::ROOM_DATAGRAMS;
+    let limits = loket::config::room::DATAGRAMS;
     let mut server = Datagrams::bind("test", (bound, 0).into(), protocol, limits).expect("a port");
     server.answer_from_asked_address().expect("an option");
     let port = server.local_address().port();

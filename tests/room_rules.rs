@@ -4,7 +4,8 @@
 mod hall;
 
 use hall::{Hall, SECOND, at, host};
-use loket::config;
+use loket::config::room::ROOM;
+use loket::services::room::RoomLimits;
 
 #[test]
 fn the_answer_leaves_before_the_notice_and_the_new_one_gets_both() {
@@ -148,7 +149,7 @@ fn leaving_is_heard_in_any_case_and_with_blanks() {
 
 #[test]
 fn a_member_has_20_messages_a_second_and_40_at_once() {
-    let mut hall = Hall::open(config::ROOM_RATE);
+    let mut hall = Hall::open(ROOM.rate);
     hall.join(at(1), "Ani");
     hall.join(at(2), "Budi");
     let burst = (0..100).filter(|_| hall.relays(at(1))).count();
@@ -348,7 +349,10 @@ fn coming_and_going_costs_what_talking_does() {
 
 #[test]
 fn a_network_has_its_share_of_the_places() {
-    let mut hall = Hall::within(20, 3, 900);
+    let mut hall = Hall::within(RoomLimits {
+        per_address: 3,
+        ..ROOM
+    });
     for port in 1..=3 {
         hall.join(at(port), &format!("n{port}"));
     }
@@ -361,7 +365,10 @@ fn a_network_has_its_share_of_the_places() {
 
 #[test]
 fn addresses_of_one_ipv6_network_share_its_places() {
-    let mut hall = Hall::within(20, 2, 900);
+    let mut hall = Hall::within(RoomLimits {
+        per_address: 2,
+        ..ROOM
+    });
     let of = |text: &str| text.parse().expect("an address");
     hall.join(of("[2001:db8::1]:1"), "n1");
     hall.join(of("[2001:db8::2]:2"), "n2");

@@ -5,7 +5,8 @@ mod hall;
 mod support;
 
 use hall::{Hall, SECOND, at};
-use loket::services::room::PROBE;
+use loket::config::room::ROOM;
+use loket::services::room::{PROBE, RoomLimits};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use support::guest::{Guest, host, unreachable};
 use support::{Server, eventually};
@@ -115,7 +116,7 @@ fn a_silent_member_expires_and_hears_so() {
 
 #[test]
 fn members_may_be_silent_for_ever_where_the_operator_says_so() {
-    let mut hall = Hall::within(20, 64, 0);
+    let mut hall = Hall::within(RoomLimits { idle: None, ..ROOM });
     hall.join(at(1), "Ani");
     assert_eq!(hall.pass(1_000_000 * SECOND), []);
     hall.answer(at(2), "PASSWORD sesame");
@@ -152,7 +153,7 @@ fn an_admission_ends_when_its_answer_is_refused() {
 
 #[test]
 fn claims_do_not_flood_the_holder() {
-    let mut hall = Hall::within(1, 64, 900);
+    let mut hall = Hall::open(1);
     hall.join(at(1), "Ani");
     let mut probes = 0;
     for port in 2..50 {

@@ -4,7 +4,7 @@
 mod memory;
 mod sim;
 
-use loket::config::SHORT_MICROS;
+use loket::config::reactor::REACTOR;
 use loket::reactor::clock::Moment;
 use memory::Service;
 use memory::store::{Faults, Files};
@@ -187,7 +187,7 @@ fn a_round_of_short_turns_ends_in_time_and_leaves_nothing_behind() {
         let begin = crowd.simulation.time.get();
         crowd.simulation.round();
         let took = crowd.simulation.time.get() - begin;
-        let most = 2 * (SHORT_MICROS + 4 * habit.micros * habit.ahead as u64);
+        let most = 2 * (REACTOR.short_micros + 4 * habit.micros * habit.ahead as u64);
         assert!(took <= most, "{took} us beside {habit:?}");
         crowd.simulation.run();
         let answered = |peer: &Peer| peer.unread() == 0 && !peer.got().is_empty();

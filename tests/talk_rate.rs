@@ -4,7 +4,8 @@
 mod memory;
 mod support;
 
-use loket::config::{self, OUTBOX_HIGH_WATER, TALK_RATE};
+use loket::config::reactor::OUTBOX_HIGH_WATER;
+use loket::config::services::SERVICES;
 use loket::services::roster::Roster;
 use loket::services::talk::Talk;
 use loket::session::close_reason::CloseReason;
@@ -34,7 +35,7 @@ impl Flood {
     }
 
     fn among(roster: &Rc<RefCell<Roster>>) -> Flood {
-        let limits = Rc::new(config::service_limits());
+        let limits = Rc::new(SERVICES);
         let talk = Talk::new(limits, roster.clone(), ([127, 0, 0, 1], 9).into());
         let mut flood = Flood {
             session: Session::new(Box::new(talk), PeerId(1)),
@@ -80,7 +81,7 @@ fn lines(count: usize) -> Vec<u8> {
 fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
     let mut flood = Flood::new();
     let first = flood.feed(&lines(10_000), Pause::None);
-    assert!(first > TALK_RATE.first - 2 * LINE && first <= TALK_RATE.first);
+    assert!(first > SERVICES.talk_rate.first - 2 * LINE && first <= SERVICES.talk_rate.first);
     assert_eq!(flood.next(), Next::Park);
     assert_eq!(flood.session.awaited(), Some(Delay::Pace));
     // The second is not over.
@@ -89,7 +90,8 @@ fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
     for second in [1, 2, 3] {
         flood.world.now = second;
         let shown = flood.feed(b"", Pause::Quiet(Delay::Pace));
-        let rate = TALK_RATE.each_second - 100 * TALK_RATE.line..TALK_RATE.each_second + LINE;
+        let rate = SERVICES.talk_rate.each_second - 100 * SERVICES.talk_rate.line
+            ..SERVICES.talk_rate.each_second + LINE;
         assert!(
             shown > rate.start - 20 * LINE && shown <= rate.end,
             "{shown}"
@@ -98,7 +100,7 @@ fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
     }
     // A silence saves up no more than the most.
     flood.world.now = 1_000;
-    assert!(flood.feed(b"", Pause::Quiet(Delay::Pace)) <= TALK_RATE.most);
+    assert!(flood.feed(b"", Pause::Quiet(Delay::Pace)) <= SERVICES.talk_rate.most);
 }
 
 #[test]
@@ -116,8 +118,11 @@ fn a_crowd_of_talk_clients_shares_what_eight_may_say() {
             shown.push(flood.feed(b"", Pause::Quiet(Delay::Pace)));
         }
         let (all, least) = (shown.iter().sum::<usize>(), shown.iter().min());
-        assert!(all <= TALK_RATE.all + 200 * LINE, "{all}");
-        assert!(least > Some(&(TALK_RATE.all / 200 - 2 * LINE)), "{least:?}");
+        assert!(all <= SERVICES.talk_rate.all + 200 * LINE, "{all}");
+        assert!(
+            least > Some(&(SERVICES.talk_rate.all / 200 - 2 * LINE)),
+            "{least:?}"
+        );
     }
 }
 
@@ -132,7 +137,7 @@ fn talk_clients_that_come_speak_and_go_share_a_rate_too() {
     };
     for second in [3, 4] {
         let shown: usize = (0..2_000).map(|_| newcomer(second)).sum();
-        assert!(shown <= TALK_RATE.all && shown > TALK_RATE.all * 9 / 10);
+        assert!(shown <= SERVICES.talk_rate.all && shown > SERVICES.talk_rate.all * 9 / 10);
     }
     // One that found nothing left has its share a second later.
     assert!((0..2_000).any(|_| newcomer(5) == 0));

@@ -4,7 +4,8 @@
 mod memory;
 mod sim;
 
-use loket::config::{LINGER_BYTES, OUTBOX_HIGH_WATER, READ_BUFFER, TURN_BYTES, TURN_CALLS};
+use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
+use loket::config::services::SERVICES;
 use loket::reactor::clock::Moment;
 use loket::reactor::connection::{Connection, Phase};
 use loket::reactor::turn::{Ended, Lent, Turn};
@@ -61,12 +62,12 @@ fn told(shown: &Shown, delay: Delay) -> usize {
 
 #[test]
 fn a_read_that_fills_the_buffer_exactly_is_read_again() {
-    for more in [0, 1, READ_BUFFER, READ_BUFFER + 1] {
+    for more in [0, 1, REACTOR.read_buffer, REACTOR.read_buffer + 1] {
         let mut simulation = Simulation::new(&Files::new());
         let peer = simulation.connect(Service::Echo);
-        simulation.say(&peer, vec![7; READ_BUFFER + more]);
+        simulation.say(&peer, vec![7; REACTOR.read_buffer + more]);
         simulation.run();
-        assert_eq!(peer.got().len(), READ_BUFFER + more);
+        assert_eq!(peer.got().len(), REACTOR.read_buffer + more);
         assert_eq!(peer.unread(), 0);
     }
 }
@@ -84,7 +85,7 @@ fn a_short_read_is_not_followed_by_another() {
 
 #[test]
 fn an_end_of_stream_that_came_with_the_last_bytes_is_seen() {
-    for length in [0, 1, 5, READ_BUFFER, READ_BUFFER + 1] {
+    for length in [0, 1, 5, REACTOR.read_buffer, REACTOR.read_buffer + 1] {
         let mut simulation = Simulation::new(&Files::new());
         let peer = simulation.connect(Service::Echo);
         simulation.say_and_finish(&peer, vec![7; length]);
@@ -154,7 +155,7 @@ fn a_spent_budget_goes_to_the_back_of_the_queue() {
     for peer in &peers {
         let moved = peer.got().len() + BIG - peer.unread();
         assert!(
-            (TURN_BYTES..=2 * TURN_BYTES).contains(&moved),
+            (REACTOR.turn_bytes..=2 * REACTOR.turn_bytes).contains(&moved),
             "{moved} bytes in one turn"
         );
     }
@@ -203,7 +204,7 @@ fn who_floods_comes_behind_those_who_ask_for_little() {
 
 #[test]
 fn who_asks_a_lot_at_once_comes_behind_those_who_ask_for_little() {
-    const ASKED: usize = 10 * TURN_CALLS;
+    const ASKED: usize = 10 * REACTOR.turn_calls;
     let mut simulation = Simulation::new(&Files::new());
     let asking: Vec<Peer> = (0..50)
         .map(|_| simulation.connect(Service::Files))
@@ -272,7 +273,7 @@ fn an_idle_session_holds_no_buffers() {
     let session = Session::new(Service::Echo.protocol(), PeerId(1));
     let mut connection = Connection::new(line.clone(), session, 1, 0, Moment(0));
     let mut world = World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER);
-    let (mut lent, limits) = (Lent::new(READ_BUFFER), limits());
+    let (mut lent, limits) = (Lent::new(REACTOR.read_buffer), limits());
     let mut serve = |connection: &mut Connection<_>| {
         let mut turn = Turn {
             kernel: &mut SimulatedKernel {
@@ -323,7 +324,7 @@ fn high_water_stops_reading() {
     simulation.run();
     let taken = BIG - peer.unread();
     assert!(
-        taken < OUTBOX_HIGH_WATER + READ_BUFFER,
+        taken < OUTBOX_HIGH_WATER + REACTOR.read_buffer,
         "{taken} bytes are held"
     );
     simulation.make_room(&peer, 2 * BIG);
@@ -392,14 +393,14 @@ fn lingering_ends_after_its_bytes_or_its_time() {
     };
     let mut simulation = Simulation::new(&Files::new());
     let talks = refused(&mut simulation);
-    simulation.say(&talks, vec![7; LINGER_BYTES - 1]);
+    simulation.say(&talks, vec![7; REACTOR.linger_bytes - 1]);
     simulation.run();
     assert_eq!((talks.unread(), simulation.closed(&talks)), (0, None));
-    simulation.say(&talks, vec![7; LINGER_BYTES]);
+    simulation.say(&talks, vec![7; REACTOR.linger_bytes]);
     simulation.run();
     assert_eq!(simulation.closed(&talks), Some(CloseReason::Refused));
     assert!(
-        talks.unread() >= LINGER_BYTES - READ_BUFFER,
+        talks.unread() >= REACTOR.linger_bytes - REACTOR.read_buffer,
         "no more than the limit is read"
     );
 
@@ -505,7 +506,7 @@ fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
         room: 0,
         ..Line::default()
     };
-    let limits = Rc::new(loket::config::service_limits());
+    let limits = Rc::new(SERVICES);
     let operator = simulation.accept(Box::new(Operator::new(limits, None, None)), line);
     let unknown = format!("/{}\n", "x".repeat(4_000));
     simulation.say(&operator, unknown.repeat(OUTBOX_HIGH_WATER / 4_000 + 1));

@@ -5,7 +5,7 @@ mod memory;
 mod sim;
 mod support;
 
-use loket::config::{COMMAND_SECONDS, INTERBYTE_MILLIS, SETTLE_MILLIS, WORD_MILLIS};
+use loket::config::reactor::REACTOR;
 use loket::session::close_reason::CloseReason;
 use loket::wire::pause::{Delay, Pause};
 use loket::wire::unended::Unended;
@@ -22,7 +22,7 @@ const PACES: [u64; 12] = [1, 2, 4, 5, 6, 10, 49, 50, 51, 120, 999, 2_000];
 
 /// At these paces a byte comes before the silence that refuses what is not finished.
 fn is_served(pace: u64) -> bool {
-    pace < WORD_MILLIS
+    pace < REACTOR.word_millis
 }
 
 /// Every beginning of every name that is typed here is a file.
@@ -178,7 +178,7 @@ fn write(simulation: &mut Simulation, peer: &Peer, pieces: &[&str], pace: u64) {
 
 /// The client falls silent for longer than any delay.
 fn fall_silent(simulation: &mut Simulation) {
-    simulation.pass(u64::from(COMMAND_SECONDS + 2) * 1_000 * MILLI);
+    simulation.pass(u64::from(REACTOR.command_seconds + 2) * 1_000 * MILLI);
 }
 
 fn bytes(text: &str) -> Vec<&str> {
@@ -241,7 +241,7 @@ fn a_typed_question_is_answered_after_a_long_silence() {
             let mut simulation = Simulation::new(&files());
             let peer = simulation.connect(case.service);
             write(&mut simulation, &peer, &bytes(case.sent), pace);
-            simulation.pass((WORD_MILLIS - pace) * MILLI);
+            simulation.pass((REACTOR.word_millis - pace) * MILLI);
             assert_eq!(peer.text(), case.answer, "{:?} at {pace} ms", case.sent);
         }
     }
@@ -253,7 +253,7 @@ fn a_typed_change_waits_for_its_line_end_until_the_command_deadline() {
         let mut simulation = Simulation::new(&files());
         let peer = simulation.connect(Service::Files);
         write(&mut simulation, &peer, &bytes(sent), 120);
-        simulation.pass(u64::from(COMMAND_SECONDS - 5) * 1_000 * MILLI);
+        simulation.pass(u64::from(REACTOR.command_seconds - 5) * 1_000 * MILLI);
         assert_eq!(
             (peer.text(), simulation.closed(&peer)),
             (String::new(), None)
@@ -291,7 +291,7 @@ fn a_line_in_pieces_within_the_settle_window_does_what_was_meant() {
         for count in 2..=4 {
             for (number, pieces) in cuttings(case.sent, count).into_iter().enumerate() {
                 // Four pieces are many: one pace for each cutting, all for the others.
-                let paces = [0, 2, 5, 20, SETTLE_MILLIS - 1];
+                let paces = [0, 2, 5, 20, REACTOR.settle_millis - 1];
                 let one = [paces[number % paces.len()]];
                 for pace in if count < 4 { &paces[..] } else { &one } {
                     let mut simulation = Simulation::new(&files());
@@ -314,9 +314,9 @@ fn names_that_come_twice_may_come_in_any_pieces() {
         let twice = names.matches("laporan.doc").count() == 2;
         for count in 1..=3 {
             for pieces in cuttings(names, count) {
-                for pace in [0, 2, 20, SETTLE_MILLIS + 1, 300] {
+                for pace in [0, 2, 20, REACTOR.settle_millis + 1, 300] {
                     // One pause in a name that comes once says that it is two.
-                    if !twice && pace > SETTLE_MILLIS && count > 1 {
+                    if !twice && pace > REACTOR.settle_millis && count > 1 {
                         continue;
                     }
                     let mut simulation = Simulation::new(&files());
@@ -344,7 +344,7 @@ fn pieces_a_round_trip_apart_do_what_was_meant_unless_the_first_looks_whole() {
                 if pieces[0].len() > word {
                     continue;
                 }
-                for pace in [SETTLE_MILLIS + 1, 300] {
+                for pace in [REACTOR.settle_millis + 1, 300] {
                     let mut simulation = Simulation::new(&files());
                     let peer = simulation.connect(case.service);
                     write(&mut simulation, &peer, &pieces, pace);
@@ -383,13 +383,13 @@ fn a_client_that_goes_in_the_middle_of_typing_has_changed_nothing() {
 #[test]
 fn one_send_that_arrives_as_two_segments_is_served_as_one() {
     for (first, second) in [("r", "m laporan.doc"), ("rm lap", "oran.doc")] {
-        for micros in [0, 1, MILLI, INTERBYTE_MILLIS * MILLI - 1] {
+        for micros in [0, 1, MILLI, REACTOR.interbyte_millis * MILLI - 1] {
             let mut simulation = Simulation::new(&files());
             let peer = simulation.connect(Service::Files);
             simulation.say(&peer, first);
             simulation.pass(micros);
             simulation.say(&peer, second);
-            simulation.pass(SETTLE_MILLIS * MILLI);
+            simulation.pass(REACTOR.settle_millis * MILLI);
             assert_eq!(peer.text(), "File Berhasil Dihapus", "{micros} us");
             let after = simulation.store.files();
             assert_eq!(changes(&after), [("laporan.doc".to_owned(), None)]);
@@ -399,11 +399,11 @@ fn one_send_that_arrives_as_two_segments_is_served_as_one() {
 
 #[test]
 fn keys_that_come_close_together_and_then_stop_are_typed() {
-    for pace in 1..INTERBYTE_MILLIS {
+    for pace in 1..REACTOR.interbyte_millis {
         let mut simulation = Simulation::new(&files());
         let peer = simulation.connect(Service::Files);
         write(&mut simulation, &peer, &bytes("rm laporan"), pace);
-        simulation.pass(SETTLE_MILLIS * MILLI);
+        simulation.pass(REACTOR.settle_millis * MILLI);
         write(&mut simulation, &peer, &[".doc\n"], 0);
         let left = changes(&simulation.store.files());
         assert_eq!(left, [("laporan.doc".to_owned(), None)], "{pace} ms");
@@ -412,17 +412,17 @@ fn keys_that_come_close_together_and_then_stop_are_typed() {
 
 #[test]
 fn a_byte_that_a_busy_loop_was_not_told_of_voids_a_silence() {
-    for late in [INTERBYTE_MILLIS, SETTLE_MILLIS] {
+    for late in [REACTOR.interbyte_millis, REACTOR.settle_millis] {
         let mut simulation = Simulation::new(&files());
         let peer = simulation.connect(Service::Files);
         simulation.say(&peer, "rm lap");
         simulation.pass((late - 1) * MILLI);
-        if late < SETTLE_MILLIS {
+        if late < REACTOR.settle_millis {
             // It arrives, and its event is fetched after the silence is over.
             peer.line.borrow_mut().incoming.extend(b"oran.doc");
             simulation.pass(MILLI);
             simulation.say(&peer, "");
-            simulation.pass(SETTLE_MILLIS * MILLI);
+            simulation.pass(REACTOR.settle_millis * MILLI);
             assert_eq!(peer.text(), "File Berhasil Dihapus");
         } else {
             peer.line.borrow_mut().incoming.extend(b"oran.doc\n");
@@ -440,11 +440,11 @@ fn keys_that_wait_for_an_answer_are_still_typed() {
     let peer = simulation.connect(Service::Files);
     peer.line.borrow_mut().room = 0;
     write(&mut simulation, &peer, &["l", "s"], 120);
-    simulation.pass(WORD_MILLIS * MILLI);
+    simulation.pass(REACTOR.word_millis * MILLI);
     // The answer is on its way: what is typed meanwhile comes in one piece.
     write(&mut simulation, &peer, &bytes("rm lap"), 120);
     simulation.make_room(&peer, 10_000);
-    simulation.pass(2 * SETTLE_MILLIS * MILLI);
+    simulation.pass(2 * REACTOR.settle_millis * MILLI);
     write(&mut simulation, &peer, &bytes("oran.doc\n"), 120);
     let after = simulation.store.files();
     assert_eq!(changes(&after), [("laporan.doc".to_owned(), None)]);

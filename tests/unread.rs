@@ -3,9 +3,9 @@
 
 mod support;
 
-use loket::config::{
-    COMMAND_READ, ECHO_RECEIVE, OUTBOX_HIGH_WATER, READ_BUFFER, SMALL_BODY, UNSENT_BYTES,
-};
+use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
+use loket::config::store::SMALL_BODY;
+use loket::config::{ECHO_RECEIVE, UNSENT_BYTES};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn start(way: &[&str]) -> Server {
 
 /// Sends whole commands without reading until nothing more is taken.
 fn flood(peers: &[Client], command: &str) {
-    let commands = command.repeat(READ_BUFFER / command.len());
+    let commands = command.repeat(REACTOR.read_buffer / command.len());
     let mut sent = vec![0; peers.len()];
     for peer in peers {
         peer.0.set_nonblocking(true).expect("an option");
@@ -96,8 +96,8 @@ fn clients_that_do_not_read_hold_little_memory_and_leave_none_behind() {
             flood(&peers, command);
             let each = server.memory().saturating_sub(before) / PEERS;
             let allowed = match service {
-                "echo" => READ_BUFFER + 8192,
-                _ => COMMAND_READ + OUTBOX_HIGH_WATER + SMALL_BODY + 8192,
+                "echo" => REACTOR.read_buffer + 8192,
+                _ => REACTOR.command_read + OUTBOX_HIGH_WATER + SMALL_BODY + 8192,
             };
             assert!(each < allowed, "{each} bytes for each {command:?}");
             let mut witness = witness.expect("connected in the middle");
@@ -121,7 +121,7 @@ fn the_kernel_holds_little_for_clients_that_do_not_read() {
             assert!(unread > 0, "{command:?} is still read");
             assert!(unread <= ECHO_RECEIVE, "{unread} bytes of {command:?}");
             // One write comes on top.
-            let allowed = UNSENT_BYTES as usize + READ_BUFFER;
+            let allowed = UNSENT_BYTES as usize + REACTOR.read_buffer;
             assert!(unsent <= allowed, "{unsent} bytes after {command:?}");
         }
     }

@@ -4,7 +4,7 @@
 use crate::memory::Service;
 use crate::memory::store::{Faults, Files, Memory};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use loket::config::OUTBOX_HIGH_WATER;
+use loket::config::reactor::OUTBOX_HIGH_WATER;
 use loket::session::notice::PeerId;
 use loket::session::outbox::{Front, Outbox};
 use loket::session::session::Session;

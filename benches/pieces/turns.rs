@@ -4,7 +4,7 @@
 use crate::memory::Service;
 use crate::memory::store::Memory;
 use criterion::{BenchmarkId, Criterion, Throughput};
-use loket::config;
+use loket::config::reactor::{BODIES, OUTBOX_HIGH_WATER, REACTOR};
 use loket::reactor::clock::{Clock, Moment};
 use loket::reactor::connection::Readiness;
 use loket::reactor::dispatcher::Dispatcher;
@@ -28,10 +28,8 @@ pub fn time(criterion: &mut Criterion) {
 }
 
 fn dispatcher<K: Io>(kernel: K, socket: K::Socket) -> (Dispatcher<K, ()>, Key) {
-    let (settle, gap) = (config::SETTLE_MILLIS, config::BARE_GAP_MILLIS);
-    let limits = config::reactor_limits(100, config::IDLE_TIMEOUT_SECONDS, settle, gap);
-    let world = World::new(Box::new(Memory::default()), config::OUTBOX_HIGH_WATER);
-    let mut dispatcher = Dispatcher::new(kernel, world, (), limits, vec!["echo"]);
+    let world = World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER);
+    let mut dispatcher = Dispatcher::new(kernel, world, (), REACTOR, vec!["echo"]);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let opened = dispatcher.open(socket, 0, peer, |_| Service::Echo.protocol(), Moment(0));
     let key = opened.expect("it is registered");
@@ -143,7 +141,7 @@ fn over_sockets(criterion: &mut Criterion) {
         let mut back = vec![0; length];
         group.bench_function(BenchmarkId::new("four calls", length), |bencher| {
             let (mut near, mut far) = pair().expect("a pair of sockets on loopback");
-            let mut buffer = vec![0; config::READ_BUFFER];
+            let mut buffer = vec![0; REACTOR.read_buffer];
             bencher.iter(|| {
                 near.write_all(&message).expect("the message is taken");
                 let got = far.read(&mut buffer).expect("it has come");
@@ -156,7 +154,7 @@ fn over_sockets(criterion: &mut Criterion) {
             let (mut near, far) = pair().expect("a pair of sockets on loopback");
             let poll = mio::Poll::new().expect("a poll");
             let registry = poll.registry().try_clone().expect("a descriptor");
-            let linux = LinuxIo::new(registry, true, &config::bodies::body_steps(false));
+            let linux = LinuxIo::new(registry, true, &BODIES);
             let clock = linux.clock();
             let far = Stream::Tcp(mio::net::TcpStream::from_std(far));
             let (mut dispatcher, key) = dispatcher(linux, far);

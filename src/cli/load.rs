@@ -265,6 +265,6 @@ fn order(work: Work, size: u64, at: String, pace: PaceFlags, run: RunFlags) -> S
         server: run.server_pid.map(Watched::new),
         json: run.json,
         plot: run.plot,
-        limits: config::load::limits(),
+        limits: config::load::LOAD,
     }
 }

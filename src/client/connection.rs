@@ -2,7 +2,7 @@
 //! Knows no command, and does not dial again: `dialer.rs` does.
 
 use super::error::{ClientError, Trouble, reason};
-use super::limits::{ClientLimits, Keepalive};
+use super::{ClientLimits, Keepalive};
 use crate::wire::text::is_host_and_port;
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, BufRead, BufReader, Read, Write};

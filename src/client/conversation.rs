@@ -7,11 +7,11 @@
 
 use super::door::{self, Entry, Inside};
 use super::error::{ClientError, Trouble, reason};
-use super::limits::{ClientLimits, RoomLimits};
 use super::membership::{Membership, Step};
 use super::pending::Pending;
 use super::screen;
 use super::window::{Line, Lines, Shown, Window};
+use super::{ClientLimits, RoomLimits};
 use crate::terminal::sanitize::clean;
 use std::convert::Infallible;
 use std::io;

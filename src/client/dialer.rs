@@ -1,9 +1,9 @@
 //! Keeps the connection open between commands, and reconnects when it was closed.
 //! Retries nothing: a command whose connection broke has failed, and the next one gets a new one.
 
+use super::ClientLimits;
 use super::connection::{Address, Connection};
 use super::error::{ClientError, Trouble};
-use super::limits::ClientLimits;
 use super::screen;
 
 /// A server, and the connection to it if one is open.

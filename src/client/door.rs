@@ -1,9 +1,9 @@
 //! Gets one person into a room: password, then name, over datagrams that may be lost or doubled.
 //! Asks the person nothing, and carries no conversation: `room.rs` does both.
 
+use super::RoomLimits;
 use super::connection::Address;
 use super::error::{ClientError, reason};
-use super::limits::RoomLimits;
 use crate::terminal::on_exit::OnExit;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -217,7 +217,7 @@ impl Door {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::limits::ClientLimits;
+    use crate::client::ClientLimits;
     use std::thread;
 
     /// A room that answers each request in turn with these datagrams, and what it was asked.

@@ -1,9 +1,9 @@
 //! Saves a download: writes it to a hidden file and renames that when it is complete.
 //! Leaves the old file alone until then, and nothing behind when the body never gets whole.
 
+use super::ClientLimits;
 use super::connection::Connection;
 use super::error::{ClientError, Trouble, reason};
-use super::limits::ClientLimits;
 use super::progress::Progress;
 use rustix::io::Errno;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};

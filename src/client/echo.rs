@@ -1,10 +1,10 @@
 //! The echo client: sends lines and checks that the same bytes come back.
 //! Measures nothing: how fast they come back is the load generator's business.
 
+use super::ClientLimits;
 use super::connection::{Address, Connection};
 use super::error::{ClientError, Trouble};
 use super::input::Input;
-use super::limits::ClientLimits;
 use super::screen;
 
 /// Sends one message and LF, prints the answer, and waits for end of stream.

@@ -1,11 +1,11 @@
 //! The client of the files service: `ls`, `size`, `rm`, `download`, `upload`.
 //! Reads no commands from anybody: `main.rs` asks for one, `shell.rs` for many.
 
+use super::ClientLimits;
 use super::connection::{Connection, Reply};
 use super::dialer::Dialer;
 use super::download::Download;
 use super::error::{ClientError, Trouble};
-use super::limits::ClientLimits;
 use super::names;
 use super::screen;
 use super::upload_file::UploadFile;

@@ -5,7 +5,7 @@
 //! the answer is another one, and a server that is gone has none. The same question keeps a silent
 //! member from being removed as idle.
 
-use super::limits::RoomLimits;
+use super::RoomLimits;
 use std::time::Instant;
 
 /// What this member knows of its place in the room.
@@ -120,7 +120,7 @@ impl Membership {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::limits::ClientLimits;
+    use crate::client::ClientLimits;
 
     fn asked() -> (Membership, Instant) {
         let limits = ClientLimits::short().room;

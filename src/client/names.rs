@@ -2,8 +2,8 @@
 //! Does not measure them: how long a name may be is the server's word.
 
 use super::error::ClientError;
-use crate::wire::limits::WireLimits;
 use crate::wire::names;
+use crate::wire::names::WireLimits;
 use std::collections::HashMap;
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! The progress bar of a transfer, shown after a delay and only on a terminal.
 //! Shows nothing when standard error is no terminal, and counts nothing that is relied upon.
 
-use super::limits::ClientLimits;
+use super::ClientLimits;
 use crate::wire::text::OneLine;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};

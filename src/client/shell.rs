@@ -1,10 +1,10 @@
 //! The shell of the files client: reads commands from a terminal or a script and runs them.
 //! Speaks to no server itself: `files.rs` does.
 
+use super::ClientLimits;
 use super::error::{ClientError, Trouble};
 use super::files::Files;
 use super::input::Input;
-use super::limits::ClientLimits;
 use super::screen;
 use super::split_args;
 use std::path::Path;

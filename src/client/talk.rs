@@ -3,9 +3,9 @@
 
 use super::connection::{Address, Connection};
 use super::error::{ClientError, Trouble, reason};
-use super::limits::{ClientLimits, TalkLimits};
 use super::screen;
 use super::window::{Line, Lines, Shown, Window};
+use super::{ClientLimits, TalkLimits};
 use crate::terminal::sanitize::Cleaner;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -1,11 +1,11 @@
 //! The client of the transfer service: sends and receives files over one connection.
 //! Neither reads the files nor writes them: `upload.rs` and `download.rs` do.
 
+use super::ClientLimits;
 use super::connection::{Connection, Reply};
 use super::dialer::Dialer;
 use super::download::Download;
 use super::error::{ClientError, Trouble};
-use super::limits::ClientLimits;
 use super::names;
 use super::screen;
 use super::upload_file::UploadFile;

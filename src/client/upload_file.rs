@@ -1,9 +1,9 @@
 //! A local file to upload: its size, and exactly that many bytes of it.
 //! Does not announce them: what the header looks like is the conversation's business.
 
+use super::ClientLimits;
 use super::connection::Connection;
 use super::error::{ClientError, Trouble, reason};
-use super::limits::ClientLimits;
 use super::progress::Progress;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};

@@ -2,7 +2,8 @@
 //! Reads no command line, and holds no numbers: those, with their reasons, stand in `config.rs`.
 
 use super::watched::Watched;
-use crate::reactor::limits::{BodySteps, ReactorLimits};
+use crate::reactor::ReactorLimits;
+use crate::reactor::linux::BodySteps;
 use crate::wire::text::grouped;
 use clap::ValueEnum;
 use std::path::PathBuf;

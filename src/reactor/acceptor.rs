@@ -1,10 +1,10 @@
 //! Accepts connections while a place is free, a bounded number of each service a round.
 //! While no place is free, peers wait in the kernel's queue.
 
+use super::ReactorLimits;
 use super::clock::{Moment, SECOND};
 use super::dispatcher::Dispatcher;
 use super::io::Io;
-use super::limits::ReactorLimits;
 use super::log_limit::LogLimit;
 use super::observer::Observer;
 use crate::session::protocol::Protocol;

@@ -1,6 +1,7 @@
 //! Gives turns: keeps the table of connections, the run queue, the delays and the deadlines.
 //! Makes no system call and polls nothing; `event_loop.rs` does, and a simulator can.
 
+use super::ReactorLimits;
 use super::addresses::Addresses;
 use super::clock::Moment;
 use super::connection::{Connection, Phase, Readiness};
@@ -8,7 +9,6 @@ use super::deadlines::Deadlines;
 use super::delays::Delays;
 use super::io::Io;
 use super::lag::Lag;
-use super::limits::ReactorLimits;
 use super::log_limit::LogLimit;
 use super::observer::{Observer, Who};
 use super::run_queue::RunQueue;
@@ -64,7 +64,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
             services,
             table: Table::new(),
             queue: RunQueue::default(),
-            delays: Delays::new(limits.delays),
+            delays: Delays::new(Delay::ALL.map(|delay| limits.micros(delay))),
             deadlines: Deadlines::default(),
             cold: VecDeque::new(),
             addresses: Addresses::new(limits.per_address),

@@ -1,12 +1,12 @@
 //! The readiness loop: polls, notes what has changed, accepts, serves, and polls again.
 //! One pass is a round. The dispatcher serves the connections, and `datagram.rs` the room.
 
+use super::ReactorLimits; // numbers from config/
 use super::acceptor::Acceptor; // accepts connections while a place is free
 use super::clock::{Clock, Moment, SECOND}; // microseconds since the start
 use super::connection::Readiness; // what the kernel has said of a socket
 use super::datagram::Datagrams; // the chat room over UDP
 use super::dispatcher::Dispatcher; // all connections, and which has the next turn
-use super::limits::ReactorLimits; // numbers from config.rs
 use super::linux::{LinuxIo, LinuxListener, Stream}; // calls; a port; a socket or the terminal
 use super::log_sink::LogSink; // standard error, which gets the lines of log::info!
 use super::observer::Observer; // is shown what happens, for --trace

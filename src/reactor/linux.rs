@@ -6,9 +6,8 @@ use super::body_in::BodyPipe;
 use super::body_out;
 use super::clock::{Clock, Moment};
 use super::io::{Io, Sent, TakeError};
-use super::limits::BodySteps;
 use super::stdio::Stdio;
-use super::step_size::StepSize;
+use super::step_size::{StepLimits, StepSize};
 use super::token::{Key, Target};
 use crate::session::blob::Blob;
 use mio::net::{TcpListener, TcpStream};
@@ -21,6 +20,21 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
+
+/// How bodies are moved between sockets and files.
+#[derive(Debug, Clone, Copy)]
+pub struct BodySteps {
+    /// Steps from a file into a socket.
+    pub send: StepLimits,
+    /// Steps from a socket into a file; the longest is the size of the pipe for it.
+    pub take: StepLimits,
+    /// Bytes copied at once, where they cannot be moved without.
+    pub copy: usize,
+    /// Bytes of a body after which its peer is known to read.
+    pub reads: u64,
+    /// How far apart the pages lie that are asked whether the disk has read them.
+    pub probe: usize,
+}
 
 /// The calls of Linux, with the one pipe or the one buffer that bodies pass through.
 pub struct LinuxIo {

@@ -5,7 +5,16 @@
 //! that lends it page by page, a kernel that has to reclaim it first) it takes 2 to 4 ms, and with
 //! 8 uploads under way every other peer waits for the half of that.
 
-use super::limits::StepLimits;
+/// How big a step may be.
+#[derive(Debug, Clone, Copy)]
+pub struct StepLimits {
+    /// Bytes at once.
+    pub most: usize,
+    /// Bytes at once where that takes long.
+    pub least: usize,
+    /// Microseconds that a step should last at most.
+    pub micros: u64,
+}
 
 /// The size of one kind of step, from what the last ones took.
 #[derive(Debug)]

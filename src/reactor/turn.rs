@@ -4,10 +4,10 @@
 //! The loop asks the session what comes next and does it. Every step uses something up (a
 //! readiness bit, bytes, calls, a silence), so a turn ends.
 
+use super::ReactorLimits;
 use super::clock::Moment;
 use super::connection::{Connection, Phase};
 use super::io::{Io, Sent, TakeError};
-use super::limits::ReactorLimits;
 use super::observer::{Direction, Observer};
 use crate::session::close_reason::CloseReason;
 use crate::session::outbox::Front;

@@ -11,7 +11,7 @@
 //!   A name that only the disk knows: Command ──▶ LookingUp ──▶ as if the command came now.
 //! ```
 
-use super::limits::ServiceLimits;
+use super::ServiceLimits;
 use super::list_reply::{self, ListReply};
 use super::refusal::Refusal;
 use super::upload_report::UploadReport;

@@ -1,7 +1,7 @@
 //! Is the operator's side of the talk service, and the screen that the room reports to.
 //! Touches no terminal: it is a protocol like the others, on standard input and output.
 
-use super::limits::ServiceLimits;
+use super::ServiceLimits;
 use super::roster::{Client, Roster};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, PeerId, Post};

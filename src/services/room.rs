@@ -64,10 +64,16 @@ pub struct RoomLimits {
     pub name: usize,
     /// Members at once.
     pub members: usize,
-    /// Messages of one member.
-    pub rate: Rate,
-    /// What the members of one client network share.
-    pub network: NetworkLimits,
+    /// Messages of one member a second.
+    pub rate: u32,
+    /// A member may send this many times its rate at once after a silence.
+    pub burst: u32,
+    /// Members of one client network.
+    pub per_address: u32,
+    /// The members of one client network share the rate of this part of its places.
+    pub share: u32,
+    /// Networks that hold something are swept from this number on.
+    pub few_networks: usize,
     /// How long a member may be silent; `None` is for ever.
     pub idle: Option<u64>,
     /// How long a member may be silent that never sent anything after joining, if that is less.
@@ -86,10 +92,36 @@ pub struct RoomLimits {
     pub guests: GuestLimits,
 }
 
+impl RoomLimits {
+    /// What a number of members may send together.
+    fn rate_of(&self, members: u32) -> Rate {
+        let per_second = self.rate.saturating_mul(members);
+        Rate {
+            per_second,
+            burst: per_second.saturating_mul(self.burst),
+        }
+    }
+
+    fn network(&self) -> NetworkLimits {
+        NetworkLimits {
+            places: self.per_address as usize,
+            messages: self.rate_of((self.per_address / self.share).max(1)),
+            // All of a class may join at once.
+            joins: Rate {
+                per_second: self.rate,
+                burst: self.rate_of(1).burst.max(self.per_address),
+            },
+            few: self.few_networks,
+        }
+    }
+}
+
 /// The chat room.
 pub struct Room {
     password: Vec<u8>,
     limits: RoomLimits,
+    /// Of one member.
+    rate: Rate,
     members: HashMap<SocketAddr, Member>,
     /// Names by their key: they are unique as a person sees them.
     names: HashMap<String, SocketAddr>,
@@ -152,16 +184,17 @@ impl Room {
         Room {
             // Blanks around what a stranger gives are no part of it.
             password: password.as_bytes().trim_ascii().to_vec(),
-            limits,
+            rate: limits.rate_of(1),
             members: HashMap::new(),
             names: HashMap::new(),
             routes: Rc::new([]),
-            networks: Networks::new(limits.network),
-            guests: Guests::new(limits.guests),
+            networks: Networks::new(limits.network()),
+            guests: Guests::new(limits.guests, limits.per_address as usize),
             claims: Claims::new(limits.claims),
             search: None,
             ignored: Rare::default(),
             refused: Rare::default(),
+            limits,
         }
     }
 
@@ -197,7 +230,7 @@ impl Room {
     /// Takes the price of a message off the credit of a member and of its network.
     fn pay(&mut self, from: SocketAddr, cx: &mut DatagramCx<'_>) -> bool {
         let member = self.members.get_mut(&from).expect("it is a member");
-        let pays = member.credit.pay(self.limits.rate, cx.now);
+        let pays = member.credit.pay(self.rate, cx.now);
         let pays = pays && self.networks.pay(from.ip(), cx.now);
         if !pays {
             cx.out.drop_one();

@@ -1,7 +1,7 @@
 //! Lists the talk clients, for the operator and for their share of what all may have printed.
 //! Prints nothing itself.
 
-use super::limits::TalkRate;
+use super::TalkRate;
 use crate::session::notice::PeerId;
 use crate::wire::text;
 use std::collections::BTreeMap;

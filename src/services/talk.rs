@@ -4,7 +4,7 @@
 //! What the client says has no dialect: LF ends a line, and what is left is shown after the settle
 //! window. Only replies differ: clients that send no LF get none.
 
-use super::limits::ServiceLimits;
+use super::ServiceLimits;
 use super::refusal::Refusal;
 use super::roster::Roster;
 use crate::session::close_reason::CloseReason;

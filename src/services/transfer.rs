@@ -16,9 +16,9 @@
 //!   Every refusal, and a bare peer's missing file, is told and then closed.
 //! ```
 
+use super::ServiceLimits;
 use super::gap::Gap;
 use super::guess::{Guess, Mending, Solved};
-use super::limits::ServiceLimits;
 use super::refusal::Refusal;
 use super::two_names::TwoNames;
 use super::upload_report::UploadReport;

@@ -1,8 +1,7 @@
 //! Parses and formats the commands of the files service.
 //! Answers nothing and opens nothing: `services/files.rs` does what is asked for here.
 
-use super::limits::WireLimits;
-use super::names::{self, BadName};
+use super::names::{self, BadName, WireLimits};
 use super::pause::Pause;
 use super::text;
 use super::unended::Unended;

@@ -4,7 +4,6 @@
 pub mod arrival;
 pub mod command;
 pub mod header;
-pub mod limits;
 pub mod line;
 pub mod names;
 pub mod pause;

@@ -1,10 +1,20 @@
 //! Validates names of files, takes their last component, and splits a name that was sent twice.
 //! Opens nothing: that a name stays inside the root is the kernel's business, not a string's.
 
-use super::limits::WireLimits;
 use super::text;
 use super::unended::Unended;
 use std::fmt;
+
+/// How long the pieces of a conversation may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WireLimits {
+    /// One line or bare unit, without its line end.
+    pub unit: usize,
+    /// One name, all its components and the slashes between them.
+    pub name: usize,
+    /// One component of a name, as `NAME_MAX` of `limits.h` has it.
+    pub component: usize,
+}
 
 /// Why a name is refused before it is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 //! Checks nothing: the tests of the room's rules do.
 #![allow(dead_code)] // every test binary uses another part of this
 
-use loket::config;
-use loket::services::room::Room;
+use loket::config::room::{DATAGRAMS, ROOM};
+use loket::services::room::{Room, RoomLimits};
 use loket::session::datagram::{Copies, DatagramCx, DatagramProtocol};
 use loket::session::notice::{Audience, Notice, Post};
 use std::net::SocketAddr;
@@ -29,17 +29,14 @@ pub fn at(port: u16) -> SocketAddr {
 impl Hall {
     /// A room with the usual limits and this rate.
     pub fn open(rate: u32) -> Hall {
-        Hall::within(rate, config::ROOM_PER_ADDRESS, config::ROOM_IDLE_SECONDS)
+        Hall::within(RoomLimits { rate, ..ROOM })
     }
 
-    /// A room with what users may set.
-    pub fn within(rate: u32, per_address: u32, idle_seconds: u32) -> Hall {
+    /// A room with limits of one's own.
+    pub fn within(limits: RoomLimits) -> Hall {
         Hall {
-            room: Room::new(
-                "sesame",
-                config::room::room_limits(rate, per_address, idle_seconds),
-            ),
-            out: Copies::new(config::room::ROOM_DATAGRAMS.copies),
+            room: Room::new("sesame", limits),
+            out: Copies::new(DATAGRAMS.copies),
             posts: Vec::new(),
             now: 5 * SECOND,
         }

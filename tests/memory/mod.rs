@@ -7,10 +7,11 @@ pub mod scripts;
 pub mod store;
 
 use counting::{Bodies, Counting};
-use loket::config;
+use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
+use loket::config::services::SERVICES;
+use loket::services::ServiceLimits;
 use loket::services::echo::Echo;
 use loket::services::files::Files as FilesService;
-use loket::services::limits::ServiceLimits;
 use loket::services::transfer::Transfer;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::PeerId;
@@ -37,7 +38,7 @@ impl Service {
     pub fn protocol(self) -> Box<dyn Protocol> {
         let limits = Rc::new(ServiceLimits {
             copy_step: 3,
-            ..config::service_limits()
+            ..SERVICES
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         match self {
@@ -93,7 +94,7 @@ impl Way {
             pieces: vec![length],
             direct,
             gulp: usize::MAX,
-            high_water: config::OUTBOX_HIGH_WATER,
+            high_water: OUTBOX_HIGH_WATER,
             waits: false,
         }
     }
@@ -164,7 +165,7 @@ impl Driver {
             match step {
                 Step::Send(bytes) => self.arrive(bytes),
                 Step::Reply(wanted) => self.await_reply(wanted)?,
-                Step::Quiet(delay) => self.stay_quiet(length(*delay)),
+                Step::Quiet(delay) => self.stay_quiet(REACTOR.micros(*delay)),
                 Step::End => self.ended = true,
             }
             self.serve();
@@ -215,7 +216,7 @@ impl Driver {
     fn stay_quiet(&mut self, mut left: u64) {
         self.serve();
         while let Some(delay) = self.awaited() {
-            let wait = length(delay).saturating_sub(self.quiet);
+            let wait = REACTOR.micros(delay).saturating_sub(self.quiet);
             if wait > left {
                 break;
             }
@@ -266,7 +267,7 @@ impl Driver {
 
     fn feed(&mut self, more: &[u8], pause: Pause) {
         let input = [self.session.inbox(), more].concat();
-        if input.len() > config::READ_BUFFER {
+        if input.len() > REACTOR.read_buffer {
             self.closed = Some(CloseReason::FrameTooLong);
             return;
         }
@@ -327,18 +328,5 @@ impl Driver {
         let inbox = self.session.inbox().len();
         let owed = self.session.outbox().map_or(0, |outbox| outbox.pending());
         self.most_held = (self.most_held.0.max(inbox), self.most_held.1.max(owed));
-    }
-}
-
-/// The documented lengths, in milliseconds.
-pub fn length(delay: Delay) -> u64 {
-    match delay {
-        Delay::Interbyte => config::INTERBYTE_MILLIS,
-        Delay::Settle => config::SETTLE_MILLIS,
-        Delay::Word => config::WORD_MILLIS,
-        Delay::Gap => config::BARE_GAP_MILLIS,
-        Delay::FirstByte => config::FIRST_BYTE_MILLIS,
-        Delay::Linger => config::LINGER_MILLIS,
-        Delay::Pace => config::TALK_PACE_MILLIS,
     }
 }

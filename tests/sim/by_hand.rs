@@ -4,11 +4,11 @@
 use super::by_hand_io::{Call, Line, SimulatedKernel};
 use crate::memory::Service;
 use crate::memory::store::{Faults, Files, Memory};
-use loket::config;
+use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
+use loket::reactor::ReactorLimits;
 use loket::reactor::clock::Moment;
 use loket::reactor::connection::Readiness;
 use loket::reactor::dispatcher::Dispatcher;
-use loket::reactor::limits::ReactorLimits;
 use loket::reactor::observer::{Observer, Who};
 use loket::reactor::token::Key;
 use loket::reactor::turn::Ended;
@@ -114,8 +114,10 @@ pub struct Simulation {
 
 /// The limits of the real server.
 pub fn limits() -> ReactorLimits {
-    let (settle, gap) = (config::SETTLE_MILLIS, config::BARE_GAP_MILLIS);
-    config::reactor_limits(100, config::IDLE_TIMEOUT_SECONDS, settle, gap)
+    ReactorLimits {
+        connections: 100,
+        ..REACTOR
+    }
 }
 
 impl Simulation {
@@ -127,7 +129,7 @@ impl Simulation {
     /// A server with other limits; `direct` moves bodies past the sessions.
     pub fn with(limits: ReactorLimits, files: &Files, faults: &Faults, direct: bool) -> Simulation {
         let store = Memory::with(files, faults.clone());
-        let world = World::new(Box::new(store.clone()), config::OUTBOX_HIGH_WATER);
+        let world = World::new(Box::new(store.clone()), OUTBOX_HIGH_WATER);
         let turn_micros = Rc::new(Cell::new(0));
         let time = Rc::new(Cell::new(0));
         let log = Log::default();

@@ -6,7 +6,7 @@ use super::random::Random;
 use super::script::{Fault, Script, Service, Tight};
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
-use loket::wire::limits::WireLimits;
+use loket::wire::names::WireLimits;
 use loket::wire::pause::Delay;
 
 /// A peer of echo.

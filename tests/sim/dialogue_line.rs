@@ -5,7 +5,7 @@ use super::random::Random;
 use super::script::{Fault, NO_DATA, Script, Service, Tight};
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
-use loket::wire::limits::WireLimits;
+use loket::wire::names::WireLimits;
 use loket::wire::pause::Delay;
 use std::collections::BTreeMap;
 

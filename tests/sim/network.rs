@@ -220,7 +220,7 @@ impl Engine {
     /// peer goes on first.
     fn pass_at_once(&mut self, to: Moment) {
         let mut to = to.max(self.now());
-        let delays = self.shared.plan.limits.delays;
+        let limits = self.shared.plan.limits;
         let mut went_on = false;
         if self.shared.random.chance(20) && self.speak_at_the_last_moment(to) {
             return;
@@ -228,7 +228,7 @@ impl Engine {
         // Serving one peer may have read the beginning of what another says.
         for _ in 0..self.peers.len() + 2 {
             for wire in self.live() {
-                let must = wire.borrow().must_speak(&delays);
+                let must = wire.borrow().must_speak(&limits);
                 if let Some((end, _)) = must.filter(|(_, until)| *until < to) {
                     self.go_on(&wire, end);
                     went_on = true;
@@ -239,7 +239,7 @@ impl Engine {
             to = to.min(due.max(self.now()).after(LATE as u64));
         }
         for wire in self.live() {
-            if let Some((_, until)) = wire.borrow().must_speak(&delays) {
+            if let Some((_, until)) = wire.borrow().must_speak(&limits) {
                 to = to.min(until.max(self.now()));
             }
         }
@@ -253,9 +253,9 @@ impl Engine {
     /// A silence is over and the byte that voids it has come, both before the turn. Only where the
     /// kernel keeps nothing back.
     fn speak_at_the_last_moment(&mut self, to: Moment) -> bool {
-        let delays = self.shared.plan.limits.delays;
+        let limits = self.shared.plan.limits;
         let late = |wire: &Handle| {
-            let must = wire.borrow().must_speak(&delays);
+            let must = wire.borrow().must_speak(&limits);
             must.filter(|(_, until)| *until < to)
         };
         let live = self.live();
@@ -273,7 +273,7 @@ impl Engine {
         self.shared.now.set(to);
         for wire in late {
             let rest = {
-                let delays = wire.borrow().must_speak(&delays);
+                let delays = wire.borrow().must_speak(&limits);
                 delays.map_or(0, |(end, _)| end.saturating_sub(wire.borrow().arrived))
             };
             self.speak(wire, rest, true);

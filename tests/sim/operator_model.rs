@@ -2,7 +2,7 @@
 //! Is told what the server understood, and works the rest out from the scripts alone.
 
 use super::sim_socket::Handle;
-use loket::services::limits::ServiceLimits;
+use loket::services::ServiceLimits;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;

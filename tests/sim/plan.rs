@@ -3,9 +3,11 @@
 
 use super::random::Random;
 use loket::config;
-use loket::reactor::limits::ReactorLimits;
-use loket::services::limits::{ServiceLimits, TalkRate};
-use loket::wire::limits::WireLimits;
+use loket::config::reactor::REACTOR;
+use loket::config::services::SERVICES;
+use loket::reactor::ReactorLimits;
+use loket::services::{ServiceLimits, TalkRate};
+use loket::wire::names::WireLimits;
 use std::rc::Rc;
 
 /// What holds for the whole of a seed.
@@ -56,15 +58,10 @@ impl Plan {
             _ => random.within(61..=600),
         };
         let long_pauses = random.chance(30);
-        let standard = config::reactor_limits(
-            random.within(1..=10),
-            config::IDLE_TIMEOUT_SECONDS,
-            config::SETTLE_MILLIS,
-            config::BARE_GAP_MILLIS,
-        );
         // Room for a unit and CR LF, or for a bare header: two names, the separator, a size.
         let read = unit + 64 + random.below(100);
         let limits = ReactorLimits {
+            connections: random.within(1..=10),
             accepts_per_turn: random.within(1..=3),
             turn_bytes: step(random),
             turn_calls: random.within(1..=8),
@@ -90,7 +87,7 @@ impl Plan {
             },
             rate_seconds: random.within(2..=10) as u32,
             idle_seconds: long_pauses.then(|| random.within(3..=30) as u32),
-            ..standard
+            ..REACTOR
         };
         let services = ServiceLimits {
             wire: WireLimits {
@@ -105,7 +102,7 @@ impl Plan {
             talk_rate: TalkRate {
                 first: usize::MAX,
                 most: usize::MAX,
-                ..config::TALK_RATE
+                ..SERVICES.talk_rate
             },
             console_backlog: random.pick(&[120, 600, 1_000_000, 1_000_000]),
         };

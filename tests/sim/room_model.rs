@@ -6,9 +6,9 @@ use super::plan::Plan;
 use super::random::Random;
 use super::shared::{Mood, Shared};
 use super::trace::Event;
-use loket::config;
+use loket::config::room::ROOM;
 use loket::reactor::clock::{Moment, SECOND};
-use loket::services::room::Room;
+use loket::services::room::{Room, RoomLimits};
 use loket::session::datagram::{Copies, DatagramCx, DatagramProtocol};
 use loket::session::notice::Post;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -77,13 +77,19 @@ impl Hall {
     /// An empty room.
     pub fn new(random: &Random, plan: &Plan) -> Hall {
         let limit = random.pick(&[3, 20, 10_000]);
-        let idle = random.pick(&[0, 1, 3, 900]);
+        let idle = random.pick(&[0, 1, 3, 900]) * SECOND;
+        let idle = (idle > 0).then_some(idle);
+        let limits = RoomLimits {
+            rate: 1_000_000,
+            idle,
+            ..ROOM
+        };
         Hall {
-            room: Room::new("sesame", config::room::room_limits(1_000_000, 64, idle)),
+            room: Room::new("sesame", limits),
             out: Copies::new(limit),
             limit,
             per_turn: plan.limits.accepts_per_turn,
-            idle: (idle > 0).then_some(u64::from(idle) * SECOND),
+            idle,
             arrived: VecDeque::new(),
             vanished: BTreeSet::new(),
             refused: VecDeque::new(),

@@ -3,6 +3,7 @@
 
 use super::script::{Script, Service, Until};
 use crate::memory::counting::Bodies;
+use loket::reactor::ReactorLimits;
 use loket::reactor::clock::Moment;
 use loket::reactor::connection::Readiness;
 use loket::reactor::token::Key;
@@ -236,7 +237,7 @@ impl Wire {
 
     /// Whether a silence of the peer would now be misunderstood, and when at the latest it must
     /// have gone on speaking.
-    pub fn must_speak(&self, delays: &[u64]) -> Option<(usize, Moment)> {
+    pub fn must_speak(&self, limits: &ReactorLimits) -> Option<(usize, Moment)> {
         if self.is_over() || self.reset || self.shut.is_some() || self.end_read {
             return None;
         }
@@ -251,7 +252,7 @@ impl Wire {
         {
             return None;
         }
-        let until = self.moved.after(delays[tight.within.index()] - 1);
+        let until = self.moved.after(limits.micros(tight.within) - 1);
         Some((tight.bytes.end, until))
     }
 }

@@ -65,7 +65,7 @@ impl Observer for Watcher {
         let serial = who.serial;
         self.0.note(Event::Silence { serial, delay });
         let wire = self.0.wire(serial);
-        let length = self.0.plan.limits.delays[delay.index()];
+        let length = self.0.plan.limits.micros(delay);
         let due = wire.borrow().moved.after(length);
         let told = delay == Delay::Interbyte || due <= self.0.now.get();
         assert!(told, "a silence is told early");
@@ -198,7 +198,7 @@ impl Watcher {
 
     /// A talk client that is being closed is given so long to read what it is owed.
     fn has_all(&self, wire: &Wire, silent: u64) {
-        let linger = self.0.plan.limits.delays[Delay::Linger.index()];
+        let linger = self.0.plan.limits.micros(Delay::Linger);
         let given_up = wire.service() == Service::Talk && silent >= linger;
         assert!(
             wire.has_heard_all() || given_up,
@@ -210,7 +210,7 @@ impl Watcher {
 
     /// A goodbye is not cut short by closing over what the peer still sends.
     fn has_lingered(&self, wire: &Wire) {
-        let linger = self.0.plan.limits.delays[Delay::Linger.index()];
+        let linger = self.0.plan.limits.micros(Delay::Linger);
         let over = wire
             .shut
             .is_some_and(|shut| shut.after(linger) <= self.0.now.get());

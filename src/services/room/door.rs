@@ -124,8 +124,8 @@ impl Room {
     /// leaving: a rate that began anew with each coming would be none.
     fn pay_for_joining(&mut self, from: SocketAddr, now: u64) -> Option<Credit> {
         let left = self.guests.left(from, now).map(|left| left.credit);
-        let mut credit = left.unwrap_or_else(|| Credit::full(self.limits.rate, now));
-        let pays = left.is_none() || credit.pay(self.limits.rate, now);
+        let mut credit = left.unwrap_or_else(|| Credit::full(self.rate, now));
+        let pays = left.is_none() || credit.pay(self.rate, now);
         Some(credit).filter(|_| pays && self.networks.pay_join(from.ip(), now))
     }
 

@@ -13,8 +13,6 @@ use std::rc::Rc;
 pub struct GuestLimits {
     /// Addresses that gave the password and no name yet.
     pub admitted: usize,
-    /// Such addresses of one client network.
-    pub admitted_of_one: usize,
     /// How long such an address is remembered.
     pub admitted_for: u64,
     /// Client networks whose failures are counted one by one.
@@ -39,6 +37,8 @@ pub struct GuestLimits {
 pub struct Guests {
     limits: GuestLimits,
     admitted: Recent<SocketAddr, ()>,
+    /// Such addresses of one client network at most.
+    of_one: usize,
     /// How many of them each network has.
     admitted_of: HashMap<IpAddr, usize>,
     /// By network and not by port: ports cost an attacker nothing.
@@ -67,11 +67,12 @@ struct Failures {
 }
 
 impl Guests {
-    /// No address is known.
-    pub fn new(limits: GuestLimits) -> Guests {
+    /// No address is known. Of one client network, `of_one` may be admitted without a name.
+    pub fn new(limits: GuestLimits, of_one: usize) -> Guests {
         let pause = limits.sweep_pause;
         Guests {
             admitted: Recent::new(limits.admitted, limits.admitted_for, pause),
+            of_one,
             admitted_of: HashMap::new(),
             failing: Recent::new(limits.failing, limits.failing_for, pause),
             shared: Failures::default(),
@@ -85,7 +86,7 @@ impl Guests {
     pub fn admit(&mut self, address: SocketAddr, now: u64) -> bool {
         self.forget(address);
         let network = client_net(address.ip());
-        let most = self.limits.admitted_of_one;
+        let most = self.of_one;
         let of_one = |of: &HashMap<IpAddr, usize>| of.get(&network).copied().unwrap_or(0);
         if of_one(&self.admitted_of) >= most || self.admitted.is_full() {
             if !self.admitted.sweep(now) {
@@ -264,7 +265,6 @@ mod tests {
 
     const LIMITS: GuestLimits = GuestLimits {
         admitted: 5,
-        admitted_of_one: 3,
         admitted_for: 60 * SECOND,
         failing: 3,
         failures: 2,
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn an_address_that_gave_the_password_is_forgotten_after_a_while() {
-        let mut guests = Guests::new(LIMITS);
+        let mut guests = Guests::new(LIMITS, 3);
         assert!(guests.admit(address(1, 1), SECOND));
         assert!(guests.is_admitted(address(1, 1), 61 * SECOND - 1));
         assert!(guests.admit(address(1, 1), 30 * SECOND));
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_crowd_pushes_no_address_out_and_takes_no_more_than_its_share() {
-        let mut guests = Guests::new(LIMITS);
+        let mut guests = Guests::new(LIMITS, 3);
         assert!(guests.admit(address(1, 1), 0));
         for port in 2..1_000 {
             assert_eq!(guests.admit(address(1, port), 1), port <= 3, "{port}");
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_network_that_fails_too_often_is_ignored_for_a_while() {
-        let mut guests = Guests::new(LIMITS);
+        let mut guests = Guests::new(LIMITS, 3);
         assert!(!guests.count_failure(host(1), 10));
         assert!(!guests.is_ignored(host(1), 10));
         assert!(guests.count_failure(host(1), 50));
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn failures_that_find_no_room_are_counted_together_and_push_none_out() {
-        let mut guests = Guests::new(LIMITS);
+        let mut guests = Guests::new(LIMITS, 3);
         for number in 1..=3 {
             guests.count_failure(host(number), 0);
             guests.count_failure(host(number), 0);
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn an_ignored_network_is_answered_once_a_second() {
-        let mut guests = Guests::new(LIMITS);
+        let mut guests = Guests::new(LIMITS, 3);
         guests.count_failure(host(1), 0);
         guests.count_failure(host(1), 0);
         let answered = (0..10).filter(|tenth| guests.may_answer(host(1), tenth * SECOND / 10));
