@@ -52,10 +52,89 @@ impl Desk {
     }
 }
 
-/// One line to show that whatever a client sent before it has been dealt with.
-fn done(client: &mut Client, desk: &mut Desk, id: u32) {
-    client.send("\ndone\n");
-    desk.shows(&format!("Client {id}: done"));
+/// What a client and the operator do in turn.
+enum Turn {
+    /// The client sends this.
+    Says(&'static [u8]),
+    /// The screen shows this line of the client.
+    Shows(&'static str),
+    /// The operator types this.
+    Types(&'static str),
+    /// The client is sent this.
+    Hears(&'static str),
+    /// The client ends its stream, and the screen says that it has gone.
+    Ends,
+}
+use Turn::{Ends, Hears, Says, Shows, Types};
+
+#[rustfmt::skip] // a table
+const CONVERSATIONS: &[(&str, &[Turn])] = &[
+    ("speaking and leaving", &[
+        Says(b"hello\nlast words"), Shows("hello"), Shows("last words"), Ends]),
+    ("units without a line end", &[
+        Says(b"one unit"), Shows("one unit"), Says(b"and then another"),
+        Shows("and then another")]),
+    ("a late line end is no message of its own", &[
+        Says(b"taken for bare"), Shows("taken for bare"), Says(b"\n"), Says(b"next\n"),
+        Shows("next"), Types("reply\n"), Hears("reply\n")]),
+    ("a late CR LF is none", &[
+        Says(b"taken for bare"), Shows("taken for bare"), Says(b"\r\n"), Says(b"next\n"),
+        Shows("next"), Types("reply\n"), Hears("reply\n")]),
+    ("a character cut behind a line", &[
+        Says(b"line first\na\xf0\x9f"), Shows("line first"), Shows("a"), Says(b"\x98\x80z\n"),
+        Shows("\u{1f600}z")]),
+    ("lines inside a message, and the last one is not held back", &[
+        Says(b"one\ntwo"), Shows("one"), Shows("two"), Says(b"three"), Shows("three"),
+        Says(b"\r\nfour\n\nfive"), Shows("four"), Shows("five"), Says(b"six\n"), Shows("six"),
+        Says(b"seven"), Shows("seven"), Ends]),
+    ("replies lack the line feed once the client has lacked it", &[
+        Says(b"a line\nand no line"), Shows("a line"), Shows("and no line"), Types("reply\n"),
+        Hears("reply"), Says(b"a line again\n"), Shows("a line again"),
+        Types("and another\nend\n"), Hears("and anotherend"), Says(b"typed"), Shows("typed"),
+        // A line whose end is a key of its own.
+        Says(b"\r\n"), Says(b"x\n"), Shows("x"), Types("with its end\n"),
+        Hears("with its end\n")]),
+    ("broken text on a line", &[
+        Says(b"a\xffb\xe2\x82\n"), Shows("a\u{fffd}b\u{fffd}")]),
+    ("broken text without a line end, and a character of which the rest never comes", &[
+        Says(b"x\xff"), Shows("x\u{fffd}"), Says(b"\xf0\x9f"), Shows("\u{fffd}"),
+        Says(b"cut \xf0\x9f\x98\n"), Shows("cut \u{fffd}")]),
+    ("what a terminal obeys", &[
+        Says(b"\x1b[2J\x1b]0;title\x07\x08\x7f\x00red\rClient 9: fake\xc2\x9b31m\xe2\x80\xaeend\tx\n"),
+        Shows("[2J]0;titleredClient 9: fake31mend\tx"),
+        // Nothing is left of these, and nothing is shown.
+        Says(b"\x1b\x07\n\n   \n"), Says(b"\ndone\n"), Shows("done")]),
+];
+
+#[test]
+fn what_a_client_says_is_shown_and_answered() {
+    let mut desk = Desk::open(&[]);
+    for (id, (name, turns)) in (1..).zip(CONVERSATIONS) {
+        println!("{name}");
+        let mut client = desk.client(id);
+        for turn in *turns {
+            match turn {
+                Says(bytes) => drop(client.send(bytes)),
+                Shows(text) => desk.shows(&format!("Client {id}: {text}")),
+                Types(text) => desk.types(text),
+                Hears(text) => drop(client.expect(text)),
+                Ends => drop(client.finish()),
+            }
+        }
+        drop(client);
+        desk.shows(&format!("Client {id} has gone"));
+    }
+    desk.client(1 + CONVERSATIONS.len() as u32).reset();
+    desk.shows(&format!("Client {} has gone", 1 + CONVERSATIONS.len()));
+}
+
+#[test]
+fn a_line_waits_for_no_settle_window() {
+    let mut desk = Desk::open(&["--settle", "60000"]);
+    let mut line = desk.client(1);
+    line.send("a line\r\nand ").send("another\n");
+    desk.shows("Client 1: a line");
+    desk.shows("Client 1: and another");
 }
 
 #[test]
@@ -179,151 +258,6 @@ fn a_line_to_nobody_is_said_to_be_one() {
     let mut desk = Desk::open(&[]);
     desk.types("hello?\n");
     desk.shows("nobody is connected");
-}
-
-#[test]
-fn joining_speaking_and_leaving_are_shown_in_order() {
-    let mut desk = Desk::open(&[]);
-    let mut one = desk.client(1);
-    one.send("hello\nlast words").finish();
-    for line in [
-        "Client 1: hello",
-        "Client 1: last words",
-        "Client 1 has gone",
-    ] {
-        desk.shows(line);
-    }
-    let two = desk.client(2);
-    two.reset();
-    desk.shows("Client 2 has gone");
-}
-
-#[test]
-fn a_bare_unit_ends_with_the_settle_window_and_a_line_at_once() {
-    // Lines must not wait for a settle window that never ends.
-    let mut desk = Desk::open(&["--settle", "60000"]);
-    let mut line = desk.client(1);
-    line.send("a line\r\nand ").send("another\n");
-    desk.shows("Client 1: a line");
-    desk.shows("Client 1: and another");
-
-    let mut desk = Desk::open(&[]);
-    let mut bare = desk.client(1);
-    for unit in ["one unit", "and then another"] {
-        bare.send(unit);
-        desk.shows(&format!("Client 1: {unit}"));
-    }
-}
-
-#[test]
-fn a_late_line_end_is_no_message_of_its_own() {
-    for late in ["\n", "\r\n"] {
-        let mut desk = Desk::open(&[]);
-        let mut one = desk.client(1);
-        one.send("taken for bare");
-        desk.shows("Client 1: taken for bare");
-        one.send(late).send("next\n");
-        desk.shows("Client 1: next");
-        desk.types("reply\n");
-        one.expect("reply\n");
-    }
-}
-
-#[test]
-fn characters_cut_anywhere_are_put_together() {
-    let text = "añ€😀z";
-    let mut desk = Desk::open(&["--settle", "5"]);
-    for id in 1..text.len() as u32 {
-        let (front, back) = text.as_bytes().split_at(id as usize);
-        let mut client = desk.client(id);
-        client.send(front);
-        // A boundary between characters shows both units; inside one, what is whole of the first.
-        let whole = (0..=front.len())
-            .rev()
-            .find(|&to| text.is_char_boundary(to));
-        let (first, second) = text.split_at(whole.expect("the start"));
-        desk.shows(&format!("Client {id}: {first}"));
-        client.send(back);
-        desk.shows(&format!("Client {id}: {second}"));
-        drop(client);
-        desk.shows(&format!("Client {id} has gone"));
-    }
-}
-
-#[test]
-fn a_character_cut_behind_a_line_is_put_together() {
-    let mut desk = Desk::open(&["--settle", "5"]);
-    let mut one = desk.client(1);
-    one.send(b"line first\na\xf0\x9f");
-    desk.shows("Client 1: line first");
-    desk.shows("Client 1: a");
-    one.send(b"\x98\x80z\n");
-    desk.shows("Client 1: \u{1f600}z");
-}
-
-#[test]
-fn what_has_no_line_end_is_shown_whatever_was_sent_before_it() {
-    let mut desk = Desk::open(&[]);
-    let mut one = desk.client(1);
-    // A message with LF inside is several lines, and its last one is not held back.
-    for message in ["one\ntwo", "three", "\r\nfour\n\nfive", "six\n", "seven"] {
-        one.send(message);
-        for line in message.lines().filter(|line| !line.is_empty()) {
-            desk.shows(&format!("Client 1: {line}"));
-        }
-    }
-    one.send("the last").finish();
-    desk.shows("Client 1: the last");
-    desk.shows("Client 1 has gone");
-}
-
-#[test]
-fn replies_lack_the_line_feed_once_a_client_has_lacked_it() {
-    let mut desk = Desk::open(&[]);
-    let mut one = desk.client(1);
-    one.send("a line\nand no line");
-    desk.shows("Client 1: a line");
-    desk.shows("Client 1: and no line");
-    desk.types("reply\n");
-    one.expect("reply").send("a line again\n");
-    desk.shows("Client 1: a line again");
-    desk.types("and another\nend\n");
-    one.expect("and anotherend").send("typed");
-    desk.shows("Client 1: typed");
-    // A line whose end is a key of its own.
-    one.send("\r\n").send("x\n");
-    desk.shows("Client 1: x");
-    desk.types("with its end\n");
-    one.expect("with its end\n");
-}
-
-#[test]
-fn broken_text_is_shown_with_replacement_characters() {
-    let mut desk = Desk::open(&[]);
-    let mut one = desk.client(1);
-    one.send(b"a\xffb\xe2\x82\n");
-    desk.shows("Client 1: a\u{fffd}b\u{fffd}");
-    let mut bare = desk.client(2);
-    bare.send(b"x\xff");
-    desk.shows("Client 2: x\u{fffd}");
-    // The rest of this character never comes.
-    bare.send(b"\xf0\x9f");
-    desk.shows("Client 2: \u{fffd}");
-    bare.send(b"cut \xf0\x9f\x98").finish();
-    desk.shows("Client 2: cut \u{fffd}");
-}
-
-#[test]
-fn nothing_that_a_terminal_obeys_reaches_the_operator() {
-    let mut desk = Desk::open(&[]);
-    let mut one = desk.client(1);
-    one.send("\x1b[2J\x1b]0;title\x07\x08\x7f\x00red\rClient 9: fake\u{9b}31m\u{202e}end\tx\n");
-    desk.shows("Client 1: [2J]0;titleredClient 9: fake31mend\tx");
-    // Nothing is left of these, and nothing is shown.
-    one.send("\x1b\x07\n\n   \n");
-    done(&mut one, &mut desk, 1);
-    desk.types("/list\n");
-    assert!(desk.server.shown().ends_with("said last: \"done\""));
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod support;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use support::{BOTH_WAYS, Server, eventually, noise, roomy_folder};
+use support::{BOTH_WAYS, Server, eventually, noise, roomy_folder, skip};
 
 /// How often every client does its work.
 const TIMES: usize = 20;
@@ -148,14 +148,9 @@ fn python(test: &str) -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !found {
-        skipped(test, "no python3");
+        skip(test, "no python3");
     }
     found
-}
-
-/// `scripts/test` counts these lines.
-fn skipped(test: &str, reason: &str) {
-    eprintln!("SKIPPED {test}: {reason}");
 }
 
 /// One server for each way in which bodies can move, or none without the clients.
@@ -188,60 +183,46 @@ fn at_once(lessons: &[Lesson], service: &str, script: &[&str]) {
     }
 }
 
+/// A service and its textbook client, to upload and to download.
+const CLIENTS: [(&str, &[&str], &[&str]); 2] = [
+    (
+        "transfer",
+        &["transfer_upload.py"],
+        &["transfer_download.py"],
+    ),
+    (
+        "files",
+        &["files_shell.py", "upload"],
+        &["files_shell.py", "download"],
+    ),
+];
+
 #[test]
-fn transfer_uploads_in_turn_are_exact() {
-    let lessons = lessons("transfer_uploads_in_turn_are_exact");
-    in_turn(&lessons, "transfer", &["transfer_upload.py"]);
-    lessons.iter().for_each(Lesson::all_are_stored);
+fn uploads_in_turn_are_exact() {
+    for (service, script, _) in CLIENTS {
+        let lessons = lessons("uploads_in_turn_are_exact");
+        in_turn(&lessons, service, script);
+        lessons.iter().for_each(Lesson::all_are_stored);
+    }
 }
 
 #[test]
-fn transfer_uploads_at_once_are_exact() {
-    let lessons = lessons("transfer_uploads_at_once_are_exact");
-    at_once(&lessons, "transfer", &["transfer_upload.py"]);
-    lessons.iter().for_each(Lesson::all_are_stored);
+fn uploads_at_once_are_exact() {
+    for (service, script, _) in CLIENTS {
+        let lessons = lessons("uploads_at_once_are_exact");
+        at_once(&lessons, service, script);
+        lessons.iter().for_each(Lesson::all_are_stored);
+    }
 }
 
 #[test]
-fn transfer_downloads_in_turn_are_exact() {
-    let lessons = lessons("transfer_downloads_in_turn_are_exact");
+fn downloads_are_exact() {
+    let lessons = lessons("downloads_are_exact");
     lessons.iter().for_each(Lesson::offer);
-    in_turn(&lessons, "transfer", &["transfer_download.py"]);
-}
-
-#[test]
-fn transfer_downloads_at_once_are_exact() {
-    let lessons = lessons("transfer_downloads_at_once_are_exact");
-    lessons.iter().for_each(Lesson::offer);
-    at_once(&lessons, "transfer", &["transfer_download.py"]);
-}
-
-#[test]
-fn shell_uploads_in_turn_are_exact() {
-    let lessons = lessons("shell_uploads_in_turn_are_exact");
-    in_turn(&lessons, "files", &["files_shell.py", "upload"]);
-    lessons.iter().for_each(Lesson::all_are_stored);
-}
-
-#[test]
-fn shell_uploads_at_once_are_exact() {
-    let lessons = lessons("shell_uploads_at_once_are_exact");
-    at_once(&lessons, "files", &["files_shell.py", "upload"]);
-    lessons.iter().for_each(Lesson::all_are_stored);
-}
-
-#[test]
-fn shell_downloads_in_turn_are_exact() {
-    let lessons = lessons("shell_downloads_in_turn_are_exact");
-    lessons.iter().for_each(Lesson::offer);
-    in_turn(&lessons, "files", &["files_shell.py", "download"]);
-}
-
-#[test]
-fn shell_downloads_at_once_are_exact() {
-    let lessons = lessons("shell_downloads_at_once_are_exact");
-    lessons.iter().for_each(Lesson::offer);
-    at_once(&lessons, "files", &["files_shell.py", "download"]);
+    for (service, _, script) in CLIENTS {
+        in_turn(&lessons, service, script);
+        at_once(&lessons, service, script);
+    }
 }
 
 #[test]
