@@ -5,25 +5,23 @@ use clap::Parser;
 use env_logger::fmt::Formatter;
 use log::{LevelFilter, Record};
 use loket::cli::load::LoadOptions;
-use loket::cli::{Cli, Command, FilesCommand, FilesOptions, RoomOptions, ServeOptions};
+use loket::cli::{Cli, Command, FilesCommand, FilesOptions, RoomOptions};
 use loket::client::ClientLimits;
 use loket::client::error::ClientError;
 use loket::client::files::Files;
 use loket::client::{download, echo, room, screen, shell, talk, transfer};
 use loket::config;
 use loket::config::client::CLIENT;
-use loket::config::store::STORE;
 use loket::reactor::event_loop::Stopped;
 use loket::reactor::log_queue::LogQueue;
 use loket::reactor::log_sink::LogSink;
 use loket::reactor::signals;
-use loket::server::{Server, Settings};
-use loket::setup::{host, password};
+use loket::server::Server;
+use loket::server::options::ServeOptions;
+use loket::setup::password;
 use loket::terminal::on_exit;
 use loket::wire::text::OneLine;
 use signal_hook::low_level::{emulate_default_handler, pipe};
-use std::env::VarError;
-use std::error::Error;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -32,21 +30,18 @@ use std::thread;
 /// Bad flags and everything else that is wrong before a server starts.
 const USAGE: u8 = 2;
 
-/// The variable that holds the password of the room.
-const ROOM_PASSWORD: &str = "LOKET_ROOM_PASSWORD";
-
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(options) => serve(&options),
+        Command::Serve(options) => serve(*options),
         Command::Load(options) => load(*options),
         command => outcome(run_client(command)),
     }
 }
 
-fn serve(options: &ServeOptions) -> ExitCode {
+fn serve(options: ServeOptions) -> ExitCode {
     let log = LogQueue::new(config::LOG_BACKLOG);
-    start_log(options, &log);
-    let status = match settings(options).and_then(|settings| Ok(Server::bind(settings)?)) {
+    start_log(&options, &log);
+    let status = match Server::bind(options) {
         Ok(server) => run_server(server, &log),
         Err(error) => {
             eprintln!("loket serve: {}", OneLine(&error));
@@ -70,64 +65,6 @@ fn run_server(server: Server, log: &LogQueue) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn settings(options: &ServeOptions) -> Result<Settings, Box<dyn Error>> {
-    Ok(Settings {
-        host: host::find(&options.host)?,
-        root: options.root.clone(),
-        echo: options.echo.port(),
-        transfer: options.transfer.port(),
-        files: options.files.port(),
-        talk: options.talk.port(),
-        room: options.room.port(),
-        room_password: room_password(options)?,
-        room_rate: options.room_rate,
-        room_per_address: options.room_per_address,
-        room_idle: options.room_idle,
-        max_connections: options.max_connections.map(|count| count as usize),
-        max_per_address: options.max_per_address.map(|count| count as usize),
-        min_rate: options.min_rate,
-        idle_timeout: options.idle_timeout,
-        settle: options.settle,
-        bare_gap: options.bare_gap,
-        max_file_size: options.max_file_size.unwrap_or(STORE.largest),
-        read_only: options.read_only,
-        sync: !options.no_sync,
-        user: options.user.clone(),
-        plain_bodies: options.plain_bodies,
-        trace: options.trace,
-    })
-}
-
-/// From the flag, the file or the variable, in this order.
-fn room_password(options: &ServeOptions) -> Result<Option<String>, Box<dyn Error>> {
-    let (password, source) = match (&options.room_password, &options.room_password_file) {
-        (Some(password), _) => (password.clone(), "--room-password"),
-        (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                let file = file.display();
-                format!("cannot read the room's password from {file}: {error}")
-            })?;
-            (
-                password::first_line(&text).to_owned(),
-                "--room-password-file",
-            )
-        }
-        (None, None) => match std::env::var(ROOM_PASSWORD) {
-            Ok(password) => (password, ROOM_PASSWORD),
-            Err(VarError::NotPresent) => return Ok(None),
-            Err(VarError::NotUnicode(_)) => {
-                let text = format!("the room's password in {ROOM_PASSWORD} is not UTF-8 text");
-                return Err(format!("{text}; set it anew").into());
-            }
-        },
-    };
-    // The room drops blanks around a password.
-    if password.trim().is_empty() {
-        return Err(format!("the room's password from {source} is empty; give one").into());
-    }
-    Ok(Some(password))
 }
 
 fn load(options: LoadOptions) -> ExitCode {
@@ -168,12 +105,13 @@ fn run_client(command: Command) -> Result<(), ClientError> {
 
 /// The flag before the variable; an empty variable is none.
 fn run_room(options: RoomOptions, limits: &ClientLimits) -> Result<(), ClientError> {
-    let password = match (options.password, std::env::var_os(ROOM_PASSWORD)) {
+    let password = match (options.password, std::env::var_os(password::VARIABLE)) {
         (Some(password), _) => Some(password),
         (None, None) => None,
         (None, Some(value)) => Some(value.into_string().map_err(|_| {
             ClientError::usage(format!(
-                "cannot use the password in {ROOM_PASSWORD}: it is not UTF-8 text; set it anew"
+                "cannot use the password in {}: it is not UTF-8 text; set it anew",
+                password::VARIABLE
             ))
         })?)
         .filter(|password| !password.is_empty()),

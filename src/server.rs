@@ -1,6 +1,8 @@
 //! Puts the server together: which service listens where, on what store, within which limits.
 //! Serves nobody itself: that is the loop it builds.
 
+pub mod options;
+
 use crate::config;
 use crate::config::reactor::{BBR_BODIES, BODIES, OUTBOX_HIGH_WATER, REACTOR};
 use crate::config::room::{DATAGRAMS, ROOM};
@@ -33,67 +35,16 @@ use crate::setup::error::StartError;
 use crate::setup::listen::{self, Queues};
 use crate::setup::sd_notify::ServiceManager;
 use crate::setup::warnings::Exposure;
-use crate::setup::{password, root_dir, sandbox};
+use crate::setup::{host, password, root_dir, sandbox};
 use crate::store::file_store::{FileStore, StoreSettings};
 use crate::terminal::line_editor::LineEditor;
+use options::ServeOptions;
 use socket2::{SockRef, TcpKeepalive};
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// What the user of a server decides.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The address of all services.
-    pub host: IpAddr,
-    /// The folder that is served.
-    pub root: PathBuf,
-    /// Ports; `None` is off, 0 is any free one.
-    pub echo: Option<u16>,
-    /// See `echo`.
-    pub transfer: Option<u16>,
-    /// See `echo`.
-    pub files: Option<u16>,
-    /// See `echo`.
-    pub talk: Option<u16>,
-    /// See `echo`; over UDP.
-    pub room: Option<u16>,
-    /// The password of the room; `None` makes one.
-    pub room_password: Option<String>,
-    /// Messages a second of one member of the room.
-    pub room_rate: u32,
-    /// Members of the room from one client network.
-    pub room_per_address: u32,
-    /// Seconds that a member of the room may be silent; 0 is for ever.
-    pub room_idle: u32,
-    /// Connections at once; `None` is what the descriptor limit allows.
-    pub max_connections: Option<usize>,
-    /// Connections at once from one address; `None` is any number.
-    pub max_per_address: Option<usize>,
-    /// Bytes a second that a body must move; 0 is any rate.
-    pub min_rate: u64,
-    /// Seconds without progress until a connection is closed; 0 is never.
-    pub idle_timeout: u32,
-    /// The settle window in milliseconds.
-    pub settle: u64,
-    /// The gap between a bare header and its data, in milliseconds.
-    pub bare_gap: u64,
-    /// The largest file taken, in bytes.
-    pub max_file_size: u64,
-    /// Refuse everything that would change a file.
-    pub read_only: bool,
-    /// What is stored outlives a power cut before that is said.
-    pub sync: bool,
-    /// Whom a server that was started as root becomes.
-    pub user: Option<String>,
-    /// Move bodies by reading and writing instead of `sendfile` and `splice`.
-    pub plain_bodies: bool,
-    /// Print what the loop does on standard error.
-    pub trace: bool,
-}
 
 /// Everything is open and nobody is served yet.
 pub struct Server {
@@ -103,21 +54,24 @@ pub struct Server {
     made_password: Option<String>,
     store: FileStore,
     user: Option<User>,
-    settings: Settings,
+    options: ServeOptions,
     limits: Rc<ServiceLimits>,
     roster: Rc<RefCell<Roster>>,
 }
 
 impl Server {
     /// Opens the ports and then the root. When one fails, nothing stays open.
-    pub fn bind(settings: Settings) -> Result<Server, StartError> {
-        let user = settings.user.as_deref().map(User::find).transpose()?;
+    pub fn bind(options: ServeOptions) -> Result<Server, StartError> {
+        let host = host::find(&options.host)?;
+        let (flag, file) = (&options.room_password, &options.room_password_file);
+        let password = password::given(flag.as_deref(), file.as_deref())?;
+        let user = options.user.as_deref().map(User::find).transpose()?;
         let limits = Rc::new(SERVICES);
         let roster = Rc::default();
         let mut listeners = Vec::new();
-        for service in tcp_services(&settings, &limits, &roster) {
+        for service in tcp_services(&options, &limits, &roster) {
             if let Some(port) = service.port {
-                let address = SocketAddr::new(settings.host, port);
+                let address = SocketAddr::new(host, port);
                 let queues = Queues {
                     backlog: config::BACKLOG,
                     unsent: config::UNSENT_BYTES,
@@ -138,16 +92,15 @@ impl Server {
                 });
             }
         }
-        let (password, made_password) = match &settings.room_password {
-            Some(password) => (password.clone(), None),
-            None if settings.room.is_none() => (String::new(), None),
-            None => {
-                let made = password::make()?;
-                (made.clone(), Some(made))
+        let mut made_password = None;
+        let room = match options.room.port() {
+            Some(port) => {
+                let password = match password {
+                    Some(password) => password,
+                    None => made_password.insert(password::make()?).clone(),
+                };
+                Some(open_room(&options, SocketAddr::new(host, port), &password)?)
             }
-        };
-        let room = match settings.room {
-            Some(port) => Some(open_room(&settings, port, &password)?),
             None => None,
         };
         if listeners.is_empty() && room.is_none() {
@@ -155,15 +108,15 @@ impl Server {
                 "all services are off; give at least one a port",
             ));
         }
-        let store = root_dir::open(&settings.root, store_settings(&settings), user.as_ref())?;
-        warn_of_exposure(&settings, made_password.is_some());
+        let store = root_dir::open(&options.root, store_settings(&options), user.as_ref())?;
+        warn_of_exposure(&options, host, made_password.is_some());
         Ok(Server {
             listeners,
             room,
             made_password,
             store,
             user,
-            settings,
+            options,
             limits,
             roster,
         })
@@ -172,7 +125,7 @@ impl Server {
     /// Serves until a signal comes. Once everything stands, says on `announce` where each service
     /// listens, a line each, and then `ready`. The log is what `log` holds.
     pub fn run(self, announce: &mut impl Write, log: LogQueue) -> io::Result<Stopped> {
-        if self.settings.trace {
+        if self.options.trace {
             self.run_observed(Trace::new(log.clone()), announce, log)
         } else {
             self.run_observed((), announce, log)
@@ -188,20 +141,20 @@ impl Server {
         let addresses = self.addresses()?;
         let announcement = self.announcement(&addresses);
         let log = LogSink::standard_error(log);
-        let has_operator = self.settings.talk.is_some() || self.room.is_some();
+        let has_operator = self.options.talk.port().is_some() || self.room.is_some();
         let stdio = has_operator.then(Stdio::open);
         let service_manager = ServiceManager::find(config::SD_NOTIFY_TIMEOUT);
         // Before /proc is out of reach.
         let ending = signals::ending();
         // Landlock holds for this thread and those that it starts: an older one would stay outside.
         self.give_up_rights()?;
-        let limits = reactor_limits(&self.settings);
-        let direct = !self.settings.plain_bodies;
+        let limits = reactor_limits(&self.options);
+        let direct = !self.options.plain_bodies;
         let bbr = self.listeners.iter().any(uses_bbr);
         let steps = if bbr { BBR_BODIES } else { BODIES };
         let io = |registry| LinuxIo::new(registry, direct, &steps);
         let world = World::new(Box::new(self.store), OUTBOX_HIGH_WATER);
-        let roster = self.settings.talk.map(|_| self.roster);
+        let roster = self.options.talk.port().map(|_| self.roster);
         let listeners = self.listeners;
         let mut event_loop = EventLoop::new(listeners, io, world, observer, log, limits, &ending)?;
         if let Some(room) = self.room {
@@ -226,9 +179,9 @@ impl Server {
 
     /// Everything from outside the root is open; from here on nothing else can be.
     fn give_up_rights(&self) -> io::Result<()> {
-        let Settings {
+        let ServeOptions {
             root, read_only, ..
-        } = &self.settings;
+        } = &self.options;
         match &self.user {
             Some(user) => {
                 user.assume().map_err(io::Error::other)?;
@@ -277,7 +230,7 @@ struct TcpService {
 
 /// The TCP services, in the order of their announcement.
 fn tcp_services(
-    settings: &Settings,
+    options: &ServeOptions,
     limits: &Rc<ServiceLimits>,
     roster: &Rc<RefCell<Roster>>,
 ) -> [TcpService; 4] {
@@ -298,12 +251,12 @@ fn tcp_services(
     let talk: MakeProtocol =
         Box::new(move |address| Box::new(Talk::new(for_talk.clone(), roster.clone(), address)));
     [
-        service("echo", settings.echo, echo),
-        service("transfer", settings.transfer, transfer),
-        service("files", settings.files, files),
+        service("echo", options.echo.port(), echo),
+        service("transfer", options.transfer.port(), transfer),
+        service("files", options.files.port(), files),
         TcpService {
             keepalive: Some(keepalive()),
-            ..service("talk", settings.talk, talk)
+            ..service("talk", options.talk.port(), talk)
         },
     ]
 }
@@ -332,12 +285,15 @@ fn keepalive() -> TcpKeepalive {
         .with_retries(config::KEEPALIVE_PROBES)
 }
 
-fn open_room(settings: &Settings, port: u16, password: &str) -> Result<Datagrams, StartError> {
-    let address = SocketAddr::new(settings.host, port);
-    let idle = u64::from(settings.room_idle) * SECOND;
+fn open_room(
+    options: &ServeOptions,
+    address: SocketAddr,
+    password: &str,
+) -> Result<Datagrams, StartError> {
+    let idle = u64::from(options.room_idle) * SECOND;
     let limits = RoomLimits {
-        rate: settings.room_rate,
-        per_address: settings.room_per_address,
+        rate: options.room_rate,
+        per_address: options.room_per_address,
         idle: (idle > 0).then_some(idle),
         ..ROOM
     };
@@ -348,13 +304,13 @@ fn open_room(settings: &Settings, port: u16, password: &str) -> Result<Datagrams
         .map_err(|error| listen::cannot_listen("room", "udp", address, &error))
 }
 
-fn warn_of_exposure(settings: &Settings, made_password: bool) {
+fn warn_of_exposure(options: &ServeOptions, host: IpAddr, made_password: bool) {
     let exposure = Exposure {
-        host: settings.host,
-        root: &settings.root,
-        transfer: settings.transfer.is_some(),
-        files: settings.files.is_some(),
-        read_only: settings.read_only,
+        host,
+        root: &options.root,
+        transfer: options.transfer.port().is_some(),
+        files: options.files.port().is_some(),
+        read_only: options.read_only,
         made_password,
     };
     for warning in exposure.warnings() {
@@ -362,24 +318,30 @@ fn warn_of_exposure(settings: &Settings, made_password: bool) {
     }
 }
 
-fn store_settings(settings: &Settings) -> StoreSettings {
+fn store_settings(options: &ServeOptions) -> StoreSettings {
     StoreSettings {
-        read_only: settings.read_only,
-        largest: settings.max_file_size.min(STORE.largest),
-        sync: settings.sync,
+        read_only: options.read_only,
+        largest: options
+            .max_file_size
+            .unwrap_or(STORE.largest)
+            .min(STORE.largest),
+        sync: !options.no_sync,
         ..STORE
     }
 }
 
-fn reactor_limits(settings: &Settings) -> ReactorLimits {
-    let (most, idle) = (settings.max_connections, settings.idle_timeout);
+fn reactor_limits(options: &ServeOptions) -> ReactorLimits {
+    let (most, idle) = (
+        options.max_connections.map(|count| count as usize),
+        options.idle_timeout,
+    );
     ReactorLimits {
         connections: descriptors::connections(most, config::DESCRIPTOR_RESERVE),
-        per_address: settings.max_per_address,
-        min_rate: settings.min_rate,
+        per_address: options.max_per_address.map(|count| count as usize),
+        min_rate: options.min_rate,
         idle_seconds: (idle > 0).then_some(idle),
-        settle_millis: settings.settle,
-        gap_millis: settings.bare_gap,
+        settle_millis: options.settle,
+        gap_millis: options.bare_gap,
         ..REACTOR
     }
 }
