@@ -24,7 +24,6 @@ const UNCUT: &[&str] = &[
     "src/reactor/observer.rs -> src/reactor/turn.rs",
     "src/store/file_blob.rs -> src/store/file_store.rs",
     "src/store/upload.rs -> src/store/file_store.rs",
-    "tests/sim/room_model.rs -> tests/sim/engine.rs",
 ];
 
 /// Names that only some files and rooms of `src` may use: the rest runs without sockets, files and

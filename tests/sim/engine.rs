@@ -354,4 +354,11 @@ impl Engine {
         let due = self.dispatcher.next_due().into_iter().chain(accepts);
         due.chain(self.hall.next_due()).min()
     }
+
+    /// The room's socket has its turn, between the clock and the round.
+    pub fn serve_hall(&mut self) {
+        let shared = self.shared.clone();
+        self.hall.turn(&shared, self.dispatcher.posts());
+        self.dispatcher.deliver();
+    }
 }

@@ -1,7 +1,6 @@
 //! Drives the room's production logic as its socket's turn does, beside a model of who is in it.
 //! Opens no socket: datagrams come from the seed, and copies are checked where they would leave.
 
-use super::engine::Engine;
 use super::plan::Plan;
 use super::random::Random;
 use super::shared::{Mood, Shared};
@@ -13,7 +12,6 @@ use loket::session::datagram::{Copies, DatagramCx, DatagramProtocol};
 use loket::session::notice::Post;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 /// So many addresses speak to the room.
 const SPEAKERS: u16 = 6;
@@ -413,13 +411,4 @@ impl Hall {
 
 fn cx<'a>(out: &'a mut Copies, posts: &'a mut Vec<Post>, now: u64) -> DatagramCx<'a> {
     DatagramCx { out, posts, now }
-}
-
-impl Engine {
-    /// The room's socket has its turn, between the clock and the round.
-    pub fn serve_hall(&mut self) {
-        let shared: Rc<Shared> = self.shared.clone();
-        self.hall.turn(&shared, self.dispatcher.posts());
-        self.dispatcher.deliver();
-    }
 }
