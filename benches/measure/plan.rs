@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 /// What the command line asked for.
 #[derive(Parser)]
+#[command(about = "Measures on two cores, the server on one and the load on the other")]
 pub struct Plan {
     /// What is measured [default: everything]
     names: Vec<String>,
@@ -70,7 +71,7 @@ pub fn begin(
         Some("pinned") => place::pinned(&words[1..]),
         _ => {
             let names = clap::builder::PossibleValuesParser::new(names);
-            let command = Plan::command().name(program);
+            let command = Plan::command().bin_name(program);
             let command = command.mut_arg("names", |names_of| names_of.value_parser(names));
             let plan = Plan::from_arg_matches(&command.get_matches());
             measure(plan.unwrap_or_else(|error| error.exit()), &words, run)
