@@ -51,7 +51,7 @@ pub struct Board {
     /// The counts.
     pub recorder: Recorder,
     /// Lanes whose connection could carry one more request.
-    pub idle: VecDeque<(usize, PeerId)>,
+    pub idle: VecDeque<PeerId>,
     /// Connections that have ended since the loop last looked.
     pub gone: Vec<Gone>,
     /// Lanes that are prepared.

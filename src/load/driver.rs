@@ -17,9 +17,9 @@ use super::no_files::NoFiles;
 use super::poller::{Cost, Poller};
 use super::progress::Progress;
 use super::report::{Ending, Outcome};
-use super::requests::{Call, Errand, Requests};
+use super::requests::{self, Call, Errand, Requests};
 use super::settings::{Settings, Work};
-use crate::reactor::clock::Moment;
+use crate::reactor::clock::{Moment, SECOND};
 use crate::reactor::dispatcher::Dispatcher;
 use crate::reactor::linux::{LinuxIo, Stream};
 use crate::reactor::token::Target;
@@ -34,25 +34,25 @@ use std::rc::Rc;
 
 /// A run under way.
 pub struct Driver {
-    pub(super) settings: Settings,
-    pub(super) board: Rc<RefCell<Board>>,
-    pub(super) poller: Poller,
-    pub(super) dispatcher: Dispatcher<LinuxIo, Ledger>,
-    pub(super) calls: Calls,
+    settings: Settings,
+    board: Rc<RefCell<Board>>,
+    poller: Poller,
+    dispatcher: Dispatcher<LinuxIo, Ledger>,
+    calls: Calls,
     /// Prepared lanes that have no connection.
-    pub(super) resting: VecDeque<Call>,
+    resting: VecDeque<Call>,
     /// When the stage is over, whatever happens; while preparing, unless something comes forward.
-    pub(super) deadline: Moment,
-    pub(super) ready: usize,
+    deadline: Moment,
+    ready: usize,
     /// While cleaning up: lanes that are not done with it, and when to dial a server again that
     /// is gone.
-    pub(super) unclean: usize,
-    pub(super) redial: Option<Moment>,
+    unclean: usize,
+    redial: Option<Moment>,
     /// Why the run could not begin.
-    pub(super) failure: Option<LoadError>,
-    pub(super) ending: Ending,
-    pub(super) costs: (Option<Cost>, Option<Cost>),
-    pub(super) progress: Progress,
+    failure: Option<LoadError>,
+    ending: Ending,
+    costs: (Option<Cost>, Option<Cost>),
+    progress: Progress,
 }
 
 impl Driver {
@@ -73,9 +73,10 @@ impl Driver {
         let dispatcher = Dispatcher::new(kernel, world, ledger, limits.reactor, names);
         let mut calls = Calls::new(dialer);
         for (lane, requests) in lanes.into_iter().enumerate() {
+            let errand = Errand::Prepare;
             calls.push(Call {
                 lane,
-                errand: Errand::Prepare,
+                errand,
                 requests,
             });
         }
@@ -172,14 +173,14 @@ impl Driver {
     }
 
     /// Gives what is due to lanes that can make one more request.
-    pub(super) fn hand_out(&mut self, now: Moment) {
+    fn hand_out(&mut self, now: Moment) {
         loop {
             let mut board = self.board.borrow_mut();
             let is_due = board.schedule.next(now).is_some_and(|due| due <= now);
             if board.stage != Stage::Running || !is_due {
                 return;
             }
-            if let Some((_, peer)) = board.idle.pop_front() {
+            if let Some(peer) = board.idle.pop_front() {
                 drop(board);
                 self.wake(peer);
             } else if let Some(call) = self.resting.pop_front() {
@@ -191,7 +192,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn wake(&mut self, peer: PeerId) {
+    fn wake(&mut self, peer: PeerId) {
         self.dispatcher.posts().push(Post {
             to: Audience::One(peer),
             notice: Notice::Due,
@@ -234,7 +235,7 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) fn call_to_clean_up(&mut self, call: Call) {
+    fn call_to_clean_up(&mut self, call: Call) {
         if call.requests.leaves().is_some() {
             let errand = Errand::CleanUp;
             self.calls.push(Call { errand, ..call });
@@ -342,7 +343,154 @@ impl Driver {
         }
     }
 
-    pub(super) fn stage(&self) -> Stage {
+    fn stage(&self) -> Stage {
         self.board.borrow().stage
+    }
+
+    /// Moves on to the next stage when this one is over. Says whether all are.
+    fn step(&mut self, now: Moment) -> Result<bool, LoadError> {
+        let interrupts = self.poller.signalled();
+        match self.stage() {
+            Stage::Preparing if interrupts > 0 => Err(LoadError::failure(
+                "interrupted before all connections stood; nothing was measured",
+            )),
+            Stage::Preparing => self.prepared(now).map(|()| false),
+            Stage::Running => {
+                if interrupts > 0 {
+                    self.ending = Ending::Interrupted;
+                    self.board.borrow_mut().stop(now);
+                }
+                let board = self.board.borrow();
+                // What was due and could not be made is not tried for ever.
+                let end = board.schedule.end();
+                let late = end.after(self.settings.limits.late_micros) <= now;
+                let is_over = board.schedule.is_over(now) || late;
+                drop(board);
+                if !is_over {
+                    return Ok(false);
+                }
+                self.enter(Stage::Ending, now);
+                // When all is answered already, no event comes any more.
+                self.step(now)
+            }
+            Stage::Ending => {
+                // A lane whose connection is still being closed could not be called to clear away.
+                let closing = self.settings.reconnects && self.dispatcher.connections() > 0;
+                let answered = self.board.borrow().under_way == 0;
+                if (closing || !answered) && now < self.deadline && interrupts < 2 {
+                    return Ok(false);
+                }
+                if !answered {
+                    // What is not answered by now never will be.
+                    let mut board = self.board.borrow_mut();
+                    let silent = board.under_way;
+                    let text = || "the last answers did not come in time".to_owned();
+                    board.recorder.fault(Fault::Silent, silent, text);
+                }
+                self.begin_to_clean_up(now);
+                self.step(now)
+            }
+            Stage::CleaningUp => {
+                let open = self.dispatcher.connections();
+                let unclean = open + self.calls.waiting() + self.calls.pending();
+                if unclean < self.unclean {
+                    self.unclean = unclean;
+                    self.deadline = now.after(self.settings.limits.clean_up_micros);
+                }
+                Ok(unclean == 0 || now >= self.deadline || interrupts > 1)
+            }
+        }
+    }
+
+    /// Begins the run once all lanes are ready.
+    fn prepared(&mut self, now: Moment) -> Result<(), LoadError> {
+        let limits = &self.settings.limits;
+        let ready = self.board.borrow().ready;
+        let all = self.settings.connections;
+        if ready > self.ready {
+            self.ready = ready;
+            self.deadline = now.after(limits.prepare_micros);
+        }
+        let dialer = self.calls.dialer();
+        let server = dialer.server();
+        if now >= self.deadline && dialer.give_up(server) {
+            // Whatever is sent to this address is swallowed.
+            for call in self.calls.give_up() {
+                self.calls.push(call);
+            }
+            self.deadline = now.after(limits.prepare_micros);
+        }
+        if now >= self.deadline {
+            return Err(LoadError::failure(format!(
+                "only {ready} of {all} connections are served by {}, and for {} s no other was; \
+                 is this the right port, and does the server take so many?",
+                self.settings.at,
+                limits.prepare_micros / SECOND
+            )));
+        }
+        if ready == all {
+            self.board.borrow_mut().begin(&self.settings, now);
+            self.costs.0 = Some(self.poller.cost());
+            self.hand_out(now);
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, stage: Stage, now: Moment) {
+        let limits = &self.settings.limits;
+        let board = &mut *self.board.borrow_mut();
+        board.stage = stage;
+        if stage == Stage::Ending {
+            self.costs.1 = Some(self.poller.cost());
+            while board.schedule.take(board.now).is_some() {
+                board.recorder.unmade += 1;
+            }
+        }
+        self.deadline = now.after(match stage {
+            Stage::CleaningUp => limits.clean_up_micros,
+            _ => limits.last_answers_micros,
+        });
+    }
+
+    /// From here on lanes clear away what they leave: those that are idle now, those that are busy
+    /// with the end of that, and those that have no connection with a new one.
+    fn begin_to_clean_up(&mut self, now: Moment) {
+        self.enter(Stage::CleaningUp, now);
+        self.resting.extend(self.calls.give_up());
+        if !self.settings.work.leaves_files() {
+            return self.dispatcher.close_all();
+        }
+        let idle = std::mem::take(&mut self.board.borrow_mut().idle);
+        for peer in idle {
+            self.wake(peer);
+        }
+        for call in std::mem::take(&mut self.resting) {
+            self.call_to_clean_up(call);
+        }
+    }
+
+    fn finish(mut self) -> Result<Outcome, LoadError> {
+        self.progress.clear();
+        self.dispatcher.close_all();
+        let gone = std::mem::take(&mut self.board.borrow_mut().gone);
+        let mut lanes: Vec<Call> = gone.into_iter().map(|gone| gone.call).collect();
+        lanes.extend(self.calls.give_up());
+        lanes.extend(self.resting);
+        let left_behind = requests::left_behind(&lanes);
+        if let Some(failure) = self.failure {
+            return Err(match left_behind {
+                Some(left) => LoadError::failure(format!("{failure}; {left}")),
+                None => failure,
+            });
+        }
+        let board = self.board.replace(Board::new(&self.settings));
+        Ok(Outcome {
+            settings: self.settings,
+            recorder: board.recorder,
+            ending: self.ending,
+            left_behind,
+            copies: None,
+            cost: self.costs.0.zip(self.costs.1),
+        })
     }
 }

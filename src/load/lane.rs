@@ -87,8 +87,7 @@ impl Lane {
             let due = self.board.borrow_mut().take();
             let Some(due) = due else {
                 if !std::mem::replace(&mut self.listed, true) {
-                    let me = (self.number, cx.me);
-                    self.board.borrow_mut().idle.push_back(me);
+                    self.board.borrow_mut().idle.push_back(cx.me);
                 }
                 return;
             };

@@ -1,7 +1,7 @@
 //! The load generator: the same reactor turned round, thousands of connections on one thread.
 //! Knows the services by their bytes alone.
 //!
-//! Reading order: `run` puts a run together; `driver` is its loop over TCP and `stages` its life;
+//! Reading order: `run` puts a run together; `driver` is its loop over TCP;
 //! `lane` is one connection, `echo` the smallest thing that one can ask for; `schedule` says when
 //! something is due, `recorder` counts and `report` tells. `room` is the same over UDP.
 
@@ -30,6 +30,5 @@ pub mod run;
 pub mod schedule;
 pub mod script;
 pub mod settings;
-pub mod stages;
 pub mod transfer;
 pub mod watched;

@@ -60,6 +60,18 @@ pub struct Call {
     pub requests: Box<dyn Requests>,
 }
 
+/// What may still be on the server of these lanes, in words.
+pub fn left_behind(lanes: &[Call]) -> Option<String> {
+    let names = lanes.iter().filter_map(|call| call.requests.leaves());
+    let names: Vec<&str> = names.collect();
+    let more = match names.len() {
+        0 => return None,
+        1 => String::new(),
+        count => format!(" and {} more of this run", count - 1),
+    };
+    Some(format!("{}{more} may still be on the server", names[0]))
+}
+
 /// What the bytes were.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
