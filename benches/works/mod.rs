@@ -5,12 +5,11 @@ pub mod report;
 
 mod beside;
 mod connections;
-mod downloads;
 mod echoes;
 mod goal;
 mod rooms;
 mod small_files;
-mod uploads;
+mod transfers;
 
 use crate::measure::contender::{Door, folder};
 use crate::measure::plan::Plan;
@@ -27,9 +26,9 @@ type Work = fn(&mut Stage) -> Result<(), String>;
 /// By the name that it is asked for.
 pub const WORKS: [(&str, Work); 8] = [
     ("echo", echoes::compare),
-    ("download", downloads::compare),
+    ("download", transfers::downloads),
     ("small-files", small_files::compare),
-    ("upload", uploads::compare),
+    ("upload", transfers::uploads),
     ("connect", connections::compare_visits),
     ("idle", connections::compare_idle),
     ("room", rooms::compare),
