@@ -126,12 +126,11 @@ impl Connection {
         &self.peer
     }
 
-    /// The plain stream without timeouts: in a chat, silence is normal. TCP keepalive detects a
+    /// The plain stream, non-blocking and without timeouts: in a chat, silence is normal. TCP keepalive detects a
     /// dead peer instead.
-    pub fn into_patient_stream(self) -> io::Result<TcpStream> {
+    pub fn into_stream(self) -> io::Result<TcpStream> {
         let stream = self.stream.into_inner();
-        stream.set_read_timeout(None)?;
-        stream.set_write_timeout(None)?;
+        stream.set_nonblocking(true)?;
         let Keepalive {
             idle,
             interval,

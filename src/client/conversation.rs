@@ -1,57 +1,67 @@
 //! Carries on a conversation in a room: lines go there, and what the members say is shown.
-//! Asks for neither name nor password: `room.rs` does.
+//!
+//! One thread, and one `poll` over standard input and the socket, as in `talk.rs`. Besides, the
+//! room may lose what is sent, and forget its members when it is started again:
+//!
+//! ```text
+//!   standard input ── read_lines ──> unsent ── send_lines, at a pace ──> socket
+//!                                                    │ a copy            │
+//!                                                 unacked                │
+//!                                                    │ what came back    v
+//!   standard output <── ChatScreen <── hear <────────┴───────────────── socket
+//!
+//!   Inside ── no answer to a question, or that of a stranger ──> Outside
+//!      ^─────────────────────── let in ──────────────────────────────┘
+//! ```
 //!
 //! A person sees each message once. The prompt is the name and `: `, so that a line of one's own
 //! already reads as the others see it; the copy that the room sends back is not shown, and only
 //! one that does not come back is told. Into a pipe, where nothing is typed, goes the copy.
 
-use super::door::{self, Entry, Inside};
+use super::chat_screen::{ChatScreen, Entry};
 use super::error::{ClientError, Trouble, reason};
-use super::membership::{Membership, Step};
-use super::pending::Pending;
+use super::join::{self, Inside, Join, Login, Outcome, is_pause};
+use super::membership::{self, Membership};
 use super::screen;
-use super::window::{Line, Lines, Shown, Window};
+use super::unacked::Unacked;
 use super::{ClientLimits, RoomLimits};
 use crate::terminal::sanitize::clean;
-use std::convert::Infallible;
-use std::io;
+use rustix::event::PollFlags;
+use std::collections::VecDeque;
 use std::net::UdpSocket;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Instant;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
-/// What the two threads tell the one that decides when the conversation is over.
-enum Event {
-    /// A message is on its way, or came back.
-    Moved,
-    /// A line was not sent.
-    Unsent,
-    /// The person leaves.
-    Leaving,
-    /// The input or the output failed.
-    Failed(ClientError),
-}
-
-/// What opens the room, also for the second time.
-pub struct Login {
-    /// The address, as the person wrote it.
-    pub at: String,
-    /// The name in the room.
-    pub name: String,
-    /// The password of the room.
-    pub password: String,
-}
-
-/// What all three threads share.
 struct Conversation {
     socket: UdpSocket,
     login: Login,
-    membership: Mutex<Membership>,
-    pending: Pending,
-    shown: Mutex<Shown>,
-    typed: bool,
+    screen: ChatScreen,
+    place: Place,
+    /// Lines that are sent one after the other.
+    unsent: VecDeque<String>,
+    /// The next one not before this time.
+    next: Instant,
+    unacked: Unacked,
+    /// The input is over.
+    leaving: bool,
+    all_well: bool,
     limits: RoomLimits,
+}
+
+/// Whether the room has us as a member, as far as is known.
+enum Place {
+    Inside(Membership),
+    Outside(Outside),
+}
+
+/// Out of the room: one attempt to get in follows the other.
+struct Outside {
+    join: Join,
+    /// Between this attempt and the next.
+    pause: Duration,
+    /// Why we are out, as it was told last.
+    told: String,
+    wrong_password: bool,
 }
 
 /// Stays in the room until the person leaves.
@@ -59,198 +69,140 @@ pub fn converse(login: Login, inside: Inside, limits: &ClientLimits) -> Result<(
     let Inside {
         socket,
         heard,
-        farewell: _farewell,
+        on_exit: _on_exit,
     } = inside;
-    let window = Window::open(limits.prompt_wait)?;
-    let typed = window.is_terminal();
+    socket
+        .set_nonblocking(true)
+        .map_err(|error| cannot_go_on(error.into()))?;
+    let prompt = format!("{}: ", login.name);
+    let most = limits.room.datagram - prompt.len();
+    let screen = ChatScreen::open(&prompt, most, limits.history)?;
+    let typed = screen.is_terminal();
     if typed {
         let Login { at, name, .. } = &login;
         screen::remark(format!("in the room at {at} as {name}; exit leaves"));
     }
-    let Window { lines, shown, seat } = window;
-    let conversation = Arc::new(Conversation {
+    let now = Instant::now();
+    let mut conversation = Conversation {
         socket,
         login,
-        membership: Mutex::new(Membership::new(&limits.room, Instant::now())),
-        pending: Pending::new(limits.room.relay),
-        shown: Mutex::new(shown),
-        typed,
+        screen,
+        place: Place::Inside(Membership::new(&limits.room, now)),
+        unsent: VecDeque::new(),
+        next: now,
+        unacked: Unacked::new(limits.room.relay),
+        leaving: false,
+        all_well: true,
         limits: limits.room,
-    });
-    let (sender, events) = mpsc::channel();
-    thread::spawn({
-        let (conversation, sender) = (Arc::clone(&conversation), sender.clone());
-        move || {
-            let Err(last) = conversation.listen(heard, &sender);
-            let _ = sender.send(Event::Failed(last));
-        }
-    });
-    thread::spawn({
-        let conversation = Arc::clone(&conversation);
-        move || {
-            let last = conversation.speak(lines, &sender);
-            let _ = sender.send(last);
-        }
-    });
-    let outcome = conversation.watch(&events);
+    };
+    if let Some(datagram) = heard {
+        conversation.show(&datagram, now);
+    }
+    let mut outcome = Ok(());
+    while outcome.is_ok() && !conversation.is_over() {
+        outcome = conversation.turn();
+    }
     // A server that is gone cannot be told, and needs not be.
     let _ = conversation.socket.send(b"exit");
-    drop(seat);
-    outcome
+    outcome?;
+    conversation.screen.finish().map_err(cannot_go_on)?;
+    match conversation.all_well || typed {
+        true => Ok(()),
+        false => Err(ClientError::quiet(1)),
+    }
 }
 
 impl Conversation {
-    /// Waits for the end; tells of messages that did not come back.
-    fn watch(&self, events: &Receiver<Event>) -> Result<(), ClientError> {
-        let mut leaving = false;
-        let mut all_well = true;
-        loop {
-            let deadline = self.pending.deadline();
-            if leaving && (self.typed || deadline.is_none()) {
-                return match all_well || self.typed {
-                    true => Ok(()),
-                    false => Err(ClientError::quiet(1)),
-                };
-            }
-            let event = match deadline {
-                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(deadline) => {
-                    events.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-                }
-            };
-            match event {
-                Ok(Event::Moved) => {}
-                Ok(Event::Unsent) => all_well = false,
-                Ok(Event::Leaving) => leaving = true,
-                Ok(Event::Failed(error)) => return Err(error),
-                Err(_) => {
-                    while let Some(message) = self.pending.next_lost(Instant::now()) {
-                        all_well = false;
-                        self.membership().doubt(Instant::now());
-                        self.tell_lost(&message).map_err(cannot_go_on)?;
-                    }
-                }
-            }
+    /// A person does not wait for copies that are not shown.
+    fn is_over(&self) -> bool {
+        let copies_came = self.screen.is_terminal() || self.unacked.deadline().is_none();
+        self.leaving && self.unsent.is_empty() && copies_came
+    }
+
+    /// Waits until something can be done, and does it.
+    fn turn(&mut self) -> Result<(), ClientError> {
+        // A pipe waits for its turn to speak. A person can press Ctrl-C at any time.
+        let input = !self.leaving && (self.unsent.is_empty() || self.screen.is_terminal());
+        let socket = (self.socket.as_fd(), PollFlags::IN);
+        let ready = self.screen.wait(input, socket, self.deadline());
+        let ready = ready.map_err(cannot_go_on)?;
+        let now = Instant::now();
+        if ready.heard {
+            self.receive(now)?;
         }
-    }
-
-    fn tell_lost(&self, message: &str) -> Result<(), Trouble> {
-        let words = format!(
-            "the room did not take this within {:?}: ",
-            self.limits.relay
-        );
-        self.lock_shown().notice(&(words + message))
-    }
-
-    /// Shows what comes until no more can, and joins again when the room has forgotten us; says
-    /// how it ended.
-    fn listen(
-        &self,
-        heard: Vec<Vec<u8>>,
-        events: &Sender<Event>,
-    ) -> Result<Infallible, ClientError> {
-        let mut heard = heard;
-        loop {
-            for datagram in heard {
-                self.hear(&datagram, events).map_err(cannot_go_on)?;
-            }
-            let why = self.listen_as_member(events)?;
-            heard = self.join_again(why)?;
+        if ready.input {
+            self.read_lines()?;
         }
+        self.step(now)?;
+        self.send_lines(now);
+        while let Some(message) = self.unacked.next_lost(now) {
+            self.all_well = false;
+            self.doubt(now);
+            let relay = self.limits.relay;
+            let words = format!("the room did not take this within {relay:?}: {message}");
+            self.screen.notice(words);
+        }
+        Ok(())
     }
 
-    /// Shows what comes as long as the room knows us; says why it does not any more.
-    fn listen_as_member(&self, events: &Sender<Event>) -> Result<String, ClientError> {
+    fn deadline(&self) -> Option<Instant> {
+        let place = match &self.place {
+            Place::Inside(membership) => membership.deadline(),
+            Place::Outside(outside) => Some(outside.join.deadline()),
+        };
+        let next = (!self.unsent.is_empty()).then_some(self.next);
+        let deadlines = [place, next, self.unacked.deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn receive(&mut self, now: Instant) -> Result<(), ClientError> {
         let mut datagram = vec![0; self.limits.datagram];
-        let timeout = self.socket.set_read_timeout(Some(self.limits.answer));
-        timeout.map_err(|error| cannot_go_on(Trouble::from(error)))?;
-        let mut why = "it does not answer".to_owned();
-        loop {
-            let mut step = match self.socket.recv(&mut datagram) {
-                Ok(length) => {
-                    let datagram = &datagram[..length];
-                    self.hear(datagram, events).map_err(cannot_go_on)?;
-                    let echo = self.is_echo_of_question(&shown(datagram));
-                    let step = self.membership().heard(datagram, echo, Instant::now());
-                    if step == Step::Rejoin {
-                        why = "it does not know us any more".to_owned();
-                    }
-                    step
+        match self.socket.recv(&mut datagram) {
+            Ok(length) => self.hear(&datagram[..length], now),
+            Err(error) if is_pause(&error) => Ok(()),
+            Err(error) => self.refused(reason(&error), now),
+        }
+    }
+
+    fn hear(&mut self, datagram: &[u8], now: Instant) -> Result<(), ClientError> {
+        match &mut self.place {
+            Place::Inside(_) => {
+                self.show(datagram, now);
+                let echo = self.is_echo_of_question(&shown(datagram));
+                if let Place::Inside(membership) = &mut self.place
+                    && membership.heard(datagram, echo, now) == membership::Step::Rejoin
+                {
+                    self.go_out("it does not know us any more".to_owned(), now);
                 }
-                Err(error) if is_pause(&error) => Step::Wait,
-                Err(error) => {
-                    why = reason(&error);
-                    self.membership().refused(Instant::now())
-                }
-            };
-            if step == Step::Wait {
-                step = self.membership().step(Instant::now());
+                Ok(())
             }
-            if step == Step::Ask {
-                let question = format!("USERNAME {}", self.login.name);
-                if let Err(error) = self.socket.send(question.as_bytes()) {
-                    why = reason(&error);
-                    step = self.membership().refused(Instant::now());
+            Place::Outside(outside) => {
+                let for_members = outside.join.hear(datagram, now);
+                self.step(now)?;
+                if for_members {
+                    self.show(datagram, now);
                 }
-            }
-            if step == Step::Rejoin {
-                return Ok(why);
+                Ok(())
             }
         }
     }
 
-    /// Tries for as long as it takes, from the same address: a server that still has us as a
-    /// member then keeps our place. Answers what the room said meanwhile.
-    fn join_again(&self, why: String) -> Result<Vec<Vec<u8>>, ClientError> {
-        let Login { at, name, password } = &self.login;
-        self.tell(&format!(
-            "out of the room at {at}: {why}; joining again as {name}"
-        ))?;
-        let mut told = why;
-        let mut pause = self.limits.first_pause;
-        let mut wrong_password = false;
-        loop {
-            let socket = self.socket.try_clone();
-            let entry = socket.and_then(|socket| door::knock(socket, password, name, &self.limits));
-            let fault = match entry {
-                Ok(Some(Entry::In(inside))) => {
-                    self.membership().joined(Instant::now());
-                    self.tell(&format!("in the room at {at} again as {name}"))?;
-                    return Ok(inside.heard);
-                }
-                // The first one may be a late answer to a question.
-                Ok(Some(Entry::WrongPassword)) if wrong_password => {
-                    return Err(ClientError::failure(format!(
-                        "cannot join the room at {at} again: the password is wrong now; \
-                         start again with the new one"
-                    )));
-                }
-                Ok(Some(Entry::WrongPassword)) => {
-                    wrong_password = true;
-                    told.clone()
-                }
-                Ok(Some(Entry::NameTaken)) => format!("the name {name} is taken"),
-                Ok(None) => "it does not answer".to_owned(),
-                Err(error) => reason(&error),
-            };
-            if fault != told {
-                self.tell(&format!(
-                    "still out of the room at {at}: {fault}; trying again"
-                ))?;
-                told = fault;
-            }
-            thread::sleep(pause);
-            pause = (pause * 2).min(self.limits.longest_pause);
+    /// Shows what a member or the room says.
+    fn show(&mut self, datagram: &[u8], now: Instant) {
+        let text = shown(datagram);
+        // Another client claims our name, or has it by now: our question keeps it or gets it back.
+        let is_probe = text.trim().is_empty();
+        let own_end = format!("{} telah keluar dari chatroom.", self.login.name);
+        if is_probe || text == own_end {
+            self.doubt(now);
         }
-    }
-
-    fn tell(&self, line: &str) -> Result<(), ClientError> {
-        self.lock_shown().notice(line).map_err(cannot_go_on)
-    }
-
-    /// What the room says of us when it has removed us.
-    fn own_end(&self) -> String {
-        format!("{} telah keluar dari chatroom.", self.login.name)
+        let known = match self.unacked.take(&text) {
+            true => self.screen.is_terminal(),
+            false => self.is_echo_of_question(&text) || join::is_answer(datagram),
+        };
+        if !known && !is_probe {
+            self.screen.show(&format!("{text}\n"));
+        }
     }
 
     /// What a room that does not know the question makes of it.
@@ -258,84 +210,177 @@ impl Conversation {
         text == format!("{0}: USERNAME {0}", self.login.name)
     }
 
-    fn hear(&self, datagram: &[u8], events: &Sender<Event>) -> Result<(), Trouble> {
-        let text = shown(datagram);
-        // Another client claims our name, or has it by now: our question keeps it or gets it back.
-        let is_probe = text.trim().is_empty();
-        if is_probe || text == self.own_end() {
-            self.membership().doubt(Instant::now());
+    fn doubt(&mut self, now: Instant) {
+        if let Place::Inside(membership) = &mut self.place {
+            membership.doubt(now);
         }
-        if is_probe {
+    }
+
+    /// The system reports that the server cannot be reached.
+    fn refused(&mut self, why: String, now: Instant) -> Result<(), ClientError> {
+        match &mut self.place {
+            Place::Inside(membership) => match membership.refused(now) {
+                membership::Step::Wait => Ok(()),
+                membership::Step::Ask => self.ask(now),
+                membership::Step::Rejoin => {
+                    self.go_out(why, now);
+                    Ok(())
+                }
+            },
+            // Before an attempt begins, it is the end of the one before.
+            Place::Outside(outside) if !outside.join.has_begun() => Ok(()),
+            Place::Outside(_) => self.stay_out(why, now),
+        }
+    }
+
+    /// Does what is due to stay in the room, or to get in again.
+    fn step(&mut self, now: Instant) -> Result<(), ClientError> {
+        loop {
+            let step = match &mut self.place {
+                Place::Inside(membership) => match membership.step(now) {
+                    membership::Step::Wait => return Ok(()),
+                    membership::Step::Ask => return self.ask(now),
+                    membership::Step::Rejoin => {
+                        self.go_out("it does not answer".to_owned(), now);
+                        continue;
+                    }
+                },
+                Place::Outside(outside) => outside.join.step(now),
+            };
+            match step {
+                join::Step::Wait(_) => return Ok(()),
+                join::Step::Send(request) => {
+                    if let Err(error) = self.socket.send(request.as_bytes()) {
+                        return self.refused(reason(&error), now);
+                    }
+                }
+                join::Step::Done(Outcome::In) => {
+                    let Login { at, name, .. } = &self.login;
+                    self.screen
+                        .notice(format!("in the room at {at} again as {name}"));
+                    self.place = Place::Inside(Membership::new(&self.limits, now));
+                }
+                join::Step::Done(outcome) => self.not_let_in(outcome, now)?,
+            }
+        }
+    }
+
+    /// Asks the room whether it still has us as a member.
+    fn ask(&mut self, now: Instant) -> Result<(), ClientError> {
+        let question = format!("USERNAME {}", self.login.name);
+        match self.socket.send(question.as_bytes()) {
+            Ok(_) => Ok(()),
+            Err(error) => self.refused(reason(&error), now),
+        }
+    }
+
+    /// The room has us no longer. We join again from the same address: a server that still has us
+    /// as a member then keeps our place.
+    fn go_out(&mut self, why: String, now: Instant) {
+        let Login { at, name, .. } = &self.login;
+        self.screen.notice(format!(
+            "out of the room at {at}: {why}; joining again as {name}"
+        ));
+        self.place = Place::Outside(Outside {
+            join: Join::new(&self.login, &self.limits, now),
+            pause: self.limits.first_pause,
+            told: why,
+            wrong_password: false,
+        });
+    }
+
+    fn not_let_in(&mut self, outcome: Outcome, now: Instant) -> Result<(), ClientError> {
+        let Place::Outside(outside) = &mut self.place else {
             return Ok(());
-        }
-        let ours = self.pending.holds(&text);
-        let known = match ours {
-            true => self.typed,
-            false => self.is_echo_of_question(&text) || door::is_answer(datagram),
         };
-        if !known {
-            self.lock_shown().show(&format!("{text}\n"))?;
+        let why = match outcome {
+            // The first one may be a late answer to a question.
+            Outcome::WrongPassword if outside.wrong_password => {
+                return Err(ClientError::failure(format!(
+                    "cannot join the room at {} again: the password is wrong now; \
+                     start again with the new one",
+                    self.login.at
+                )));
+            }
+            Outcome::WrongPassword => {
+                outside.wrong_password = true;
+                outside.told.clone()
+            }
+            Outcome::NameTaken => format!("the name {} is taken", self.login.name),
+            Outcome::In | Outcome::Silent => "it does not answer".to_owned(),
+        };
+        self.stay_out(why, now)
+    }
+
+    /// The next attempt begins after a pause, for as long as it takes.
+    fn stay_out(&mut self, why: String, now: Instant) -> Result<(), ClientError> {
+        let Place::Outside(outside) = &mut self.place else {
+            return Ok(());
+        };
+        if why != outside.told {
+            let at = &self.login.at;
+            self.screen.notice(format!(
+                "still out of the room at {at}: {why}; trying again"
+            ));
+            outside.told = why;
         }
-        // Only now that it is shown: the conversation may be over with it.
-        self.pending.take(&text);
-        let _ = events.send(Event::Moved);
+        outside.join = Join::new(&self.login, &self.limits, now + outside.pause);
+        outside.pause = (outside.pause * 2).min(self.limits.longest_pause);
         Ok(())
     }
 
-    /// Sends what is typed until the person leaves; says how it ended.
-    fn speak(&self, mut lines: Lines, events: &Sender<Event>) -> Event {
-        let prompt = format!("{}: ", self.login.name);
-        let most = self.limits.datagram - prompt.len();
-        let mut next = Instant::now();
-        loop {
-            let line = match lines.next(&prompt, most) {
-                Ok(Some(Line::Text(line))) => clean(&line),
-                Ok(Some(Line::TooLong)) => {
-                    screen::remark(format!(
+    fn read_lines(&mut self) -> Result<(), ClientError> {
+        for entry in self.screen.read()? {
+            match entry {
+                Entry::Line(line) => {
+                    let line = clean(&line);
+                    let word = line.trim();
+                    self.leaving = word.eq_ignore_ascii_case("exit");
+                    if !word.is_empty() && !self.leaving {
+                        self.unsent.push_back(line);
+                    }
+                }
+                Entry::TooLong => {
+                    self.all_well = false;
+                    let most = self.limits.datagram - self.login.name.len() - ": ".len();
+                    self.screen.notice(format!(
                         "cannot send a message of more than {most} bytes; say it in several"
                     ));
-                    let _ = events.send(Event::Unsent);
-                    continue;
                 }
-                Ok(None) => return Event::Leaving,
-                Err(error) => return Event::Failed(error),
-            };
-            match line.trim() {
-                "" => continue,
-                word if word.eq_ignore_ascii_case("exit") => return Event::Leaving,
-                _ => {}
-            }
-            thread::sleep(next.saturating_duration_since(Instant::now()));
-            let now = Instant::now();
-            next = now + self.limits.pace;
-            let message = format!("{prompt}{line}");
-            if self.membership().is_out() {
-                let words = format!("not in the room; this was not sent: {message}");
-                if let Err(error) = self.tell(&words) {
-                    return Event::Failed(error);
+                Entry::End => self.leaving = true,
+                Entry::Interrupt => {
+                    self.unsent.clear();
+                    self.leaving = true;
                 }
-                let _ = events.send(Event::Unsent);
-                continue;
             }
-            self.pending.add(message.clone(), now);
-            self.membership().sent(now);
-            let _ = events.send(Event::Moved);
-            // The error belongs to an earlier datagram, and this one was not sent.
-            if self.socket.send(message.as_bytes()).is_err() {
-                self.membership().doubt(now);
-                let _ = self.socket.send(message.as_bytes());
+            if self.leaving {
+                self.screen.end_input();
+                break;
             }
         }
+        Ok(())
     }
 
-    fn membership(&self) -> MutexGuard<'_, Membership> {
-        self.membership
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_shown(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    fn send_lines(&mut self, now: Instant) {
+        while self.next <= now
+            && let Some(line) = self.unsent.pop_front()
+        {
+            self.next = now + self.limits.pace;
+            let message = format!("{}: {line}", self.login.name);
+            let Place::Inside(membership) = &mut self.place else {
+                self.all_well = false;
+                let words = format!("not in the room; this was not sent: {message}");
+                self.screen.notice(words);
+                continue;
+            };
+            membership.sent(now);
+            // The error belongs to an earlier datagram, and this one was not sent.
+            if self.socket.send(message.as_bytes()).is_err() {
+                membership.doubt(now);
+                let _ = self.socket.send(message.as_bytes());
+            }
+            self.unacked.add(message, now);
+        }
     }
 }
 
@@ -343,12 +388,6 @@ impl Conversation {
 fn shown(datagram: &[u8]) -> String {
     let text = clean(&String::from_utf8_lossy(datagram));
     text.trim_end_matches('\n').replace('\n', " ")
-}
-
-/// Nothing came for a while.
-fn is_pause(error: &io::Error) -> bool {
-    let kinds = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
-    kinds.contains(&error.kind())
 }
 
 fn cannot_go_on(trouble: Trouble) -> ClientError {

@@ -1,5 +1,5 @@
 //! Finds out whether the room still has this member: a server that was started again has not.
-//! Sends nothing: `room.rs` does, and joins again.
+//! Sends nothing: `conversation.rs` does, and joins again.
 //!
 //! A member that sends its own `USERNAME` is answered `USERNAME OK` and not relayed. To a stranger
 //! the answer is another one, and a server that is gone has none. The same question keeps a silent
@@ -21,8 +21,6 @@ enum Standing {
     Member(Instant),
     /// It was asked this often, and has until then to answer.
     Asked(u32, Instant),
-    /// The room is being joined again.
-    Out,
     /// The server relays the question like any other message; it cannot be asked.
     Unknown,
 }
@@ -47,14 +45,12 @@ impl Membership {
         }
     }
 
-    /// The room was joined again.
-    pub fn joined(&mut self, now: Instant) {
-        self.standing = Standing::Member(now + self.limits.probe);
-    }
-
-    /// Whether messages reach the room, as far as is known.
-    pub fn is_out(&self) -> bool {
-        self.standing == Standing::Out
+    /// When the next step is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.standing {
+            Standing::Member(due) | Standing::Asked(_, due) => Some(due),
+            Standing::Unknown => None,
+        }
     }
 
     /// A message was sent: if it does not come back, [`Membership::doubt`] follows.
@@ -75,12 +71,11 @@ impl Membership {
     /// or forged.
     pub fn refused(&mut self, now: Instant) -> Step {
         match self.standing {
-            Standing::Asked(..) | Standing::Unknown => self.rejoin(),
+            Standing::Asked(..) | Standing::Unknown => Step::Rejoin,
             Standing::Member(_) => {
                 self.doubt(now);
                 self.step(now)
             }
-            Standing::Out => Step::Wait,
         }
     }
 
@@ -88,8 +83,8 @@ impl Membership {
     pub fn heard(&mut self, datagram: &[u8], echo: bool, now: Instant) -> Step {
         if let Standing::Asked(..) = self.standing {
             match datagram.trim_ascii_end() {
-                b"USERNAME OK" => self.joined(now),
-                b"PASSWORD INCORRECT" | b"USERNAME TAKEN" => return self.rejoin(),
+                b"USERNAME OK" => *self = Membership::new(&self.limits, now),
+                b"PASSWORD INCORRECT" | b"USERNAME TAKEN" => return Step::Rejoin,
                 _ if echo => self.standing = Standing::Unknown,
                 _ => {}
             }
@@ -105,15 +100,10 @@ impl Membership {
             _ => return Step::Wait,
         };
         if asked == self.limits.tries {
-            return self.rejoin();
+            return Step::Rejoin;
         }
         self.standing = Standing::Asked(asked + 1, now + self.limits.answer);
         Step::Ask
-    }
-
-    fn rejoin(&mut self) -> Step {
-        self.standing = Standing::Out;
-        Step::Rejoin
     }
 }
 
@@ -150,7 +140,7 @@ mod tests {
         for answer in ["PASSWORD INCORRECT", "USERNAME TAKEN\n"] {
             let (mut membership, now) = asked();
             let step = membership.heard(answer.as_bytes(), false, now);
-            assert_eq!((step, membership.is_out()), (Step::Rejoin, true));
+            assert_eq!(step, Step::Rejoin);
         }
         let (mut membership, mut now) = asked();
         for wanted in [Step::Ask, Step::Ask, Step::Rejoin] {
@@ -167,10 +157,10 @@ mod tests {
         let now = Instant::now();
         let mut membership = Membership::new(&limits, now);
         let late = membership.heard(b"PASSWORD INCORRECT", false, now);
-        assert_eq!((late, membership.is_out()), (Step::Wait, false));
+        assert_eq!(late, Step::Wait);
         assert_eq!(membership.refused(now), Step::Ask);
         assert_eq!(membership.heard(b"USERNAME OK", false, now), Step::Wait);
-        assert!(!membership.is_out());
+        assert_eq!(membership.step(now), Step::Wait);
     }
 
     #[test]

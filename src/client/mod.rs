@@ -3,23 +3,22 @@
 //!
 //! Reading order: `echo` is the smallest whole conversation; `connection` and `dialer` are what
 //! all of them stand on; `transfer` and `files` add bodies (`upload_file` out, `download` in); `shell`
-//! is `files` with a prompt. `talk` and `room` have people at both ends: `window` shows what
-//! arrives while something is typed, with the help of `gate`; `door` is the way into a room,
-//! and `membership` tells when it has to be taken again.
+//! is `files` with a prompt. `talk` and `room` have people at both ends, and each is one `poll`
+//! over standard input and a socket: `chat_screen` shows what arrives while something is typed,
+//! `join` is the way into a room, and `membership` tells when it has to be taken again.
 
+pub mod chat_screen;
 pub mod connection;
 pub mod conversation;
 pub mod dialer;
-pub mod door;
 pub mod download;
 pub mod echo;
 pub mod error;
 pub mod files;
-pub mod gate;
 pub mod input;
+pub mod join;
 pub mod membership;
 pub mod names;
-pub mod pending;
 pub mod progress;
 pub mod question;
 pub mod room;
@@ -27,10 +26,9 @@ pub mod screen;
 pub mod shell;
 pub mod split_args;
 pub mod talk;
-pub mod terminal_mode;
 pub mod transfer;
+pub mod unacked;
 pub mod upload_file;
-pub mod window;
 
 use std::time::Duration;
 
@@ -55,8 +53,8 @@ pub struct ClientLimits {
     pub echo_piece: usize,
     /// What a transfer moves at once, in bytes.
     pub body_piece: usize,
-    /// A prompt that is longer in coming no longer holds back what arrives.
-    pub prompt_wait: Duration,
+    /// Lines of a chat that arrow-up brings back.
+    pub history: usize,
     /// The talk client alone.
     pub talk: TalkLimits,
     /// The room client alone.
@@ -126,7 +124,7 @@ impl ClientLimits {
             command_line: 64,
             echo_piece: 16,
             body_piece: 16,
-            prompt_wait: Duration::from_millis(50),
+            history: 2,
             talk: TalkLimits {
                 line: 64,
                 piece: 16,

@@ -3,7 +3,8 @@
 
 use super::error::{ClientError, reason};
 use crate::terminal::raw_mode::RawMode;
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use rustix::io::Errno;
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 /// The next line of standard input without its end, or none at the end of the input. The prompt
@@ -37,10 +38,21 @@ fn show(prompt: &str) {
 
 fn read_line(most: usize) -> Result<Option<String>, ClientError> {
     let mut line = Vec::new();
-    let mut input = io::stdin().lock().take(most as u64 + 1);
-    input.read_until(b'\n', &mut line).map_err(|error| {
-        ClientError::failure(format!("cannot read standard input: {}", reason(&error)))
-    })?;
+    let mut byte = [0];
+    // One by one: what stands behind the line is the conversation's.
+    while line.len() <= most && !line.ends_with(b"\n") {
+        match rustix::io::read(io::stdin(), &mut byte) {
+            Ok(0) => break,
+            Ok(_) => line.extend(byte),
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                let why = reason(&error.into());
+                return Err(ClientError::failure(format!(
+                    "cannot read standard input: {why}"
+                )));
+            }
+        }
+    }
     if line.is_empty() {
         return Ok(None);
     }

@@ -1,10 +1,10 @@
 //! Brings one person into a room: asks for what is missing until the server lets the person in.
-//! Sends nothing itself: `door.rs` and `conversation.rs` do.
+//! Sends nothing itself: `join.rs` and `conversation.rs` do.
 
 use super::connection::Address;
-use super::conversation::{self, Login};
-use super::door::{self, Entry};
+use super::conversation;
 use super::error::ClientError;
+use super::join::{self, Login, Outcome};
 use super::question;
 use super::screen;
 use super::{ClientLimits, RoomLimits};
@@ -26,23 +26,21 @@ pub fn run(
         check_password(password, &limits.room)?;
     }
     let address = Address::read(at)?;
-    let mut name = match name {
+    let name = match name {
         Some(name) => clean(&name),
         None => ask_name(&limits.room)?,
     };
-    let mut password = password.map_or_else(|| ask_password(&limits.room), Ok)?;
+    let mut login = Login {
+        at: at.to_owned(),
+        name,
+        password: password.map_or_else(|| ask_password(&limits.room), Ok)?,
+    };
     loop {
-        let refusal = match door::enter(&address, &password, &name, &limits.room)? {
-            Entry::In(inside) => {
-                let login = Login {
-                    at: at.to_owned(),
-                    name,
-                    password,
-                };
-                return conversation::converse(login, inside, limits);
-            }
-            Entry::WrongPassword => "the password is wrong".to_owned(),
-            Entry::NameTaken => format!("the name {name} is taken"),
+        let (outcome, inside) = join::enter(&address, &login, &limits.room)?;
+        let refusal = match outcome {
+            Outcome::NameTaken => format!("the name {} is taken", login.name),
+            Outcome::WrongPassword => "the password is wrong".to_owned(),
+            Outcome::In | Outcome::Silent => return conversation::converse(login, inside, limits),
         };
         if !io::stdin().is_terminal() {
             return Err(ClientError::failure(format!(
@@ -50,9 +48,9 @@ pub fn run(
             )));
         }
         screen::remark(format!("{refusal}; try another, or leave with Ctrl-C"));
-        match refusal.starts_with("the name") {
-            true => name = ask_name(&limits.room)?,
-            false => password = ask_password(&limits.room)?,
+        match outcome {
+            Outcome::NameTaken => login.name = ask_name(&limits.room)?,
+            _ => login.password = ask_password(&limits.room)?,
         }
     }
 }

@@ -12,10 +12,15 @@ use std::path::Path;
 pub fn bytes(bytes: &[u8]) -> Result<(), Trouble> {
     let mut output = io::stdout().lock();
     let written = output.write_all(bytes).and_then(|()| output.flush());
-    written.map_err(|error| match error.kind() {
+    written.map_err(|error| unprintable(&error))
+}
+
+/// What it means that standard output failed.
+pub fn unprintable(error: &io::Error) -> Trouble {
+    match error.kind() {
         io::ErrorKind::BrokenPipe => Trouble::OutputClosed,
-        _ => Trouble::Local(format!("cannot print the result: {}", reason(&error))),
-    })
+        _ => Trouble::Local(format!("cannot print the result: {}", reason(error))),
+    }
 }
 
 /// Prints a text without the hidden characters in it.

@@ -1,175 +1,225 @@
-//! Talks with the person at a server: lines go there, and what comes is shown at once.
-//! Edits no lines and tears none: `window.rs` does the one and prevents the other.
+//! Talks with the operator of a server: lines go there, and what comes is shown at once.
+//!
+//! One thread, and one `poll` over standard input and the socket:
+//!
+//! ```text
+//!   standard input ──┐            ┌── read_lines ──> unsent ── send ──> socket
+//!                    ├──> poll ───┤
+//!   socket ──────────┘            └── receive ──> ChatScreen ──> standard output
+//!
+//!   Talking ── the input ends ──> HearingOut ── the server closes or is silent ──> Over
+//!      └────── the server closes ──> Closed
+//! ```
 
+use super::chat_screen::{ChatScreen, Entry};
 use super::connection::{Address, Connection};
 use super::error::{ClientError, Trouble, reason};
 use super::screen;
-use super::window::{Line, Lines, Shown, Window};
 use super::{ClientLimits, TalkLimits};
 use crate::terminal::sanitize::Cleaner;
+use rustix::event::PollFlags;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
+use std::os::fd::AsFd;
+use std::time::Instant;
 
-/// What the two threads tell the one that decides when the conversation is over.
-enum Event {
-    /// The server said something.
-    Heard,
-    /// The server said its last.
-    Closed,
-    /// The connection broke.
-    Broken(io::Error),
+struct Talk<'a> {
+    at: &'a str,
+    stream: TcpStream,
+    screen: ChatScreen,
+    /// Joins characters that the network has cut.
+    cleaner: Cleaner,
+    /// Lines that the socket has not taken.
+    unsent: Vec<u8>,
+    state: State,
+    /// When the server spoke last.
+    heard: Instant,
     /// A line was not sent because it is too long.
-    TooLong,
-    /// The input ended, and the server is about to be told.
-    InputOver,
-    /// The input or the output failed.
-    Failed(ClientError),
+    refused: bool,
+    limits: TalkLimits,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Talking,
+    /// The input is over, and the server has until then to say more.
+    HearingOut {
+        until: Instant,
+    },
+    /// The server has closed the connection while we talked.
+    Closed,
+    Over,
 }
 
 /// Talks until the server closes the connection, or the input ends and the server is silent.
 pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
     let connection = Connection::open(&Address::read(at)?, limits)?;
-    let stream = connection.into_patient_stream();
-    let stream = Arc::new(stream.map_err(|error| broken(at, &error))?);
-    let window = Window::open(limits.prompt_wait)?;
-    let typed = window.is_terminal();
+    let stream = connection.into_stream();
+    let stream = stream.map_err(|error| broken(at, &error))?;
+    let screen = ChatScreen::open("talk> ", limits.talk.line, limits.history)?;
+    let typed = screen.is_terminal();
     if typed {
         screen::remark(format!("connected to {at}; Ctrl-D leaves"));
     }
-    let (sender, events) = mpsc::channel();
-    let Window { lines, shown, seat } = window;
-    let talk = limits.talk;
-    thread::spawn({
-        let (stream, sender) = (Arc::clone(&stream), sender.clone());
-        move || {
-            let last = listen(&stream, shown, talk, &sender);
-            let _ = sender.send(last);
-        }
-    });
-    thread::spawn(move || {
-        let over = speak(&stream, lines, talk.line, &sender);
-        let last = over.map_or_else(|event| event, |()| Event::InputOver);
-        let _ = sender.send(last);
-        // After the event, or the server's answer to it might overtake it. That it fails when
-        // the connection is broken is told by the other thread.
-        let _ = stream.shutdown(Shutdown::Write);
-    });
-    let outcome = watch(&events, at, &talk);
-    drop(seat);
-    if outcome.result.is_ok() && !outcome.input_over {
+    let mut talk = Talk {
+        at,
+        stream,
+        screen,
+        cleaner: Cleaner::default(),
+        unsent: Vec::new(),
+        state: State::Talking,
+        heard: Instant::now(),
+        refused: false,
+        limits: limits.talk,
+    };
+    while !matches!(talk.state, State::Closed | State::Over) {
+        talk.turn()?;
+    }
+    talk.screen.finish().map_err(cannot_go_on)?;
+    if talk.state == State::Closed {
         screen::remark(format!(
             "{at} closed the connection; the conversation is over"
         ));
     }
-    match outcome.refused && !typed {
-        true => outcome.result.and(Err(ClientError::quiet(1))),
-        false => outcome.result,
+    match talk.refused && !typed {
+        true => Err(ClientError::quiet(1)),
+        false => Ok(()),
     }
 }
 
-struct Outcome {
-    result: Result<(), ClientError>,
-    input_over: bool,
-    refused: bool,
-}
+impl Talk<'_> {
+    /// Waits until something can be done, and does it.
+    fn turn(&mut self) -> Result<(), ClientError> {
+        let mut events = PollFlags::IN;
+        events.set(PollFlags::OUT, !self.unsent.is_empty());
+        let socket = (self.stream.as_fd(), events);
+        let ready = self
+            .screen
+            .wait(self.wants_lines(), socket, self.deadline());
+        let ready = ready.map_err(cannot_go_on)?;
+        if ready.heard {
+            self.receive()?;
+        }
+        if ready.input && self.state == State::Talking {
+            self.read_lines()?;
+        }
+        self.send()?;
+        let now = Instant::now();
+        if self.settles_at().is_some_and(|then| then <= now) {
+            self.screen.finish_line();
+        }
+        if matches!(self.state, State::HearingOut { until } if until <= now) {
+            self.state = State::Over;
+        }
+        Ok(())
+    }
 
-fn watch(events: &Receiver<Event>, at: &str, limits: &TalkLimits) -> Outcome {
-    let mut outcome = Outcome {
-        result: Ok(()),
-        input_over: false,
-        refused: false,
-    };
-    loop {
-        let event = match outcome.input_over {
-            true => events.recv_timeout(limits.last_words).ok(),
-            false => events.recv().ok(),
-        };
-        match event {
-            Some(Event::Heard) => {}
-            Some(Event::TooLong) => outcome.refused = true,
-            Some(Event::InputOver) => outcome.input_over = true,
-            Some(Event::Closed) | None => return outcome,
-            Some(Event::Broken(error)) => {
-                outcome.result = Err(broken(at, &error));
-                return outcome;
+    /// A pipe waits for a server that takes nothing. A person can press Ctrl-C at any time.
+    fn wants_lines(&self) -> bool {
+        let can_be_sent = self.unsent.is_empty() || self.screen.is_terminal();
+        self.state == State::Talking && can_be_sent
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::HearingOut { until } => {
+                Some(self.settles_at().map_or(until, |at| at.min(until)))
             }
-            Some(Event::Failed(error)) => {
-                outcome.result = Err(error);
-                return outcome;
-            }
+            _ => self.settles_at(),
         }
     }
-}
 
-/// Shows what comes until no more does; says how it ended.
-fn listen(
-    mut stream: &TcpStream,
-    mut shown: Shown,
-    limits: TalkLimits,
-    events: &Sender<Event>,
-) -> Event {
-    let mut cleaner = Cleaner::default();
-    let mut piece = vec![0; limits.piece];
-    let failed = |trouble: Trouble| Event::Failed(trouble.in_context("cannot go on"));
-    loop {
-        let settle = (shown.held() > 0).then_some(limits.settle);
-        if let Err(error) = stream.set_read_timeout(settle) {
-            return Event::Broken(error);
-        }
-        let result = match stream.read(&mut piece) {
+    /// When a line without an end is shown to a person.
+    fn settles_at(&self) -> Option<Instant> {
+        (self.screen.held() > 0).then(|| self.heard + self.limits.settle)
+    }
+
+    /// Shows what the server says.
+    fn receive(&mut self) -> Result<(), ClientError> {
+        let mut piece = vec![0; self.limits.piece];
+        match self.stream.read(&mut piece) {
             Ok(0) => {
-                let end = shown
-                    .show(cleaner.finish())
-                    .and_then(|()| shown.finish_line())
-                    .and_then(|()| shown.settle());
-                return end.map_or_else(failed, |()| Event::Closed);
+                self.screen.show(std::mem::take(&mut self.cleaner).finish());
+                self.screen.finish_line();
+                self.state = match self.state {
+                    State::Talking => State::Closed,
+                    _ => State::Over,
+                };
             }
             Ok(count) => {
-                let _ = events.send(Event::Heard);
-                shown.show(&cleaner.clean(&piece[..count]))
+                self.screen.show(&self.cleaner.clean(&piece[..count]));
+                // Whoever sends no line end for so long means no line.
+                if self.screen.held() > self.limits.line {
+                    self.screen.finish_line();
+                }
+                self.heard = Instant::now();
+                self.moved();
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => shown.finish_line(),
-            Err(error) => return Event::Broken(error),
-        };
-        // Whoever sends no line end for so long means no line.
-        let result = result.and_then(|()| match shown.held() > limits.line {
-            true => shown.finish_line(),
-            false => Ok(()),
-        });
-        if let Err(trouble) = result {
-            return failed(trouble);
+            Err(error) if is_pause(&error) => {}
+            Err(error) => return Err(broken(self.at, &error)),
+        }
+        Ok(())
+    }
+
+    fn read_lines(&mut self) -> Result<(), ClientError> {
+        for entry in self.screen.read()? {
+            match entry {
+                Entry::Line(line) => self.unsent.extend((line + "\n").bytes()),
+                Entry::TooLong => {
+                    self.refused = true;
+                    self.screen.notice(format!(
+                        "cannot send a line of more than {} bytes; say it in several",
+                        self.limits.line
+                    ));
+                }
+                Entry::End | Entry::Interrupt => {
+                    if entry == Entry::Interrupt {
+                        self.unsent.clear();
+                    }
+                    self.screen.end_input();
+                    let until = Instant::now() + self.limits.last_words;
+                    self.state = State::HearingOut { until };
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what the socket takes. Behind the last line the server is told that it was the last.
+    fn send(&mut self) -> Result<(), ClientError> {
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(count) => {
+                    self.unsent.drain(..count);
+                    self.moved();
+                }
+                Err(error) if is_pause(&error) => return Ok(()),
+                Err(error) => return Err(broken(self.at, &error)),
+            }
+        }
+        if self.state != State::Talking {
+            // When the connection is broken, reading tells it.
+            let _ = self.stream.shutdown(Shutdown::Write);
+        }
+        Ok(())
+    }
+
+    /// The server took or sent something.
+    fn moved(&mut self) {
+        if let State::HearingOut { until } = &mut self.state {
+            *until = Instant::now() + self.limits.last_words;
         }
     }
 }
 
-/// Sends what is typed until the input ends; the error is what ended it early.
-fn speak(
-    mut stream: &TcpStream,
-    mut lines: Lines,
-    most: usize,
-    events: &Sender<Event>,
-) -> Result<(), Event> {
-    loop {
-        let line = match lines.next("talk> ", most) {
-            Ok(Some(Line::Text(line))) => line + "\n",
-            Ok(Some(Line::TooLong)) => {
-                screen::remark(format!(
-                    "cannot send a line of more than {most} bytes; say it in several"
-                ));
-                let _ = events.send(Event::TooLong);
-                continue;
-            }
-            Ok(None) => return Ok(()),
-            Err(error) => return Err(Event::Failed(error)),
-        };
-        if let Err(error) = stream.write_all(line.as_bytes()) {
-            return Err(Event::Broken(error));
-        }
-    }
+fn is_pause(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
+    kinds.contains(&error.kind())
+}
+
+fn cannot_go_on(trouble: Trouble) -> ClientError {
+    trouble.in_context("cannot go on")
 }
 
 fn broken(at: &str, error: &io::Error) -> ClientError {

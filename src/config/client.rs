@@ -29,9 +29,8 @@ pub const CLIENT: ClientLimits = ClientLimits {
     echo_piece: 16 * 1024,
     // More falls out of the cache.
     body_piece: 256 * 1024,
-    // The line editor paints its prompt within microseconds; it is late only while a line is being
-    // sent to a server that takes nothing in, and then what arrives must not wait for it.
-    prompt_wait: Duration::from_millis(200),
+    // An evening's chat.
+    history: 100,
     talk: TalkLimits {
         // The server ends the connection of a client whose line is longer than its longest unit.
         line: WIRE.unit - 1,

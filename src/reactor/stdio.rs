@@ -39,7 +39,7 @@ impl Stdio {
     /// How wide the terminal is; `None` where lines come from a pipe.
     pub fn columns(&self) -> Option<usize> {
         self.mode.as_ref()?;
-        raw_mode::columns(self.output.as_fd())
+        Some(raw_mode::columns(self.output.as_fd()))
     }
 
     /// The descriptors, to be registered: for reading and for writing.

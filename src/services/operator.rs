@@ -69,7 +69,7 @@ impl Operator {
             return;
         }
         let mut screen = Vec::new();
-        if let Some(editor) = self.editor.as_ref().filter(|_| !self.ended) {
+        if let Some(editor) = &self.editor {
             editor.erase(&mut screen);
         }
         if self.lost > 0 {
@@ -78,7 +78,7 @@ impl Operator {
         }
         screen.extend_from_slice(line.as_bytes());
         screen.push(b'\n');
-        if let Some(editor) = self.editor.as_ref().filter(|_| !self.ended) {
+        if let Some(editor) = &self.editor {
             editor.draw(&mut screen);
         }
         out.bytes(&screen);
@@ -166,11 +166,17 @@ impl Operator {
             None => match self.typed.pop_front() {
                 Some(Typed::Line(line)) => self.obey(&line, cx),
                 Some(Typed::End) => {
+                    let mut screen = Vec::new();
+                    if let Some(editor) = self.editor.take() {
+                        editor.erase(&mut screen);
+                    }
+                    cx.out.bytes(&screen);
                     self.ended = true;
                     self.typed.clear();
                     self.print("no operator from here on; the server goes on", cx.out);
                 }
-                None => {}
+                // The terminal makes signals of these keys.
+                Some(Typed::Interrupt | Typed::Suspend) | None => {}
             },
         }
     }
@@ -231,6 +237,7 @@ impl Protocol for Operator {
         };
         let mut screen = Vec::new();
         self.typed = editor.feed(input, &mut screen).into();
+        editor.draw(&mut screen);
         cx.out.bytes(&screen);
         if self.typed.is_empty() {
             return (input.len(), Intake::Bytes);
@@ -258,7 +265,7 @@ impl Protocol for Operator {
         match notice {
             Notice::Line(line) => self.print(line, cx.out),
             Notice::Resize { columns } => {
-                if let Some(editor) = self.editor.as_mut().filter(|_| !self.ended) {
+                if let Some(editor) = &mut self.editor {
                     let mut screen = Vec::new();
                     editor.widen(*columns);
                     editor.draw(&mut screen);

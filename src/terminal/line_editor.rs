@@ -1,11 +1,13 @@
-//! Edits the operator's line: keys in, lines out, and the bytes that draw it on a terminal.
-//! Reads no terminal and sets no mode: the reactor's operator does.
+//! Edits a line that is being typed: keys in, lines out, and the bytes that draw it on a terminal.
+//! Never waits for a key, so that lines which arrive can be shown above the one being typed: take
+//! it away ([`LineEditor::erase`]), write, and draw it again.
 //!
 //! The terminal is one row to it: a line longer than the row shows the part around the cursor, so
 //! that taking the row away and drawing it again never needs to know how the terminal wraps.
 
 use std::collections::VecDeque;
-use unicode_width::UnicodeWidthChar;
+use std::ops::Range;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// What a key press completed.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,11 +16,15 @@ pub enum Typed {
     Line(String),
     /// Ctrl-D on an empty line.
     End,
+    /// Ctrl-C, where the terminal makes no signal of it.
+    Interrupt,
+    /// Ctrl-Z, where the terminal makes no signal of it.
+    Suspend,
 }
 
 /// A line being typed.
 pub struct LineEditor {
-    prompt: &'static str,
+    prompt: String,
     text: Vec<char>,
     cursor: usize,
     /// Bytes of a character or of an escape sequence that are not complete.
@@ -29,6 +35,8 @@ pub struct LineEditor {
     recalled: usize,
     /// The line being typed, while one of the history is shown.
     draft: Vec<char>,
+    /// What Ctrl-K, U or W took away last.
+    cut: Vec<char>,
     limits: EditorLimits,
 }
 
@@ -48,13 +56,15 @@ enum Key {
     Control(char),
     /// The final byte of an escape sequence, and the number before it.
     Escape(u8, u32),
+    /// A key that is pressed with Alt.
+    Alt(u8),
 }
 
 impl LineEditor {
     /// An empty line on a terminal that many columns wide.
-    pub fn new(prompt: &'static str, columns: usize, limits: EditorLimits) -> LineEditor {
+    pub fn new(prompt: &str, columns: usize, limits: EditorLimits) -> LineEditor {
         LineEditor {
-            prompt,
+            prompt: prompt.to_owned(),
             text: Vec::new(),
             cursor: 0,
             partial: Vec::new(),
@@ -62,11 +72,13 @@ impl LineEditor {
             history: VecDeque::new(),
             recalled: 0,
             draft: Vec::new(),
+            cut: Vec::new(),
             limits,
         }
     }
 
-    /// Takes what the terminal sent. Every key is shown on `screen`.
+    /// Takes what the terminal sent. A line that is done stays on `screen`; what the keys made of
+    /// the next one is shown when it is drawn.
     pub fn feed(&mut self, input: &[u8], screen: &mut Vec<u8>) -> Vec<Typed> {
         let mut typed = Vec::new();
         for &byte in input {
@@ -85,15 +97,21 @@ impl LineEditor {
                     typed.push(Typed::Line(line));
                 }
                 Key::Control('D') if self.text.is_empty() => {
-                    self.erase(screen);
                     typed.push(Typed::End);
                     return typed;
                 }
+                Key::Control('C') => typed.push(Typed::Interrupt),
+                Key::Control('Z') => typed.push(Typed::Suspend),
+                Key::Control('L') => screen.extend_from_slice(b"\x1b[H\x1b[2J"),
                 key => self.edit(key),
             }
         }
-        self.draw(screen);
         typed
+    }
+
+    /// Whether nothing is typed.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
     }
 
     /// The terminal is this wide from now on.
@@ -109,14 +127,22 @@ impl LineEditor {
     /// Puts the line on the screen again.
     pub fn draw(&self, screen: &mut Vec<u8>) {
         self.erase(screen);
-        screen.extend_from_slice(self.prompt.as_bytes());
         // One column stays free: a full row would make the terminal wrap.
-        let room = self.columns.saturating_sub(self.prompt.len() + 1).max(1);
+        let mut room = self.columns.saturating_sub(1).max(1);
+        // A narrow terminal has room for the line alone.
+        if self.prompt.width() < room {
+            screen.extend_from_slice(self.prompt.as_bytes());
+            room -= self.prompt.width();
+        }
         let mut from = self.cursor;
         let mut before = 0;
         while from > 0 && before + width(self.text[from - 1]) <= room {
             from -= 1;
             before += width(self.text[from]);
+        }
+        // A mark stands on the character before it, and goes with it.
+        while from < self.cursor && width(self.text[from]) == 0 {
+            from += 1;
         }
         let mut shown = before;
         let mut to = self.cursor;
@@ -143,12 +169,18 @@ impl LineEditor {
                 if !(0x40..=0x7e).contains(&last) && number.len() < 8 {
                     return None;
                 }
+                let held = number.contains(&b';');
                 let number = std::str::from_utf8(number)
                     .ok()
                     .and_then(|text| text.parse().ok());
-                Key::Escape(last, number.unwrap_or(0))
+                match last {
+                    // Arrows with Ctrl or Alt.
+                    b'C' if held => Key::Alt(b'f'),
+                    b'D' if held => Key::Alt(b'b'),
+                    _ => Key::Escape(last, number.unwrap_or(0)),
+                }
             }
-            [0x1b, _] => Key::Escape(0, 0),
+            [0x1b, letter] => Key::Alt(letter),
             [control @ (0..=0x1f | 0x7f)] => Key::Control(char::from(control ^ 0x40)),
             ref bytes => match std::str::from_utf8(bytes) {
                 Ok(text) => Key::Character(text.chars().next().expect("it is not empty")),
@@ -167,31 +199,73 @@ impl LineEditor {
                 self.text.insert(self.cursor, character);
                 self.cursor += 1;
             }
-            Key::Control('H' | '?') if self.cursor > 0 => {
-                self.cursor -= 1;
-                self.text.remove(self.cursor);
+            Key::Control('H' | '?') => {
+                let previous = self.previous();
+                self.text.drain(previous..self.cursor);
+                self.cursor = previous;
             }
-            Key::Control('D') | Key::Escape(b'~', 3) if self.cursor < end => {
-                self.text.remove(self.cursor);
+            Key::Control('D') | Key::Escape(b'~', 3) => {
+                self.text.drain(self.cursor..self.next());
             }
-            Key::Control('K') => self.text.truncate(self.cursor),
-            Key::Control('U') => {
-                self.text.drain(..self.cursor);
-                self.cursor = 0;
+            Key::Control('K') => self.cut(self.cursor..end),
+            Key::Control('U') => self.cut(0..self.cursor),
+            Key::Control('W') | Key::Alt(0x7f) => self.cut(self.word_start()..self.cursor),
+            Key::Control('Y') => {
+                let room = self.limits.line.saturating_sub(end).min(self.cut.len());
+                let back = self.cut[..room].iter().copied();
+                self.text.splice(self.cursor..self.cursor, back);
+                self.cursor += room;
             }
-            Key::Control('W') => {
-                let word = self.word_start();
-                self.text.drain(word..self.cursor);
-                self.cursor = word;
+            Key::Control('A') | Key::Escape(b'H', _) | Key::Escape(b'~', 1 | 7) => self.cursor = 0,
+            Key::Control('E') | Key::Escape(b'F', _) | Key::Escape(b'~', 4 | 8) => {
+                self.cursor = end;
             }
-            Key::Control('A') | Key::Escape(b'H', _) | Key::Escape(b'~', 1) => self.cursor = 0,
-            Key::Control('E') | Key::Escape(b'F', _) | Key::Escape(b'~', 4) => self.cursor = end,
-            Key::Escape(b'D', _) => self.cursor = self.cursor.saturating_sub(1),
-            Key::Escape(b'C', _) => self.cursor = (self.cursor + 1).min(end),
-            Key::Escape(b'A', _) => self.recall(self.recalled + 1),
-            Key::Escape(b'B', _) => self.recall(self.recalled.saturating_sub(1)),
-            Key::Character(_) | Key::Control(_) | Key::Escape(..) => {}
+            Key::Control('B') | Key::Escape(b'D', _) => self.cursor = self.previous(),
+            Key::Control('F') | Key::Escape(b'C', _) => self.cursor = self.next(),
+            Key::Alt(b'b') => self.cursor = self.word_start(),
+            Key::Alt(b'f') => self.cursor = self.word_end(),
+            Key::Control('P') | Key::Escape(b'A', _) => self.recall(self.recalled + 1),
+            Key::Control('N') | Key::Escape(b'B', _) => {
+                self.recall(self.recalled.saturating_sub(1));
+            }
+            Key::Character(_) | Key::Control(_) | Key::Escape(..) | Key::Alt(_) => {}
         }
+    }
+
+    fn cut(&mut self, range: Range<usize>) {
+        self.cursor = range.start;
+        self.cut = self.text.drain(range).collect();
+    }
+
+    /// Where the character before the cursor begins, below its marks.
+    fn previous(&self) -> usize {
+        let before = &self.text[..self.cursor];
+        before
+            .iter()
+            .rposition(|&character| width(character) > 0)
+            .unwrap_or(0)
+    }
+
+    /// Where the character at the cursor ends, with its marks.
+    fn next(&self) -> usize {
+        let marks = self.text.iter().skip(self.cursor + 1);
+        let marks = marks
+            .take_while(|&&character| width(character) == 0)
+            .count();
+        (self.cursor + 1 + marks).min(self.text.len())
+    }
+
+    fn word_end(&self) -> usize {
+        let behind = self.text.iter().skip(self.cursor);
+        let blanks = behind
+            .clone()
+            .take_while(|character| **character == ' ')
+            .count();
+        let word = behind
+            .skip(blanks)
+            .take_while(|character| **character != ' ')
+            .count();
+        self.cursor + blanks + word
     }
 
     fn word_start(&self) -> usize {
@@ -262,6 +336,16 @@ mod tests {
         assert_eq!(typed("say goodbye\x17hello\r"), "say hello");
         assert_eq!(typed("gone\x15hello\r"), "hello");
         assert_eq!(typed("a€😀\x7f\r"), "a€");
+        assert_eq!(typed("one two\x1b[1;5Dx\x1bb\x1bfy\r"), "one xtwoy");
+        assert_eq!(typed("one two\x17\x01\x19\r"), "twoone ");
+        assert_eq!(typed("ac\x02b\x06d\r"), "abcd");
+    }
+
+    #[test]
+    fn a_mark_goes_with_its_character() {
+        assert_eq!(typed("ae\u{301}\x7fb\r"), "ab");
+        assert_eq!(typed("ae\u{301}b\x1b[D\x1b[Dx\r"), "axe\u{301}b");
+        assert_eq!(typed("ae\u{301}b\x01\x1b[C\x1b[3~\r"), "ab");
     }
 
     #[test]

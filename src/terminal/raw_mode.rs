@@ -99,11 +99,10 @@ pub fn in_foreground(terminal: BorrowedFd<'_>) -> bool {
     tcgetpgrp(terminal) == Ok(rustix::process::getpgrp())
 }
 
-/// How wide the terminal is.
-pub fn columns(terminal: BorrowedFd<'_>) -> Option<usize> {
-    let size = tcgetwinsize(terminal).ok()?;
-    Some(match size.ws_col {
-        0 => 80,
-        columns => usize::from(columns),
-    })
+/// How wide the terminal is, or probably is.
+pub fn columns(terminal: BorrowedFd<'_>) -> usize {
+    match tcgetwinsize(terminal) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => 80,
+    }
 }
