@@ -9,7 +9,7 @@ use crate::config::room::{DATAGRAMS, ROOM};
 use crate::config::services::{EDITOR, SERVICES};
 use crate::config::store::STORE;
 use crate::reactor::ReactorLimits;
-use crate::reactor::acceptor::{Listener, MakeProtocol};
+use crate::reactor::acceptor::Listener;
 use crate::reactor::clock::SECOND;
 use crate::reactor::datagram::Datagrams;
 use crate::reactor::descriptors;
@@ -29,6 +29,7 @@ use crate::services::room::{Room, RoomLimits};
 use crate::services::roster::Roster;
 use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
+use crate::session::protocol::Protocol;
 use crate::session::world::World;
 use crate::setup::drop_root::{self, User};
 use crate::setup::error::StartError;
@@ -52,10 +53,15 @@ pub struct Server {
     room: Option<Datagrams>,
     /// A password that was made up, to be shown once.
     made_password: Option<String>,
-    store: FileStore,
     user: Option<User>,
     options: ServeOptions,
+    parts: Rc<Parts>,
+}
+
+/// What services hold in common.
+struct Parts {
     limits: Rc<ServiceLimits>,
+    store: Rc<FileStore>,
     roster: Rc<RefCell<Roster>>,
 }
 
@@ -66,10 +72,8 @@ impl Server {
         let (flag, file) = (&options.room_password, &options.room_password_file);
         let password = password::given(flag.as_deref(), file.as_deref())?;
         let user = options.user.as_deref().map(User::find).transpose()?;
-        let limits = Rc::new(SERVICES);
-        let roster = Rc::default();
-        let mut listeners = Vec::new();
-        for service in tcp_services(&options, &limits, &roster) {
+        let mut bound = Vec::new();
+        for service in tcp_services(&options) {
             if let Some(port) = service.port {
                 let address = SocketAddr::new(host, port);
                 let queues = Queues {
@@ -83,13 +87,7 @@ impl Server {
                     // Connections have this from their listener, too.
                     let _ = SockRef::from(&socket).set_tcp_keepalive(keepalive);
                 }
-                listeners.push(Listener {
-                    name: service.name,
-                    socket,
-                    make: service.make,
-                    refusal: (service.name != "echo").then_some(TOO_MANY),
-                    readable: false,
-                });
+                bound.push((service, socket));
             }
         }
         let mut made_password = None;
@@ -103,22 +101,35 @@ impl Server {
             }
             None => None,
         };
-        if listeners.is_empty() && room.is_none() {
+        if bound.is_empty() && room.is_none() {
             return Err(StartError::new(
                 "all services are off; give at least one a port",
             ));
         }
         let store = root_dir::open(&options.root, store_settings(&options), user.as_ref())?;
         warn_of_exposure(&options, host, made_password.is_some());
+        let parts = Rc::new(Parts {
+            limits: Rc::new(SERVICES),
+            store: Rc::new(store),
+            roster: Rc::default(),
+        });
+        let listener = |(service, socket): (TcpService, _)| {
+            let parts = parts.clone();
+            Listener {
+                name: service.name,
+                socket,
+                make: Box::new(move |address| (service.make)(&parts, address)),
+                refusal: (service.name != "echo").then_some(TOO_MANY),
+                readable: false,
+            }
+        };
         Ok(Server {
-            listeners,
+            listeners: bound.into_iter().map(listener).collect(),
             room,
             made_password,
-            store,
             user,
             options,
-            limits,
-            roster,
+            parts,
         })
     }
 
@@ -153,15 +164,18 @@ impl Server {
         let bbr = self.listeners.iter().any(uses_bbr);
         let steps = if bbr { BBR_BODIES } else { BODIES };
         let io = |registry| LinuxIo::new(registry, direct, &steps);
-        let world = World::new(Box::new(self.store), OUTBOX_HIGH_WATER);
-        let roster = self.options.talk.port().map(|_| self.roster);
+        let world = World::new(OUTBOX_HIGH_WATER);
+        let roster = self.options.talk.port().map(|_| self.parts.roster.clone());
         let listeners = self.listeners;
         let mut event_loop = EventLoop::new(listeners, io, world, observer, log, limits, &ending)?;
+        let store = self.parts.store.clone();
+        store.start_workers(event_loop.completions());
+        event_loop.each_second(move || store.look_after());
         if let Some(room) = self.room {
             event_loop.add_datagrams(room)?;
         }
         if let Some(stdio) = stdio {
-            add_operator(&mut event_loop, stdio, self.limits, roster);
+            add_operator(&mut event_loop, stdio, self.parts.limits.clone(), roster);
         }
         // A reader of these lines that went away is no reason not to serve.
         let _ = announce
@@ -185,11 +199,11 @@ impl Server {
         match &self.user {
             Some(user) => {
                 user.assume().map_err(io::Error::other)?;
-                root_dir::check(self.store.folder(), root, user, *read_only)?;
+                root_dir::check(self.parts.store.folder(), root, user, *read_only)?;
             }
             None => drop_root::warn_of_root(),
         }
-        sandbox::enclose(self.store.folder(), *read_only);
+        sandbox::enclose(self.parts.store.folder(), *read_only);
         Ok(())
     }
 
@@ -225,38 +239,33 @@ struct TcpService {
     port: Option<u16>,
     /// Where no idle deadline finds the dead.
     keepalive: Option<TcpKeepalive>,
-    make: MakeProtocol,
+    make: fn(&Parts, SocketAddr) -> Box<dyn Protocol>,
 }
 
 /// The TCP services, in the order of their announcement.
-fn tcp_services(
-    options: &ServeOptions,
-    limits: &Rc<ServiceLimits>,
-    roster: &Rc<RefCell<Roster>>,
-) -> [TcpService; 4] {
+fn tcp_services(options: &ServeOptions) -> [TcpService; 4] {
     let service = |name, port, make| TcpService {
         name,
         port,
         keepalive: None,
         make,
     };
-    let shared = || limits.clone();
-    let (for_transfer, for_files, for_talk) = (shared(), shared(), shared());
-    let roster = roster.clone();
-    let echo: MakeProtocol = Box::new(|_| Box::new(Echo));
-    let transfer: MakeProtocol =
-        Box::new(move |address| Box::new(Transfer::new(for_transfer.clone(), address)));
-    let files: MakeProtocol =
-        Box::new(move |address| Box::new(Files::new(for_files.clone(), address)));
-    let talk: MakeProtocol =
-        Box::new(move |address| Box::new(Talk::new(for_talk.clone(), roster.clone(), address)));
     [
-        service("echo", options.echo.port(), echo),
-        service("transfer", options.transfer.port(), transfer),
-        service("files", options.files.port(), files),
+        service("echo", options.echo.port(), |_, _| Box::new(Echo)),
+        service("transfer", options.transfer.port(), |parts, address| {
+            let (limits, store) = (parts.limits.clone(), parts.store.clone());
+            Box::new(Transfer::new(limits, store, address))
+        }),
+        service("files", options.files.port(), |parts, address| {
+            let (limits, store) = (parts.limits.clone(), parts.store.clone());
+            Box::new(Files::new(limits, store, address))
+        }),
         TcpService {
             keepalive: Some(keepalive()),
-            ..service("talk", options.talk.port(), talk)
+            ..service("talk", options.talk.port(), |parts, address| {
+                let (limits, roster) = (parts.limits.clone(), parts.roster.clone());
+                Box::new(Talk::new(limits, roster, address))
+            })
         },
     ]
 }

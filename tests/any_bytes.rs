@@ -303,7 +303,7 @@ proptest! {
         };
         let digits = digits.at_most(STORE.largest).expect("the size itself fits");
         let taken = digits.text().len();
-        let mut store = Memory::default();
+        let store = Memory::default();
         let upload = store.create("a", None).expect("a file");
         let blob = upload.blob();
         let (guess, _) = Guess::new(upload, digits);
@@ -498,7 +498,7 @@ proptest! {
         input in bytes(), cuts in cuts(),
     ) {
         let heard = |ends: &[usize]| {
-            let mut world = World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER);
+            let mut world = World::new(OUTBOX_HIGH_WATER);
             let limits = Rc::new(SERVICES);
             let mut talk = Talk::new(limits, Rc::default(), ([127, 0, 0, 1], 9).into());
             let (mut out, mut from) = (Outbox::default(), 0);

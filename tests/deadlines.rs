@@ -38,7 +38,7 @@ fn reader(simulation: &mut Simulation, room: usize) -> Peer {
         room,
         ..Line::default()
     };
-    let peer = simulation.accept(Service::Files.protocol(), line);
+    let peer = simulation.accept(Service::Files.protocol(&simulation.store), line);
     simulation.say(&peer, "download big\n");
     simulation.run();
     peer
@@ -279,7 +279,7 @@ fn who_waits_for_our_disk_is_closed_by_no_deadline() {
         assert_eq!(simulation.closed(peer), None, "{words:?}");
     }
     simulation.disk_hangs = false;
-    simulation.dispatcher.on_wake();
+    simulation.dispatcher.end_waits(simulation.store.finished());
     simulation.run();
     for (peer, (_, _, words, answered)) in peers.iter().zip(asks) {
         assert!(peer.text().len() > answered.len(), "{words:?} is answered");
@@ -311,7 +311,7 @@ fn a_cold_file_is_asked_for_again_after_its_delay_and_nothing_spins_meanwhile() 
         cold: COLD,
         ..Line::default()
     };
-    let cold = simulation.accept(Service::Files.protocol(), line);
+    let cold = simulation.accept(Service::Files.protocol(&simulation.store), line);
     let other = simulation.connect(Service::Files);
     simulation.say(&cold, "download big\n");
     simulation.run();
@@ -347,7 +347,7 @@ fn a_peer_that_goes_while_its_file_is_cold_leaves_nothing_behind() {
         cold: 12,
         ..Line::default()
     };
-    let peer = simulation.accept(Service::Files.protocol(), line);
+    let peer = simulation.accept(Service::Files.protocol(&simulation.store), line);
     simulation.say(&peer, "download big\n");
     simulation.pass(10 * REACTOR.cold_micros);
     simulation.reset(&peer);

@@ -44,7 +44,7 @@ fn every_name_is_waited_for_once() {
                 simulation.store.finish_next(),
                 "{ask:?}: the disk was asked"
             );
-            simulation.dispatcher.on_wake();
+            simulation.dispatcher.end_waits(simulation.store.finished());
             simulation.run();
             assert!(!simulation.store.finish_next(), "{ask:?}: asked twice");
             assert!(peer.got().len() >= before + least, "{ask:?}");

@@ -136,7 +136,8 @@ fn an_upload_of_a_lost_peer_is_discarded() {
         ];
         for end in ends {
             let bodies = Bodies::default();
-            let counting = Counting::new(Service::Files.protocol(), bodies.clone());
+            let counting =
+                Counting::new(Service::Files.protocol(&simulation.store), bodies.clone());
             let peer = simulation.accept(Box::new(counting), Line::default());
             simulation.say(&peer, "upload big 900000\n");
             simulation.say(&peer, vec![1; 400_000]);

@@ -1,8 +1,6 @@
 //! What the operator asks of 10,000 talk clients is done in bounded pieces, between other turns.
 //! Drives the console alone; `talk.rs` has it behind a server.
 
-mod memory;
-
 use loket::config::reactor::OUTBOX_HIGH_WATER;
 use loket::config::services::{EDITOR, SERVICES};
 use loket::services::operator::Operator;
@@ -13,7 +11,6 @@ use loket::session::protocol::{Intake, Protocol};
 use loket::session::world::World;
 use loket::terminal::line_editor::LineEditor;
 use loket::wire::pause::Pause;
-use memory::store::Memory;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -49,7 +46,7 @@ impl Desk {
         Desk {
             console: Operator::new(limits, Some(roster.clone()), editor),
             roster,
-            world: World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER),
+            world: World::new(OUTBOX_HIGH_WATER),
             out: Outbox::default(),
             shown: String::new(),
             written: Vec::new(),

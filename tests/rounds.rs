@@ -95,7 +95,8 @@ impl Crowd {
                 next_echo += 50 * MILLI;
             }
             while self.simulation.store.finish_next() {}
-            self.simulation.dispatcher.on_wake();
+            let finished = self.simulation.store.finished();
+            self.simulation.dispatcher.end_waits(finished);
             self.simulation.round();
             // A poll of the kernel.
             self.simulation.time.update(|time| time + 20);

@@ -1,7 +1,6 @@
 //! What a talk client has the operator's side print is bounded, and nothing of it is lost.
 //! What is printed, and how, is tested in `talk.rs`.
 
-mod memory;
 mod support;
 
 use loket::config::reactor::OUTBOX_HIGH_WATER;
@@ -13,7 +12,6 @@ use loket::session::notice::{Notice, PeerId};
 use loket::session::session::{Next, Session};
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
-use memory::store::Memory;
 use std::cell::RefCell;
 use std::rc::Rc;
 use support::Server;
@@ -39,7 +37,7 @@ impl Flood {
         let talk = Talk::new(limits, roster.clone(), ([127, 0, 0, 1], 9).into());
         let mut flood = Flood {
             session: Session::new(Box::new(talk), PeerId(1)),
-            world: World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER),
+            world: World::new(OUTBOX_HIGH_WATER),
             said: 0,
             last: String::new(),
         };

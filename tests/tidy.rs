@@ -9,14 +9,14 @@ use std::path::Path;
 /// server, the command line) puts the rooms together and may import all of them.
 const ROOMS: &[(&str, &str)] = &[
     ("wire", ""),
-    ("session", "store wire"),
+    ("session", "wire"),
     ("store", "session wire"),
     ("terminal", "wire"),
     ("services", "session store terminal wire"),
     ("reactor", "session terminal wire"),
     ("setup", "store wire"),
     ("client", "terminal wire"),
-    ("load", "reactor session store wire"),
+    ("load", "reactor session wire"),
 ];
 
 /// Imports that belong to a circle which is still to be cut.

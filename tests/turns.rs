@@ -107,7 +107,7 @@ fn what_came_before_the_registration_is_heard() {
         incoming: b"early".to_vec().into(),
         ..Line::default()
     };
-    let peer = simulation.accept(Service::Echo.protocol(), line);
+    let peer = simulation.accept(Service::Echo.protocol(&simulation.store), line);
     simulation.run();
     assert_eq!(peer.text(), "early");
 }
@@ -131,7 +131,7 @@ fn what_the_socket_did_not_take_leaves_when_there_is_room() {
         room: 2,
         ..Line::default()
     };
-    let peer = simulation.accept(Service::Echo.protocol(), line);
+    let peer = simulation.accept(Service::Echo.protocol(&simulation.store), line);
     simulation.say(&peer, "0123456789");
     simulation.run();
     assert_eq!(peer.text(), "01");
@@ -270,9 +270,9 @@ fn an_old_silence_finds_nobody_in_its_slot() {
 #[test]
 fn an_idle_session_holds_no_buffers() {
     let line = Rc::new(RefCell::new(Line::default()));
-    let session = Session::new(Service::Echo.protocol(), PeerId(1));
+    let session = Session::new(Service::Echo.protocol(&Memory::default()), PeerId(1));
     let mut connection = Connection::new(line.clone(), session, 1, 0, Moment(0));
-    let mut world = World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER);
+    let mut world = World::new(OUTBOX_HIGH_WATER);
     let (mut lent, limits) = (Lent::new(REACTOR.read_buffer), limits());
     let mut serve = |connection: &mut Connection<_>| {
         let mut turn = Turn {
@@ -319,7 +319,7 @@ fn high_water_stops_reading() {
         room: 0,
         ..Line::default()
     };
-    let peer = simulation.accept(Service::Echo.protocol(), line);
+    let peer = simulation.accept(Service::Echo.protocol(&simulation.store), line);
     simulation.say(&peer, vec![7; BIG]);
     simulation.run();
     let taken = BIG - peer.unread();
@@ -453,7 +453,7 @@ fn a_command_that_silence_completed_is_not_called_unfinished() {
         room: 0,
         ..Line::default()
     };
-    let peer = simulation.accept(Service::Files.protocol(), line);
+    let peer = simulation.accept(Service::Files.protocol(&simulation.store), line);
     simulation.say(&peer, "size big");
     simulation.pass(290 * SECOND);
     assert_eq!(simulation.closed(&peer), None, "its answer waits for it");
@@ -473,7 +473,7 @@ fn bytes_that_a_full_disk_did_not_take_are_progress_all_the_same() {
             room: "OK\n".len(),
             ..Line::default()
         };
-        let peer = simulation.accept(Service::Files.protocol(), line);
+        let peer = simulation.accept(Service::Files.protocol(&simulation.store), line);
         simulation.say(&peer, "upload a 100000\n");
         simulation.pass(20 * SECOND);
         simulation.say(&peer, vec![7; 50_000]);
@@ -554,7 +554,7 @@ fn winding_down_lets_a_transfer_end_and_the_idle_go() {
         room: 0,
         ..Line::default()
     };
-    let busy = simulation.accept(Service::Files.protocol(), line);
+    let busy = simulation.accept(Service::Files.protocol(&simulation.store), line);
     simulation.say(&busy, "download big\n");
     simulation.run();
     simulation.dispatcher.wind_down();

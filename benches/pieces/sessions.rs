@@ -55,8 +55,8 @@ fn conversation(service: Service) -> (Session, World) {
     let files: Files = [(NAME.to_owned(), vec![7; SIZE])].into();
     let store = Memory::with(&files, Faults::default());
     (
-        Session::new(service.protocol(), PeerId(1)),
-        World::new(Box::new(store), OUTBOX_HIGH_WATER),
+        Session::new(service.protocol(&store), PeerId(1)),
+        World::new(OUTBOX_HIGH_WATER),
     )
 }
 
@@ -120,7 +120,7 @@ fn outbox(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("a header and a body", |bencher| {
         let files: Files = [(NAME.to_owned(), vec![7; SIZE])].into();
-        let mut store = Memory::with(&files, Faults::default());
+        let store = Memory::with(&files, Faults::default());
         let (blob, length) = store.open(NAME).expect("it is there");
         let mut outbox = Outbox::default();
         bencher.iter(|| {

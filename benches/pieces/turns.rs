@@ -28,10 +28,16 @@ pub fn time(criterion: &mut Criterion) {
 }
 
 fn dispatcher<K: Io>(kernel: K, socket: K::Socket) -> (Dispatcher<K, ()>, Key) {
-    let world = World::new(Box::new(Memory::default()), OUTBOX_HIGH_WATER);
+    let world = World::new(OUTBOX_HIGH_WATER);
     let mut dispatcher = Dispatcher::new(kernel, world, (), REACTOR, vec!["echo"]);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let opened = dispatcher.open(socket, 0, peer, |_| Service::Echo.protocol(), Moment(0));
+    let opened = dispatcher.open(
+        socket,
+        0,
+        peer,
+        |_| Service::Echo.protocol(&Memory::default()),
+        Moment(0),
+    );
     let key = opened.expect("it is registered");
     dispatcher.round(Moment(0));
     (dispatcher, key)

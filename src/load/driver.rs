@@ -13,7 +13,6 @@ use super::calls::{Called, Calls};
 use super::dialer::Dialer;
 use super::fault::{Fault, LoadError, reason};
 use super::lane::{Lane, Manners};
-use super::no_files::NoFiles;
 use super::poller::{Cost, Poller};
 use super::progress::Progress;
 use super::report::{Ending, Outcome};
@@ -66,7 +65,7 @@ impl Driver {
         let board = Rc::new(RefCell::new(Board::new(&settings)));
         let poller = Poller::new(limits.reactor.events_per_round, settings.server.clone())?;
         // A client that did not read while it sends would wait for a server that does the same.
-        let world = World::new(Box::new(NoFiles), usize::MAX);
+        let world = World::new(usize::MAX);
         let kernel = LinuxIo::new(poller.registry().try_clone()?, true, &limits.bodies);
         let ledger = Ledger(board.clone());
         let names = vec![settings.work.name()];

@@ -15,7 +15,6 @@ pub mod files;
 pub mod json;
 pub mod lane;
 pub mod member;
-pub mod no_files;
 pub mod numbers;
 pub mod pattern;
 pub mod plot;

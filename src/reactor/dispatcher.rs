@@ -16,7 +16,7 @@ use super::table::Table;
 use super::token::Key;
 use super::turn::{Ended, Lent, Turn};
 use crate::session::close_reason::CloseReason;
-use crate::session::notice::{Audience, Notice, Post};
+use crate::session::notice::{Audience, Notice, PeerId, Post};
 use crate::session::protocol::Protocol;
 use crate::session::session::Session;
 use crate::session::world::World;
@@ -173,9 +173,9 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         }
     }
 
-    /// The store has waited for a disk on behalf of some sessions: they go on.
-    pub fn on_wake(&mut self) {
-        for peer in self.world.store.finished() {
+    /// What these sessions waited for is done: they go on.
+    pub fn end_waits(&mut self, peers: Vec<PeerId>) {
+        for peer in peers {
             let key = Key::of_peer(peer);
             if let Some(connection) = self.table.find(key) {
                 connection.session.wait_is_over();

@@ -13,9 +13,10 @@ use super::observer::Observer; // is shown what happens, for --trace
 use super::signals; // which signals end the server
 use super::stdio::Stdio; // standard input and output, without waiting
 use super::token::Target; // what an event is about, packed into a Token of mio
+use crate::session::completions::Completions; // whose waits are over
 use crate::session::notice::{Audience, Notice, Post}; // a message to another session
 use crate::session::protocol::Protocol; // a service's side of a conversation
-use crate::session::world::World; // what all protocols share: files, posts, the time
+use crate::session::world::World; // what all protocols share: posts, the time
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Waker};
@@ -39,6 +40,9 @@ pub struct EventLoop<O: Observer> {
     limits: ReactorLimits,
     stopping: Stopping,
     at_stop: Option<Box<dyn FnOnce()>>,
+    completions: Completions,
+    each_second: Option<Box<dyn Fn()>>,
+    second: u32,
 }
 
 /// How the loop came to its end.
@@ -76,6 +80,7 @@ impl<O: Observer> EventLoop<O> {
             now = self.clock.now();
             self.mark_events(now);
             self.acceptor.accept(&mut self.dispatcher, now);
+            self.once_a_second(now);
             // Silences and deadlines that are over.
             self.dispatcher.on_time(now);
             self.serve_datagrams(now);
@@ -86,6 +91,13 @@ impl<O: Observer> EventLoop<O> {
                 return Ok(stopped);
             }
             self.log.flush(&mut self.dispatcher);
+        }
+    }
+
+    fn once_a_second(&mut self, now: Moment) {
+        let last = std::mem::replace(&mut self.second, now.seconds());
+        if let Some(act) = self.each_second.as_ref().filter(|_| last != self.second) {
+            act();
         }
     }
 
@@ -142,7 +154,7 @@ impl<O: Observer> EventLoop<O> {
                 // Standard error takes lines again: the log is written at the end of each round.
                 Some(Target::Log) => {}
                 // A helper thread has done what a connection waits for.
-                Some(Target::Waker) => self.dispatcher.on_wake(),
+                Some(Target::Waker) => self.dispatcher.end_waits(self.completions.take()),
                 Some(Target::Socket(_) | Target::Timer) | None => {
                     unreachable!("a token that was never given out")
                 }
@@ -220,7 +232,7 @@ impl<O: Observer> EventLoop<O> {
     pub fn new(
         mut listeners: Vec<LinuxListener>,
         make_io: impl FnOnce(Registry) -> LinuxIo,
-        mut world: World,
+        world: World,
         observer: O,
         log: LogSink,
         limits: ReactorLimits,
@@ -233,9 +245,9 @@ impl<O: Observer> EventLoop<O> {
             .register(&mut signals, signal, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), Target::Waker.token())?;
         // A loop that cannot be woken would leave its peers waiting; an eventfd(2) cannot fail.
-        world.store.wake_with(Box::new(move || {
+        let completions = Completions::new(move || {
             waker.wake().expect("an eventfd takes one more");
-        }));
+        });
         // With a handler, a write beyond `ulimit -f` fails; without one, it ends the server.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         if let Some(stderr) = log.descriptor() {
@@ -265,12 +277,25 @@ impl<O: Observer> EventLoop<O> {
             limits,
             stopping: Stopping::No,
             at_stop: None,
+            completions,
+            each_second: None,
+            second: 0,
         })
     }
 
     /// Sets what is called when the first signal comes. It must not wait.
     pub fn at_stop(&mut self, act: impl FnOnce() + 'static) {
         self.at_stop = Some(Box::new(act));
+    }
+
+    /// What is done once a second, as long as something happens.
+    pub fn each_second(&mut self, act: impl Fn() + 'static) {
+        self.each_second = Some(Box::new(act));
+    }
+
+    /// Where other threads say that a session need not wait any more.
+    pub fn completions(&self) -> Completions {
+        self.completions.clone()
     }
 
     /// Adds the datagram service.

@@ -37,10 +37,7 @@ impl<K: Io, O: Observer> Dispatcher<K, O> {
 
     /// Looks at the clock: silences that have lasted long enough get a turn, deadlines close.
     pub fn on_time(&mut self, now: Moment) {
-        if self.world.now != now.seconds() {
-            self.world.now = now.seconds();
-            self.world.store.look_after();
-        }
+        self.world.now = now.seconds();
         while let Some((delay, key)) = self.delays.pop_due(now) {
             self.on_delay(delay, key, now);
         }

@@ -18,7 +18,7 @@ use super::upload_report::UploadReport;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
-use crate::store::{Errand, Purpose, Upload};
+use crate::store::{Errand, Purpose, Store, Upload};
 use crate::wire::command::{self, Command};
 use crate::wire::pause::{Delay, Pause};
 use crate::wire::unit::{Dialect, Heal, Split, Splitter};
@@ -37,6 +37,7 @@ const NO_DATA: &str = "no data came, nothing is stored; send the file's bytes a 
 pub struct Files {
     splitter: Splitter,
     limits: Rc<ServiceLimits>,
+    store: Rc<dyn Store>,
     report: UploadReport,
     state: State,
 }
@@ -78,11 +79,12 @@ enum Then {
 type Step = Result<(usize, Intake), Refusal>;
 
 impl Files {
-    /// A new conversation with this peer.
-    pub fn new(limits: Rc<ServiceLimits>, peer: SocketAddr) -> Files {
+    /// A new conversation with this peer, about the files of this store.
+    pub fn new(limits: Rc<ServiceLimits>, store: Rc<dyn Store>, peer: SocketAddr) -> Files {
         Files {
             splitter: Splitter::new(limits.wire.unit),
             limits,
+            store,
             report: UploadReport::new(peer),
             state: State::Command,
         }
@@ -155,10 +157,10 @@ impl Files {
             return Err(NO_DATA.into());
         }
         let errand = match &command {
-            Command::Download(name, _) => cx.store.look_up(name, Purpose::Open, cx.me),
-            Command::Upload(name, _) => cx.store.look_up(name, Purpose::Put, cx.me),
+            Command::Download(name, _) => self.store.look_up(name, Purpose::Open, cx.me),
+            Command::Upload(name, _) => self.store.look_up(name, Purpose::Put, cx.me),
             Command::List(Some(name)) | Command::Size(name) | Command::Remove(name) => {
-                cx.store.look_up(name, Purpose::Look, cx.me)
+                self.store.look_up(name, Purpose::Look, cx.me)
             }
             Command::List(None) | Command::Goodbye => None,
         };
@@ -197,7 +199,7 @@ impl Files {
     ) -> Result<Intake, Refusal> {
         Ok(match command {
             Command::List(folder) => self.list(folder, cx),
-            Command::Size(name) => match cx.store.size(name) {
+            Command::Size(name) => match self.store.size(name) {
                 Ok(bytes) => {
                     // Of 1,048,576 bytes, as the textbook shell counts them.
                     let plain = format!("{:.2} MB", bytes as f64 / f64::from(1 << 20));
@@ -206,8 +208,8 @@ impl Files {
                 Err(error) => self.decline(&error, cx),
             },
             Command::Remove(name) => {
-                cx.store.serve(self.report.address());
-                match cx.store.remove(name, cx.me) {
+                self.store.serve(self.report.address());
+                match self.store.remove(name, cx.me) {
                     Ok(errand) => self.go_on(errand, Then::Removed, cx)?,
                     Err(error) => self.decline(&error, cx),
                 }
@@ -222,7 +224,7 @@ impl Files {
     }
 
     fn download(&mut self, name: &str, offset: u64, cx: &mut Cx<'_>) -> Intake {
-        match cx.store.open(name) {
+        match self.store.open(name) {
             Ok((_, length)) if offset > length => {
                 self.say_error(format_args!("the file has only {length} bytes"), cx);
                 Intake::Bytes
@@ -246,8 +248,8 @@ impl Files {
         cx: &mut Cx<'_>,
     ) -> Result<Intake, Refusal> {
         self.report.begin(name.as_bytes());
-        cx.store.serve(self.report.address());
-        let upload = cx.store.create(name, size)?;
+        self.store.serve(self.report.address());
+        let upload = self.store.create(name, size)?;
         let Some(size) = size else {
             let unit = unit.into();
             self.state = State::Expecting { upload, unit };
@@ -258,7 +260,7 @@ impl Files {
     }
 
     fn receive(&mut self, upload: Box<dyn Upload>, size: Option<u64>, most: u64) -> Intake {
-        let receive = Receive::into_upload(&*upload, most);
+        let receive = Receive::new(upload.blob(), most);
         self.state = State::Receiving { upload, size, most };
         Intake::Body(receive)
     }
@@ -290,7 +292,7 @@ impl Files {
         match std::mem::replace(&mut self.state, State::Command) {
             // One more than is allowed: the byte too many is how a file too large shows itself.
             State::Expecting { upload, .. } => {
-                let most = cx.store.largest().saturating_add(1);
+                let most = self.store.largest().saturating_add(1);
                 Ok((0, self.receive(upload, None, most)))
             }
             _ => unreachable!("matched above"),
@@ -298,7 +300,7 @@ impl Files {
     }
 
     fn list(&mut self, folder: Option<&str>, cx: &mut Cx<'_>) -> Intake {
-        match cx.store.list(folder, cx.me) {
+        match self.store.list(folder, cx.me) {
             Ok(listing) => self.list_on(ListReply::new(listing, self.is_bare()), cx),
             Err(error) => {
                 self.say_error(list_reply::refusal(&error, folder), cx);
@@ -330,7 +332,7 @@ impl Files {
                 let came = size - missing;
                 return Err(format!("only {came} of {size} bytes came; nothing is stored").into());
             }
-            (BodyEnd::StoreFailed(error), _) => return Err(error.into()),
+            (BodyEnd::BlobFailed(error), _) => return Err(StoreError::from(error).into()),
             (BodyEnd::Abandoned, _) => return Ok(Intake::Close(CloseReason::PeerReset)),
         };
         self.go_on(upload.commit(cx.me), then, cx)

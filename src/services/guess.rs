@@ -31,7 +31,7 @@ impl Guess {
     /// Begins with what the longest reading of the digits promises.
     pub fn new(upload: Box<dyn Upload>, digits: Digits) -> (Guess, Box<Receive>) {
         let most = digits.largest() + 1;
-        let receive = Receive::into_upload(&*upload, most);
+        let receive = Receive::new(upload.blob(), most);
         (
             Guess {
                 upload,

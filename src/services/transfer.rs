@@ -25,7 +25,7 @@ use super::upload_report::UploadReport;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
-use crate::store::{Errand, Purpose, Upload};
+use crate::store::{Errand, Purpose, Store, Upload};
 use crate::wire::SEPARATOR;
 use crate::wire::header::{self, BareHeader, Word};
 use crate::wire::names::{self, BadName};
@@ -41,6 +41,7 @@ use std::task::Poll;
 pub struct Transfer {
     splitter: Splitter,
     limits: Rc<ServiceLimits>,
+    store: Rc<dyn Store>,
     report: UploadReport,
     state: State,
 }
@@ -80,11 +81,12 @@ type Asked = Option<Box<dyn Errand>>;
 type Step = Result<(usize, Intake), Refusal>;
 
 impl Transfer {
-    /// A new conversation with this peer.
-    pub fn new(limits: Rc<ServiceLimits>, peer: SocketAddr) -> Transfer {
+    /// A new conversation with this peer, about the files of this store.
+    pub fn new(limits: Rc<ServiceLimits>, store: Rc<dyn Store>, peer: SocketAddr) -> Transfer {
         Transfer {
             splitter: Splitter::new(limits.wire.unit),
             limits,
+            store,
             report: UploadReport::new(peer),
             state: State::Command,
         }
@@ -145,16 +147,16 @@ impl Transfer {
             self.splitter.take_line();
         }
         if self.is_line() {
-            return self.naming_line(input, pause, cx);
+            return self.naming_line(input, pause);
         }
         let State::Naming(names) = &mut self.state else {
             unreachable!("no names are expected")
         };
         let header = names.header(input, separator, pause, &mut self.splitter, limit)?;
-        self.bare_header(header, cx)
+        self.bare_header(header)
     }
 
-    fn naming_line(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
+    fn naming_line(&mut self, input: &[u8], pause: Pause) -> Step {
         match self.splitter.split(input, pause, |_| Unended::Part) {
             Split::More => Ok((0, Intake::Bytes)),
             Split::Healed { .. } => unreachable!("line peers are healed before"),
@@ -167,8 +169,8 @@ impl Transfer {
             }
             Split::Unit { text, taken } => {
                 let (name, size) = header::parse_line(text)?;
-                let upload = self.create(name, Some(size), cx)?;
-                let receive = Receive::into_upload(&*upload, size);
+                let upload = self.create(name, Some(size))?;
+                let receive = Receive::new(upload.blob(), size);
                 self.state = State::Receiving { upload, size };
                 Ok((taken, Intake::Body(receive)))
             }
@@ -176,7 +178,7 @@ impl Transfer {
     }
 
     /// The separator has come: the name is known, and the digits behind it as soon as they end.
-    fn bare_header(&mut self, header: BareHeader<'_>, cx: &mut Cx<'_>) -> Step {
+    fn bare_header(&mut self, header: BareHeader<'_>) -> Step {
         let BareHeader::Whole {
             name,
             digits,
@@ -185,26 +187,21 @@ impl Transfer {
         else {
             return Ok((0, Intake::Bytes));
         };
-        let largest = cx.store.largest();
+        let largest = self.store.largest();
         let digits = digits
             .at_most(largest)
             .ok_or(StoreError::TooLarge(largest))?;
-        let upload = self.create(name, None, cx)?;
+        let upload = self.create(name, None)?;
         let (guess, receive) = Guess::new(upload, digits);
         self.state = State::Guessing(guess);
         Ok((behind + digits.text().len(), Intake::Body(receive)))
     }
 
-    fn create(
-        &mut self,
-        name: &[u8],
-        size: Option<u64>,
-        cx: &mut Cx<'_>,
-    ) -> Result<Box<dyn Upload>, Refusal> {
+    fn create(&mut self, name: &[u8], size: Option<u64>) -> Result<Box<dyn Upload>, Refusal> {
         self.report.begin(name);
         let name = self.base_name(name)?;
-        cx.store.serve(self.report.address());
-        Ok(cx.store.create(name, size)?)
+        self.store.serve(self.report.address());
+        Ok(self.store.create(name, size)?)
     }
 
     /// All that is used of a name that the peer has sent.
@@ -230,7 +227,7 @@ impl Transfer {
             }
             Split::Unit { text, taken } => {
                 let name = self.base_name(text)?;
-                let asked = cx.store.look_up(name, Purpose::Open, cx.me);
+                let asked = self.store.look_up(name, Purpose::Open, cx.me);
                 Ok((taken, self.looked_up(name, asked, cx)))
             }
         }
@@ -246,7 +243,7 @@ impl Transfer {
 
     fn answer(&mut self, name: &str, cx: &mut Cx<'_>) -> Intake {
         self.state = State::Command;
-        match cx.store.open(name) {
+        match self.store.open(name) {
             Ok((blob, length)) => {
                 self.reply(format_args!("{name}{SEPARATOR}{length}"), cx);
                 if self.is_line() {
@@ -292,7 +289,7 @@ impl Transfer {
     fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
         match (std::mem::replace(&mut self.state, State::Command), end) {
             (_, BodyEnd::Abandoned) => Ok(Intake::Close(CloseReason::PeerReset)),
-            (_, BodyEnd::StoreFailed(error)) => Err(error.into()),
+            (_, BodyEnd::BlobFailed(error)) => Err(StoreError::from(error).into()),
             (State::Receiving { upload, size }, BodyEnd::Complete) => {
                 self.store(upload.commit(cx.me), Some(size), cx)
             }
@@ -357,7 +354,7 @@ impl Protocol for Transfer {
         let step = match self.state {
             State::Command => self.command(input, pause, cx),
             State::Naming(_) => self.naming(input, pause, cx),
-            State::Header => self.naming_line(input, pause, cx),
+            State::Header => self.naming_line(input, pause),
             State::Asking => self.asking(input, pause, cx),
             State::Gap(_) => return self.gap(input, pause, cx),
             _ => unreachable!("body bytes are never shown"),

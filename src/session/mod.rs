@@ -1,9 +1,10 @@
 //! The seam between protocols and the reactor: bytes in, an ordered outbox out, traits beside.
-//! Makes no system call: what a session needs of the world it reaches through `world.rs`.
+//! Makes no system call, and knows no store: a protocol that serves files holds one itself.
 
 pub mod blob;
 pub mod client_net;
 pub mod close_reason;
+pub mod completions;
 pub mod datagram;
 pub mod held;
 pub mod notice;

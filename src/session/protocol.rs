@@ -19,9 +19,8 @@ use super::close_reason::CloseReason;
 use super::notice::{Notice, PeerId, Post};
 use super::outbox::Outbox;
 use crate::session::blob::Blob;
-use crate::store::error::StoreError;
-use crate::store::{Store, Upload};
 use crate::wire::pause::{Delay, Pause};
+use std::io;
 use std::rc::Rc;
 
 /// One side of one conversation.
@@ -120,9 +119,8 @@ pub struct Receive {
 }
 
 impl Receive {
-    /// So many bytes, from the front of an upload on.
-    pub fn into_upload(upload: &dyn Upload, left: u64) -> Box<Receive> {
-        let into = upload.blob();
+    /// So many bytes, from the front of a blob on.
+    pub fn new(into: Rc<dyn Blob>, left: u64) -> Box<Receive> {
         Box::new(Receive { left, at: 0, into })
     }
 }
@@ -138,7 +136,7 @@ pub enum BodyEnd {
         missing: u64,
     },
     /// The blob took no more.
-    StoreFailed(StoreError),
+    BlobFailed(io::Error),
     /// The connection is being closed; what is said now reaches nobody.
     Abandoned,
 }
@@ -147,8 +145,6 @@ pub enum BodyEnd {
 pub struct Cx<'a> {
     /// What the peer will be sent, in this order.
     pub out: &'a mut Outbox,
-    /// The files.
-    pub store: &'a mut dyn Store,
     /// What others are to be told after this turn.
     pub posts: &'a mut Vec<Post>,
     /// This session, as others may name it.

@@ -20,7 +20,6 @@ use super::outbox::Outbox;
 use super::protocol::{BodyEnd, Intake, Patience, Protocol, Reaction, Receive};
 use super::witness::Witness;
 use crate::session::world::World;
-use crate::store::error::StoreError;
 use crate::wire::pause::{Delay, Pause};
 use std::io;
 
@@ -257,7 +256,7 @@ impl Session {
                     self.end_body(BodyEnd::Complete, world);
                 }
             }
-            Err(error) => self.end_body(BodyEnd::StoreFailed(StoreError::from(error)), world),
+            Err(error) => self.end_body(BodyEnd::BlobFailed(error), world),
         }
     }
 

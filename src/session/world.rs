@@ -4,12 +4,9 @@
 use super::notice::{PeerId, Post};
 use super::outbox::Outbox;
 use super::protocol::Cx;
-use crate::store::Store;
 
 /// All that a session can reach beside its own peer.
 pub struct World {
-    /// The files.
-    pub store: Box<dyn Store>,
     /// What sessions have to tell each other, to be delivered after the turn.
     pub posts: Vec<Post>,
     /// Whole seconds since the server started.
@@ -20,9 +17,8 @@ pub struct World {
 
 impl World {
     /// A world at its beginning, with nothing posted.
-    pub fn new(store: Box<dyn Store>, high_water: usize) -> World {
+    pub fn new(high_water: usize) -> World {
         World {
-            store,
             posts: Vec::new(),
             now: 0,
             high_water,
@@ -33,7 +29,6 @@ impl World {
     pub fn lend<'a>(&'a mut self, out: &'a mut Outbox, me: PeerId) -> Cx<'a> {
         Cx {
             out,
-            store: &mut *self.store,
             posts: &mut self.posts,
             me,
             now: self.now,

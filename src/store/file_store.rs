@@ -12,6 +12,7 @@ use super::root::{Beneath, Root};
 use super::upload::{self, FileUpload, Place, Storing};
 use super::workers::Disk;
 use crate::session::blob::Blob;
+use crate::session::completions::Completions;
 use crate::session::notice::PeerId;
 use crate::store::error::StoreError;
 use crate::store::{Errand, Listing, Purpose, Store, Upload};
@@ -19,6 +20,7 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use rustix::path::DecInt;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -53,12 +55,12 @@ pub struct FileStore {
     disk: Disk,
     settings: StoreSettings,
     /// Where the peer comes from for whom files are changed.
-    served: IpAddr,
+    served: Cell<IpAddr>,
     /// `/proc/self/fd`: there, what was looked at can be opened.
     own_descriptors: Option<OwnedFd>,
     lists: Lists,
     /// Found at hand while it was looked up, to be opened right after.
-    found: Option<(Box<str>, OwnedFd)>,
+    found: RefCell<Option<(Box<str>, OwnedFd)>>,
 }
 
 impl FileStore {
@@ -74,11 +76,21 @@ impl FileStore {
             root: Arc::new(root),
             disk: Disk::default(),
             settings,
-            served: IpAddr::from([0; 4]),
+            served: Cell::new(IpAddr::from([0; 4])),
             own_descriptors,
             lists: Lists::new(settings.listing),
-            found: None,
+            found: RefCell::default(),
         })
+    }
+
+    /// From now on work is left to helper threads, which say here what is done.
+    pub fn start_workers(&self, completions: Completions) {
+        self.disk.start(self.settings.batch, completions);
+    }
+
+    /// Looks whether the root is still there.
+    pub fn look_after(&self) {
+        self.root.look();
     }
 
     /// The root itself, for rules about what lies below it.
@@ -107,13 +119,13 @@ impl FileStore {
             return Err(StoreError::ReadOnly);
         }
         let backlog = self.disk.backlog();
-        if backlog.is_full(self.served, &self.settings.backlog) {
+        if backlog.is_full(self.served.get(), &self.settings.backlog) {
             return Err(StoreError::Backlog);
         }
         Ok(())
     }
 
-    fn open_file(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
+    fn open_file(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
@@ -191,7 +203,7 @@ impl FileStore {
         let remove = move |slip: &Slip| remove(slip).map_err(|error| root.explain(error));
         let removing = self
             .disk
-            .ask_durably((for_peer, self.served), false, remove);
+            .ask_durably((for_peer, self.served.get()), false, remove);
         Ok(Box::new(Storing(removing)))
     }
 
@@ -210,7 +222,13 @@ impl FileStore {
             return Err(StoreError::NoSpace);
         }
         let place = Place::new(folder, leaf, replaced);
-        let upload = FileUpload::begin(&self.root, self.served, place, &self.disk, &self.settings)?;
+        let upload = FileUpload::begin(
+            &self.root,
+            self.served.get(),
+            place,
+            &self.disk,
+            &self.settings,
+        )?;
         Ok(Box::new(upload))
     }
 
@@ -229,16 +247,11 @@ impl FileStore {
 }
 
 impl Store for FileStore {
-    fn serve(&mut self, address: IpAddr) {
-        self.served = address;
+    fn serve(&self, address: IpAddr) {
+        self.served.set(address);
     }
 
-    fn look_up(
-        &mut self,
-        name: &str,
-        purpose: Purpose,
-        for_peer: PeerId,
-    ) -> Option<Box<dyn Errand>> {
+    fn look_up(&self, name: &str, purpose: Purpose, for_peer: PeerId) -> Option<Box<dyn Errand>> {
         if part_name::is_own(name) {
             return None;
         }
@@ -250,7 +263,9 @@ impl Store for FileStore {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
-            Ok(found) if purpose == Purpose::Open => self.found = Some((name.into(), found)),
+            Ok(found) if purpose == Purpose::Open => {
+                self.found.replace(Some((name.into(), found)));
+            }
             Err(Errno::AGAIN | Errno::XDEV) => {
                 let (root, path) = (self.root.clone(), path.to_owned());
                 let asked = self.disk.ask(for_peer, move || {
@@ -265,25 +280,25 @@ impl Store for FileStore {
         None
     }
 
-    fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
+    fn open(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
         self.root.look_again();
         let opened = self.open_file(name);
         opened.map_err(|error| self.root.explain(error))
     }
 
-    fn size(&mut self, name: &str) -> Result<u64, StoreError> {
+    fn size(&self, name: &str) -> Result<u64, StoreError> {
         self.root.look_again();
         let size = self.size_of(name);
         size.map_err(|error| self.root.explain(error))
     }
 
-    fn remove(&mut self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
+    fn remove(&self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
         self.root.look();
         let removing = self.remove_file(name, for_peer);
         removing.map_err(|error| self.root.explain(error))
     }
 
-    fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
+    fn create(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
         self.root.look();
         let upload = self.begin_upload(name, size);
         upload.map_err(|error| self.root.explain_folder(error))
@@ -293,26 +308,10 @@ impl Store for FileStore {
         self.settings.largest
     }
 
-    fn list(
-        &mut self,
-        folder: Option<&str>,
-        for_peer: PeerId,
-    ) -> Result<Box<dyn Listing>, StoreError> {
+    fn list(&self, folder: Option<&str>, for_peer: PeerId) -> Result<Box<dyn Listing>, StoreError> {
         self.root.look();
         let listing = self.list_folder(folder, for_peer);
         listing.map_err(|error| self.root.explain_folder(error))
-    }
-
-    fn look_after(&mut self) {
-        self.root.look();
-    }
-
-    fn finished(&mut self) -> Vec<PeerId> {
-        self.disk.finished()
-    }
-
-    fn wake_with(&mut self, wake: Box<dyn Fn() + Send>) {
-        self.disk.start(self.settings.batch, wake);
     }
 }
 

@@ -20,40 +20,25 @@ use std::task::Poll;
 
 /// Named files below one root. Opening a name that is at hand is quick on Linux, so these are
 /// calls, not requests. What may wait for a disk is given the session that asks: where it answers
-/// `Poll::Pending`, that session is among [`Store::finished`] when it is worth asking again.
+/// `Poll::Pending`, that session is among the completions when it is worth asking again.
 pub trait Store {
     /// Where the peer comes from for whom the next file is begun or removed.
-    fn serve(&mut self, _address: IpAddr) {}
+    fn serve(&self, _address: IpAddr) {}
     /// Has the disk asked for a name; `None` if it is at hand already. What is there, and whether
     /// anything is, the call that follows will see: nobody needs to ask twice.
-    fn look_up(
-        &mut self,
-        name: &str,
-        purpose: Purpose,
-        for_peer: PeerId,
-    ) -> Option<Box<dyn Errand>>;
+    fn look_up(&self, name: &str, purpose: Purpose, for_peer: PeerId) -> Option<Box<dyn Errand>>;
     /// Opens a file for reading and tells its length.
-    fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError>;
+    fn open(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError>;
     /// Tells the length of a file.
-    fn size(&mut self, name: &str) -> Result<u64, StoreError>;
+    fn size(&self, name: &str) -> Result<u64, StoreError>;
     /// Removes a file: freeing what a big one held takes its time.
-    fn remove(&mut self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError>;
+    fn remove(&self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError>;
     /// Begins a file that nobody sees until it is committed; `size` where it is known beforehand.
-    fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError>;
+    fn create(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError>;
     /// The largest file that may be stored, in bytes.
     fn largest(&self) -> u64;
     /// Asks for the list of a folder; `None` is the root.
-    fn list(
-        &mut self,
-        folder: Option<&str>,
-        for_peer: PeerId,
-    ) -> Result<Box<dyn Listing>, StoreError>;
-    /// Whose waits have come to an end since this was last asked.
-    fn finished(&mut self) -> Vec<PeerId>;
-    /// Called once a second as long as something happens: the store may look after itself.
-    fn look_after(&mut self) {}
-    /// From now on waits may be left to somebody else, who calls `wake` when one is over.
-    fn wake_with(&mut self, wake: Box<dyn Fn() + Send>);
+    fn list(&self, folder: Option<&str>, for_peer: PeerId) -> Result<Box<dyn Listing>, StoreError>;
 }
 
 /// What a name is looked up for.

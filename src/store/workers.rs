@@ -20,6 +20,7 @@
 //! 155 ms. io_uring also needs unsafe code to submit, and is switched off on many machines.
 
 use super::backlog::{Asker, Backlog, JobEnd, Slip};
+use crate::session::completions::Completions;
 use crate::session::notice::PeerId;
 use crate::store::error::StoreError;
 use rustix::io::Errno;
@@ -37,7 +38,6 @@ type Outcome = Result<(), StoreError>;
 #[derive(Clone, Default)]
 pub struct Disk {
     lanes: Arc<Lanes>,
-    finished: Arc<Finished>,
     backlog: Arc<Backlog>,
 }
 
@@ -45,8 +45,9 @@ pub struct Disk {
 /// and one that serves no files stays like that.
 #[derive(Default)]
 struct Lanes {
-    /// Without it there are no helpers, and whoever asks does the waiting.
-    batch: Option<usize>,
+    /// Commits that wait for one sync, and where it is said that something is done. Without it
+    /// there are no helpers, and whoever asks does the waiting.
+    started: OnceLock<(usize, Completions)>,
     helpers: OnceLock<Option<Helpers>>,
 }
 
@@ -57,7 +58,7 @@ struct Helpers {
 
 impl Lanes {
     fn helpers(&self) -> Option<&Helpers> {
-        let batch = self.batch?;
+        let batch = self.started.get()?.0;
         let start = |name: &str| {
             let (sender, jobs) = mpsc::channel();
             let builder = thread::Builder::new().name(name.into());
@@ -103,26 +104,6 @@ impl<T> Pending<T> {
     }
 }
 
-/// Whose waits are over, and how the loop learns that there is somebody.
-#[derive(Default)]
-struct Finished {
-    peers: Mutex<Vec<PeerId>>,
-    wake: Mutex<Option<Box<dyn Fn() + Send>>>,
-}
-
-impl Finished {
-    fn tell(&self, peer: PeerId) {
-        let mut peers = lock(&self.peers);
-        peers.push(peer);
-        // The first one wakes the loop for all that it has not fetched yet.
-        if peers.len() == 1
-            && let Some(wake) = &*lock(&self.wake)
-        {
-            wake();
-        }
-    }
-}
-
 /// Jobs that are done but for their folders, so that one sync is enough for all of a folder.
 #[derive(Default)]
 struct Batch {
@@ -139,17 +120,14 @@ struct Unsynced {
 }
 
 impl Disk {
-    /// From now on there are helpers. They call `wake` when there is something to learn, and end
-    /// with the last clone of this. At most `batch` commits wait for each other's folders.
-    pub fn start(&mut self, batch: usize, wake: Box<dyn Fn() + Send>) {
-        *lock(&self.finished.wake) = Some(wake);
-        self.lanes = Arc::new(Lanes {
-            batch: Some(batch),
-            helpers: OnceLock::new(),
-        });
+    /// From now on there are helpers, which end with the last clone of this. At most `batch`
+    /// commits wait for each other's folders.
+    pub fn start(&self, batch: usize, completions: Completions) {
+        let started = self.lanes.started.set((batch, completions));
+        assert!(started.is_ok(), "the helpers are started once");
     }
 
-    /// Has `work` done for a session, which is among [`Disk::finished`] afterwards. It is skipped
+    /// Has `work` done for a session, which is among the completions afterwards. It is skipped
     /// if the session is gone when its turn comes.
     pub fn ask<T: Send + 'static>(
         &self,
@@ -237,16 +215,16 @@ impl Disk {
         });
     }
 
-    /// The session is among [`Disk::finished`]: what it waits for was done on behalf of several.
+    /// The session may go on: what it waits for was done on behalf of several.
     pub fn tell(&self, peer: PeerId) {
-        if self.lanes.helpers().is_some() {
-            self.finished.tell(peer);
+        if let Some(completions) = self.completions() {
+            completions.add(peer);
         }
     }
 
-    /// Whose waits have come to an end since this was last asked.
-    pub fn finished(&self) -> Vec<PeerId> {
-        std::mem::take(&mut *lock(&self.finished.peers))
+    fn completions(&self) -> Option<&Completions> {
+        self.lanes.helpers()?;
+        self.lanes.started.get().map(|(_, completions)| completions)
     }
 
     fn slot<T: Send + 'static>(
@@ -255,15 +233,11 @@ impl Disk {
     ) -> (Slot<T>, impl FnOnce(T) + Send + use<T>) {
         let slot = Arc::new(Mutex::new(None));
         let answers = slot.clone();
-        let finished = self
-            .lanes
-            .helpers()
-            .is_some()
-            .then(|| self.finished.clone());
+        let completions = self.completions().cloned();
         let answer = move |outcome| {
             *lock(&answers) = Some(outcome);
-            if let Some(finished) = finished {
-                finished.tell(for_peer);
+            if let Some(completions) = completions {
+                completions.add(for_peer);
             }
         };
         (slot, answer)
@@ -344,18 +318,22 @@ mod tests {
         Some(here.expect("a folder"))
     }
 
+    /// With helpers, and a receiver that gets one `()` for every wake.
+    fn started() -> (Disk, Completions, Receiver<()>) {
+        let (told, woken) = mpsc::channel();
+        let completions = Completions::new(move || told.send(()).expect("the test listens"));
+        let disk = Disk::default();
+        disk.start(8, completions.clone());
+        (disk, completions, woken)
+    }
+
     fn from(peer: u64) -> (PeerId, IpAddr) {
         (PeerId(peer), IpAddr::from([192, 0, 2, 1]))
     }
 
     #[test]
     fn every_outcome_is_announced_and_wakes_at_least_once() {
-        let mut disk = Disk::default();
-        let (told, woken) = mpsc::channel();
-        disk.start(
-            8,
-            Box::new(move || told.send(()).expect("the test listens")),
-        );
+        let (disk, completions, woken) = started();
         let pending: Vec<_> = (0..200)
             .map(|number| match number % 3 {
                 0 => disk.ask_durably(from(number), number % 2 == 0, |_| Ok(folder())),
@@ -366,7 +344,7 @@ mod tests {
         let mut finished = Vec::new();
         while finished.len() < pending.len() {
             woken.recv().expect("the helper lives");
-            finished.extend(disk.finished().into_iter().map(|PeerId(number)| number));
+            finished.extend(completions.take().into_iter().map(|PeerId(number)| number));
         }
         finished.sort_unstable();
         assert!(finished.into_iter().eq(0..200));
@@ -380,12 +358,7 @@ mod tests {
 
     #[test]
     fn a_look_up_waits_for_no_commit() {
-        let mut disk = Disk::default();
-        let (told, woken) = mpsc::channel();
-        disk.start(
-            8,
-            Box::new(move || told.send(()).expect("the test listens")),
-        );
+        let (disk, completions, woken) = started();
         let (end, may_end) = mpsc::channel::<()>();
         let commit = disk.ask_durably(from(1), true, move |_| {
             may_end.recv().expect("the test tells when");
@@ -393,7 +366,7 @@ mod tests {
         });
         let look_up = disk.ask(PeerId(2), || 5);
         woken.recv().expect("a helper lives");
-        assert_eq!(disk.finished(), [PeerId(2)]);
+        assert_eq!(completions.take(), [PeerId(2)]);
         assert_eq!(look_up.poll(), Poll::Ready(5));
         assert!(commit.poll().is_pending());
         end.send(()).expect("the commit waits");
@@ -403,12 +376,7 @@ mod tests {
 
     #[test]
     fn work_whose_asker_is_gone_is_skipped_or_waits_for_no_sync() {
-        let mut disk = Disk::default();
-        let (told, woken) = mpsc::channel();
-        disk.start(
-            8,
-            Box::new(move || told.send(()).expect("the test listens")),
-        );
+        let (disk, completions, woken) = started();
         let busy = |lane| {
             let (end, may_end) = mpsc::channel::<()>();
             disk.leave(lane, move || may_end.recv().expect("the test tells when"));
@@ -437,12 +405,12 @@ mod tests {
         look_ups.send(()).expect("it waits");
         assert_eq!(outcomes.recv(), Ok((4, false)));
         woken.recv().expect("a helper lives");
-        assert_eq!(disk.finished(), [PeerId(2)]);
+        assert_eq!(completions.take(), [PeerId(2)]);
         assert_eq!(look_up.poll(), Poll::Ready(5));
         commits.send(()).expect("it waits");
         assert_eq!(outcomes.recv(), Ok((3, true)));
         woken.recv().expect("a helper lives");
-        assert_eq!(disk.finished(), [PeerId(3)]);
+        assert_eq!(completions.take(), [PeerId(3)]);
         assert!(matches!(awaited.poll(), Poll::Ready(Ok(()))));
         while is_full(1, 1) {
             thread::yield_now();
@@ -455,6 +423,5 @@ mod tests {
         assert_eq!(disk.ask(PeerId(1), || 5).poll(), Poll::Ready(5));
         let stored = disk.ask_durably(from(1), false, |_| Ok(folder())).poll();
         assert!(matches!(stored, Poll::Ready(Ok(()))));
-        assert!(disk.finished().is_empty());
     }
 }

@@ -35,16 +35,17 @@ pub enum Service {
 
 impl Service {
     /// A new conversation. An upload moves up three bytes at a time, so that it takes many steps.
-    pub fn protocol(self) -> Box<dyn Protocol> {
+    pub fn protocol(self, store: &Memory) -> Box<dyn Protocol> {
         let limits = Rc::new(ServiceLimits {
             copy_step: 3,
             ..SERVICES
         });
+        let store = Rc::new(store.clone());
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         match self {
             Service::Echo => Box::new(Echo),
-            Service::Transfer => Box::new(Transfer::new(limits, address)),
-            Service::Files => Box::new(FilesService::new(limits, address)),
+            Service::Transfer => Box::new(Transfer::new(limits, store, address)),
+            Service::Files => Box::new(FilesService::new(limits, store, address)),
         }
     }
 }
@@ -140,10 +141,10 @@ impl Driver {
         };
         let store = Memory::with(files, faults);
         let bodies = Bodies::default();
-        let counting = Counting::new(service.protocol(), bodies.clone());
+        let counting = Counting::new(service.protocol(&store), bodies.clone());
         Driver {
             session: Session::new(Box::new(counting), PeerId(1)),
-            world: World::new(Box::new(store.clone()), way.high_water),
+            world: World::new(way.high_water),
             store,
             bodies,
             way,

@@ -97,6 +97,11 @@ impl Memory {
         true
     }
 
+    /// Whose waits are over.
+    pub fn finished(&self) -> Vec<PeerId> {
+        self.finished.take()
+    }
+
     /// A wait that begins now.
     fn wait(&self, peer: PeerId) -> Rc<Cell<bool>> {
         let over = Rc::new(Cell::new(!self.faults.waits));
@@ -124,21 +129,21 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn look_up(&mut self, _: &str, _: Purpose, peer: PeerId) -> Option<Box<dyn Errand>> {
+    fn look_up(&self, _: &str, _: Purpose, peer: PeerId) -> Option<Box<dyn Errand>> {
         self.faults.waits.then(|| self.errand(peer, || Ok(())))
     }
 
-    fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
+    fn open(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
         let bytes = self.find(name)?;
         let length = bytes.content.borrow().len() as u64;
         Ok((bytes, length))
     }
 
-    fn size(&mut self, name: &str) -> Result<u64, StoreError> {
+    fn size(&self, name: &str) -> Result<u64, StoreError> {
         Ok(self.find(name)?.content.borrow().len() as u64)
     }
 
-    fn remove(&mut self, name: &str, peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
+    fn remove(&self, name: &str, peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
         self.find(name)?;
         let (name, files) = (name.to_owned(), self.files.clone());
         Ok(self.errand(peer, move || {
@@ -147,7 +152,7 @@ impl Store for Memory {
         }))
     }
 
-    fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
+    fn create(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
         if name.is_empty() {
             return Err(StoreError::NotAFile);
         }
@@ -173,7 +178,7 @@ impl Store for Memory {
         self.faults.largest.unwrap_or(i64::MAX as u64)
     }
 
-    fn list(&mut self, folder: Option<&str>, peer: PeerId) -> Result<Box<dyn Listing>, StoreError> {
+    fn list(&self, folder: Option<&str>, peer: PeerId) -> Result<Box<dyn Listing>, StoreError> {
         let prefix = folder.map_or(String::new(), |folder| format!("{folder}/"));
         let files = self.files.borrow();
         let below = files.keys().filter_map(|name| name.strip_prefix(&prefix));
@@ -193,14 +198,6 @@ impl Store for Memory {
             over: self.wait(peer),
             list: (!self.faults.listing_fails).then(|| Rc::new(list)),
         }))
-    }
-
-    fn finished(&mut self) -> Vec<PeerId> {
-        self.finished.take()
-    }
-
-    fn wake_with(&mut self, _: Box<dyn Fn() + Send>) {
-        unreachable!("no loop of an operating system runs here")
     }
 }
 

@@ -129,7 +129,7 @@ impl Simulation {
     /// A server with other limits; `direct` moves bodies past the sessions.
     pub fn with(limits: ReactorLimits, files: &Files, faults: &Faults, direct: bool) -> Simulation {
         let store = Memory::with(files, faults.clone());
-        let world = World::new(Box::new(store.clone()), OUTBOX_HIGH_WATER);
+        let world = World::new(OUTBOX_HIGH_WATER);
         let turn_micros = Rc::new(Cell::new(0));
         let time = Rc::new(Cell::new(0));
         let log = Log::default();
@@ -151,7 +151,7 @@ impl Simulation {
 
     /// A new connection whose first turn has ended.
     pub fn connect(&mut self, service: Service) -> Peer {
-        let peer = self.accept(service.protocol(), Line::default());
+        let peer = self.accept(service.protocol(&self.store), Line::default());
         self.run();
         peer
     }
@@ -219,7 +219,7 @@ impl Simulation {
             if self.disk_hangs || !self.store.finish_next() {
                 return;
             }
-            self.dispatcher.on_wake();
+            self.dispatcher.end_waits(self.store.finished());
         }
         panic!("the loop spins");
     }

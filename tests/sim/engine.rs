@@ -63,11 +63,11 @@ impl Engine {
             .map(|(number, script)| Engine::wire(&random, number, script))
             .collect();
         let operator = wires.pop().expect("it was just pushed");
-        let shared = Shared::new(plan, random, trace);
+        let shared = Shared::new(plan, random, trace, &store);
         let limits = shared.plan.limits;
         let dispatcher = Dispatcher::new(
             WildKernel(shared.clone()),
-            World::new(Box::new(store.clone()), shared.plan.high_water),
+            World::new(shared.plan.high_water),
             Watcher(shared.clone()),
             limits,
             SERVICES.to_vec(),
@@ -302,7 +302,7 @@ impl Engine {
 
     /// Somebody else was done with the disk, and wakes the loop.
     pub fn wake(&mut self) {
-        self.dispatcher.on_wake();
+        self.dispatcher.end_waits(self.disk.finished());
     }
 
     /// A wait for the disk ends, or is said to have ended.

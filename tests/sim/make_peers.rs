@@ -50,11 +50,11 @@ pub fn files() -> Files {
 
 /// The protocol of a service.
 pub fn protocol(service: Service, shared: &Shared, address: SocketAddr) -> Box<dyn Protocol> {
-    let limits = shared.plan.services.clone();
+    let (limits, store) = (shared.plan.services.clone(), shared.store.clone());
     match service {
         Service::Echo => Box::new(Echo),
-        Service::Transfer => Box::new(Transfer::new(limits, address)),
-        Service::Files => Box::new(FilesService::new(limits, address)),
+        Service::Transfer => Box::new(Transfer::new(limits, store, address)),
+        Service::Files => Box::new(FilesService::new(limits, store, address)),
         Service::Talk => Box::new(Talk::new(limits, shared.roster.clone(), address)),
         Service::Console => console(shared),
     }

@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::queue::Queue;
 use super::random::Random;
 use super::sim_socket::Handle;
+use super::store::ShadowStore;
 use super::trace::{Event, Trace};
 use loket::reactor::clock::Moment;
 use loket::services::roster::Roster;
@@ -52,13 +53,14 @@ pub struct Shared {
     pub queue: RefCell<Queue>,
     pub screen: RefCell<Screen>,
     pub roster: Rc<RefCell<Roster>>,
+    pub store: Rc<ShadowStore>,
     pub winding_down: Cell<bool>,
     pub cutting: Cell<bool>,
 }
 
 impl Shared {
     /// A beginning.
-    pub fn new(plan: Plan, random: Random, trace: Rc<Trace>) -> Rc<Shared> {
+    pub fn new(plan: Plan, random: Random, trace: Rc<Trace>, store: &ShadowStore) -> Rc<Shared> {
         let screen = Screen::new(plan.services.clone());
         Rc::new(Shared {
             plan,
@@ -72,6 +74,7 @@ impl Shared {
             queue: RefCell::default(),
             screen: RefCell::new(screen),
             roster: Rc::default(),
+            store: Rc::new(store.clone()),
             winding_down: Cell::new(false),
             cutting: Cell::new(false),
         })

@@ -77,25 +77,25 @@ impl ShadowStore {
 }
 
 impl Store for ShadowStore {
-    fn open(&mut self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
+    fn open(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
         let (blob, length) = self.files.open(name)?;
         Ok((self.lend(blob, self.fault(name)), length))
     }
 
-    fn look_up(&mut self, _: &str, _: Purpose, peer: PeerId) -> Option<Box<dyn Errand>> {
+    fn look_up(&self, _: &str, _: Purpose, peer: PeerId) -> Option<Box<dyn Errand>> {
         Some(self.disk.errand(peer, Box::new(LookedUp)))
     }
 
-    fn size(&mut self, name: &str) -> Result<u64, StoreError> {
+    fn size(&self, name: &str) -> Result<u64, StoreError> {
         self.files.size(name)
     }
 
-    fn remove(&mut self, name: &str, peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
+    fn remove(&self, name: &str, peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
         let errand = self.files.remove(name, peer)?;
         Ok(self.disk.errand(peer, errand))
     }
 
-    fn create(&mut self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
+    fn create(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
         let inner = self.files.create(name, size)?;
         let blob = self.lend(inner.blob(), self.fault(name));
         Ok(Box::new(ShadowUpload {
@@ -110,17 +110,9 @@ impl Store for ShadowStore {
         self.files.largest()
     }
 
-    fn list(&mut self, folder: Option<&str>, peer: PeerId) -> Result<Box<dyn Listing>, StoreError> {
+    fn list(&self, folder: Option<&str>, peer: PeerId) -> Result<Box<dyn Listing>, StoreError> {
         let listing = self.files.list(folder, peer)?;
         Ok(self.disk.listing(peer, listing))
-    }
-
-    fn finished(&mut self) -> Vec<PeerId> {
-        self.disk.finished()
-    }
-
-    fn wake_with(&mut self, _: Box<dyn Fn() + Send>) {
-        unreachable!("no loop of an operating system runs here")
     }
 }
 
