@@ -9,7 +9,7 @@ use loket::session::close_reason::CloseReason;
 use memory::Service;
 use memory::store::{Faults, Files};
 use sim::by_hand::{Peer, Seen, Simulation, limits};
-use sim::by_hand_io::{Call, Line};
+use sim::sim_socket::Call;
 
 const SECOND: u64 = 1_000_000;
 const BIG: usize = 4_000_000;
@@ -34,11 +34,7 @@ fn impatient(idle_seconds: u32) -> Simulation {
 
 /// A peer that has asked for the big file and takes only so much of it.
 fn reader(simulation: &mut Simulation, room: usize) -> Peer {
-    let line = Line {
-        room,
-        ..Line::default()
-    };
-    let peer = simulation.accept(Service::Files.protocol(&simulation.store), line);
+    let peer = simulation.accept(Service::Files, room);
     simulation.say(&peer, "download big\n");
     simulation.run();
     peer
@@ -307,11 +303,8 @@ fn turns(simulation: &Simulation) -> usize {
 fn a_cold_file_is_asked_for_again_after_its_delay_and_nothing_spins_meanwhile() {
     const COLD: usize = 5;
     let mut simulation = server(true);
-    let line = Line {
-        cold: COLD,
-        ..Line::default()
-    };
-    let cold = simulation.accept(Service::Files.protocol(&simulation.store), line);
+    let cold = simulation.accept(Service::Files, usize::MAX / 2);
+    cold.socket.borrow_mut().cold = COLD;
     let other = simulation.connect(Service::Files);
     simulation.say(&cold, "download big\n");
     simulation.run();
@@ -343,11 +336,8 @@ fn a_cold_file_is_asked_for_again_after_its_delay_and_nothing_spins_meanwhile() 
 #[test]
 fn a_peer_that_goes_while_its_file_is_cold_leaves_nothing_behind() {
     let mut simulation = server(true);
-    let line = Line {
-        cold: 12,
-        ..Line::default()
-    };
-    let peer = simulation.accept(Service::Files.protocol(&simulation.store), line);
+    let peer = simulation.accept(Service::Files, usize::MAX / 2);
+    peer.socket.borrow_mut().cold = 12;
     simulation.say(&peer, "download big\n");
     simulation.pass(10 * REACTOR.cold_micros);
     simulation.reset(&peer);

@@ -63,7 +63,7 @@ fn an_upload_whose_end_comes_unannounced_has_the_time_that_its_disk_takes() {
     // More than a short turn moves, and less than the minimum rate asks for.
     simulation.say(&peer, vec![7; SMALL_BODY + 1]);
     // The loop finds the end before the kernel has told of it.
-    peer.line.borrow_mut().finished = true;
+    peer.socket.borrow_mut().end_arrived = true;
     simulation.disk_hangs = true;
     simulation.round();
     simulation.now = simulation.now.after(1);

@@ -11,7 +11,7 @@ use memory::Service;
 use memory::counting::{Bodies, Counting};
 use memory::store::{Faults, Files};
 use sim::by_hand::{Peer, Simulation, limits};
-use sim::by_hand_io::{Call, Line};
+use sim::sim_socket::Call;
 
 const SECOND: u64 = 1_000_000;
 const BIG: usize = 1_000_000;
@@ -138,7 +138,7 @@ fn an_upload_of_a_lost_peer_is_discarded() {
             let bodies = Bodies::default();
             let counting =
                 Counting::new(Service::Files.protocol(&simulation.store), bodies.clone());
-            let peer = simulation.accept(Box::new(counting), Line::default());
+            let peer = simulation.open(Box::new(counting), usize::MAX / 2);
             simulation.say(&peer, "upload big 900000\n");
             simulation.say(&peer, vec![1; 400_000]);
             simulation.run();

@@ -51,9 +51,9 @@ impl Crowd {
         let echo = simulation.connect(Service::Echo);
         let clients = (0..CROWD).map(|_| simulation.connect(habit.service));
         let clients: Vec<Peer> = clients.collect();
-        echo.line.borrow_mut().write_micros = 5;
+        echo.socket.borrow_mut().write_micros = 5;
         for client in &clients {
-            client.line.borrow_mut().write_micros = habit.micros;
+            client.socket.borrow_mut().write_micros = habit.micros;
         }
         Crowd {
             simulation,
@@ -100,7 +100,7 @@ impl Crowd {
             self.simulation.round();
             // A poll of the kernel.
             self.simulation.time.update(|time| time + 20);
-            let answered = std::mem::take(&mut self.echo.line.borrow_mut().sent);
+            let answered = std::mem::take(&mut self.echo.socket.borrow_mut().output);
             if let Some(asked_at) = asked.filter(|_| !answered.is_empty()) {
                 took.push(self.simulation.time.get() - asked_at);
                 asked = None;

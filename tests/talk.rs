@@ -100,7 +100,8 @@ const CONVERSATIONS: &[(&str, &[Turn])] = &[
         Says(b"x\xff"), Shows("x\u{fffd}"), Says(b"\xf0\x9f"), Shows("\u{fffd}"),
         Says(b"cut \xf0\x9f\x98\n"), Shows("cut \u{fffd}")]),
     ("what a terminal obeys", &[
-        Says(b"\x1b[2J\x1b]0;title\x07\x08\x7f\x00red\rClient 9: fake\xc2\x9b31m\xe2\x80\xaeend\tx\n"),
+        Says(b"\x1b[2J\x1b]0;title\x07\x08\x7f\x00red\rClient 9: fake\xc2\x9b31m\xe2\x80\xae\
+               end\tx\n"),
         Shows("[2J]0;titleredClient 9: fake31mend\tx"),
         // Nothing is left of these, and nothing is shown.
         Says(b"\x1b\x07\n\n   \n"), Says(b"\ndone\n"), Shows("done")]),

@@ -17,9 +17,9 @@ use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
 use memory::Service;
 use memory::store::{Faults, Files, Memory};
-use sim::by_hand::{Peer, Probe, Seen, Shown, Simulation, limits};
-use sim::by_hand_io::{Call, Line, SimulatedKernel};
-use std::cell::RefCell;
+use sim::by_hand::{Peer, Probe, Seen, Shown, Simulation, limits, socket};
+use sim::io::SimIo;
+use sim::sim_socket::Call;
 use std::rc::Rc;
 
 const SECOND: u64 = 1_000_000;
@@ -47,7 +47,7 @@ fn probe(simulation: &mut Simulation, awaits: Option<Delay>) -> (Peer, Shown) {
         shown: shown.clone(),
         awaits,
     };
-    let peer = simulation.accept(Box::new(probe), Line::default());
+    let peer = simulation.open(Box::new(probe), usize::MAX / 2);
     simulation.run();
     (peer, shown)
 }
@@ -103,11 +103,8 @@ fn an_end_of_stream_that_came_with_the_last_bytes_is_seen() {
 #[test]
 fn what_came_before_the_registration_is_heard() {
     let mut simulation = Simulation::new(&Files::new());
-    let line = Line {
-        incoming: b"early".to_vec().into(),
-        ..Line::default()
-    };
-    let peer = simulation.accept(Service::Echo.protocol(&simulation.store), line);
+    let peer = simulation.accept(Service::Echo, 100);
+    peer.sends("early");
     simulation.run();
     assert_eq!(peer.text(), "early");
 }
@@ -117,7 +114,7 @@ fn an_interrupted_call_is_made_again() {
     let mut simulation = Simulation::new(&Files::new());
     let peer = simulation.connect(Service::Echo);
     for interrupts in 1..4 {
-        peer.line.borrow_mut().interrupts = interrupts;
+        peer.socket.borrow_mut().interrupts = interrupts;
         simulation.say(&peer, "x");
         simulation.run();
     }
@@ -127,11 +124,7 @@ fn an_interrupted_call_is_made_again() {
 #[test]
 fn what_the_socket_did_not_take_leaves_when_there_is_room() {
     let mut simulation = Simulation::new(&Files::new());
-    let line = Line {
-        room: 2,
-        ..Line::default()
-    };
-    let peer = simulation.accept(Service::Echo.protocol(&simulation.store), line);
+    let peer = simulation.accept(Service::Echo, 2);
     simulation.say(&peer, "0123456789");
     simulation.run();
     assert_eq!(peer.text(), "01");
@@ -269,16 +262,20 @@ fn an_old_silence_finds_nobody_in_its_slot() {
 
 #[test]
 fn an_idle_session_holds_no_buffers() {
-    let line = Rc::new(RefCell::new(Line::default()));
+    let socket = socket(100);
+    let say_hello = || {
+        socket.borrow_mut().script.say("hello");
+        socket.borrow_mut().arrive(5);
+    };
     let session = Session::new(Service::Echo.protocol(&Memory::default()), PeerId(1));
-    let mut connection = Connection::new(line.clone(), session, 1, 0, Moment(0));
+    let mut connection = Connection::new(socket.clone(), session, 1, 0, Moment(0));
     let mut world = World::new(OUTBOX_HIGH_WATER);
     let (mut lent, limits) = (Lent::new(REACTOR.read_buffer), limits());
     let mut serve = |connection: &mut Connection<_>| {
         let mut turn = Turn {
-            kernel: &mut SimulatedKernel {
+            kernel: &mut SimIo {
                 direct: true,
-                ..SimulatedKernel::default()
+                ..SimIo::default()
             },
             world: &mut world,
             lent: &mut lent,
@@ -291,19 +288,19 @@ fn an_idle_session_holds_no_buffers() {
         };
         turn.serve(connection)
     };
-    line.borrow_mut().incoming.extend(b"hello");
+    say_hello();
     assert_eq!(serve(&mut connection), Ended::Parked);
     assert!(
         connection.session.outbox().is_none(),
         "all has left: nothing is kept"
     );
 
-    (line.borrow_mut().room, connection.ready.readable) = (0, true);
-    line.borrow_mut().incoming.extend(b"hello");
+    (socket.borrow_mut().window, connection.ready.readable) = (5, true);
+    say_hello();
     assert_eq!(serve(&mut connection), Ended::Parked);
     assert!(connection.session.owes(), "what could not leave is kept");
 
-    (line.borrow_mut().room, connection.ready.writable) = (100, true);
+    (socket.borrow_mut().window, connection.ready.writable) = (100, true);
     assert_eq!(serve(&mut connection), Ended::Parked);
     assert!(
         connection.session.outbox().is_none(),
@@ -315,11 +312,7 @@ fn an_idle_session_holds_no_buffers() {
 #[test]
 fn high_water_stops_reading() {
     let mut simulation = Simulation::new(&Files::new());
-    let line = Line {
-        room: 0,
-        ..Line::default()
-    };
-    let peer = simulation.accept(Service::Echo.protocol(&simulation.store), line);
+    let peer = simulation.accept(Service::Echo, 0);
     simulation.say(&peer, vec![7; BIG]);
     simulation.run();
     let taken = BIG - peer.unread();
@@ -449,11 +442,7 @@ fn deadlines_close_the_idle() {
 #[test]
 fn a_command_that_silence_completed_is_not_called_unfinished() {
     let mut simulation = Simulation::new(&big_files());
-    let line = Line {
-        room: 0,
-        ..Line::default()
-    };
-    let peer = simulation.accept(Service::Files.protocol(&simulation.store), line);
+    let peer = simulation.accept(Service::Files, 0);
     simulation.say(&peer, "size big");
     simulation.pass(290 * SECOND);
     assert_eq!(simulation.closed(&peer), None, "its answer waits for it");
@@ -469,11 +458,7 @@ fn bytes_that_a_full_disk_did_not_take_are_progress_all_the_same() {
             ..Faults::default()
         };
         let mut simulation = Simulation::with(limits(), &Files::new(), &faults, direct);
-        let line = Line {
-            room: "OK\n".len(),
-            ..Line::default()
-        };
-        let peer = simulation.accept(Service::Files.protocol(&simulation.store), line);
+        let peer = simulation.accept(Service::Files, "OK\n".len());
         simulation.say(&peer, "upload a 100000\n");
         simulation.pass(20 * SECOND);
         simulation.say(&peer, vec![7; 50_000]);
@@ -502,12 +487,8 @@ fn an_empty_body_behind_a_wait_for_the_disk_ends() {
 #[test]
 fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
     let mut simulation = Simulation::new(&Files::new());
-    let line = Line {
-        room: 0,
-        ..Line::default()
-    };
     let limits = Rc::new(SERVICES);
-    let operator = simulation.accept(Box::new(Operator::new(limits, None, None)), line);
+    let operator = simulation.open(Box::new(Operator::new(limits, None, None)), 0);
     let unknown = format!("/{}\n", "x".repeat(4_000));
     simulation.say(&operator, unknown.repeat(OUTBOX_HIGH_WATER / 4_000 + 1));
     simulation.pass(600 * SECOND);
@@ -537,7 +518,7 @@ fn a_unit_in_pieces_is_acknowledged_at_once() {
     assert!(peer.calls().contains(&Call::Acknowledge));
     simulation.say(&peer, "big\n");
     simulation.run();
-    peer.line.borrow_mut().calls.clear();
+    peer.socket.borrow_mut().calls.clear();
     simulation.say(&peer, "size ");
     simulation.run();
     assert!(
@@ -550,11 +531,7 @@ fn a_unit_in_pieces_is_acknowledged_at_once() {
 fn winding_down_lets_a_transfer_end_and_the_idle_go() {
     let mut simulation = Simulation::new(&big_files());
     let idle = simulation.connect(Service::Files);
-    let line = Line {
-        room: 0,
-        ..Line::default()
-    };
-    let busy = simulation.accept(Service::Files.protocol(&simulation.store), line);
+    let busy = simulation.accept(Service::Files, 0);
     simulation.say(&busy, "download big\n");
     simulation.run();
     simulation.dispatcher.wind_down();

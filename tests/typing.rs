@@ -419,13 +419,13 @@ fn a_byte_that_a_busy_loop_was_not_told_of_voids_a_silence() {
         simulation.pass((late - 1) * MILLI);
         if late < REACTOR.settle_millis {
             // It arrives, and its event is fetched after the silence is over.
-            peer.line.borrow_mut().incoming.extend(b"oran.doc");
+            peer.sends(b"oran.doc");
             simulation.pass(MILLI);
             simulation.say(&peer, "");
             simulation.pass(REACTOR.settle_millis * MILLI);
             assert_eq!(peer.text(), "File Berhasil Dihapus");
         } else {
-            peer.line.borrow_mut().incoming.extend(b"oran.doc\n");
+            peer.sends(b"oran.doc\n");
             simulation.pass(MILLI);
             assert_eq!(peer.text(), "OK File Berhasil Dihapus\n");
         }
@@ -438,7 +438,7 @@ fn a_byte_that_a_busy_loop_was_not_told_of_voids_a_silence() {
 fn keys_that_wait_for_an_answer_are_still_typed() {
     let mut simulation = Simulation::new(&files());
     let peer = simulation.connect(Service::Files);
-    peer.line.borrow_mut().room = 0;
+    peer.takes(0);
     write(&mut simulation, &peer, &["l", "s"], 120);
     simulation.pass(REACTOR.word_millis * MILLI);
     // The answer is on its way: what is typed meanwhile comes in one piece.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub const SECOND: u64 = 1_000_000;
 
 /// A point in time, in microseconds since the start of the loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub u64);
 
 impl Moment {

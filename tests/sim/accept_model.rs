@@ -1,9 +1,10 @@
 //! Is the way in: the production acceptor, and the peers that stand before its listeners.
 //! Serves nobody; it makes their protocols and tells the model that they have come.
 
-use super::io::{Backlog, REFUSAL, WildKernel, address};
+use super::io::SimIo;
 use super::make_peers;
 use super::script::Service;
+use super::seed_calls::{Backlog, REFUSAL, address};
 use super::shared::Shared;
 use super::sim_socket::Handle;
 use super::watcher::Watcher;
@@ -16,14 +17,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// The acceptor, and the peers that stand before its listeners.
-pub struct Door {
-    acceptor: Acceptor<WildKernel>,
+pub struct AcceptModel {
+    acceptor: Acceptor<SimIo>,
     backlogs: Vec<Backlog>,
 }
 
-impl Door {
+impl AcceptModel {
     /// So many listeners.
-    pub fn new(shared: &Rc<Shared>, listeners: usize) -> Door {
+    pub fn new(shared: &Rc<Shared>, listeners: usize) -> AcceptModel {
         let backlogs: Vec<Backlog> = (0..listeners).map(|_| Backlog::default()).collect();
         let listener = |backlog: &Backlog| {
             let shared = shared.clone();
@@ -36,7 +37,7 @@ impl Door {
             }
         };
         let listeners = backlogs.iter().map(listener).collect();
-        Door {
+        AcceptModel {
             acceptor: Acceptor::new(listeners, &shared.plan.limits),
             backlogs,
         }
@@ -54,7 +55,7 @@ impl Door {
     }
 
     /// Takes in who waits.
-    pub fn accept(&mut self, dispatcher: &mut Dispatcher<WildKernel, Watcher>, now: Moment) {
+    pub fn accept(&mut self, dispatcher: &mut Dispatcher<SimIo, Watcher>, now: Moment) {
         self.acceptor.accept(dispatcher, now);
     }
 
@@ -69,17 +70,17 @@ impl Door {
 
 /// The protocol of a peer that was just registered.
 fn protocol(shared: &Shared, peer: SocketAddr) -> Box<dyn Protocol> {
-    let is_peer = |wire: &&Handle| {
-        let wire = wire.borrow();
-        !wire.is_console() && address(wire.number) == peer
+    let is_peer = |socket: &&Handle| {
+        let socket = socket.borrow();
+        !socket.is_console() && address(socket.number) == peer
     };
     let live = shared.live.borrow();
-    let wire = live.values().find(is_peer).expect("it was just registered");
-    let (service, bodies) = (wire.borrow().service(), wire.borrow().bodies.clone());
+    let socket = live.values().find(is_peer).expect("it was just registered");
+    let (service, bodies) = (socket.borrow().service(), socket.borrow().bodies.clone());
     if service == Service::Talk {
         let seconds = shared.seconds.get();
-        let mut screen = shared.screen.borrow_mut();
-        screen.joined(wire.clone(), peer, seconds);
+        let mut operator_model = shared.operator_model.borrow_mut();
+        operator_model.joined(socket.clone(), peer, seconds);
     }
     let protocol = make_peers::protocol(service, shared, peer);
     Box::new(Counting::new(protocol, bodies))

@@ -1,7 +1,9 @@
 //! Runs the production dispatcher on a kernel whose sockets do what a test says, in virtual time.
 //! Asserts nothing but that the loop comes to rest: the tests say what must happen.
 
-use super::by_hand_io::{Call, Line, SimulatedKernel};
+use super::io::SimIo;
+use super::script::Script;
+use super::sim_socket::{Call, Handle, SimSocket};
 use crate::memory::Service;
 use crate::memory::store::{Faults, Files, Memory};
 use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
@@ -67,14 +69,14 @@ impl Observer for Log {
 /// The far end of a connection.
 #[derive(Clone)]
 pub struct Peer {
-    pub line: Rc<RefCell<Line>>,
+    pub socket: Handle,
     pub key: Key,
 }
 
 impl Peer {
     /// What has reached the peer.
     pub fn got(&self) -> Vec<u8> {
-        self.line.borrow().sent.clone()
+        self.socket.borrow().output.clone()
     }
 
     /// What has reached the peer, as text.
@@ -84,23 +86,37 @@ impl Peer {
 
     /// The system calls made for it.
     pub fn calls(&self) -> Vec<Call> {
-        self.line.borrow().calls.clone()
+        self.socket.borrow().calls.clone()
     }
 
     /// Bytes that were sent to the server and not read.
     pub fn unread(&self) -> usize {
-        self.line.borrow().incoming.len()
+        let socket = self.socket.borrow();
+        socket.arrived - socket.taken
+    }
+
+    /// Bytes arrive, and the server is not told.
+    pub fn sends(&self, bytes: impl AsRef<[u8]>) {
+        let mut socket = self.socket.borrow_mut();
+        socket.script.say(&bytes);
+        socket.arrive(bytes.as_ref().len());
+    }
+
+    /// Its socket takes so many bytes more, and no others.
+    pub fn takes(&self, bytes: usize) {
+        let mut socket = self.socket.borrow_mut();
+        socket.window = socket.sent + bytes;
     }
 
     /// Whether the server has closed the socket.
     pub fn is_closed(&self) -> bool {
-        Rc::strong_count(&self.line) == 1
+        Rc::strong_count(&self.socket) == 1
     }
 }
 
 /// The dispatcher and what it hangs on.
 pub struct Simulation {
-    pub dispatcher: Dispatcher<SimulatedKernel, Log>,
+    pub dispatcher: Dispatcher<SimIo, Log>,
     /// How long a turn takes; nothing, unless a test says otherwise.
     pub turn_micros: Rc<Cell<u64>>,
     /// The time that turns are measured by.
@@ -110,6 +126,12 @@ pub struct Simulation {
     /// No wait for a disk comes to its end.
     pub disk_hangs: bool,
     log: Log,
+}
+
+/// A socket that takes so many bytes.
+pub fn socket(window: usize) -> Handle {
+    let socket = SimSocket::new(0, Script::default(), window);
+    Rc::new(RefCell::new(socket))
 }
 
 /// The limits of the real server.
@@ -133,13 +155,14 @@ impl Simulation {
         let turn_micros = Rc::new(Cell::new(0));
         let time = Rc::new(Cell::new(0));
         let log = Log::default();
-        let kernel = SimulatedKernel {
+        let io = SimIo {
+            seed: None,
             direct,
             turn_micros: turn_micros.clone(),
             time: time.clone(),
         };
         Simulation {
-            dispatcher: Dispatcher::new(kernel, world, log.clone(), limits, vec!["simulated"]),
+            dispatcher: Dispatcher::new(io, world, log.clone(), limits, vec!["simulated"]),
             turn_micros,
             time,
             now: Moment(0),
@@ -151,46 +174,48 @@ impl Simulation {
 
     /// A new connection whose first turn has ended.
     pub fn connect(&mut self, service: Service) -> Peer {
-        let peer = self.accept(service.protocol(&self.store), Line::default());
+        let peer = self.accept(service, usize::MAX / 2);
         self.run();
         peer
     }
 
-    /// A new connection of which the kernel may already know something.
-    pub fn accept(&mut self, protocol: Box<dyn Protocol>, line: Line) -> Peer {
-        let line = Rc::new(RefCell::new(line));
+    /// A new connection whose socket takes so many bytes.
+    pub fn accept(&mut self, service: Service, window: usize) -> Peer {
+        self.open(service.protocol(&self.store), window)
+    }
+
+    /// The same with another protocol.
+    pub fn open(&mut self, protocol: Box<dyn Protocol>, window: usize) -> Peer {
+        let socket = socket(window);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let dispatcher = &mut self.dispatcher;
-        let opened = dispatcher.open(line.clone(), 0, address, |_| protocol, self.now);
+        let opened = dispatcher.open(socket.clone(), 0, address, |_| protocol, self.now);
         let key = opened.expect("it is registered");
-        Peer { line, key }
+        Peer { socket, key }
     }
 
     /// Bytes arrive: one edge.
     pub fn say(&mut self, peer: &Peer, bytes: impl AsRef<[u8]>) {
-        peer.line.borrow_mut().incoming.extend(bytes.as_ref());
+        peer.sends(bytes);
         self.mark(peer, true, false, false);
     }
 
     /// Bytes and the end of the stream arrive: one edge for both.
     pub fn say_and_finish(&mut self, peer: &Peer, bytes: impl AsRef<[u8]>) {
-        peer.line.borrow_mut().incoming.extend(bytes.as_ref());
-        peer.line.borrow_mut().finished = true;
+        peer.sends(bytes);
+        peer.socket.borrow_mut().end_arrived = true;
         self.mark(peer, true, false, true);
     }
 
     /// The connection breaks.
     pub fn reset(&mut self, peer: &Peer) {
-        let mut line = peer.line.borrow_mut();
-        line.incoming.clear();
-        line.reset = true;
-        drop(line);
+        peer.socket.borrow_mut().reset = true;
         self.mark(peer, true, true, true);
     }
 
     /// The peer reads: its socket takes so many more bytes.
     pub fn make_room(&mut self, peer: &Peer, bytes: usize) {
-        peer.line.borrow_mut().room += bytes;
+        peer.socket.borrow_mut().window += bytes;
         self.mark(peer, false, true, false);
     }
 

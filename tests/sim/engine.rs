@@ -1,17 +1,17 @@
 //! Runs one seed: the network, the clock and the signals around the production dispatcher.
-//! Asserts what must hold after every step; the end is in `ending.rs`.
+//! Asserts what must hold after every step; the end is in `finish.rs`.
 
-use super::accept_model::Door;
+use super::accept_model::AcceptModel;
 use super::disk::Disk;
-use super::io::WildKernel;
+use super::io::SimIo;
 use super::make_peers;
 use super::plan::Plan;
 use super::random::Random;
-use super::room_model::Hall;
+use super::room_model::RoomModel;
 use super::script::Script;
-use super::shared::{Mood, Shared};
-use super::sim_socket::{Handle, Wire};
-use super::store::ShadowStore;
+use super::shared::{Mode, Shared};
+use super::sim_socket::{Handle, SimSocket};
+use super::store::SimStore;
 use super::trace::{Event, Trace};
 use super::watcher::Watcher;
 use crate::memory::counting::Counting;
@@ -35,11 +35,11 @@ const CONSOLE: usize = 4;
 /// One seed under way.
 pub struct Engine {
     pub shared: Rc<Shared>,
-    pub dispatcher: Dispatcher<WildKernel, Watcher>,
-    pub store: ShadowStore,
+    pub dispatcher: Dispatcher<SimIo, Watcher>,
+    pub store: SimStore,
     pub disk: Disk,
-    pub door: Door,
-    pub hall: Hall,
+    pub acceptor: AcceptModel,
+    pub room_model: RoomModel,
     pub peers: Vec<Handle>,
     pub operator: Handle,
     /// Peers that have knocked.
@@ -54,33 +54,37 @@ impl Engine {
         let random = Random::new(seed);
         let plan = Plan::new(&random);
         let mut scripts = make_peers::peers(&random, &plan);
-        let disk = Disk::new(plan.mischief.disk, seed);
-        let store = ShadowStore::new(&scripts, make_peers::files(), disk.clone());
+        let disk = Disk::new(plan.faults.disk, seed);
+        let store = SimStore::new(&scripts, make_peers::files(), disk.clone());
         scripts.push(make_peers::operator(&random, &scripts));
-        let mut wires: Vec<Handle> = scripts
+        let mut sockets: Vec<Handle> = scripts
             .into_iter()
             .enumerate()
-            .map(|(number, script)| Engine::wire(&random, number, script))
+            .map(|(number, script)| Engine::socket(&random, number, script))
             .collect();
-        let operator = wires.pop().expect("it was just pushed");
+        let operator = sockets.pop().expect("it was just pushed");
         let shared = Shared::new(plan, random, trace, &store);
         let limits = shared.plan.limits;
         let dispatcher = Dispatcher::new(
-            WildKernel(shared.clone()),
+            SimIo {
+                direct: shared.plan.direct,
+                seed: Some(shared.clone()),
+                ..SimIo::default()
+            },
             World::new(shared.plan.high_water),
             Watcher(shared.clone()),
             limits,
             SERVICES.to_vec(),
         );
-        let hall = Hall::new(&shared.random, &shared.plan);
+        let room_model = RoomModel::new(&shared.random, &shared.plan);
         let mut engine = Engine {
-            hall,
-            door: Door::new(&shared, CONSOLE),
+            room_model,
+            acceptor: AcceptModel::new(&shared, CONSOLE),
             shared,
             dispatcher,
             store,
             disk,
-            peers: wires,
+            peers: sockets,
             operator,
             knocked: 0,
             gone: Vec::new(),
@@ -89,23 +93,26 @@ impl Engine {
         engine
     }
 
-    fn wire(random: &Random, number: usize, script: Script) -> Handle {
+    fn socket(random: &Random, number: usize, script: Script) -> Handle {
         let window = match random.below(3) {
             0 => random.within(1..=40),
             1 => random.within(41..=600),
             _ => 1 << 20,
         };
-        Rc::new(RefCell::new(Wire::new(number, script, window)))
+        Rc::new(RefCell::new(SimSocket::new(number, script, window)))
     }
 
     fn open_operator(&mut self) {
-        let (wire, now) = (self.operator.clone(), self.now());
+        let (socket, now) = (self.operator.clone(), self.now());
         let protocol = make_peers::console(&self.shared);
-        let counting = Counting::new(protocol, wire.borrow().bodies.clone());
+        let counting = Counting::new(protocol, socket.borrow().bodies.clone());
         self.dispatcher
-            .open_operator(wire.clone(), Box::new(counting), now)
+            .open_operator(socket.clone(), Box::new(counting), now)
             .expect("it is registered");
-        self.shared.screen.borrow_mut().operator(Some(wire));
+        self.shared
+            .operator_model
+            .borrow_mut()
+            .operator(Some(socket));
     }
 
     /// The time.
@@ -121,7 +128,7 @@ impl Engine {
     /// One round of the loop.
     pub fn round(&mut self) {
         let now = self.now();
-        self.door.accept(&mut self.dispatcher, now);
+        self.acceptor.accept(&mut self.dispatcher, now);
         self.shared.seconds.set(now.seconds());
         self.dispatcher.on_time(now);
         {
@@ -129,7 +136,7 @@ impl Engine {
             let mut queue = self.shared.queue.borrow_mut();
             queue.warm_up(now, |serial| live.contains_key(&serial));
         }
-        self.serve_hall();
+        self.serve_room();
         self.shared.queue.borrow_mut().begin_round();
         self.dispatcher.round(now);
         self.shared.queue.borrow_mut().end_round();
@@ -141,16 +148,16 @@ impl Engine {
         let Some(idle) = limits.idle_seconds else {
             return;
         };
-        for wire in self.live() {
-            let wire = wire.borrow();
-            let key = wire.key.expect("it is in the table");
+        for socket in self.live() {
+            let socket = socket.borrow();
+            let key = socket.key.expect("it is in the table");
             let others = limits.command_seconds + limits.rate_seconds;
-            let due = wire.served.seconds() + idle + others + 2;
+            let due = socket.served.seconds() + idle + others + 2;
             let waits = self.disk.is_waited_for(key.peer())
                 || self.shared.queue.borrow().holds(key.serial)
-                || wire.is_conversation();
+                || socket.is_conversation();
             let overdue = !waits && due <= self.now().seconds();
-            assert!(!overdue, "peer {} is idle and still there", wire.number);
+            assert!(!overdue, "peer {} is idle and still there", socket.number);
         }
     }
 
@@ -175,34 +182,34 @@ impl Engine {
     }
 
     /// The kernel tells what it knows of a connection.
-    pub fn tell(&mut self, wire: &Handle, told: Readiness) {
+    pub fn tell(&mut self, socket: &Handle, told: Readiness) {
         let (peer, key) = {
-            let mut wire = wire.borrow_mut();
-            let Some(key) = wire.key.filter(|_| wire.closed.is_none()) else {
+            let mut socket = socket.borrow_mut();
+            let Some(key) = socket.key.filter(|_| socket.closed.is_none()) else {
                 return;
             };
-            wire.read_in_vain &= !told.readable;
-            wire.write_in_vain &= !told.writable;
-            (wire.number, key)
+            socket.read_in_vain &= !told.readable;
+            socket.write_in_vain &= !told.writable;
+            (socket.number, key)
         };
         self.shared.note(Event::Told { peer, told });
-        if told.readable || wire.borrow().owes {
+        if told.readable || socket.borrow().owes {
             self.shared.queue.borrow_mut().push_short(key.serial);
         }
         self.dispatcher.mark(key, told);
     }
 
     /// Delivers the edge that is owed to a connection.
-    pub fn deliver_edge(&mut self, wire: &Handle) {
+    pub fn deliver_edge(&mut self, socket: &Handle) {
         let told = {
-            let mut wire = wire.borrow_mut();
-            if wire.key.is_none() || !std::mem::take(&mut wire.owed) {
+            let mut socket = socket.borrow_mut();
+            if socket.key.is_none() || !std::mem::take(&mut socket.owed) {
                 return;
             }
-            wire.mask()
+            socket.mask()
         };
         if told.readable || told.writable {
-            self.tell(wire, told);
+            self.tell(socket, told);
         }
     }
 
@@ -210,17 +217,17 @@ impl Engine {
     pub fn settle(&mut self) {
         for round in 0..MOST_ROUNDS {
             let live = self.live();
-            let owed: Vec<_> = live.iter().filter(|wire| wire.borrow().owed).collect();
+            let owed: Vec<_> = live.iter().filter(|socket| socket.borrow().owed).collect();
             let connections = self.dispatcher.connections();
-            let accepts = self.door.due(connections, self.now()) == Some(self.now());
-            let calm = self.shared.mood.get() == Mood::Calm;
+            let accepts = self.acceptor.due(connections, self.now()) == Some(self.now());
+            let calm = self.shared.mode.get() == Mode::Calm;
             let disk = !self.disk.told().is_empty() || (calm && self.disk.is_busy());
             // What is due by the clock is known after the first round. A second silence may be
             // over as soon as the first is told.
             let due = self.dispatcher.next_due();
-            let due = due.into_iter().chain(self.hall.next_due()).min();
+            let due = due.into_iter().chain(self.room_model.next_due()).min();
             let sleeps = round > 0 && due.is_none_or(|due| due > self.now());
-            let done = owed.is_empty() && !accepts && !disk && !self.hall.has_turn();
+            let done = owed.is_empty() && !accepts && !disk && !self.room_model.has_turn();
             if sleeps && done && !self.dispatcher.has_turns() {
                 assert!(
                     self.shared.queue.borrow().is_empty(),
@@ -228,8 +235,8 @@ impl Engine {
                 );
                 return;
             }
-            for wire in owed {
-                self.deliver_edge(wire);
+            for socket in owed {
+                self.deliver_edge(socket);
             }
             if calm {
                 self.disk.finish(0);
@@ -244,15 +251,15 @@ impl Engine {
     pub fn probe(&mut self) {
         self.settle();
         self.shared.note(Event::Probe);
-        let mood = self.shared.mood.replace(Mood::Probing);
+        let mode = self.shared.mode.replace(Mode::Probing);
         let everything = Readiness {
             readable: true,
             writable: true,
             read_on: false,
         };
         let live = self.live();
-        for wire in &live {
-            self.tell(wire, everything);
+        for socket in &live {
+            self.tell(socket, everything);
         }
         for _ in 0..MOST_ROUNDS {
             if !self.dispatcher.has_turns() {
@@ -267,7 +274,7 @@ impl Engine {
             self.live().len(),
             "somebody should have gone before"
         );
-        self.shared.mood.set(mood);
+        self.shared.mode.set(mode);
     }
 
     /// An event for a connection that is gone.
@@ -327,8 +334,8 @@ impl Engine {
     pub fn wind_down(&mut self) {
         self.shared.note(Event::WindDown);
         self.shared.winding_down.set(true);
-        self.door.close();
-        self.hall.close();
+        self.acceptor.close();
+        self.room_model.close();
         for peer in &self.peers[self.knocked..] {
             peer.borrow_mut().turned_away = true;
         }
@@ -350,15 +357,15 @@ impl Engine {
     /// When the loop would wake up by itself.
     pub fn next_due(&mut self) -> Option<Moment> {
         let (connections, now) = (self.dispatcher.connections(), self.now());
-        let accepts = self.door.due(connections, now);
+        let accepts = self.acceptor.due(connections, now);
         let due = self.dispatcher.next_due().into_iter().chain(accepts);
-        due.chain(self.hall.next_due()).min()
+        due.chain(self.room_model.next_due()).min()
     }
 
     /// The room's socket has its turn, between the clock and the round.
-    pub fn serve_hall(&mut self) {
+    pub fn serve_room(&mut self) {
         let shared = self.shared.clone();
-        self.hall.turn(&shared, self.dispatcher.posts());
+        self.room_model.turn(&shared, self.dispatcher.posts());
         self.dispatcher.deliver();
     }
 }

@@ -1,10 +1,10 @@
-//! Brings a seed to its end: everybody goes on without mischief, and all must have come out right.
-//! Does no mischief of its own but one: who has stalled for ever is reset.
+//! Brings a seed to its end: everybody goes on without faults, and all must have come out right.
+//! Does no faults of its own but one: who has stalled for ever is reset.
 
 use super::engine::Engine;
 use super::script::Service;
-use super::shared::Mood;
-use super::sim_socket::Wire;
+use super::shared::Mode;
+use super::sim_socket::SimSocket;
 use super::trace::Event;
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ impl Engine {
     /// The whole seed.
     pub fn run(mut self) {
         let random = self.shared.random.within(60..=3000);
-        let signal = self.shared.plan.mischief.signal.then_some(random / 2);
+        let signal = self.shared.plan.faults.signal.then_some(random / 2);
         let cut = self.shared.random.chance(50);
         for step in 0..random {
             if Some(step) == signal {
@@ -36,7 +36,7 @@ impl Engine {
 
     fn finish(&mut self) {
         self.shared.note(Event::Calm);
-        self.shared.mood.set(Mood::Calm);
+        self.shared.mode.set(Mode::Calm);
         self.everybody_goes_on();
         self.probe();
         for peer in self.peers.clone() {
@@ -73,21 +73,21 @@ impl Engine {
                 self.knock();
             }
             let operator = self.operator.clone();
-            for wire in self
+            for socket in self
                 .peers
                 .iter()
                 .chain([&operator])
                 .cloned()
                 .collect::<Vec<_>>()
             {
-                self.hear(&wire, usize::MAX);
-                self.speak(&wire, usize::MAX, true);
+                self.hear(&socket, usize::MAX);
+                self.speak(&socket, usize::MAX, true);
             }
             self.shared.trace.step();
             self.settle();
             self.check();
-            let wires = self.peers.iter().chain([&self.operator]);
-            let moved = wires.map(|wire| moved(&wire.borrow())).sum::<usize>();
+            let sockets = self.peers.iter().chain([&self.operator]);
+            let moved = sockets.map(|socket| moved(&socket.borrow())).sum::<usize>();
             let unheard = self.peers.iter().any(|peer| {
                 let peer = peer.borrow();
                 let reads = !peer.is_over() && !peer.never_reads && !peer.reset;
@@ -170,31 +170,31 @@ impl Engine {
         while self.disk.finish(0) {}
         assert!(self.shared.live.borrow().is_empty());
         assert_eq!(self.store.open(), (0, 0), "blobs and uploads are left open");
-        self.shared.screen.borrow_mut().forget_all();
+        self.shared.operator_model.borrow_mut().forget_all();
         for peer in self.peers.iter().chain([&self.operator]) {
             assert_eq!(Rc::strong_count(peer), 1, "a socket is left open");
         }
     }
 }
 
-fn moved(wire: &Wire) -> usize {
-    let over = usize::from(wire.is_over()) + usize::from(wire.end_arrived);
-    wire.arrived + wire.taken + wire.sent + wire.heard + over
+fn moved(socket: &SimSocket) -> usize {
+    let over = usize::from(socket.is_over()) + usize::from(socket.end_arrived);
+    socket.arrived + socket.taken + socket.sent + socket.heard + over
 }
 
 /// Where a peer stands, for a failure.
-fn told(wire: &Wire) -> String {
+fn told(socket: &SimSocket) -> String {
     format!(
         "peer {} ({:?}; said {} of {}, read {}, sent {} of {}, heard {}, end {:?}, closed {:?})",
-        wire.number,
-        wire.service(),
-        wire.arrived,
-        wire.script.input.len(),
-        wire.taken,
-        wire.sent,
-        wire.script.expected.len(),
-        wire.heard,
-        (wire.end_arrived, wire.end_read),
-        wire.closed,
+        socket.number,
+        socket.service(),
+        socket.arrived,
+        socket.script.input.len(),
+        socket.taken,
+        socket.sent,
+        socket.script.expected.len(),
+        socket.heard,
+        (socket.end_arrived, socket.end_read),
+        socket.closed,
     )
 }

@@ -1,309 +1,201 @@
-//! Is a kernel that does to every call what a real one may, by seed, and watches who calls.
-//! Owes an edge for all that it kept back; delivering edges is the engine's business.
+//! The I/O of all simulations: each call does what a test says, or what a real one may, by seed.
+//! Owes an edge for all that it kept back; delivering edges is for `engine.rs` and the tests.
 
-use super::shared::{Mood, Shared};
-use super::sim_socket::{Handle, Wire};
-use super::trace::Event;
+use super::plan::Faults;
+use super::seed_calls::Backlog;
+use super::shared::Shared;
+use super::sim_socket::{Call, Handle, SimSocket};
 use loket::reactor::clock::Moment;
 use loket::reactor::io::{Io, Sent, TakeError};
 use loket::reactor::token::Key;
 use loket::session::blob::Blob;
-use rustix::io::Errno;
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::cell::Cell;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// Peers that were not accepted yet.
-pub type Backlog = Rc<RefCell<VecDeque<Handle>>>;
-
-/// What a peer is sent that comes from an address with as many as it may have.
-pub const REFUSAL: &[u8] = b"too many from your address\n";
-
-/// Where a peer comes from: some share an address.
-pub fn address(number: usize) -> SocketAddr {
-    ([127, 0, 0, (number % 3) as u8], 1000 + number as u16).into()
+/// The calls of a seed, or of a test that says what its sockets do.
+#[derive(Default)]
+pub struct SimIo {
+    /// Whose faults are injected, and which checks every call.
+    pub seed: Option<Rc<Shared>>,
+    /// Bodies move past the sessions.
+    pub direct: bool,
+    /// Passes between two looks at the clock, of which a turn takes one.
+    pub turn_micros: Rc<Cell<u64>>,
+    pub time: Rc<Cell<u64>>,
 }
 
-/// The kernel of one seed.
-pub struct WildKernel(pub Rc<Shared>);
-
-impl WildKernel {
-    /// What is written to a peer that was not registered is its refusal.
-    fn refuse(&self, wire: &mut Wire, bytes: &[u8]) -> usize {
-        assert_eq!(bytes, REFUSAL);
-        let most = self.0.plan.limits.per_address;
-        let there = self.connections_from(wire);
-        assert_eq!(Some(there), most, "there was room");
-        wire.turned_away = true;
-        bytes.len()
-    }
-
-    fn connections_from(&self, wire: &Wire) -> usize {
-        let address = |number| -> IpAddr { address(number).ip() };
-        let live = self.0.live.borrow();
-        let there = live.values().filter(|other| {
-            let other = other.borrow();
-            !other.is_console() && address(other.number) == address(wire.number)
-        });
-        there.count()
-    }
-
-    /// Every call is made in a turn of its own connection, and none after the last.
-    fn called(&self, wire: &Wire) {
-        let serial = wire.key.map(|key| key.serial);
-        assert_eq!(self.0.turn.get().serial, serial, "a call out of turn");
-        assert!(wire.closed.is_none(), "a call on a closed connection");
-        assert!(!wire.dead, "a call after the connection broke");
-    }
-
-    fn done(&self, wire: &Wire, name: &'static str, most: usize, came: Option<usize>) {
-        let peer = wire.number;
-        self.0.note(Event::Call {
-            peer,
-            name,
-            most,
-            came,
-        });
-        let probing = self.0.mood.get() == Mood::Probing;
-        assert!(
-            !(probing && came.is_some()),
-            "a lost wake-up: peer {peer} can {name} {came:?} at rest, and nobody did"
-        );
-    }
-
-    /// Bytes may be moved only while the budget of the turn is not spent.
-    fn moved(&self, bytes: usize) {
-        let mut turn = self.0.turn.get();
-        assert!(
-            turn.moved < self.0.plan.limits.turn_bytes,
-            "a step after {} bytes in one turn",
-            turn.moved
-        );
-        turn.moved += bytes;
-        self.0.turn.set(turn);
-    }
-
-    /// A step of a body that is no small one has a bulk turn, and is alone in it.
-    fn stepped(&self, most: usize) {
-        if most <= self.0.plan.limits.small_body {
-            return;
+impl SimIo {
+    fn check(&self, check: impl FnOnce(&Shared)) {
+        if let Some(seed) = &self.seed {
+            check(seed);
         }
-        let mut turn = self.0.turn.get();
-        turn.steps += 1;
-        assert!(turn.bulk && turn.steps == 1, "a big step out of turn");
-        self.0.turn.set(turn);
     }
 
-    fn fails(&self, wire: &mut Wire) -> io::Result<()> {
-        if self.0.strikes(self.0.plan.mischief.interrupt) {
+    fn injects(&self, percent: impl FnOnce(&Faults) -> usize) -> bool {
+        let seed = self.seed.as_ref();
+        seed.is_some_and(|seed| seed.injects(percent(&seed.plan.faults)))
+    }
+
+    /// A call is over; `came` says how much it moved.
+    fn done(&self, socket: &mut SimSocket, call: Call, came: Option<usize>) {
+        match &self.seed {
+            Some(seed) => seed.done(socket, call, came),
+            None => socket.calls.push(call),
+        }
+    }
+
+    fn fails(&self, socket: &mut SimSocket) -> io::Result<()> {
+        if socket.interrupts > 0 {
+            socket.interrupts -= 1;
             return Err(ErrorKind::Interrupted.into());
         }
-        if wire.reset {
-            wire.dead = true;
+        if self.injects(|faults| faults.interrupt) {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        if socket.reset {
+            socket.dead = true;
             return Err(ErrorKind::ConnectionReset.into());
         }
         Ok(())
     }
 
     /// How much a read may give; `WouldBlock` says that nothing is there, or nothing yet.
-    fn readable(&self, wire: &mut Wire, most: usize, stops: bool) -> io::Result<usize> {
-        assert!(!wire.end_read, "a read behind the end of the stream");
-        assert!(!wire.read_in_vain, "a read that was in vain is made again");
-        self.fails(wire)?;
-        let end = match wire.urgent {
-            Some(urgent) if urgent > wire.taken => wire.arrived.min(urgent),
-            Some(urgent) if urgent == wire.taken && stops => wire.taken,
-            _ => wire.arrived,
+    fn readable(&self, socket: &mut SimSocket, most: usize, stops: bool) -> io::Result<usize> {
+        self.check(|_| {
+            assert!(!socket.end_read, "a read behind the end of the stream");
+            assert!(!socket.read_in_vain, "a read that is in vain is made again");
+        });
+        self.fails(socket)?;
+        let end = match socket.urgent {
+            Some(urgent) if urgent > socket.taken => socket.arrived.min(urgent),
+            Some(urgent) if urgent == socket.taken && stops => socket.taken,
+            _ => socket.arrived,
         };
-        let kept_back = self.0.strikes(self.0.plan.mischief.would_block);
-        let ended = wire.end_arrived && wire.taken == wire.arrived;
-        if kept_back || (end == wire.taken && !ended) {
-            wire.read_in_vain = true;
-            wire.owed |= wire.has_news() && kept_back;
+        let kept_back = self.injects(|faults| faults.would_block);
+        let ended = socket.end_arrived && socket.taken == socket.arrived;
+        if kept_back || (end == socket.taken && !ended) {
+            socket.read_in_vain = true;
+            socket.owed |= socket.has_news() && kept_back;
             return Err(ErrorKind::WouldBlock.into());
         }
-        Ok(most.min(end - wire.taken))
+        Ok(most.min(end - socket.taken))
     }
 
-    fn read_now(&self, wire: &mut Wire, most: usize) -> io::Result<usize> {
-        let mut count = self.readable(wire, most, false)?;
-        if wire.is_console() {
+    fn read_now(&self, socket: &mut SimSocket, most: usize) -> io::Result<usize> {
+        let mut count = self.readable(socket, most, false)?;
+        if socket.is_console() {
             // A terminal hands out a line at a time, whatever else is there.
-            let unread = &wire.script.input[wire.taken..wire.taken + count];
+            let unread = &socket.script.input[socket.taken..socket.taken + count];
             let line = unread.iter().position(|&byte| byte == b'\n');
             count = line.map_or(count, |end| end + 1);
         }
-        self.moved(count);
-        if wire.shut.is_none() {
-            self.may_read(wire, most);
+        self.check(|seed| seed.moved(count));
+        if socket.shut.is_none() {
+            self.check(|seed| seed.may_read(socket, most));
         } else {
-            wire.drained += count;
+            socket.drained += count;
         }
-        self.take(wire, count);
+        self.take(socket, count);
         Ok(count)
     }
 
-    fn take(&self, wire: &mut Wire, count: usize) {
-        if wire.urgent == Some(wire.taken) {
-            wire.urgent = None;
+    fn take(&self, socket: &mut SimSocket, count: usize) {
+        if socket.urgent == Some(socket.taken) {
+            socket.urgent = None;
         }
-        wire.taken += count;
-        wire.end_read |= count == 0;
+        socket.taken += count;
+        socket.end_read |= count == 0;
         // What is read away behind a goodbye buys no time.
-        if wire.shut.is_none() {
-            wire.moved_bytes(count, self.0.now.get());
+        if socket.shut.is_none() {
+            self.check(|seed| socket.moved_bytes(count, seed.now.get()));
         }
     }
 
-    /// Nothing is taken in while too much is owed. What the inbox held is known from the room
-    /// that was left in the read buffer.
-    fn may_read(&self, wire: &Wire, most: usize) {
-        let held = self.0.plan.limits.read_buffer - most;
-        let consumed = wire.taken - held;
-        let (owed, body_end) = match wire.is_conversation() {
-            true => (wire.script.expected.len(), 0),
-            false => {
-                let point = wire.script.owed(consumed);
-                (point.owed, point.body_end)
-            }
-        };
-        assert!(wire.sent >= body_end, "a read while a body is owed");
-        let owed = owed.saturating_sub(wire.sent);
-        let perhaps = wire.perhaps.is_some();
-        assert!(
-            owed < self.0.plan.high_water || perhaps,
-            "a read while {owed} bytes are owed"
-        );
-    }
-
-    fn write_now(&self, wire: &mut Wire, bytes: &[u8]) -> io::Result<usize> {
-        assert!(wire.shut.is_none(), "a write after the end");
-        assert!(
-            !wire.write_in_vain,
-            "a write that was in vain is made again"
-        );
-        self.fails(wire)?;
-        let mut count = wire.room().min(bytes.len());
-        if self.0.strikes(self.0.plan.mischief.short_write) && count > 1 {
-            count = self.0.random.within(1..=count);
+    fn write_now(&self, socket: &mut SimSocket, bytes: &[u8]) -> io::Result<usize> {
+        self.check(|_| {
+            assert!(socket.shut.is_none(), "a write after the end");
+            let again = socket.write_in_vain;
+            assert!(!again, "a write that was in vain is made again");
+        });
+        self.fails(socket)?;
+        let mut count = socket.room().min(bytes.len());
+        if self.injects(|faults| faults.short_write) && count > 1 {
+            self.check(|seed| count = seed.random.within(1..=count));
         }
-        let kept_back = count > 0 && self.0.strikes(self.0.plan.mischief.would_block);
+        let kept_back = count > 0 && self.injects(|faults| faults.would_block);
         if kept_back || count == 0 {
-            wire.write_in_vain = true;
-            wire.full = !kept_back;
-            wire.owed |= kept_back;
+            socket.write_in_vain = true;
+            socket.full = !kept_back;
+            socket.owed |= kept_back;
             return Err(ErrorKind::WouldBlock.into());
         }
-        self.moved(count);
-        let rest = &wire.script.expected[wire.sent..];
-        assert!(
-            rest.starts_with(&bytes[..count]),
-            "peer {} hears {:?} instead of {:?}",
-            wire.number,
-            String::from_utf8_lossy(&bytes[..count]),
-            String::from_utf8_lossy(&rest[..rest.len().min(count)])
-        );
-        wire.sent += count;
-        wire.moved_bytes(count, self.0.now.get());
+        self.check(|seed| seed.wrote(socket, &bytes[..count]));
+        socket.output.extend_from_slice(&bytes[..count]);
+        socket.sent += count;
+        self.check(|seed| socket.moved_bytes(count, seed.now.get()));
         Ok(count)
     }
 
     fn take_now(
         &self,
-        wire: &mut Wire,
+        socket: &mut SimSocket,
         blob: &dyn Blob,
         at: u64,
         most: usize,
     ) -> Result<usize, TakeError> {
-        let body = wire.script.bodies.iter();
-        let mut body = body.filter(|body| body.contains(&wire.taken));
-        let left = body.next().map_or(0, |body| body.end - wire.taken);
-        assert!(
-            most <= left,
-            "{most} bytes are asked of a body that has {left}"
-        );
-        let told = wire.urgent.is_some_and(|urgent| urgent <= wire.arrived) && !wire.owed;
-        assert!(
-            !told,
-            "urgent data was announced, and a splice stops in front of it"
-        );
-        let count = self.readable(wire, most, true).map_err(TakeError::Socket)?;
-        let bytes = wire.script.input[wire.taken..wire.taken + count].to_vec();
-        self.take(wire, count);
-        self.moved(0);
+        self.check(|_| socket.may_take(most));
+        let count = self.readable(socket, most, true);
+        let count = count.map_err(TakeError::Socket)?;
+        let bytes = socket.script.input[socket.taken..socket.taken + count].to_vec();
+        self.take(socket, count);
+        self.check(|seed| seed.moved(0));
         blob.write_all_at(&bytes, at).map_err(TakeError::Blob)?;
-        self.moved(count);
+        self.check(|seed| seed.moved(count));
         Ok(count)
     }
 }
 
-impl Io for WildKernel {
+impl Io for SimIo {
     type Socket = Handle;
     type Listener = Backlog;
 
     fn accept(&mut self, backlog: &mut Backlog) -> io::Result<(Handle, SocketAddr)> {
-        if self.0.strikes(self.0.plan.mischief.no_descriptor) {
-            self.0.note(Event::NoDescriptor);
-            return Err(Errno::MFILE.into());
-        }
-        let peer = backlog.borrow_mut().pop_front();
-        let peer = peer.ok_or(ErrorKind::WouldBlock)?;
-        if peer.borrow().reset {
-            peer.borrow_mut().turned_away = true;
-            return Err(ErrorKind::ConnectionAborted.into());
-        }
-        let address = address(peer.borrow().number);
-        Ok((peer, address))
+        let seed = self.seed.as_ref().ok_or(ErrorKind::WouldBlock)?;
+        seed.accept(backlog)
     }
 
     fn register(&mut self, socket: &mut Handle, key: Key) -> io::Result<()> {
-        // From here on the kernel tells of the connection by its key.
-        let mut open = socket.borrow_mut();
-        if !open.is_console() {
-            let most = self.0.plan.limits.per_address.unwrap_or(usize::MAX);
-            assert!(
-                self.connections_from(&open) < most,
-                "too many of one address"
-            );
-            if self.0.strikes(self.0.plan.mischief.no_descriptor) {
-                open.turned_away = true;
-                return Err(ErrorKind::OutOfMemory.into());
-            }
-            let (peer, serial) = (open.number, key.serial);
-            self.0.note(Event::Accepted { peer, serial });
+        match &self.seed {
+            Some(seed) => seed.register(socket, key),
+            None => Ok(()),
         }
-        let now = self.0.now.get();
-        (open.key, open.moved, open.served, open.took_at) = (Some(key), now, now, now);
-        // Registering tells at once what is known already.
-        open.owed = true;
-        drop(open);
-        self.0.live.borrow_mut().insert(key.serial, socket.clone());
-        self.0.queue.borrow_mut().push_short(key.serial);
-        Ok(())
     }
 
     fn read(&mut self, socket: &mut Handle, into: &mut [u8]) -> io::Result<usize> {
-        let wire = &mut *socket.borrow_mut();
-        self.called(wire);
-        let start = wire.taken;
-        let got = self.read_now(wire, into.len());
-        self.done(wire, "read", into.len(), got.as_ref().ok().copied());
-        let count = got?;
-        into[..count].copy_from_slice(&wire.script.input[start..start + count]);
+        let socket = &mut *socket.borrow_mut();
+        self.check(|seed| seed.called(socket));
+        let (start, most) = (socket.taken, into.len());
+        let read = self.read_now(socket, most);
+        let got = read.as_ref().ok().copied();
+        self.done(socket, Call::Read { most, got }, got);
+        let count = read?;
+        into[..count].copy_from_slice(&socket.script.input[start..start + count]);
         Ok(count)
     }
 
     fn write(&mut self, socket: &mut Handle, bytes: &[u8]) -> io::Result<usize> {
-        let wire = &mut *socket.borrow_mut();
-        if wire.key.is_none() {
-            return Ok(self.refuse(wire, bytes));
+        let socket = &mut *socket.borrow_mut();
+        if let Some(seed) = self.seed.as_ref().filter(|_| socket.key.is_none()) {
+            return Ok(seed.refuse(socket, bytes));
         }
-        self.called(wire);
-        let put = self.write_now(wire, bytes);
-        self.done(wire, "write", bytes.len(), put.as_ref().ok().copied());
-        put
+        self.check(|seed| seed.called(socket));
+        let (most, wrote) = (bytes.len(), self.write_now(socket, bytes));
+        let got = wrote.as_ref().ok().copied();
+        self.time.update(|time| time + socket.write_micros);
+        self.done(socket, Call::Write { most, got }, got);
+        wrote
     }
 
     fn send_body(
@@ -313,27 +205,31 @@ impl Io for WildKernel {
         at: u64,
         most: usize,
     ) -> io::Result<Sent> {
-        let wire = &mut *socket.borrow_mut();
-        self.called(wire);
-        assert!(most <= self.0.plan.limits.send_step, "a step too long");
-        self.stepped(most);
-        if self.0.strikes(self.0.plan.mischief.cold) {
-            self.done(wire, "wait for the pages of", most, None);
+        let socket = &mut *socket.borrow_mut();
+        let call = Call::SendBody { at, most };
+        self.check(|seed| {
+            seed.called(socket);
+            assert!(most <= seed.plan.limits.send_step, "a step too long");
+            seed.stepped(most);
+        });
+        if socket.cold > 0 || self.injects(|faults| faults.cold) {
+            socket.cold = socket.cold.saturating_sub(1);
+            self.done(socket, call, None);
             return Ok(Sent::Cold);
         }
         let mut bytes = vec![0; most];
         let count = blob.read_at(&mut bytes, at)?;
         if count == 0 {
-            self.done(wire, "send the end of a body", most, Some(0));
+            self.done(socket, call, Some(0));
             return Ok(Sent::Bytes(0));
         }
-        let put = self.write_now(wire, &bytes[..count]);
-        self.done(wire, "send", most, put.as_ref().ok().copied());
-        put.map(Sent::Bytes)
+        let sent = self.write_now(socket, &bytes[..count]);
+        self.done(socket, call, sent.as_ref().ok().copied());
+        sent.map(Sent::Bytes)
     }
 
     fn can_take_body(&mut self, _: &dyn Blob) -> bool {
-        self.0.plan.direct
+        self.direct
     }
 
     fn take_body(
@@ -343,55 +239,54 @@ impl Io for WildKernel {
         at: u64,
         most: usize,
     ) -> Result<usize, TakeError> {
-        let wire = &mut *socket.borrow_mut();
-        self.called(wire);
-        assert!(most <= self.0.plan.limits.take_step, "a step too long");
-        self.stepped(most);
-        let took = self.take_now(wire, blob, at, most);
+        let socket = &mut *socket.borrow_mut();
+        self.check(|seed| {
+            seed.called(socket);
+            assert!(most <= seed.plan.limits.take_step, "a step too long");
+            seed.stepped(most);
+        });
+        let took = self.take_now(socket, blob, at, most);
         let came = match &took {
             Ok(count) => Some(*count),
             Err(TakeError::Blob(_)) => Some(0),
             Err(TakeError::Socket(_)) => None,
         };
-        self.done(wire, "take", most, came);
+        self.done(socket, Call::TakeBody { at, most }, came);
         took
     }
 
-    fn cork(&mut self, socket: &mut Handle, _: bool) {
-        self.called(&socket.borrow());
+    fn cork(&mut self, socket: &mut Handle, corked: bool) {
+        let socket = &mut *socket.borrow_mut();
+        self.check(|seed| seed.called(socket));
+        self.done(socket, Call::Cork(corked), None);
     }
 
     fn acknowledge_now(&mut self, socket: &mut Handle) {
         // After the turn has ended, on what may be closed next.
-        assert!(
-            socket.borrow().closed.is_none(),
-            "a call on a closed connection"
-        );
+        let socket = &mut *socket.borrow_mut();
+        assert!(socket.closed.is_none(), "a call on a closed connection");
+        self.done(socket, Call::Acknowledge, None);
     }
 
     fn finish_writing(&mut self, socket: &mut Handle) -> io::Result<()> {
-        let wire = &mut *socket.borrow_mut();
-        if wire.turned_away {
+        let socket = &mut *socket.borrow_mut();
+        if socket.turned_away {
             return Ok(());
         }
-        self.called(wire);
-        self.done(wire, "shut", 0, Some(0));
-        if wire.reset {
+        self.check(|seed| seed.called(socket));
+        self.done(socket, Call::FinishWriting, Some(0));
+        if socket.reset {
             return Err(ErrorKind::NotConnected.into());
         }
-        assert!(wire.shut.is_none(), "its sending side is closed twice");
-        assert!(
-            wire.has_heard_all(),
-            "peer {} is told the end {} bytes early",
-            wire.number,
-            wire.pending()
-        );
-        wire.shut = Some(self.0.now.get());
-        wire.moved = self.0.now.get();
+        self.check(|seed| seed.shuts(socket));
         Ok(())
     }
 
     fn now(&self) -> Moment {
-        self.0.now.get()
+        if let Some(seed) = &self.seed {
+            return seed.now.get();
+        }
+        self.time.update(|time| time + self.turn_micros.get());
+        Moment(self.time.get())
     }
 }

@@ -4,13 +4,12 @@
 
 mod accept_model;
 pub mod by_hand;
-pub mod by_hand_io;
 mod dialogue_bare;
 mod dialogue_line;
 mod disk;
 pub mod engine;
 mod finish;
-mod io;
+pub mod io;
 mod make_peers;
 mod network;
 mod operator_model;
@@ -19,8 +18,9 @@ mod queue;
 mod random;
 mod room_model;
 mod script;
+mod seed_calls;
 mod shared;
-mod sim_socket;
+pub mod sim_socket;
 mod store;
 pub mod trace;
 mod watcher;

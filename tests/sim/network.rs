@@ -3,8 +3,8 @@
 
 use super::engine::Engine;
 use super::make_peers;
-use super::shared::Mood;
-use super::sim_socket::{Handle, Wire};
+use super::shared::Mode;
+use super::sim_socket::{Handle, SimSocket};
 use super::trace::Event;
 use loket::reactor::clock::{Moment, SECOND};
 use loket::reactor::connection::Readiness;
@@ -16,7 +16,7 @@ impl Engine {
     /// One step.
     pub fn step(&mut self) {
         self.shared.trace.step();
-        self.mischief();
+        self.faults();
         match self.shared.random.below(100) {
             0..=5 => self.knock(),
             6..=33 => self.peer_speaks(),
@@ -25,7 +25,7 @@ impl Engine {
             67..=88 => self.round(),
             89..=91 => self.settle(),
             92 => self.probe(),
-            95 => self.hall.hear(&self.shared),
+            95 => self.room_model.hear(&self.shared),
             93 | 94 => self.disk_is_done(self.shared.random.below(1 << 20)),
             _ => self.time_passes(),
         }
@@ -37,7 +37,7 @@ impl Engine {
         if let Some(peer) = self.peers.get(self.knocked).cloned() {
             self.knocked += 1;
             let listener = make_peers::listener(peer.borrow().service());
-            self.door.knock(listener, peer);
+            self.acceptor.knock(listener, peer);
         }
     }
 
@@ -51,8 +51,8 @@ impl Engine {
         }
     }
 
-    fn mischief(&mut self) {
-        let plan = &self.shared.plan.mischief;
+    fn faults(&mut self) {
+        let plan = &self.shared.plan.faults;
         let (stale, late_post) = (plan.stale, plan.late_post);
         let (spurious, reset, stall) = (plan.spurious, plan.reset, plan.stall);
         let random = self.shared.random.below(1 << 20);
@@ -63,47 +63,47 @@ impl Engine {
             self.post_late(random);
         }
         if self.shared.random.chance(spurious) {
-            let wire = self.anybody();
+            let socket = self.anybody();
             let told = Readiness {
                 readable: random.is_multiple_of(2),
                 writable: random.is_multiple_of(3),
-                ..wire.borrow().mask()
+                ..socket.borrow().mask()
             };
-            self.tell(&wire, told);
+            self.tell(&socket, told);
         }
         if self.shared.random.below(3000) < reset {
             self.reset(&self.anybody());
         }
         if self.shared.random.below(2000) < stall {
-            let wire = self.anybody();
+            let socket = self.anybody();
             let (reads, writes) = (random.is_multiple_of(2), random.is_multiple_of(3));
             (
-                wire.borrow_mut().never_reads,
-                wire.borrow_mut().never_writes,
+                socket.borrow_mut().never_reads,
+                socket.borrow_mut().never_writes,
             ) = (reads, writes);
         }
     }
 
     /// The connection breaks.
-    pub fn reset(&self, wire: &Handle) {
-        let mut wire = wire.borrow_mut();
-        if !wire.is_over() && !wire.reset {
-            let peer = wire.number;
+    pub fn reset(&self, socket: &Handle) {
+        let mut socket = socket.borrow_mut();
+        if !socket.is_over() && !socket.reset {
+            let peer = socket.number;
             self.shared.note(Event::Reset { peer });
-            wire.break_off();
+            socket.break_off();
         }
     }
 
     fn peer_speaks(&mut self) {
-        let wire = self.anybody();
-        let length = self.piece(&wire);
-        self.speak(&wire, length, self.shared.random.chance(60));
+        let socket = self.anybody();
+        let length = self.piece(&socket);
+        self.speak(&socket, length, self.shared.random.chance(60));
     }
 
     /// How much arrives at once. The lengths that fill the read buffer exactly are the best.
-    fn piece(&self, wire: &Handle) -> usize {
-        let (wire, random) = (wire.borrow(), &self.shared.random);
-        let unread = wire.arrived - wire.taken;
+    fn piece(&self, socket: &Handle) -> usize {
+        let (socket, random) = (socket.borrow(), &self.shared.random);
+        let unread = socket.arrived - socket.taken;
         let buffer = self.shared.plan.limits.read_buffer;
         match random.below(8) {
             0 => 1,
@@ -117,25 +117,25 @@ impl Engine {
 
     /// Up to so many bytes arrive, and after the last one the end, at once or later.
     pub fn speak(&mut self, handle: &Handle, most: usize, ends: bool) {
-        let mut wire = handle.borrow_mut();
-        if wire.is_over() || wire.reset || wire.never_writes || wire.end_arrived {
+        let mut socket = handle.borrow_mut();
+        if socket.is_over() || socket.reset || socket.never_writes || socket.end_arrived {
             return;
         }
-        let count = most.min(wire.may_say().saturating_sub(wire.arrived));
-        let peer = wire.number;
+        let count = most.min(socket.may_say().saturating_sub(socket.arrived));
+        let peer = socket.number;
         if count > 0 {
-            let urgent = self.shared.plan.mischief.urgent;
-            if self.shared.strikes(urgent) && wire.urgent.is_none() && !wire.is_console() {
-                wire.urgent = Some(wire.arrived + self.shared.random.below(count));
+            let urgent = self.shared.plan.faults.urgent;
+            if self.shared.injects(urgent) && socket.urgent.is_none() && !socket.is_console() {
+                socket.urgent = Some(socket.arrived + self.shared.random.below(count));
             }
-            wire.arrive(count);
+            socket.arrive(count);
         }
-        let together = self.shared.plan.mischief.end_with_bytes;
-        let calm = self.shared.mood.get() == Mood::Calm;
+        let together = self.shared.plan.faults.end_with_bytes;
+        let calm = self.shared.mode.get() == Mode::Calm;
         let joins = count == 0 || calm || self.shared.random.chance(together);
-        let end = ends && joins && wire.may_end();
+        let end = ends && joins && socket.may_end();
         if end {
-            wire.arrive_end();
+            socket.arrive_end();
         }
         if count > 0 || end {
             let bytes = count;
@@ -144,32 +144,35 @@ impl Engine {
     }
 
     fn peer_reads(&mut self) {
-        let wire = self.anybody();
+        let socket = self.anybody();
         let most = match self.shared.random.below(4) {
             0 => 1,
             1 => self.shared.random.within(1..=30),
             _ => usize::MAX,
         };
-        self.hear(&wire, most);
+        self.hear(&socket, most);
     }
 
     /// The peer reads up to so many bytes.
-    pub fn hear(&mut self, wire: &Handle, most: usize) {
-        let mut wire = wire.borrow_mut();
-        let bytes = most.min(wire.sent - wire.heard);
-        if bytes > 0 && !wire.reset && !wire.never_reads {
-            let peer = wire.number;
+    pub fn hear(&mut self, socket: &Handle, most: usize) {
+        let mut socket = socket.borrow_mut();
+        let bytes = most.min(socket.sent - socket.heard);
+        if bytes > 0 && !socket.reset && !socket.never_reads {
+            let peer = socket.number;
             self.shared.note(Event::PeerRead { peer, bytes });
-            wire.hear(bytes);
+            socket.hear(bytes);
         }
     }
 
     fn an_edge_is_told(&mut self) {
-        let owed = self.live().into_iter().filter(|wire| wire.borrow().owed);
+        let owed = self
+            .live()
+            .into_iter()
+            .filter(|socket| socket.borrow().owed);
         let owed: Vec<_> = owed.collect();
         if !owed.is_empty() {
-            let wire = self.shared.random.pick(&owed);
-            self.deliver_edge(&wire);
+            let socket = self.shared.random.pick(&owed);
+            self.deliver_edge(&socket);
         }
     }
 
@@ -181,7 +184,7 @@ impl Engine {
             0 | 1 => due,
             2 => Moment(due.0.saturating_sub(1).max(now.0)),
             3 => now.after(random.within(1..=100_000) as u64),
-            4 if self.shared.plan.mischief.long_pauses => {
+            4 if self.shared.plan.faults.long_pauses => {
                 now.after(random.within(1..=8) as u64 * SECOND)
             }
             _ => now.after(random.within(1..=20_000) as u64),
@@ -227,10 +230,10 @@ impl Engine {
         }
         // Serving one peer may have read the beginning of what another says.
         for _ in 0..self.peers.len() + 2 {
-            for wire in self.live() {
-                let must = wire.borrow().must_speak(&limits);
+            for socket in self.live() {
+                let must = socket.borrow().must_speak(&limits);
                 if let Some((end, _)) = must.filter(|(_, until)| *until < to) {
-                    self.go_on(&wire, end);
+                    self.go_on(&socket, end);
                     went_on = true;
                 }
             }
@@ -238,8 +241,8 @@ impl Engine {
         if went_on && let Some(due) = self.next_due() {
             to = to.min(due.max(self.now()).after(LATE as u64));
         }
-        for wire in self.live() {
-            if let Some((_, until)) = wire.borrow().must_speak(&limits) {
+        for socket in self.live() {
+            if let Some((_, until)) = socket.borrow().must_speak(&limits) {
                 to = to.min(until.max(self.now()));
             }
         }
@@ -254,58 +257,61 @@ impl Engine {
     /// kernel keeps nothing back.
     fn speak_at_the_last_moment(&mut self, to: Moment) -> bool {
         let limits = self.shared.plan.limits;
-        let late = |wire: &Handle| {
-            let must = wire.borrow().must_speak(&limits);
+        let late = |socket: &Handle| {
+            let must = socket.borrow().must_speak(&limits);
             must.filter(|(_, until)| *until < to)
         };
         let live = self.live();
-        let whole = |wire: &&Handle| {
-            let wire = wire.borrow();
-            late_is_free(&wire)
+        let whole = |socket: &&Handle| {
+            let socket = socket.borrow();
+            late_is_free(&socket)
         };
-        let late: Vec<_> = live.iter().filter(|wire| late(wire).is_some()).collect();
-        let blocks = self.shared.plan.mischief.would_block > 0;
+        let late: Vec<_> = live
+            .iter()
+            .filter(|socket| late(socket).is_some())
+            .collect();
+        let blocks = self.shared.plan.faults.would_block > 0;
         if late.is_empty() || blocks || !late.iter().all(whole) {
             return false;
         }
         let micros = to.0 - self.now().0;
         self.shared.note(Event::Passed { micros });
         self.shared.now.set(to);
-        for wire in late {
+        for socket in late {
             let rest = {
-                let delays = wire.borrow().must_speak(&limits);
-                delays.map_or(0, |(end, _)| end.saturating_sub(wire.borrow().arrived))
+                let delays = socket.borrow().must_speak(&limits);
+                delays.map_or(0, |(end, _)| end.saturating_sub(socket.borrow().arrived))
             };
-            self.speak(wire, rest, true);
-            wire.borrow_mut().owed = true;
-            self.deliver_edge(wire);
+            self.speak(socket, rest, true);
+            socket.borrow_mut().owed = true;
+            self.deliver_edge(socket);
         }
         self.round();
         true
     }
 
     /// What the peer has begun to say arrives and is read.
-    fn go_on(&mut self, wire: &Handle, end: usize) {
-        let mood = self.shared.mood.replace(Mood::Calm);
+    fn go_on(&mut self, socket: &Handle, end: usize) {
+        let mode = self.shared.mode.replace(Mode::Calm);
         let (never_reads, never_writes) = {
-            let mut wire = wire.borrow_mut();
-            let before = (wire.never_reads, wire.never_writes);
-            (wire.never_reads, wire.never_writes) = (false, false);
+            let mut socket = socket.borrow_mut();
+            let before = (socket.never_reads, socket.never_writes);
+            (socket.never_reads, socket.never_writes) = (false, false);
             before
         };
         for _ in 0..10 {
-            let arrived = wire.borrow().arrived;
-            self.speak(wire, end.saturating_sub(arrived), true);
-            self.hear(wire, usize::MAX);
+            let arrived = socket.borrow().arrived;
+            self.speak(socket, end.saturating_sub(arrived), true);
+            self.hear(socket, usize::MAX);
             self.settle();
         }
-        let mut wire = wire.borrow_mut();
-        (wire.never_reads, wire.never_writes) = (never_reads, never_writes);
-        self.shared.mood.set(mood);
+        let mut socket = socket.borrow_mut();
+        (socket.never_reads, socket.never_writes) = (never_reads, never_writes);
+        self.shared.mode.set(mode);
     }
 }
 
 /// Whether what is left of the peer's words can come at once, and be read at once.
-fn late_is_free(wire: &Wire) -> bool {
-    !wire.never_writes && wire.urgent.is_none() && wire.pending_now() == 0
+fn late_is_free(socket: &SimSocket) -> bool {
+    !socket.never_writes && socket.urgent.is_none() && socket.pending_now() == 0
 }

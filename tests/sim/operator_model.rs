@@ -15,7 +15,7 @@ a line goes to all talk clients
 /help         this list";
 
 /// The operator and those who talk with it.
-pub struct Screen {
+pub struct OperatorModel {
     limits: Rc<ServiceLimits>,
     console: Option<Handle>,
     clients: BTreeMap<u32, Client>,
@@ -24,16 +24,16 @@ pub struct Screen {
 }
 
 struct Client {
-    wire: Handle,
+    socket: Handle,
     address: SocketAddr,
     since: u32,
     last: Option<String>,
 }
 
-impl Screen {
+impl OperatorModel {
     /// Nobody is there.
-    pub fn new(limits: Rc<ServiceLimits>) -> Screen {
-        Screen {
+    pub fn new(limits: Rc<ServiceLimits>) -> OperatorModel {
+        OperatorModel {
             limits,
             console: None,
             clients: BTreeMap::new(),
@@ -73,11 +73,11 @@ impl Screen {
     }
 
     /// A talk client comes.
-    pub fn joined(&mut self, wire: Handle, address: SocketAddr, since: u32) {
+    pub fn joined(&mut self, socket: Handle, address: SocketAddr, since: u32) {
         self.newest += 1;
         let id = self.newest;
         let client = Client {
-            wire,
+            socket,
             address,
             since,
             last: None,
@@ -113,7 +113,7 @@ impl Screen {
 
     fn id_of(&self, number: usize) -> Option<u32> {
         let mut clients = self.clients.iter();
-        let found = clients.find(|(_, client)| client.wire.borrow().number == number);
+        let found = clients.find(|(_, client)| client.socket.borrow().number == number);
         found.map(|(id, _)| *id)
     }
 
@@ -125,7 +125,7 @@ impl Screen {
             "/help" => self.print(HELP),
             "/list" => self.list(now),
             "/kick" => match self.find(rest) {
-                Some(wire) => wire.borrow_mut().kicked = true,
+                Some(socket) => socket.borrow_mut().kicked = true,
                 None => self.no_client(rest),
             },
             "/to" => {
@@ -133,7 +133,7 @@ impl Screen {
                 match self.find(id) {
                     None => self.no_client(id),
                     Some(_) if text.is_empty() => self.print("write: /to ID text"),
-                    Some(wire) => self.tell(&wire, text),
+                    Some(socket) => self.tell(&socket, text),
                 }
             }
             _ if word.starts_with('/') => {
@@ -142,7 +142,7 @@ impl Screen {
             _ if self.clients.is_empty() => self.print("nobody is connected"),
             _ => {
                 for client in self.clients.values() {
-                    self.tell(&client.wire, line);
+                    self.tell(&client.socket, line);
                 }
             }
         }
@@ -150,7 +150,7 @@ impl Screen {
 
     fn find(&self, id: &str) -> Option<Handle> {
         let id = id.parse().ok()?;
-        self.clients.get(&id).map(|client| client.wire.clone())
+        self.clients.get(&id).map(|client| client.socket.clone())
     }
 
     fn no_client(&mut self, id: &str) {
@@ -184,24 +184,24 @@ impl Screen {
     }
 
     /// A talk client is told a line, unless its conversation is over or it has stopped reading.
-    fn tell(&self, wire: &Handle, text: &str) {
-        let wire = &mut *wire.borrow_mut();
-        if wire.kicked || wire.too_slow {
+    fn tell(&self, socket: &Handle, text: &str) {
+        let socket = &mut *socket.borrow_mut();
+        if socket.kicked || socket.too_slow {
             return;
         }
-        if wire.end_read {
+        if socket.end_read {
             // Its last words are read. Whether they were understood is not seen from outside.
-            wire.perhaps.get_or_insert(wire.script.expected.len());
+            socket.perhaps.get_or_insert(socket.script.expected.len());
         }
-        if wire.pending() + text.len() > self.limits.talk_backlog {
-            wire.too_slow = true;
+        if socket.pending() + text.len() > self.limits.talk_backlog {
+            socket.too_slow = true;
             return;
         }
-        let ends = match wire.script.lacks_line_ends(wire.understood) {
+        let ends = match socket.script.lacks_line_ends(socket.understood) {
             true => "",
             false => "\n",
         };
-        let expected = &mut wire.script.expected;
+        let expected = &mut socket.script.expected;
         expected.extend_from_slice(text.as_bytes());
         expected.extend_from_slice(ends.as_bytes());
     }

@@ -1,4 +1,4 @@
-//! Chooses, by seed, how narrow the limits are and which mischief the kernel and the peers do.
+//! Chooses, by seed, how narrow the limits are and which faults the kernel and the peers do.
 //! Chooses no conversation: that is `script.rs`.
 
 use super::random::Random;
@@ -18,12 +18,12 @@ pub struct Plan {
     /// Bodies move past the sessions.
     pub direct: bool,
     pub peers: usize,
-    pub mischief: Mischief,
+    pub faults: Faults,
 }
 
 /// What goes wrong, in percent of the occasions. Many seeds leave most of it out: what happens
 /// all the time hides what it cures.
-pub struct Mischief {
+pub struct Faults {
     /// A call finds nothing though there is something; its edge follows.
     pub would_block: usize,
     pub interrupt: usize,
@@ -112,13 +112,13 @@ impl Plan {
             high_water: random.pick(&[1, 10, 60, 200, 600]),
             direct: random.chance(60),
             peers: random.within(1..=16),
-            mischief: Mischief::new(random, long_pauses),
+            faults: Faults::new(random, long_pauses),
         }
     }
 }
 
-impl Mischief {
-    fn new(random: &Random, long_pauses: bool) -> Mischief {
+impl Faults {
+    fn new(random: &Random, long_pauses: bool) -> Faults {
         let some = |most: usize| {
             if random.chance(50) {
                 random.within(1..=most)
@@ -126,7 +126,7 @@ impl Mischief {
                 0
             }
         };
-        Mischief {
+        Faults {
             would_block: some(30),
             interrupt: some(20),
             short_write: some(60),

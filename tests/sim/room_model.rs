@@ -3,7 +3,7 @@
 
 use super::plan::Plan;
 use super::random::Random;
-use super::shared::{Mood, Shared};
+use super::shared::{Mode, Shared};
 use super::trace::Event;
 use loket::config::room::ROOM;
 use loket::reactor::clock::{Moment, SECOND};
@@ -26,7 +26,7 @@ const LEFT: u64 = 3_600_000_000;
 const CLAIM: u64 = 500_000;
 
 /// The room, its queue of copies and the model of both.
-pub struct Hall {
+pub struct RoomModel {
     room: Room,
     out: Copies,
     limit: usize,
@@ -71,9 +71,9 @@ fn address(port: u16) -> SocketAddr {
     ([127, 0, 1, port as u8], port).into()
 }
 
-impl Hall {
+impl RoomModel {
     /// An empty room.
-    pub fn new(random: &Random, plan: &Plan) -> Hall {
+    pub fn new(random: &Random, plan: &Plan) -> RoomModel {
         let limit = random.pick(&[3, 20, 10_000]);
         let idle = random.pick(&[0, 1, 3, 900]) * SECOND;
         let idle = (idle > 0).then_some(idle);
@@ -82,7 +82,7 @@ impl Hall {
             idle,
             ..ROOM
         };
-        Hall {
+        RoomModel {
             room: Room::new("sesame", limits),
             out: Copies::new(limit),
             limit,
@@ -168,7 +168,7 @@ impl Hall {
             assert_eq!(self.out.pending(), self.pending, "copies of the time");
         }
         for _ in 0..self.per_turn {
-            if shared.strikes(shared.plan.mischief.would_block) {
+            if shared.injects(shared.plan.faults.would_block) {
                 break;
             }
             let Some((port, bytes)) = self.arrived.pop_front() else {
@@ -179,7 +179,7 @@ impl Hall {
             self.room.on_datagram(address(port).into(), &bytes, &mut cx);
             assert_eq!(self.out.pending(), self.pending, "copies of {port}'s words");
         }
-        if shared.mood.get() == Mood::Wild && shared.random.chance(2) {
+        if shared.mode.get() == Mode::Wild && shared.random.chance(2) {
             let port = shared.random.within(1..=usize::from(SPEAKERS)) as u16;
             self.refused.push_back(port);
         }
@@ -194,7 +194,7 @@ impl Hall {
 
     fn send(&mut self, shared: &Shared) {
         for _ in 0..self.per_turn {
-            let blocked = shared.strikes(shared.plan.mischief.would_block);
+            let blocked = shared.injects(shared.plan.faults.would_block);
             let Some((bytes, to)) = self.out.front().filter(|_| !blocked) else {
                 return;
             };
@@ -390,7 +390,7 @@ impl Hall {
     fn tell_all(&mut self, shared: &Shared, line: &str) {
         let members: Vec<u16> = self.members.keys().copied().collect();
         self.owe(&members, line);
-        shared.screen.borrow_mut().print(line);
+        shared.operator_model.borrow_mut().print(line);
     }
 
     /// All of them get it, or none; says which.

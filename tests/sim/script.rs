@@ -10,8 +10,9 @@ pub const NO_DATA: &str = "ERROR no data came, nothing is stored; send the file'
                            after the command, and then shut down your sending side (SHUT_WR)";
 
 /// Whom the peer speaks to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Default, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
+    #[default]
     Echo,
     Transfer,
     Files,
@@ -86,6 +87,12 @@ pub struct Script {
     pub over: bool,
     /// The peer ends in the middle of something: whatever it said next would belong to that.
     pub breaks_off: bool,
+}
+
+impl Default for Script {
+    fn default() -> Script {
+        Script::new(Service::Echo)
+    }
 }
 
 impl Script {

@@ -1,12 +1,12 @@
 //! Is what the kernel, the watcher, the store and the engine of one seed know together.
 //! Does nothing by itself.
 
-use super::operator_model::Screen;
+use super::operator_model::OperatorModel;
 use super::plan::Plan;
 use super::queue::Queue;
 use super::random::Random;
 use super::sim_socket::Handle;
-use super::store::ShadowStore;
+use super::store::SimStore;
 use super::trace::{Event, Trace};
 use loket::reactor::clock::Moment;
 use loket::services::roster::Roster;
@@ -16,8 +16,8 @@ use std::rc::Rc;
 
 /// How the kernel behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    /// It does all the mischief of the plan.
+pub enum Mode {
+    /// It does all the faults of the plan.
     Wild,
     /// Every call does all that it can.
     Calm,
@@ -46,33 +46,33 @@ pub struct Shared {
     pub now: Cell<Moment>,
     /// The second that sessions were told last.
     pub seconds: Cell<u32>,
-    pub mood: Cell<Mood>,
+    pub mode: Cell<Mode>,
     pub turn: Cell<TurnUnderWay>,
     /// The connections in the table, by their serials.
     pub live: RefCell<BTreeMap<u32, Handle>>,
     pub queue: RefCell<Queue>,
-    pub screen: RefCell<Screen>,
+    pub operator_model: RefCell<OperatorModel>,
     pub roster: Rc<RefCell<Roster>>,
-    pub store: Rc<ShadowStore>,
+    pub store: Rc<SimStore>,
     pub winding_down: Cell<bool>,
     pub cutting: Cell<bool>,
 }
 
 impl Shared {
     /// A beginning.
-    pub fn new(plan: Plan, random: Random, trace: Rc<Trace>, store: &ShadowStore) -> Rc<Shared> {
-        let screen = Screen::new(plan.services.clone());
+    pub fn new(plan: Plan, random: Random, trace: Rc<Trace>, store: &SimStore) -> Rc<Shared> {
+        let operator_model = OperatorModel::new(plan.services.clone());
         Rc::new(Shared {
             plan,
             random,
             trace,
             now: Cell::new(Moment(0)),
             seconds: Cell::new(0),
-            mood: Cell::new(Mood::Wild),
+            mode: Cell::new(Mode::Wild),
             turn: Cell::default(),
             live: RefCell::default(),
             queue: RefCell::default(),
-            screen: RefCell::new(screen),
+            operator_model: RefCell::new(operator_model),
             roster: Rc::default(),
             store: Rc::new(store.clone()),
             winding_down: Cell::new(false),
@@ -80,9 +80,9 @@ impl Shared {
         })
     }
 
-    /// Whether mischief of this likelihood is done now.
-    pub fn strikes(&self, percent: usize) -> bool {
-        self.mood.get() == Mood::Wild && self.random.chance(percent)
+    /// Whether faults of this likelihood is done now.
+    pub fn injects(&self, percent: usize) -> bool {
+        self.mode.get() == Mode::Wild && self.random.chance(percent)
     }
 
     /// A note for the trace.
@@ -90,12 +90,13 @@ impl Shared {
         self.trace.note(event);
     }
 
-    /// The wire of a connection in the table.
+    /// The socket of a connection in the table.
     #[track_caller]
-    pub fn wire(&self, serial: u32) -> Handle {
+    pub fn socket(&self, serial: u32) -> Handle {
         let live = self.live.borrow();
-        let wire = live.get(&serial);
-        wire.unwrap_or_else(|| panic!("connection {serial} is served and is not there"))
+        let socket = live.get(&serial);
+        socket
+            .unwrap_or_else(|| panic!("connection {serial} is served and is not there"))
             .clone()
     }
 }

@@ -1,5 +1,5 @@
 //! Is one simulated connection: what has arrived, what has left, and which edge the kernel owes.
-//! Decides nothing: `kernel.rs` makes the calls on it, `engine.rs` is the network.
+//! Decides nothing: `io.rs` makes the calls on it, `engine.rs` is the network.
 
 use super::script::{Script, Service, Until};
 use crate::memory::counting::Bodies;
@@ -11,11 +11,24 @@ use loket::session::close_reason::CloseReason;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// A wire as it is shared by the engine, the kernel and whoever watches.
-pub type Handle = Rc<RefCell<Wire>>;
+/// A system call and what came of it; `None` is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Read { most: usize, got: Option<usize> },
+    Write { most: usize, got: Option<usize> },
+    SendBody { at: u64, most: usize },
+    TakeBody { at: u64, most: usize },
+    Cork(bool),
+    Acknowledge,
+    FinishWriting,
+}
+
+/// A socket as the engine, the I/O and the watcher share it.
+pub type Handle = Rc<RefCell<SimSocket>>;
 
 /// One connection, seen from the network.
-pub struct Wire {
+#[derive(Default)]
+pub struct SimSocket {
     pub number: usize,
     pub script: Script,
     pub bodies: Bodies,
@@ -68,47 +81,24 @@ pub struct Wire {
     pub closed: Option<CloseReason>,
     /// The server goes down, or has refused it, before it was accepted.
     pub turned_away: bool,
+    /// All that the server has sent.
+    pub output: Vec<u8>,
+    /// Of a test by hand: the next so many calls are interrupted, the next so many pieces of a
+    /// body are still on the disk, and so many microseconds pass with every write.
+    pub interrupts: usize,
+    pub cold: usize,
+    pub write_micros: u64,
+    pub calls: Vec<Call>,
 }
 
-impl Wire {
+impl SimSocket {
     /// A connection before anything has happened.
-    pub fn new(number: usize, script: Script, window: usize) -> Wire {
-        Wire {
+    pub fn new(number: usize, script: Script, window: usize) -> SimSocket {
+        SimSocket {
             number,
             script,
-            bodies: Bodies::default(),
-            key: None,
-            arrived: 0,
-            taken: 0,
-            took: 0,
-            end_arrived: false,
-            end_read: false,
-            urgent: None,
-            reset: false,
-            dead: false,
-            sent: 0,
-            heard: 0,
             window,
-            full: false,
-            shut: None,
-            drained: 0,
-            owed: false,
-            read_in_vain: false,
-            write_in_vain: false,
-            moved: Moment(0),
-            served: Moment(0),
-            took_at: Moment(0),
-            history: Vec::new(),
-            owes: false,
-            paused: false,
-            never_reads: false,
-            never_writes: false,
-            kicked: false,
-            too_slow: false,
-            perhaps: None,
-            understood: 0,
-            closed: None,
-            turned_away: false,
+            ..SimSocket::default()
         }
     }
 

@@ -18,7 +18,7 @@ use std::task::Poll;
 
 /// The store; its copies share everything.
 #[derive(Clone)]
-pub struct ShadowStore {
+pub struct SimStore {
     files: Memory,
     known: Rc<Known>,
     open: Rc<Cell<usize>>,
@@ -31,9 +31,9 @@ struct Known {
     contents: BTreeMap<String, Vec<Vec<u8>>>,
 }
 
-impl ShadowStore {
+impl SimStore {
     /// A store for these scripts, with these files in it.
-    pub fn new(scripts: &[Script], mut files: Files, disk: Disk) -> ShadowStore {
+    pub fn new(scripts: &[Script], mut files: Files, disk: Disk) -> SimStore {
         let mut known = Known::default();
         for script in scripts {
             known.faults.extend(script.faults.iter().cloned());
@@ -44,7 +44,7 @@ impl ShadowStore {
                 contents.push(content.clone());
             }
         }
-        ShadowStore {
+        SimStore {
             files: Memory::with(&files, Faults::default()),
             known: Rc::new(known),
             open: Rc::default(),
@@ -64,7 +64,7 @@ impl ShadowStore {
 
     fn lend(&self, inner: Rc<dyn Blob>, fault: Option<Fault>) -> Rc<dyn Blob> {
         self.open.update(|open| open + 1);
-        Rc::new(ShadowBlob {
+        Rc::new(SimBlob {
             inner,
             fault,
             open: self.open.clone(),
@@ -76,7 +76,7 @@ impl ShadowStore {
     }
 }
 
-impl Store for ShadowStore {
+impl Store for SimStore {
     fn open(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
         let (blob, length) = self.files.open(name)?;
         Ok((self.lend(blob, self.fault(name)), length))
@@ -98,7 +98,7 @@ impl Store for ShadowStore {
     fn create(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
         let inner = self.files.create(name, size)?;
         let blob = self.lend(inner.blob(), self.fault(name));
-        Ok(Box::new(ShadowUpload {
+        Ok(Box::new(SimUpload {
             inner,
             blob,
             name: name.to_owned(),
@@ -116,20 +116,20 @@ impl Store for ShadowStore {
     }
 }
 
-struct ShadowUpload {
+struct SimUpload {
     inner: Box<dyn Upload>,
     blob: Rc<dyn Blob>,
     name: String,
-    store: ShadowStore,
+    store: SimStore,
 }
 
-impl Upload for ShadowUpload {
+impl Upload for SimUpload {
     fn blob(&self) -> Rc<dyn Blob> {
         self.blob.clone()
     }
 
     fn commit(self: Box<Self>, peer: PeerId) -> Box<dyn Errand> {
-        let ShadowUpload {
+        let SimUpload {
             inner, name, store, ..
         } = *self;
         let denied = matches!(store.fault(&name), Some(Fault::Denied));
@@ -147,7 +147,7 @@ impl Upload for ShadowUpload {
 struct Commit {
     inner: Option<Box<dyn Errand>>,
     name: String,
-    store: ShadowStore,
+    store: SimStore,
 }
 
 impl Errand for Commit {
@@ -168,13 +168,13 @@ impl Errand for Commit {
     }
 }
 
-struct ShadowBlob {
+struct SimBlob {
     inner: Rc<dyn Blob>,
     fault: Option<Fault>,
     open: Rc<Cell<usize>>,
 }
 
-impl Blob for ShadowBlob {
+impl Blob for SimBlob {
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
         let most = match self.fault {
             Some(Fault::Ends(end)) => end.saturating_sub(at).min(into.len() as u64) as usize,
@@ -199,7 +199,7 @@ impl Blob for ShadowBlob {
     }
 }
 
-impl Drop for ShadowBlob {
+impl Drop for SimBlob {
     fn drop(&mut self) {
         self.open.update(|open| open - 1);
     }

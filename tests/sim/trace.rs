@@ -1,6 +1,7 @@
 //! Remembers the last things that happened, to be told when a seed fails.
 //! Formats nothing before that: most runs end well.
 
+use super::sim_socket::Call;
 use loket::reactor::connection::Readiness;
 use loket::reactor::turn::Ended;
 use loket::session::close_reason::CloseReason;
@@ -54,8 +55,7 @@ pub enum Event {
     },
     Call {
         peer: usize,
-        name: &'static str,
-        most: usize,
+        call: Call,
         came: Option<usize>,
     },
     Ended {
