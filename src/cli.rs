@@ -3,6 +3,7 @@
 
 pub mod load;
 
+use crate::server::TCP_SERVICES;
 use crate::server::options::ServeOptions;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -19,7 +20,8 @@ pub struct Cli {
 /// The programs in the one binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve echo, transfer, files, talk and room until SIGHUP, SIGINT, SIGQUIT or SIGTERM.
+    /// Serve all services until a signal comes.
+    #[command(about = about_serve())]
     Serve(Box<ServeOptions>),
     /// Send messages to an echo service and check that they come back (line dialect only).
     Echo(EchoOptions),
@@ -35,6 +37,12 @@ pub enum Command {
     Room(RoomOptions),
     /// Put load on a service, check every answer, and measure.
     Load(Box<load::LoadOptions>),
+}
+
+fn about_serve() -> String {
+    let names: Vec<_> = TCP_SERVICES.iter().map(|service| service.name).collect();
+    let names = names.join(", ");
+    format!("Serve {names} and room until SIGHUP, SIGINT, SIGQUIT or SIGTERM")
 }
 
 /// The flags of `loket echo`.

@@ -9,6 +9,7 @@ pub mod services;
 pub mod store;
 
 use crate::wire::names::WireLimits;
+use socket2::TcpKeepalive;
 use std::time::Duration;
 
 const KIB: usize = 1024;
@@ -45,11 +46,10 @@ pub const ECHO_RECEIVE: usize = 256 * KIB;
 
 /// tcp(7) keepalive of talk connections: people fall silent, so no deadline ends them. The first
 /// probe after a minute, then three, ten seconds apart.
-pub const KEEPALIVE_SECONDS: u64 = 60;
-/// See [`KEEPALIVE_SECONDS`].
-pub const KEEPALIVE_INTERVAL_SECONDS: u64 = 10;
-/// See [`KEEPALIVE_SECONDS`].
-pub const KEEPALIVE_PROBES: u32 = 3;
+pub const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
 
 /// Log lines that may wait for a reader of standard error; what is over is dropped and counted.
 pub const LOG_BACKLOG: usize = 256 * KIB;

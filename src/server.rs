@@ -40,12 +40,89 @@ use crate::setup::{host, password, root_dir, sandbox};
 use crate::store::file_store::{FileStore, StoreSettings};
 use crate::terminal::line_editor::LineEditor;
 use options::ServeOptions;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
+
+/// A TCP service.
+pub struct TcpService {
+    /// Its name, and that of its flag.
+    pub name: &'static str,
+    /// What `--help` says of it.
+    pub about: &'static str,
+    /// Where it listens unless the flag says otherwise.
+    pub port: &'static str,
+    /// Makes the protocol of a connection.
+    make: fn(&Parts, SocketAddr) -> Box<dyn Protocol>,
+    /// What a connection above the limit of its address is sent.
+    refusal: Option<&'static [u8]>,
+    /// Whether probes find dead peers, because no idle deadline does.
+    keepalive: bool,
+    /// What the kernel keeps of a connection that is not read, in bytes; `None` is as much as it
+    /// finds useful.
+    unread: Option<usize>,
+    /// What it lets a client do with files. A later row of the table may do all that an earlier
+    /// one may.
+    changes: Option<&'static str>,
+}
+
+/// The TCP services, in the order of their announcement.
+pub const TCP_SERVICES: &[TcpService] = &[
+    TcpService {
+        name: "echo",
+        about: "The echo service",
+        port: "8080",
+        make: |_, _| Box::new(Echo),
+        // It has no words of its own.
+        refusal: None,
+        keepalive: false,
+        unread: Some(config::ECHO_RECEIVE),
+        changes: None,
+    },
+    TcpService {
+        name: "transfer",
+        about: "The transfer service (SEND and RECEIVE)",
+        port: "5050",
+        make: |parts, peer| {
+            let (limits, store) = (parts.limits.clone(), parts.store.clone());
+            Box::new(Transfer::new(limits, store, peer))
+        },
+        refusal: Some(TOO_MANY),
+        keepalive: false,
+        unread: None,
+        changes: Some("store and replace"),
+    },
+    TcpService {
+        name: "files",
+        about: "The files service (ls, size, rm, download, upload)",
+        port: "9999",
+        make: |parts, peer| {
+            let (limits, store) = (parts.limits.clone(), parts.store.clone());
+            Box::new(Files::new(limits, store, peer))
+        },
+        refusal: Some(TOO_MANY),
+        keepalive: false,
+        unread: None,
+        changes: Some("store, replace and remove"),
+    },
+    TcpService {
+        name: "talk",
+        about: "The operator's chat over TCP",
+        port: "9000",
+        make: |parts, peer| {
+            let (limits, roster) = (parts.limits.clone(), parts.roster.clone());
+            Box::new(Talk::new(limits, roster, peer))
+        },
+        refusal: Some(TOO_MANY),
+        keepalive: true,
+        unread: None,
+        changes: None,
+    },
+];
+
+const TOO_MANY: &[u8] = b"ERROR too many connections from your address; close one first\n";
 
 /// Everything is open and nobody is served yet.
 pub struct Server {
@@ -73,19 +150,19 @@ impl Server {
         let password = password::given(flag.as_deref(), file.as_deref())?;
         let user = options.user.as_deref().map(User::find).transpose()?;
         let mut bound = Vec::new();
-        for service in tcp_services(&options) {
-            if let Some(port) = service.port {
+        for service in TCP_SERVICES {
+            if let Some(port) = options.tcp.of(service.name) {
                 let address = SocketAddr::new(host, port);
                 let queues = Queues {
                     backlog: config::BACKLOG,
                     unsent: config::UNSENT_BYTES,
-                    unread: (service.name == "echo").then_some(config::ECHO_RECEIVE),
+                    unread: service.unread,
                 };
                 let socket = listen::listen(address, queues)
                     .map_err(|error| listen::cannot_listen(service.name, "tcp", address, &error))?;
-                if let Some(keepalive) = &service.keepalive {
+                if service.keepalive {
                     // Connections have this from their listener, too.
-                    let _ = SockRef::from(&socket).set_tcp_keepalive(keepalive);
+                    let _ = SockRef::from(&socket).set_tcp_keepalive(&config::KEEPALIVE);
                 }
                 bound.push((service, socket));
             }
@@ -113,13 +190,13 @@ impl Server {
             store: Rc::new(store),
             roster: Rc::default(),
         });
-        let listener = |(service, socket): (TcpService, _)| {
-            let parts = parts.clone();
+        let listener = |(service, socket): (&TcpService, _)| {
+            let (make, parts) = (service.make, parts.clone());
             Listener {
                 name: service.name,
                 socket,
-                make: Box::new(move |address| (service.make)(&parts, address)),
-                refusal: (service.name != "echo").then_some(TOO_MANY),
+                make: Box::new(move |peer| make(&parts, peer)),
+                refusal: service.refusal,
                 readable: false,
             }
         };
@@ -152,7 +229,7 @@ impl Server {
         let addresses = self.addresses()?;
         let announcement = self.announcement(&addresses);
         let log = LogSink::standard_error(log);
-        let has_operator = self.options.talk.port().is_some() || self.room.is_some();
+        let has_operator = self.options.tcp.of("talk").is_some() || self.room.is_some();
         let stdio = has_operator.then(Stdio::open);
         let service_manager = ServiceManager::find(config::SD_NOTIFY_TIMEOUT);
         // Before /proc is out of reach.
@@ -165,7 +242,11 @@ impl Server {
         let steps = if bbr { BBR_BODIES } else { BODIES };
         let io = |registry| LinuxIo::new(registry, direct, &steps);
         let world = World::new(OUTBOX_HIGH_WATER);
-        let roster = self.options.talk.port().map(|_| self.parts.roster.clone());
+        let roster = self
+            .options
+            .tcp
+            .of("talk")
+            .map(|_| self.parts.roster.clone());
         let listeners = self.listeners;
         let mut event_loop = EventLoop::new(listeners, io, world, observer, log, limits, &ending)?;
         let store = self.parts.store.clone();
@@ -230,46 +311,6 @@ impl Server {
     }
 }
 
-/// What one peer too many of an address is told. Echo has no words of its own.
-const TOO_MANY: &[u8] = b"ERROR too many connections from your address; close one first\n";
-
-/// A TCP service that may be switched on.
-struct TcpService {
-    name: &'static str,
-    port: Option<u16>,
-    /// Where no idle deadline finds the dead.
-    keepalive: Option<TcpKeepalive>,
-    make: fn(&Parts, SocketAddr) -> Box<dyn Protocol>,
-}
-
-/// The TCP services, in the order of their announcement.
-fn tcp_services(options: &ServeOptions) -> [TcpService; 4] {
-    let service = |name, port, make| TcpService {
-        name,
-        port,
-        keepalive: None,
-        make,
-    };
-    [
-        service("echo", options.echo.port(), |_, _| Box::new(Echo)),
-        service("transfer", options.transfer.port(), |parts, address| {
-            let (limits, store) = (parts.limits.clone(), parts.store.clone());
-            Box::new(Transfer::new(limits, store, address))
-        }),
-        service("files", options.files.port(), |parts, address| {
-            let (limits, store) = (parts.limits.clone(), parts.store.clone());
-            Box::new(Files::new(limits, store, address))
-        }),
-        TcpService {
-            keepalive: Some(keepalive()),
-            ..service("talk", options.talk.port(), |parts, address| {
-                let (limits, roster) = (parts.limits.clone(), parts.roster.clone());
-                Box::new(Talk::new(limits, roster, address))
-            })
-        },
-    ]
-}
-
 /// The person at the server. Without usable standard streams there is none.
 fn add_operator<O: Observer>(
     event_loop: &mut EventLoop<O>,
@@ -285,13 +326,6 @@ fn add_operator<O: Observer>(
     if let Err(error) = added {
         log::warn!("there is no operator: standard input and output cannot be used: {error}");
     }
-}
-
-fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new()
-        .with_time(Duration::from_secs(config::KEEPALIVE_SECONDS))
-        .with_interval(Duration::from_secs(config::KEEPALIVE_INTERVAL_SECONDS))
-        .with_retries(config::KEEPALIVE_PROBES)
 }
 
 fn open_room(
@@ -314,11 +348,12 @@ fn open_room(
 }
 
 fn warn_of_exposure(options: &ServeOptions, host: IpAddr, made_password: bool) {
+    let is_on = |service: &&TcpService| options.tcp.of(service.name).is_some();
+    let on = TCP_SERVICES.iter().filter(is_on);
     let exposure = Exposure {
         host,
         root: &options.root,
-        transfer: options.transfer.port().is_some(),
-        files: options.files.port().is_some(),
+        changes: on.rev().find_map(|service| service.changes),
         read_only: options.read_only,
         made_password,
     };

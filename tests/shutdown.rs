@@ -3,6 +3,7 @@
 
 mod support;
 
+use loket::server::TCP_SERVICES;
 use rustix::process::Signal;
 use std::net::TcpListener;
 use std::path::Path;
@@ -199,9 +200,13 @@ fn the_loop_and_the_disk_helpers_are_the_only_threads() {
 fn serve(root: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loket"));
     command.arg("serve").arg("--root").arg(root).args(flags);
-    for service in ["--echo", "--transfer", "--files", "--talk", "--room"] {
-        if !flags.contains(&service) {
-            command.args([service, "0"]);
+    for service in TCP_SERVICES
+        .iter()
+        .map(|service| service.name)
+        .chain(["room"])
+    {
+        if !flags.iter().any(|flag| flag.contains(service)) {
+            command.arg(format!("--{service}=0"));
         }
     }
     let mut child = command
@@ -309,15 +314,16 @@ fn an_unusable_root_is_named_and_nothing_is_made() {
     );
 }
 
-#[rustfmt::skip] // flags with their values
-const ALL_OFF: [&str; 10] = [
-    "--echo", "off", "--transfer", "off", "--files", "off", "--talk", "off", "--room", "off",
-];
-
 #[test]
 fn a_bad_flag_is_named_and_nothing_is_made() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("root");
+    let names = TCP_SERVICES.iter().map(|service| service.name);
+    let off: Vec<_> = names
+        .chain(["room"])
+        .map(|name| format!("--{name}=off"))
+        .collect();
+    let off: Vec<_> = off.iter().map(String::as_str).collect();
     for (flags, words) in [
         (&["--echo", "65536"][..], &["--echo", "65536"][..]),
         (&["--files", "http"], &["--files", "http"]),
@@ -326,7 +332,7 @@ fn a_bad_flag_is_named_and_nothing_is_made() {
         (&["--max-connections", "0"], &["--max-connections"]),
         (&["--max-file-size", "much"], &["--max-file-size", "much"]),
         (&["--colour", "red"], &["--colour"]),
-        (&ALL_OFF[..], &["off"][..]),
+        (&off[..], &["off"][..]),
     ] {
         does_not_start(&root, flags, words);
     }

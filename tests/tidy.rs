@@ -32,7 +32,7 @@ const DOORS: &[(&str, &str)] = &[
     ("mio", "reactor setup load"),
     ("landlock", "setup"),
     ("seccompiler", "setup"),
-    ("socket2", "reactor setup server client load"),
+    ("socket2", "reactor setup server config client load"),
     ("TcpStream", "reactor client load"),
     ("TcpListener", "reactor setup"),
     ("UdpSocket", "reactor client"),

@@ -2,6 +2,7 @@
 //! Starts nothing; other people's servers are described by who compares with them.
 
 use super::dialect::Dialect;
+use loket::server::TCP_SERVICES;
 use std::path::{Path, PathBuf};
 
 /// What a bare download loop sends whatever it is asked for.
@@ -51,9 +52,12 @@ impl Contender {
     /// loket with all its services, and with these flags on top.
     pub fn shown(root: &Path, flags: &[&str]) -> Contender {
         let mut words = flags.to_vec();
-        for service in ["--echo", "--transfer", "--files", "--talk", "--room"] {
-            words.extend([service, "0"]);
-        }
+        let names = TCP_SERVICES.iter().map(|service| service.name);
+        let ports: Vec<_> = names
+            .chain(["room"])
+            .map(|name| format!("--{name}=0"))
+            .collect();
+        words.extend(ports.iter().map(String::as_str));
         Contender::serving("echo", root, &words)
     }
 

@@ -1,9 +1,10 @@
 //! The flags of `loket serve`, with their defaults.
 //! The server takes them as they are.
 
+use super::TCP_SERVICES;
 use crate::config::reactor::{self, REACTOR};
 use crate::config::room::{self, ROOM};
-use clap::{ArgAction, Args};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -40,6 +41,48 @@ impl FromStr for PortChoice {
     }
 }
 
+/// Where the TCP services listen: a flag for each row of their table.
+#[derive(Debug)]
+pub struct Ports(Vec<(&'static str, PortChoice)>);
+
+impl Ports {
+    /// The port of the service with this name, if it is on.
+    pub fn of(&self, name: &str) -> Option<u16> {
+        let port = self.0.iter().find(|(known, _)| *known == name);
+        port.and_then(|(_, port)| port.port())
+    }
+}
+
+impl Args for Ports {
+    fn augment_args(command: Command) -> Command {
+        command.args(TCP_SERVICES.iter().map(|service| {
+            Arg::new(service.name)
+                .long(service.name)
+                .help(service.about)
+                .value_name("PORT|off")
+                .default_value(service.port)
+                .value_parser(PortChoice::from_str)
+        }))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Ports::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Ports {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Ports, clap::Error> {
+        let port = |name| *matches.get_one(name).expect("it has a default");
+        let names = TCP_SERVICES.iter().map(|service| service.name);
+        Ok(Ports(names.map(|name| (name, port(name))).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Ports::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 /// The flags of `loket serve`.
 #[derive(Debug, Args)]
 pub struct ServeOptions {
@@ -50,18 +93,9 @@ pub struct ServeOptions {
     /// The folder that transfer and files serve; it is made if it is missing.
     #[arg(long, value_name = "DIR", default_value = "./loket-root")]
     pub root: PathBuf,
-    /// The echo service.
-    #[arg(long, value_name = "PORT|off", default_value = "8080")]
-    pub echo: PortChoice,
-    /// The transfer service (SEND and RECEIVE).
-    #[arg(long, value_name = "PORT|off", default_value = "5050")]
-    pub transfer: PortChoice,
-    /// The files service (ls, size, rm, download, upload).
-    #[arg(long, value_name = "PORT|off", default_value = "9999")]
-    pub files: PortChoice,
-    /// The operator's chat over TCP.
-    #[arg(long, value_name = "PORT|off", default_value = "9000")]
-    pub talk: PortChoice,
+    /// The ports of the TCP services.
+    #[command(flatten)]
+    pub tcp: Ports,
     /// The password-protected chat room over UDP.
     #[arg(long, value_name = "PORT|off", default_value = "1234")]
     pub room: PortChoice,

@@ -12,11 +12,9 @@ pub struct Exposure<'a> {
     pub host: IpAddr,
     /// The folder that is served.
     pub root: &'a Path,
-    /// Whether the transfer service is on, which stores files.
-    pub transfer: bool,
-    /// Whether the files service is on, which stores and removes files.
-    pub files: bool,
-    /// Whether both services refuse changes.
+    /// What its services can do with files beside reading them.
+    pub changes: Option<&'a str>,
+    /// Whether all of that is refused.
     pub read_only: bool,
     /// Whether the password of the room was generated.
     pub made_password: bool,
@@ -30,12 +28,7 @@ impl Exposure<'_> {
         if host.to_canonical().is_loopback() {
             return warnings;
         }
-        if (self.transfer || self.files) && !self.read_only {
-            let what = if self.files {
-                "store, replace and remove"
-            } else {
-                "store and replace"
-            };
+        if let Some(what) = self.changes.filter(|_| !self.read_only) {
             let root = self.root.display();
             warnings.push(format!(
                 "every machine that reaches {host} can {what} files below {root}: add --read-only \
@@ -61,8 +54,7 @@ mod tests {
         Exposure {
             host: host.parse().expect("an address"),
             root: Path::new("/srv/files"),
-            transfer: true,
-            files: true,
+            changes: Some("store, replace and remove"),
             read_only: false,
             made_password: true,
         }
@@ -102,16 +94,10 @@ mod tests {
         };
         assert_eq!(closed.warnings(), [""; 0]);
         let without_services = Exposure {
-            transfer: false,
-            files: false,
+            changes: None,
             made_password: false,
             ..all
         };
         assert_eq!(without_services.warnings(), [""; 0]);
-        let transfer_alone = Exposure {
-            files: false,
-            ..all
-        };
-        assert!(transfer_alone.warnings()[0].contains("can store and replace files"));
     }
 }

@@ -7,6 +7,7 @@ pub mod guest;
 pub mod kernel;
 pub mod target;
 
+use loket::server::TCP_SERVICES;
 use rustix::event::{PollFd, PollFlags};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -102,8 +103,13 @@ impl Server {
         let mut command = Command::new(words[0]);
         command
             .args(&words[1..])
-            .args(["serve", "--echo", "0", "--transfer", "0", "--files", "0"])
-            .args(["--talk", "0", "--room", "0", "--root"])
+            .arg("serve")
+            .args(
+                TCP_SERVICES
+                    .iter()
+                    .map(|service| format!("--{}=0", service.name)),
+            )
+            .args(["--room", "0", "--root"])
             .arg(folder.path().join("root"))
             .env_remove("LOKET_ROOM_PASSWORD")
             .stdin(Stdio::null())
