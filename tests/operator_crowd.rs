@@ -1,16 +1,23 @@
-//! What the operator asks of 10,000 talk clients is done in bounded pieces, between other turns.
-//! Drives the console alone; `talk.rs` has it behind a server.
+//! What the operator asks of 10,000 talk clients is done in bounded pieces, between other turns, and
+//! what a crowd says at once is shown whole. No socket: `talk.rs` has the operator behind a server.
 
-use loket::config::reactor::OUTBOX_HIGH_WATER;
+mod memory;
+mod sim;
+
+use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::config::services::{EDITOR, SERVICES};
+use loket::reactor::clock::SECOND;
 use loket::services::operator::Operator;
 use loket::services::roster::Roster;
+use loket::services::talk::Talk;
 use loket::session::notice::{Audience, Notice, PeerId};
 use loket::session::outbox::{Front, Outbox};
 use loket::session::protocol::{Intake, Protocol};
 use loket::session::world::World;
 use loket::terminal::line_editor::LineEditor;
 use loket::wire::pause::Pause;
+use memory::store::Files;
+use sim::by_hand::{Peer, Simulation};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -167,4 +174,67 @@ fn who_comes_or_goes_during_a_list_does_not_upset_it() {
     desk.types(b"/list\n");
     let begins = format!("{id}  127.0.0.1:1  here for 0 s  said last: nothing yet\n");
     assert_eq!(desk.shown, begins);
+}
+
+/// Talk clients that each say seven lines of 1,000 bytes, before anybody has a turn.
+fn crowd(simulation: &mut Simulation, roster: &Rc<RefCell<Roster>>, count: usize) {
+    let lines: String = (0..7).map(|number| format!("{number:0999}\n")).collect();
+    for _ in 0..count {
+        let limits = Rc::new(SERVICES);
+        let talk = Talk::new(limits, roster.clone(), ([127, 0, 0, 1], 1).into());
+        let client = simulation.open(Box::new(talk), usize::MAX / 2);
+        simulation.say(&client, &lines);
+    }
+}
+
+/// An operator whose screen takes so many bytes, and a crowd that speaks.
+fn operator_and_crowd(window: usize) -> (Simulation, Peer) {
+    let (mut simulation, roster) = (Simulation::new(&Files::new()), Rc::default());
+    let limits = Rc::new(SERVICES);
+    let operator = Operator::new(limits, Some(Rc::clone(&roster)), None);
+    let operator = simulation.operator(Box::new(operator), window);
+    crowd(&mut simulation, &roster, 200);
+    (simulation, operator)
+}
+
+/// How many lines of the crowd were shown, of which none was lost.
+fn shown(operator: &Peer) -> usize {
+    let text = operator.text();
+    assert!(!text.contains("lost"), "lines are lost");
+    text.lines().filter(|line| line.contains(": ")).count()
+}
+
+#[test]
+fn what_a_crowd_says_in_one_round_is_shown_whole() {
+    let (mut simulation, operator) = operator_and_crowd(usize::MAX / 2);
+    simulation.run();
+    assert_eq!(shown(&operator), 7 * 200, "without a pause");
+}
+
+#[test]
+fn a_crowd_waits_for_a_screen_that_is_read_slowly() {
+    let (mut simulation, operator) = operator_and_crowd(0);
+    for _ in 0..200 {
+        simulation.make_room(&operator, 16_384);
+        simulation.pass(SECOND / 5);
+    }
+    assert_eq!(shown(&operator), 7 * 200);
+}
+
+#[test]
+fn a_crowd_does_not_wait_for_a_screen_that_is_not_read() {
+    let (mut simulation, operator) = operator_and_crowd(0);
+    simulation.pass(u64::from(REACTOR.operator_stall_seconds + 1) * SECOND);
+    simulation.make_room(&operator, usize::MAX / 2);
+    simulation.run();
+    let shown = operator.text().lines().count();
+    assert!(shown > 100 && shown < 7 * 200, "{shown}");
+    let roster = Rc::default();
+    crowd(&mut simulation, &roster, 1);
+    simulation.run();
+    let text = operator.text();
+    let note = text.lines().find(|line| line.contains(" lines lost: "));
+    let note = note.expect("the losses are told").strip_prefix('(');
+    let lost = note.and_then(|note| note.split(' ').next()?.parse::<usize>().ok());
+    assert_eq!(lost.expect("a number") + shown, 200 + 7 * 200);
 }

@@ -27,11 +27,10 @@ fn flood(server: &Server) {
     assert_eq!(client.rest(), b"");
 }
 
-/// The numbers in `(N lines lost: nobody read them)` and the like, in all.
+/// The numbers in `(N lines lost: standard output did not take them in time)` and the like, in
+/// all.
 fn lost(text: &str) -> usize {
-    let counts = text
-        .lines()
-        .filter(|line| line.contains("lost: nobody read them"));
+    let counts = text.lines().filter(|line| line.contains("lost: standard "));
     let count = |line: &str| {
         // The line before it may have been cut where the reader stopped reading.
         let digits = line.rsplit('(').next()?.split(' ').next();

@@ -87,6 +87,11 @@ pub const REACTOR: ReactorLimits = ReactorLimits {
     cold_micros: 1_000,
     // People begin to notice.
     slow_micros: 50_000,
+    // What a talk client says in a turn still fits into the backlog of 256 KiB: 16 of the longest
+    // lines, with every byte shown as three.
+    operator_high_water: 32 * KIB,
+    // That is a stopped terminal or a paused pager: a reader on a busy machine reads again sooner.
+    operator_stall_seconds: 2,
     // A class of thirty whose uploads meet a full disk is logged one by one, a client that repeats
     // a bad one is not.
     uploads_logged: 30,

@@ -157,6 +157,23 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
                 }
             }
         }
+        self.hurry_operator();
+    }
+
+    /// Standard output is written before more is said than it may owe.
+    fn hurry_operator(&mut self) {
+        self.world.operator_behind = false;
+        if let Some(key) = self.operator
+            && let Some(connection) = self.table.find(key)
+            && let Some(outbox) = connection.session.outbox()
+            && outbox.pending() >= self.limits.operator_high_water
+        {
+            if connection.ready.writable {
+                self.queue.push_next(key);
+            }
+            let silent = self.world.now.saturating_sub(connection.progress.seconds());
+            self.world.operator_behind = silent < self.limits.operator_stall_seconds;
+        }
     }
 
     fn log(&mut self, notice: &Notice) {
@@ -248,7 +265,8 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         let short_took = begin.micros_until(since);
         let (begin, mut moved, mut turns) = (since, 0, 0);
         while let Some(key) = self.queue.pop_bulk() {
-            moved += self.turn(key, true, now, &mut since);
+            let (bytes, posts) = self.turn(key, true, now, &mut since);
+            moved += bytes;
             turns += 1;
             let took = begin.micros_until(since);
             let limits = &self.limits;
@@ -260,17 +278,18 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
                 }
                 _ => took >= short_took,
             };
-            if is_over {
+            // What was posted is written before more is posted: that comes with the next round.
+            if is_over || posts {
                 break;
             }
         }
     }
 
-    /// One turn of one connection; says how much it did, in bytes. `since` is when the turn before
-    /// it ended.
-    fn turn(&mut self, key: Key, bulk: bool, now: Moment, since: &mut Moment) -> usize {
+    /// One turn of one connection; says how many bytes it moved, and whether it posted anything.
+    /// `since` is when the turn before it ended.
+    fn turn(&mut self, key: Key, bulk: bool, now: Moment, since: &mut Moment) -> (usize, bool) {
         let Some(connection) = self.table.find(key) else {
-            return 0;
+            return (0, false);
         };
         connection.queued = false;
         let who = who(&self.services, connection.service, key.serial);
@@ -326,8 +345,9 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
             Ended::Cold => self.cool_down(key, now),
             Ended::Over(reason) => self.close(key, reason),
         }
+        let posts = !self.world.posts.is_empty();
         self.deliver();
-        spent
+        (spent, posts)
     }
 
     /// Ends what is idle, and everything else as soon as it becomes idle.

@@ -64,7 +64,10 @@ impl Write for LogQueue {
             return Ok(line.len());
         }
         if lines.lost > 0 {
-            let note = format!("({} log lines lost: nobody read them)\n", lines.lost);
+            let note = format!(
+                "({} log lines lost: standard error did not take them in time)\n",
+                lines.lost
+            );
             lines.lost = 0;
             lines.bytes.extend(note.as_bytes());
         }
@@ -98,7 +101,10 @@ mod tests {
         assert_eq!(String::from_utf8(read).expect("text"), "line 0\nline 1\n");
         assert_eq!(
             queue.take_lines(),
-            ["(3 log lines lost: nobody read them)", "on"]
+            [
+                "(3 log lines lost: standard error did not take them in time)",
+                "on"
+            ]
         );
     }
 

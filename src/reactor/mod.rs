@@ -100,6 +100,10 @@ pub struct ReactorLimits {
     pub cold_micros: u64,
     /// A turn, or a round without a poll, of so many microseconds is told to the operator.
     pub slow_micros: u64,
+    /// Bytes of lines for the operator above which standard output comes before all others.
+    pub operator_high_water: usize,
+    /// Seconds after which standard output that takes nothing is not waited for.
+    pub operator_stall_seconds: u32,
     /// Lines a second about uploads that were refused, cut or failed.
     pub uploads_logged: u32,
     /// Seconds that transfers under way are given when the server goes down.

@@ -21,6 +21,8 @@ pub struct RunQueue {
     short: [VecDeque<Key>; 7],
     /// The short turns of the round under way, in their order.
     round: VecDeque<Key>,
+    /// Goes before all others.
+    next: Option<Key>,
     bulk: VecDeque<Key>,
     /// Bulk turns that were given.
     given: u64,
@@ -34,6 +36,11 @@ impl RunQueue {
     pub fn push_short(&mut self, key: Key, cost: u16) {
         let level = (cost / 8).checked_ilog2().map_or(0, |log| 1 + log as usize);
         self.short[level.min(self.short.len() - 1)].push_back(key);
+    }
+
+    /// Goes before all others, also if it is in the queue already: a turn in vain costs little.
+    pub fn push_next(&mut self, key: Key) {
+        self.next = Some(key);
     }
 
     /// Goes to the end of the bulk queue.
@@ -51,7 +58,7 @@ impl RunQueue {
 
     /// The next short turn of the round.
     pub fn pop_short(&mut self) -> Option<Key> {
-        self.round.pop_front()
+        self.next.take().or_else(|| self.round.pop_front())
     }
 
     /// The time for short turns is over: what is left of the round has a bulk turn instead, so that
@@ -81,7 +88,8 @@ impl RunQueue {
 
     /// Whether no connection waits.
     pub fn is_empty(&self) -> bool {
-        self.short.iter().all(VecDeque::is_empty) && self.bulk.is_empty()
+        let short = self.short.iter().all(VecDeque::is_empty);
+        short && self.next.is_none() && self.bulk.is_empty()
     }
 }
 

@@ -74,7 +74,10 @@ impl Operator {
         }
         if self.lost > 0 {
             let lost = std::mem::take(&mut self.lost);
-            screen.extend_from_slice(format!("({lost} lines lost: nobody read them)\n").as_bytes());
+            screen.extend_from_slice(
+                format!("({lost} lines lost: standard output did not take them in time)\n")
+                    .as_bytes(),
+            );
         }
         screen.extend_from_slice(line.as_bytes());
         screen.push(b'\n');

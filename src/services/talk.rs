@@ -74,9 +74,13 @@ impl Talk {
         });
     }
 
-    /// Takes the price of a text off what the client may have shown. If that is not enough, the
-    /// text is looked at again later.
+    /// Takes the price of a text off what the client may have shown. If that is not enough, or
+    /// the operator is behind, the text is looked at again later.
     fn pay(&mut self, text: &[u8], cx: &Cx<'_>) -> bool {
+        if cx.operator_behind {
+            self.awaited = Some(Delay::Pace);
+            return false;
+        }
         let rate = &self.limits.talk_rate;
         let seconds = cx.now - self.second.replace(cx.now).unwrap_or(cx.now);
         if seconds > 0 {

@@ -151,4 +151,6 @@ pub struct Cx<'a> {
     pub me: PeerId,
     /// Whole seconds since the server started; read by the reactor, once a round.
     pub now: u32,
+    /// Lines for the operator come faster than standard output takes them.
+    pub operator_behind: bool,
 }

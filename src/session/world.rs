@@ -11,6 +11,8 @@ pub struct World {
     pub posts: Vec<Post>,
     /// Whole seconds since the server started.
     pub now: u32,
+    /// Lines for the operator come faster than standard output takes them.
+    pub operator_behind: bool,
     /// A session takes nothing in while it owes its peer this many bytes.
     pub high_water: usize,
 }
@@ -21,6 +23,7 @@ impl World {
         World {
             posts: Vec::new(),
             now: 0,
+            operator_behind: false,
             high_water,
         }
     }
@@ -32,6 +35,7 @@ impl World {
             posts: &mut self.posts,
             me,
             now: self.now,
+            operator_behind: self.operator_behind,
         }
     }
 }

@@ -194,6 +194,16 @@ impl Simulation {
         Peer { socket, key }
     }
 
+    /// The operator's streams.
+    pub fn operator(&mut self, protocol: Box<dyn Protocol>, window: usize) -> Peer {
+        let socket = socket(window);
+        let dispatcher = &mut self.dispatcher;
+        let opened = dispatcher.open_operator(socket.clone(), protocol, self.now);
+        opened.expect("it is registered");
+        let key = dispatcher.operator().expect("it was just opened");
+        Peer { socket, key }
+    }
+
     /// Bytes arrive: one edge.
     pub fn say(&mut self, peer: &Peer, bytes: impl AsRef<[u8]>) {
         peer.sends(bytes);

@@ -66,7 +66,7 @@ impl OperatorModel {
         let expected = &mut console.script.expected;
         if self.lost > 0 {
             let lost = std::mem::take(&mut self.lost);
-            let text = format!("({lost} lines lost: nobody read them)\n");
+            let text = format!("({lost} lines lost: standard output did not take them in time)\n");
             expected.extend_from_slice(text.as_bytes());
         }
         expected.extend_from_slice(format!("{line}\n").as_bytes());

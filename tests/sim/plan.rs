@@ -86,6 +86,8 @@ impl Plan {
                 0
             },
             rate_seconds: random.within(2..=10) as u32,
+            // Who waits for the operator is not modelled.
+            operator_high_water: usize::MAX,
             idle_seconds: long_pauses.then(|| random.within(3..=30) as u32),
             ..REACTOR
         };
