@@ -80,7 +80,7 @@ fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
     let mut flood = Flood::new();
     let first = flood.feed(&lines(10_000), Pause::None);
     assert!(first > SERVICES.talk_rate.first - 2 * LINE && first <= SERVICES.talk_rate.first);
-    assert_eq!(flood.next(), Next::Park);
+    assert_eq!(flood.next(), Next::Wait);
     assert_eq!(flood.session.awaited(), Some(Delay::Pace));
     // The second is not over.
     assert_eq!(flood.feed(b"", Pause::Quiet(Delay::Pace)), 0);
@@ -94,7 +94,7 @@ fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
             shown > rate.start - 20 * LINE && shown <= rate.end,
             "{shown}"
         );
-        assert_eq!(flood.next(), Next::Park);
+        assert_eq!(flood.next(), Next::Wait);
     }
     // A silence saves up no more than the most.
     flood.world.now = 1_000;
@@ -153,12 +153,24 @@ fn nothing_is_lost_of_what_a_client_says_over_its_rate_before_it_goes() {
     input.extend_from_slice("half a line".as_bytes());
     flood.feed(&input, Pause::Finished);
     for second in 1..=3 {
-        assert_eq!(flood.next(), Next::Park);
+        assert_eq!(flood.next(), Next::Wait);
         flood.world.now = second;
         flood.feed(b"", Pause::Quiet(Delay::Pace));
     }
     assert_eq!((flood.said, flood.last.as_str()), (3_001, "half a line"));
     assert_eq!(flood.next(), Next::End(CloseReason::PeerFinished));
+}
+
+#[test]
+fn a_client_waits_while_the_operator_is_behind() {
+    let mut flood = Flood::new();
+    flood.world.operator_behind = true;
+    assert_eq!(flood.feed(b"one\ntwo\n", Pause::None), 0);
+    assert_eq!(flood.next(), Next::Wait);
+    assert_eq!(flood.feed(b"", Pause::Quiet(Delay::Pace)), 0);
+    flood.world.operator_behind = false;
+    assert_eq!(flood.feed(b"", Pause::Quiet(Delay::Pace)), 6);
+    assert_eq!(flood.next(), Next::Read(0));
 }
 
 #[test]
@@ -196,4 +208,24 @@ fn the_operator_is_shown_a_flood_in_order_or_the_number_of_lines_it_missed() {
     }
     assert_eq!(server.shown(), "Client 1: the end");
     drop(writer.join().expect("all taken"));
+}
+
+#[test]
+fn a_client_that_breaks_off_over_its_rate_does_not_wait_for_what_it_said() {
+    let (mut server, _keys) = Server::operated(&[]);
+    // A second may begin just when a client breaks off, and then all that it said is shown.
+    for id in 1..=20 {
+        let mut client = server.connect("talk");
+        client.send(lines(40));
+        server.shown_until(&format!("Client {id}: {:0width$}", 0, width = LINE - 1));
+        client.reset();
+        let mut shown = 1;
+        while !server.shown().ends_with("has gone") {
+            shown += 1;
+        }
+        if shown < 40 {
+            return;
+        }
+    }
+    panic!("each kept its place until all was shown");
 }

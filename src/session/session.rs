@@ -36,7 +36,8 @@ pub enum Next {
     Feed(Pause),
     /// Bytes of the peer. More than so many at once would have to be kept.
     Read(u64),
-    /// Nothing before the store says that the disk is done.
+    /// Nothing before the store says that the disk is done, or the clock that a peer which is held
+    /// back may go on.
     Wait,
     /// Nothing before the peer or the clock does something.
     Park,
@@ -123,6 +124,7 @@ impl Session {
             Intake::Body(body) if can_read && !self.finished => Next::Read(body.left),
             Intake::Bytes | Intake::Body(_) | Intake::Hold => match silence {
                 Some(delay) if self.awaited() == silence => Next::Feed(Pause::Quiet(delay)),
+                _ if self.awaited() == Some(Delay::Pace) => Next::Wait,
                 _ => Next::Park,
             },
         }
