@@ -131,11 +131,6 @@ impl Recorder {
         self.first_fault.as_deref()
     }
 
-    /// Whether counting has begun.
-    pub fn has_begun(&self) -> bool {
-        self.begin.is_some()
-    }
-
     /// Microseconds from the beginning to the end.
     pub fn micros(&self) -> u64 {
         self.begin
