@@ -44,7 +44,6 @@ pub struct Memory {
     files: Rc<RefCell<BTreeMap<String, Rc<Bytes>>>>,
     faults: Rc<Faults>,
     uploads: Rc<Cell<usize>>,
-    commits: Rc<Cell<usize>>,
     waiting: Rc<RefCell<VecDeque<Wait>>>,
     finished: Rc<RefCell<Vec<PeerId>>>,
 }
@@ -80,11 +79,6 @@ impl Memory {
     /// Uploads that were begun and neither committed nor discarded.
     pub fn uploads(&self) -> usize {
         self.uploads.get()
-    }
-
-    /// Uploads that were made visible.
-    pub fn commits(&self) -> usize {
-        self.commits.get()
     }
 
     /// Ends the wait that began first; says whether there was one.
@@ -271,7 +265,6 @@ impl Upload for MemoryUpload {
             if self.store.faults.commit_fails {
                 return Err(StoreError::Denied);
             }
-            self.store.commits.update(|commits| commits + 1);
             let mut files = self.store.files.borrow_mut();
             files.insert(self.name.clone(), self.bytes.clone());
             Ok(())

@@ -73,10 +73,6 @@ impl Guest {
         let ready = rustix::event::poll(&mut asked, Some(&now)).expect("a descriptor");
         assert_eq!(ready, 0, "{}", self.message());
     }
-
-    pub fn port(&self) -> u16 {
-        self.0.local_addr().expect("bound").port()
-    }
 }
 
 /// One of the loopback addresses of this machine.
