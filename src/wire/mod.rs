@@ -1,5 +1,6 @@
-//! Knows bytes: units, names, commands and the size puzzle of the five services.
-//! Holds no socket, no file and no clock; everything here can be fed from a test byte by byte.
+//! Bytes only: units, names, commands and headers of the five services, fed by tests byte by byte.
+
+#![doc = include_str!("PROTOCOL.md")]
 
 pub mod arrival;
 pub mod command;

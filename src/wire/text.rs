@@ -37,7 +37,7 @@ pub fn clean(bytes: &[u8]) -> String {
 /// for a line of a terminal.
 const EXCERPT: usize = 60;
 
-/// Cleaned text of a peer for use within a line, cut after [`EXCERPT`] characters.
+/// Cleaned text of a peer for use within a line, cut after 60 characters.
 pub fn excerpt(bytes: &[u8]) -> String {
     shorten(&clean(bytes).replace('\t', ""))
 }
