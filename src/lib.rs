@@ -34,7 +34,7 @@
 //! 5. [`reactor::dispatcher`] and [`reactor::turn`]: who gets a turn, and what a turn does.
 //! 6. [`reactor::connection`]: readiness, and why a bit may only be cleared by the kernel's word.
 //! 7. [`reactor::body_in`], [`reactor::body_out`]: how bodies bypass all of the above, and
-//!    [`reactor::timing`]: how slow they may be.
+//!    [`reactor::timers`]: how slow they may be.
 //! 8. [`wire::unit`], [`wire::puzzle`]: how clients without framing are understood.
 //! 9. [`store::file_store`], [`store::upload`]: files that cannot leave their root, and
 //!    [`store::workers`]: who waits for them.

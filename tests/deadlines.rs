@@ -12,6 +12,7 @@ use sim::by_hand::{Peer, Seen, Simulation, limits};
 use sim::sim_socket::Call;
 
 const SECOND: u64 = 1_000_000;
+const COLD_MICROS: u64 = REACTOR.cold_millis * 1_000;
 const BIG: usize = 4_000_000;
 const BOTH_WAYS: [bool; 2] = [true, false];
 
@@ -311,7 +312,7 @@ fn a_cold_file_is_asked_for_again_after_its_delay_and_nothing_spins_meanwhile() 
     for asked in 1..=COLD {
         assert_eq!(sends(&cold), asked);
         let before = turns(&simulation);
-        simulation.pass(REACTOR.cold_micros / 2);
+        simulation.pass(COLD_MICROS / 2);
         assert_eq!(turns(&simulation), before, "nobody has anything to do");
         simulation.say(&other, "size big\n");
         // An edge of its own is no reason to ask the disk.
@@ -319,7 +320,7 @@ fn a_cold_file_is_asked_for_again_after_its_delay_and_nothing_spins_meanwhile() 
         simulation.say(&cold, "size big\n");
         simulation.run();
         assert_eq!(other.text().matches("OK 4000000 ").count(), asked);
-        simulation.pass(REACTOR.cold_micros - REACTOR.cold_micros / 2 - 1);
+        simulation.pass(COLD_MICROS - COLD_MICROS / 2 - 1);
         assert_eq!(sends(&cold), asked, "not before its time");
         simulation.pass(1);
     }
@@ -339,9 +340,9 @@ fn a_peer_that_goes_while_its_file_is_cold_leaves_nothing_behind() {
     let peer = simulation.accept(Service::Files, usize::MAX / 2);
     peer.socket.borrow_mut().cold = 12;
     simulation.say(&peer, "download big\n");
-    simulation.pass(10 * REACTOR.cold_micros);
+    simulation.pass(10 * COLD_MICROS);
     simulation.reset(&peer);
-    simulation.pass(10 * REACTOR.cold_micros);
+    simulation.pass(10 * COLD_MICROS);
     assert_eq!(simulation.closed(&peer), Some(CloseReason::PeerReset));
     let next = simulation.connect(Service::Echo);
     assert_eq!(next.key.slot, peer.key.slot);

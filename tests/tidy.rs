@@ -50,7 +50,7 @@ const NO_LIMITS: &[&str] = &[
     "src/reactor/token.rs KIND_SHIFT",
     "src/reactor/token.rs SERIAL_SHIFT",
     "src/reactor/token.rs SERIAL_MASK",
-    "src/reactor/deadlines.rs NEVER",
+    "src/reactor/timers.rs NEVER",
     "src/reactor/clock.rs SECOND",
     "src/services/room/credit.rs MESSAGE",
     "src/reactor/trace.rs SHOWN",

@@ -67,6 +67,8 @@ pub const REACTOR: ReactorLimits = ReactorLimits {
     first_byte_millis: 2_000,
     // When to look again whether a talk client may go on. Its rate is counted by whole seconds.
     pace_millis: 100,
+    // The shortest time that epoll_wait(2) measures.
+    cold_millis: 1,
     // People who try the shell by hand pause for minutes; a dead peer should not hold a descriptor
     // for hours.
     idle_seconds: Some(IDLE_SECONDS),
@@ -83,8 +85,6 @@ pub const REACTOR: ReactorLimits = ReactorLimits {
     rate_surplus: 16 * MIB as u64,
     // Any number, where the user sets none.
     per_address: None,
-    // The shortest time that epoll_wait(2) measures.
-    cold_micros: 1_000,
     // People begin to notice.
     slow_micros: 50_000,
     // What a talk client says in a turn still fits into the backlog of 256 KiB: 16 of the longest

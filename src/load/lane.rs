@@ -8,7 +8,7 @@ use crate::reactor::clock::Moment;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::outbox::Outbox;
-use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
+use crate::session::protocol::{Cx, Intake, Protocol, Reaction};
 use crate::wire::pause::Pause;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -215,11 +215,7 @@ impl Protocol for Lane {
         });
     }
 
-    fn patience(&self) -> Patience {
-        if self.asked.is_empty() {
-            Patience::Endless
-        } else {
-            Patience::Idle
-        }
+    fn may_idle(&self) -> bool {
+        self.asked.is_empty()
     }
 }

@@ -9,7 +9,7 @@
 
 use super::clock::Moment;
 use crate::session::close_reason::CloseReason;
-use crate::session::session::Session;
+use crate::session::session::{Deadline, Session};
 use crate::wire::pause::Delay;
 
 /// What the kernel has told since it was last asked. Edges come once: only `WouldBlock`, or on
@@ -41,19 +41,6 @@ pub enum Phase {
     },
 }
 
-/// What a connection's deadline means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watch {
-    /// It has none.
-    Nobody,
-    /// Something must move until then.
-    Idle,
-    /// The command that has begun must be whole by then.
-    Command,
-    /// So much of a body must have moved until then.
-    Rate,
-}
-
 /// A slot of the table.
 pub struct Connection<S> {
     /// The stream.
@@ -72,10 +59,8 @@ pub struct Connection<S> {
     pub cost: u16,
     /// Whether its socket is corked.
     pub corked: bool,
-    /// Whether the next pages of the file that it is sent are still on the disk.
-    pub cold: bool,
     /// What its deadline means.
-    pub watch: Watch,
+    pub deadline: Deadline,
     /// The second in which that comes, however much moves until then; `u32::MAX` is never.
     pub ends: u32,
     /// Bytes moved since that was set.
@@ -114,8 +99,7 @@ impl<S> Connection<S> {
             // Nothing is known of it yet: those that are known to be cheap come first.
             cost: 64,
             corked: false,
-            cold: false,
-            watch: Watch::Nobody,
+            deadline: Deadline::None,
             ends: u32::MAX,
             moved: 0,
             consumed: false,
@@ -144,6 +128,11 @@ impl<S> Connection<S> {
     pub fn took(&mut self, micros: u64) {
         let believed = micros.min(u64::from(2 * self.cost + 64)) as u16;
         self.cost = self.cost.midpoint(believed).min(1_000);
+    }
+
+    /// Whether the next pages of the file that it is sent are still on the disk.
+    pub fn is_cold(&self) -> bool {
+        self.armed & bit(Delay::Cold) != 0
     }
 
     /// The delay to measure now, if it has not passed since the last progress.

@@ -1,18 +1,17 @@
-//! Gives turns: keeps the table of connections, the run queue, the delays and the deadlines.
+//! Gives turns: keeps the table of connections, the run queue and the timers.
 //! Makes no system call and polls nothing; `event_loop.rs` does, and a simulator can.
 
 use super::ReactorLimits;
 use super::addresses::Addresses;
 use super::clock::Moment;
 use super::connection::{Connection, Phase, Readiness};
-use super::deadlines::Deadlines;
-use super::delays::Delays;
 use super::io::Io;
 use super::lag::Lag;
 use super::log_limit::LogLimit;
 use super::observer::{Observer, Who};
 use super::run_queue::RunQueue;
 use super::table::Table;
+use super::timers::Timers;
 use super::token::Key;
 use super::turn::{Ended, Lent, Turn};
 use crate::session::close_reason::CloseReason;
@@ -21,23 +20,19 @@ use crate::session::protocol::Protocol;
 use crate::session::session::Session;
 use crate::session::world::World;
 use crate::wire::pause::Delay;
-use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 /// Everything above the system calls.
 pub struct Dispatcher<I: Io, O: Observer> {
     pub(super) io: I,
-    pub(super) world: World,
-    pub(super) observer: O,
-    pub(super) limits: ReactorLimits,
-    pub(super) services: Vec<&'static str>,
-    pub(super) table: Table<I::Socket>,
+    world: World,
+    observer: O,
+    limits: ReactorLimits,
+    services: Vec<&'static str>,
+    table: Table<I::Socket>,
     queue: RunQueue,
-    pub(super) delays: Delays,
-    pub(super) deadlines: Deadlines,
-    /// Whose file was cold, and when it is worth looking again.
-    pub(super) cold: VecDeque<(Moment, Key)>,
+    timers: Timers,
     addresses: Addresses,
     lag: Lag,
     uploads_logged: LogLimit,
@@ -64,9 +59,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
             services,
             table: Table::new(),
             queue: RunQueue::default(),
-            delays: Delays::new(Delay::ALL.map(|delay| limits.micros(delay))),
-            deadlines: Deadlines::default(),
-            cold: VecDeque::new(),
+            timers: Timers::new(limits),
             addresses: Addresses::new(limits.per_address),
             lag: Lag::new(limits.slow_micros),
             uploads_logged: LogLimit::new(limits.uploads_logged),
@@ -127,9 +120,9 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         self.io.register(&mut socket, key)?;
         let mut session = Session::new(make(), key.peer());
         session.open(&mut self.world);
-        let connection = Connection::new(socket, session, key.serial, service as u16, now);
+        let mut connection = Connection::new(socket, session, key.serial, service as u16, now);
+        self.timers.watch(key.slot, &mut connection, now);
         self.table.insert(key, connection);
-        self.watch(key, now);
         self.enqueue(key);
         Ok(key)
     }
@@ -338,16 +331,45 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         }
         // Also where nothing moved: a silence completes a command, too, and an end of stream an
         // upload, and a peer that waits for our disk from then on is not slow.
-        self.watch(key, now);
+        self.timers.watch(key.slot, connection, now);
         match ended {
-            Ended::Parked => self.await_silence(key),
+            Ended::Parked => self.timers.await_silence(key, connection),
             Ended::Again => self.enqueue_bulk(key),
-            Ended::Cold => self.cool_down(key, now),
+            Ended::Cold => self.timers.await_disk(key, connection, now),
             Ended::Over(reason) => self.close(key, reason),
         }
         let posts = !self.world.posts.is_empty();
         self.deliver();
         (spent, posts)
+    }
+
+    /// Looks at the clock: silences that have lasted long enough get a turn, deadlines close.
+    pub fn on_time(&mut self, now: Moment) {
+        self.world.now = now.seconds();
+        while let Some((delay, key)) = self.timers.pop_delay(&mut self.table, now) {
+            if delay == Delay::Cold {
+                self.enqueue_bulk(key);
+                continue;
+            }
+            let connection = self.table.find(key).expect("it waits for the delay");
+            self.observer
+                .silence(who(&self.services, connection.service, key.serial), delay);
+            self.enqueue(key);
+        }
+        for slot in self.timers.expired(now.seconds()) {
+            if let Some(key) = self.table.key_at(slot)
+                && let Some(connection) = self.table.find(key)
+                && let Some(reason) = self.timers.judge(slot, connection, now)
+            {
+                self.close(key, reason);
+            }
+        }
+        self.deliver();
+    }
+
+    /// When [`Dispatcher::on_time`] has something to do, if nobody speaks.
+    pub fn next_due(&self) -> Option<Moment> {
+        self.timers.next_due()
     }
 
     /// Ends what is idle, and everything else as soon as it becomes idle.
@@ -392,7 +414,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
     }
 
     /// Queues a connection for a short turn, unless it waits for a turn already.
-    pub(super) fn enqueue(&mut self, key: Key) {
+    fn enqueue(&mut self, key: Key) {
         if let Some(connection) = self.table.find(key)
             && !std::mem::replace(&mut connection.queued, true)
         {
@@ -401,7 +423,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
     }
 
     /// The same for a bulk turn.
-    pub(super) fn enqueue_bulk(&mut self, key: Key) {
+    fn enqueue_bulk(&mut self, key: Key) {
         if let Some(connection) = self.table.find(key)
             && !std::mem::replace(&mut connection.queued, true)
         {
@@ -410,7 +432,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
     }
 
     /// The one place where connections end.
-    pub(super) fn close(&mut self, key: Key, reason: CloseReason) {
+    fn close(&mut self, key: Key, reason: CloseReason) {
         let Some(connection) = self.table.find(key) else {
             return;
         };
@@ -428,7 +450,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         if self.operator == Some(key) {
             self.operator = None;
         }
-        self.deadlines.clear(key.slot);
+        self.timers.forget(key.slot);
         self.addresses.leave(key.slot);
         self.observer
             .closed(who(&self.services, service, key.serial), reason);
@@ -442,7 +464,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
     }
 }
 
-pub(super) fn who<'a>(services: &[&'a str], service: u16, serial: u32) -> Who<'a> {
+fn who<'a>(services: &[&'a str], service: u16, serial: u32) -> Who<'a> {
     Who {
         serial,
         service: services[usize::from(service)],

@@ -8,8 +8,6 @@ pub mod body_out;
 pub mod clock;
 pub mod connection;
 pub mod datagram;
-pub mod deadlines;
-pub mod delays;
 pub mod descriptors;
 pub mod dispatcher;
 pub mod event_loop;
@@ -25,7 +23,7 @@ pub mod signals;
 pub mod stdio;
 pub mod step_size;
 pub mod table;
-pub mod timing;
+pub mod timers;
 pub mod token;
 pub mod trace;
 pub mod turn;
@@ -84,6 +82,8 @@ pub struct ReactorLimits {
     pub linger_millis: u64,
     /// See [`Delay::Pace`].
     pub pace_millis: u64,
+    /// See [`Delay::Cold`].
+    pub cold_millis: u64,
     /// Seconds without progress until a connection is closed; `None` is never.
     pub idle_seconds: Option<u32>,
     /// Seconds that a command may take from its first byte to its last.
@@ -96,8 +96,6 @@ pub struct ReactorLimits {
     pub rate_surplus: u64,
     /// Connections from one address; `None` is any number.
     pub per_address: Option<usize>,
-    /// Microseconds until it is worth asking again for pages that the disk has to read.
-    pub cold_micros: u64,
     /// A turn, or a round without a poll, of so many microseconds is told to the operator.
     pub slow_micros: u64,
     /// Bytes of lines for the operator above which standard output comes before all others.
@@ -121,6 +119,7 @@ impl ReactorLimits {
             Delay::FirstByte => self.first_byte_millis,
             Delay::Linger => self.linger_millis,
             Delay::Pace => self.pace_millis,
+            Delay::Cold => self.cold_millis,
         };
         millis * 1_000
     }

@@ -192,6 +192,7 @@ fn name(delay: Delay) -> &'static str {
         Delay::FirstByte => "first byte of an upload",
         Delay::Linger => "end of the goodbye",
         Delay::Pace => "pause of a peer that says too much",
+        Delay::Cold => "disk",
     }
 }
 

@@ -107,7 +107,7 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
                 _ => Progress::End(Ended::Parked),
             };
         }
-        let can_write = ready.writable && !connection.cold;
+        let can_write = ready.writable && !connection.is_cold();
         let (silence, high_water) = (connection.silence, self.world.high_water);
         match session.next(ready.readable, can_write, silence, high_water) {
             Next::Write => self.write(connection),

@@ -6,7 +6,7 @@ use super::roster::{Client, Roster};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, PeerId, Post};
 use crate::session::outbox::Outbox;
-use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
+use crate::session::protocol::{Cx, Intake, Protocol, Reaction};
 use crate::terminal::line_editor::{LineEditor, Typed};
 use crate::wire::pause::Pause;
 use crate::wire::text;
@@ -280,8 +280,8 @@ impl Protocol for Operator {
         Reaction::Stay
     }
 
-    fn patience(&self) -> Patience {
-        Patience::Endless
+    fn may_idle(&self) -> bool {
+        true
     }
 }
 

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::roster::Roster;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
-use crate::session::protocol::{Cx, Intake, Patience, Protocol, Reaction};
+use crate::session::protocol::{Cx, Intake, Protocol, Reaction};
 use crate::wire::line::{FirstLine, first_line};
 use crate::wire::pause::{Delay, Pause};
 use crate::wire::text;
@@ -213,8 +213,8 @@ impl Protocol for Talk {
         Talk::show(format!("Client {} has gone", self.id), cx);
     }
 
-    fn patience(&self) -> Patience {
-        Patience::Endless
+    fn may_idle(&self) -> bool {
+        true
     }
 
     fn awaited(&self) -> Option<Delay> {

@@ -57,9 +57,9 @@ pub trait Protocol {
         false
     }
 
-    /// How long the peer may stay without progress.
-    fn patience(&self) -> Patience {
-        Patience::Idle
+    /// Whether the peer may be silent for ever, as people are.
+    fn may_idle(&self) -> bool {
+        false
     }
 
     /// Which silence of the peer means something now. It is told by [`Pause::Quiet`].
@@ -93,19 +93,6 @@ pub enum Reaction {
     Close(CloseReason),
     /// It ends here: the peer would never take what it is owed.
     Drop(CloseReason),
-}
-
-/// How long a peer may stay without progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// Until the idle deadline.
-    Idle,
-    /// Until the end of the command that it has begun; the driver's word, not a protocol's.
-    Command,
-    /// As long as its body moves fast enough; the driver's word, not a protocol's.
-    Transfer,
-    /// For ever: people fall silent.
-    Endless,
 }
 
 /// A body on its way in.

@@ -17,7 +17,7 @@ use super::close_reason::CloseReason;
 use super::held::Held;
 use super::notice::{Notice, PeerId};
 use super::outbox::Outbox;
-use super::protocol::{BodyEnd, Intake, Patience, Protocol, Reaction, Receive};
+use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive};
 use super::witness::Witness;
 use crate::session::world::World;
 use crate::wire::pause::{Delay, Pause};
@@ -45,6 +45,19 @@ pub enum Next {
     Finish(CloseReason),
     /// The connection is over.
     End(CloseReason),
+}
+
+/// What must happen in time, or the connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// Nothing: people fall silent, or the peer waits for our disk.
+    None,
+    /// Something must move.
+    Idle,
+    /// The command that has begun must be whole.
+    Command,
+    /// So much of a body must have moved.
+    Rate,
 }
 
 /// The memory of a session that is in the middle of something. An idle session has none.
@@ -343,30 +356,27 @@ impl Session {
         match self.intake {
             Intake::Bytes | Intake::Hold => self.protocol.awaited(),
             // No deadline would end the wait until such a peer has read its last words.
-            Intake::Close(_) if self.protocol.patience() == Patience::Endless => {
-                Some(Delay::Linger)
-            }
+            Intake::Close(_) if self.protocol.may_idle() => Some(Delay::Linger),
             _ => None,
         }
     }
 
-    /// How long the peer may stay without progress.
-    pub fn patience(&self) -> Patience {
+    /// What the peer, or its bytes, must do in time.
+    pub fn deadline(&self) -> Deadline {
         let sends_body = |buffers: &Buffers| buffers.outbox.has_body();
-        let endless = self.protocol.patience() == Patience::Endless;
         match self.intake {
             // The peer waits for us.
-            Intake::Wait => Patience::Endless,
-            Intake::Body(_) => Patience::Transfer,
+            Intake::Wait => Deadline::None,
+            Intake::Body(_) => Deadline::Rate,
             // A person who has stopped a screen has not gone away.
-            Intake::Work if endless => Patience::Endless,
+            Intake::Work if self.protocol.may_idle() => Deadline::None,
             // A list or a body goes out.
-            Intake::Work => Patience::Transfer,
-            _ if self.buffers.as_deref().is_some_and(sends_body) => Patience::Transfer,
-            Intake::Close(_) => Patience::Idle,
-            Intake::Bytes | Intake::Hold if endless => Patience::Endless,
-            Intake::Bytes | Intake::Hold if self.has_begun() => Patience::Command,
-            Intake::Bytes | Intake::Hold => Patience::Idle,
+            Intake::Work => Deadline::Rate,
+            _ if self.buffers.as_deref().is_some_and(sends_body) => Deadline::Rate,
+            Intake::Close(_) => Deadline::Idle,
+            Intake::Bytes | Intake::Hold if self.protocol.may_idle() => Deadline::None,
+            Intake::Bytes | Intake::Hold if self.has_begun() => Deadline::Command,
+            Intake::Bytes | Intake::Hold => Deadline::Idle,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Says what is known of the stream behind the bytes in hand: nothing, a silence, or its end.
 //! Measures nothing: the reactor owns the clock and tells the protocols by this enum.
 
-/// A short silence that a protocol may ask to be told of. Each kind has one fixed length.
+/// A short wait, which is mostly for a silence of the peer. Each kind has one fixed length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Delay {
     /// One `send()` has arrived this long after its first byte, whatever comes meanwhile. A unit
@@ -19,11 +19,13 @@ pub enum Delay {
     Linger,
     /// A peer that has said more than its rate allows is not read from for this long.
     Pace,
+    /// Pages of a file that the disk had not read are asked for again after this.
+    Cold,
 }
 
 impl Delay {
     /// Every kind, in the order of [`Delay::index`].
-    pub const ALL: [Delay; 7] = [
+    pub const ALL: [Delay; 8] = [
         Delay::Interbyte,
         Delay::Settle,
         Delay::Word,
@@ -31,6 +33,7 @@ impl Delay {
         Delay::FirstByte,
         Delay::Linger,
         Delay::Pace,
+        Delay::Cold,
     ];
 
     /// A small dense number for tables.

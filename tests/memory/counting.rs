@@ -3,7 +3,7 @@
 
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::Notice;
-use loket::session::protocol::{BodyEnd, Cx, Intake, Patience, Protocol, Reaction};
+use loket::session::protocol::{BodyEnd, Cx, Intake, Protocol, Reaction};
 use loket::wire::pause::{Delay, Pause};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -95,8 +95,8 @@ impl Protocol for Counting {
         self.inner.on_close(reason, cx);
     }
 
-    fn patience(&self) -> Patience {
-        self.inner.patience()
+    fn may_idle(&self) -> bool {
+        self.inner.may_idle()
     }
 
     fn awaited(&self) -> Option<Delay> {

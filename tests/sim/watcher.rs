@@ -116,7 +116,7 @@ impl Observer for Watcher {
         match ended {
             Ended::Again => queue.push_bulk(serial),
             Ended::Cold => {
-                let until = self.0.now.get().after(self.0.plan.limits.cold_micros);
+                let until = self.0.now.get().after(limits.micros(Delay::Cold));
                 queue.push_cold(until, serial);
             }
             Ended::Parked | Ended::Over(_) => {}

@@ -1,0 +1,287 @@
+//! Keeps the time of connections: silences that mean something, cold files, deadlines.
+//! Reads no clock, gives no turns and closes nothing: the dispatcher does.
+//!
+//! Each kind of delay has one fixed length, so a queue in order of arrival is in order of time. An
+//! entry that moved on goes back to its place, which is near the end. The deadlines are a dense
+//! column of whole seconds, one a slot: progress overwrites one integer, nothing is cancelled or
+//! sorted. Sweeping 20,000 of them takes 5 us, so a timer wheel would buy nothing.
+//!
+//! ```text
+//!   the deadline of a connection, and what it says when it comes
+//!
+//!   None      people may fall silent, or the peer waits for our disk
+//!   Idle      moved by every progress        ──▶ closed
+//!   Command   fixed when a command begins    ──▶ closed
+//!   Rate      every so many seconds          ──▶ fast enough: once more;  too slow: closed
+//! ```
+//!
+//! Whoever has one falls under the idle deadline as well: it comes first where it is shorter.
+
+use super::ReactorLimits;
+use super::clock::Moment;
+use super::connection::{Connection, bit};
+use super::table::Table;
+use super::token::Key;
+use crate::session::close_reason::CloseReason;
+use crate::session::session::Deadline;
+use crate::wire::pause::Delay;
+use std::collections::VecDeque;
+
+/// Later than any second.
+const NEVER: u32 = u32::MAX;
+
+/// One sorted queue a kind of delay, and the column of deadlines.
+pub struct Timers {
+    limits: ReactorLimits,
+    queues: [VecDeque<(Moment, Key)>; Delay::ALL.len()],
+    /// The second of each slot's deadline.
+    seconds: Vec<u32>,
+    /// No deadline lies before this one; progress only ever moves them away from it.
+    next_second: u32,
+}
+
+impl Timers {
+    /// Nothing is measured yet.
+    pub fn new(limits: ReactorLimits) -> Timers {
+        Timers {
+            limits,
+            queues: Default::default(),
+            seconds: Vec::new(),
+            next_second: NEVER,
+        }
+    }
+
+    /// Begins to measure the silence that the session waits for, unless it is being measured.
+    pub fn await_silence<S>(&mut self, key: Key, connection: &mut Connection<S>) {
+        if let Some(delay) = connection.awaited()
+            && connection.armed & bit(delay) == 0
+        {
+            connection.armed |= bit(delay);
+            self.arm(delay, connection.progress, key);
+        }
+    }
+
+    /// The disk is given its time to read what the connection is to be sent.
+    pub fn await_disk<S>(&mut self, key: Key, connection: &mut Connection<S>, now: Moment) {
+        connection.armed |= bit(Delay::Cold);
+        self.arm(Delay::Cold, now, key);
+    }
+
+    fn arm(&mut self, delay: Delay, since: Moment, key: Key) {
+        let due = self.due(delay, since);
+        let queue = &mut self.queues[delay.index()];
+        let place = queue.partition_point(|&(earlier, _)| earlier <= due);
+        queue.insert(place, (due, key));
+    }
+
+    /// When a delay that began at `since` is over.
+    fn due(&self, delay: Delay, since: Moment) -> Moment {
+        since.after(self.limits.micros(delay))
+    }
+
+    /// Takes a delay that is over by now, and that its connection still waits for.
+    pub fn pop_delay<S>(&mut self, table: &mut Table<S>, now: Moment) -> Option<(Delay, Key)> {
+        while let Some((delay, key)) = self.pop_due(now) {
+            let Some(connection) = table.find(key) else {
+                continue;
+            };
+            connection.armed &= !bit(delay);
+            if delay == Delay::Cold {
+                return Some((delay, key));
+            }
+            if connection.awaited() != Some(delay) {
+                continue;
+            }
+            // Bytes void a silence, but not the time in which one `send()` arrives: keys can come
+            // more closely, and then stop in the middle of a command.
+            if delay != Delay::Interbyte && self.due(delay, connection.progress) > now {
+                // The peer has spoken since: the silence began later.
+                self.await_silence(key, connection);
+                continue;
+            }
+            // Trap: bytes that came while the loop was busy have no event yet, and void the
+            // silence.
+            connection.ready.readable = true;
+            connection.passed |= bit(delay);
+            connection.silence = Some(delay);
+            return Some((delay, key));
+        }
+        None
+    }
+
+    fn pop_due(&mut self, now: Moment) -> Option<(Delay, Key)> {
+        Delay::ALL.into_iter().find_map(|delay| {
+            let queue = &mut self.queues[delay.index()];
+            queue.front().filter(|(due, _)| *due <= now)?;
+            queue.pop_front().map(|(_, key)| (delay, key))
+        })
+    }
+
+    /// Sets the deadline that fits what the connection is doing now.
+    pub fn watch<S>(&mut self, slot: u32, connection: &mut Connection<S>, now: Moment) {
+        let consumed = std::mem::take(&mut connection.consumed);
+        let deadline = connection.session.deadline();
+        let (seconds, goes_on) = match deadline {
+            Deadline::None | Deadline::Idle => (None, false),
+            Deadline::Command => (Some(self.limits.command_seconds), !consumed),
+            Deadline::Rate => (Some(self.limits.rate_seconds), true),
+        };
+        if goes_on && connection.deadline == deadline {
+            return;
+        }
+        connection.deadline = deadline;
+        connection.moved = 0;
+        connection.ends = seconds.map_or(NEVER, |seconds| second_after(now, seconds));
+        self.set_deadline(slot, connection);
+    }
+
+    /// The next moment at which there may be something to do: progress does not move it, unless it
+    /// is the idle deadline that is watched for.
+    fn set_deadline<S>(&mut self, slot: u32, connection: &Connection<S>) {
+        let idle = match (connection.deadline, self.limits.idle_seconds) {
+            (Deadline::None, _) | (_, None) => NEVER,
+            (_, Some(idle)) => second_after(connection.progress, idle),
+        };
+        self.set_second(slot, idle.min(connection.ends));
+    }
+
+    fn set_second(&mut self, slot: u32, second: u32) {
+        let slot = slot as usize;
+        if slot >= self.seconds.len() {
+            self.seconds.resize(slot + 1, NEVER);
+        }
+        self.seconds[slot] = second;
+        self.next_second = self.next_second.min(second);
+    }
+
+    /// The slot's connection is closed.
+    pub fn forget(&mut self, slot: u32) {
+        self.set_second(slot, NEVER);
+    }
+
+    /// Takes the slots whose deadlines have come.
+    pub fn expired(&mut self, now: u32) -> Vec<u32> {
+        let mut expired = Vec::new();
+        if self.next_second <= now {
+            self.next_second = NEVER;
+            for (slot, second) in self.seconds.iter_mut().enumerate() {
+                if *second <= now {
+                    *second = NEVER;
+                    expired.push(slot as u32);
+                }
+                self.next_second = self.next_second.min(*second);
+            }
+        }
+        expired
+    }
+
+    /// Why the connection is to be closed now that its deadline has come, if it is.
+    pub fn judge<S>(
+        &mut self,
+        slot: u32,
+        connection: &mut Connection<S>,
+        now: Moment,
+    ) -> Option<CloseReason> {
+        let quiet = connection.progress.until(now).as_secs();
+        let idle = self.limits.idle_seconds.map(u64::from);
+        if idle.is_some_and(|idle| quiet >= idle) {
+            return Some(CloseReason::Idle);
+        }
+        if now.seconds() < connection.ends {
+            self.set_deadline(slot, connection);
+            return None;
+        }
+        match connection.deadline {
+            Deadline::None | Deadline::Idle => unreachable!("only silence ends it"),
+            Deadline::Command => Some(CloseReason::Unfinished),
+            Deadline::Rate => self.judge_rate(slot, connection, now),
+        }
+    }
+
+    /// Whether a body has moved fast enough since this was last asked.
+    fn judge_rate<S>(
+        &mut self,
+        slot: u32,
+        connection: &mut Connection<S>,
+        now: Moment,
+    ) -> Option<CloseReason> {
+        let window = self.limits.rate_seconds;
+        let wanted = self.limits.min_rate * u64::from(window);
+        if connection.moved < wanted {
+            return Some(CloseReason::TooSlow);
+        }
+        // Trap: the kernel takes megabytes for a slow reader at once and then nothing for minutes.
+        // So what was sent too much counts for later, as far as the kernel may hold it; the idle
+        // deadline finds who reads nothing.
+        connection.moved = match connection.session.body() {
+            Some(_) => 0,
+            None => (connection.moved - wanted).min(self.limits.rate_surplus),
+        };
+        connection.ends = second_after(now, window);
+        self.set_deadline(slot, connection);
+        None
+    }
+
+    /// When it is worth looking again.
+    pub fn next_due(&self) -> Option<Moment> {
+        let fronts = self.queues.iter().filter_map(|queue| queue.front());
+        let deadline = (self.next_second < NEVER).then(|| Moment::of_second(self.next_second));
+        fronts.map(|&(due, _)| due).chain(deadline).min()
+    }
+}
+
+/// One second more: both ends of the wait are cut to whole seconds.
+fn second_after(now: Moment, seconds: u32) -> u32 {
+    now.seconds().saturating_add(seconds).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::reactor::REACTOR;
+
+    fn timers() -> Timers {
+        Timers::new(ReactorLimits {
+            settle_millis: 50,
+            ..REACTOR
+        })
+    }
+
+    #[test]
+    fn entries_come_out_in_order_of_time_also_when_one_moved_on() {
+        let key = |slot| Key { slot, serial: slot };
+        let at = |millis: u64| Moment(millis * 1_000);
+        let mut timers = timers();
+        timers.arm(Delay::Settle, at(0), key(1));
+        timers.arm(Delay::Settle, at(45), key(2));
+        assert_eq!(timers.next_due(), Some(at(50)));
+        assert_eq!(timers.pop_due(at(49)), None);
+        assert_eq!(timers.pop_due(at(50)), Some((Delay::Settle, key(1))));
+        timers.arm(Delay::Settle, at(10), key(1));
+        assert_eq!(timers.pop_due(at(60)), Some((Delay::Settle, key(1))));
+        assert_eq!(timers.pop_due(at(95)), Some((Delay::Settle, key(2))));
+        assert_eq!(timers.next_due(), None);
+    }
+
+    #[test]
+    fn progress_moves_a_deadline_and_silence_meets_it() {
+        let mut timers = timers();
+        timers.set_second(3, 10);
+        timers.set_second(1, 11);
+        timers.set_second(3, 15);
+        assert_eq!(timers.next_due(), Some(Moment::of_second(10)));
+        assert_eq!(timers.expired(9), Vec::<u32>::new());
+        assert_eq!(timers.expired(10), Vec::<u32>::new());
+        assert_eq!(timers.next_due(), Some(Moment::of_second(11)));
+        assert_eq!(timers.expired(20), vec![1, 3]);
+        assert_eq!(timers.next_due(), None);
+    }
+
+    #[test]
+    fn a_closed_slot_has_no_deadline() {
+        let mut timers = timers();
+        timers.set_second(0, 5);
+        timers.forget(0);
+        assert!(timers.expired(100).is_empty());
+    }
+}
