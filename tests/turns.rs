@@ -169,60 +169,44 @@ fn a_spent_budget_goes_to_the_back_of_the_queue() {
 }
 
 #[test]
-fn who_floods_comes_behind_those_who_ask_for_little() {
-    let mut simulation = Simulation::new(&Files::new());
-    let flooding: Vec<Peer> = (0..50).map(|_| simulation.connect(Service::Echo)).collect();
-    let small = simulation.connect(Service::Echo);
-    for peer in &flooding {
-        simulation.say(peer, vec![7; BIG]);
-    }
-    simulation.round();
-    let moved = |peer: &Peer| peer.got().len();
-    for asked in 1..10 {
-        let before: Vec<usize> = flooding.iter().map(moved).collect();
-        simulation.say(&small, "x");
-        // That more has come is no reason to be served before the others.
-        for peer in &flooding {
-            simulation.say(peer, "more");
-        }
-        simulation.round();
-        assert_eq!(small.got().len(), asked);
-        let served = flooding.iter().zip(before);
-        let served = served.filter(|(peer, before)| moved(peer) != *before);
-        assert!(served.count() <= 1, "beside one small request");
-    }
-    simulation.run();
-    assert!(flooding.iter().all(|peer| moved(peer) == BIG + 9 * 4));
-}
-
-#[test]
-fn who_asks_a_lot_at_once_comes_behind_those_who_ask_for_little() {
+fn a_connection_with_more_work_yields_to_short_turns() {
     const ASKED: usize = 10 * REACTOR.turn_calls;
-    let mut simulation = Simulation::new(&Files::new());
-    let asking: Vec<Peer> = (0..50)
-        .map(|_| simulation.connect(Service::Files))
-        .collect();
-    let small = simulation.connect(Service::Echo);
-    for peer in &asking {
-        simulation.say(peer, "size none\n".repeat(ASKED));
-    }
-    simulation.round();
-    let answers = |peer: &Peer| peer.got().iter().filter(|byte| **byte == b'\n').count();
-    for echoed in 1..10 {
-        let before: Vec<usize> = asking.iter().map(answers).collect();
-        simulation.say(&small, "x");
-        // That more has come is no reason to be served before the others.
+    let lines = |peer: &Peer| peer.got().iter().filter(|byte| **byte == b'\n').count();
+    let bytes = |peer: &Peer| peer.got().len();
+    let rows: [(Service, Vec<u8>, &[u8], &dyn Fn(&Peer) -> usize, usize); 2] = [
+        (Service::Echo, vec![7; BIG], b"more", &bytes, BIG + 9 * 4),
+        (
+            Service::Files,
+            b"size none\n".repeat(ASKED),
+            b"size none\n",
+            &lines,
+            ASKED + 9,
+        ),
+    ];
+    for (service, first, more, answers, all) in rows {
+        let mut simulation = Simulation::new(&Files::new());
+        let asking: Vec<Peer> = (0..50).map(|_| simulation.connect(service)).collect();
+        let small = simulation.connect(Service::Echo);
         for peer in &asking {
-            simulation.say(peer, "size none\n");
+            simulation.say(peer, &first);
         }
         simulation.round();
-        assert_eq!(small.got().len(), echoed);
-        let served = asking.iter().zip(before);
-        let served = served.filter(|(peer, before)| answers(peer) != *before);
-        assert!(served.count() <= 1, "beside one small request");
+        for echoed in 1..10 {
+            let before: Vec<usize> = asking.iter().map(answers).collect();
+            simulation.say(&small, "x");
+            // That more has come is no reason to be served before the others.
+            for peer in &asking {
+                simulation.say(peer, more);
+            }
+            simulation.round();
+            assert_eq!(small.got().len(), echoed);
+            let served = asking.iter().zip(before);
+            let served = served.filter(|(peer, before)| answers(peer) != *before);
+            assert!(served.count() <= 1, "beside one small request");
+        }
+        simulation.run();
+        assert!(asking.iter().all(|peer| answers(peer) == all));
     }
-    simulation.run();
-    assert!(asking.iter().all(|peer| answers(peer) == ASKED + 9));
 }
 
 #[test]

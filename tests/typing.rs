@@ -40,29 +40,25 @@ struct Case {
     service: Service,
     sent: &'static str,
     answer: &'static str,
-    change: Option<(&'static str, Option<&'static str>)>,
+    change: Change,
 }
 
-const fn case(service: Service, sent: &'static str, answer: &'static str) -> Case {
+type Change = Option<(&'static str, Option<&'static str>)>;
+
+const GONE: Change = Some(("laporan.doc", None));
+const HELLO: Change = Some(("laporan.doc", Some("hello")));
+const NEW: Change = Some(("new.txt", Some("hello")));
+
+const fn case(service: Service, sent: &'static str, answer: &'static str, change: Change) -> Case {
     Case {
         service,
         sent,
         answer,
-        change: None,
+        change,
     }
 }
 
 impl Case {
-    const fn stores(mut self, name: &'static str, content: &'static str) -> Case {
-        self.change = Some((name, Some(content)));
-        self
-    }
-
-    const fn removes(mut self, name: &'static str) -> Case {
-        self.change = Some((name, None));
-        self
-    }
-
     /// The files once all is done.
     fn meant(&self) -> Files {
         let mut files = files();
@@ -95,78 +91,53 @@ fn changes(after: &Files) -> Vec<(String, Option<Vec<u8>>)> {
     changed.map(now).collect()
 }
 
+const REMOVED: &str = "OK File Berhasil Dihapus\n";
+const CREATED: &str = "OK\nOK File Berhasil Dibuat\n";
+
 /// Commands of a client that ends its lines.
+#[rustfmt::skip] // a table
 const LINES: [Case; 11] = {
     use Service::{Files, Transfer};
     [
-        case(Files, "rm laporan.doc\r\n", "OK File Berhasil Dihapus\n").removes("laporan.doc"),
-        case(Files, "rm laporan.doc\n", "OK File Berhasil Dihapus\n").removes("laporan.doc"),
-        case(Files, "rm \"laporan.doc\"\n", "OK File Berhasil Dihapus\n").removes("laporan.doc"),
-        case(
-            Files,
-            "upload laporan.doc 5\r\nhello",
-            "OK\nOK File Berhasil Dibuat\n",
-        )
-        .stores("laporan.doc", "hello"),
-        case(
-            Files,
-            "upload new.txt 5\nhello",
-            "OK\nOK File Berhasil Dibuat\n",
-        )
-        .stores("new.txt", "hello"),
-        case(Files, "size laporan.doc\r\n", "OK 6 0.00 MB\n"),
-        case(Files, "download laporan.doc 4\r\n", "OK 2\n11"),
-        case(Files, "byebye\r\n", "OK\n"),
-        case(
-            Transfer,
-            "SEND\r\nlaporan.doc\r\nlaporan.doc<SEPARATOR>5\r\nhello",
-            "OK\nOK 5\n",
-        )
-        .stores("laporan.doc", "hello"),
-        case(
-            Transfer,
-            "SEND\nnew.txt\ndir/new.txt<SEPARATOR>5\nhello",
-            "OK\nOK 5\n",
-        )
-        .stores("new.txt", "hello"),
-        case(
-            Transfer,
-            "RECEIVE\r\nlaporan.doc\r\n",
-            "OK\nlaporan.doc<SEPARATOR>6\nold 11",
-        ),
+        case(Files, "rm laporan.doc\r\n", REMOVED, GONE),
+        case(Files, "rm laporan.doc\n", REMOVED, GONE),
+        case(Files, "rm \"laporan.doc\"\n", REMOVED, GONE),
+        case(Files, "upload laporan.doc 5\r\nhello", CREATED, HELLO),
+        case(Files, "upload new.txt 5\nhello", CREATED, NEW),
+        case(Files, "size laporan.doc\r\n", "OK 6 0.00 MB\n", None),
+        case(Files, "download laporan.doc 4\r\n", "OK 2\n11", None),
+        case(Files, "byebye\r\n", "OK\n", None),
+        case(Transfer, "SEND\r\nlaporan.doc\r\nlaporan.doc<SEPARATOR>5\r\nhello",
+            "OK\nOK 5\n", HELLO),
+        case(Transfer, "SEND\nnew.txt\ndir/new.txt<SEPARATOR>5\nhello", "OK\nOK 5\n", NEW),
+        case(Transfer, "RECEIVE\r\nlaporan.doc\r\n", "OK\nlaporan.doc<SEPARATOR>6\nold 11", None),
     ]
 };
 
 /// Commands of a client that ends nothing. It closes its side at the end, or falls silent.
+#[rustfmt::skip] // a table
 const BARE: [Case; 9] = {
     use Service::{Files, Transfer};
     [
-        case(Files, "rm laporan.doc", "").removes("laporan.doc"),
-        case(Files, "upload laporan.doc", ""),
-        case(Files, "size laporan.doc", "0.00 MB"),
-        case(Files, "download laporan.doc", "old 11"),
-        case(
-            Transfer,
-            "SENDlaporan.doclaporan.doc<SEPARATOR>5hello",
-            "OK",
-        )
-        .stores("laporan.doc", "hello"),
-        case(
-            Transfer,
-            "SENDdir/laporan.doclaporan.doc<SEPARATOR>5hello",
-            "OK",
-        )
-        .stores("laporan.doc", "hello"),
-        case(
-            Transfer,
-            "SENDC:\\dir\\laporan.doclaporan.doc<SEPARATOR>5hello",
-            "OK",
-        )
-        .stores("laporan.doc", "hello"),
-        case(Transfer, "SENDlaporan.doc<SEPARATOR>5hello", "OK").stores("laporan.doc", "hello"),
-        case(Transfer, "RECEIVElaporan.doc", "OKlaporan.doc<SEPARATOR>6"),
+        case(Files, "rm laporan.doc", "", GONE),
+        case(Files, "upload laporan.doc", "", None),
+        case(Files, "size laporan.doc", "0.00 MB", None),
+        case(Files, "download laporan.doc", "old 11", None),
+        case(Transfer, "SENDlaporan.doclaporan.doc<SEPARATOR>5hello", "OK", HELLO),
+        case(Transfer, "SENDdir/laporan.doclaporan.doc<SEPARATOR>5hello", "OK", HELLO),
+        case(Transfer, "SENDC:\\dir\\laporan.doclaporan.doc<SEPARATOR>5hello", "OK", HELLO),
+        case(Transfer, "SENDlaporan.doc<SEPARATOR>5hello", "OK", HELLO),
+        case(Transfer, "RECEIVElaporan.doc", "OKlaporan.doc<SEPARATOR>6", None),
     ]
 };
+
+/// A client that has sent these pieces, so many milliseconds apart.
+fn written(service: Service, pieces: &[&str], pace: u64) -> (Simulation, Peer) {
+    let mut simulation = Simulation::new(&files());
+    let peer = simulation.connect(service);
+    write(&mut simulation, &peer, pieces, pace);
+    (simulation, peer)
+}
 
 /// Sends these pieces, so many milliseconds apart.
 fn write(simulation: &mut Simulation, peer: &Peer, pieces: &[&str], pace: u64) {
@@ -189,9 +160,7 @@ fn bytes(text: &str) -> Vec<&str> {
 fn a_typed_line_does_what_was_meant_at_any_pace_or_nothing() {
     for case in &LINES {
         for pace in PACES {
-            let mut simulation = Simulation::new(&files());
-            let peer = simulation.connect(case.service);
-            write(&mut simulation, &peer, &bytes(case.sent), pace);
+            let (mut simulation, peer) = written(case.service, &bytes(case.sent), pace);
             let how = format!("at {pace} ms");
             case.check(&simulation, &how);
             if is_served(pace) {
@@ -216,9 +185,7 @@ fn a_typed_change_without_its_line_end_does_what_was_meant_or_nothing() {
     for case in &BARE {
         for pace in PACES {
             for ends in [false, true] {
-                let mut simulation = Simulation::new(&files());
-                let peer = simulation.connect(case.service);
-                write(&mut simulation, &peer, &bytes(case.sent), pace);
+                let (mut simulation, peer) = written(case.service, &bytes(case.sent), pace);
                 if ends && !peer.is_closed() {
                     simulation.say_and_finish(&peer, "");
                     simulation.run();
@@ -238,9 +205,7 @@ fn a_typed_question_is_answered_after_a_long_silence() {
             continue;
         }
         for pace in [6, 49, 120, 900] {
-            let mut simulation = Simulation::new(&files());
-            let peer = simulation.connect(case.service);
-            write(&mut simulation, &peer, &bytes(case.sent), pace);
+            let (mut simulation, peer) = written(case.service, &bytes(case.sent), pace);
             simulation.pass((REACTOR.word_millis - pace) * MILLI);
             assert_eq!(peer.text(), case.answer, "{:?} at {pace} ms", case.sent);
         }
@@ -250,9 +215,7 @@ fn a_typed_question_is_answered_after_a_long_silence() {
 #[test]
 fn a_typed_change_waits_for_its_line_end_until_the_command_deadline() {
     let change = |sent: &str| {
-        let mut simulation = Simulation::new(&files());
-        let peer = simulation.connect(Service::Files);
-        write(&mut simulation, &peer, &bytes(sent), 120);
+        let (mut simulation, peer) = written(Service::Files, &bytes(sent), 120);
         simulation.pass(u64::from(REACTOR.command_seconds - 5) * 1_000 * MILLI);
         assert_eq!(
             (peer.text(), simulation.closed(&peer)),
@@ -294,9 +257,7 @@ fn a_line_in_pieces_within_the_settle_window_does_what_was_meant() {
                 let paces = [0, 2, 5, 20, REACTOR.settle_millis - 1];
                 let one = [paces[number % paces.len()]];
                 for pace in if count < 4 { &paces[..] } else { &one } {
-                    let mut simulation = Simulation::new(&files());
-                    let peer = simulation.connect(case.service);
-                    write(&mut simulation, &peer, &pieces, *pace);
+                    let (mut simulation, _) = written(case.service, &pieces, *pace);
                     fall_silent(&mut simulation);
                     let after = simulation.store.files();
                     assert_eq!(after, case.meant(), "{pieces:?} {pace} ms apart");
@@ -319,9 +280,7 @@ fn names_that_come_twice_may_come_in_any_pieces() {
                     if !twice && pace > REACTOR.settle_millis && count > 1 {
                         continue;
                     }
-                    let mut simulation = Simulation::new(&files());
-                    let peer = simulation.connect(case.service);
-                    write(&mut simulation, &peer, &["SEND"], 0);
+                    let (mut simulation, peer) = written(case.service, &["SEND"], 0);
                     write(&mut simulation, &peer, &pieces, pace);
                     simulation.say_and_finish(&peer, "");
                     simulation.run();
@@ -345,9 +304,7 @@ fn pieces_a_round_trip_apart_do_what_was_meant_unless_the_first_looks_whole() {
                     continue;
                 }
                 for pace in [REACTOR.settle_millis + 1, 300] {
-                    let mut simulation = Simulation::new(&files());
-                    let peer = simulation.connect(case.service);
-                    write(&mut simulation, &peer, &pieces, pace);
+                    let (simulation, _) = written(case.service, &pieces, pace);
                     case.check(&simulation, &format!("{pieces:?} {pace} ms apart"));
                 }
             }
@@ -362,9 +319,8 @@ fn a_client_that_goes_in_the_middle_of_typing_has_changed_nothing() {
         for pace in PACES {
             for keys in 2..=line {
                 for resets in [false, true] {
-                    let mut simulation = Simulation::new(&files());
-                    let peer = simulation.connect(case.service);
-                    write(&mut simulation, &peer, &bytes(&case.sent[..keys]), pace);
+                    let (mut simulation, peer) =
+                        written(case.service, &bytes(&case.sent[..keys]), pace);
                     match resets {
                         _ if peer.is_closed() => {}
                         true => simulation.reset(&peer),
@@ -400,9 +356,7 @@ fn one_send_that_arrives_as_two_segments_is_served_as_one() {
 #[test]
 fn keys_that_come_close_together_and_then_stop_are_typed() {
     for pace in 1..REACTOR.interbyte_millis {
-        let mut simulation = Simulation::new(&files());
-        let peer = simulation.connect(Service::Files);
-        write(&mut simulation, &peer, &bytes("rm laporan"), pace);
+        let (mut simulation, peer) = written(Service::Files, &bytes("rm laporan"), pace);
         simulation.pass(REACTOR.settle_millis * MILLI);
         write(&mut simulation, &peer, &[".doc\n"], 0);
         let left = changes(&simulation.store.files());
@@ -455,9 +409,7 @@ fn a_bare_upload_without_a_byte_of_data_is_an_error_and_creates_nothing() {
     for sent in ["upload rapor.txtnilai budi 90", "upload laporan.doc"] {
         for pieces in [&[sent][..], &[&sent[..16], &sent[16..]], &bytes(sent)] {
             for (pace, wait) in [(0, 0), (0, 40), (1, 2), (20, 2)] {
-                let mut simulation = Simulation::new(&files());
-                let peer = simulation.connect(Service::Files);
-                write(&mut simulation, &peer, pieces, pace);
+                let (mut simulation, peer) = written(Service::Files, pieces, pace);
                 simulation.pass(wait * MILLI);
                 simulation.say_and_finish(&peer, "");
                 simulation.run();
