@@ -40,7 +40,6 @@ pub const ROOM: RoomLimits = RoomLimits {
     // Those of four classes that begin together.
     claims: 256,
     search_pause: PAUSE,
-    log_pause: PAUSE,
     guests: GuestLimits {
         // In tables of some thousands of entries.
         admitted: 4 * MEMBERS,
@@ -86,6 +85,6 @@ const MEMBERS: usize = 4_096;
 const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60 * SECOND;
 
-/// What looks at every entry of a table, or writes a log line that any stranger can cause, is done
-/// once in this time at most: strangers choose how often there is a reason for it.
+/// What looks at every entry of a table is done once in this time at most: strangers choose how
+/// often there is a reason for it.
 const PAUSE: u64 = SECOND;

@@ -5,8 +5,8 @@ use super::ReactorLimits;
 use super::clock::{Moment, SECOND};
 use super::dispatcher::Dispatcher;
 use super::io::Io;
-use super::log_limit::LogLimit;
 use super::observer::Observer;
+use crate::session::log_limit::LogLimit;
 use crate::session::protocol::Protocol;
 use rustix::io::Errno;
 use std::io::{self, ErrorKind};
@@ -175,13 +175,13 @@ impl<I: Io> Acceptor<I> {
     }
 
     fn log_full(&mut self, connections: usize, now: Moment, why: &str) {
-        if self.full_logged.pass(now).is_some() {
+        if self.full_logged.pass(now.0).is_some() {
             log::warn!("{why}; peers wait until some of the {connections} connections are closed");
         }
     }
 
     fn log_refused(&mut self, address: IpAddr, now: Moment) {
-        if let Some(others) = self.refused_logged.pass(now) {
+        if let Some(others) = self.refused_logged.pass(now.0) {
             let count = others + 1;
             log::warn!(
                 "{address} has as many connections as one address may have; turned away: {count}"

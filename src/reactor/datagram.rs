@@ -2,9 +2,9 @@
 //! Knows no member and no message: that is the protocol's.
 
 use super::clock::Moment;
-use super::log_limit::LogLimit;
 use super::udp::Udp;
 use crate::session::datagram::{Copies, DatagramCx, DatagramProtocol};
+use crate::session::log_limit::LogLimit;
 use crate::session::notice::Post;
 use mio::net::UdpSocket;
 use std::io::{self, ErrorKind};
@@ -191,7 +191,7 @@ impl Datagrams {
 
     fn log_losses(&mut self, now: Moment) {
         self.lost += self.out.take_dropped();
-        if self.lost > 0 && self.logged.pass(now).is_some() {
+        if self.lost > 0 && self.logged.pass(now.0).is_some() {
             log::warn!("{}: {} datagrams were dropped", self.name, self.lost);
             self.lost = 0;
         }

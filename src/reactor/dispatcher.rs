@@ -7,7 +7,6 @@ use super::clock::Moment;
 use super::connection::{Connection, Phase, Readiness};
 use super::io::Io;
 use super::lag::Lag;
-use super::log_limit::LogLimit;
 use super::observer::{Observer, Who};
 use super::run_queue::RunQueue;
 use super::table::Table;
@@ -15,6 +14,7 @@ use super::timers::Timers;
 use super::token::Key;
 use super::turn::{Ended, Lent, Turn};
 use crate::session::close_reason::CloseReason;
+use crate::session::log_limit::LogLimit;
 use crate::session::notice::{Audience, Notice, PeerId, Post};
 use crate::session::protocol::Protocol;
 use crate::session::session::Session;
@@ -174,7 +174,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
             unreachable!("nothing else is posted to the log")
         };
         let now = self.io.now();
-        if let Some(held_back) = self.uploads_logged.pass(now) {
+        if let Some(held_back) = self.uploads_logged.pass(now.0) {
             let others = match held_back {
                 0 => String::new(),
                 count => format!("; {count} others are not logged"),

@@ -14,7 +14,6 @@ pub mod event_loop;
 pub mod io;
 pub mod lag;
 pub mod linux;
-pub mod log_limit;
 pub mod log_queue;
 pub mod log_sink;
 pub mod observer;

@@ -40,16 +40,15 @@ pub mod credit;
 mod door;
 pub mod guests;
 pub mod networks;
-pub mod rare_log;
 pub mod words;
 
 use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
+use crate::session::log_limit::LogLimit;
 use crate::wire::text;
 use claims::Claims;
 use credit::{Credit, Rate};
 use guests::{GuestLimits, Guests, Left};
 use networks::{NetworkLimits, Networks};
-use rare_log::Rare;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -86,8 +85,6 @@ pub struct RoomLimits {
     pub claims: usize,
     /// The pause between two searches for silent members.
     pub search_pause: u64,
-    /// The pause between two log lines of a kind.
-    pub log_pause: u64,
     /// Strangers.
     pub guests: GuestLimits,
 }
@@ -132,8 +129,9 @@ pub struct Room {
     claims: Claims,
     /// When the members are searched for silent ones.
     search: Option<u64>,
-    ignored: Rare,
-    refused: Rare,
+    /// Log lines that any stranger can cause.
+    ignored: LogLimit,
+    refused: LogLimit,
 }
 
 struct Member {
@@ -192,8 +190,8 @@ impl Room {
             guests: Guests::new(limits.guests, limits.per_address as usize),
             claims: Claims::new(limits.claims),
             search: None,
-            ignored: Rare::default(),
-            refused: Rare::default(),
+            ignored: LogLimit::new(1),
+            refused: LogLimit::new(1),
             limits,
         }
     }

@@ -7,6 +7,7 @@ pub mod close_reason;
 pub mod completions;
 pub mod datagram;
 pub mod held;
+pub mod log_limit;
 pub mod notice;
 pub mod outbox;
 pub mod protocol;

@@ -6,6 +6,7 @@ use super::credit::Credit;
 use super::words::{cut, is_exit, one_line};
 use super::{Ending, PROBE, Room};
 use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
+use crate::session::log_limit::LogLimit;
 use crate::wire::text;
 use std::net::SocketAddr;
 use subtle::ConstantTimeEq;
@@ -19,7 +20,7 @@ impl Room {
         if !bool::from(self.password.as_slice().ct_eq(given)) {
             if self.guests.count_failure(host, cx.now) {
                 let line = format!("{host} tried too many passwords and is ignored");
-                self.ignored.warn(self.limits.log_pause, cx.now, &line);
+                warn(&mut self.ignored, cx.now, &line);
             }
             cx.out.to_one(b"PASSWORD INCORRECT", from);
         } else if !self.guests.admit(from.peer, cx.now) {
@@ -27,7 +28,7 @@ impl Room {
                 "{} is not let in: too many from there have no name",
                 from.peer
             );
-            self.refused.warn(self.limits.log_pause, cx.now, &line);
+            warn(&mut self.refused, cx.now, &line);
             cx.out.to_one(b"PASSWORD INCORRECT", from);
         } else if !cx.out.to_one(b"PASSWORD OK", from) {
             // Only an address that was sent the answer may choose a name.
@@ -74,7 +75,7 @@ impl Room {
     }
 
     fn say_taken(&mut self, to: Route, why: &str, cx: &mut DatagramCx<'_>) {
-        self.refused.warn(self.limits.log_pause, cx.now, why);
+        warn(&mut self.refused, cx.now, why);
         cx.out.to_one(b"USERNAME TAKEN", to);
     }
 
@@ -148,5 +149,13 @@ impl Room {
             self.enter(from, &name, credit, cx);
             self.on_datagram(from, bytes, cx);
         }
+    }
+}
+
+fn warn(limit: &mut LogLimit, now: u64, line: &str) {
+    match limit.pass(now) {
+        None => {}
+        Some(0) => log::warn!("room: {line}"),
+        Some(more) => log::warn!("room: {line}; {more} like it were not logged"),
     }
 }

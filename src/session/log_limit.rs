@@ -1,14 +1,15 @@
 //! Limits the lines of one kind that a second may add to the log, and counts what it holds back.
 //! Writes nothing: the caller does, and tells with the next line how many are missing.
 
-use super::clock::{Moment, SECOND};
+/// In microseconds.
+const SECOND: u64 = 1_000_000;
 
 /// The limit of one kind of line.
 #[derive(Debug)]
 pub struct LogLimit {
     per_second: u32,
     /// When the second began that is being counted.
-    since: Option<Moment>,
+    since: Option<u64>,
     written: u32,
     held_back: u64,
 }
@@ -24,9 +25,10 @@ impl LogLimit {
         }
     }
 
-    /// Whether a line may be written now; if so, how many were held back since the last one.
-    pub fn pass(&mut self, now: Moment) -> Option<u64> {
-        if self.since.is_none_or(|since| since.after(SECOND) <= now) {
+    /// Whether a line may be written now, in microseconds; if so, how many were held back since the
+    /// last one.
+    pub fn pass(&mut self, now: u64) -> Option<u64> {
+        if self.since.is_none_or(|since| since + SECOND <= now) {
             self.since = Some(now);
             self.written = 0;
         }
@@ -46,15 +48,15 @@ mod tests {
     #[test]
     fn a_second_has_its_lines_and_the_next_one_tells_what_is_missing() {
         let mut limit = LogLimit::new(2);
-        assert_eq!(limit.pass(Moment(5)), Some(0));
-        assert_eq!(limit.pass(Moment(6)), Some(0));
+        assert_eq!(limit.pass(5), Some(0));
+        assert_eq!(limit.pass(6), Some(0));
         for moment in 7..10 {
-            assert_eq!(limit.pass(Moment(moment)), None);
+            assert_eq!(limit.pass(moment), None);
         }
-        assert_eq!(limit.pass(Moment(SECOND + 4)), None);
-        assert_eq!(limit.pass(Moment(SECOND + 5)), Some(4));
-        assert_eq!(limit.pass(Moment(SECOND + 6)), Some(0));
-        assert_eq!(limit.pass(Moment(SECOND + 7)), None);
-        assert_eq!(limit.pass(Moment(9 * SECOND)), Some(1));
+        assert_eq!(limit.pass(SECOND + 4), None);
+        assert_eq!(limit.pass(SECOND + 5), Some(4));
+        assert_eq!(limit.pass(SECOND + 6), Some(0));
+        assert_eq!(limit.pass(SECOND + 7), None);
+        assert_eq!(limit.pass(9 * SECOND), Some(1));
     }
 }
