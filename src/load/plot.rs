@@ -80,6 +80,17 @@ fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
         .collect()
 }
 
+fn chart<'a, 'b>(area: &'a Area<'b>, caption: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+    let mut chart = ChartBuilder::on(area);
+    chart
+        .caption(caption, ("sans-serif", 16).into_font().color(&GREY))
+        .margin(14)
+        .margin_right(30)
+        .x_label_area_size(34)
+        .y_label_area_size(84);
+    chart
+}
+
 fn draw_latency(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Error>> {
     let kinds: Vec<_> = outcome.recorder.kinds().collect();
     if kinds.is_empty() {
@@ -91,15 +102,7 @@ fn draw_latency(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Error>
     let bottom = (lowest.unwrap_or(1) as f64 * 0.8).max(1.0);
     let top = highest.unwrap_or(1) as f64 * 1.3;
     let right = place(1.0 - 1.0 / most.unwrap_or(1) as f64).max(1.0);
-    let mut chart = ChartBuilder::on(area)
-        .caption(
-            "latency by percentile",
-            ("sans-serif", 16).into_font().color(&GREY),
-        )
-        .margin(14)
-        .margin_right(30)
-        .x_label_area_size(34)
-        .y_label_area_size(84)
+    let mut chart = chart(area, "latency by percentile")
         .build_cartesian_2d(0.0..right, (bottom..top).log_scale())?;
     chart
         .configure_mesh()
@@ -157,13 +160,8 @@ fn draw_throughput(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Err
         })
         .collect();
     let top = points.iter().map(|point| point.1).fold(1.0, f64::max) * 1.15;
-    let mut chart = ChartBuilder::on(area)
-        .caption(caption, ("sans-serif", 16).into_font().color(&GREY))
-        .margin(14)
-        .margin_right(30)
-        .x_label_area_size(34)
-        .y_label_area_size(84)
-        .build_cartesian_2d(0.0..outcome.seconds().max(seconds), 0.0..top)?;
+    let mut chart =
+        chart(area, caption).build_cartesian_2d(0.0..outcome.seconds().max(seconds), 0.0..top)?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
