@@ -126,8 +126,8 @@ impl Connection {
         &self.peer
     }
 
-    /// The plain stream, non-blocking and without timeouts: in a chat, silence is normal. TCP keepalive detects a
-    /// dead peer instead.
+    /// The plain stream, non-blocking and without timeouts: in a chat, silence is normal. TCP
+    /// keepalive detects a dead peer instead.
     pub fn into_stream(self) -> io::Result<TcpStream> {
         let stream = self.stream.into_inner();
         stream.set_nonblocking(true)?;
