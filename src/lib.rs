@@ -27,22 +27,32 @@
 //!
 //! # Reading order
 //!
-//! 1. [`services::echo`]: a whole protocol in fifteen lines.
-//! 2. [`session::protocol`]: the rules every protocol lives by.
-//! 3. [`session::session`]: `feed`, the one pure function that drives a protocol.
-//! 4. [`reactor::event_loop`]: poll, mark, serve, poll again.
-//! 5. [`reactor::dispatcher`] and [`reactor::turn`]: who gets a turn, and what a turn does.
-//! 6. [`reactor::connection`]: readiness, and why a bit may only be cleared by the kernel's word.
-//! 7. [`reactor::body_in`], [`reactor::body_out`]: how bodies bypass all of the above, and
-//!    [`reactor::timers`]: how slow they may be.
-//! 8. [`wire::unit`], [`wire::puzzle`]: how clients without framing are understood.
-//! 9. [`store::file_store`], [`store::upload`]: files that cannot leave their root, and
-//!    [`store::workers`]: who waits for them.
-//! 10. [`session::notice`], [`services::talk`], [`services::operator`]: sessions that talk to each
-//!     other, and the operator as one more session.
-//! 11. [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
-//! 12. [`setup::sandbox`], [`setup::drop_root`]: what is given up before anybody is served.
-//! 13. [`load::lane`], [`load::driver`]: the same loop as a client, thousands of connections wide.
+//! The entry path is nine files, fewer than 2,000 lines together. What they name of other files is
+//! explained where it is imported (`tests/tidy.rs` holds both).
+//!
+//! 1. `benches/bare/echo.rs`: echo on epoll(7) alone; one peer can keep it from all others.
+//! 2. [`services::echo`]: the same service as a protocol, which does no I/O.
+//! 3. [`session::protocol`]: the rules that every protocol keeps.
+//! 4. [`session::session`]: shows a protocol its bytes, and says what comes next.
+//! 5. [`reactor::event_loop`]: poll, mark, accept, serve, poll again.
+//! 6. [`reactor::dispatcher`]: gives turns, and carries out how they end.
+//! 7. [`reactor::turn`]: what one turn does, and when it has done enough.
+//! 8. [`reactor::connection`]: readiness, and why only an answer of the kernel clears a bit.
+//! 9. [`reactor::run_queue`]: the order of turns.
+//!
+//! When you need it:
+//!
+//! - [`reactor::acceptor`], [`reactor::io`], [`reactor::linux`]: new connections and system calls.
+//! - [`reactor::body_in`], [`reactor::body_out`]: bodies of files bypass the protocols.
+//! - [`reactor::timers`]: silences that mean something, deadlines, how slow a body may be.
+//! - [`wire::unit`], [`wire::puzzle`]: how clients without framing are understood.
+//! - [`store::file_store`], [`store::upload`]: files that cannot leave their root, and
+//!   [`store::workers`]: the threads that wait for the disk.
+//! - [`session::notice`], [`services::talk`], [`services::operator`]: sessions that talk to each
+//!   other, and the operator as one more session.
+//! - [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
+//! - [`setup::sandbox`], [`setup::drop_root`]: rights that are given up at the start.
+//! - [`load::lane`], [`load::driver`]: the same loop as a client, thousands of connections wide.
 //!
 //! `loket serve --trace` prints what the loop does while you read it.
 
@@ -57,7 +67,6 @@ pub mod server;
 pub mod services;
 pub mod session;
 pub mod setup;
-
 pub mod store;
 pub mod terminal;
 pub mod wire;

@@ -44,6 +44,19 @@ const DOORS: &[(&str, &str)] = &[
     ("thread", "client main store/workers setup"),
 ];
 
+/// What a newcomer reads first, in this order: see `src/lib.rs`.
+const ENTRY_PATH: [&str; 9] = [
+    "benches/bare/echo.rs",
+    "src/services/echo.rs",
+    "src/session/protocol.rs",
+    "src/session/session.rs",
+    "src/reactor/event_loop.rs",
+    "src/reactor/dispatcher.rs",
+    "src/reactor/turn.rs",
+    "src/reactor/connection.rs",
+    "src/reactor/run_queue.rs",
+];
+
 /// Numbers outside `config` that are no limits: they follow from a format or from arithmetic.
 const NO_LIMITS: &[&str] = &[
     "src/wire/puzzle.rs MOST_DIGITS",
@@ -359,6 +372,28 @@ fn limits_are_in_config() {
             }
         }
     }
+    findings.none();
+}
+
+#[test]
+fn the_entry_path_is_short_and_explains_what_it_imports() {
+    let mut findings = Findings::default();
+    let sources = sources(&["src", "benches"]);
+    let mut length = 0;
+    for path in ENTRY_PATH {
+        let source = sources.iter().find(|source| source.path == path);
+        let source = source.unwrap_or_else(|| panic!("{path} is gone"));
+        // What the loop does once, before it runs, is not on the path.
+        let on_path = source.text.split("/// Before the loop runs.").next();
+        length += on_path.map_or(0, |text| text.lines().count());
+        for line in source.text.lines().filter(|line| line.starts_with("use ")) {
+            let is_known = line.starts_with("use std::") || line.starts_with("use mio::");
+            if !is_known && !line.contains("; // ") {
+                findings.at(source, &format!("does not explain {line}"));
+            }
+        }
+    }
+    assert!(length < 2_000, "the entry path has {length} lines");
     findings.none();
 }
 

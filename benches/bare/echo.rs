@@ -5,7 +5,7 @@ use super::{Bare, Happened}; // a listener in an epoll(7) set; the listener or a
 use rustix::event::epoll::EventFlags; // rustix: a function for each system call
 use rustix::fd::OwnedFd; // closed when dropped
 use rustix::io::Errno; // AGAIN: nothing to read, or no room to write
-use rustix::net::{self, RecvFlags, SendFlags};
+use rustix::net::{self, RecvFlags, SendFlags}; // send(2) and recv(2)
 
 const BUFFER: usize = 64 * 1024;
 

@@ -7,12 +7,12 @@
 //!     └── the peer had finished already, or broke off, or was idle too long ──▶ over
 //! ```
 
-use super::clock::Moment;
-use crate::session::close_reason::CloseReason;
-use crate::session::session::{Deadline, Session};
-use crate::wire::pause::Delay;
+use super::clock::Moment; // microseconds since the start
+use crate::session::close_reason::CloseReason; // why a connection ends
+use crate::session::session::{Deadline, Session}; // what must happen in time; the conversation
+use crate::wire::pause::Delay; // which silence of the peer
 
-/// What the kernel has told since it was last asked. Edges come once: only `WouldBlock`, or on
+/// What the kernel has reported since the last call. Edges come once: only `WouldBlock`, or on
 /// reading a short read, may clear a bit.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Readiness {
@@ -20,9 +20,9 @@ pub struct Readiness {
     pub readable: bool,
     /// The socket may take bytes.
     pub writable: bool,
-    /// A short read does not mean that everything is read, and never will again. The peer's end
-    /// of stream has been announced, by the same edge as its last bytes; or it has sent urgent
-    /// data (`MSG_OOB`), which a read stops in front of.
+    /// Keep reading to the end of the stream: a short read no longer proves that the socket is
+    /// empty. The end has been announced, by the same edge as the last bytes; or the peer has sent
+    /// urgent data (`MSG_OOB`), which a read stops in front of.
     pub read_on: bool,
 }
 
@@ -31,10 +31,10 @@ pub struct Readiness {
 pub enum Phase {
     /// The session is served.
     Open,
-    /// The peer has been told goodbye; what it still sends is read away, so that closing does not
-    /// reset the connection over the last reply.
+    /// Our stream has ended. What the peer still sends is read and discarded: closing over unread
+    /// bytes would reset the connection, and the peer might lose the last reply.
     Lingering {
-        /// How many more bytes are read away.
+        /// How many more bytes are discarded.
         left: u32,
         /// Why the session closed.
         reason: CloseReason,
@@ -67,11 +67,11 @@ pub struct Connection<S> {
     pub moved: u64,
     /// Whether the protocol has taken bytes since the deadline was looked at.
     pub consumed: bool,
-    /// What the kernel has told.
+    /// What the kernel has reported.
     pub ready: Readiness,
     /// Where it stands in its life.
     pub phase: Phase,
-    /// A silence that is over and of which the session has not been told.
+    /// A silence that is over, and that the session has not been shown.
     pub silence: Option<Delay>,
     /// Kinds of delay that have an entry in the queues, one bit each.
     pub armed: u8,

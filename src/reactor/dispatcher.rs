@@ -1,25 +1,25 @@
 //! Gives turns: keeps the table of connections, the run queue and the timers.
 //! Makes no system call and polls nothing; `event_loop.rs` does, and a simulator can.
 
-use super::ReactorLimits;
-use super::addresses::Addresses;
-use super::clock::Moment;
-use super::connection::{Connection, Phase, Readiness};
-use super::io::Io;
-use super::lag::Lag;
-use super::observer::{Observer, Who};
-use super::run_queue::RunQueue;
-use super::table::Table;
-use super::timers::Timers;
-use super::token::Key;
-use super::turn::{Ended, Lent, Turn};
-use crate::session::close_reason::CloseReason;
-use crate::session::log_limit::LogLimit;
-use crate::session::notice::{Audience, Notice, PeerId, Post};
-use crate::session::protocol::Protocol;
-use crate::session::session::Session;
-use crate::session::world::World;
-use crate::wire::pause::Delay;
+use super::ReactorLimits; // numbers from config/
+use super::addresses::Addresses; // how many connections each client has
+use super::clock::Moment; // microseconds since the start
+use super::connection::{Connection, Phase, Readiness}; // a socket, its session, its readiness
+use super::io::Io; // the system calls; a simulator has its own
+use super::lag::Lag; // the longest turn, for the log
+use super::observer::{Observer, Who}; // is shown what happens, for --trace
+use super::run_queue::RunQueue; // which connections wait for a turn
+use super::table::Table; // the connections, in a slab
+use super::timers::Timers; // silences and deadlines
+use super::token::Key; // a slot of the table, and a serial against stale events
+use super::turn::{Ended, Lent, Turn}; // how a turn ended; its memory; the turn
+use crate::session::close_reason::CloseReason; // why a connection ends
+use crate::session::log_limit::LogLimit; // lines a second that are logged
+use crate::session::notice::{Audience, Notice, PeerId, Post}; // messages of sessions
+use crate::session::protocol::Protocol; // a service's side of a conversation
+use crate::session::session::Session; // a protocol and what it is about to do
+use crate::session::world::World; // what all protocols share: posts, the time
+use crate::wire::pause::Delay; // which silence
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -38,7 +38,7 @@ pub struct Dispatcher<I: Io, O: Observer> {
     uploads_logged: LogLimit,
     lent: Lent,
     /// The console's place in the table. It is no connection: no limit counts it, no deadline
-    /// ends it, and nobody waits for it when the server goes down.
+    /// ends it, and a server that goes down does not wait for it.
     operator: Option<Key>,
     winding_down: bool,
 }
@@ -127,8 +127,8 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         Ok(key)
     }
 
-    /// Hands over what sessions have to tell each other. Never in the middle of a turn: nobody
-    /// else is written to or destroyed there.
+    /// Delivers what sessions have posted. Not within a turn: that changes no connection but its
+    /// own.
     pub fn deliver(&mut self) {
         while !self.world.posts.is_empty() {
             for post in std::mem::take(&mut self.world.posts) {
@@ -189,7 +189,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
             let key = Key::of_peer(peer);
             if let Some(connection) = self.table.find(key) {
                 connection.session.wait_is_over();
-                // With more requests behind this one, it does not ask for little.
+                // With more requests behind this one, it goes to the bulk queue.
                 let bulk = !connection.queued && !connection.session.inbox().is_empty();
                 let who = who(&self.services, connection.service, key.serial);
                 self.observer.waited(who, bulk);
@@ -220,7 +220,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
             .map(|connection| &mut connection.socket)
     }
 
-    /// Notes what the kernel told. A stale key finds nobody.
+    /// Notes what the kernel told. A stale key is ignored.
     pub fn mark(&mut self, key: Key, told: Readiness) {
         let Some(connection) = self.table.find(key) else {
             return;
@@ -228,7 +228,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         connection.ready.readable |= told.readable;
         connection.ready.writable |= told.writable;
         connection.ready.read_on |= told.read_on;
-        // Every edge repeats that the socket is writable: that alone matters to those who owe.
+        // Every edge repeats that the socket is writable, which matters where something is owed.
         let matters = told.readable || connection.session.owes();
         let who = who(&self.services, connection.service, key.serial);
         self.observer.event(who, told);
@@ -367,7 +367,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         self.deliver();
     }
 
-    /// When [`Dispatcher::on_time`] has something to do, if nobody speaks.
+    /// When [`Dispatcher::on_time`] has something to do, if no event comes before.
     pub fn next_due(&self) -> Option<Moment> {
         self.timers.next_due()
     }
@@ -403,12 +403,12 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         self.table.count() - usize::from(self.operator.is_some())
     }
 
-    /// Whether somebody waits for a turn.
+    /// Whether a connection waits for a turn.
     pub fn has_turns(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// Who watches.
+    /// What is shown all that happens.
     pub fn observer(&mut self) -> &mut O {
         &mut self.observer
     }

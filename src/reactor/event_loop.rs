@@ -20,7 +20,7 @@ use crate::session::world::World; // what all protocols share: posts, the time
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Waker};
-use signal_hook::consts::{SIGCONT, SIGWINCH, SIGXFSZ};
+use signal_hook::consts::{SIGCONT, SIGWINCH, SIGXFSZ}; // numbers of signals
 use signal_hook_mio::v1_0::Signals; // signals that have arrived, as a descriptor
 use std::io;
 use std::sync::Arc;

@@ -1,19 +1,19 @@
 //! Serves one connection for one turn: writes, works, reads, until it must wait or has done enough.
-//! Chooses nobody: the dispatcher gives turns, and carries out how they end.
+//! The dispatcher chooses the connection, and carries out how the turn ended.
 //!
 //! The loop asks the session what comes next and does it. Every step uses something up (a
 //! readiness bit, bytes, calls, a silence), so a turn ends.
 
-use super::ReactorLimits;
-use super::clock::Moment;
-use super::connection::{Connection, Phase};
-use super::io::{Io, Sent, TakeError};
-use super::observer::{Direction, Observer};
-use crate::session::close_reason::CloseReason;
-use crate::session::outbox::Front;
-use crate::session::session::{Buffers, Next};
-use crate::session::world::World;
-use crate::wire::pause::{Delay, Pause};
+use super::ReactorLimits; // numbers from config/
+use super::clock::Moment; // microseconds since the start
+use super::connection::{Connection, Phase}; // a socket, its session, its readiness
+use super::io::{Io, Sent, TakeError}; // system calls; what was sent; which end failed
+use super::observer::{Direction, Observer}; // is shown what happens, for --trace
+use crate::session::close_reason::CloseReason; // why a connection ends
+use crate::session::outbox::Front; // what is sent next: bytes, or a range of a file
+use crate::session::session::{Buffers, Next}; // its memory; what it needs next
+use crate::session::world::World; // what all protocols share: posts, the time
+use crate::wire::pause::{Delay, Pause}; // which silence; that it is over, or the stream is
 use std::io::{self, ErrorKind};
 
 /// How a turn ended.
@@ -37,7 +37,7 @@ enum Progress {
     End(Ended),
 }
 
-/// Memory that the reactor lends to whoever has the turn.
+/// Memory that the reactor lends to the connection that has the turn.
 pub struct Lent {
     read: Box<[u8]>,
     spare: Option<Box<Buffers>>,
@@ -63,7 +63,7 @@ pub struct Turn<'a, K: Io, O: Observer> {
     pub lent: &'a mut Lent,
     /// The limits.
     pub limits: &'a ReactorLimits,
-    /// Who watches.
+    /// What is shown all that happens.
     pub observer: &'a mut O,
     /// The time.
     pub now: Moment,
@@ -307,7 +307,7 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
         }
     }
 
-    /// Reads away what a peer still sends that has been told goodbye.
+    /// Reads and discards what the peer still sends after our end of the stream.
     fn drain(&mut self, connection: &mut Connection<K::Socket>) -> Progress {
         let Phase::Lingering { left, reason } = &mut connection.phase else {
             unreachable!("only a lingering connection is drained")

@@ -15,41 +15,41 @@
 //!
 //! Dropping a session closes its files and discards its unfinished upload.
 
-use super::close_reason::CloseReason;
-use super::notice::{Notice, PeerId, Post};
-use super::outbox::Outbox;
-use crate::session::blob::Blob;
-use crate::wire::pause::{Delay, Pause};
+use super::close_reason::CloseReason; // why a connection ends
+use super::notice::{Notice, PeerId, Post}; // a message and its way to another session
+use super::outbox::Outbox; // what the peer is sent, in order
+use crate::session::blob::Blob; // the bytes of one file
+use crate::wire::pause::{Delay, Pause}; // which silence; that it is over, or the stream is
 use std::io;
 use std::rc::Rc;
 
 /// One side of one conversation.
 pub trait Protocol {
     /// Takes a prefix of `input`; says how much was taken and what the following bytes are.
-    /// A silence speaks of all of `input`; who takes a part of it is shown the rest with it again.
+    /// A silence applies to all of `input`: after a part is taken, the rest is shown with it again.
     /// After `Pause::Finished` it takes something, or holds, or is closed.
     fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake);
 
     /// The body asked for by [`Intake::Body`] has ended.
     fn on_body(&mut self, _end: BodyEnd, _cx: &mut Cx<'_>) -> Intake {
-        unreachable!("a protocol that asks for no body is told of none")
+        unreachable!("a protocol that asks for no body gets no end of one")
     }
 
     /// Does one bounded piece of what was announced by [`Intake::Work`], or goes on after an
-    /// [`Intake::Wait`]. It may come before the wait is over: who polls too early waits again.
+    /// [`Intake::Wait`]. It may come before the wait is over: then it waits again.
     fn on_work(&mut self, _cx: &mut Cx<'_>) -> Intake {
         unreachable!("a protocol that announces no work is given no turn for it")
     }
 
-    /// The conversation begins; the peer may be greeted, or others told.
+    /// The conversation begins: the peer may be greeted, or notices posted.
     fn on_open(&mut self, _cx: &mut Cx<'_>) {}
 
-    /// Somebody else has something to tell.
+    /// Another session has posted a notice.
     fn on_notice(&mut self, _notice: &Notice, _cx: &mut Cx<'_>) -> Reaction {
         Reaction::Stay
     }
 
-    /// The conversation has ended; others may be told, the peer hears nothing any more.
+    /// The conversation has ended: notices may be posted, but nothing is sent to the peer.
     fn on_close(&mut self, _reason: CloseReason, _cx: &mut Cx<'_>) {}
 
     /// Whether it takes all bytes at once, however many there are.
@@ -62,7 +62,7 @@ pub trait Protocol {
         false
     }
 
-    /// Which silence of the peer means something now. It is told by [`Pause::Quiet`].
+    /// Which silence of the peer means something now. [`Pause::Quiet`] reports it.
     fn awaited(&self) -> Option<Delay> {
         None
     }
@@ -124,7 +124,7 @@ pub enum BodyEnd {
     },
     /// The blob took no more.
     BlobFailed(io::Error),
-    /// The connection is being closed; what is said now reaches nobody.
+    /// The connection is being closed; what is sent now is discarded.
     Abandoned,
 }
 
@@ -132,7 +132,7 @@ pub enum BodyEnd {
 pub struct Cx<'a> {
     /// What the peer will be sent, in this order.
     pub out: &'a mut Outbox,
-    /// What others are to be told after this turn.
+    /// Notices, which are delivered after this turn.
     pub posts: &'a mut Vec<Post>,
     /// This session, as others may name it.
     pub me: PeerId,

@@ -13,14 +13,14 @@
 //!    └──── awaited silence ── Hold
 //! ```
 
-use super::close_reason::CloseReason;
-use super::held::Held;
-use super::notice::{Notice, PeerId};
-use super::outbox::Outbox;
-use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive};
-use super::witness::Witness;
-use crate::session::world::World;
-use crate::wire::pause::{Delay, Pause};
+use super::close_reason::CloseReason; // why a connection ends
+use super::held::Held; // bytes that are kept from turn to turn
+use super::notice::{Notice, PeerId}; // a message to a session; its number
+use super::outbox::Outbox; // what the peer is sent, in order
+use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive}; // the service's side
+use super::witness::Witness; // is shown what the protocol takes, for --trace
+use crate::session::world::World; // what all protocols share: posts, the time
+use crate::wire::pause::{Delay, Pause}; // which silence; that it is over, or the stream is
 use std::io;
 
 /// What a session needs next.
@@ -283,7 +283,7 @@ impl Session {
         self.enter(intake);
     }
 
-    /// Somebody else has something to tell. Says whether the connection must go at once.
+    /// Another session has posted a notice. Says whether the connection must be closed at once.
     pub fn notify(&mut self, notice: &Notice, world: &mut World) -> Option<CloseReason> {
         if matches!(self.intake, Intake::Close(_)) {
             return None;
