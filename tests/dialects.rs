@@ -7,11 +7,10 @@ mod support;
 use loket::config::reactor::REACTOR;
 use loket::wire::pause::Delay;
 use memory::scripts::{self, Script};
-use memory::store::Files;
 use memory::{Driver, Service, Step, Way};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use support::{BOTH_WAYS, Client, NO_FOLDER, Server, eventually, tree};
+use support::{BOTH_WAYS, Client, NO_FOLDER, Server, eventually};
 
 const SETTLE_NEVER: [&str; 2] = ["--settle", "60000"];
 
@@ -33,19 +32,6 @@ fn filled(flags: &[&str]) -> Server {
         server.put(&name, content);
     }
     server
-}
-
-/// What every file below the root holds, by its name.
-fn files(server: &Server) -> Files {
-    let root = server.root();
-    let name = |path: &std::path::Path| {
-        let name = path.strip_prefix(&root).expect("below");
-        name.to_str().expect("text").to_owned()
-    };
-    let files = tree(&root).into_iter();
-    files
-        .map(|(path, content)| (name(&path), content))
-        .collect()
 }
 
 /// Plays one conversation on a server of its own.
@@ -74,7 +60,7 @@ fn play(script: &Script, way: &[&str]) {
     let way = Way::pieces_of(usize::MAX, false);
     let mut driver = Driver::new(script.service, &scripts::files(), &script.faults, way);
     driver.play(&script.steps).expect("shown in any_cutting.rs");
-    assert_eq!(files(&server), driver.close().files);
+    assert_eq!(server.files(), driver.close().files);
 }
 
 #[test]

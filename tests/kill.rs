@@ -8,7 +8,8 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::{Duration, Instant};
-use support::{BOTH_WAYS, Client, Server, noise, tree};
+use support::file_service::{FILE_SERVICES, FileService};
+use support::{BOTH_WAYS, Client, Server, noise};
 
 const KILLS: u64 = 20;
 
@@ -37,19 +38,18 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn begin(server: &Server, service: &str, name: String, versions: Vec<Vec<u8>>) -> Conversation {
+    fn begin(
+        server: &Server,
+        service: FileService,
+        name: String,
+        versions: Vec<Vec<u8>>,
+    ) -> Conversation {
         let mut words = Vec::new();
         for body in &versions {
-            let size = body.len();
-            let head = match service {
-                "files" => format!("upload {name} {size}\n"),
-                _ => format!("SEND\n{name}\n{name}<SEPARATOR>{size}\n"),
-            };
-            words.extend_from_slice(head.as_bytes());
-            words.extend_from_slice(body);
+            words.extend(service.upload(&name, body));
         }
         Conversation {
-            client: server.connect(service),
+            client: server.connect(service.name()),
             name,
             versions,
             words,
@@ -163,15 +163,6 @@ fn versions(dice: &mut Dice, bytes: &[u8]) -> Vec<Vec<u8>> {
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-fn files(server: &Server) -> Files {
-    let root = server.root();
-    let named = tree(&root).into_iter().map(|(path, content)| {
-        let name = path.strip_prefix(&root).expect("below it");
-        (name.to_string_lossy().into_owned(), content)
-    });
-    named.collect()
-}
-
 /// How the kills met the uploads: a show that meets only one kind shows little.
 #[derive(Debug, Default)]
 struct Met {
@@ -199,10 +190,10 @@ fn judge(conversation: &Conversation, found: &Files, before: &Files, met: &mut M
 }
 
 fn kill_once(server: &mut Server, flags: &[&str], dice: &mut Dice, bytes: &[u8], met: &mut Met) {
-    let mut before = files(server);
+    let mut before = server.files();
     let mut conversations = Vec::new();
     for slot in 0..6 {
-        let service = ["files", "transfer"][slot % 2];
+        let service = FILE_SERVICES[slot % 2];
         let name = match slot {
             0..4 => format!("old{slot}"),
             _ => format!("new{slot}"),
@@ -218,12 +209,12 @@ fn kill_once(server: &mut Server, flags: &[&str], dice: &mut Dice, bytes: &[u8],
         // What had left the server before it died still arrives.
         while conversation.hear() {}
     }
-    let mut left = files(server);
+    let mut left = server.files();
     let all = left.len();
     left.retain(|name, _| !name.starts_with(".loket-"));
     met.hidden_names_swept += all - left.len();
     server.start_again(flags);
-    let found = files(server);
+    let found = server.files();
     assert_eq!(left.len(), found.len(), "debris: {:?}", found.keys());
     assert!(left == found, "a start changes no file");
     for conversation in &conversations {
@@ -255,7 +246,7 @@ fn after_a_kill_every_file_is_the_old_or_the_new_one() {
     for flags in ways {
         let mut server = Server::start(flags);
         for slot in 0..4 {
-            std::fs::write(server.root().join(format!("old{slot}")), "old").expect("a file");
+            server.put(format!("old{slot}"), "old");
         }
         for _ in 0..kills.div_ceil(ways.len() as u64) {
             kill_once(&mut server, flags, &mut dice, &bytes, &mut met);

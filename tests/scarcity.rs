@@ -7,6 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use support::file_service::FILE_SERVICES;
 use support::{BOTH_WAYS, CREATED, Client, REMOVED, Server, eventually, noise, pause, skip, tree};
 
 const BUSY: &str = "ERROR too much is open at this moment; try again later\n";
@@ -184,15 +185,9 @@ fn eight_uploads_that_fill_the_disk_together_are_each_whole_or_refused() {
         let mut clients: Vec<Client> = Vec::new();
         // None of them is too big when it is announced.
         for slot in 0..8 {
-            let (service, head) = match slot % 2 {
-                0 => ("files", format!("upload name{slot} 400000\n")),
-                _ => {
-                    let name = format!("name{slot}");
-                    let head = format!("SEND\n{name}\n{name}<SEPARATOR>400000\n");
-                    ("transfer", head)
-                }
-            };
-            let mut client = server.connect(service);
+            let service = FILE_SERVICES[slot % 2];
+            let mut client = server.connect(service.name());
+            let head = service.upload_head(&format!("name{slot}"), 400_000);
             client.send(head).expect("OK\n");
             clients.push(client);
         }

@@ -432,7 +432,7 @@ fn a_bare_upload_without_a_byte_of_data_is_an_error_and_creates_nothing() {
 fn real_keys_do_what_was_meant_at_any_pace() {
     let server = support::Server::start(&[]);
     for (name, content) in files() {
-        std::fs::write(server.root().join(name), content).expect("room");
+        server.put(name, content);
     }
     let paces = [1, 4, 6, 20, 80, 120, 300];
     let typed = |service: &str, pace: u64, text: &str| {
@@ -441,8 +441,7 @@ fn real_keys_do_what_was_meant_at_any_pace() {
             client.send([byte]);
             std::thread::park_timeout(Duration::from_millis(pace));
         }
-        client.finish();
-        String::from_utf8(client.rest()).expect("text")
+        client.finish().text()
     };
     std::thread::scope(|scope| {
         for pace in paces {
@@ -461,11 +460,7 @@ fn real_keys_do_what_was_meant_at_any_pace() {
             });
         }
     });
-    let mut left = Files::new();
-    for (path, content) in support::tree(&server.root()) {
-        let name = path.file_name().expect("a file").to_str().expect("text");
-        left.insert(name.to_owned(), content);
-    }
+    let mut left = server.files();
     for pace in paces {
         assert_eq!(left.remove(&format!("d{pace}")), Some(b"hello".to_vec()));
     }

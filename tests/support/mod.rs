@@ -226,6 +226,16 @@ impl Server {
         tree(&self.root()).into_values().collect()
     }
 
+    /// Every file below the root by its name, with its content.
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let root = self.root();
+        let named = tree(&root).into_iter().map(|(path, content)| {
+            let name = path.strip_prefix(&root).expect("below it");
+            (name.to_string_lossy().into_owned(), content)
+        });
+        named.collect()
+    }
+
     /// All that a client is answered that sends this and ends its stream.
     pub fn ask(&self, service: &str, sent: impl AsRef<[u8]>) -> String {
         self.connect(service).send(sent).finish().text()
