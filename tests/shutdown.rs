@@ -247,8 +247,15 @@ fn does_not_start(root: &Path, flags: &[&str], words: &[&str]) -> String {
 fn standard_output_names_every_service_and_then_says_ready() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("root");
+    let names = TCP_SERVICES.iter().map(|service| service.name);
     let mut child = Command::new(env!("CARGO_BIN_EXE_loket"))
-        .args("serve --echo 0 --transfer off --files 0 --talk off --room off --root".split(' '))
+        .args(["serve", "--echo=0", "--files=0", "--room=off"])
+        .args(
+            names
+                .filter(|name| !["echo", "files"].contains(name))
+                .map(|name| format!("--{name}=off")),
+        )
+        .arg("--root")
         .arg(&root)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
