@@ -1,7 +1,7 @@
 //! Takes out of a server's text what could steer a terminal.
 //! Prints nothing and judges no names: the clients do both.
 
-use crate::wire::text::is_hidden;
+use crate::wire::text::{self, is_hidden};
 
 /// The text without its hidden characters; LF and tab stay.
 pub fn clean(text: &str) -> String {
@@ -20,28 +20,9 @@ impl Cleaner {
     /// The clean text of this piece, as far as its characters are whole.
     pub fn clean(&mut self, piece: &[u8]) -> String {
         self.unfinished.extend_from_slice(piece);
-        let mut text = String::new();
-        let mut rest = &self.unfinished[..];
-        let tail = loop {
-            match std::str::from_utf8(rest) {
-                Ok(whole) => {
-                    push_clean(&mut text, whole);
-                    break Vec::new();
-                }
-                Err(fault) => {
-                    let (whole, broken) = rest.split_at(fault.valid_up_to());
-                    push_clean(&mut text, &String::from_utf8_lossy(whole));
-                    match fault.error_len() {
-                        Some(length) => {
-                            text.push(char::REPLACEMENT_CHARACTER);
-                            rest = &broken[length..];
-                        }
-                        None => break broken.to_vec(),
-                    }
-                }
-            }
-        };
-        self.unfinished = tail;
+        let whole = text::complete_prefix(&self.unfinished);
+        let text = clean(&String::from_utf8_lossy(&self.unfinished[..whole]));
+        self.unfinished.drain(..whole);
         text
     }
 
@@ -53,10 +34,6 @@ impl Cleaner {
             "\u{fffd}"
         }
     }
-}
-
-fn push_clean(text: &mut String, whole: &str) {
-    text.extend(whole.chars().filter(|&letter| is_printable(letter)));
 }
 
 fn is_printable(letter: char) -> bool {
