@@ -111,15 +111,16 @@ pub struct RoomLimits {
 }
 
 #[cfg(test)]
+use crate::config::client::CLIENT;
+
+#[cfg(test)]
 impl ClientLimits {
     /// Small and impatient, for tests in this folder.
     pub fn short() -> ClientLimits {
         ClientLimits {
-            connect_timeout: Duration::from_secs(5),
             quiet_timeout: Duration::from_millis(50),
             rate_window: Duration::from_secs(1),
             min_rate: 1000,
-            progress_delay: Duration::from_secs(5),
             reply_line: 64,
             command_line: 64,
             echo_piece: 16,
@@ -130,23 +131,19 @@ impl ClientLimits {
                 piece: 16,
                 settle: Duration::from_millis(20),
                 last_words: Duration::from_millis(50),
-                keepalive: Keepalive {
-                    idle: Duration::from_secs(60),
-                    interval: Duration::from_secs(10),
-                    probes: 3,
-                },
+                ..CLIENT.talk
             },
             room: RoomLimits {
                 datagram: 64,
                 name: 8,
                 answer: Duration::from_millis(500),
-                tries: 3,
                 relay: Duration::from_millis(50),
                 pace: Duration::ZERO,
-                probe: Duration::from_secs(10),
                 first_pause: Duration::from_millis(1),
                 longest_pause: Duration::from_millis(4),
+                ..CLIENT.room
             },
+            ..CLIENT
         }
     }
 }

@@ -200,20 +200,15 @@ fn name<'a>(rest: &'a [u8], limits: &WireLimits) -> Result<&'a str, CommandFault
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::WIRE;
     use crate::wire::names::NameFault;
 
-    const LIMITS: WireLimits = WireLimits {
-        unit: 4096,
-        name: 1024,
-        component: 255,
-    };
-
     fn line(unit: &str) -> Result<Command<'_>, CommandFault<'_>> {
-        parse_line(unit.as_bytes(), &LIMITS)
+        parse_line(unit.as_bytes(), &WIRE)
     }
 
     fn bare(unit: &str) -> Result<Command<'_>, CommandFault<'_>> {
-        parse_bare(unit.as_bytes(), &LIMITS)
+        parse_bare(unit.as_bytes(), &WIRE)
     }
 
     #[test]
@@ -288,16 +283,13 @@ mod tests {
             ("LS\r", Unended::Hopeless),
         ] {
             assert_eq!(
-                unended(unit.as_bytes(), Pause::None, &LIMITS),
+                unended(unit.as_bytes(), Pause::None, &WIRE),
                 found,
                 "{unit:?}"
             );
         }
-        assert_eq!(
-            unended(b"size \xff", Pause::None, &LIMITS),
-            Unended::Hopeless
-        );
-        assert_eq!(unended(b"size \xc3", Pause::None, &LIMITS), Unended::Part);
+        assert_eq!(unended(b"size \xff", Pause::None, &WIRE), Unended::Hopeless);
+        assert_eq!(unended(b"size \xc3", Pause::None, &WIRE), Unended::Part);
     }
 
     #[test]

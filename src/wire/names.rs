@@ -147,23 +147,18 @@ fn halve(text: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const LIMITS: WireLimits = WireLimits {
-        unit: 4096,
-        name: 1024,
-        component: 255,
-    };
+    use crate::config::WIRE;
 
     #[test]
     fn names_that_are_not_text_are_refused() {
-        assert_eq!(judge(b"", SLASH, &LIMITS), Err(NameFault::Empty));
-        assert_eq!(judge(b"a\0b", SLASH, &LIMITS), Err(NameFault::Control));
-        assert_eq!(judge(b"a\x1b[2Jb", SLASH, &LIMITS), Err(NameFault::Control));
+        assert_eq!(judge(b"", SLASH, &WIRE), Err(NameFault::Empty));
+        assert_eq!(judge(b"a\0b", SLASH, &WIRE), Err(NameFault::Control));
+        assert_eq!(judge(b"a\x1b[2Jb", SLASH, &WIRE), Err(NameFault::Control));
         assert_eq!(
-            judge("a\u{85}b".as_bytes(), SLASH, &LIMITS),
+            judge("a\u{85}b".as_bytes(), SLASH, &WIRE),
             Err(NameFault::Control)
         );
-        assert_eq!(judge(b"\xff\xfe", SLASH, &LIMITS), Err(NameFault::NotText));
+        assert_eq!(judge(b"\xff\xfe", SLASH, &WIRE), Err(NameFault::NotText));
     }
 
     #[test]
@@ -176,7 +171,7 @@ mod tests {
             (b"a\x1b[2Jb\n", "the name holds a control character: a[2Jb"),
             (b"", "the name is empty"),
         ] {
-            let refused = check(raw, &LIMITS).expect_err("a bad name");
+            let refused = check(raw, &WIRE).expect_err("a bad name");
             assert_eq!(refused.to_string(), words);
         }
     }
@@ -193,24 +188,21 @@ mod tests {
             (b"a\0", Unended::Hopeless),
             (b"\0\xc3", Unended::Hopeless),
         ] {
-            assert_eq!(unended(raw, SLASH, &LIMITS), found, "{raw:?}");
+            assert_eq!(unended(raw, SLASH, &WIRE), found, "{raw:?}");
         }
     }
 
     #[test]
     fn length_limits_hold_to_the_byte() {
-        assert!(check(&[b'a'; 255], &LIMITS).is_ok());
+        assert!(check(&[b'a'; 255], &WIRE).is_ok());
         assert_eq!(
-            judge(&[b'a'; 256], SLASH, &LIMITS),
+            judge(&[b'a'; 256], SLASH, &WIRE),
             Err(NameFault::ComponentTooLong(255))
         );
         let long = [&b"a/"[..]; 512].concat();
-        assert!(check(&long, &LIMITS).is_ok());
+        assert!(check(&long, &WIRE).is_ok());
         let longer = [&long[..], b"a"].concat();
-        assert_eq!(
-            judge(&longer, SLASH, &LIMITS),
-            Err(NameFault::TooLong(1024))
-        );
+        assert_eq!(judge(&longer, SLASH, &WIRE), Err(NameFault::TooLong(1024)));
     }
 
     #[test]
@@ -235,7 +227,7 @@ mod tests {
             ("folder/", "", ""),
             ("C:\\a\\b.txt", "C:\\a\\b.txt", "b.txt"),
         ] {
-            let base = |separators| base_name(path.as_bytes(), separators, &LIMITS);
+            let base = |separators| base_name(path.as_bytes(), separators, &WIRE);
             assert_eq!(base(SLASH), Ok(slash));
             assert_eq!(base(ANY_SLASH), Ok(any_slash));
         }
@@ -244,7 +236,7 @@ mod tests {
     #[test]
     fn each_component_of_a_windows_path_is_measured() {
         let path = format!("C:\\{}\\b.txt", "d".repeat(254));
-        let base = |separators| base_name(path.as_bytes(), separators, &LIMITS);
+        let base = |separators| base_name(path.as_bytes(), separators, &WIRE);
         assert_eq!(base(ANY_SLASH), Ok("b.txt"));
         let bad = base(SLASH).expect_err("one long component");
         assert_eq!(bad.fault, NameFault::ComponentTooLong(255));
