@@ -96,7 +96,7 @@ fn a_host_that_tries_too_many_passwords_is_ignored_and_others_are_not() {
     let server = Server::start(&[]);
     let inside = Guest::from(&server, host(2));
     inside.enter("inside");
-    let limit = loket::config::room::ROOM.guests.failures;
+    let limit = loket::config::room::ROOM.strangers.failures;
     for _ in 0..limit {
         Guest::from(&server, host(2))
             .send("PASSWORD x")

@@ -4,7 +4,7 @@
 use super::MIB;
 use crate::reactor::datagram::DatagramLimits;
 use crate::services::room::RoomLimits;
-use crate::services::room::guests::GuestLimits;
+use crate::services::room::strangers::StrangerLimits;
 
 /// The room of a server that is started without flags.
 pub const ROOM: RoomLimits = RoomLimits {
@@ -40,7 +40,7 @@ pub const ROOM: RoomLimits = RoomLimits {
     // Those of four classes that begin together.
     claims: 256,
     search_pause: PAUSE,
-    guests: GuestLimits {
+    strangers: StrangerLimits {
         // In tables of some thousands of entries.
         admitted: 4 * MEMBERS,
         admitted_for: MINUTE,

@@ -35,24 +35,19 @@
 //! since it never sent anything after joining. A spoofer that keeps sending in its name keeps it
 //! in: at most 64 addresses of a network (`--room-per-address`), which share a rate.
 
-pub mod claims;
-pub mod credit;
-mod door;
-pub mod guests;
 pub mod networks;
-pub mod words;
+pub mod strangers;
+pub mod token_bucket;
 
 use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
 use crate::session::log_limit::LogLimit;
-use crate::wire::text;
-use claims::Claims;
-use credit::{Credit, Rate};
-use guests::{GuestLimits, Guests, Left};
+use crate::wire::text::{self, is_hidden, steers};
 use networks::{NetworkLimits, Networks};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use words::{Words, cut, is_exit, leaving, one_line};
+use strangers::{Left, StrangerLimits, Strangers};
+use token_bucket::{Rate, TokenBucket};
 
 /// Bounds of the room. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +81,7 @@ pub struct RoomLimits {
     /// The pause between two searches for silent members.
     pub search_pause: u64,
     /// Strangers.
-    pub guests: GuestLimits,
+    pub strangers: StrangerLimits,
 }
 
 impl RoomLimits {
@@ -125,8 +120,9 @@ pub struct Room {
     /// The routes to all members, shared with the copies that are on their way.
     routes: Rc<[Route]>,
     networks: Networks,
-    guests: Guests,
-    claims: Claims,
+    strangers: Strangers,
+    /// At most so many as the limits say, the oldest in front: all wait equally long.
+    claims: VecDeque<Claim>,
     /// When the members are searched for silent ones.
     search: Option<u64>,
     /// Log lines that any stranger can cause.
@@ -138,13 +134,24 @@ struct Member {
     name: Rc<str>,
     /// Copies leave from the address that the member asked last.
     route: Route,
-    credit: Credit,
+    bucket: TokenBucket,
     /// When it joined or sent something last.
     heard: u64,
     /// Whether it has sent anything since it joined.
     has_spoken: bool,
     /// Datagrams that its host refused since then.
     refusals: u32,
+}
+
+/// A stranger that wants a name which a member has, while that member is probed.
+struct Claim {
+    /// The stranger.
+    from: Route,
+    name: String,
+    /// The member.
+    holder: SocketAddr,
+    /// When the claim fails.
+    until: u64,
 }
 
 /// How a membership ends.
@@ -187,8 +194,8 @@ impl Room {
             names: HashMap::new(),
             routes: Rc::new([]),
             networks: Networks::new(limits.network()),
-            guests: Guests::new(limits.guests, limits.per_address as usize),
-            claims: Claims::new(limits.claims),
+            strangers: Strangers::new(limits.strangers, limits.per_address as usize),
+            claims: VecDeque::new(),
             search: None,
             ignored: LogLimit::new(1),
             refused: LogLimit::new(1),
@@ -196,11 +203,11 @@ impl Room {
         }
     }
 
-    fn enter(&mut self, route: Route, name: &str, credit: Credit, cx: &mut DatagramCx<'_>) {
+    fn enter(&mut self, route: Route, name: &str, bucket: TokenBucket, cx: &mut DatagramCx<'_>) {
         let member = Member {
             name: name.into(),
             route,
-            credit,
+            bucket,
             heard: cx.now,
             has_spoken: false,
             refusals: 0,
@@ -225,10 +232,10 @@ impl Room {
         cx.print(line);
     }
 
-    /// Takes the price of a message off the credit of a member and of its network.
+    /// Takes the price of a message out of the buckets of a member and of its network.
     fn pay(&mut self, from: SocketAddr, cx: &mut DatagramCx<'_>) -> bool {
         let member = self.members.get_mut(&from).expect("it is a member");
-        let pays = member.credit.pay(self.rate, cx.now);
+        let pays = member.bucket.pay(self.rate, cx.now);
         let pays = pays && self.networks.pay(from.ip(), cx.now);
         if !pays {
             cx.out.drop_one();
@@ -291,10 +298,10 @@ impl Room {
                 cx.out.to_one(line.as_bytes(), member.route);
             }
             let left = Left {
-                credit: member.credit,
+                bucket: member.bucket,
                 name: (how == Ending::Lost).then(|| member.name.clone()),
             };
-            self.guests.remember(*address, left, cx.now);
+            self.strangers.remember(*address, left, cx.now);
             names.push(member.name);
         }
         if names.is_empty() {
@@ -305,10 +312,18 @@ impl Room {
             self.tell_all(&leaving(&name), cx);
         }
         for address in addresses {
-            for claim in self.claims.take_on(*address) {
+            for claim in self.take_claims(*address) {
                 self.try_name(claim.from, &claim.name, cx);
             }
         }
+    }
+
+    /// The claims to the name of a member, the oldest first.
+    fn take_claims(&mut self, holder: SocketAddr) -> VecDeque<Claim> {
+        let claims = std::mem::take(&mut self.claims).into_iter();
+        let (taken, left) = claims.partition(|claim| claim.holder == holder);
+        self.claims = left;
+        taken
     }
 
     fn end_silent(&mut self, cx: &mut DatagramCx<'_>) {
@@ -342,7 +357,7 @@ impl DatagramProtocol for Room {
         (member.heard, member.has_spoken, member.refusals) = (cx.now, true, 0);
         self.hear_member(from, words, bytes, cx);
         if self.members.contains_key(&from.peer) {
-            for claim in self.claims.take_on(from.peer) {
+            for claim in self.take_claims(from.peer) {
                 cx.out.to_one(b"USERNAME TAKEN", claim.from);
             }
         }
@@ -350,7 +365,7 @@ impl DatagramProtocol for Room {
 
     fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramCx<'_>) {
         let Some(member) = self.members.get_mut(&to) else {
-            return self.guests.forget(to);
+            return self.strangers.forget(to);
         };
         // One refusal is easily forged; the next comes at once where the port is closed.
         member.refusals += 1;
@@ -362,18 +377,74 @@ impl DatagramProtocol for Room {
     }
 
     fn next_due(&self) -> Option<u64> {
-        [self.claims.next_due(), self.search]
-            .into_iter()
-            .flatten()
-            .min()
+        let claim = self.claims.front().map(|claim| claim.until);
+        [claim, self.search].into_iter().flatten().min()
     }
 
     fn on_time(&mut self, cx: &mut DatagramCx<'_>) {
-        while let Some(claim) = self.claims.take_due(cx.now) {
+        let is_due = |claim: &&Claim| claim.until <= cx.now;
+        while let Some(claim) = self.claims.front().filter(is_due) {
             cx.out.to_one(b"USERNAME TAKEN", claim.from);
+            self.claims.pop_front();
         }
         if self.search.is_some_and(|search| search <= cx.now) {
             self.end_silent(cx);
         }
+    }
+}
+
+/// What a datagram says.
+enum Words<'a> {
+    /// The password is given.
+    Password(&'a [u8]),
+    /// A name is chosen.
+    Name(String),
+    /// Anything else.
+    Text,
+}
+
+impl<'a> Words<'a> {
+    /// Blanks around a name or a password are no part of it, and neither is what a name would
+    /// lose in a message. Characters that steer stay: they make it invalid.
+    fn of(bytes: &'a [u8]) -> Words<'a> {
+        if let Some(password) = bytes.strip_prefix(b"PASSWORD ") {
+            Words::Password(password.trim_ascii())
+        } else if let Some(name) = bytes.strip_prefix(b"USERNAME ") {
+            let name = String::from_utf8_lossy(name);
+            let name = name.replace(|letter| is_hidden(letter) && !steers(letter), "");
+            Words::Name(name.trim_ascii().to_owned())
+        } else {
+            Words::Text
+        }
+    }
+}
+
+/// The notice that a member is gone.
+fn leaving(name: &str) -> String {
+    format!("{name} telah keluar dari chatroom.")
+}
+
+/// What is shown of a message. A line feed would begin a line that looks like another member's.
+fn one_line(bytes: &[u8]) -> String {
+    let blank = |&byte: &u8| if byte == b'\n' { b' ' } else { byte };
+    text::clean(&bytes.iter().map(blank).collect::<Vec<_>>())
+}
+
+/// Whether a member wants to leave.
+fn is_exit(said: &str) -> bool {
+    said.trim().eq_ignore_ascii_case("exit")
+}
+
+/// At most this number of bytes, without cutting a character.
+fn cut(line: &str, most: usize) -> &str {
+    &line[..line.floor_char_boundary(most)]
+}
+
+/// A line that strangers cause.
+fn warn(limit: &mut LogLimit, now: u64, line: &str) {
+    match limit.pass(now) {
+        None => {}
+        Some(0) => log::warn!("room: {line}"),
+        Some(more) => log::warn!("room: {line}; {more} like it were not logged"),
     }
 }

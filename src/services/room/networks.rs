@@ -1,7 +1,7 @@
 //! Counts what each client network holds in the room: places, and what it may still send.
 //! Knows no member; a network is one IPv4 address, or 2^64 of IPv6.
 
-use super::credit::{Credit, Rate};
+use super::token_bucket::{Rate, TokenBucket};
 use crate::session::client_net::client_net;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -29,8 +29,8 @@ pub struct Networks {
 
 struct Network {
     members: usize,
-    messages: Credit,
-    joins: Credit,
+    messages: TokenBucket,
+    joins: TokenBucket,
 }
 
 impl Networks {
@@ -49,13 +49,13 @@ impl Networks {
         network.is_none_or(|network| network.members < self.limits.places)
     }
 
-    /// Takes the price of joining off the network's credit, if there is enough.
+    /// Takes the price of joining off the network's bucket, if there is enough.
     pub fn pay_join(&mut self, host: IpAddr, now: u64) -> bool {
         let rate = self.limits.joins;
         self.of(host, now).joins.pay(rate, now)
     }
 
-    /// Takes the price of a message off the network's credit, if there is enough.
+    /// Takes the price of a message off the network's bucket, if there is enough.
     pub fn pay(&mut self, host: IpAddr, now: u64) -> bool {
         let rate = self.limits.messages;
         self.of(host, now).messages.pay(rate, now)
@@ -86,8 +86,8 @@ impl Networks {
             .entry(client_net(host))
             .or_insert_with(|| Network {
                 members: 0,
-                messages: Credit::full(limits.messages, now),
-                joins: Credit::full(limits.joins, now),
+                messages: TokenBucket::full(limits.messages, now),
+                joins: TokenBucket::full(limits.joins, now),
             })
     }
 }

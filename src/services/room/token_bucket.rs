@@ -1,7 +1,7 @@
-//! Counts what may still be sent: a bucket that fills at a rate, up to a burst.
+//! A token bucket: what may still be sent, which grows at a rate up to a burst.
 //! Reads no clock; the caller has the time.
 
-/// How fast a credit grows, and how far.
+/// How fast a bucket fills, and how far.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
     /// Messages a second.
@@ -12,7 +12,7 @@ pub struct Rate {
 
 /// What may be sent now.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Credit {
+pub struct TokenBucket {
     /// Messages, in millionths.
     left: u64,
     /// When it was last filled up, in microseconds.
@@ -22,10 +22,10 @@ pub struct Credit {
 /// A millionth of a message is what a rate of 1 a second earns in a microsecond.
 const MESSAGE: u64 = 1_000_000;
 
-impl Credit {
-    /// A credit that nothing was taken from.
-    pub fn full(rate: Rate, now: u64) -> Credit {
-        Credit {
+impl TokenBucket {
+    /// A bucket that nothing was taken from.
+    pub fn full(rate: Rate, now: u64) -> TokenBucket {
+        TokenBucket {
             left: u64::from(rate.burst) * MESSAGE,
             filled: now,
         }
