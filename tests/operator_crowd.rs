@@ -1,5 +1,5 @@
 //! What the operator asks of 10,000 talk clients is done in bounded pieces, between other turns,
-//! and what a crowd says at once is shown whole. No socket: `talk.rs` has the operator behind a server.
+//! and what a crowd says at once is shown whole. `talk.rs` has the operator behind a server.
 
 mod memory;
 mod sim;
