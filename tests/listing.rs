@@ -6,14 +6,12 @@ mod support;
 use loket::config::store::STORE;
 use loket::session::blob::Blob;
 use loket::session::notice::PeerId;
-use loket::store::file_store::{FileStore, StoreSettings};
-use loket::store::listing::ListingLimits;
-use loket::store::{List, Store};
+use loket::store::file_store::FileStore;
+use loket::store::{Content, ListingLimits, Requester, Store, StoreSettings};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 use support::{BOTH_WAYS, CREATED, Client, REMOVED, Server, eventually};
 
@@ -113,16 +111,20 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
         backlog: STORE.backlog,
         short: 0,
         heavy: u64::MAX,
+        copy_step: 1,
         listing,
     };
     FileStore::open(root, settings).expect("a store")
 }
 
-fn list(store: &mut FileStore) -> List {
-    let mut listing = store.list(None, PeerId(1)).expect("a folder");
-    match listing.poll() {
-        Poll::Ready(made) => made.expect("a list"),
-        Poll::Pending => panic!("without a helper there is nothing to wait for"),
+fn list(store: &FileStore) -> Content {
+    let client = Requester {
+        session: PeerId(1),
+        address: [127, 0, 0, 1].into(),
+    };
+    match store.list(None, client).take() {
+        Ok(made) => made.expect("a list"),
+        Err(_) => panic!("without a helper there is nothing to wait for"),
     }
 }
 
@@ -134,7 +136,7 @@ fn file(list: &Rc<dyn Blob>) -> i32 {
 fn readers_share_one_list_until_the_folder_changes() {
     let folder = tempfile::tempdir().expect("a folder");
     let whole = fill(folder.path(), 1_000);
-    let mut store = store(folder.path(), STORE.listing);
+    let store = store(folder.path(), STORE.listing);
     // A change may be too young to be told from the next one by its time.
     let settled = || {
         eventually("the folder has settled", || {
@@ -144,17 +146,17 @@ fn readers_share_one_list_until_the_folder_changes() {
         });
     };
     settled();
-    let (first, length) = list(&mut store);
-    let (second, _) = list(&mut store);
+    let (first, length) = list(&store);
+    let (second, _) = list(&store);
     assert_eq!(length, whole.len() as u64);
     assert_eq!(file(&first), file(&second));
     File::create(folder.path().join("new")).expect("room");
-    let (third, longer) = list(&mut store);
+    let (third, longer) = list(&store);
     assert_ne!(file(&first), file(&third));
     assert_eq!(longer, length + 4);
     settled();
-    let (fourth, _) = list(&mut store);
-    let (fifth, _) = list(&mut store);
+    let (fourth, _) = list(&store);
+    let (fifth, _) = list(&store);
     assert_eq!(file(&fourth), file(&fifth));
     // An old list stays as it was for as long as it is read.
     let mut text = vec![0; length as usize];
@@ -171,12 +173,12 @@ fn the_oldest_list_is_taken_from_its_readers_when_lists_take_too_much_memory() {
         tick: Duration::MAX / 4,
         ..STORE.listing
     };
-    let mut store = store(folder.path(), limits);
-    let lists: Vec<_> = (0..5).map(|_| list(&mut store)).collect();
+    let store = store(folder.path(), limits);
+    let lists: Vec<_> = (0..5).map(|_| list(&store)).collect();
     let is_whole =
-        |(list, length): &List| list.read_at(&mut [0], length - 1).expect("readable") == 1;
+        |(list, length): &Content| list.read_at(&mut [0], length - 1).expect("readable") == 1;
     let whole: Vec<bool> = lists.iter().map(is_whole).collect();
     assert_eq!(whole, [false, false, true, true, true]);
     drop(lists);
-    assert!((0..3).map(|_| list(&mut store)).all(|list| is_whole(&list)));
+    assert!((0..3).map(|_| list(&store)).all(|list| is_whole(&list)));
 }

@@ -9,7 +9,7 @@ use loket::session::notice::PeerId;
 use loket::session::outbox::{Front, Outbox};
 use loket::session::session::Session;
 use loket::session::world::World;
-use loket::store::Store;
+use loket::store::{Requester, Store};
 use loket::wire::pause::Pause;
 use std::hint::black_box;
 
@@ -121,7 +121,12 @@ fn outbox(criterion: &mut Criterion) {
     group.bench_function("a header and a body", |bencher| {
         let files: Files = [(NAME.to_owned(), vec![7; SIZE])].into();
         let store = Memory::with(&files, Faults::default());
-        let (blob, length) = store.open(NAME).expect("it is there");
+        let client = Requester {
+            session: PeerId(1),
+            address: [127, 0, 0, 1].into(),
+        };
+        let opened = store.open(NAME, client).take().ok().expect("at once");
+        let (blob, length) = opened.expect("it is there");
         let mut outbox = Outbox::default();
         bencher.iter(|| {
             outbox.bytes(b"OK 4096\n");

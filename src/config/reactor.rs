@@ -1,7 +1,7 @@
 //! The limits of the reactor, and how much of a body is moved at once.
 //! What the flags say is added by `server.rs`.
 
-use super::store::SMALL_BODY;
+use super::store::{COPY_STEP, SMALL_BODY};
 use super::{KIB, MIB, WIRE};
 use crate::reactor::ReactorLimits;
 use crate::reactor::linux::BodySteps;
@@ -144,10 +144,6 @@ pub const BBR_BODIES: BodySteps = BodySteps {
 /// With bbr, 1,000 downloads get 5.3 GiB/s with 256 KiB and 2.8 with 2 MiB. 64 KiB costs 10 to
 /// 25 % more CPU.
 const BBR_SEND_STEP: usize = 256 * KIB;
-
-/// What the plain way copies at once, and what an upload moves up in one piece of work. 256 KiB is
-/// best; 1 MiB falls out of the cache.
-pub const COPY_STEP: usize = 256 * KIB;
 
 /// A session takes nothing in while it owes its peer this much; one reply, of at most
 /// [`SMALL_BODY`], may come on top. The kernel's own buffer keeps the connection busy.

@@ -1,7 +1,6 @@
 //! The limits of the TCP services, and of the line that the operator types.
 //! Those of the room stand in `room.rs`.
 
-use super::reactor::COPY_STEP;
 use super::{KIB, MIB, WIRE};
 use crate::services::{ServiceLimits, TalkRate};
 use crate::terminal::line_editor::EditorLimits;
@@ -9,7 +8,6 @@ use crate::terminal::line_editor::EditorLimits;
 /// The limits of the TCP services.
 pub const SERVICES: ServiceLimits = ServiceLimits {
     wire: WIRE,
-    copy_step: COPY_STEP,
     // The kernel's buffers hold hundreds of lines before that; who leaves 64 KiB more unread has
     // stopped reading, and is dropped.
     talk_backlog: 64 * KIB,

@@ -2,9 +2,7 @@
 //! What the flags say is added by `server.rs`.
 
 use super::{KIB, MIB};
-use crate::store::backlog::BacklogLimits;
-use crate::store::file_store::StoreSettings;
-use crate::store::listing::ListingLimits;
+use crate::store::{BacklogLimits, ListingLimits, StoreSettings};
 use std::time::Duration;
 
 /// The store of a server that is started without flags.
@@ -18,6 +16,7 @@ pub const STORE: StoreSettings = StoreSettings {
     batch: 64,
     short: SMALL_BODY as u64,
     heavy: HEAVY_FILE,
+    copy_step: COPY_STEP,
     // What peers that broke off have left at the disk holds a descriptor or two each. It is done
     // without a sync: 10,800 uploads that were broken off within 4 s beside commits of others held
     // 206 descriptors at most, and 11,700 where each waited for its sync. 256 fit into
@@ -50,3 +49,7 @@ pub const SMALL_BODY: usize = 16 * KIB;
 /// Closing a file that was removed meanwhile frees its blocks: 3 ms for 64 MiB on ext4. From this
 /// size on a helper thread does that; the hop costs a smaller download more than it is worth.
 const HEAVY_FILE: u64 = 4 * MIB as u64;
+
+/// What the plain way copies at once, and what an upload moves up. 256 KiB is
+/// best; 1 MiB falls out of the cache.
+pub const COPY_STEP: usize = 256 * KIB;

@@ -2,30 +2,30 @@
 //! Touches no file itself: the store does, through its trait.
 //!
 //! ```text
-//!            ls                         line upload
-//!   Listing ◀──── Command ─────────────────────────────▶ Receiving ──▶ Waiting ──▶ Command
-//!      └────────▶    │  bare upload        first byte        ▲    └─────┴──▶ closed
-//!                    └────────────▶ Expecting ───────────────┘
-//!                                     └─ late LF ──▶ Command;  silence ──▶ closed
-//!
-//!   A name that only the disk knows: Command ──▶ LookingUp ──▶ as if the command came now.
+//!                       line upload
+//!   Command ──▶ Waiting ───────────────────────▶ Receiving ──▶ Waiting ──▶ Command
+//!      ▲         │   │  bare upload  first byte      ▲    └──────┴──▶ closed
+//!      └─────────┘   └────▶ Expecting ───────────────┘
+//!                              └─ late LF ──▶ Command;  silence ──▶ closed
 //! ```
 
 use super::ServiceLimits;
-use super::list_reply::{self, ListReply};
 use super::refusal::Refusal;
 use super::upload_report::UploadReport;
+use crate::session::blob::Blob;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
-use crate::store::{Errand, Purpose, Store, Upload};
+use crate::store::pending::Pending;
+use crate::store::{Content, Requester, Store, Upload};
 use crate::wire::command::{self, Command};
 use crate::wire::pause::{Delay, Pause};
+use crate::wire::text;
 use crate::wire::unit::{Dialect, Heal, Split, Splitter};
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::rc::Rc;
-use std::task::Poll;
 
 const NOT_FOUND: &str = "File Tidak Ditemukan";
 const REMOVED: &str = "File Berhasil Dihapus";
@@ -44,10 +44,8 @@ pub struct Files {
 
 enum State {
     Command,
-    /// The disk is asked for the name in this command before it is carried out.
-    LookingUp(Box<[u8]>, Box<dyn Errand>),
-    /// The list of a folder is being made.
-    Listing(ListReply),
+    /// The store was asked.
+    Waiting(Pending<Answer>),
     /// A bare upload of which no byte has come. `unit` is the command as it came.
     Expecting {
         upload: Box<dyn Upload>,
@@ -59,20 +57,23 @@ enum State {
         size: Option<u64>,
         most: u64,
     },
-    /// The store makes an upload visible, or takes a file away.
-    Waiting {
-        errand: Box<dyn Errand>,
-        then: Then,
-    },
 }
 
-/// What an errand was for.
-#[derive(Clone, Copy)]
-enum Then {
-    Removed,
-    Created,
-    /// And the peer has said all that it had to say.
-    CreatedLast,
+/// What the store says, and what it is needed for.
+enum Answer {
+    /// A download that begins at this offset.
+    Opened(Result<Content, StoreError>, u64),
+    Size(Result<u64, StoreError>),
+    /// A list, and what looks like an option in the place of the folder.
+    List(Result<Content, StoreError>, Option<Box<str>>),
+    Removed(Result<(), StoreError>),
+    /// An upload of this size. The last part is the command as it came.
+    Begun(Result<Box<dyn Upload>, StoreError>, Option<u64>, Box<[u8]>),
+    /// An upload; `last` if the peer has said all that it had to say.
+    Stored {
+        done: Result<(), StoreError>,
+        last: bool,
+    },
 }
 
 /// How much was taken and what comes next, or why the conversation ends.
@@ -151,44 +152,23 @@ impl Files {
     }
 
     fn run(&mut self, unit: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
-        let command = self.parse(unit)?;
+        let wire = &self.limits.wire;
+        let command = match self.splitter.dialect() {
+            Dialect::Bare => command::parse_bare(unit, wire)?,
+            Dialect::Line | Dialect::Undecided => command::parse_line(unit, wire)?,
+        };
         // What looks like the end of the name may be data that was sent too soon.
         if pause == Pause::Finished && matches!(command, Command::Upload(_, None)) {
             return Err(NO_DATA.into());
         }
-        let errand = match &command {
-            Command::Download(name, _) => self.store.look_up(name, Purpose::Open, cx.me),
-            Command::Upload(name, _) => self.store.look_up(name, Purpose::Put, cx.me),
-            Command::List(Some(name)) | Command::Size(name) | Command::Remove(name) => {
-                self.store.look_up(name, Purpose::Look, cx.me)
-            }
-            Command::List(None) | Command::Goodbye => None,
-        };
-        match errand {
-            None => self.execute(command, unit, cx),
-            Some(errand) => self.looked_up(unit, errand, cx),
-        }
+        self.execute(command, unit, cx)
     }
 
-    fn parse<'a>(&self, unit: &'a [u8]) -> Result<Command<'a>, Refusal> {
-        Ok(match self.splitter.dialect() {
-            Dialect::Bare => command::parse_bare(unit, &self.limits.wire)?,
-            Dialect::Line | Dialect::Undecided => command::parse_line(unit, &self.limits.wire)?,
-        })
-    }
-
-    /// Carries the command out as soon as the disk has been asked for its name.
-    fn looked_up(
-        &mut self,
-        unit: &[u8],
-        mut errand: Box<dyn Errand>,
-        cx: &mut Cx<'_>,
-    ) -> Result<Intake, Refusal> {
-        if errand.poll().is_pending() {
-            self.state = State::LookingUp(unit.into(), errand);
-            return Ok(Intake::Wait);
+    fn client(&self, cx: &Cx<'_>) -> Requester {
+        Requester {
+            session: cx.me,
+            address: self.report.address(),
         }
-        self.execute(self.parse(unit)?, unit, cx)
     }
 
     fn execute(
@@ -197,66 +177,113 @@ impl Files {
         unit: &[u8],
         cx: &mut Cx<'_>,
     ) -> Result<Intake, Refusal> {
-        Ok(match command {
-            Command::List(folder) => self.list(folder, cx),
-            Command::Size(name) => match self.store.size(name) {
-                Ok(bytes) => {
-                    // Of 1,048,576 bytes, as the textbook shell counts them.
-                    let plain = format!("{:.2} MB", bytes as f64 / f64::from(1 << 20));
-                    self.agree(&format!("OK {bytes} {plain}"), &plain, cx)
-                }
-                Err(error) => self.decline(&error, cx),
-            },
-            Command::Remove(name) => {
-                self.store.serve(self.report.address());
-                match self.store.remove(name, cx.me) {
-                    Ok(errand) => self.go_on(errand, Then::Removed, cx)?,
-                    Err(error) => self.decline(&error, cx),
-                }
+        let (store, client) = (&self.store, self.client(cx));
+        let answer = match command {
+            Command::List(folder) => {
+                // Other programs of this name take options.
+                let option = folder
+                    .filter(|folder| folder.starts_with('-'))
+                    .map(Box::from);
+                let list = store.list(folder, client);
+                list.map(|list| Answer::List(list, option))
             }
-            Command::Download(name, offset) => self.download(name, offset, cx),
-            Command::Upload(name, size) => self.upload(name, size, unit, cx)?,
+            Command::Size(name) => store.size(name, client).map(Answer::Size),
+            Command::Remove(name) => store.remove(name, client).map(Answer::Removed),
+            Command::Download(name, offset) => {
+                let opened = store.open(name, client);
+                opened.map(move |opened| Answer::Opened(opened, offset))
+            }
+            Command::Upload(name, size) => {
+                self.report.begin(name.as_bytes());
+                let (begun, unit) = (store.create(name, size, client), unit.into());
+                begun.map(move |begun| Answer::Begun(begun, size, unit))
+            }
             Command::Goodbye => {
                 self.agree("OK", "", cx);
-                Intake::Close(CloseReason::Goodbye)
+                return Ok(Intake::Close(CloseReason::Goodbye));
+            }
+        };
+        self.go_on(answer, cx)
+    }
+
+    /// Answers as soon as the store does.
+    fn go_on(&mut self, answer: Pending<Answer>, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+        let answer = match answer.take() {
+            Ok(answer) => answer,
+            Err(pending) => {
+                self.state = State::Waiting(pending);
+                return Ok(Intake::Wait);
+            }
+        };
+        Ok(match answer {
+            Answer::Opened(Ok((blob, length)), offset) => self.download(blob, offset..length, cx),
+            Answer::Size(Ok(bytes)) => {
+                // Of 1,048,576 bytes, as the textbook shell counts them.
+                let plain = format!("{:.2} MB", bytes as f64 / f64::from(1 << 20));
+                self.agree(&format!("OK {bytes} {plain}"), &plain, cx)
+            }
+            Answer::List(Ok(list), _) => self.list(list, cx),
+            Answer::List(Err(error), Some(option)) => {
+                let option = text::excerpt(option.as_bytes());
+                self.say_error(
+                    format_args!(
+                        "{error}: {option}; ls takes the name of a folder, and no options"
+                    ),
+                    cx,
+                );
+                Intake::Bytes
+            }
+            Answer::Removed(Ok(())) => self.agree(&format!("OK {REMOVED}"), REMOVED, cx),
+            Answer::Opened(Err(error), _)
+            | Answer::Size(Err(error))
+            | Answer::List(Err(error), None)
+            | Answer::Removed(Err(error)) => self.decline(&error, cx),
+            Answer::Begun(upload, None, unit) => {
+                let upload = upload?;
+                self.state = State::Expecting { upload, unit };
+                Intake::Bytes
+            }
+            Answer::Begun(upload, Some(size), _) => {
+                let upload = upload?;
+                cx.out.bytes(b"OK\n");
+                self.receive(upload, Some(size), size)
+            }
+            Answer::Stored { done, last } => {
+                done?;
+                self.report.stored();
+                match (self.agree(&format!("OK {CREATED}"), CREATED, cx), last) {
+                    (_, true) => Intake::Close(CloseReason::PeerFinished),
+                    (intake, false) => intake,
+                }
             }
         })
     }
 
-    fn download(&mut self, name: &str, offset: u64, cx: &mut Cx<'_>) -> Intake {
-        match self.store.open(name) {
-            Ok((_, length)) if offset > length => {
-                self.say_error(format_args!("the file has only {length} bytes"), cx);
-                Intake::Bytes
-            }
-            Ok((blob, length)) => {
-                if !self.is_bare() {
-                    cx.out.bytes(format!("OK {}\n", length - offset).as_bytes());
-                }
-                cx.out.body(blob, offset..length);
-                Intake::Bytes
-            }
-            Err(error) => self.decline(&error, cx),
+    fn download(&self, blob: Rc<dyn Blob>, range: Range<u64>, cx: &mut Cx<'_>) -> Intake {
+        let (offset, length) = (range.start, range.end);
+        if offset > length {
+            self.say_error(format_args!("the file has only {length} bytes"), cx);
+            return Intake::Bytes;
         }
+        if !self.is_bare() {
+            cx.out.bytes(format!("OK {}\n", length - offset).as_bytes());
+        }
+        cx.out.body(blob, range);
+        Intake::Bytes
     }
 
-    fn upload(
-        &mut self,
-        name: &str,
-        size: Option<u64>,
-        unit: &[u8],
-        cx: &mut Cx<'_>,
-    ) -> Result<Intake, Refusal> {
-        self.report.begin(name.as_bytes());
-        self.store.serve(self.report.address());
-        let upload = self.store.create(name, size)?;
-        let Some(size) = size else {
-            let unit = unit.into();
-            self.state = State::Expecting { upload, unit };
-            return Ok(Intake::Bytes);
-        };
-        cx.out.bytes(b"OK\n");
-        Ok(self.receive(upload, Some(size), size))
+    /// A bare peer gets no header, and line ends only between the names.
+    fn list(&self, (list, length): Content, cx: &mut Cx<'_>) -> Intake {
+        if !self.is_bare() {
+            cx.out.bytes(format!("OK {length}\n").as_bytes());
+            cx.out.body(list, 0..length);
+        } else if length == 0 {
+            // An empty reply would leave a textbook client in its recv() for ever.
+            cx.out.bytes(b"\n");
+        } else {
+            cx.out.body(list, 0..length - 1);
+        }
+        Intake::Bytes
     }
 
     fn receive(&mut self, upload: Box<dyn Upload>, size: Option<u64>, most: u64) -> Intake {
@@ -299,34 +326,14 @@ impl Files {
         }
     }
 
-    fn list(&mut self, folder: Option<&str>, cx: &mut Cx<'_>) -> Intake {
-        match self.store.list(folder, cx.me) {
-            Ok(listing) => self.list_on(ListReply::new(listing, self.is_bare()), cx),
-            Err(error) => {
-                self.say_error(list_reply::refusal(&error, folder), cx);
-                Intake::Bytes
-            }
-        }
-    }
-
-    fn list_on(&mut self, mut reply: ListReply, cx: &mut Cx<'_>) -> Intake {
-        match reply.poll(cx.out) {
-            Poll::Ready(Ok(())) => Intake::Bytes,
-            Poll::Ready(Err(error)) => self.decline(&error, cx),
-            Poll::Pending => {
-                self.state = State::Listing(reply);
-                Intake::Wait
-            }
-        }
-    }
     fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
         let state = std::mem::replace(&mut self.state, State::Command);
         let State::Receiving { upload, size, most } = state else {
             unreachable!("a body ended that was not asked for")
         };
-        let then = match (end, size) {
-            (BodyEnd::Complete, Some(_)) => Then::Created,
-            (BodyEnd::PeerFinished { .. }, None) => Then::CreatedLast,
+        let last = match (end, size) {
+            (BodyEnd::Complete, Some(_)) => false,
+            (BodyEnd::PeerFinished { .. }, None) => true,
             (BodyEnd::Complete, None) => return Err(StoreError::TooLarge(most - 1).into()),
             (BodyEnd::PeerFinished { missing }, Some(size)) => {
                 let came = size - missing;
@@ -335,33 +342,8 @@ impl Files {
             (BodyEnd::BlobFailed(error), _) => return Err(StoreError::from(error).into()),
             (BodyEnd::Abandoned, _) => return Ok(Intake::Close(CloseReason::PeerReset)),
         };
-        self.go_on(upload.commit(cx.me), then, cx)
-    }
-
-    /// Answers as soon as the store is done.
-    fn go_on(
-        &mut self,
-        mut errand: Box<dyn Errand>,
-        then: Then,
-        cx: &mut Cx<'_>,
-    ) -> Result<Intake, Refusal> {
-        let Poll::Ready(done) = errand.poll() else {
-            self.state = State::Waiting { errand, then };
-            return Ok(Intake::Wait);
-        };
-        if done.is_ok() {
-            self.report.stored();
-        }
-        match (done, then) {
-            (Ok(()), Then::Removed) => Ok(self.agree(&format!("OK {REMOVED}"), REMOVED, cx)),
-            (Err(error), Then::Removed) => Ok(self.decline(&error, cx)),
-            (Ok(()), Then::Created) => Ok(self.agree(&format!("OK {CREATED}"), CREATED, cx)),
-            (Ok(()), Then::CreatedLast) => {
-                self.agree(&format!("OK {CREATED}"), CREATED, cx);
-                Ok(Intake::Close(CloseReason::PeerFinished))
-            }
-            (Err(error), Then::Created | Then::CreatedLast) => Err(error.into()),
-        }
+        let stored = upload.commit(b"", self.client(cx));
+        self.go_on(stored.map(move |done| Answer::Stored { done, last }), cx)
     }
 }
 
@@ -388,23 +370,16 @@ impl Protocol for Files {
     }
 
     fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
-        match std::mem::replace(&mut self.state, State::Command) {
-            State::Waiting { errand, then } => {
-                let gone_on = self.go_on(errand, then, cx);
-                self.or_close(gone_on, cx)
-            }
-            State::Listing(reply) => self.list_on(reply, cx),
-            State::LookingUp(unit, errand) => {
-                let run = self.looked_up(&unit, errand, cx);
-                self.or_close(run, cx)
-            }
-            _ => unreachable!("work was done that was not announced"),
-        }
+        let State::Waiting(answer) = std::mem::replace(&mut self.state, State::Command) else {
+            unreachable!("work was done that was not announced")
+        };
+        let gone_on = self.go_on(answer, cx);
+        self.or_close(gone_on, cx)
     }
 
     fn on_close(&mut self, reason: CloseReason, cx: &mut Cx<'_>) {
         // What the store has begun to make visible it also ends, without a peer.
-        if !matches!(self.state, State::Waiting { .. }) {
+        if !matches!(self.state, State::Waiting(_)) {
             self.report.lost(reason, cx);
         }
     }
@@ -413,10 +388,7 @@ impl Protocol for Files {
         match self.state {
             State::Command => self.splitter.awaited(),
             State::Expecting { .. } => Some(Delay::FirstByte),
-            State::LookingUp(..)
-            | State::Listing(_)
-            | State::Receiving { .. }
-            | State::Waiting { .. } => None,
+            State::Waiting(_) | State::Receiving { .. } => None,
         }
     }
 }

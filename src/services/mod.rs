@@ -5,7 +5,6 @@ pub mod echo;
 pub mod files;
 pub mod gap;
 pub mod guess;
-pub mod list_reply;
 pub mod operator;
 pub mod refusal;
 pub mod room;
@@ -22,8 +21,6 @@ use crate::wire::names::WireLimits;
 pub struct ServiceLimits {
     /// Lengths of units and names.
     pub wire: WireLimits,
-    /// Bytes of a stored upload moved in one piece of work.
-    pub copy_step: usize,
     /// Bytes that a talk client may leave unread before it is dropped.
     pub talk_backlog: usize,
     /// What a talk client may say.

@@ -5,37 +5,37 @@
 //!            SEND                name, header           all bytes
 //!   Command ──────▶ Naming ─────────────────▶ Receiving ────────▶ Storing ──▶ Command
 //!      │              │ bare: name, digits                        ▲  └─▶ closed  ▲
-//!      │              └──────▶ Guessing ───── end of stream ──────┤              │
-//!      │                            └─▶ Mending ──────────────────┘              │
+//!      │              └──────▶ Guessing ───── end of stream ──────┘              │
 //!      │ RECEIVE               name, line: header and body                       │
 //!      └──────▶ Asking ──────────────────────────────────────────────────────────┘
 //!                  └─ bare: header ─▶ Gap ── body ──▶ closed
 //!
 //!   A line peer's header comes on a line of its own: Naming ──▶ Header ──▶ Receiving.
-//!   A name that only the disk knows: Asking ──▶ LookingUp ──▶ as if it came now.
+//!   A name that only the disk knows: Waiting, before the body or the header.
 //!   Every refusal, and a bare peer's missing file, is told and then closed.
 //! ```
 
 use super::ServiceLimits;
 use super::gap::Gap;
-use super::guess::{Guess, Mending, Solved};
+use super::guess::Guess;
 use super::refusal::Refusal;
 use super::two_names::TwoNames;
 use super::upload_report::UploadReport;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
-use crate::store::{Errand, Purpose, Store, Upload};
+use crate::store::pending::Pending;
+use crate::store::{Content, Reply, Requester, Store, Upload};
 use crate::wire::SEPARATOR;
 use crate::wire::header::{self, BareHeader, Word};
 use crate::wire::names::{self, BadName};
 use crate::wire::pause::{Delay, Pause};
+use crate::wire::puzzle::Digits;
 use crate::wire::unended::Unended;
 use crate::wire::unit::{Dialect, Fault, Heal, Split, Splitter};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Poll;
 
 /// The transfer service.
 pub struct Transfer {
@@ -59,23 +59,28 @@ enum State {
     },
     /// The store makes an upload visible. A bare peer, whose size was guessed, hears nothing.
     Storing {
-        errand: Box<dyn Errand>,
+        done: Reply<()>,
         size: Option<u64>,
     },
     /// A body whose size runs into its data is on its way in.
     Guessing(Guess),
-    /// Some of what was taken for the size was data.
-    Mending(Mending),
     /// RECEIVE was said.
     Asking,
-    /// The disk is asked for this name before it is answered for.
-    LookingUp(Box<str>, Asked),
+    /// The store was asked.
+    Waiting(Pending<Answer>),
     /// A bare header has gone out; its body follows after the gap.
     Gap(Gap),
 }
 
-/// What the disk was asked, unless that was at hand.
-type Asked = Option<Box<dyn Errand>>;
+/// What the store says, and what it is needed for.
+enum Answer {
+    /// The file of this name.
+    Opened(Result<Content, StoreError>, Box<str>),
+    /// An upload of this size.
+    Begun(Result<Box<dyn Upload>, StoreError>, u64),
+    /// An upload whose size begins with these digits, or is all of them.
+    BegunBare(Result<Box<dyn Upload>, StoreError>, Digits),
+}
 
 /// How much was taken and what comes next, or why the conversation ends.
 type Step = Result<(usize, Intake), Refusal>;
@@ -147,16 +152,16 @@ impl Transfer {
             self.splitter.take_line();
         }
         if self.is_line() {
-            return self.naming_line(input, pause);
+            return self.naming_line(input, pause, cx);
         }
         let State::Naming(names) = &mut self.state else {
             unreachable!("no names are expected")
         };
         let header = names.header(input, separator, pause, &mut self.splitter, limit)?;
-        self.bare_header(header)
+        self.bare_header(header, cx)
     }
 
-    fn naming_line(&mut self, input: &[u8], pause: Pause) -> Step {
+    fn naming_line(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
         match self.splitter.split(input, pause, |_| Unended::Part) {
             Split::More => Ok((0, Intake::Bytes)),
             Split::Healed { .. } => unreachable!("line peers are healed before"),
@@ -169,16 +174,15 @@ impl Transfer {
             }
             Split::Unit { text, taken } => {
                 let (name, size) = header::parse_line(text)?;
-                let upload = self.create(name, Some(size))?;
-                let receive = Receive::new(upload.blob(), size);
-                self.state = State::Receiving { upload, size };
-                Ok((taken, Intake::Body(receive)))
+                let begun = self.create(name, Some(size), cx)?;
+                let answer = begun.map(move |begun| Answer::Begun(begun, size));
+                Ok((taken, self.go_on(answer, cx)?))
             }
         }
     }
 
     /// The separator has come: the name is known, and the digits behind it as soon as they end.
-    fn bare_header(&mut self, header: BareHeader<'_>) -> Step {
+    fn bare_header(&mut self, header: BareHeader<'_>, cx: &mut Cx<'_>) -> Step {
         let BareHeader::Whole {
             name,
             digits,
@@ -191,17 +195,27 @@ impl Transfer {
         let digits = digits
             .at_most(largest)
             .ok_or(StoreError::TooLarge(largest))?;
-        let upload = self.create(name, None)?;
-        let (guess, receive) = Guess::new(upload, digits);
-        self.state = State::Guessing(guess);
-        Ok((behind + digits.text().len(), Intake::Body(receive)))
+        let begun = self.create(name, None, cx)?;
+        let answer = begun.map(move |begun| Answer::BegunBare(begun, digits));
+        Ok((behind + digits.text().len(), self.go_on(answer, cx)?))
     }
 
-    fn create(&mut self, name: &[u8], size: Option<u64>) -> Result<Box<dyn Upload>, Refusal> {
+    fn create(
+        &mut self,
+        name: &[u8],
+        size: Option<u64>,
+        cx: &Cx<'_>,
+    ) -> Result<Reply<Box<dyn Upload>>, Refusal> {
         self.report.begin(name);
         let name = self.base_name(name)?;
-        self.store.serve(self.report.address());
-        Ok(self.store.create(name, size)?)
+        Ok(self.store.create(name, size, self.client(cx)))
+    }
+
+    fn client(&self, cx: &Cx<'_>) -> Requester {
+        Requester {
+            session: cx.me,
+            address: self.report.address(),
+        }
     }
 
     /// All that is used of a name that the peer has sent.
@@ -227,23 +241,44 @@ impl Transfer {
             }
             Split::Unit { text, taken } => {
                 let name = self.base_name(text)?;
-                let asked = self.store.look_up(name, Purpose::Open, cx.me);
-                Ok((taken, self.looked_up(name, asked, cx)))
+                let opened = self.store.open(name, self.client(cx));
+                let name = name.into();
+                let answer = opened.map(move |opened| Answer::Opened(opened, name));
+                Ok((taken, self.go_on(answer, cx)?))
             }
         }
     }
 
-    fn looked_up(&mut self, name: &str, mut asked: Asked, cx: &mut Cx<'_>) -> Intake {
-        if asked.as_mut().is_none_or(|asked| asked.poll().is_ready()) {
-            return self.answer(name, cx);
-        }
-        self.state = State::LookingUp(name.into(), asked);
-        Intake::Wait
+    /// Goes on as soon as the store answers.
+    fn go_on(&mut self, answer: Pending<Answer>, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+        self.state = State::Command;
+        Ok(match answer.take() {
+            Err(pending) => {
+                self.state = State::Waiting(pending);
+                Intake::Wait
+            }
+            Ok(Answer::Opened(opened, name)) => self.answer(&name, opened, cx),
+            Ok(Answer::Begun(upload, size)) => {
+                let upload = upload?;
+                let receive = Receive::new(upload.blob(), size);
+                self.state = State::Receiving { upload, size };
+                Intake::Body(receive)
+            }
+            Ok(Answer::BegunBare(upload, digits)) => {
+                let (guess, receive) = Guess::new(upload?, digits);
+                self.state = State::Guessing(guess);
+                Intake::Body(receive)
+            }
+        })
     }
 
-    fn answer(&mut self, name: &str, cx: &mut Cx<'_>) -> Intake {
-        self.state = State::Command;
-        match self.store.open(name) {
+    fn answer(
+        &mut self,
+        name: &str,
+        opened: Result<Content, StoreError>,
+        cx: &mut Cx<'_>,
+    ) -> Intake {
+        match opened {
             Ok((blob, length)) => {
                 self.reply(format_args!("{name}{SEPARATOR}{length}"), cx);
                 if self.is_line() {
@@ -291,23 +326,17 @@ impl Transfer {
             (_, BodyEnd::Abandoned) => Ok(Intake::Close(CloseReason::PeerReset)),
             (_, BodyEnd::BlobFailed(error)) => Err(StoreError::from(error).into()),
             (State::Receiving { upload, size }, BodyEnd::Complete) => {
-                self.store(upload.commit(cx.me), Some(size), cx)
+                self.store(upload.commit(b"", self.client(cx)), Some(size), cx)
             }
             (State::Receiving { size, .. }, BodyEnd::PeerFinished { missing }) => {
                 let came = size - missing;
                 Err(format!("only {came} of {size} bytes came; nothing is stored").into())
             }
             (State::Guessing(guess), BodyEnd::PeerFinished { missing }) => {
-                match guess.solve(missing) {
-                    Solved::Whole(upload) => self.store(upload.commit(cx.me), None, cx),
-                    Solved::Mend(mending) => {
-                        self.state = State::Mending(mending);
-                        Ok(Intake::Work)
-                    }
-                    Solved::Nothing => {
-                        Err("the size does not fit what came; nothing is stored".into())
-                    }
-                }
+                let solved = guess.solve(missing);
+                let (upload, front) =
+                    solved.ok_or("the size does not fit what came; nothing is stored")?;
+                self.store(upload.commit(&front, self.client(cx)), None, cx)
             }
             (State::Guessing(_), BodyEnd::Complete) => {
                 Err("more came than the size says; nothing is stored".into())
@@ -316,27 +345,20 @@ impl Transfer {
         }
     }
 
-    fn mend(&mut self, mut mending: Mending, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
-        let step = mending.step(self.limits.copy_step);
-        if step.map_err(StoreError::from)? {
-            return self.store(mending.into_upload().commit(cx.me), None, cx);
-        }
-        self.state = State::Mending(mending);
-        Ok(Intake::Work)
-    }
-
     /// Answers as soon as the store is done.
     fn store(
         &mut self,
-        mut errand: Box<dyn Errand>,
+        done: Reply<()>,
         size: Option<u64>,
         cx: &mut Cx<'_>,
     ) -> Result<Intake, Refusal> {
-        let Poll::Ready(done) = errand.poll() else {
-            self.state = State::Storing { errand, size };
-            return Ok(Intake::Wait);
-        };
-        done?;
+        match done.take() {
+            Ok(done) => done?,
+            Err(done) => {
+                self.state = State::Storing { done, size };
+                return Ok(Intake::Wait);
+            }
+        }
         self.report.stored();
         match size {
             Some(size) => {
@@ -354,7 +376,7 @@ impl Protocol for Transfer {
         let step = match self.state {
             State::Command => self.command(input, pause, cx),
             State::Naming(_) => self.naming(input, pause, cx),
-            State::Header => self.naming_line(input, pause),
+            State::Header => self.naming_line(input, pause, cx),
             State::Asking => self.asking(input, pause, cx),
             State::Gap(_) => return self.gap(input, pause, cx),
             _ => unreachable!("body bytes are never shown"),
@@ -377,9 +399,8 @@ impl Protocol for Transfer {
 
     fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
         let gone_on = match std::mem::replace(&mut self.state, State::Command) {
-            State::Storing { errand, size } => self.store(errand, size, cx),
-            State::LookingUp(name, asked) => Ok(self.looked_up(&name, asked, cx)),
-            State::Mending(mending) => self.mend(mending, cx),
+            State::Storing { done, size } => self.store(done, size, cx),
+            State::Waiting(answer) => self.go_on(answer, cx),
             _ => unreachable!("work was done that was not announced"),
         };
         self.or_close(gone_on, cx)

@@ -3,7 +3,8 @@
 
 use super::drop_root::User;
 use super::error::StartError;
-use crate::store::file_store::{FileStore, StoreSettings};
+use crate::store::StoreSettings;
+use crate::store::file_store::FileStore;
 use crate::wire::text::reason;
 use rustix::fs::{Access, AtFlags, Gid, Mode, OFlags, Uid};
 use std::io;

@@ -8,18 +8,10 @@
 //! ```
 
 use crate::session::client_net::client_net;
+use crate::store::BacklogLimits;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// How much may be in the backlog before more is refused.
-#[derive(Debug, Clone, Copy)]
-pub struct BacklogLimits {
-    /// Of one client network.
-    pub network: usize,
-    /// Of all.
-    pub all: usize,
-}
 
 /// The jobs that are left, by network.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! One open regular file of the store, for reading or for writing.
 //! Knows no names: `file_store.rs` and `upload.rs` have opened it.
 
-use super::file_store::StoreSettings;
-use super::workers::{Disk, Lane};
+use super::StoreSettings;
+use super::workers::{Worker, Workers};
 use crate::session::blob::Blob;
 use rustix::io::{Errno, ReadWriteFlags};
 use std::fs::File;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct FileBlob {
     /// There until it is dropped.
     file: Option<Arc<File>>,
-    disk: Disk,
+    workers: Workers,
     /// As long as it was when it was opened; `None` of one that is being written.
     length: Option<u64>,
     /// A range of at most so many bytes is copied.
@@ -29,13 +29,13 @@ pub struct FileBlob {
 impl FileBlob {
     pub(super) fn new(
         file: File,
-        disk: &Disk,
+        workers: Workers,
         settings: &StoreSettings,
         length: Option<u64>,
     ) -> FileBlob {
         FileBlob {
             file: Some(Arc::new(file)),
-            disk: disk.clone(),
+            workers,
             length,
             short: settings.short,
             heavy: settings.heavy,
@@ -64,7 +64,8 @@ impl Drop for FileBlob {
         let frees = rustix::fs::fstat(&*file)
             .is_ok_and(|stat| stat.st_nlink == 0 && stat.st_size as u64 >= self.heavy);
         if frees {
-            self.disk.leave(Lane::Commits, move || drop(file));
+            self.workers
+                .spawn_detached(Worker::Commits, move || drop(file));
         }
     }
 }

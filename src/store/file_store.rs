@@ -4,98 +4,204 @@
 //! Nothing but regular files is opened. To open a pipe or a device is an act: a writer that waits
 //! for a reader would go on.
 
-use super::backlog::{BacklogLimits, Slip};
+use super::backlog::Slip;
 use super::file_blob::FileBlob;
-use super::listing::{ListingLimits, Lists};
+use super::listing::Lists;
 use super::part_name;
 use super::root::{Beneath, Root};
-use super::upload::{self, FileUpload, Place, Storing};
-use super::workers::Disk;
+use super::upload::{self, FileUpload, Place};
+use super::workers::Workers;
+use super::{Content, Reply, Requester, Store, StoreSettings, Upload};
 use crate::session::blob::Blob;
 use crate::session::completions::Completions;
-use crate::session::notice::PeerId;
 use crate::store::error::StoreError;
-use crate::store::{Errand, Listing, Purpose, Store, Upload};
+use crate::store::pending::Pending;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use rustix::path::DecInt;
-use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What the owner of the store decides.
-#[derive(Debug, Clone, Copy)]
-pub struct StoreSettings {
-    /// Refuse everything that would change a file.
-    pub read_only: bool,
-    /// The largest file taken, in bytes.
-    pub largest: u64,
-    /// What is stored outlives a power cut before that is said.
-    pub sync: bool,
-    /// Uploads that may wait for one sync of their folder.
-    pub batch: usize,
-    /// A body of at most so many bytes is copied into the reply.
-    pub short: u64,
-    /// Closing a file of at least so many bytes is left to a helper.
-    pub heavy: u64,
-    /// Uploads and removals under way whose peers are gone.
-    pub backlog: BacklogLimits,
-    /// Bounds of `ls`.
-    pub listing: ListingLimits,
-}
-
 /// The files below a root folder.
 pub struct FileStore {
-    root: Arc<Root>,
-    disk: Disk,
-    settings: StoreSettings,
-    /// Where the peer comes from for whom files are changed.
-    served: Cell<IpAddr>,
-    /// `/proc/self/fd`: there, what was looked at can be opened.
-    own_descriptors: Option<OwnedFd>,
+    files: Arc<Files>,
+    workers: Workers,
     lists: Lists,
-    /// Found at hand while it was looked up, to be opened right after.
-    found: RefCell<Option<(Box<str>, OwnedFd)>>,
 }
 
 impl FileStore {
     /// Opens the root, which must be a folder. Leftovers of a crash are swept away.
     pub fn open(root: &Path, settings: StoreSettings) -> io::Result<FileStore> {
-        let root = Root::open(root)?;
+        let root = Arc::new(Root::open(root)?);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let own_descriptors = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).ok();
         if !settings.read_only {
             part_name::sweep(root.folder());
         }
         Ok(FileStore {
-            root: Arc::new(root),
-            disk: Disk::default(),
-            settings,
-            served: Cell::new(IpAddr::from([0; 4])),
-            own_descriptors,
+            files: Arc::new(Files {
+                root,
+                settings,
+                own_descriptors,
+            }),
+            workers: Workers::default(),
             lists: Lists::new(settings.listing),
-            found: RefCell::default(),
         })
     }
 
     /// From now on work is left to helper threads, which say here what is done.
     pub fn start_workers(&self, completions: Completions) {
-        self.disk.start(self.settings.batch, completions);
+        self.workers.start(self.files.settings.batch, completions);
     }
 
     /// Looks whether the root is still there.
     pub fn look_after(&self) {
-        self.root.look();
+        self.files.root.look();
     }
 
     /// The root itself, for rules about what lies below it.
     pub fn folder(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
+        self.files.root.as_fd()
+    }
+
+    fn may_write(&self, client: Requester) -> Result<(), StoreError> {
+        let settings = &self.files.settings;
+        if settings.read_only {
+            return Err(StoreError::ReadOnly);
+        }
+        let is_full = self
+            .workers
+            .backlog()
+            .is_full(client.address, &settings.backlog);
+        if is_full {
+            return Err(StoreError::Backlog);
+        }
+        Ok(())
+    }
+
+    /// Acts at once if `path` is at hand, and on a worker if only the disk knows it. The act gets
+    /// what is there, if it is at hand; `None` is the root.
+    fn reach<T: Send + 'static>(
+        &self,
+        path: Option<&str>,
+        client: Requester,
+        act: impl FnOnce(&Files, Option<OwnedFd>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Reply<T> {
+        let Some(path) = path else {
+            return Pending::Ready(act(&self.files, None));
+        };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        match rustix::fs::openat2(&self.files.root, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::XDEV) => {
+                let files = self.files.clone();
+                let act = move || act(&files, None);
+                self.workers.spawn(client.session, act)
+            }
+            // Found, or an error that the act will find again, without a wait.
+            found => Pending::Ready(act(&self.files, found.ok())),
+        }
+    }
+}
+
+impl Store for FileStore {
+    fn open(&self, name: &str, client: Requester) -> Reply<Content> {
+        self.files.root.look_again();
+        let (path, name) = (Some(name), name.to_owned());
+        let open = move |files: &Files, found| files.explained(files.open(&name, found));
+        let (workers, settings) = (self.workers.clone(), self.files.settings);
+        self.reach(path, client, open).map(move |opened| {
+            let (file, length) = opened?;
+            let blob = FileBlob::new(file, workers, &settings, Some(length));
+            Ok((Rc::new(blob) as Rc<dyn Blob>, length))
+        })
+    }
+
+    fn size(&self, name: &str, client: Requester) -> Reply<u64> {
+        self.files.root.look_again();
+        let (path, name) = (Some(name), name.to_owned());
+        self.reach(path, client, move |files, _| {
+            files.explained(files.size(&name))
+        })
+    }
+
+    fn remove(&self, name: &str, client: Requester) -> Reply<()> {
+        self.files.root.look();
+        if let Err(error) = self.may_write(client) {
+            return Pending::Ready(self.files.explained(Err(error)));
+        }
+        let (path, name) = (Some(name), name.to_owned());
+        let find = move |files: &Files, _| files.explained(files.removable(&name));
+        let (files, workers) = (self.files.clone(), self.workers.clone());
+        self.reach(path, client, find).then(move |found| {
+            let (folder, leaf) = match found {
+                Ok(found) => found,
+                Err(error) => return Pending::Ready(Err(error)),
+            };
+            workers.spawn_synced(client, false, move |slip| {
+                files.explained(files.remove(&folder, &leaf, slip))
+            })
+        })
+    }
+
+    fn create(&self, name: &str, size: Option<u64>, client: Requester) -> Reply<Box<dyn Upload>> {
+        self.files.root.look();
+        if let Err(error) = self.may_write(client) {
+            return Pending::Ready(Err(self.files.root.explain_folder(error)));
+        }
+        // The name itself may be free; whether it is, the folder's pages say.
+        let (path, name) = (
+            name.rsplit_once('/').map(|(folder, _)| folder),
+            name.to_owned(),
+        );
+        let begin = move |files: &Files, _| {
+            let begun = files.begin(&name, size.unwrap_or(0));
+            begun.map_err(|error| files.root.explain_folder(error))
+        };
+        let (files, workers) = (self.files.clone(), self.workers.clone());
+        self.reach(path, client, begin).map(move |begun| {
+            let (file, place) = begun?;
+            let upload = FileUpload::new(&files.root, file, place, workers, &files.settings);
+            Ok(Box::new(upload) as Box<dyn Upload>)
+        })
+    }
+
+    fn largest(&self) -> u64 {
+        self.files.settings.largest
+    }
+
+    fn list(&self, folder: Option<&str>, client: Requester) -> Reply<Content> {
+        self.files.root.look();
+        let (path, name) = (folder, folder.map(str::to_owned));
+        let open = move |files: &Files, _| {
+            let opened = files.listed(name.as_deref());
+            opened.map_err(|error| files.root.explain_folder(error))
+        };
+        let (lists, workers) = (self.lists.clone(), self.workers.clone());
+        self.reach(path, client, open)
+            .then(move |folder| match folder {
+                Ok(folder) => lists.ask(folder, workers, client.session),
+                Err(error) => Pending::Ready(Err(error)),
+            })
+    }
+}
+
+/// What the loop and the workers share.
+struct Files {
+    root: Arc<Root>,
+    settings: StoreSettings,
+    /// `/proc/self/fd`: there, what was looked at can be opened.
+    own_descriptors: Option<OwnedFd>,
+}
+
+impl Files {
+    fn explained<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        done.map_err(|error| self.root.explain(error))
     }
 
     /// The folder that holds `name`, and the name's last component.
@@ -114,33 +220,19 @@ impl FileStore {
         }
     }
 
-    fn may_write(&self) -> Result<(), StoreError> {
-        if self.settings.read_only {
-            return Err(StoreError::ReadOnly);
-        }
-        let backlog = self.disk.backlog();
-        if backlog.is_full(self.served.get(), &self.settings.backlog) {
-            return Err(StoreError::Backlog);
-        }
-        Ok(())
-    }
-
-    fn open_file(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
+    fn open(&self, name: &str, found: Option<OwnedFd>) -> Result<(File, u64), StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
-        let found = match self.found.take() {
-            Some((found, file)) if *found == *name => file,
-            _ => self.open_as(name, OFlags::PATH)?,
+        let found = match found {
+            Some(found) => found,
+            None => self.open_as(name, OFlags::PATH)?,
         };
         let stat = rustix::fs::fstat(&found)?;
         if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(StoreError::NotAFile);
         }
-        let file = self.open_found(&found, name)?;
-        let length = stat.st_size as u64;
-        let blob = FileBlob::new(file.into(), &self.disk, &self.settings, Some(length));
-        Ok((Rc::new(blob), length))
+        Ok((self.open_found(&found, name)?.into(), stat.st_size as u64))
     }
 
     fn open_as(&self, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
@@ -167,7 +259,7 @@ impl FileStore {
         )?)
     }
 
-    fn size_of(&self, name: &str) -> Result<u64, StoreError> {
+    fn size(&self, name: &str) -> Result<u64, StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
@@ -179,8 +271,8 @@ impl FileStore {
         }
     }
 
-    fn remove_file(&self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
-        self.may_write()?;
+    /// Where a file is that can be removed.
+    fn removable(&self, name: &str) -> Result<(Arc<Dir>, String), StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
@@ -188,31 +280,24 @@ impl FileStore {
         if replaceable(&folder, leaf)?.is_none() {
             return Err(StoreError::NotFound);
         }
-        let (root, leaf, sync) = (self.root.clone(), leaf.to_owned(), self.settings.sync);
-        let remove = move |slip: &Slip| {
-            let sync = sync && slip.is_awaited();
-            // First what can be lacking, so that a refusal leaves the file where it is.
-            let to_sync = if sync {
-                upload::folder_to_sync(&folder)?
-            } else {
-                None
-            };
-            rustix::fs::unlinkat(&folder, leaf, AtFlags::empty())?;
-            Ok(to_sync)
-        };
-        let remove = move |slip: &Slip| remove(slip).map_err(|error| root.explain(error));
-        let removing = self
-            .disk
-            .ask_durably((for_peer, self.served.get()), false, remove);
-        Ok(Box::new(Storing(removing)))
+        Ok((folder, leaf.to_owned()))
     }
 
-    fn begin_upload(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
-        self.may_write()?;
+    fn remove(&self, folder: &Dir, leaf: &str, slip: &Slip) -> Result<Option<OwnedFd>, StoreError> {
+        // First what can be lacking, so that a refusal leaves the file where it is.
+        let to_sync = if self.settings.sync && slip.is_awaited() {
+            upload::folder_to_sync(folder)?
+        } else {
+            None
+        };
+        rustix::fs::unlinkat(folder, leaf, AtFlags::empty())?;
+        Ok(to_sync)
+    }
+
+    fn begin(&self, name: &str, size: u64) -> Result<(File, Place), StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::BadName);
         }
-        let size = size.unwrap_or(0);
         if size > self.settings.largest {
             return Err(StoreError::TooLarge(self.settings.largest));
         }
@@ -221,97 +306,16 @@ impl FileStore {
         if free_space(&folder).is_some_and(|free| size > free) {
             return Err(StoreError::NoSpace);
         }
-        let place = Place::new(folder, leaf, replaced);
-        let upload = FileUpload::begin(
-            &self.root,
-            self.served.get(),
-            place,
-            &self.disk,
-            &self.settings,
-        )?;
-        Ok(Box::new(upload))
+        let mut place = Place::new(folder, leaf, replaced);
+        Ok((place.begin()?, place))
     }
 
-    fn list_folder(
-        &self,
-        folder: Option<&str>,
-        for_peer: PeerId,
-    ) -> Result<Box<dyn Listing>, StoreError> {
+    fn listed(&self, folder: Option<&str>) -> Result<Beneath, StoreError> {
         // A removed folder can be opened, and has no entries.
         if folder.is_none() && self.root.is_removed() {
             return Err(StoreError::NoFolder);
         }
-        let folder = Beneath::open(&self.root, folder)?;
-        Ok(Box::new(self.lists.ask(folder, &self.disk, for_peer)?))
-    }
-}
-
-impl Store for FileStore {
-    fn serve(&self, address: IpAddr) {
-        self.served.set(address);
-    }
-
-    fn look_up(&self, name: &str, purpose: Purpose, for_peer: PeerId) -> Option<Box<dyn Errand>> {
-        if part_name::is_own(name) {
-            return None;
-        }
-        let path = match purpose {
-            Purpose::Open | Purpose::Look => name,
-            // The name itself may be free; whether it is, the folder's pages say.
-            Purpose::Put => name.rsplit_once('/').map_or(".", |(folder, _)| folder),
-        };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
-            Ok(found) if purpose == Purpose::Open => {
-                self.found.replace(Some((name.into(), found)));
-            }
-            Err(Errno::AGAIN | Errno::XDEV) => {
-                let (root, path) = (self.root.clone(), path.to_owned());
-                let asked = self.disk.ask(for_peer, move || {
-                    drop(root.metadata(&path));
-                    Ok(())
-                });
-                return Some(Box::new(Storing(asked)));
-            }
-            // Found, or an error that the call itself will find again, without a wait.
-            Ok(_) | Err(_) => {}
-        }
-        None
-    }
-
-    fn open(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
-        self.root.look_again();
-        let opened = self.open_file(name);
-        opened.map_err(|error| self.root.explain(error))
-    }
-
-    fn size(&self, name: &str) -> Result<u64, StoreError> {
-        self.root.look_again();
-        let size = self.size_of(name);
-        size.map_err(|error| self.root.explain(error))
-    }
-
-    fn remove(&self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
-        self.root.look();
-        let removing = self.remove_file(name, for_peer);
-        removing.map_err(|error| self.root.explain(error))
-    }
-
-    fn create(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
-        self.root.look();
-        let upload = self.begin_upload(name, size);
-        upload.map_err(|error| self.root.explain_folder(error))
-    }
-
-    fn largest(&self) -> u64 {
-        self.settings.largest
-    }
-
-    fn list(&self, folder: Option<&str>, for_peer: PeerId) -> Result<Box<dyn Listing>, StoreError> {
-        self.root.look();
-        let listing = self.list_folder(folder, for_peer);
-        listing.map_err(|error| self.root.explain_folder(error))
+        Ok(Beneath::open(&self.root, folder)?)
     }
 }
 

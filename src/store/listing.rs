@@ -16,12 +16,12 @@ mod maker;
 mod sorted_names;
 
 use super::root::Beneath;
-use super::workers::{Disk, Lane};
+use super::workers::{Worker, Workers};
 use crate::session::blob::Blob;
 use crate::session::notice::PeerId;
-use crate::store;
-use crate::store::Listing;
 use crate::store::error::StoreError;
+use crate::store::pending::Pending;
+use crate::store::{Content, ListingLimits, Reply};
 use cap_std::fs::Dir;
 use maker::{Maker, Queue};
 use rustix::io::Errno;
@@ -36,26 +36,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-/// Bounds of `ls`.
-#[derive(Debug, Clone, Copy)]
-pub struct ListingLimits {
-    /// Entries read or merged in one piece of work.
-    pub step: usize,
-    /// Entries of one folder.
-    pub entries: usize,
-    /// Bytes of a list that is copied into the reply.
-    pub short: usize,
-    /// A helper frees a list of at least this many bytes.
-    pub heavy: u64,
-    /// Bytes that all lists in files may hold together: at least the largest one.
-    pub memory: u64,
-    /// Two changes of a folder within this time may have the same time stamp.
-    pub tick: Duration,
-    /// The same where time stamps are whole seconds.
-    pub coarse_tick: Duration,
-}
-
-/// All lists that are wanted at the moment.
+/// All lists that are wanted at the moment. Clones share them.
+#[derive(Clone)]
 pub struct Lists(Arc<Desk>);
 
 /// What the loop and the helper share.
@@ -95,30 +77,28 @@ impl Lists {
     }
 
     /// The list of the folder as it is now, or will be in a moment.
-    pub(super) fn ask(
-        &self,
-        folder: Beneath,
-        disk: &Disk,
-        for_peer: PeerId,
-    ) -> Result<FolderListing, StoreError> {
-        let seen = Seen::now(folder.folder())?;
+    pub(super) fn ask(&self, folder: Beneath, workers: Workers, session: PeerId) -> Reply<Content> {
+        let seen = match Seen::now(folder.folder()) {
+            Ok(seen) => seen,
+            Err(errno) => return Pending::Ready(Err(errno.into())),
+        };
         let mut orders = lock(&self.0.orders);
         orders.retain(|order| order.strong_count() > 0);
         let shared = orders
             .iter()
             .rev()
             .filter_map(Weak::upgrade)
-            .find(|order| order.join(&seen, for_peer, &self.0.limits));
+            .find(|order| order.join(&seen, session, &self.0.limits));
         if let Some(order) = shared {
-            return Ok(FolderListing(order));
+            return order.content();
         }
         let order = Arc::new(Order {
             folder: seen.folder,
             listed: Mutex::new(Some(Arc::new(folder))),
             heavy: self.0.limits.heavy,
-            disk: disk.clone(),
+            workers: workers.clone(),
             state: Mutex::new(State {
-                waiting: vec![for_peer],
+                waiting: vec![session],
                 begun: None,
                 withdrawn: false,
             }),
@@ -127,8 +107,8 @@ impl Lists {
         orders.push(Arc::downgrade(&order));
         drop(orders);
         let maker = Maker::new(&order, self.0.clone());
-        disk.leave(Lane::LookUps, move || maker.make_if_small());
-        Ok(FolderListing(order))
+        workers.spawn_detached(Worker::LookUps, move || maker.make_if_small());
+        order.content()
     }
 }
 
@@ -176,7 +156,7 @@ struct Order {
     /// Until the list is made, or no session waits for it any more.
     listed: Mutex<Option<Arc<Beneath>>>,
     heavy: u64,
-    disk: Disk,
+    workers: Workers,
     state: Mutex<State>,
     outcome: OnceLock<Result<List, StoreError>>,
 }
@@ -206,6 +186,20 @@ impl Order {
         joins
     }
 
+    /// The list, once it is made.
+    fn content(self: Arc<Order>) -> Reply<Content> {
+        Pending::later(move || {
+            let length = match self.outcome.get() {
+                None => return Poll::Pending,
+                Some(Err(error)) => return Poll::Ready(Err(error.clone())),
+                Some(Ok(List::Text(text))) => text.len() as u64,
+                Some(Ok(List::File(_, length))) => *length,
+            };
+            let list: Rc<dyn Blob> = Rc::new(ListBlob(self.clone()));
+            Poll::Ready(Ok((list, length)))
+        })
+    }
+
     /// The folder is read from its start, as it is seen now. `None` takes that back.
     fn begin(&self, seen: Option<Seen>) {
         lock(&self.state).begun = seen;
@@ -219,7 +213,7 @@ impl Order {
         assert!(first, "a list is made once");
         *lock(&self.listed) = None;
         for peer in std::mem::take(&mut state.waiting) {
-            self.disk.tell(peer);
+            self.workers.tell(peer);
         }
     }
 
@@ -261,7 +255,8 @@ impl Drop for Order {
         if let Some(Ok(List::File(file, length))) = self.outcome.take()
             && length >= self.heavy
         {
-            self.disk.leave(Lane::LookUps, move || drop(file));
+            self.workers
+                .spawn_detached(Worker::LookUps, move || drop(file));
         }
     }
 }
@@ -272,21 +267,6 @@ enum List {
     Text(Vec<u8>),
     /// A file in memory, and its length.
     File(File, u64),
-}
-
-/// What a peer waits for.
-pub struct FolderListing(Arc<Order>);
-
-impl Listing for FolderListing {
-    fn poll(&mut self) -> Poll<Result<store::List, StoreError>> {
-        let length = match self.0.outcome.get() {
-            None => return Poll::Pending,
-            Some(Err(error)) => return Poll::Ready(Err(error.clone())),
-            Some(Ok(List::Text(text))) => text.len() as u64,
-            Some(Ok(List::File(_, length))) => *length,
-        };
-        Poll::Ready(Ok((Rc::new(ListBlob(self.0.clone())), length)))
-    }
 }
 
 /// A list that was made, for one of its readers.

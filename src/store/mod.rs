@@ -7,71 +7,108 @@ pub mod file_blob;
 pub mod file_store;
 pub mod listing;
 pub mod part_name;
+pub mod pending;
 pub mod root;
 pub mod upload;
 pub mod workers;
 
 use self::error::StoreError;
+use self::pending::Pending;
 use crate::session::blob::Blob;
 use crate::session::notice::PeerId;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::task::Poll;
+use std::time::Duration;
 
-/// Named files below one root. Opening a name that is at hand is quick on Linux, so these are
-/// calls, not requests. What may wait for a disk is given the session that asks: where it answers
-/// `Poll::Pending`, that session is among the completions when it is worth asking again.
+/// Named files below one root. What has to wait for a disk is done beside the loop: the session
+/// that asked is among the completions when its [`Pending`] is worth asking again.
 pub trait Store {
-    /// Where the peer comes from for whom the next file is begun or removed.
-    fn serve(&self, _address: IpAddr) {}
-    /// Has the disk asked for a name; `None` if it is at hand already. What is there, and whether
-    /// anything is, the call that follows will see: nobody needs to ask twice.
-    fn look_up(&self, name: &str, purpose: Purpose, for_peer: PeerId) -> Option<Box<dyn Errand>>;
-    /// Opens a file for reading and tells its length.
-    fn open(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError>;
+    /// Opens a file for reading.
+    fn open(&self, name: &str, client: Requester) -> Reply<Content>;
     /// Tells the length of a file.
-    fn size(&self, name: &str) -> Result<u64, StoreError>;
-    /// Removes a file: freeing what a big one held takes its time.
-    fn remove(&self, name: &str, for_peer: PeerId) -> Result<Box<dyn Errand>, StoreError>;
+    fn size(&self, name: &str, client: Requester) -> Reply<u64>;
+    /// Removes a file.
+    fn remove(&self, name: &str, client: Requester) -> Reply<()>;
     /// Begins a file that nobody sees until it is committed; `size` where it is known beforehand.
-    fn create(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError>;
+    fn create(&self, name: &str, size: Option<u64>, client: Requester) -> Reply<Box<dyn Upload>>;
     /// The largest file that may be stored, in bytes.
     fn largest(&self) -> u64;
-    /// Asks for the list of a folder; `None` is the root.
-    fn list(&self, folder: Option<&str>, for_peer: PeerId) -> Result<Box<dyn Listing>, StoreError>;
+    /// Makes the list of a folder, a line an entry; `None` is the root. Sorted; folders end in `/`.
+    fn list(&self, folder: Option<&str>, client: Requester) -> Reply<Content>;
 }
 
-/// What a name is looked up for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// To open the file right after, for reading.
-    Open,
-    /// To look at what stands there, or to take it away.
-    Look,
-    /// To put a file there.
-    Put,
-}
+/// What the store says to a question.
+pub type Reply<T> = Pending<Result<T, StoreError>>;
 
-/// Something that may have to wait for a disk. Dropping it does not take it back.
-pub trait Errand {
-    /// How it went, once that is known.
-    fn poll(&mut self) -> Poll<Result<(), StoreError>>;
+/// Bytes to be read, and how many there are.
+pub type Content = (Rc<dyn Blob>, u64);
+
+/// The session that asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Requester {
+    /// Its name for the completions.
+    pub session: PeerId,
+    /// Where its peer comes from.
+    pub address: IpAddr,
 }
 
 /// A file on its way in. Dropping it discards it.
 pub trait Upload {
     /// Where its bytes belong.
     fn blob(&self) -> Rc<dyn Blob>;
-    /// Makes it visible under its name, whole and at once. Done means that the bytes and the name
-    /// outlive a power cut, where the owner of the store wants that.
-    fn commit(self: Box<Self>, for_peer: PeerId) -> Box<dyn Errand>;
+    /// Makes it visible under its name, whole and at once, with `front` before what came. Done
+    /// means that the bytes and the name outlive a power cut, where the owner of the store wants
+    /// that. Dropping the reply does not take it back.
+    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> Reply<()>;
 }
 
-/// The text of a folder's list, a line an entry, and its length. Sorted; folders end in `/`.
-pub type List = (Rc<dyn Blob>, u64);
+/// What the owner of the store decides.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreSettings {
+    /// Refuse everything that would change a file.
+    pub read_only: bool,
+    /// The largest file taken, in bytes.
+    pub largest: u64,
+    /// What is stored outlives a power cut before that is said.
+    pub sync: bool,
+    /// Uploads that may wait for one sync of their folder.
+    pub batch: usize,
+    /// A body of at most so many bytes is copied into the reply.
+    pub short: u64,
+    /// Closing a file of at least so many bytes is left to a helper.
+    pub heavy: u64,
+    /// Bytes that are moved at once where a file lacks its front.
+    pub copy_step: usize,
+    /// Uploads and removals under way whose peers are gone.
+    pub backlog: BacklogLimits,
+    /// Bounds of `ls`.
+    pub listing: ListingLimits,
+}
 
-/// A list on its way.
-pub trait Listing {
-    /// The list, once it is made.
-    fn poll(&mut self) -> Poll<Result<List, StoreError>>;
+/// How much may be in the backlog before more is refused.
+#[derive(Debug, Clone, Copy)]
+pub struct BacklogLimits {
+    /// Of one client network.
+    pub network: usize,
+    /// Of all.
+    pub all: usize,
+}
+
+/// Bounds of `ls`.
+#[derive(Debug, Clone, Copy)]
+pub struct ListingLimits {
+    /// Entries read or merged in one piece of work.
+    pub step: usize,
+    /// Entries of one folder.
+    pub entries: usize,
+    /// Bytes of a list that is copied into the reply.
+    pub short: usize,
+    /// A helper frees a list of at least this many bytes.
+    pub heavy: u64,
+    /// Bytes that all lists in files may hold together: at least the largest one.
+    pub memory: u64,
+    /// Two changes of a folder within this time may have the same time stamp.
+    pub tick: Duration,
+    /// The same where time stamps are whole seconds.
+    pub coarse_tick: Duration,
 }

@@ -14,72 +14,47 @@
 
 use super::backlog::Slip;
 use super::file_blob::FileBlob;
-use super::file_store::StoreSettings;
 use super::part_name;
 use super::root::Root;
-use super::workers::{Disk, Pending};
+use super::workers::Workers;
+use super::{Reply, Requester, StoreSettings, Upload};
 use crate::session::blob::Blob;
-use crate::session::notice::PeerId;
-use crate::store::error::StoreError;
-use crate::store::{Errand, Upload};
 use cap_std::fs::Dir;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
 use rustix::io::Errno;
 use std::fs::File;
-use std::net::IpAddr;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 
 /// A file that nobody sees yet.
 pub struct FileUpload {
     root: Arc<Root>,
-    /// Where its peer comes from.
-    from: IpAddr,
     blob: Rc<FileBlob>,
-    disk: Disk,
+    workers: Workers,
     place: Place,
-    /// Outlives a power cut.
-    sync: bool,
-    /// A file of so many bytes takes its time.
-    heavy: u64,
+    settings: StoreSettings,
 }
 
 impl FileUpload {
-    /// Begins a file for this place.
-    pub fn begin(
+    /// A file that was begun for this place.
+    pub fn new(
         root: &Arc<Root>,
-        from: IpAddr,
-        mut place: Place,
-        disk: &Disk,
+        file: File,
+        place: Place,
+        workers: Workers,
         settings: &StoreSettings,
-    ) -> Result<FileUpload, StoreError> {
-        // What is left after the umask is what other programs give their files too.
-        let mode = Mode::from_raw_mode(0o666);
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
-        let file = match rustix::fs::openat(&place.folder, ".", flags, mode) {
-            Ok(file) => File::from(file),
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-                // The file that is replaced may be readable by its owner only.
-                let private = Mode::from_raw_mode(0o600);
-                let mode = place.replaced.map_or(mode, |_| private);
-                let (file, hidden) = part_name::create(&place.folder, mode)?;
-                place.hidden = Some(hidden);
-                file
-            }
-            Err(errno) => return Err(errno.into()),
-        };
-        Ok(FileUpload {
+    ) -> FileUpload {
+        FileUpload {
             root: root.clone(),
-            from,
-            blob: Rc::new(FileBlob::new(file, disk, settings, None)),
-            disk: disk.clone(),
+            blob: Rc::new(FileBlob::new(file, workers.clone(), settings, None)),
+            workers,
             place,
-            sync: settings.sync,
-            heavy: settings.heavy,
-        })
+            settings: *settings,
+        }
     }
 }
 
@@ -88,21 +63,22 @@ impl Upload for FileUpload {
         self.blob.clone()
     }
 
-    fn commit(self: Box<Self>, for_peer: PeerId) -> Box<dyn Errand> {
+    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> Reply<()> {
         let FileUpload {
             root,
-            from,
             blob,
-            disk,
+            workers,
             place,
-            sync,
-            heavy,
+            settings,
         } = *self;
-        let file = blob.share();
-        let big = file.metadata().is_ok_and(|about| about.len() >= heavy);
+        let (file, front) = (blob.share(), Box::<[u8]>::from(front));
+        let length = file.metadata().map_or(0, |about| about.len());
         let store = move |slip: &Slip| {
+            if !front.is_empty() {
+                put_in_front(&file, length, &front, settings.copy_step)?;
+            }
             // Its peer is gone and gets no answer: then it need not outlive a power cut.
-            let sync = sync && slip.is_awaited();
+            let sync = settings.sync && slip.is_awaited();
             let inherits = place.inherit(&file);
             if sync && inherits {
                 rustix::fs::fsync(&*file)?;
@@ -122,17 +98,22 @@ impl Upload for FileUpload {
             Ok(folder)
         };
         let store = move |slip: &Slip| store(slip).map_err(|error| root.explain_folder(error));
-        Box::new(Storing(disk.ask_durably((for_peer, from), big, store)))
+        workers.spawn_synced(client, length >= settings.heavy, store)
     }
 }
 
-/// An errand whose outcome a helper has.
-pub struct Storing(pub(super) Pending<Result<(), StoreError>>);
-
-impl Errand for Storing {
-    fn poll(&mut self) -> Poll<Result<(), StoreError>> {
-        self.0.poll()
+/// Moves all `length` bytes of a file up, at most `step` at once, and puts `front` before them.
+fn put_in_front(file: &File, length: u64, front: &[u8], step: usize) -> io::Result<()> {
+    let mut bytes = vec![0; length.min(step as u64) as usize];
+    let mut left = length;
+    // From the end, so that nothing is overwritten before it has moved.
+    while left > 0 {
+        let piece = &mut bytes[..left.min(step as u64) as usize];
+        left -= piece.len() as u64;
+        file.read_exact_at(piece, left)?;
+        file.write_all_at(piece, left + front.len() as u64)?;
     }
+    file.write_all_at(front, 0)
 }
 
 /// Where a file will be.
@@ -153,6 +134,24 @@ impl Place {
             name: name.into(),
             replaced: found.filter(is_file),
             hidden: None,
+        }
+    }
+
+    /// Begins a file that will be there.
+    pub fn begin(&mut self) -> Result<File, Errno> {
+        // What is left after the umask is what other programs give their files too.
+        let mode = Mode::from_raw_mode(0o666);
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
+        match rustix::fs::openat(&self.folder, ".", flags, mode) {
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
+                // The file that is replaced may be readable by its owner only.
+                let private = Mode::from_raw_mode(0o600);
+                let mode = self.replaced.map_or(mode, |_| private);
+                let (file, hidden) = part_name::create(&self.folder, mode)?;
+                self.hidden = Some(hidden);
+                Ok(file)
+            }
+            file => file.map(File::from),
         }
     }
 
@@ -247,6 +246,20 @@ mod tests {
     use super::*;
     use cap_std::ambient_authority;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_is_put_in_front_overwrites_nothing() {
+        for (length, step) in [(0, 3), (1, 1), (7, 3), (9, 3), (100, 7), (5, 100)] {
+            let file = tempfile::tempfile().unwrap();
+            let body: Vec<u8> = (0..length).collect();
+            file.write_all_at(&body, 0).unwrap();
+            put_in_front(&file, length.into(), b"12345", step).unwrap();
+            let mut stored = vec![0; 5 + body.len()];
+            file.read_exact_at(&mut stored, 0).unwrap();
+            assert_eq!(stored, [b"12345", &body[..]].concat());
+            assert_eq!(file.metadata().unwrap().len(), stored.len() as u64);
+        }
+    }
 
     #[test]
     fn a_hidden_file_inherits_also_from_a_file_that_is_gone_by_then() {

@@ -2,8 +2,8 @@
 //! Decides nothing: the loop and every protocol stay on their one thread, and ask for the outcome.
 //!
 //! ```text
-//!   loop      ask ──▶ queues           finished(), poll() ◀── wake
-//!                       │                                      ▲
+//!   loop    spawn ──▶ queues                      completions ◀─┐
+//!                       │                                      │
 //!   commits             ├──▶ job ──▶ job ──▶ folders synced ───┤
 //!   look-ups            └──▶ job ──▶ job ──────────────────────┘
 //! ```
@@ -23,8 +23,9 @@ use super::backlog::{Asker, Backlog, JobEnd, Slip};
 use crate::session::completions::Completions;
 use crate::session::notice::PeerId;
 use crate::store::error::StoreError;
+use crate::store::pending::Pending;
+use crate::store::{Reply, Requester};
 use rustix::io::Errno;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -36,15 +37,15 @@ type Outcome = Result<(), StoreError>;
 
 /// The way to the helpers. Clones share it.
 #[derive(Clone, Default)]
-pub struct Disk {
-    lanes: Arc<Lanes>,
+pub struct Workers {
+    threads: Arc<Threads>,
     backlog: Arc<Backlog>,
 }
 
 /// The helpers, who come with the first wait: a process of one thread has cheaper system calls,
 /// and one that serves no files stays like that.
 #[derive(Default)]
-struct Lanes {
+struct Threads {
     /// Commits that wait for one sync, and where it is said that something is done. Without it
     /// there are no helpers, and whoever asks does the waiting.
     started: OnceLock<(usize, Completions)>,
@@ -56,7 +57,7 @@ struct Helpers {
     look_ups: Sender<Job>,
 }
 
-impl Lanes {
+impl Threads {
     fn helpers(&self) -> Option<&Helpers> {
         let batch = self.started.get()?.0;
         let start = |name: &str| {
@@ -81,28 +82,14 @@ impl Lanes {
 
 /// Behind what a job may have to wait.
 #[derive(Clone, Copy)]
-pub enum Lane {
+pub enum Worker {
     /// What is written.
     Commits,
     /// What is read.
     LookUps,
 }
 
-/// What the helper will have found out. Work whose pending outcome was dropped is not wanted.
-pub struct Pending<T> {
-    slot: Slot<T>,
-    /// Of work that is done in any case.
-    _asker: Option<Asker>,
-}
-
 type Slot<T> = Arc<Mutex<Option<T>>>;
-
-impl<T> Pending<T> {
-    /// Takes the outcome, once.
-    pub fn poll(&self) -> Poll<T> {
-        lock(&self.slot).take().map_or(Poll::Pending, Poll::Ready)
-    }
-}
 
 /// Jobs that are done but for their folders, so that one sync is enough for all of a folder.
 #[derive(Default)]
@@ -119,44 +106,44 @@ struct Unsynced {
     end: JobEnd,
 }
 
-impl Disk {
+impl Workers {
     /// From now on there are helpers, which end with the last clone of this. At most `batch`
     /// commits wait for each other's folders.
     pub fn start(&self, batch: usize, completions: Completions) {
-        let started = self.lanes.started.set((batch, completions));
+        let started = self.threads.started.set((batch, completions));
         assert!(started.is_ok(), "the helpers are started once");
     }
 
     /// Has `work` done for a session, which is among the completions afterwards. It is skipped
     /// if the session is gone when its turn comes.
-    pub fn ask<T: Send + 'static>(
+    pub fn spawn<T: Send + 'static>(
         &self,
-        for_peer: PeerId,
+        session: PeerId,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Pending<T> {
-        let (slot, answer) = self.slot(for_peer);
+        let (slot, answer) = self.slot(session);
         let wanted = Arc::downgrade(&slot);
         let job = move |_: &mut Batch| {
             if wanted.strong_count() > 1 {
                 answer(work());
             }
         };
-        self.hand_over(Lane::LookUps, Box::new(job));
-        Pending { slot, _asker: None }
+        self.hand_over(Worker::LookUps, Box::new(job));
+        Pending::later(move || poll(&slot))
     }
 
     /// The same for work on a folder whose names must outlive a power cut: `work` says which one,
     /// if any, and it is synced before the session hears of it. `big` work is not made to wait for
     /// more. It is done in any case; once the session is gone, it is counted in the backlog of its
     /// network, and does not wait for the syncs of others, nor for its own.
-    pub fn ask_durably(
+    pub fn spawn_synced(
         &self,
-        (for_peer, network): (PeerId, IpAddr),
+        client: Requester,
         big: bool,
         work: impl FnOnce(&Slip) -> Result<Option<OwnedFd>, StoreError> + Send + 'static,
-    ) -> Pending<Outcome> {
-        let (slot, answer) = self.slot(for_peer);
-        let slip = Arc::new(Slip::new(network, self.backlog.clone()));
+    ) -> Reply<()> {
+        let (slot, answer) = self.slot(client.session);
+        let slip = Arc::new(Slip::new(client.address, self.backlog.clone()));
         let end = JobEnd(slip.clone());
         let job: Job = Box::new(move |batch| match work(&end.0) {
             Ok(Some(folder)) => {
@@ -174,21 +161,22 @@ impl Disk {
         let job = Arc::new(Mutex::new(Some(job)));
         let run = |job: Arc<Mutex<Option<Job>>>| {
             move |batch: &mut Batch| {
-                // The other lane may have been faster.
+                // The other worker may have been faster.
                 let job = lock(&job).take();
                 if let Some(job) = job {
                     job(batch);
                 }
             }
         };
-        let (disk, other) = (self.clone(), run(job.clone()));
-        let hurry = move || disk.hand_over(Lane::LookUps, Box::new(other));
-        let asker = Some(Asker::new(slip, hurry));
-        self.hand_over(Lane::Commits, Box::new(run(job)));
-        Pending {
-            slot,
-            _asker: asker,
-        }
+        let (workers, other) = (self.clone(), run(job.clone()));
+        let hurry = move || workers.hand_over(Worker::LookUps, Box::new(other));
+        let asker = Asker::new(slip, hurry);
+        self.hand_over(Worker::Commits, Box::new(run(job)));
+        Pending::later(move || {
+            // Dropped with this, it lets the work wait for no other.
+            let _ = &asker;
+            poll(&slot)
+        })
     }
 
     /// Work whose session is gone and that is not done yet.
@@ -197,20 +185,24 @@ impl Disk {
     }
 
     /// Has something done of which nobody needs to hear.
-    pub fn leave(&self, lane: Lane, work: impl FnOnce() + Send + 'static) {
-        self.hand_over(lane, Box::new(|_| work()));
+    pub fn spawn_detached(&self, worker: Worker, work: impl FnOnce() + Send + 'static) {
+        self.hand_over(worker, Box::new(|_| work()));
     }
 
     /// The same in pieces, which say whether there are more: what others ask comes between two.
-    pub fn leave_in_pieces(&self, lane: Lane, mut piece: impl FnMut() -> bool + Send + 'static) {
-        if self.lanes.helpers().is_none() {
+    pub fn spawn_in_pieces(
+        &self,
+        worker: Worker,
+        mut piece: impl FnMut() -> bool + Send + 'static,
+    ) {
+        if self.threads.helpers().is_none() {
             while piece() {}
             return;
         }
-        let disk = self.clone();
-        self.leave(lane, move || {
+        let workers = self.clone();
+        self.spawn_detached(worker, move || {
             if piece() {
-                disk.leave_in_pieces(lane, piece);
+                workers.spawn_in_pieces(worker, piece);
             }
         });
     }
@@ -223,13 +215,16 @@ impl Disk {
     }
 
     fn completions(&self) -> Option<&Completions> {
-        self.lanes.helpers()?;
-        self.lanes.started.get().map(|(_, completions)| completions)
+        self.threads.helpers()?;
+        self.threads
+            .started
+            .get()
+            .map(|(_, completions)| completions)
     }
 
     fn slot<T: Send + 'static>(
         &self,
-        for_peer: PeerId,
+        session: PeerId,
     ) -> (Slot<T>, impl FnOnce(T) + Send + use<T>) {
         let slot = Arc::new(Mutex::new(None));
         let answers = slot.clone();
@@ -237,16 +232,16 @@ impl Disk {
         let answer = move |outcome| {
             *lock(&answers) = Some(outcome);
             if let Some(completions) = completions {
-                completions.add(for_peer);
+                completions.add(session);
             }
         };
         (slot, answer)
     }
 
-    fn hand_over(&self, lane: Lane, job: Job) {
-        let helper = self.lanes.helpers().map(|helpers| match lane {
-            Lane::Commits => &helpers.commits,
-            Lane::LookUps => &helpers.look_ups,
+    fn hand_over(&self, worker: Worker, job: Job) {
+        let helper = self.threads.helpers().map(|helpers| match worker {
+            Worker::Commits => &helpers.commits,
+            Worker::LookUps => &helpers.look_ups,
         });
         let left = match helper {
             None => Some(job),
@@ -304,6 +299,10 @@ impl Batch {
     }
 }
 
+fn poll<T>(slot: &Slot<T>) -> Poll<T> {
+    lock(slot).take().map_or(Poll::Pending, Poll::Ready)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -311,7 +310,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::backlog::BacklogLimits;
+    use crate::store::BacklogLimits;
+    use std::net::IpAddr;
 
     fn folder() -> Option<OwnedFd> {
         let here = rustix::fs::open(".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
@@ -319,26 +319,29 @@ mod tests {
     }
 
     /// With helpers, and a receiver that gets one `()` for every wake.
-    fn started() -> (Disk, Completions, Receiver<()>) {
+    fn started() -> (Workers, Completions, Receiver<()>) {
         let (told, woken) = mpsc::channel();
         let completions = Completions::new(move || told.send(()).expect("the test listens"));
-        let disk = Disk::default();
-        disk.start(8, completions.clone());
-        (disk, completions, woken)
+        let workers = Workers::default();
+        workers.start(8, completions.clone());
+        (workers, completions, woken)
     }
 
-    fn from(peer: u64) -> (PeerId, IpAddr) {
-        (PeerId(peer), IpAddr::from([192, 0, 2, 1]))
+    fn from(session: u64) -> Requester {
+        Requester {
+            session: PeerId(session),
+            address: IpAddr::from([192, 0, 2, 1]),
+        }
     }
 
     #[test]
     fn every_outcome_is_announced_and_wakes_at_least_once() {
-        let (disk, completions, woken) = started();
+        let (workers, completions, woken) = started();
         let pending: Vec<_> = (0..200)
             .map(|number| match number % 3 {
-                0 => disk.ask_durably(from(number), number % 2 == 0, |_| Ok(folder())),
-                1 => disk.ask_durably(from(number), false, |_| Err(StoreError::NoSpace)),
-                _ => disk.ask(PeerId(number), || Ok(())),
+                0 => workers.spawn_synced(from(number), number % 2 == 0, |_| Ok(folder())),
+                1 => workers.spawn_synced(from(number), false, |_| Err(StoreError::NoSpace)),
+                _ => workers.spawn(PeerId(number), || Ok(())),
             })
             .collect();
         let mut finished = Vec::new();
@@ -348,8 +351,8 @@ mod tests {
         }
         finished.sort_unstable();
         assert!(finished.into_iter().eq(0..200));
-        for (number, pending) in pending.iter().enumerate() {
-            let Poll::Ready(outcome) = pending.poll() else {
+        for (number, pending) in pending.into_iter().enumerate() {
+            let Ok(outcome) = pending.take() else {
                 panic!("{number} was announced too early")
             };
             assert_eq!(outcome.is_ok(), number % 3 != 1);
@@ -358,37 +361,39 @@ mod tests {
 
     #[test]
     fn a_look_up_waits_for_no_commit() {
-        let (disk, completions, woken) = started();
+        let (workers, completions, woken) = started();
         let (end, may_end) = mpsc::channel::<()>();
-        let commit = disk.ask_durably(from(1), true, move |_| {
+        let commit = workers.spawn_synced(from(1), true, move |_| {
             may_end.recv().expect("the test tells when");
             Ok(folder())
         });
-        let look_up = disk.ask(PeerId(2), || 5);
+        let look_up = workers.spawn(PeerId(2), || 5);
         woken.recv().expect("a helper lives");
         assert_eq!(completions.take(), [PeerId(2)]);
-        assert_eq!(look_up.poll(), Poll::Ready(5));
-        assert!(commit.poll().is_pending());
+        assert!(matches!(look_up.take(), Ok(5)));
+        let Err(commit) = commit.take() else {
+            panic!("the commit has not ended")
+        };
         end.send(()).expect("the commit waits");
         woken.recv().expect("a helper lives");
-        assert!(matches!(commit.poll(), Poll::Ready(Ok(()))));
+        assert!(matches!(commit.take(), Ok(Ok(()))));
     }
 
     #[test]
     fn work_whose_asker_is_gone_is_skipped_or_waits_for_no_sync() {
-        let (disk, completions, woken) = started();
-        let busy = |lane| {
+        let (workers, completions, woken) = started();
+        let busy = |worker| {
             let (end, may_end) = mpsc::channel::<()>();
-            disk.leave(lane, move || may_end.recv().expect("the test tells when"));
+            workers.spawn_detached(worker, move || may_end.recv().expect("the test tells when"));
             end
         };
-        let (look_ups, commits) = (busy(Lane::LookUps), busy(Lane::Commits));
-        drop(disk.ask(PeerId(1), || unreachable!("nobody waits for it")));
-        let look_up = disk.ask(PeerId(2), || 5);
+        let (look_ups, commits) = (busy(Worker::LookUps), busy(Worker::Commits));
+        drop(workers.spawn(PeerId(1), || unreachable!("nobody waits for it")));
+        let look_up = workers.spawn(PeerId(2), || 5);
         let (done, outcomes) = mpsc::channel();
         let commit = |peer| {
             let done = done.clone();
-            disk.ask_durably(from(peer), false, move |slip| {
+            workers.spawn_synced(from(peer), false, move |slip| {
                 let outcome = (peer, slip.is_awaited());
                 done.send(outcome).expect("the test listens");
                 Ok(folder())
@@ -397,21 +402,21 @@ mod tests {
         let (awaited, left) = (commit(3), commit(4));
         drop(left);
         let is_full = |network, all| {
-            let (_, address) = from(0);
+            let address = from(0).address;
             let limits = BacklogLimits { network, all };
-            disk.backlog().is_full(address, &limits)
+            workers.backlog().is_full(address, &limits)
         };
         assert!(is_full(1, 9) && is_full(9, 1) && !is_full(2, 2));
         look_ups.send(()).expect("it waits");
         assert_eq!(outcomes.recv(), Ok((4, false)));
         woken.recv().expect("a helper lives");
         assert_eq!(completions.take(), [PeerId(2)]);
-        assert_eq!(look_up.poll(), Poll::Ready(5));
+        assert!(matches!(look_up.take(), Ok(5)));
         commits.send(()).expect("it waits");
         assert_eq!(outcomes.recv(), Ok((3, true)));
         woken.recv().expect("a helper lives");
         assert_eq!(completions.take(), [PeerId(3)]);
-        assert!(matches!(awaited.poll(), Poll::Ready(Ok(()))));
+        assert!(matches!(awaited.take(), Ok(Ok(()))));
         while is_full(1, 1) {
             thread::yield_now();
         }
@@ -419,9 +424,11 @@ mod tests {
 
     #[test]
     fn without_a_helper_the_outcome_is_there_at_once() {
-        let disk = Disk::default();
-        assert_eq!(disk.ask(PeerId(1), || 5).poll(), Poll::Ready(5));
-        let stored = disk.ask_durably(from(1), false, |_| Ok(folder())).poll();
-        assert!(matches!(stored, Poll::Ready(Ok(()))));
+        let workers = Workers::default();
+        assert!(matches!(workers.spawn(PeerId(1), || 5).take(), Ok(5)));
+        let stored = workers
+            .spawn_synced(from(1), false, |_| Ok(folder()))
+            .take();
+        assert!(matches!(stored, Ok(Ok(()))));
     }
 }

@@ -9,7 +9,6 @@ pub mod store;
 use counting::{Bodies, Counting};
 use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::config::services::SERVICES;
-use loket::services::ServiceLimits;
 use loket::services::echo::Echo;
 use loket::services::files::Files as FilesService;
 use loket::services::transfer::Transfer;
@@ -34,12 +33,9 @@ pub enum Service {
 }
 
 impl Service {
-    /// A new conversation. An upload moves up three bytes at a time, so that it takes many steps.
+    /// A new conversation.
     pub fn protocol(self, store: &Memory) -> Box<dyn Protocol> {
-        let limits = Rc::new(ServiceLimits {
-            copy_step: 3,
-            ..SERVICES
-        });
+        let limits = Rc::new(SERVICES);
         let store = Rc::new(store.clone());
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         match self {

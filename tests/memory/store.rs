@@ -4,7 +4,8 @@
 use loket::session::blob::Blob;
 use loket::session::notice::PeerId;
 use loket::store::error::StoreError;
-use loket::store::{Errand, List, Listing, Purpose, Store, Upload};
+use loket::store::pending::Pending;
+use loket::store::{Content, Reply, Requester, Store, Upload};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -96,23 +97,25 @@ impl Memory {
         self.finished.take()
     }
 
-    /// A wait that begins now.
-    fn wait(&self, peer: PeerId) -> Rc<Cell<bool>> {
-        let over = Rc::new(Cell::new(!self.faults.waits));
-        if self.faults.waits {
-            self.waiting.borrow_mut().push_back((peer, over.clone()));
-        }
-        over
-    }
-
-    fn errand(
+    /// What is done at once, or when a wait that begins now is over.
+    fn reply<T: 'static>(
         &self,
-        peer: PeerId,
-        act: impl FnOnce() -> Result<(), StoreError> + 'static,
-    ) -> Box<dyn Errand> {
-        Box::new(MemoryErrand {
-            over: self.wait(peer),
-            act: Some(Box::new(act)),
+        client: Requester,
+        act: impl FnOnce(&Memory) -> Result<T, StoreError> + 'static,
+    ) -> Reply<T> {
+        if !self.faults.waits {
+            return Pending::Ready(act(self));
+        }
+        let over = Rc::new(Cell::new(false));
+        let wait = (client.session, over.clone());
+        self.waiting.borrow_mut().push_back(wait);
+        let (memory, mut act) = (self.clone(), Some(act));
+        Pending::later(move || {
+            if !over.get() {
+                return Poll::Pending;
+            }
+            let act = act.take().expect("asked once more than it was done");
+            Poll::Ready(act(&memory))
         })
     }
 
@@ -123,92 +126,76 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn look_up(&self, _: &str, _: Purpose, peer: PeerId) -> Option<Box<dyn Errand>> {
-        self.faults.waits.then(|| self.errand(peer, || Ok(())))
+    fn open(&self, name: &str, client: Requester) -> Reply<Content> {
+        let name = name.to_owned();
+        self.reply(client, move |memory| Ok(memory.find(&name)?.content()))
     }
 
-    fn open(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
-        let bytes = self.find(name)?;
-        let length = bytes.content.borrow().len() as u64;
-        Ok((bytes, length))
+    fn size(&self, name: &str, client: Requester) -> Reply<u64> {
+        self.open(name, client)
+            .map(|opened| opened.map(|(_, length)| length))
     }
 
-    fn size(&self, name: &str) -> Result<u64, StoreError> {
-        Ok(self.find(name)?.content.borrow().len() as u64)
-    }
-
-    fn remove(&self, name: &str, peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
-        self.find(name)?;
-        let (name, files) = (name.to_owned(), self.files.clone());
-        Ok(self.errand(peer, move || {
-            let removed = files.borrow_mut().remove(&name);
+    fn remove(&self, name: &str, client: Requester) -> Reply<()> {
+        let name = name.to_owned();
+        self.reply(client, move |memory| {
+            let removed = memory.files.borrow_mut().remove(&name);
             removed.map(|_| ()).ok_or(StoreError::NotFound)
-        }))
+        })
     }
 
-    fn create(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
-        if name.is_empty() {
-            return Err(StoreError::NotAFile);
-        }
-        if size.is_some_and(|size| size > self.largest()) {
-            return Err(StoreError::TooLarge(self.largest()));
-        }
-        if size.is_some() && self.faults.no_space {
-            return Err(StoreError::NoSpace);
-        }
-        self.uploads.update(|uploads| uploads + 1);
-        Ok(Box::new(MemoryUpload {
-            store: self.clone(),
-            name: name.to_owned(),
-            bytes: Rc::new(Bytes {
+    fn create(&self, name: &str, size: Option<u64>, client: Requester) -> Reply<Box<dyn Upload>> {
+        let name = name.to_owned();
+        self.reply(client, move |memory| {
+            if name.is_empty() {
+                return Err(StoreError::NotAFile);
+            }
+            if size.is_some_and(|size| size > memory.largest()) {
+                return Err(StoreError::TooLarge(memory.largest()));
+            }
+            if size.is_some() && memory.faults.no_space {
+                return Err(StoreError::NoSpace);
+            }
+            memory.uploads.update(|uploads| uploads + 1);
+            let bytes = Bytes {
                 content: RefCell::default(),
-                refuses_byte: self.faults.refuses_byte,
+                refuses_byte: memory.faults.refuses_byte,
                 ends: None,
-            }),
-        }))
+            };
+            Ok(Box::new(MemoryUpload {
+                store: memory.clone(),
+                name,
+                bytes: Rc::new(bytes),
+            }) as Box<dyn Upload>)
+        })
     }
 
     fn largest(&self) -> u64 {
         self.faults.largest.unwrap_or(i64::MAX as u64)
     }
 
-    fn list(&self, folder: Option<&str>, peer: PeerId) -> Result<Box<dyn Listing>, StoreError> {
+    fn list(&self, folder: Option<&str>, client: Requester) -> Reply<Content> {
         let prefix = folder.map_or(String::new(), |folder| format!("{folder}/"));
-        let files = self.files.borrow();
-        let below = files.keys().filter_map(|name| name.strip_prefix(&prefix));
-        let entries: BTreeSet<Box<str>> = below
-            .map(|name| name.split_inclusive('/').next().unwrap_or(name).into())
-            .collect();
-        if folder.is_some() && entries.is_empty() {
-            return Err(StoreError::NoFolder);
-        }
-        let list: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
-        let list = Bytes {
-            content: RefCell::new(list.into()),
-            refuses_byte: None,
-            ends: None,
-        };
-        Ok(Box::new(MemoryListing {
-            over: self.wait(peer),
-            list: (!self.faults.listing_fails).then(|| Rc::new(list)),
-        }))
-    }
-}
-
-/// Something that is done when its wait is over and somebody asks.
-struct MemoryErrand {
-    over: Rc<Cell<bool>>,
-    act: Option<Act>,
-}
-
-type Act = Box<dyn FnOnce() -> Result<(), StoreError>>;
-
-impl Errand for MemoryErrand {
-    fn poll(&mut self) -> Poll<Result<(), StoreError>> {
-        if !self.over.get() {
-            return Poll::Pending;
-        }
-        Poll::Ready(self.act.take().expect("asked once more than it was done")())
+        self.reply(client, move |memory| {
+            let files = memory.files.borrow();
+            let below = files.keys().filter_map(|name| name.strip_prefix(&prefix));
+            let entries: BTreeSet<Box<str>> = below
+                .map(|name| name.split_inclusive('/').next().unwrap_or(name).into())
+                .collect();
+            if !prefix.is_empty() && entries.is_empty() {
+                return Err(StoreError::NoFolder);
+            }
+            if memory.faults.listing_fails {
+                return Err(StoreError::Busy);
+            }
+            let list: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+            let list = Bytes {
+                content: RefCell::new(list.into()),
+                refuses_byte: None,
+                ends: None,
+            };
+            Ok(Rc::new(list).content())
+        })
     }
 }
 
@@ -217,6 +204,13 @@ struct Bytes {
     content: RefCell<Vec<u8>>,
     refuses_byte: Option<u64>,
     ends: Option<u64>,
+}
+
+impl Bytes {
+    fn content(self: Rc<Bytes>) -> Content {
+        let length = self.content.borrow().len() as u64;
+        (self, length)
+    }
 }
 
 impl Blob for Bytes {
@@ -248,6 +242,16 @@ impl Blob for Bytes {
     }
 }
 
+/// Moves the content up, and puts these bytes before it.
+pub fn put_in_front(blob: &dyn Blob, front: &[u8]) -> io::Result<()> {
+    let mut whole = front.to_vec();
+    let mut byte = [0];
+    while !front.is_empty() && blob.read_at(&mut byte, (whole.len() - front.len()) as u64)? > 0 {
+        whole.push(byte[0]);
+    }
+    blob.write_all_at(&whole, 0)
+}
+
 struct MemoryUpload {
     store: Memory,
     name: String,
@@ -259,13 +263,14 @@ impl Upload for MemoryUpload {
         self.bytes.clone()
     }
 
-    fn commit(self: Box<Self>, peer: PeerId) -> Box<dyn Errand> {
-        let store = self.store.clone();
-        store.errand(peer, move || {
-            if self.store.faults.commit_fails {
+    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> Reply<()> {
+        let (store, front) = (self.store.clone(), front.to_vec());
+        store.reply(client, move |memory| {
+            if memory.faults.commit_fails {
                 return Err(StoreError::Denied);
             }
-            let mut files = self.store.files.borrow_mut();
+            put_in_front(&*self.bytes, &front)?;
+            let mut files = memory.files.borrow_mut();
             files.insert(self.name.clone(), self.bytes.clone());
             Ok(())
         })
@@ -275,24 +280,5 @@ impl Upload for MemoryUpload {
 impl Drop for MemoryUpload {
     fn drop(&mut self) {
         self.store.uploads.update(|uploads| uploads - 1);
-    }
-}
-
-/// The list of a folder as it was when it was asked for.
-struct MemoryListing {
-    over: Rc<Cell<bool>>,
-    list: Option<Rc<Bytes>>,
-}
-
-impl Listing for MemoryListing {
-    fn poll(&mut self) -> Poll<Result<List, StoreError>> {
-        if !self.over.get() {
-            return Poll::Pending;
-        }
-        let list = self.list.clone().ok_or(StoreError::Busy);
-        Poll::Ready(list.map(|list| {
-            let length = list.content.borrow().len() as u64;
-            (list as Rc<dyn Blob>, length)
-        }))
     }
 }

@@ -3,8 +3,9 @@
 
 use super::random::Random;
 use loket::session::notice::PeerId;
+use loket::store::Reply;
 use loket::store::error::StoreError;
-use loket::store::{Errand, List, Listing};
+use loket::store::pending::Pending;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Poll;
@@ -15,17 +16,22 @@ pub struct Disk {
     /// How many of a hundred errands have to wait.
     percent: usize,
     random: Rc<Cell<u64>>,
-    waits: Rc<RefCell<Vec<(PeerId, Wait)>>>,
+    waits: Rc<RefCell<Vec<(PeerId, Rc<Wait>)>>>,
     finished: Rc<RefCell<Vec<PeerId>>>,
 }
 
-/// Something that goes on at the disk, whether anybody still waits for it or not.
-type Wait = Rc<RefCell<Job>>;
+/// Something that goes on at the disk, whether a session still waits for it or not.
+struct Wait {
+    act: Cell<Option<Box<dyn FnOnce()>>>,
+    over: Cell<bool>,
+}
 
-struct Job {
-    inner: Option<Box<dyn Errand>>,
-    done: Option<Result<(), StoreError>>,
-    over: bool,
+impl Wait {
+    fn act(&self) {
+        if let Some(act) = self.act.take() {
+            act();
+        }
+    }
 }
 
 impl Disk {
@@ -44,35 +50,32 @@ impl Disk {
         random.chance(self.percent)
     }
 
-    fn wait(&self, peer: PeerId, inner: Option<Box<dyn Errand>>) -> Wait {
-        let mut job = Job {
-            inner,
-            done: None,
-            over: false,
-        };
-        let waits = self.keeps_waiting();
+    /// What is done now, or waited for.
+    pub fn reply<T: 'static>(
+        &self,
+        peer: PeerId,
+        act: impl FnOnce() -> Result<T, StoreError> + 'static,
+    ) -> Reply<T> {
+        if !self.keeps_waiting() {
+            return Pending::Ready(act());
+        }
+        let outcome = Rc::new(Cell::new(None));
+        let answer = outcome.clone();
+        let act: Box<dyn FnOnce()> = Box::new(move || answer.set(Some(act())));
+        let wait = Rc::new(Wait {
+            act: Cell::new(Some(act)),
+            over: Cell::new(false),
+        });
         // What is waited for may have been done long before that is known.
-        if !waits || self.random.get().is_multiple_of(2) {
-            job.act();
+        if self.random.get().is_multiple_of(2) {
+            wait.act();
         }
-        job.over = !waits;
-        let wait = Rc::new(RefCell::new(job));
-        if waits {
-            self.waits.borrow_mut().push((peer, wait.clone()));
-        }
-        wait
-    }
-
-    /// An errand that may have to wait.
-    pub fn errand(&self, peer: PeerId, inner: Box<dyn Errand>) -> Box<dyn Errand> {
-        Box::new(WaitingErrand(self.wait(peer, Some(inner))))
-    }
-
-    /// The list of a folder, which may have to be waited for.
-    pub fn listing(&self, peer: PeerId, inner: Box<dyn Listing>) -> Box<dyn Listing> {
-        Box::new(WaitingListing {
-            inner,
-            wait: self.wait(peer, None),
+        self.waits.borrow_mut().push((peer, wait.clone()));
+        Pending::later(move || {
+            if !wait.over.get() {
+                return Poll::Pending;
+            }
+            Poll::Ready(outcome.take().expect("asked once more than it was done"))
         })
     }
 
@@ -84,8 +87,8 @@ impl Disk {
         }
         let chosen = random % waits.len();
         let (peer, wait) = waits.remove(chosen);
-        wait.borrow_mut().act();
-        wait.borrow_mut().over = true;
+        wait.act();
+        wait.over.set(true);
         self.finished.borrow_mut().push(peer);
         true
     }
@@ -119,41 +122,5 @@ impl Disk {
             .borrow()
             .iter()
             .any(|(waiting, _)| *waiting == peer)
-    }
-}
-
-impl Job {
-    fn act(&mut self) {
-        if let Some(mut inner) = self.inner.take()
-            && let Poll::Ready(done) = inner.poll()
-        {
-            self.done = Some(done);
-        }
-    }
-}
-
-struct WaitingErrand(Wait);
-
-impl Errand for WaitingErrand {
-    fn poll(&mut self) -> Poll<Result<(), StoreError>> {
-        let mut job = self.0.borrow_mut();
-        if !job.over {
-            return Poll::Pending;
-        }
-        Poll::Ready(job.done.take().expect("asked once more than it was done"))
-    }
-}
-
-struct WaitingListing {
-    inner: Box<dyn Listing>,
-    wait: Wait,
-}
-
-impl Listing for WaitingListing {
-    fn poll(&mut self) -> Poll<Result<List, StoreError>> {
-        if !self.wait.borrow().over {
-            return Poll::Pending;
-        }
-        self.inner.poll()
     }
 }

@@ -96,7 +96,6 @@ impl Plan {
                 unit,
                 ..config::WIRE
             },
-            copy_step: random.within(1..=40),
             talk_backlog: random.pick(&[60, 300, 100_000]),
             // More clients than a seed has: what is asked of all is done at once.
             console_step: 100,

@@ -3,18 +3,16 @@
 
 use super::disk::Disk;
 use super::script::{Fault, Script};
-use crate::memory::store::{Faults, Files, Memory};
+use crate::memory::store::{Faults, Files, Memory, put_in_front};
 use loket::session::blob::Blob;
-use loket::session::notice::PeerId;
 use loket::store::error::StoreError;
-use loket::store::{Errand, Listing, Purpose, Store, Upload};
+use loket::store::{Content, Reply, Requester, Store, Upload};
 use rustix::io::Errno;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
-use std::task::Poll;
 
 /// The store; its copies share everything.
 #[derive(Clone)]
@@ -77,43 +75,54 @@ impl SimStore {
 }
 
 impl Store for SimStore {
-    fn open(&self, name: &str) -> Result<(Rc<dyn Blob>, u64), StoreError> {
-        let (blob, length) = self.files.open(name)?;
-        Ok((self.lend(blob, self.fault(name)), length))
+    fn open(&self, name: &str, client: Requester) -> Reply<Content> {
+        let (store, name) = (self.clone(), name.to_owned());
+        self.disk.reply(client.session, move || {
+            let (blob, length) = now(store.files.open(&name, client))?;
+            Ok((store.lend(blob, store.fault(&name)), length))
+        })
     }
 
-    fn look_up(&self, _: &str, _: Purpose, peer: PeerId) -> Option<Box<dyn Errand>> {
-        Some(self.disk.errand(peer, Box::new(LookedUp)))
+    fn size(&self, name: &str, client: Requester) -> Reply<u64> {
+        let (files, name) = (self.files.clone(), name.to_owned());
+        let size = move || now(files.size(&name, client));
+        self.disk.reply(client.session, size)
     }
 
-    fn size(&self, name: &str) -> Result<u64, StoreError> {
-        self.files.size(name)
+    fn remove(&self, name: &str, client: Requester) -> Reply<()> {
+        let (files, name) = (self.files.clone(), name.to_owned());
+        let remove = move || now(files.remove(&name, client));
+        self.disk.reply(client.session, remove)
     }
 
-    fn remove(&self, name: &str, peer: PeerId) -> Result<Box<dyn Errand>, StoreError> {
-        let errand = self.files.remove(name, peer)?;
-        Ok(self.disk.errand(peer, errand))
-    }
-
-    fn create(&self, name: &str, size: Option<u64>) -> Result<Box<dyn Upload>, StoreError> {
-        let inner = self.files.create(name, size)?;
-        let blob = self.lend(inner.blob(), self.fault(name));
-        Ok(Box::new(SimUpload {
-            inner,
-            blob,
-            name: name.to_owned(),
-            store: self.clone(),
-        }))
+    fn create(&self, name: &str, size: Option<u64>, client: Requester) -> Reply<Box<dyn Upload>> {
+        let (store, name) = (self.clone(), name.to_owned());
+        self.disk.reply(client.session, move || {
+            let inner = now(store.files.create(&name, size, client))?;
+            let blob = store.lend(inner.blob(), store.fault(&name));
+            Ok(Box::new(SimUpload {
+                inner,
+                blob,
+                name,
+                store,
+            }) as Box<dyn Upload>)
+        })
     }
 
     fn largest(&self) -> u64 {
         self.files.largest()
     }
 
-    fn list(&self, folder: Option<&str>, peer: PeerId) -> Result<Box<dyn Listing>, StoreError> {
-        let listing = self.files.list(folder, peer)?;
-        Ok(self.disk.listing(peer, listing))
+    fn list(&self, folder: Option<&str>, client: Requester) -> Reply<Content> {
+        let (files, folder) = (self.files.clone(), folder.map(str::to_owned));
+        let list = move || now(files.list(folder.as_deref(), client));
+        self.disk.reply(client.session, list)
     }
+}
+
+/// What the files in memory say: they keep no session waiting.
+fn now<T: 'static>(reply: Reply<T>) -> Result<T, StoreError> {
+    reply.take().unwrap_or_else(|_| unreachable!("it waits"))
 }
 
 struct SimUpload {
@@ -128,43 +137,29 @@ impl Upload for SimUpload {
         self.blob.clone()
     }
 
-    fn commit(self: Box<Self>, peer: PeerId) -> Box<dyn Errand> {
+    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> Reply<()> {
         let SimUpload {
-            inner, name, store, ..
-        } = *self;
-        let denied = matches!(store.fault(&name), Some(Fault::Denied));
-        let disk = store.disk.clone();
-        let commit = Commit {
-            inner: (!denied).then(|| inner.commit(peer)),
+            inner,
+            blob,
             name,
             store,
-        };
-        disk.errand(peer, Box::new(commit))
-    }
-}
-
-/// A file being made visible.
-struct Commit {
-    inner: Option<Box<dyn Errand>>,
-    name: String,
-    store: SimStore,
-}
-
-impl Errand for Commit {
-    fn poll(&mut self) -> Poll<Result<(), StoreError>> {
-        let Some(inner) = &mut self.inner else {
-            return Poll::Ready(Err(StoreError::Denied));
-        };
-        let done = inner.poll();
-        let (name, known) = (&self.name, &self.store.known);
-        let stored = self.store.files().remove(name).expect("it was committed");
-        let contents = known.contents.get(name);
-        assert!(
-            contents.is_some_and(|contents| contents.contains(&stored)),
-            "{name} is stored with {} bytes that nobody has sent so",
-            stored.len()
-        );
-        done
+        } = *self;
+        let (disk, front) = (store.disk.clone(), front.to_vec());
+        disk.reply(client.session, move || {
+            if matches!(store.fault(&name), Some(Fault::Denied)) {
+                return Err(StoreError::Denied);
+            }
+            put_in_front(&*blob, &front)?;
+            now(inner.commit(b"", client))?;
+            let stored = store.files().remove(&name).expect("it was committed");
+            let contents = store.known.contents.get(&name);
+            assert!(
+                contents.is_some_and(|contents| contents.contains(&stored)),
+                "{name} is stored with {} bytes that nobody has sent so",
+                stored.len()
+            );
+            Ok(())
+        })
     }
 }
 
@@ -202,14 +197,5 @@ impl Blob for SimBlob {
 impl Drop for SimBlob {
     fn drop(&mut self) {
         self.open.update(|open| open - 1);
-    }
-}
-
-/// What a disk does that was asked for a name: the call that follows says what is there.
-struct LookedUp;
-
-impl Errand for LookedUp {
-    fn poll(&mut self) -> Poll<Result<(), StoreError>> {
-        Poll::Ready(Ok(()))
     }
 }

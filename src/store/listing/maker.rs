@@ -4,7 +4,7 @@
 use super::sorted_names::{Merge, Runs};
 use super::{Desk, List, Order, Seen, lock};
 use crate::store::error::StoreError;
-use crate::store::workers::Lane;
+use crate::store::workers::Worker;
 use cap_std::fs::ReadDir;
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
@@ -72,7 +72,7 @@ impl Maker {
             drop(waiting);
             let mut current = None;
             let piece = move || desk.queue.piece(&mut current);
-            order.disk.leave_in_pieces(Lane::LookUps, piece);
+            order.workers.spawn_in_pieces(Worker::LookUps, piece);
         }
     }
 
