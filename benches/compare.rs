@@ -1,5 +1,5 @@
 //! Compares loket with other servers at the same work, in turn, and says which goals it reaches.
-//! Proves nothing about correctness, but an answer that is wrong ends the work it belongs to.
+//! An answer that is wrong ends the work it belongs to.
 //!
 //! `scripts/compare` installs the others and runs this; `scripts/compare --help` tells the rest.
 

@@ -1,5 +1,4 @@
 //! Times the parts of the server one by one: `cargo bench --bench parts [-- NAME]`.
-//! Compares nothing with other servers; `compare` measures the whole.
 
 #[path = "../tests/memory/mod.rs"]
 mod memory;

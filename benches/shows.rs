@@ -1,5 +1,4 @@
 //! Shows what peers cost each other: many idle ones, hostile ones, and everybody behind a disk.
-//! Compares with no other server: `compare.rs` does. `cargo test` has a short proof of each.
 //!
 //! `cargo bench --bench shows -- --help` tells the rest; `scripts/soak` starts it as well.
 

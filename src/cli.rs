@@ -1,5 +1,4 @@
 //! Reads the command line into typed options.
-//! Does nothing with them: `main.rs` hands them to the server or to a client.
 
 pub mod load;
 

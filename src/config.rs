@@ -1,5 +1,4 @@
 //! Names every limit with its default and the reason for it: one literal a room.
-//! Enforces none: `server.rs` hands them to the rooms that do, with what the flags say.
 
 pub mod client;
 pub mod load;

@@ -1,5 +1,4 @@
 //! loket: one thread, one poll, one slab, and five services on it.
-//! Decides nothing here: this page is the map.
 //!
 //! # Layers
 //!

@@ -1,5 +1,4 @@
 //! Runs what the command line asks for and turns the outcome into an exit status.
-//! Holds no logic of any service.
 
 use clap::Parser;
 use env_logger::fmt::Formatter;

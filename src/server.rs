@@ -1,5 +1,4 @@
 //! Puts the server together: which service listens where, on what store, within which limits.
-//! Serves nobody itself: that is the loop it builds.
 
 pub mod options;
 

@@ -1,5 +1,4 @@
 //! No parser of what peers send, or type, panics on any bytes or takes more than there is.
-//! Knows what each promises, and no conversation: those are in `any_cutting.rs`.
 
 mod memory;
 

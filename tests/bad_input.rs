@@ -1,5 +1,4 @@
 //! Whatever bytes come, the answer is the documented one, and nothing is left behind.
-//! Escapes over the file system itself are the business of `store.rs`.
 
 mod support;
 

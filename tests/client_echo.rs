@@ -1,5 +1,4 @@
 //! Promises of `loket echo`, kept against a server that plays a script.
-//! Starts no real server.
 
 mod fake_server;
 

@@ -1,5 +1,4 @@
 //! Promises of `loket files` with a command, kept against a server that plays a script.
-//! Starts no real server.
 
 mod fake_server;
 

@@ -1,5 +1,4 @@
 //! Promises of `loket room`, kept against a room that plays a script, in a pipe and a terminal.
-//! Starts no real server.
 
 mod fake_room;
 mod fake_server;

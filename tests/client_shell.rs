@@ -1,5 +1,4 @@
 //! Promises of the `loket files` shell in a script, kept against a server that plays a script.
-//! Starts no real server, and no terminal.
 
 mod fake_server;
 

@@ -1,5 +1,4 @@
 //! Promises of `loket talk`, kept against a server that plays a script, in a pipe and a terminal.
-//! Starts no real server.
 
 mod fake_server;
 mod fake_terminal;

@@ -1,5 +1,4 @@
 //! Promises of `loket send` and `loket receive`, kept against a server that plays a script.
-//! Starts no real server.
 
 mod fake_server;
 

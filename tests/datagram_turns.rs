@@ -1,5 +1,4 @@
 //! A turn of a datagram socket sends no more than its budget, however much waits.
-//! Knows no room: the protocol here answers with nothing but copies.
 
 use loket::reactor::clock::Moment;
 use loket::reactor::datagram::{DatagramLimits, Datagrams};

@@ -1,5 +1,4 @@
 //! Both dialects are told apart by the documented rules over real sockets, as without them.
-//! Says nothing of what commands do: `transfer.rs` and `files.rs` have that.
 
 mod memory;
 mod support;

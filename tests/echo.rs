@@ -1,5 +1,4 @@
 //! The echo service over real sockets: nothing lost, nothing reordered, nobody waited for.
-//! Bodies and names are another service's business.
 
 mod support;
 

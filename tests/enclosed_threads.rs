@@ -1,5 +1,4 @@
 //! What a thread can still do once it is enclosed: each way out is tried from inside.
-//! Starts servers only to be reached from there; `enclosure.rs` tests whole enclosed servers.
 
 mod support;
 

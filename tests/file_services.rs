@@ -1,5 +1,4 @@
 //! What files and transfer promise alike: files move whole or not at all.
-//! What only one of them has is in `files.rs` and `transfer.rs`.
 
 mod support;
 

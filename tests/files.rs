@@ -1,5 +1,4 @@
 //! Every answer of the files service is the documented one, and files move whole or not at all.
-//! Says nothing of how dialects are told apart: `dialects.rs` has that.
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! A server listens where `--host` says, by an address or by a name.
-//! Changes no name of this machine: those that it has are asked for.
 
 mod support;
 

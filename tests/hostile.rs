@@ -1,5 +1,4 @@
 //! Many peers that take and give nothing, or come all at once, cost bounded memory and no service.
-//! Measures no times: the same with thousands of peers and with latencies is in `benches/show`.
 
 mod support;
 

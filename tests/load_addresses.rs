@@ -1,5 +1,4 @@
 //! A load run finds its server at any address of a name.
-//! Resolves no name: what a name has is given here.
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Figures that cannot be written cost the files, never the report.
-//! Measures nothing: `load.rs` has the runs.
 
 mod fake_server;
 mod support;

@@ -1,5 +1,4 @@
 //! The standard set of loads writes its report, and leaves nothing running when it is ended.
-//! Measures next to nothing: one second of two works, and no figure is judged.
 
 mod support;
 

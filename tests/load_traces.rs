@@ -1,5 +1,4 @@
 //! A load run leaves no file behind, however it ends; one of `transfer` leaves empty ones at most.
-//! Measures nothing: `load.rs` has the runs that end well.
 
 mod fake_server;
 mod support;

@@ -1,5 +1,4 @@
 //! Whatever standard input, output and error are, the server serves, and counts what nobody reads.
-//! Terminals are tested elsewhere.
 
 mod support;
 

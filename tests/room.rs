@@ -1,5 +1,4 @@
 //! Every line of the room's protocol over real sockets, as members and strangers see it.
-//! Crowds and floods are tested elsewhere.
 
 mod support;
 

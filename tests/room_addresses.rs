@@ -1,5 +1,4 @@
 //! The room on all addresses of a machine: each datagram leaves from the address that was asked.
-//! What the datagrams say is tested elsewhere.
 
 mod support;
 

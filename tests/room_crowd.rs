@@ -1,5 +1,4 @@
 //! A crowd in the room hears everything, and whoever attacks it from outside changes nothing.
-//! The words of the protocol are tested elsewhere.
 
 mod support;
 

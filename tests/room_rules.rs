@@ -1,5 +1,4 @@
 //! The room's table, line by line, against a clock that the test makes up.
-//! Opens no socket: what a server does with the same rules is in `room.rs`.
 
 mod hall;
 

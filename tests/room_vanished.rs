@@ -1,5 +1,4 @@
 //! Members that are gone without a word lose their name, and members that are there keep it.
-//! The rules for those that say `exit` are in `room_rules.rs`.
 
 mod hall;
 mod support;

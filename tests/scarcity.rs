@@ -1,5 +1,4 @@
 //! What the system refuses (space, permission, descriptors) costs one ERROR line and no service.
-//! Names and links are the business of `store.rs`.
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! The server starts whole or not at all, and ends well: what is under way is completed first.
-//! Says nothing of crashes: `sudden_end.rs` and `scarcity.rs` have those.
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Nothing is too small, too large or too many: 0 bytes, 5 GiB, 100,000 entries.
-//! Measures no speed: that is the work of `benches/figures.rs`.
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Nothing outside the root is ever touched, and nothing inside it can stop the server.
-//! What the bytes of a command may be is the business of `bad_input.rs`.
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Links into the root are followed, absolute ones too, and a list has what can be served.
-//! What leads out of the root is the business of `store.rs`.
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Whose a stored file is and what may be done with it: as the replaced one, or as any new file.
-//! What the bytes are is the business of `files.rs` and `transfer.rs`.
 
 mod support;
 

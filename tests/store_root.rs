@@ -1,5 +1,4 @@
 //! What becomes of the served folder itself while it is served: removed, moved, unmounted, back.
-//! What lies in the folder is the business of `store.rs`.
 
 mod support;
 

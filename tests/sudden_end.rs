@@ -1,5 +1,4 @@
 //! A peer may end, reset, interrupt or flood its connection anywhere: nobody else notices.
-//! What it may say is the business of `bad_input.rs`.
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! The talk service over real sockets: both directions, every kind of text, and who is dropped.
-//! The operator's own streams and terminal are tested elsewhere.
 
 mod support;
 

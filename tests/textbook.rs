@@ -1,5 +1,4 @@
 //! Textbook clients, unchanged, are served: every upload and download is exact, 20 times out of 20.
-//! Contains no client itself: those are the Python programs in `textbook/`.
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Names mean what they say to the transfer service, and what is short or missing is refused.
-//! What it has in common with files is in `file_services.rs`, its dialects are in `dialects.rs`.
 
 mod support;
 

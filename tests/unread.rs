@@ -1,5 +1,4 @@
 //! Clients that send and never read cost little memory, and none once they have left.
-//! Measures no times: `scripts/soak` does, and it looks at all of the machine's TCP memory.
 
 mod support;
 

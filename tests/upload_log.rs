@@ -1,5 +1,4 @@
 //! The log of the server has the reason of every upload that is not stored, with name and peer.
-//! Makes no disk fail: `moving_bodies.rs` and `disk_waits.rs` do, and the words are the same.
 
 mod support;
 

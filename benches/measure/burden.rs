@@ -1,5 +1,4 @@
 //! Downloads and uploads beside a pulse, one small step at a time, again and again.
-//! Looks at no content: the tests do.
 
 use super::load::connect;
 use super::pulse::Pulse;

@@ -1,5 +1,4 @@
 //! The load of small exchanges on kept connections: one under way on each, for some seconds.
-//! Opens no second exchange on a connection before the first is over.
 
 use super::dialect::{Asked, Exchange};
 use super::load::{Load, connect};

@@ -1,5 +1,4 @@
 //! Who takes part: a server's program and arguments, what it speaks, where its files lie.
-//! Starts nothing; other people's servers are described by who compares with them.
 
 use super::dialect::Dialect;
 use loket::server::TCP_SERVICES;

@@ -1,5 +1,5 @@
 //! What servers of different kinds are told to fetch and store a file, and how their answers begin.
-//! Sends nothing; every answer that is not the expected one is an error, never a fast success.
+//! An answer that is not the expected one is an error, never a fast success.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
 //! The control connection of one FTP user who stores a file.
-//! Knows only what an upload takes: anonymous login, binary, passive.
+//! It knows only what an upload takes: anonymous login, binary, passive.
 
 use super::load::connect;
 use rustix::net::{SendFlags, send};

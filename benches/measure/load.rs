@@ -1,5 +1,4 @@
 //! What every load client is made of: one epoll, non-blocking streams by slot, an end of patience.
-//! Knows no protocol.
 
 use super::Limit;
 use rustix::buffer::spare_capacity;

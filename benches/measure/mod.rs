@@ -1,5 +1,4 @@
 //! What every measurement shares: who runs against whom, in what order, pinned where, until when.
-//! Knows no wire bytes; those are in the load of each kind.
 #![allow(dead_code)] // every program uses another part of this
 
 pub mod burden;

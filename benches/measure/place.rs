@@ -1,5 +1,4 @@
 //! Where programs run while they are measured: on which core, in which network namespace.
-//! Measures nothing and starts no load.
 
 use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};

@@ -1,5 +1,4 @@
 //! What a process and everything it has started cost: CPU, memory, threads, read from /proc.
-//! Starts and ends nothing.
 
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};

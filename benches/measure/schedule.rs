@@ -1,5 +1,4 @@
 //! The latency of an echo on a schedule as figures of single runs, and how quiet the machine was.
-//! Sends nothing itself; the pulse does.
 
 use super::Limit;
 use super::server::{Meter, Server};

@@ -1,5 +1,4 @@
 //! A server process under measurement: started, asked for its ports, its costs read, ended.
-//! Speaks to it only through standard output, /proc and signals; the load has its own sockets.
 
 use super::Limit;
 use super::contender::{Contender, Door};

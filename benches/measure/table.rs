@@ -1,5 +1,4 @@
 //! The lines of a report: each run, the medians, and the ratio of the first to each other.
-//! Measures nothing itself.
 
 /// What one run came to.
 #[derive(Clone, Copy)]

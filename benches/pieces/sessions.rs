@@ -1,5 +1,4 @@
 //! Times protocols fed with bytes, and the outbox that their answers wait in.
-//! Opens no socket; files lie in memory.
 
 use crate::memory::Service;
 use crate::memory::store::{Faults, Files, Memory};

@@ -1,5 +1,4 @@
 //! Times whole turns of an echo: the dispatcher on sockets of memory, and on a real pair.
-//! Polls nothing: the event is told to the dispatcher by hand.
 
 use crate::memory::Service;
 use crate::memory::store::Memory;

@@ -1,5 +1,4 @@
 //! Other people's servers: which of them are installed, and each with a configuration of ours.
-//! Measures nothing, and installs nothing: `scripts/compare` does.
 
 pub mod tokio_echo;
 

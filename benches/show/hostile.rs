@@ -1,5 +1,5 @@
 //! What hostile crowds cost an echo beside them, the memory and the descriptors, during and after.
-//! Compares with no other server; the numbers are those of the attacks that were first seen.
+//! The numbers are those of the attacks that were first seen.
 
 use super::{pulse_alone, rounds, start};
 use crate::measure::Limit;

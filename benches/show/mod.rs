@@ -1,5 +1,4 @@
 //! What every show shares: a server of its own, a moment of rest, and figures beside idle ones.
-//! Judges nothing: it prints, and the reader knows how quiet the machine was.
 
 mod hostile;
 mod idle;

@@ -1,5 +1,5 @@
 //! How long an echo takes beside big transfers of the same server, and what it takes from them.
-//! Has no rivals: the goals are absolute.
+//! The goals are absolute: no rival makes uploads that outlive a power cut.
 
 use super::Stage;
 use super::goal::Finding;

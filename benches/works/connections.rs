@@ -1,5 +1,4 @@
 //! What a connection costs that comes for one message, and one that only stands there.
-//! Sends nothing larger than a small file.
 
 use super::goal::{Finding, Goal};
 use super::{Stage, unchecked};

@@ -1,5 +1,4 @@
 //! Small and large messages on kept connections, beside a bare loop, tokio and redis.
-//! Knows nothing of short visits.
 
 use super::goal::Goal;
 use super::{Stage, unchecked};

@@ -1,5 +1,4 @@
 //! The works that loket is compared at: each starts its contenders and lets them take turns.
-//! Speaks to no server itself; the loads in `measure` do.
 
 pub mod report;
 

@@ -1,5 +1,4 @@
 //! Gathers what comparisons found into a page of Markdown, and says it in the terminal as well.
-//! Judges nothing: goals do.
 
 use super::goal::Finding;
 use crate::measure::table::Table;

@@ -1,5 +1,5 @@
 //! One of a thousand members speaks in the room.
-//! Has only a bare loop beside it: nobody else serves such a room.
+//! Only a bare loop is beside it: no other server has such a room.
 
 use super::Stage;
 use super::goal::Goal;

@@ -1,5 +1,4 @@
 //! Files of 4 KiB, each on a connection of its own or one after the other on kept ones.
-//! Knows nothing of big files.
 
 use super::goal::Goal;
 use super::{Stage, unchecked};

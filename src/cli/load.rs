@@ -1,5 +1,4 @@
 //! The flags of `loket load`, and what they ask for.
-//! Checks each flag by itself; what does not fit together `load::run` refuses.
 
 use crate::config;
 use crate::load::numbers::read_bytes;

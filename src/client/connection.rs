@@ -1,5 +1,4 @@
 //! A blocking connection to a server: bytes, lines and replies, each with a timeout.
-//! Knows no command, and does not dial again: `dialer.rs` does.
 
 use super::error::{ClientError, Trouble, reason};
 use super::{ClientLimits, Keepalive};

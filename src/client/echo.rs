@@ -1,5 +1,4 @@
 //! The echo client: sends lines and checks that the same bytes come back.
-//! Measures nothing: how fast they come back is the load generator's business.
 
 use super::ClientLimits;
 use super::connection::{Address, Connection};

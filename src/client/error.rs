@@ -1,5 +1,4 @@
 //! Errors of the clients: a text for people and an exit status.
-//! Prints nothing: `screen.rs` and `main.rs` do.
 
 use crate::wire::text::OneLine;
 pub use crate::wire::text::reason;

@@ -1,5 +1,4 @@
 //! The client of the files service: `ls`, `size`, `rm`, `download`, `upload`.
-//! Reads no commands from anybody: `main.rs` asks for one, `shell.rs` for many.
 
 use super::ClientLimits;
 use super::connection::{Connection, Reply};

@@ -1,5 +1,4 @@
 //! Reads lines from the person at the terminal, with editing and history, or from a pipe.
-//! Does not know what the lines mean.
 
 use super::error::{ClientError, reason};
 use rustyline::DefaultEditor;

@@ -1,5 +1,4 @@
 //! Finds out whether the room still has this member: a server that was started again has not.
-//! Sends nothing: `conversation.rs` does, and joins again.
 //!
 //! A member that sends its own `USERNAME` is answered `USERNAME OK` and not relayed. To a stranger
 //! the answer is another one, and a server that is gone has none. The same question keeps a silent

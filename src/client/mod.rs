@@ -1,5 +1,4 @@
 //! The blocking clients: one conversation a file, each over one plain socket of `std::net`.
-//! Speak the line dialect only, and know nothing of the server beyond its bytes.
 //!
 //! Reading order: `echo` is the smallest whole conversation; `connection` and `dialer` are what
 //! all of them stand on; `transfer` and `files` add bodies (`upload_file` out, `download` in);

@@ -1,5 +1,4 @@
 //! Validates names before they are sent, and chooses the local name for each.
-//! Does not measure them: how long a name may be is the server's word.
 
 use super::error::ClientError;
 use crate::wire::names;

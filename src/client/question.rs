@@ -1,5 +1,4 @@
 //! Asks the person, or the script, for one word that the command line did not give.
-//! Judges no answer, and sends it nowhere.
 
 use super::error::{ClientError, reason};
 use crate::terminal::raw_mode::RawMode;

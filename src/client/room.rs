@@ -1,5 +1,4 @@
 //! Brings one person into a room: asks for what is missing until the server lets the person in.
-//! Sends nothing itself: `join.rs` and `conversation.rs` do.
 
 use super::connection::Address;
 use super::conversation;

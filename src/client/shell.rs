@@ -1,5 +1,4 @@
 //! The shell of the files client: reads commands from a terminal or a script and runs them.
-//! Speaks to no server itself: `files.rs` does.
 
 use super::ClientLimits;
 use super::error::{ClientError, Trouble};

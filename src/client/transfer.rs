@@ -1,5 +1,4 @@
 //! The client of the transfer service: sends and receives files over one connection.
-//! Neither reads the files nor writes them: `upload.rs` and `download.rs` do.
 
 use super::ClientLimits;
 use super::connection::{Connection, Reply};

@@ -1,5 +1,4 @@
 //! A local file to upload: its size, and exactly that many bytes of it.
-//! Does not announce them: what the header looks like is the conversation's business.
 
 use super::ClientLimits;
 use super::connection::Connection;

@@ -1,5 +1,4 @@
 //! Names the limits of the load generator, with the reason for each.
-//! Enforces none: `load/` does.
 
 use super::DESCRIPTOR_RESERVE;
 use super::client::CLIENT;

@@ -1,5 +1,4 @@
 //! Holds what the lanes of a run and their loop tell each other: time, stage, schedule, counts.
-//! Opens nothing and sends nothing; whoever reads a change here acts on it.
 
 use super::fault::Fault;
 use super::recorder::Recorder;

@@ -1,5 +1,4 @@
 //! Keeps the lanes that wait for a connection, and the connections that do not stand yet.
-//! Serves none of them: a connection that stands is handed to the loop.
 
 use super::dialer::{Dialer, stands};
 use super::requests::Call;

@@ -1,5 +1,4 @@
 //! Opens connections to one server, from many addresses of this host where it stands on it.
-//! Waits for none of them: the loop is told by the poll.
 
 use super::fault::LoadError;
 use crate::wire::text::is_host_and_port;

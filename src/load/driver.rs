@@ -1,5 +1,4 @@
 //! The loop of a run over TCP: dials, polls, marks, hands out what is due, gives turns.
-//! Knows no service: `lane.rs` speaks, and the production dispatcher serves the lanes.
 //!
 //! ```text
 //!   Preparing ── all lanes ready ──▶ Running ── time is up, Ctrl-C, or the server is gone ──▶

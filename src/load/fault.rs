@@ -1,5 +1,4 @@
 //! Names what can go wrong with a request, and how a run that could not be made is told of.
-//! Counts nothing: `recorder.rs` does.
 
 pub use crate::wire::text::reason;
 use std::fmt;

@@ -1,5 +1,4 @@
 //! Asks a files service for everything that it can do with one file.
-//! Compares nothing itself: `script.rs` does, with what is known of the file's last content.
 
 use super::requests::{Heard, Requests};
 use super::script::{Script, Step};

@@ -1,5 +1,4 @@
 //! Writes the figures of a run as JSON, one value a line, for programs.
-//! Knows only as much of JSON as figures need.
 
 use super::fault::Fault;
 use super::report::{Ending, Outcome, PERCENTILES};

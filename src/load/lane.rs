@@ -1,5 +1,4 @@
 //! Drives one connection of a run: asks when something is due, hears, and asks again.
-//! Knows no service: what is asked and how an answer looks is its `Requests`' business.
 
 use super::board::{Board, Gone, Stage};
 use super::fault::Fault;

@@ -1,5 +1,4 @@
 //! One member of a room: finds its way in, and checks every message that it is told.
-//! Says nothing of its own accord: `room.rs` hands it what is due.
 
 use super::board::{Board, Stage};
 use super::fault::Fault;

@@ -1,5 +1,4 @@
 //! Writes numbers for people: counts, rates, bytes, times.
-//! Knows nothing of what they count.
 
 use crate::wire::text::grouped;
 

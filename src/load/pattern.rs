@@ -1,5 +1,4 @@
 //! Makes the bytes that are sent, and finds the first of those that came back changed.
-//! Knows no message and no file: it is one endless stream of noise, and places in it.
 
 use crate::session::blob::Blob;
 use crate::session::outbox::Outbox;

@@ -1,5 +1,4 @@
 //! Draws a run: latency by percentile, and throughput over time.
-//! Decides nothing about the figures, and writes no file: it makes the SVG's text.
 
 use super::numbers::{bytes, micros};
 use super::report::Outcome;

@@ -1,5 +1,4 @@
 //! Waits for sockets, signals and the clock, and measures how long it waited.
-//! Serves nobody: it hands the events to the loop that asked.
 
 use super::watched::{Seen, Watched};
 use crate::reactor::clock::{Clock, Moment};

@@ -1,5 +1,4 @@
 //! Counts what happens in a run: latencies, requests, bytes, faults, and all of it over time.
-//! Judges nothing and prints nothing: `report.rs` makes figures of it.
 
 use super::fault::Fault;
 use super::settings::LoadLimits;

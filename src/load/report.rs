@@ -1,5 +1,4 @@
 //! Makes figures of what a run has counted, and a table of them for people.
-//! Measures nothing and opens nothing.
 
 use super::fault::Fault;
 use super::numbers::{bytes, micros, rate};

@@ -1,5 +1,4 @@
 //! Defines what a connection of a load run asks for: requests out, and answers checked.
-//! Decides neither when to ask nor what it means for the figures: `lane.rs` does.
 
 use crate::reactor::clock::Moment;
 use crate::session::outbox::Outbox;

@@ -1,5 +1,4 @@
 //! The loop of a run over UDP: members join, talk on a schedule, and leave.
-//! Checks nothing itself: every member does, with the production datagram socket under it.
 
 use super::board::{Board, Stage};
 use super::dialer::source;

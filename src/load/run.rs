@@ -1,5 +1,4 @@
 //! Puts a run together, makes it, and hands its figures on: table, JSON and drawing.
-//! Holds no state machine: the loops and the lanes do.
 
 use super::dialer::{self, Dialer};
 use super::driver::Driver;

@@ -1,5 +1,4 @@
 //! Says when requests are due: on a fixed schedule, or as soon as somebody can make one.
-//! Makes none, and reads no clock.
 //!
 //! On a fixed schedule the next request is due when its time has come, not when the one before it
 //! was answered. A server that stalls makes its requests late, and their latency counts from the

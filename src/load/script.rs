@@ -1,5 +1,4 @@
 //! Compares what a service answers with the answers that are expected of it, byte by byte.
-//! Asks nothing: `transfer.rs` and `files.rs` write down what must come back.
 
 use super::pattern::Pattern;
 use super::requests::{Heard, wrong_byte};

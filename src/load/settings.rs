@@ -1,5 +1,4 @@
 //! Says what a load run is to do and what it must keep to.
-//! Reads no command line, and holds no numbers: those, with their reasons, stand in `config.rs`.
 
 use super::watched::Watched;
 use crate::reactor::ReactorLimits;

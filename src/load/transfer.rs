@@ -1,5 +1,4 @@
 //! Asks a transfer service to keep files and to give them back.
-//! Compares nothing itself: `script.rs` does, with what is known of the file's last content.
 
 use super::requests::{Heard, Requests};
 use super::script::{Script, Step};

@@ -1,5 +1,4 @@
 //! Reads from /proc what the server costs, when it is a process of this host.
-//! Judges nothing, and does not ask the server: it is measured while it serves others.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! Counts connections by the address that they come from.
-//! Turns nobody away: the accepting side asks and does.
 
 use crate::session::client_net::client_net;
 use std::collections::HashMap;

@@ -1,5 +1,4 @@
 //! Sends a piece of a blob down a socket, with `sendfile(2)` or by reading and writing.
-//! Keeps no position: the outbox knows what has been sent.
 
 use super::io::Sent;
 use crate::session::blob::Blob;

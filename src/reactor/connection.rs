@@ -1,5 +1,4 @@
 //! One connection: its socket, its session, and what is known of the socket's readiness.
-//! Does nothing on its own; `turn.rs` serves it.
 //!
 //! ```text
 //!            session closes, outbox empty           end of stream, 1 MiB or 2 s

@@ -1,5 +1,4 @@
 //! Reads and sends the datagrams of one UDP socket, a bounded number a turn.
-//! Knows no member and no message: that is the protocol's.
 
 use super::clock::Moment;
 use super::udp::Udp;

@@ -1,5 +1,4 @@
 //! Finds out how many connections the limit of open descriptors allows.
-//! Counts none of them: `accepting.rs` does.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

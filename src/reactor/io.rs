@@ -1,5 +1,5 @@
 //! Names the system calls that are made on connections.
-//! Makes none: `linux.rs` has the real ones, a simulator can have its own.
+//! `linux.rs` makes the real ones, the simulator its own.
 
 use super::clock::Moment;
 use super::token::Key;

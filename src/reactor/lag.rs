@@ -1,5 +1,4 @@
 //! Notices when a turn runs away: how long the longest took, and how late the loop polls.
-//! Ends no turn: it tells the operator which service to look at.
 
 use super::clock::Moment;
 use crate::session::log_limit::LogLimit;

@@ -1,5 +1,4 @@
 //! Makes the system calls of the acceptor and the turn on real TCP sockets.
-//! Decides nothing: how much and when is the turn's business.
 
 use super::acceptor::Listener;
 use super::body_in::BodyPipe;

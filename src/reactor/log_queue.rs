@@ -1,5 +1,5 @@
 //! Keeps log and trace lines between a turn and the moment when they can be written.
-//! Formats nothing; a reader that does not read costs lines, never time.
+//! If nothing reads the stream, lines are dropped and counted; the server never blocks on it.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

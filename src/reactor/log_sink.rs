@@ -1,5 +1,4 @@
 //! Writes the log once a round, without ever waiting for its reader.
-//! Queues nothing itself: `log_queue.rs` does, and counts what is lost.
 
 use super::dispatcher::Dispatcher;
 use super::linux::{LinuxIo, Stream};

@@ -1,5 +1,4 @@
 //! The readiness loop: the only room that knows mio, sockets and the clock.
-//! Knows no service: it is handed listeners, each with a maker of protocols.
 
 pub mod acceptor;
 pub mod addresses;

@@ -1,5 +1,5 @@
 //! Names what can be seen of the loop: rounds, events, turns, closes.
-//! Sees nothing itself: `trace.rs` prints, the simulator checks, and `()` costs nothing.
+//! `trace.rs` prints, the simulator checks, and `()` costs nothing.
 
 use super::connection::Readiness;
 use super::turn::Ended;

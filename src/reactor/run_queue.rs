@@ -1,5 +1,5 @@
 //! Holds the connections that wait for a turn: a short one, or a bulk one that moves a big piece.
-//! Does not know what they wait for; a connection is in it at most once.
+//! A connection is in it at most once.
 
 use super::token::Key; // names a connection
 use std::collections::VecDeque;

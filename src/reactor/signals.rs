@@ -1,5 +1,4 @@
 //! Names the signals that ask this process to end, for the server, the clients and load runs.
-//! Installs no handler.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::fs;

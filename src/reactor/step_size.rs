@@ -1,5 +1,4 @@
 //! Chooses how much one step may move so that it lasts no longer than it should.
-//! Reads no clock and moves nothing: who makes the step tells how long it took.
 //!
 //! A MiB that is spliced into a file takes 0.4 ms where memory is at hand. Where it is not (a host
 //! that lends it page by page, a kernel that has to reclaim it first) it takes 2 to 4 ms, and with

@@ -1,5 +1,4 @@
 //! Keeps the connections: one slab, and keys that the next owner of a slot does not have.
-//! Serves nobody and closes nothing; the dispatcher does.
 
 use super::connection::Connection;
 use super::token::Key;

@@ -1,5 +1,4 @@
 //! Keeps the time of connections: silences that mean something, cold files, deadlines.
-//! Reads no clock, gives no turns and closes nothing: the dispatcher does.
 //!
 //! Each kind of delay has one fixed length, so a queue in order of arrival is in order of time. An
 //! entry that moved on goes back to its place, which is near the end. The deadlines are a dense

@@ -1,5 +1,4 @@
 //! Packs what an event is about into mio's token, and unpacks it again.
-//! Knows nothing of what stands behind a slot or a listener.
 //!
 //! ```text
 //!   63  60 59                       32 31                            0

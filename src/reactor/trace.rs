@@ -1,5 +1,4 @@
 //! Prints what the loop does, a line an event, turn and state change, for people who read the code.
-//! Takes no part: it is an observer, and without it the loop runs the same.
 //!
 //! The console is left out: at a terminal it prints the trace itself, and a line about each line
 //! would never end. A round of which nothing else is told is left out for the same reason.

@@ -1,5 +1,4 @@
 //! One UDP socket: datagrams with the addresses of both ends, and the refusals that came back.
-//! Keeps no queue and knows no protocol; `datagram.rs` gives turns.
 //!
 //! Errors belong to a datagram, not to the socket: one address that refuses must not cost another
 //! its copy. With `IP_RECVERR` (ip(7)) the kernel names the refusing address in the error queue,

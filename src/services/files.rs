@@ -1,5 +1,4 @@
 //! Speaks the files service: ls, size, rm, download, upload and byebye, in both dialects.
-//! Touches no file itself: the store does, through its trait.
 //!
 //! ```text
 //!                       line upload

@@ -1,5 +1,4 @@
 //! Keeps a body back for a moment, so that a bare peer does not take its bytes for the header's.
-//! Measures no time: the reactor does, and tells when the gap is over.
 
 use crate::session::blob::Blob;
 use crate::session::close_reason::CloseReason;

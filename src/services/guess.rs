@@ -1,5 +1,4 @@
 //! Takes an upload whose size runs into its data, and finds the size once all has come.
-//! Reads nothing and commits nothing: the transfer service does.
 //!
 //! All digits are taken for the size, which is right unless the data itself begins with digits.
 //! Then those digits are missing at the front of the file, and the commit puts them there.

@@ -1,5 +1,5 @@
 //! Is the operator's side of the talk service, and the screen that the room reports to.
-//! Touches no terminal: it is a protocol like the others, on standard input and output.
+//! It is a protocol like the others, on standard input and output.
 
 use super::ServiceLimits;
 use super::roster::{Client, Roster};

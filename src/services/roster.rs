@@ -1,5 +1,4 @@
 //! Lists the talk clients, for the operator and for their share of what all may have printed.
-//! Prints nothing itself.
 
 use super::TalkRate;
 use crate::session::notice::PeerId;

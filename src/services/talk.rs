@@ -1,5 +1,4 @@
 //! Speaks the talk service: what a client says goes to the operator, and the other way round.
-//! Shows nothing itself: its lines are posted to the operator.
 //!
 //! What the client says has no dialect: LF ends a line, and what is left is shown after the settle
 //! window. Only replies differ: clients that send no LF get none.

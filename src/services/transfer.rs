@@ -1,5 +1,4 @@
 //! Speaks the transfer service: SEND and RECEIVE, in both dialects.
-//! Touches no file itself: the store does, through its trait.
 //!
 //! ```text
 //!            SEND                name, header           all bytes

@@ -1,5 +1,4 @@
 //! Waits for the header of a bare upload: a name twice, the separator and a size, undelimited.
-//! Opens no file: what the header says is the transfer service's to do.
 
 use super::refusal::Refusal;
 use crate::wire::header::{self, BareHeader, Pauses};

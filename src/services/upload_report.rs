@@ -1,5 +1,4 @@
 //! Remembers which upload a conversation is about, and reports one that comes to nothing.
-//! Logs nothing itself: a post takes the report to the log.
 
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::protocol::Cx;

@@ -1,5 +1,5 @@
 //! The bytes of one file, as a trait.
-//! Implements it for none: the store has files on a disk, the tests have some in memory.
+//! The store has files on a disk, the tests have some in memory.
 
 use std::io;
 use std::ops::Range;

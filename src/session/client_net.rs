@@ -1,5 +1,4 @@
 //! Names the network that a client comes from: an IPv4 address, or an IPv6 prefix of 64 bits.
-//! Looks nothing up.
 
 use std::net::{IpAddr, Ipv6Addr};
 

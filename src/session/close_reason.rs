@@ -1,5 +1,4 @@
 //! Lists why a connection can end.
-//! Logs nothing: the dispatcher does that, once, where it closes.
 
 use std::fmt;
 

@@ -1,5 +1,4 @@
 //! Defines a protocol of datagrams, and the bounded queue of copies that it sends.
-//! Touches no socket: the reactor reads, sends, and tells of addresses that refuse.
 
 use super::notice::{Audience, Notice, Post};
 use std::collections::VecDeque;

@@ -1,5 +1,4 @@
 //! Limits the lines of one kind that a second may add to the log, and counts what it holds back.
-//! Writes nothing: the caller does, and tells with the next line how many are missing.
 
 /// In microseconds.
 const SECOND: u64 = 1_000_000;

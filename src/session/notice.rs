@@ -1,5 +1,5 @@
 //! Names what sessions tell each other and the log, and whom they can tell.
-//! Delivers nothing: posts are pushed in a turn and handed over after it, by the dispatcher.
+//! Posts are pushed in a turn; the dispatcher delivers them after it.
 
 use super::close_reason::CloseReason;
 use std::rc::Rc;

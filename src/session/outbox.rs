@@ -1,5 +1,5 @@
 //! Keeps what a peer is owed, in order: bytes in memory and ranges of blobs.
-//! Writes nothing itself: the reactor takes from the front as the socket allows.
+//! The reactor takes from the front as the socket allows.
 
 use super::held::Held;
 use crate::session::blob::Blob;

@@ -1,5 +1,4 @@
 //! Defines what a protocol is: a state machine that is shown bytes and says what comes next.
-//! Contains no protocol; each has a file in `services/`.
 //!
 //! The rules of the seam:
 //!

@@ -1,5 +1,4 @@
 //! Lets somebody watch what a session does.
-//! Changes nothing: a witness is told and has no say.
 
 /// Sees what a session does. The empty methods cost nothing.
 pub trait Witness {

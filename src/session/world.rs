@@ -1,5 +1,4 @@
 //! All that a session can reach beside its own peer.
-//! Implements none of it.
 
 use super::notice::{PeerId, Post};
 use super::outbox::Outbox;

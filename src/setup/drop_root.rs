@@ -1,5 +1,5 @@
 //! Changes the user of a process that was started as root, for good: credentials(7).
-//! Knows nothing of files and ports: who needs root for them opens them before.
+//! Files and ports that need root are opened before.
 
 use super::error::StartError;
 use nix::errno::Errno;

@@ -1,5 +1,4 @@
 //! Says why a server cannot start.
-//! Decides no exit status: `main.rs` does.
 
 use std::fmt;
 

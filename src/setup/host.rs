@@ -1,5 +1,5 @@
 //! Resolves `--host`, an address or a host name, to the address to listen on.
-//! Opens no service's port: a free one shows whether an address can be used.
+//! A free port shows whether an address can be used.
 
 use super::error::StartError;
 use super::listen;

@@ -1,5 +1,4 @@
 //! Opens TCP listeners, and turns failures into advice.
-//! Accepts nobody: that is the loop's.
 
 use super::error::StartError;
 use crate::wire::text::reason;

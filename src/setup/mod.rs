@@ -1,5 +1,4 @@
 //! What happens before the first connection: open ports and the root, give up rights.
-//! Serves no connection.
 
 pub mod drop_root;
 pub mod error;

@@ -1,5 +1,4 @@
 //! Reads the password of the room from a flag, a file or a variable, or generates one.
-//! Shows it to nobody: the announcement does.
 
 use super::error::StartError;
 use std::env::{self, VarError};

@@ -1,5 +1,4 @@
 //! Opens the root, the folder that is served, and creates it if it is missing.
-//! Reads and writes no file in it: that is the store's.
 
 use super::drop_root::User;
 use super::error::StartError;

@@ -1,5 +1,5 @@
 //! Gives up what serving does not need: other files, sockets, capabilities, system calls.
-//! Opens nothing: a descriptor from outside the root must be there before.
+//! A descriptor from outside the root has to be open before.
 //!
 //! Names are resolved beneath the root anyway (`store/file_store.rs`). This is the second wall: it
 //! holds for a mistake in the first one, and for a folder that is moved out of the root while an

@@ -1,5 +1,4 @@
 //! Reports readiness and stopping to the service manager, for example systemd: sd_notify(3).
-//! Starts, restarts and watches nothing itself.
 //!
 //! The protocol is `sd_notify(3)`: datagrams to the socket that `NOTIFY_SOCKET` names. The socket
 //! is connected once and early: an enclosed server cannot reach it any more.

@@ -1,5 +1,5 @@
 //! The seccomp filter: the list of system calls that serving needs.
-//! Decides nothing about files and TCP ports: Landlock does.
+//! Landlock decides about files and TCP ports.
 //!
 //! The program is put together here because it needs two refusals. What the kernel has and
 //! serving does not need is refused with EPERM. What is newer than [`NEWEST`] does not exist

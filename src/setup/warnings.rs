@@ -1,5 +1,4 @@
 //! Warnings at start about what other machines can do to this server.
-//! Forbids nothing itself.
 
 use std::net::IpAddr;
 use std::path::Path;

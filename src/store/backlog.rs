@@ -1,5 +1,4 @@
 //! Counts the work at the disk that is still to be done although its asker is gone, by network.
-//! Does no work and refuses none: `workers.rs` does it, and `file_store.rs` takes no more of it.
 //!
 //! ```text
 //!             the asker goes              the job ends

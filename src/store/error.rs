@@ -1,5 +1,4 @@
 //! Why the store did not do what it was asked for.
-//! Sends nothing: the services put it into words of their protocols.
 
 use rustix::io::Errno;
 use std::fmt;

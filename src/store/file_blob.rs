@@ -1,5 +1,4 @@
 //! One open regular file of the store, for reading or for writing.
-//! Knows no names: `file_store.rs` and `upload.rs` have opened it.
 
 use super::StoreSettings;
 use super::workers::{Worker, Workers};

@@ -1,5 +1,4 @@
 //! Keeps files below one root folder; the kernel enforces that nothing outside can be reached.
-//! Knows no protocol and no links: `root.rs` resolves the names.
 //!
 //! Nothing but regular files is opened. To open a pipe or a device is an act: a writer that waits
 //! for a reader would go on.

@@ -1,5 +1,4 @@
 //! Makes the list of a folder once for all peers that ask for it meanwhile.
-//! Opens nothing: `file_store.rs` has opened the folder beneath its root.
 //!
 //! ```text
 //!   ask ──▶ first piece ── the end ────────────────────────────▶ merge ──▶ made, or failed

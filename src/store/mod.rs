@@ -1,5 +1,4 @@
 //! Named files below one root, as traits, and the store that keeps them on a disk.
-//! Knows no service and no reactor.
 
 pub mod backlog;
 pub mod error;

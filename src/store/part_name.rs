@@ -1,5 +1,4 @@
 //! Hidden files of uploads under way: their names, the lock on each, and the sweep of leftovers.
-//! Decides nothing about the files that they become: `upload.rs` does.
 //!
 //! A server holds a `flock(2)` on each of its part files. The kernel drops the lock with the
 //! process, however that ends, and knows it across PID namespaces: the process id in a name says

@@ -1,5 +1,4 @@
 //! A value that is there, or comes later: the only form of "not yet" in the store.
-//! Notifies nobody: the completions do.
 
 use std::task::Poll;
 

@@ -1,5 +1,4 @@
 //! The root folder of the store: how names are resolved beneath it, and whether it is still there.
-//! Serves nothing: `file_store.rs` does.
 //!
 //! Every path is resolved by `openat2(2)` with `RESOLVE_BENEATH` (through cap-std), so `..`, links
 //! and races end in an error, not outside. Links that stay inside are followed. The kernel takes

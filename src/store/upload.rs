@@ -1,5 +1,4 @@
 //! Takes a file in beside its final name and puts it there whole, in one step.
-//! Decides nothing about names or sizes: `file_store.rs` has done so before.
 //!
 //! ```text
 //!                      commit: fsync; name free: linkat

@@ -1,5 +1,5 @@
 //! Has what may wait for a disk done by two helper threads, each in the order of asking.
-//! Decides nothing: the loop and every protocol stay on their one thread, and ask for the outcome.
+//! The loop and every protocol stay on their one thread, and ask for the outcome.
 //!
 //! ```text
 //!   loop    spawn ──▶ queues                      completions ◀─┐

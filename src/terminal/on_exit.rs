@@ -1,5 +1,4 @@
 //! Keeps what must still be done when a signal ends the process, and has it done once.
-//! Catches no signals: `main.rs` does.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

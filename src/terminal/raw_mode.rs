@@ -1,5 +1,4 @@
 //! Sets how a terminal treats keys, and brings it back to how it was, on every way out.
-//! Reads and prints nothing.
 
 use super::on_exit::OnExit;
 use rustix::termios::{

@@ -1,5 +1,4 @@
 //! Takes out of a server's text what could steer a terminal.
-//! Prints nothing and judges no names: the clients do both.
 
 use crate::wire::text::{self, is_hidden};
 

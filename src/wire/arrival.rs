@@ -1,5 +1,4 @@
 //! How the bytes of a unit arrived: in one read, in several, or with pauses as from a keyboard.
-//! Measures no pause: the reactor does, and the splitter says whether one was over.
 
 /// How the bytes of the current unit have arrived so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,4 @@
 //! Parses and formats the commands of the files service.
-//! Answers nothing and opens nothing: `services/files.rs` does what is asked for here.
 
 use super::names::{self, BadName, WireLimits};
 use super::pause::Pause;

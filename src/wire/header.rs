@@ -1,5 +1,5 @@
 //! Parses the words of the transfer service and its headers: a name, the separator and a size.
-//! Opens nothing and waits for nothing: what is missing is said, and the caller comes again.
+//! When something is missing, the caller is told so and comes again with more.
 
 use super::SEPARATOR;
 use super::names;

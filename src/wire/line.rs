@@ -1,5 +1,5 @@
 //! Finds the first LF-terminated line of a buffer, within a length limit.
-//! Waits for nothing: what is to happen to a line without end is the caller's choice.
+//! What happens to a line without end is the caller's choice.
 
 /// What a buffer begins with, if only LF ends a line.
 #[derive(Debug, PartialEq, Eq)]

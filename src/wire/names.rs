@@ -1,5 +1,5 @@
 //! Validates names of files, takes their last component, and splits a name that was sent twice.
-//! Opens nothing: that a name stays inside the root is the kernel's business, not a string's.
+//! That a name stays inside the root is ensured by the kernel, not by a check of the string.
 
 use super::text;
 use super::unended::Unended;

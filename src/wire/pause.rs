@@ -1,5 +1,4 @@
 //! Says what is known of the stream behind the bytes in hand: nothing, a silence, or its end.
-//! Measures nothing: the reactor owns the clock and tells the protocols by this enum.
 
 /// A short wait, which is mostly for a silence of the peer. Each kind has one fixed length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

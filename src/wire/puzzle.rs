@@ -1,5 +1,4 @@
 //! Finds the end of a size whose digits run straight into data that may begin with digits.
-//! Moves no data: it says how long the size is, the transfer service mends the file.
 //!
 //! A textbook client sends `11` and then `12345 hello`; TCP delivers `1112345 hello`. Let T be the
 //! number of bytes after the separator at end of stream. The size is the digit prefix of length k

@@ -1,5 +1,4 @@
 //! Cleans text of peers for a terminal, and compares names by their appearance.
-//! Prints nothing, and keeps no bytes: what is cut is the caller's to keep.
 
 use std::fmt::{self, Display, Write};
 use std::io;

@@ -1,5 +1,4 @@
 //! Classifies a unit without LF: a whole command, the beginning of one, or neither.
-//! Knows no command: the caller judges the text.
 
 /// What a unit without LF is, judged by the bytes received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

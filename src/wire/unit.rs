@@ -1,5 +1,4 @@
 //! Splits a stream into units and detects the dialect of the peer.
-//! Does not know what a unit means: whether a bare one is a whole command is the caller's word.
 //!
 //! A textbook client sends a command with one `send()`. A unit that grows after a pause is being
 //! typed, or written in parts: it may be the beginning of another command, so only LF ends it. A

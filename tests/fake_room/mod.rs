@@ -1,5 +1,4 @@
 //! A room that plays a script, datagram by datagram.
-//! Knows the words of the room and no client.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread::{self, JoinHandle};

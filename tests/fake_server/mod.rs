@@ -1,5 +1,4 @@
 //! Plays a server from a script, one connection after the other, and runs the client against it.
-//! Knows no protocol: the tests write down every byte of both sides.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use std::fs;

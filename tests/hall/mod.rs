@@ -1,5 +1,4 @@
 //! A room without a socket, against a clock that the test makes up.
-//! Checks nothing: the tests of the room's rules do.
 #![allow(dead_code)] // every test binary uses another part of this
 
 use loket::config::room::{DATAGRAMS, ROOM};

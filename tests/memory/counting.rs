@@ -1,5 +1,4 @@
 //! Wraps a protocol and counts the bodies that it asks for and is told the end of.
-//! Changes nothing of what is said in either direction.
 
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::Notice;

@@ -1,5 +1,4 @@
 //! Plays conversations against a session without a socket, on files in memory.
-//! Asserts nothing about services: the tests say what must come out.
 #![allow(dead_code)] // every test binary uses another part of this
 
 pub mod counting;

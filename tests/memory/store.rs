@@ -1,5 +1,4 @@
 //! Keeps the files of a test in memory and fails where the test says so.
-//! Checks no names and knows no links: that is the real store's business.
 
 use loket::session::blob::Blob;
 use loket::session::notice::PeerId;

@@ -1,5 +1,4 @@
 //! Is the way in: the production acceptor, and the peers that stand before its listeners.
-//! Serves nobody; it makes their protocols and tells the model that they have come.
 
 use super::io::SimIo;
 use super::make_peers;

@@ -1,5 +1,4 @@
 //! Runs the production dispatcher on a kernel whose sockets do what a test says, in virtual time.
-//! Asserts nothing but that the loop comes to rest: the tests say what must happen.
 
 use super::io::SimIo;
 use super::script::Script;

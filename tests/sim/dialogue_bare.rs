@@ -1,5 +1,4 @@
 //! Writes conversations of the bare dialect, and those of echo, talk and the console.
-//! Leaves no pause to chance: where a silence means something, the script says so.
 
 use super::dialogue_line::{Writer, shared_files};
 use super::random::Random;

@@ -1,5 +1,4 @@
 //! Writes conversations of the line dialect: any commands, pipelined, and their answers.
-//! Knows nothing of pieces and pauses: but for the first line, a line peer may take any time.
 
 use super::random::Random;
 use super::script::{Fault, NO_DATA, Script, Service, Tight};

@@ -1,5 +1,4 @@
 //! Keeps sessions waiting for a disk, and ends their waits in any order, at moments of the seed's.
-//! Knows no files: what is waited for was done by the store, or is done when the wait ends.
 
 use super::random::Random;
 use loket::session::notice::PeerId;

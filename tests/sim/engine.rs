@@ -1,5 +1,4 @@
 //! Runs one seed: the network, the clock and the signals around the production dispatcher.
-//! Asserts what must hold after every step; the end is in `finish.rs`.
 
 use super::accept_model::AcceptModel;
 use super::disk::Disk;

@@ -1,5 +1,4 @@
 //! Brings a seed to its end: everybody goes on without faults, and all must have come out right.
-//! Does no faults of its own but one: who has stalled for ever is reset.
 
 use super::engine::Engine;
 use super::script::Service;

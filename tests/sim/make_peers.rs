@@ -1,5 +1,4 @@
 //! Chooses who takes part in a seed, and puts the real protocols behind the listeners.
-//! Writes no dialogue: `dialogue_*.rs` do.
 
 use super::dialogue_bare;
 use super::dialogue_line;

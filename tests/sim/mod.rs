@@ -1,5 +1,4 @@
 //! A simulated world in virtual time, and models of what must come out of it.
-//! Holds nothing of the server but its public face: what runs is the production dispatcher.
 #![allow(dead_code)] // every test binary uses another part of this
 
 mod accept_model;

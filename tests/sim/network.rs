@@ -1,5 +1,4 @@
 //! Does the next thing that can happen on the network, chosen by seed.
-//! Serves nobody: that is the engine's round.
 
 use super::engine::Engine;
 use super::make_peers;

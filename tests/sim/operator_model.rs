@@ -1,5 +1,4 @@
 //! Knows what must stand on the operator's screen and what talk clients must hear, and when.
-//! Is told what the server understood, and works the rest out from the scripts alone.
 
 use super::sim_socket::Handle;
 use loket::services::ServiceLimits;

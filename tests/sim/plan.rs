@@ -1,5 +1,4 @@
 //! Chooses, by seed, how narrow the limits are and which faults the kernel and the peers do.
-//! Chooses no conversation: that is `script.rs`.
 
 use super::random::Random;
 use loket::config;

@@ -1,5 +1,4 @@
 //! Drives the room's production logic as its socket's turn does, beside a model of who is in it.
-//! Opens no socket: datagrams come from the seed, and copies are checked where they would leave.
 
 use super::plan::Plan;
 use super::random::Random;

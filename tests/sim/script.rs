@@ -1,5 +1,4 @@
 //! Is what one peer says and, worked out from that alone, all that it must hear.
-//! Runs nothing and writes no dialogue: `dialogue_*.rs` do.
 
 use loket::session::close_reason::CloseReason;
 use loket::wire::pause::Delay;

@@ -1,5 +1,4 @@
 //! What a seed does to the calls of the acceptor, and what must hold for every call.
-//! Moves no bytes: `io.rs` does.
 
 use super::shared::{Mode, Shared};
 use super::sim_socket::{Call, Handle, SimSocket};

@@ -1,5 +1,4 @@
 //! Is what the kernel, the watcher, the store and the engine of one seed know together.
-//! Does nothing by itself.
 
 use super::operator_model::OperatorModel;
 use super::plan::Plan;

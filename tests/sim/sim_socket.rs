@@ -1,5 +1,4 @@
 //! Is one simulated connection: what has arrived, what has left, and which edge the kernel owes.
-//! Decides nothing: `io.rs` makes the calls on it, `engine.rs` is the network.
 
 use super::script::{Script, Service, Until};
 use crate::memory::counting::Bodies;

@@ -1,5 +1,4 @@
 //! Remembers the last things that happened, to be told when a seed fails.
-//! Formats nothing before that: most runs end well.
 
 use super::sim_socket::Call;
 use loket::reactor::connection::Readiness;

@@ -1,5 +1,4 @@
 //! Watches the loop, and asserts with every turn and every close that it may be so.
-//! Sees no socket: what calls may be made is `seed_calls.rs`'s.
 
 use super::script::Service;
 use super::shared::{Shared, TurnUnderWay};

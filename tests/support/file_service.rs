@@ -1,5 +1,4 @@
 //! The two services that move files, as their clients see them: what to send, what must come.
-//! Holds no test: what the two have in common is in `file_services.rs`.
 
 use super::{BOTH_WAYS, Client, Server, eventually};
 

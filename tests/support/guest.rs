@@ -1,5 +1,4 @@
 //! A person's end of the room: one datagram socket with a deadline on what it waits for.
-//! Knows the words of the protocol and checks no rule of it.
 
 use super::{PATIENCE, ROOM_PASSWORD, Server};
 use rustix::event::{PollFd, PollFlags};

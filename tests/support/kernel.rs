@@ -1,5 +1,4 @@
 //! What the kernel can enclose a server with.
-//! Encloses nothing; a test that cannot do without says that it was skipped.
 
 use landlock::Scope;
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};

@@ -1,5 +1,4 @@
 //! Starts the real server on free ports for one test and ends it with the test.
-//! Asserts nothing about services: the tests do.
 #![allow(dead_code)] // every test binary uses another part of this
 
 pub mod file_service;

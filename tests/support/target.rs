@@ -1,5 +1,4 @@
 //! A server to be attacked: what stands in and beside its root, and that it stays as it was.
-//! Attacks nothing itself.
 
 use super::{Client, Server, eventually, noise, tree};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! Counts what each client network holds in the room: places, and what it may still send.
-//! Knows no member; a network is one IPv4 address, or 2^64 of IPv6.
+//! A network is one IPv4 address, or 2^64 of IPv6.
 
 use super::token_bucket::{Rate, TokenBucket};
 use crate::session::client_net::client_net;

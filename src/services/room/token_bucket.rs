@@ -1,5 +1,4 @@
 //! A token bucket: what may still be sent, which grows at a rate up to a burst.
-//! Reads no clock; the caller has the time.
 
 /// How fast a bucket fills, and how far.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,4 @@
 //! Reads a folder, sorts its entries and writes its list, in bounded pieces on a helper thread.
-//! Knows no peers: `listing.rs` does, and shares what is made here.
 
 use super::sorted_names::{Merge, Runs};
 use super::{Desk, List, Order, Seen, lock};
