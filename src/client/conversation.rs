@@ -10,8 +10,8 @@
 //!                                                    │ what came back    v
 //!   standard output <── ChatScreen <── hear <────────┴───────────────── socket
 //!
-//!   Inside ── no answer to a question, or that of a stranger ──> Outside
-//!      ^─────────────────────── let in ──────────────────────────────┘
+//!   in the room ── no answer to a question, or that of a stranger ──> out of it
+//!        ^────────────────────────── let in ─────────────────────────────┘
 //! ```
 //!
 //! A person sees each message once. The prompt is the name and `: `, so that a line of one's own
@@ -20,8 +20,8 @@
 
 use super::chat_screen::{ChatScreen, Entry};
 use super::error::{ClientError, Trouble, reason};
-use super::join::{self, Inside, Join, Login, Outcome, is_pause};
-use super::membership::{self, Membership};
+use super::join::{Inside, is_pause};
+use super::membership::{Fault, Login, Membership, Step, is_answer};
 use super::screen;
 use super::unacked::Unacked;
 use super::{ClientLimits, RoomLimits};
@@ -34,9 +34,10 @@ use std::time::{Duration, Instant};
 
 struct Conversation {
     socket: UdpSocket,
-    login: Login,
     screen: ChatScreen,
-    place: Place,
+    membership: Membership,
+    /// As long as we are out of the room.
+    outside: Option<Outside>,
     /// Lines that are sent one after the other.
     unsent: VecDeque<String>,
     /// The next one not before this time.
@@ -48,46 +49,40 @@ struct Conversation {
     limits: RoomLimits,
 }
 
-/// Whether the room has us as a member, as far as is known.
-enum Place {
-    Inside(Membership),
-    Outside(Outside),
-}
-
 /// Out of the room: one attempt to get in follows the other.
 struct Outside {
-    join: Join,
-    /// Between this attempt and the next.
-    pause: Duration,
     /// Why we are out, as it was told last.
     told: String,
+    /// Between the next attempt and the one behind it.
+    pause: Duration,
     wrong_password: bool,
 }
 
 /// Stays in the room until the person leaves.
-pub fn converse(login: Login, inside: Inside, limits: &ClientLimits) -> Result<(), ClientError> {
+pub fn converse(inside: Inside, limits: &ClientLimits) -> Result<(), ClientError> {
     let Inside {
         socket,
+        membership,
         heard,
         on_exit: _on_exit,
     } = inside;
+    let Login { at, name, .. } = &membership.login;
     socket
         .set_nonblocking(true)
         .map_err(|error| cannot_go_on(error.into()))?;
-    let prompt = format!("{}: ", login.name);
+    let prompt = format!("{name}: ");
     let most = limits.room.datagram - prompt.len();
     let screen = ChatScreen::open(&prompt, most, limits.history)?;
     let typed = screen.is_terminal();
     if typed {
-        let Login { at, name, .. } = &login;
         screen::remark(format!("in the room at {at} as {name}; exit leaves"));
     }
     let now = Instant::now();
     let mut conversation = Conversation {
         socket,
-        login,
         screen,
-        place: Place::Inside(Membership::new(&limits.room, now)),
+        membership,
+        outside: None,
         unsent: VecDeque::new(),
         next: now,
         unacked: Unacked::new(limits.room.relay),
@@ -95,9 +90,7 @@ pub fn converse(login: Login, inside: Inside, limits: &ClientLimits) -> Result<(
         all_well: true,
         limits: limits.room,
     };
-    if let Some(datagram) = heard {
-        conversation.show(&datagram, now);
-    }
+    conversation.show(&heard, now);
     let mut outcome = Ok(());
     while outcome.is_ok() && !conversation.is_over() {
         outcome = conversation.turn();
@@ -133,11 +126,12 @@ impl Conversation {
         if ready.input {
             self.read_lines()?;
         }
-        self.step(now)?;
+        let step = self.membership.step(now);
+        self.act(step, now)?;
         self.send_lines(now);
         while let Some(message) = self.unacked.next_lost(now) {
             self.all_well = false;
-            self.doubt(now);
+            self.membership.doubt(now);
             let relay = self.limits.relay;
             let words = format!("the room did not take this within {relay:?}: {message}");
             self.screen.notice(words);
@@ -146,12 +140,8 @@ impl Conversation {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let place = match &self.place {
-            Place::Inside(membership) => membership.deadline(),
-            Place::Outside(outside) => Some(outside.join.deadline()),
-        };
         let next = (!self.unsent.is_empty()).then_some(self.next);
-        let deadlines = [place, next, self.unacked.deadline()];
+        let deadlines = [self.membership.deadline(), next, self.unacked.deadline()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -164,27 +154,15 @@ impl Conversation {
         }
     }
 
+    /// Only a member hears what goes on in the room.
     fn hear(&mut self, datagram: &[u8], now: Instant) -> Result<(), ClientError> {
-        match &mut self.place {
-            Place::Inside(_) => {
-                self.show(datagram, now);
-                let echo = self.is_echo_of_question(&shown(datagram));
-                if let Place::Inside(membership) = &mut self.place
-                    && membership.heard(datagram, echo, now) == membership::Step::Rejoin
-                {
-                    self.go_out("it does not know us any more".to_owned(), now);
-                }
-                Ok(())
-            }
-            Place::Outside(outside) => {
-                let for_members = outside.join.hear(datagram, now);
-                self.step(now)?;
-                if for_members {
-                    self.show(datagram, now);
-                }
-                Ok(())
-            }
+        let was_in = self.membership.is_in();
+        let step = self.membership.hear(datagram, now);
+        self.act(step, now)?;
+        if was_in || self.membership.is_in() {
+            self.show(datagram, now);
         }
+        Ok(())
     }
 
     /// Shows what a member or the room says.
@@ -192,139 +170,93 @@ impl Conversation {
         let text = shown(datagram);
         // Another client claims our name, or has it by now: our question keeps it or gets it back.
         let is_probe = text.trim().is_empty();
-        let own_end = format!("{} telah keluar dari chatroom.", self.login.name);
+        let own_end = format!("{} telah keluar dari chatroom.", self.membership.login.name);
         if is_probe || text == own_end {
-            self.doubt(now);
+            self.membership.doubt(now);
         }
         let known = match self.unacked.take(&text) {
             true => self.screen.is_terminal(),
-            false => self.is_echo_of_question(&text) || join::is_answer(datagram),
+            false => self.membership.is_echo(text.as_bytes()) || is_answer(datagram),
         };
         if !known && !is_probe {
             self.screen.show(&format!("{text}\n"));
         }
     }
 
-    /// What a room that does not know the question makes of it.
-    fn is_echo_of_question(&self, text: &str) -> bool {
-        text == format!("{0}: USERNAME {0}", self.login.name)
-    }
-
-    fn doubt(&mut self, now: Instant) {
-        if let Place::Inside(membership) = &mut self.place {
-            membership.doubt(now);
-        }
-    }
-
     /// The system reports that the server cannot be reached.
     fn refused(&mut self, why: String, now: Instant) -> Result<(), ClientError> {
-        match &mut self.place {
-            Place::Inside(membership) => match membership.refused(now) {
-                membership::Step::Wait => Ok(()),
-                membership::Step::Ask => self.ask(now),
-                membership::Step::Rejoin => {
-                    self.go_out(why, now);
-                    Ok(())
-                }
-            },
-            // Before an attempt begins, it is the end of the one before.
-            Place::Outside(outside) if !outside.join.has_begun() => Ok(()),
-            Place::Outside(_) => self.stay_out(why, now),
+        match self.membership.refused(now) {
+            Step::Out { fault, .. } => self.join_later(fault, why, now),
+            step => self.act(step, now),
         }
     }
 
     /// Does what is due to stay in the room, or to get in again.
-    fn step(&mut self, now: Instant) -> Result<(), ClientError> {
+    fn act(&mut self, mut step: Step, now: Instant) -> Result<(), ClientError> {
         loop {
-            let step = match &mut self.place {
-                Place::Inside(membership) => match membership.step(now) {
-                    membership::Step::Wait => return Ok(()),
-                    membership::Step::Ask => return self.ask(now),
-                    membership::Step::Rejoin => {
-                        self.go_out("it does not answer".to_owned(), now);
-                        continue;
-                    }
-                },
-                Place::Outside(outside) => outside.join.step(now),
-            };
             match step {
-                join::Step::Wait(_) => return Ok(()),
-                join::Step::Send(request) => {
+                Step::Wait => return Ok(()),
+                Step::Send(request) => {
                     if let Err(error) = self.socket.send(request.as_bytes()) {
                         return self.refused(reason(&error), now);
                     }
                 }
-                join::Step::Done(Outcome::In) => {
-                    let Login { at, name, .. } = &self.login;
-                    self.screen
-                        .notice(format!("in the room at {at} again as {name}"));
-                    self.place = Place::Inside(Membership::new(&self.limits, now));
+                Step::In => {
+                    self.outside = None;
+                    let Login { at, name, .. } = &self.membership.login;
+                    let words = format!("in the room at {at} again as {name}");
+                    self.screen.notice(words);
                 }
-                join::Step::Done(outcome) => self.not_let_in(outcome, now)?,
+                Step::Out { fault, exit } => {
+                    if exit {
+                        let _ = self.socket.send(b"exit");
+                    }
+                    let why = match fault {
+                        Fault::Forgotten => "it does not know us any more".to_owned(),
+                        Fault::NameTaken => {
+                            format!("the name {} is taken", self.membership.login.name)
+                        }
+                        _ => "it does not answer".to_owned(),
+                    };
+                    self.join_later(fault, why, now)?;
+                }
             }
+            step = self.membership.step(now);
         }
     }
 
-    /// Asks the room whether it still has us as a member.
-    fn ask(&mut self, now: Instant) -> Result<(), ClientError> {
-        let question = format!("USERNAME {}", self.login.name);
-        match self.socket.send(question.as_bytes()) {
-            Ok(_) => Ok(()),
-            Err(error) => self.refused(reason(&error), now),
-        }
-    }
-
-    /// The room has us no longer. We join again from the same address: a server that still has us
-    /// as a member then keeps our place.
-    fn go_out(&mut self, why: String, now: Instant) {
-        let Login { at, name, .. } = &self.login;
-        self.screen.notice(format!(
-            "out of the room at {at}: {why}; joining again as {name}"
-        ));
-        self.place = Place::Outside(Outside {
-            join: Join::new(&self.login, &self.limits, now),
-            pause: self.limits.first_pause,
-            told: why,
-            wrong_password: false,
-        });
-    }
-
-    fn not_let_in(&mut self, outcome: Outcome, now: Instant) -> Result<(), ClientError> {
-        let Place::Outside(outside) = &mut self.place else {
+    /// Joins again: at once, and after an attempt that failed after a pause, for as long as it
+    /// takes. From the same address: a server that still has us as a member keeps our place.
+    fn join_later(&mut self, fault: Fault, why: String, now: Instant) -> Result<(), ClientError> {
+        let Login { at, name, .. } = &self.membership.login;
+        let Some(outside) = &mut self.outside else {
+            self.screen.notice(format!(
+                "out of the room at {at}: {why}; joining again as {name}"
+            ));
+            self.outside = Some(Outside {
+                told: why,
+                pause: self.limits.first_pause,
+                wrong_password: false,
+            });
+            self.membership.join(now);
             return Ok(());
         };
-        let why = match outcome {
-            // The first one may be a late answer to a question.
-            Outcome::WrongPassword if outside.wrong_password => {
+        // The first one may be a late answer to a question.
+        if fault == Fault::WrongPassword {
+            if outside.wrong_password {
                 return Err(ClientError::failure(format!(
-                    "cannot join the room at {} again: the password is wrong now; \
-                     start again with the new one",
-                    self.login.at
+                    "cannot join the room at {at} again: the password is wrong now; \
+                     start again with the new one"
                 )));
             }
-            Outcome::WrongPassword => {
-                outside.wrong_password = true;
-                outside.told.clone()
-            }
-            Outcome::NameTaken => format!("the name {} is taken", self.login.name),
-            Outcome::In | Outcome::Silent => "it does not answer".to_owned(),
-        };
-        self.stay_out(why, now)
-    }
-
-    /// The next attempt begins after a pause, for as long as it takes.
-    fn stay_out(&mut self, why: String, now: Instant) -> Result<(), ClientError> {
-        let Place::Outside(outside) = &mut self.place else {
-            return Ok(());
-        };
-        if why != outside.told {
-            let at = &self.login.at;
+            outside.wrong_password = true;
+        } else if why != outside.told {
             self.screen.notice(format!(
                 "still out of the room at {at}: {why}; trying again"
             ));
             outside.told = why;
         }
-        outside.join = Join::new(&self.login, &self.limits, now + outside.pause);
+        self.membership.join(now + outside.pause);
         outside.pause = (outside.pause * 2).min(self.limits.longest_pause);
         Ok(())
     }
@@ -342,7 +274,7 @@ impl Conversation {
                 }
                 Entry::TooLong => {
                     self.all_well = false;
-                    let most = self.limits.datagram - self.login.name.len() - ": ".len();
+                    let most = self.limits.datagram - self.membership.login.name.len() - ": ".len();
                     self.screen.notice(format!(
                         "cannot send a message of more than {most} bytes; say it in several"
                     ));
@@ -366,17 +298,17 @@ impl Conversation {
             && let Some(line) = self.unsent.pop_front()
         {
             self.next = now + self.limits.pace;
-            let message = format!("{}: {line}", self.login.name);
-            let Place::Inside(membership) = &mut self.place else {
+            let message = format!("{}: {line}", self.membership.login.name);
+            if self.outside.is_some() {
                 self.all_well = false;
                 let words = format!("not in the room; this was not sent: {message}");
                 self.screen.notice(words);
                 continue;
-            };
-            membership.sent(now);
+            }
+            self.membership.sent(now);
             // The error belongs to an earlier datagram, and this one was not sent.
             if self.socket.send(message.as_bytes()).is_err() {
-                membership.doubt(now);
+                self.membership.doubt(now);
                 let _ = self.socket.send(message.as_bytes());
             }
             self.unacked.add(message, now);

@@ -1,191 +1,23 @@
-//! Gets one person into a room: password, then name, over datagrams that may be lost or doubled.
-//!
-//! ```text
-//!   Password ── PASSWORD OK ──> Name ── USERNAME OK, or what only members hear ──> In
-//!      │                         │
-//!      ├─ PASSWORD INCORRECT     ├─ USERNAME TAKEN, PASSWORD INCORRECT, or no answer
-//!      │  or no answer           v
-//!      │                      Leaving: exit is sent, in case only the answers were lost
-//!      v                         v
-//!   another Outcome           another Outcome
-//! ```
+//! Gets one person into a room before a conversation begins, and waits for it.
 
 use super::RoomLimits;
 use super::connection::Address;
 use super::error::{ClientError, reason};
+use super::membership::{Fault, Login, Membership, Step};
 use crate::terminal::on_exit::OnExit;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Instant;
-
-/// The room's own answers. Members never write these: what they say begins with a name and `: `.
-const ANSWERS: [&str; 4] = [
-    "PASSWORD OK",
-    "PASSWORD INCORRECT",
-    "USERNAME OK",
-    "USERNAME TAKEN",
-];
-
-/// Whether a datagram is an answer to one who joins, which may come doubled and late.
-pub fn is_answer(datagram: &[u8]) -> bool {
-    ANSWERS
-        .iter()
-        .any(|answer| datagram.trim_ascii_end() == answer.as_bytes())
-}
-
-/// What opens the room, also for the second time.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// The address, as the person wrote it.
-    pub at: String,
-    /// The name in the room.
-    pub name: String,
-    /// The password of the room.
-    pub password: String,
-}
-
-/// How an attempt to get in ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// We are a member.
-    In,
-    /// Another password is needed.
-    WrongPassword,
-    /// Another name is needed.
-    NameTaken,
-    /// The server does not answer.
-    Silent,
-}
-
-/// What an attempt needs next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// This is to be sent.
-    Send(String),
-    /// An answer, or this time.
-    Wait(Instant),
-    /// Nothing more.
-    Done(Outcome),
-}
-
-/// One attempt to get in, without its socket.
-#[derive(Debug)]
-pub struct Join {
-    stage: Stage,
-    /// How often the request of this stage was sent.
-    tries: u32,
-    /// When it is sent again.
-    until: Instant,
-    /// The name is taken, by another or by ourselves.
-    taken: bool,
-    login: Login,
-    limits: RoomLimits,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    Password,
-    Name,
-    Leaving(Outcome),
-    Done(Outcome),
-}
-
-impl Join {
-    /// An attempt that begins at this time.
-    pub fn new(login: &Login, limits: &RoomLimits, start: Instant) -> Join {
-        Join {
-            stage: Stage::Password,
-            tries: 0,
-            until: start,
-            taken: false,
-            login: login.clone(),
-            limits: *limits,
-        }
-    }
-
-    /// Whether anything has been sent.
-    pub fn has_begun(&self) -> bool {
-        !matches!(self.stage, Stage::Password) || self.tries > 0
-    }
-
-    /// When there is something to do, whatever is heard.
-    pub fn deadline(&self) -> Instant {
-        self.until
-    }
-
-    /// What is to be done now.
-    pub fn step(&mut self, now: Instant) -> Step {
-        let request = match self.stage {
-            Stage::Password => format!("PASSWORD {}", self.login.password),
-            Stage::Name => format!("USERNAME {}", self.login.name),
-            Stage::Leaving(outcome) => {
-                self.stage = Stage::Done(outcome);
-                return Step::Send("exit".to_owned());
-            }
-            Stage::Done(outcome) => return Step::Done(outcome),
-        };
-        if now < self.until {
-            return Step::Wait(self.until);
-        }
-        if self.taken || self.tries == self.limits.tries {
-            self.end(match self.taken {
-                true => Outcome::NameTaken,
-                false => Outcome::Silent,
-            });
-            return self.step(now);
-        }
-        self.tries += 1;
-        self.until = now + self.limits.answer;
-        Step::Send(request)
-    }
-
-    /// A datagram came. Answers whether it is one for members.
-    ///
-    /// The name may be taken by ourselves, when the answer to the first try was lost. Only members
-    /// hear what goes on in the room, so that any other datagram means that we are in.
-    pub fn hear(&mut self, datagram: &[u8], now: Instant) -> bool {
-        match (self.stage, datagram.trim_ascii_end()) {
-            (Stage::Password, b"PASSWORD OK") if self.tries > 0 => {
-                self.stage = Stage::Name;
-                self.tries = 0;
-                self.until = now;
-            }
-            (Stage::Password, b"PASSWORD INCORRECT") if self.tries > 0 => {
-                self.end(Outcome::WrongPassword);
-            }
-            // Behind the password, a late answer to it when it was sent twice.
-            (Stage::Password, _) | (Stage::Name, b"PASSWORD OK") => {}
-            (Stage::Name, b"USERNAME OK") => self.end(Outcome::In),
-            (Stage::Name, b"USERNAME TAKEN") if self.tries == 1 => self.end(Outcome::NameTaken),
-            (Stage::Name, b"USERNAME TAKEN") => self.taken = true,
-            // The server has forgotten the password.
-            (Stage::Name, b"PASSWORD INCORRECT") => self.end(Outcome::WrongPassword),
-            (Stage::Name, _) => {
-                self.end(Outcome::In);
-                return true;
-            }
-            (Stage::Leaving(_) | Stage::Done(_), _) => {}
-        }
-        false
-    }
-
-    fn end(&mut self, outcome: Outcome) {
-        self.stage = match self.stage {
-            // All answers may have been lost but not the request: nobody is left behind in the
-            // room under our name. To a stranger the word means nothing.
-            Stage::Name if outcome != Outcome::In => Stage::Leaving(outcome),
-            _ => Stage::Done(outcome),
-        };
-    }
-}
 
 /// A member's end of the room.
 #[derive(Debug)]
 pub struct Inside {
     /// Takes datagrams of this server alone.
     pub socket: UdpSocket,
-    /// What the room said before we knew that we were in.
-    pub heard: Option<Vec<u8>>,
+    /// Where we are in the room.
+    pub membership: Membership,
+    /// The datagram that let us in.
+    pub heard: Vec<u8>,
     /// Leaves the room when a signal ends the process.
     pub on_exit: OnExit,
 }
@@ -197,11 +29,11 @@ pub fn enter(
     address: &Address,
     login: &Login,
     limits: &RoomLimits,
-) -> Result<(Outcome, Inside), ClientError> {
+) -> Result<Result<Inside, Fault>, ClientError> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for candidate in address.resolved() {
         match attempt(candidate, login, limits) {
-            Ok((Outcome::Silent, _)) => {
+            Ok(Err(Fault::Silent)) => {
                 return Err(ClientError::failure(format!(
                     "cannot enter the room at {}: no answer to {} tries; is the address right? \
                      after too many wrong passwords the room is silent for a while",
@@ -224,7 +56,7 @@ fn attempt(
     server: &SocketAddr,
     login: &Login,
     limits: &RoomLimits,
-) -> io::Result<(Outcome, Inside)> {
+) -> io::Result<Result<Inside, Fault>> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -233,35 +65,63 @@ fn attempt(
     socket.connect(server)?;
     // The server may let us in long before we learn of it.
     let leaving = socket.try_clone()?;
-    let mut inside = Inside {
-        socket,
-        heard: None,
-        on_exit: OnExit::new(move || {
-            let _ = leaving.send(b"exit");
-        }),
-    };
-    let mut join = Join::new(login, limits, Instant::now());
-    let mut datagram = vec![0; limits.datagram];
+    let on_exit = OnExit::new(move || {
+        let _ = leaving.send(b"exit");
+    });
+    let mut membership = Membership::new(login.clone(), limits, Instant::now());
+    let mut heard = Vec::new();
     loop {
-        match join.step(Instant::now()) {
-            Step::Send(request) => drop(inside.socket.send(request.as_bytes())?),
-            Step::Done(outcome) => return Ok((outcome, inside)),
-            Step::Wait(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    continue;
+        let now = Instant::now();
+        let step = match membership.step(now) {
+            Step::Wait => match receive(&socket, membership.deadline(), limits)? {
+                Some(datagram) => {
+                    heard = datagram;
+                    membership.hear(&heard, Instant::now())
                 }
-                inside.socket.set_read_timeout(Some(left))?;
-                match inside.socket.recv(&mut datagram) {
-                    Ok(length) if join.hear(&datagram[..length], Instant::now()) => {
-                        inside.heard = Some(datagram[..length].to_vec());
-                    }
-                    Ok(_) => {}
-                    Err(error) if is_pause(&error) => {}
-                    Err(error) => return Err(error),
+                None => Step::Wait,
+            },
+            step => step,
+        };
+        match step {
+            Step::Wait => {}
+            Step::Send(request) => drop(socket.send(request.as_bytes())?),
+            Step::In => {
+                return Ok(Ok(Inside {
+                    socket,
+                    membership,
+                    heard,
+                    on_exit,
+                }));
+            }
+            Step::Out { fault, exit } => {
+                if exit {
+                    socket.send(b"exit")?;
                 }
+                return Ok(Err(fault));
             }
         }
+    }
+}
+
+/// A datagram, or none at the deadline.
+fn receive(
+    socket: &UdpSocket,
+    deadline: Option<Instant>,
+    limits: &RoomLimits,
+) -> io::Result<Option<Vec<u8>>> {
+    let left = deadline.map(|due| due.saturating_duration_since(Instant::now()));
+    if left.is_some_and(|left| left.is_zero()) {
+        return Ok(None);
+    }
+    socket.set_read_timeout(left)?;
+    let mut datagram = vec![0; limits.datagram];
+    match socket.recv(&mut datagram) {
+        Ok(length) => {
+            datagram.truncate(length);
+            Ok(Some(datagram))
+        }
+        Err(error) if is_pause(&error) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -278,7 +138,9 @@ mod tests {
     use std::thread;
 
     /// A room that answers each request in turn with these datagrams, and what it was asked.
-    fn enter_against(script: &'static [&'static [&'static str]]) -> (Outcome, Inside, Vec<String>) {
+    fn enter_against(
+        script: &'static [&'static [&'static str]],
+    ) -> (Result<Inside, Fault>, Vec<String>) {
         let room = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = Address::read(&room.local_addr().unwrap().to_string()).unwrap();
         let server = thread::spawn(move || {
@@ -299,53 +161,43 @@ mod tests {
             name: "ani".to_owned(),
             password: "pw".to_owned(),
         };
-        let (outcome, inside) = enter(&address, &login, &limits).unwrap();
-        (outcome, inside, server.join().unwrap())
+        let entry = enter(&address, &login, &limits).unwrap();
+        (entry, server.join().unwrap())
     }
 
     #[test]
     fn a_late_second_answer_to_the_password_is_no_answer_to_the_name() {
-        let (outcome, _, asked) = enter_against(&[
+        let (entry, asked) = enter_against(&[
             &[],
             &["PASSWORD OK", "PASSWORD OK"],
             &["PASSWORD OK", "USERNAME OK"],
         ]);
-        assert_eq!(outcome, Outcome::In);
+        assert!(entry.is_ok(), "{entry:?}");
         assert_eq!(asked, ["PASSWORD pw", "PASSWORD pw", "USERNAME ani"]);
     }
 
     #[test]
     fn a_name_that_is_taken_by_ourselves_is_ours() {
-        let (outcome, inside, _) = enter_against(&[
+        let (entry, _) = enter_against(&[
             &["PASSWORD OK"],
             &[],
             &["USERNAME TAKEN", "ani bergabung ke chatroom."],
         ]);
-        let heard = inside.heard.unwrap();
-        assert_eq!(
-            (outcome, &heard[..]),
-            (Outcome::In, &b"ani bergabung ke chatroom."[..])
-        );
+        assert_eq!(entry.unwrap().heard, b"ani bergabung ke chatroom.");
     }
 
     #[test]
     fn a_name_taken_by_another_is_told_and_nobody_is_left_behind() {
-        let (outcome, _, _) = enter_against(&[&["PASSWORD OK"], &["USERNAME TAKEN"]]);
-        assert_eq!(outcome, Outcome::NameTaken);
-        let (outcome, _, asked) = enter_against(&[&["PASSWORD OK"], &[], &["USERNAME TAKEN"], &[]]);
-        assert_eq!(outcome, Outcome::NameTaken);
+        let (entry, _) = enter_against(&[&["PASSWORD OK"], &["USERNAME TAKEN"]]);
+        assert_eq!(entry.unwrap_err(), Fault::NameTaken);
+        let (entry, asked) = enter_against(&[&["PASSWORD OK"], &[], &["USERNAME TAKEN"], &[]]);
+        assert_eq!(entry.unwrap_err(), Fault::NameTaken);
         assert_eq!(asked[3], "exit");
     }
 
     #[test]
     fn a_server_that_forgot_the_password_wants_it_again() {
-        let (outcome, _, _) = enter_against(&[&["PASSWORD OK"], &["PASSWORD INCORRECT"]]);
-        assert_eq!(outcome, Outcome::WrongPassword);
-    }
-
-    #[test]
-    fn answers_are_told_from_what_members_say() {
-        assert!(is_answer(b"USERNAME OK\n"));
-        assert!(!is_answer(b"ani: USERNAME OK"));
+        let (entry, _) = enter_against(&[&["PASSWORD OK"], &["PASSWORD INCORRECT"]]);
+        assert_eq!(entry.unwrap_err(), Fault::WrongPassword);
     }
 }

@@ -3,7 +3,8 @@
 use super::connection::Address;
 use super::conversation;
 use super::error::ClientError;
-use super::join::{self, Login, Outcome};
+use super::join;
+use super::membership::{Fault, Login};
 use super::question;
 use super::screen;
 use super::{ClientLimits, RoomLimits};
@@ -35,11 +36,13 @@ pub fn run(
         password: password.map_or_else(|| ask_password(&limits.room), Ok)?,
     };
     loop {
-        let (outcome, inside) = join::enter(&address, &login, &limits.room)?;
-        let refusal = match outcome {
-            Outcome::NameTaken => format!("the name {} is taken", login.name),
-            Outcome::WrongPassword => "the password is wrong".to_owned(),
-            Outcome::In | Outcome::Silent => return conversation::converse(login, inside, limits),
+        let (fault, refusal) = match join::enter(&address, &login, &limits.room)? {
+            Ok(inside) => return conversation::converse(inside, limits),
+            Err(Fault::NameTaken) => (
+                Fault::NameTaken,
+                format!("the name {} is taken", login.name),
+            ),
+            Err(fault) => (fault, "the password is wrong".to_owned()),
         };
         if !io::stdin().is_terminal() {
             return Err(ClientError::failure(format!(
@@ -47,8 +50,8 @@ pub fn run(
             )));
         }
         screen::remark(format!("{refusal}; try another, or leave with Ctrl-C"));
-        match outcome {
-            Outcome::NameTaken => login.name = ask_name(&limits.room)?,
+        match fault {
+            Fault::NameTaken => login.name = ask_name(&limits.room)?,
             _ => login.password = ask_password(&limits.room)?,
         }
     }
