@@ -4,7 +4,7 @@ use super::dispatcher::Dispatcher;
 use super::linux::{LinuxIo, Stream};
 use super::log_queue::LogQueue;
 use super::observer::Observer;
-use crate::session::notice::{Audience, Notice, Post};
+use crate::session::notice::{Audience, Post};
 use crate::terminal::channel::Channel;
 use rustix::fs::OFlags;
 use std::io::{self, IsTerminal};
@@ -50,11 +50,8 @@ impl LogSink {
         };
         if editing && self.is_terminal {
             for line in self.queue.take_lines() {
-                let notice = Notice::Line(line.into());
-                dispatcher.posts().push(Post {
-                    to: Audience::Operator,
-                    notice,
-                });
+                let post = Post::line(Audience::Operator, line);
+                dispatcher.posts().push(post);
             }
             return dispatcher.deliver();
         }

@@ -100,7 +100,10 @@ impl Operator {
             }
             "/list" => self.begin(Task::List, cx),
             "/kick" => match self.find(rest) {
-                Some(peer) => Operator::post(peer, Notice::Close(CloseReason::Kicked), cx),
+                Some(peer) => cx.posts.push(Post {
+                    to: Audience::One(peer),
+                    notice: Notice::Close(CloseReason::Kicked),
+                }),
                 None => self.print(&no_client(rest), cx.out),
             },
             "/to" => {
@@ -110,7 +113,7 @@ impl Operator {
                     Some(_) if message.trim().is_empty() => {
                         self.print("write: /to ID text", cx.out);
                     }
-                    Some(peer) => Operator::post(peer, Notice::Line(message.into()), cx),
+                    Some(peer) => cx.posts.push(Post::line(Audience::One(peer), message)),
                 }
             }
             _ if word.starts_with('/') => {
@@ -121,13 +124,6 @@ impl Operator {
             }
             _ => self.begin(|clients| Task::Write(line.into(), clients), cx),
         }
-    }
-
-    fn post(to: PeerId, notice: Notice, cx: &mut Cx<'_>) {
-        cx.posts.push(Post {
-            to: Audience::One(to),
-            notice,
-        });
     }
 
     fn find(&self, id: &str) -> Option<PeerId> {
@@ -162,7 +158,8 @@ impl Operator {
             }
             Some(Task::Write(text, clients)) => {
                 let rest = self.some(clients, |_, client| {
-                    Operator::post(client.peer, Notice::Line(text.clone()), cx);
+                    let post = Post::line(Audience::One(client.peer), text.clone());
+                    cx.posts.push(post);
                 });
                 self.task = rest.map(|rest| Task::Write(text, rest));
             }

@@ -67,10 +67,7 @@ impl Talk {
     }
 
     fn show(line: String, cx: &mut Cx<'_>) {
-        cx.posts.push(Post {
-            to: Audience::Operator,
-            notice: Notice::Line(line.into()),
-        });
+        cx.posts.push(Post::line(Audience::Operator, line));
     }
 
     /// Takes the price of a text off what the client may have shown. If that is not enough, or

@@ -1,6 +1,6 @@
 //! Remembers which upload a conversation is about, and reports one that comes to nothing.
 
-use crate::session::notice::{Audience, Notice, Post};
+use crate::session::notice::{Audience, Post};
 use crate::session::protocol::Cx;
 use crate::wire::text;
 use std::fmt::Display;
@@ -51,10 +51,7 @@ impl UploadReport {
     pub fn lost(&mut self, why: impl Display, cx: &mut Cx<'_>) {
         if let Some(name) = self.name.take() {
             let line = format!("the upload {name:?} from {} is lost: {why}", self.peer);
-            cx.posts.push(Post {
-                to: Audience::Log,
-                notice: Notice::Line(line.into()),
-            });
+            cx.posts.push(Post::line(Audience::Log, line));
         }
     }
 }

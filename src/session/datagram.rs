@@ -1,6 +1,6 @@
 //! Defines a protocol of datagrams, and the bounded queue of copies that it sends.
 
-use super::notice::{Audience, Notice, Post};
+use super::notice::{Audience, Post};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -47,10 +47,7 @@ pub struct DatagramCx<'a> {
 impl DatagramCx<'_> {
     /// A line for the person at the server.
     pub fn print(&mut self, line: &str) {
-        self.posts.push(Post {
-            to: Audience::Operator,
-            notice: Notice::Line(line.into()),
-        });
+        self.posts.push(Post::line(Audience::Operator, line));
     }
 }
 

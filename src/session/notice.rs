@@ -43,3 +43,11 @@ pub struct Post {
     /// What is told.
     pub notice: Notice,
 }
+
+impl Post {
+    /// A line on its way.
+    pub fn line(to: Audience, line: impl Into<Rc<str>>) -> Post {
+        let notice = Notice::Line(line.into());
+        Post { to, notice }
+    }
+}
