@@ -68,7 +68,8 @@ pub struct TcpService {
     changes: Option<&'static str>,
 }
 
-/// The TCP services, in the order of their announcement.
+/// The TCP services, in the order of their announcement. A new one is a file in `services/`, its
+/// `mod` line and a row here: its flag, its help and its announcement follow from that.
 pub const TCP_SERVICES: &[TcpService] = &[
     TcpService {
         name: "echo",

@@ -44,7 +44,7 @@ impl Recorder {
     pub fn new(kinds: &[&'static str], limits: &LoadLimits) -> Recorder {
         let histogram = || {
             Histogram::new_with_bounds(1, limits.longest_micros, limits.digits)
-                .expect("bounds that config.rs chose")
+                .expect("bounds that config/load.rs chose")
         };
         Recorder {
             begin: None,
