@@ -18,7 +18,6 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match words.first().map(String::as_str) {
         Some("bare") => bare::run(&words[1..]),
-        Some(rivals::tokio_echo::WORD) => rivals::tokio_echo::run(),
         _ => return plan::begin("compare", WORKS.map(|work| work.0), compare),
     };
     if let Err(trouble) = outcome {

@@ -4,6 +4,7 @@
 mod download;
 mod echo;
 mod room;
+mod tokio_echo;
 mod upload;
 
 use rustix::buffer::spare_capacity;
@@ -16,7 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// What can be asked for, one line a loop.
 pub const USAGE: &str = "usage: echo PORT | download PORT FILE | upload PORT DIR | \
-                         room PORT   (on 127.0.0.1; port 0 is a free one)";
+                         room PORT | tokio-echo PORT   (on 127.0.0.1; port 0 is a free one)";
 
 /// Runs the loop that the words name, until a signal or an error ends it.
 pub fn run(words: &[String]) -> Result<(), String> {
@@ -27,6 +28,7 @@ pub fn run(words: &[String]) -> Result<(), String> {
         ["echo", port] => echo::run(Bare::open(port)?),
         ["download", port, file] => download::run(Bare::open(port)?, file),
         ["room", port] => room::run(port),
+        ["tokio-echo", port] => tokio_echo::run(port),
         ["upload", port, dir] => upload::run(Bare::open(port)?, dir),
         _ => Err(format!("cannot make out {words:?}\n{USAGE}")),
     }

@@ -79,34 +79,24 @@ impl Contender {
 
     /// One of the loops in `benches/bare`, run by this very program.
     pub fn bare(label: &'static str, floor: &str, root: &Path) -> Result<Contender, String> {
-        let mut words = vec!["bare".to_string(), floor.to_string(), "0".to_string()];
-        match floor {
-            "download" => words.push(root.join(BIG_FILE).display().to_string()),
-            "echo" | "room" => {}
-            _ => words.push(root.display().to_string()),
-        }
-        let dialect = match floor {
-            "echo" | "room" => Dialect::Echo,
-            _ => Dialect::Line,
-        };
-        Contender::of_this_program(label, words, dialect, root)
-    }
-
-    /// A server that this very program becomes when it is given these words.
-    pub fn of_this_program(
-        label: &'static str,
-        args: Vec<String>,
-        dialect: Dialect,
-        root: &Path,
-    ) -> Result<Contender, String> {
         let program = std::env::current_exe()
             .map_err(|e| format!("cannot find the path of this very program: {e}"))?;
+        let place = match floor {
+            "download" => Some(root.join(BIG_FILE)),
+            "upload" => Some(root.to_path_buf()),
+            _ => None,
+        };
+        let mut args = vec!["bare".to_string(), floor.to_string(), "0".to_string()];
+        args.extend(place.as_ref().map(|place| place.display().to_string()));
         Ok(Contender {
             label,
             program,
             args,
             door: Door::Only,
-            dialect,
+            dialect: match place {
+                Some(_) => Dialect::Line,
+                None => Dialect::Echo,
+            },
             root: root.to_path_buf(),
         })
     }

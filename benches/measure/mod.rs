@@ -13,7 +13,6 @@ pub mod load;
 pub mod place;
 pub mod plan;
 pub mod pulse;
-pub mod schedule;
 pub mod server;
 pub mod table;
 pub mod upload;

@@ -1,7 +1,5 @@
 //! Other people's servers: which of them are installed, and each with a configuration of ours.
 
-pub mod tokio_echo;
-
 use crate::measure::contender::{Contender, Door, folder};
 use crate::measure::dialect::Dialect;
 use crate::measure::ftp::FOLDER;

@@ -6,8 +6,7 @@ mod stalls;
 
 use crate::measure::contender::{Contender, folder};
 use crate::measure::plan::Plan;
-use crate::measure::pulse::Pulse;
-use crate::measure::schedule::{self, Figures, Run, line};
+use crate::measure::pulse::{Figures, Pulse, Run, head, line, measured, medians};
 use crate::measure::server::Server;
 use std::path::Path;
 use std::time::Duration;
@@ -44,7 +43,7 @@ fn pulse_alone(
     beside: &str,
 ) -> Result<Run, String> {
     let time = Duration::from_secs_f64(plan.seconds);
-    let run = schedule::measured(server, || pulse.beat(time, || Ok(())))?;
+    let run = measured(server, || pulse.beat(time, || Ok(())))?;
     line(&round.to_string(), beside, run.figures, &run.note());
     Ok(run)
 }
@@ -55,15 +54,15 @@ fn rounds<const N: usize>(
     labels: [&str; N],
     mut one: impl FnMut(usize) -> Result<[Run; N], String>,
 ) -> Result<[Figures; N], String> {
-    schedule::head();
+    head();
     let mut all = Vec::new();
     for round in 1..=plan.runs {
         all.push(one(round)?);
     }
     Ok(std::array::from_fn(|at| {
         let runs: Vec<Run> = all.iter().map(|runs| runs[at]).collect();
-        let medians = schedule::medians(&runs);
-        line("median", labels[at], medians, "");
-        medians
+        let figures = medians(&runs);
+        line("median", labels[at], figures, "");
+        figures
     }))
 }

@@ -4,8 +4,7 @@
 use super::{late_lines, pulse_alone, rounds, start};
 use crate::measure::burden::{self, Burden, Moved};
 use crate::measure::plan::Plan;
-use crate::measure::pulse::Pulse;
-use crate::measure::schedule::{line, measured, rest};
+use crate::measure::pulse::{Pulse, line, measured, rest};
 use crate::measure::server::Server;
 use std::fs::File;
 use std::io::Write;

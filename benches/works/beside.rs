@@ -5,8 +5,7 @@ use super::Stage;
 use super::goal::Finding;
 use crate::measure::burden::{self, Burden, Moved};
 use crate::measure::download::{self, Shape};
-use crate::measure::pulse::Pulse;
-use crate::measure::schedule::{self, Run};
+use crate::measure::pulse::{self, Pulse, Run};
 use crate::measure::server::Server;
 use crate::measure::table::median;
 use std::path::Path;
@@ -46,7 +45,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
     let pulse = Pulse::connect(server.address("echo")?)?;
     let seconds = stage.plan.seconds;
     println!("\n{}", title(seconds));
-    schedule::head();
+    pulse::head();
     let mut runs: [Vec<Run>; 4] = Default::default();
     let mut rates: [Vec<f64>; 4] = Default::default();
     let mut undisturbed = Vec::new();
@@ -56,7 +55,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
                 continue;
             }
             let mut moved = Moved::default();
-            let run = schedule::undisturbed(&server, round, label, || {
+            let run = pulse::undisturbed(&server, round, label, || {
                 let (times, meanwhile) = accompanied(&server, &root, &pulse, label, seconds)?;
                 moved = meanwhile;
                 Ok(times)
@@ -69,7 +68,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
                 println!("{:>6}  without the echo {alone:.2} GiB/s", "");
                 undisturbed.push(alone);
             }
-            schedule::rest(&server)?;
+            pulse::rest(&server)?;
         }
     }
     tell(stage, &runs, rates.map(median), median(undisturbed));
@@ -121,8 +120,8 @@ fn tell(stage: &mut Stage, runs: &[Vec<Run>; 4], rates: [f64; 4], alone: f64) {
         if runs.is_empty() {
             continue;
         }
-        let medians = schedule::medians(runs);
-        schedule::line("median", label, medians, "");
+        let medians = pulse::medians(runs);
+        pulse::line("median", label, medians, "");
         let held_up = median(runs.iter().map(|run| run.held_up).collect()) * 100.0;
         let disturbed = runs.iter().filter(|run| run.is_disturbed()).count();
         let quiet = match disturbed {

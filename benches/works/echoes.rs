@@ -4,8 +4,10 @@ use super::goal::Goal;
 use super::{Stage, unchecked};
 use crate::measure::Contender;
 use crate::measure::closed_loop::{self, Shape};
+use crate::measure::crowd::{self, Crowd};
 use crate::measure::dialect::Exchange;
-use crate::rivals::tokio_echo;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 const LARGE: usize = 64 * 1024;
 
@@ -35,7 +37,7 @@ fn small(stage: &mut Stage, connections: usize) -> Result<(), String> {
         vec![
             Ok(stage.loket("echo", &root, &[])),
             Contender::bare("bare", "echo", &root),
-            tokio_echo::contender(&root),
+            Contender::bare("tokio", "tokio-echo", &root),
         ],
         shape.table("echo: 64-byte messages, one under way on each"),
         &[Goal::cpu(&["bare"], 1.05)],
@@ -88,5 +90,32 @@ fn large(stage: &mut Stage) -> Result<(), String> {
         &[Goal::rate(&["bare"], 0.95)],
         unchecked,
         |server, _| closed_loop::run(server, &shape),
+    )
+}
+
+/// One of a thousand members speaks in the room. Only a bare loop is beside it: no other server has
+/// such a room.
+pub fn room(stage: &mut Stage) -> Result<(), String> {
+    let root = stage.folder("room")?;
+    let seconds = stage.plan.seconds;
+    let crowds = RefCell::new(HashMap::new());
+    stage.compare(
+        &format!("room, {} B to {} members", crowd::SIZE, crowd::MEMBERS),
+        vec![
+            Ok(stage.loket("room", &root, &[])),
+            Contender::bare("bare", "room", &root),
+        ],
+        crowd::table(seconds),
+        &[Goal::cpu(&["bare"], 1.1)],
+        |server, _| {
+            let crowd = Crowd::join(server.at)?;
+            crowds.borrow_mut().insert(server.label, crowd);
+            Ok(())
+        },
+        |server, _| {
+            let mut crowds = crowds.borrow_mut();
+            let crowd = crowds.get_mut(server.label);
+            crowd.ok_or("nobody has joined")?.run(server, seconds)
+        },
     )
 }

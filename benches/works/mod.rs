@@ -6,7 +6,6 @@ mod beside;
 mod connections;
 mod echoes;
 mod goal;
-mod rooms;
 mod small_files;
 mod transfers;
 
@@ -30,7 +29,7 @@ pub const WORKS: [(&str, Work); 8] = [
     ("upload", transfers::uploads),
     ("connect", connections::compare_visits),
     ("idle", connections::compare_idle),
-    ("room", rooms::compare),
+    ("room", echoes::room),
     ("beside", beside::compare),
 ];
 

@@ -1,33 +1,22 @@
 //! An echo server on tokio's current-thread runtime, a task and a buffer a connection.
 //! Is what most people would write: it has no limits, no deadlines and no budget of its own.
 
-use crate::measure::Contender;
-use crate::measure::dialect::Dialect;
 use std::io::Write;
-use std::net::Ipv4Addr;
-use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The word that makes this program it.
-pub const WORD: &str = "tokio-echo";
-
 const BUFFER: usize = 16 * 1024;
 
-pub fn contender(root: &Path) -> Result<Contender, String> {
-    Contender::of_this_program("tokio", vec![WORD.to_string()], Dialect::Echo, root)
-}
-
 /// Serves until a signal ends it.
-pub fn run() -> Result<(), String> {
+pub fn run(port: &str) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
         .map_err(|e| format!("cannot start tokio: {e}"))?;
     runtime.block_on(async {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        let listener = TcpListener::bind(format!("127.0.0.1:{port}"))
             .await
-            .map_err(|e| format!("cannot listen on a free port: {e}"))?;
+            .map_err(|e| format!("cannot listen on port {port}: {e}"))?;
         let place = listener
             .local_addr()
             .map_err(|e| format!("cannot ask for the port: {e}"))?;
