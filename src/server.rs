@@ -16,7 +16,6 @@ use crate::reactor::event_loop::{EventLoop, Stopped};
 use crate::reactor::linux::{LinuxIo, LinuxListener, uses_bbr};
 use crate::reactor::log_queue::LogQueue;
 use crate::reactor::log_sink::LogSink;
-use crate::reactor::observer::Observer;
 use crate::reactor::signals;
 use crate::reactor::stdio::Stdio;
 use crate::reactor::trace::Trace;
@@ -213,23 +212,9 @@ impl Server {
 
     /// Serves until a signal comes. Once everything stands, says on `announce` where each service
     /// listens, a line each, and then `ready`. The log is what `log` holds.
-    pub fn run(self, announce: &mut impl Write, log: LogQueue) -> io::Result<Stopped> {
-        if self.options.trace {
-            self.run_observed(Trace::new(log.clone()), announce, log)
-        } else {
-            self.run_observed((), announce, log)
-        }
-    }
-
-    fn run_observed<O: Observer>(
-        mut self,
-        observer: O,
-        announce: &mut impl Write,
-        log: LogQueue,
-    ) -> io::Result<Stopped> {
+    pub fn run(mut self, announce: &mut impl Write, log: LogQueue) -> io::Result<Stopped> {
         let addresses = self.addresses()?;
         let announcement = self.announcement(&addresses);
-        let log = LogSink::standard_error(log);
         let has_operator = self.options.tcp.of("talk").is_some() || self.room.is_some();
         let stdio = has_operator.then(Stdio::open);
         let service_manager = ServiceManager::find(config::SD_NOTIFY_TIMEOUT);
@@ -242,14 +227,18 @@ impl Server {
         let bbr = self.listeners.iter().any(uses_bbr);
         let steps = if bbr { BBR_BODIES } else { BODIES };
         let io = |registry| LinuxIo::new(registry, direct, &steps);
-        let world = World::new(OUTBOX_HIGH_WATER);
+        let mut world = World::new(OUTBOX_HIGH_WATER);
+        if self.options.trace {
+            world.observer = Box::new(Trace::new(log.clone()));
+        }
         let roster = self
             .options
             .tcp
             .of("talk")
             .map(|_| self.parts.roster.clone());
         let listeners = self.listeners;
-        let mut event_loop = EventLoop::new(listeners, io, world, observer, log, limits, &ending)?;
+        let log = LogSink::standard_error(log);
+        let mut event_loop = EventLoop::new(listeners, io, world, log, limits, &ending)?;
         let store = self.parts.store.clone();
         store.start_workers(event_loop.completions());
         event_loop.each_second(move || store.look_after());
@@ -313,8 +302,8 @@ impl Server {
 }
 
 /// The person at the server. Without usable standard streams there is none.
-fn add_operator<O: Observer>(
-    event_loop: &mut EventLoop<O>,
+fn add_operator(
+    event_loop: &mut EventLoop,
     stdio: io::Result<Stdio>,
     limits: Rc<ServiceLimits>,
     roster: Option<Rc<RefCell<Roster>>>,

@@ -51,7 +51,7 @@ impl Flood {
         let input = [&*self.session.take_inbox(), more].concat();
         let mut calls = usize::MAX;
         self.session
-            .feed(&input, pause, &mut calls, &mut self.world, &mut ());
+            .feed(&input, pause, &mut calls, &mut self.world);
         let mut shown = 0;
         for post in std::mem::take(&mut self.world.posts) {
             if let Notice::Line(line) = post.notice {

@@ -8,10 +8,11 @@ use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::config::services::SERVICES;
 use loket::reactor::clock::Moment;
 use loket::reactor::connection::{Connection, Phase};
-use loket::reactor::turn::{Ended, Lent, Turn};
+use loket::reactor::turn::{Lent, Turn};
 use loket::services::operator::Operator;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::PeerId;
+use loket::session::observer::TurnEnd;
 use loket::session::session::Session;
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
@@ -164,7 +165,7 @@ fn a_spent_budget_goes_to_the_back_of_the_queue() {
     let in_turn: Vec<u32> = peers.iter().map(|peer| peer.key.serial).collect();
     assert!(turns.len() > 6);
     assert!(turns.chunks(3).all(|round| round == in_turn), "{turns:?}");
-    assert_eq!(seen[1], Seen::Ended(in_turn[0], Ended::Again));
+    assert_eq!(seen[1], Seen::Ended(in_turn[0], TurnEnd::Requeue));
     assert!(peers.iter().all(|peer| peer.got().len() == BIG));
 }
 
@@ -264,7 +265,6 @@ fn an_idle_session_holds_no_buffers() {
             world: &mut world,
             lent: &mut lent,
             limits: &limits,
-            observer: &mut (),
             now: Moment(0),
             bulk: false,
             calls: usize::MAX,
@@ -273,7 +273,7 @@ fn an_idle_session_holds_no_buffers() {
         turn.serve(connection)
     };
     say_hello();
-    assert_eq!(serve(&mut connection), Ended::Parked);
+    assert_eq!(serve(&mut connection), TurnEnd::Parked);
     assert!(
         connection.session.outbox().is_none(),
         "all has left: nothing is kept"
@@ -281,11 +281,11 @@ fn an_idle_session_holds_no_buffers() {
 
     (socket.borrow_mut().window, connection.ready.readable) = (5, true);
     say_hello();
-    assert_eq!(serve(&mut connection), Ended::Parked);
+    assert_eq!(serve(&mut connection), TurnEnd::Parked);
     assert!(connection.session.owes(), "what could not leave is kept");
 
     (socket.borrow_mut().window, connection.ready.writable) = (100, true);
-    assert_eq!(serve(&mut connection), Ended::Parked);
+    assert_eq!(serve(&mut connection), TurnEnd::Parked);
     assert!(
         connection.session.outbox().is_none(),
         "and given back when it has left"

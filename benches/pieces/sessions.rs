@@ -62,7 +62,7 @@ fn conversation(service: Service) -> (Session, World) {
 /// Feeds the session and throws its answer away; its memory stays lent, as within a turn.
 fn exchange(session: &mut Session, world: &mut World, input: &[u8]) -> usize {
     let mut calls = usize::MAX;
-    session.feed(black_box(input), Pause::None, &mut calls, world, &mut ());
+    session.feed(black_box(input), Pause::None, &mut calls, world);
     let outbox = session.outbox().expect("it was fed");
     let sent = drain(outbox);
     assert!(sent > 0, "an answer");

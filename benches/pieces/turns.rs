@@ -5,12 +5,12 @@ use crate::memory::store::Memory;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use loket::config::reactor::{BODIES, OUTBOX_HIGH_WATER, REACTOR};
 use loket::reactor::clock::{Clock, Moment};
-use loket::reactor::connection::Readiness;
 use loket::reactor::dispatcher::Dispatcher;
 use loket::reactor::io::{Io, Sent, TakeError};
 use loket::reactor::linux::{LinuxIo, Stream};
 use loket::reactor::token::Key;
 use loket::session::blob::Blob;
+use loket::session::observer::Readiness;
 use loket::session::world::World;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -26,9 +26,9 @@ pub fn time(criterion: &mut Criterion) {
     over_sockets(criterion);
 }
 
-fn dispatcher<K: Io>(kernel: K, socket: K::Socket) -> (Dispatcher<K, ()>, Key) {
+fn dispatcher<K: Io>(kernel: K, socket: K::Socket) -> (Dispatcher<K>, Key) {
     let world = World::new(OUTBOX_HIGH_WATER);
-    let mut dispatcher = Dispatcher::new(kernel, world, (), REACTOR, vec!["echo"]);
+    let mut dispatcher = Dispatcher::new(kernel, world, REACTOR, vec!["echo"]);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let opened = dispatcher.open(
         socket,

@@ -6,10 +6,9 @@ use super::requests::Call;
 use super::schedule::Schedule;
 use super::settings::Settings;
 use crate::reactor::clock::{Moment, SECOND};
-use crate::reactor::observer::{Direction, Observer, Who};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::PeerId;
-use crate::session::witness::Witness;
+use crate::session::observer::{Direction, Observer, Who};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -108,8 +107,6 @@ impl Board {
 
 /// Counts the bytes that move, and learns why connections ended.
 pub struct Ledger(pub Rc<RefCell<Board>>);
-
-impl Witness for Ledger {}
 
 impl Observer for Ledger {
     fn moved(&mut self, direction: Direction, bytes: usize, _body: bool) {

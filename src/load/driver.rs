@@ -35,7 +35,7 @@ pub struct Driver {
     settings: Settings,
     board: Rc<RefCell<Board>>,
     poller: Poller,
-    dispatcher: Dispatcher<LinuxIo, Ledger>,
+    dispatcher: Dispatcher<LinuxIo>,
     calls: Calls,
     /// Prepared lanes that have no connection.
     resting: VecDeque<Call>,
@@ -64,11 +64,11 @@ impl Driver {
         let board = Rc::new(RefCell::new(Board::new(&settings)));
         let poller = Poller::new(limits.reactor.events_per_round, settings.server.clone())?;
         // A client that did not read while it sends would wait for a server that does the same.
-        let world = World::new(usize::MAX);
+        let mut world = World::new(usize::MAX);
         let kernel = LinuxIo::new(poller.registry().try_clone()?, true, &limits.bodies);
-        let ledger = Ledger(board.clone());
+        world.observer = Box::new(Ledger(board.clone()));
         let names = vec![settings.work.name()];
-        let dispatcher = Dispatcher::new(kernel, world, ledger, limits.reactor, names);
+        let dispatcher = Dispatcher::new(kernel, world, limits.reactor, names);
         let mut calls = Calls::new(dialer);
         for (lane, requests) in lanes.into_iter().enumerate() {
             let errand = Errand::Prepare;

@@ -2,10 +2,10 @@
 
 use super::watched::{Seen, Watched};
 use crate::reactor::clock::{Clock, Moment};
-use crate::reactor::connection::Readiness;
 use crate::reactor::event_loop::readiness;
 use crate::reactor::signals;
 use crate::reactor::token::Target;
+use crate::session::observer::Readiness;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry};
 use rustix::time::{

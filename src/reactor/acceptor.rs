@@ -5,7 +5,6 @@ use super::ReactorLimits;
 use super::clock::{Moment, SECOND};
 use super::dispatcher::Dispatcher;
 use super::io::Io;
-use super::observer::Observer;
 use crate::session::log_limit::LogLimit;
 use crate::session::protocol::Protocol;
 use rustix::io::Errno;
@@ -89,7 +88,7 @@ impl<I: Io> Acceptor<I> {
 
     /// Accepts from each listener. The one that accepted last comes last, so that places that come
     /// free one by one go to all services.
-    pub fn accept<O: Observer>(&mut self, dispatcher: &mut Dispatcher<I, O>, now: Moment) {
+    pub fn accept(&mut self, dispatcher: &mut Dispatcher<I>, now: Moment) {
         if !dispatcher.accepts() {
             return;
         }
@@ -103,12 +102,7 @@ impl<I: Io> Acceptor<I> {
     }
 
     /// Answers whether there may be another.
-    fn accept_one<O: Observer>(
-        &mut self,
-        number: usize,
-        dispatcher: &mut Dispatcher<I, O>,
-        now: Moment,
-    ) -> bool {
+    fn accept_one(&mut self, number: usize, dispatcher: &mut Dispatcher<I>, now: Moment) -> bool {
         let connections = dispatcher.connections();
         if !self.listeners[number].readable || !self.has_place(connections, now) {
             return false;

@@ -8,22 +8,9 @@
 
 use super::clock::Moment; // microseconds since the start
 use crate::session::close_reason::CloseReason; // why a connection ends
+use crate::session::observer::Readiness; // which calls would not block
 use crate::session::session::{Deadline, Session}; // what must happen in time; the conversation
 use crate::wire::pause::Delay; // which silence of the peer
-
-/// What the kernel has reported since the last call. Edges come once: only `WouldBlock`, or on
-/// reading a short read, may clear a bit.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Readiness {
-    /// Bytes, an end of stream or an error may be waiting.
-    pub readable: bool,
-    /// The socket may take bytes.
-    pub writable: bool,
-    /// Keep reading to the end of the stream: a short read no longer proves that the socket is
-    /// empty. The end has been announced, by the same edge as the last bytes; or the peer has sent
-    /// urgent data (`MSG_OOB`), which a read stops in front of.
-    pub read_on: bool,
-}
 
 /// Where a connection stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

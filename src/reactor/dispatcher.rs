@@ -4,18 +4,18 @@
 use super::ReactorLimits; // numbers from config/
 use super::addresses::Addresses; // how many connections each client has
 use super::clock::Moment; // microseconds since the start
-use super::connection::{Connection, Phase, Readiness}; // a socket, its session, its readiness
+use super::connection::{Connection, Phase}; // a socket, its session, its readiness
 use super::io::Io; // the system calls; a simulator has its own
 use super::lag::Lag; // the longest turn, for the log
-use super::observer::{Observer, Who}; // is shown what happens, for --trace
 use super::run_queue::RunQueue; // which connections wait for a turn
 use super::table::Table; // the connections, in a slab
 use super::timers::Timers; // silences and deadlines
 use super::token::Key; // a slot of the table, and a serial against stale events
-use super::turn::{Ended, Lent, Turn}; // how a turn ended; its memory; the turn
+use super::turn::{Lent, Turn}; // the memory of a turn; the turn
 use crate::session::close_reason::CloseReason; // why a connection ends
 use crate::session::log_limit::LogLimit; // lines a second that are logged
 use crate::session::notice::{Audience, Notice, PeerId, Post}; // messages of sessions
+use crate::session::observer::{Observer, Readiness, TurnEnd, Who}; // for --trace; how a turn ended
 use crate::session::protocol::Protocol; // a service's side of a conversation
 use crate::session::session::Session; // a protocol and what it is about to do
 use crate::session::world::World; // what all protocols share: posts, the time
@@ -24,10 +24,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 /// Everything above the system calls.
-pub struct Dispatcher<I: Io, O: Observer> {
+pub struct Dispatcher<I: Io> {
     pub(super) io: I,
     world: World,
-    observer: O,
     limits: ReactorLimits,
     services: Vec<&'static str>,
     table: Table<I::Socket>,
@@ -43,19 +42,17 @@ pub struct Dispatcher<I: Io, O: Observer> {
     winding_down: bool,
 }
 
-impl<I: Io, O: Observer> Dispatcher<I, O> {
+impl<I: Io> Dispatcher<I> {
     /// An empty table. `services` names the listeners, by their numbers.
     pub fn new(
         io: I,
         world: World,
-        observer: O,
         limits: ReactorLimits,
         services: Vec<&'static str>,
-    ) -> Dispatcher<I, O> {
+    ) -> Dispatcher<I> {
         Dispatcher {
             io,
             world,
-            observer,
             services,
             table: Table::new(),
             queue: RunQueue::default(),
@@ -82,7 +79,8 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
     ) -> io::Result<Key> {
         let key = self.insert(socket, service, || make(peer), now)?;
         self.addresses.enter(key.slot, peer.ip());
-        self.observer
+        self.world
+            .observer
             .opened(who(&self.services, service as u16, key.serial), peer);
         log::debug!(
             "conn {} {}: opened by {peer}",
@@ -192,7 +190,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
                 // With more requests behind this one, it goes to the bulk queue.
                 let bulk = !connection.queued && !connection.session.inbox().is_empty();
                 let who = who(&self.services, connection.service, key.serial);
-                self.observer.waited(who, bulk);
+                self.world.observer.waited(who, bulk);
                 if bulk {
                     self.enqueue_bulk(key);
                 } else {
@@ -231,7 +229,7 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         // Every edge repeats that the socket is writable, which matters where something is owed.
         let matters = told.readable || connection.session.owes();
         let who = who(&self.services, connection.service, key.serial);
-        self.observer.event(who, told);
+        self.world.observer.event(who, told);
         if matters {
             self.enqueue(key);
         }
@@ -286,14 +284,13 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         };
         connection.queued = false;
         let who = who(&self.services, connection.service, key.serial);
-        self.observer.turn(who, connection.ready);
+        self.world.observer.turn(who, connection.ready);
         let was_open = connection.phase == Phase::Open;
         let mut turn = Turn {
             kernel: &mut self.io,
             world: &mut self.world,
             lent: &mut self.lent,
             limits: &self.limits,
-            observer: &mut self.observer,
             now,
             bulk,
             calls: match bulk {
@@ -305,15 +302,15 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         let mut ended = turn.serve(connection);
         let spent = turn.spent;
         let leaves = self.winding_down && self.operator != Some(key);
-        if leaves && ended == Ended::Parked && !connection.session.is_busy() {
-            ended = Ended::Over(CloseReason::Shutdown);
+        if leaves && ended == TurnEnd::Parked && !connection.session.is_busy() {
+            ended = TurnEnd::Closed(CloseReason::Shutdown);
         }
         let (owes, awaited) = (connection.session.owes(), connection.awaited());
-        self.observer.ended(who, &ended, owes, awaited);
+        self.world.observer.ended(who, ended, owes, awaited);
         if let Phase::Lingering { reason, .. } = connection.phase
             && was_open
         {
-            self.observer.lingers(who, reason);
+            self.world.observer.lingers(who, reason);
         }
         let took = since.micros_until(self.io.now());
         self.lag.turned(who.service, took);
@@ -333,10 +330,10 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         // upload, and a peer that waits for our disk from then on is not slow.
         self.timers.watch(key.slot, connection, now);
         match ended {
-            Ended::Parked => self.timers.await_silence(key, connection),
-            Ended::Again => self.enqueue_bulk(key),
-            Ended::Cold => self.timers.await_disk(key, connection, now),
-            Ended::Over(reason) => self.close(key, reason),
+            TurnEnd::Parked => self.timers.await_silence(key, connection),
+            TurnEnd::Requeue => self.enqueue_bulk(key),
+            TurnEnd::AwaitDisk => self.timers.await_disk(key, connection, now),
+            TurnEnd::Closed(reason) => self.close(key, reason),
         }
         let posts = !self.world.posts.is_empty();
         self.deliver();
@@ -352,7 +349,8 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
                 continue;
             }
             let connection = self.table.find(key).expect("it waits for the delay");
-            self.observer
+            self.world
+                .observer
                 .silence(who(&self.services, connection.service, key.serial), delay);
             self.enqueue(key);
         }
@@ -409,8 +407,8 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
     }
 
     /// What is shown all that happens.
-    pub fn observer(&mut self) -> &mut O {
-        &mut self.observer
+    pub fn observer(&mut self) -> &mut dyn Observer {
+        &mut *self.world.observer
     }
 
     /// Queues a connection for a short turn, unless it waits for a turn already.
@@ -452,7 +450,8 @@ impl<I: Io, O: Observer> Dispatcher<I, O> {
         }
         self.timers.forget(key.slot);
         self.addresses.leave(key.slot);
-        self.observer
+        self.world
+            .observer
             .closed(who(&self.services, service, key.serial), reason);
         let level = if reason.is_surprising() {
             log::Level::Warn

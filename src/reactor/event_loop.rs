@@ -4,17 +4,16 @@
 use super::ReactorLimits; // numbers from config/
 use super::acceptor::Acceptor; // accepts connections while a place is free
 use super::clock::{Clock, Moment, SECOND}; // microseconds since the start
-use super::connection::Readiness; // what the kernel has said of a socket
 use super::datagram::Datagrams; // the chat room over UDP
 use super::dispatcher::Dispatcher; // all connections, and which has the next turn
 use super::linux::{LinuxIo, LinuxListener, Stream}; // calls; a port; a socket or the terminal
 use super::log_sink::LogSink; // standard error, which gets the lines of log::info!
-use super::observer::Observer; // is shown what happens, for --trace
 use super::signals; // which signals end the server
 use super::stdio::Stdio; // standard input and output, without waiting
 use super::token::Target; // what an event is about, packed into a Token of mio
 use crate::session::completions::Completions; // whose waits are over
 use crate::session::notice::{Audience, Notice, Post}; // a message to another session
+use crate::session::observer::Readiness; // what the kernel has said of a socket
 use crate::session::protocol::Protocol; // a service's side of a conversation
 use crate::session::world::World; // what all protocols share: posts, the time
 use mio::event::Event;
@@ -27,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The loop and what it serves.
-pub struct EventLoop<O: Observer> {
+pub struct EventLoop {
     /// epoll(7), edge-triggered: it reports a change once.
     poll: Poll,
     events: Events,
@@ -35,7 +34,7 @@ pub struct EventLoop<O: Observer> {
     clock: Clock,
     acceptor: Acceptor<LinuxIo>,
     datagrams: Option<Datagrams>,
-    dispatcher: Dispatcher<LinuxIo, O>,
+    dispatcher: Dispatcher<LinuxIo>,
     log: LogSink,
     limits: ReactorLimits,
     stopping: Stopping,
@@ -64,7 +63,7 @@ enum Stopping {
     Now,
 }
 
-impl<O: Observer> EventLoop<O> {
+impl EventLoop {
     /// Runs until a signal ends it.
     pub fn run(&mut self) -> io::Result<Stopped> {
         let mut now = self.clock.now();
@@ -226,18 +225,17 @@ impl<O: Observer> EventLoop<O> {
 }
 
 /// Before the loop runs.
-impl<O: Observer> EventLoop<O> {
+impl EventLoop {
     /// Registers the listeners and the signals in `ending`; `make_io` gets the registry for
     /// connections. Nothing is accepted before [`EventLoop::run`].
     pub fn new(
         mut listeners: Vec<LinuxListener>,
         make_io: impl FnOnce(Registry) -> LinuxIo,
         world: World,
-        observer: O,
         log: LogSink,
         limits: ReactorLimits,
         ending: &[i32],
-    ) -> io::Result<EventLoop<O>> {
+    ) -> io::Result<EventLoop> {
         let poll = Poll::new()?;
         let mut signals = Signals::new([ending, &[SIGCONT, SIGWINCH]].concat())?;
         let signal = Target::Signal.token();
@@ -273,7 +271,7 @@ impl<O: Observer> EventLoop<O> {
             acceptor: Acceptor::new(listeners, &limits),
             datagrams: None,
             log,
-            dispatcher: Dispatcher::new(io, world, observer, limits, services),
+            dispatcher: Dispatcher::new(io, world, limits, services),
             limits,
             stopping: Stopping::No,
             at_stop: None,

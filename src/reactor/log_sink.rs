@@ -3,7 +3,6 @@
 use super::dispatcher::Dispatcher;
 use super::linux::{LinuxIo, Stream};
 use super::log_queue::LogQueue;
-use super::observer::Observer;
 use crate::session::notice::{Audience, Post};
 use crate::terminal::channel::Channel;
 use rustix::fs::OFlags;
@@ -43,7 +42,7 @@ impl LogSink {
     }
 
     /// Writes what has been logged, or hands it to the operator.
-    pub fn flush<O: Observer>(&mut self, dispatcher: &mut Dispatcher<LinuxIo, O>) {
+    pub fn flush(&mut self, dispatcher: &mut Dispatcher<LinuxIo>) {
         let editing = match dispatcher.operator_streams() {
             Some(Stream::Operator(stdio)) => stdio.columns().is_some(),
             _ => false,

@@ -15,7 +15,6 @@ pub mod lag;
 pub mod linux;
 pub mod log_queue;
 pub mod log_sink;
-pub mod observer;
 pub mod run_queue;
 pub mod signals;
 pub mod stdio;

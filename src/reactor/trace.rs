@@ -3,11 +3,8 @@
 //! The console is left out: at a terminal it prints the trace itself, and a line about each line
 //! would never end. A round of which nothing else is told is left out for the same reason.
 
-use super::connection::Readiness;
-use super::observer::{Direction, Observer, Who};
-use super::turn::Ended;
 use crate::session::close_reason::CloseReason;
-use crate::session::witness::Witness;
+use crate::session::observer::{Direction, Observer, Readiness, TurnEnd, Who};
 use crate::wire::pause::Delay;
 use crate::wire::text::grouped;
 use std::io::Write;
@@ -57,31 +54,6 @@ impl<W: Write> Trace<W> {
     }
 }
 
-impl<W: Write> Witness for Trace<W> {
-    fn took(&mut self, bytes: &[u8]) {
-        if !self.hushed {
-            self.deeds.push(format!("took {}", quoted(bytes)));
-        }
-    }
-
-    fn answered(&mut self, bytes: usize, body: u64) {
-        if self.hushed {
-            return;
-        }
-        self.deeds.push(match (bytes, body) {
-            (bytes, 0) => format!("sends {} B", grouped(bytes as u64)),
-            (0, body) => format!("sends {} B of a file", grouped(body)),
-            (bytes, body) => {
-                format!(
-                    "sends {} B then {} B of a file",
-                    grouped(bytes as u64),
-                    grouped(body)
-                )
-            }
-        });
-    }
-}
-
 impl<W: Write> Observer for Trace<W> {
     fn round(&mut self, events: usize) {
         self.round += 1;
@@ -127,12 +99,35 @@ impl<W: Write> Observer for Trace<W> {
         );
     }
 
+    fn took(&mut self, bytes: &[u8]) {
+        if !self.hushed {
+            self.deeds.push(format!("took {}", quoted(bytes)));
+        }
+    }
+
+    fn answered(&mut self, bytes: usize, body: u64) {
+        if self.hushed {
+            return;
+        }
+        self.deeds.push(match (bytes, body) {
+            (bytes, 0) => format!("sends {} B", grouped(bytes as u64)),
+            (0, body) => format!("sends {} B of a file", grouped(body)),
+            (bytes, body) => {
+                format!(
+                    "sends {} B then {} B of a file",
+                    grouped(bytes as u64),
+                    grouped(body)
+                )
+            }
+        });
+    }
+
     fn moved(&mut self, direction: Direction, bytes: usize, body: bool) {
         let place = usize::from(direction == Direction::Out) + 2 * usize::from(body);
         self.moved[place] += bytes;
     }
 
-    fn ended(&mut self, who: Who<'_>, ended: &Ended, owes: bool, awaited: Option<Delay>) {
+    fn ended(&mut self, who: Who<'_>, end: TurnEnd, owes: bool, awaited: Option<Delay>) {
         if self.hushed {
             return;
         }
@@ -145,24 +140,24 @@ impl<W: Write> Observer for Trace<W> {
         let deeds = std::mem::take(&mut self.deeds).join(", ");
         self.say(who, format_args!("{deeds}"));
         let serial = who.serial;
-        match (ended, awaited) {
-            (Ended::Parked, _) if owes => {
+        match (end, awaited) {
+            (TurnEnd::Parked, _) if owes => {
                 self.line(format_args!("conn {serial} parked: socket full"))
             }
-            (Ended::Parked, Some(delay)) => self.line(format_args!(
+            (TurnEnd::Parked, Some(delay)) => self.line(format_args!(
                 "conn {serial} parked: waits for the {}",
                 name(delay)
             )),
-            (Ended::Parked, None) => {
+            (TurnEnd::Parked, None) => {
                 self.line(format_args!("conn {serial} parked: nothing to read"))
             }
-            (Ended::Again, _) => self.line(format_args!(
+            (TurnEnd::Requeue, _) => self.line(format_args!(
                 "conn {serial} again: has more to do, behind the short turns"
             )),
-            (Ended::Cold, _) => self.line(format_args!(
+            (TurnEnd::AwaitDisk, _) => self.line(format_args!(
                 "conn {serial} again: the disk has yet to read"
             )),
-            (Ended::Over(_), _) => {}
+            (TurnEnd::Closed(_), _) => {}
         }
     }
 

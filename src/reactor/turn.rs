@@ -8,33 +8,20 @@ use super::ReactorLimits; // numbers from config/
 use super::clock::Moment; // microseconds since the start
 use super::connection::{Connection, Phase}; // a socket, its session, its readiness
 use super::io::{Io, Sent, TakeError}; // system calls; what was sent; which end failed
-use super::observer::{Direction, Observer}; // is shown what happens, for --trace
 use crate::session::close_reason::CloseReason; // why a connection ends
+use crate::session::observer::{Direction, TurnEnd}; // which way bytes went; how a turn ended
 use crate::session::outbox::Front; // what is sent next: bytes, or a range of a file
 use crate::session::session::{Buffers, Next}; // its memory; what it needs next
 use crate::session::world::World; // what all protocols share: posts, the time
 use crate::wire::pause::{Delay, Pause}; // which silence; that it is over, or the stream is
 use std::io::{self, ErrorKind};
 
-/// How a turn ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Every direction that is wanted waits for the kernel or the clock.
-    Parked,
-    /// Enough was moved or asked, or the next step moves a big piece: to the end of the bulk queue.
-    Again,
-    /// The disk has not read yet what is to be sent: back a little later.
-    Cold,
-    /// The connection is over.
-    Over(CloseReason),
-}
-
 /// What came of one step of a turn.
 enum Progress {
     /// So many bytes moved, and the turn goes on.
     Moved(usize),
     /// The turn is over.
-    End(Ended),
+    End(TurnEnd),
 }
 
 /// Memory that the reactor lends to the connection that has the turn.
@@ -54,7 +41,7 @@ impl Lent {
 }
 
 /// Everything that a turn works with beside the connection.
-pub struct Turn<'a, K: Io, O: Observer> {
+pub struct Turn<'a, K: Io> {
     /// The system calls.
     pub kernel: &'a mut K,
     /// What sessions can reach.
@@ -63,8 +50,6 @@ pub struct Turn<'a, K: Io, O: Observer> {
     pub lent: &'a mut Lent,
     /// The limits.
     pub limits: &'a ReactorLimits,
-    /// What is shown all that happens.
-    pub observer: &'a mut O,
     /// The time.
     pub now: Moment,
     /// Whether one big step is allowed.
@@ -75,9 +60,9 @@ pub struct Turn<'a, K: Io, O: Observer> {
     pub spent: usize,
 }
 
-impl<K: Io, O: Observer> Turn<'_, K, O> {
+impl<K: Io> Turn<'_, K> {
     /// Serves the connection.
-    pub fn serve(&mut self, connection: &mut Connection<K::Socket>) -> Ended {
+    pub fn serve(&mut self, connection: &mut Connection<K::Socket>) -> TurnEnd {
         connection.session.lend(&mut self.lent.spare);
         let mut budget = self.limits.turn_bytes;
         let ended = loop {
@@ -86,7 +71,7 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
                 Progress::Moved(count) => {
                     self.spent += count;
                     if count >= budget {
-                        break Ended::Again;
+                        break TurnEnd::Requeue;
                     }
                     budget -= count;
                 }
@@ -102,34 +87,34 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
         let Connection { session, ready, .. } = &*connection;
         if let Phase::Lingering { reason, .. } = connection.phase {
             return match connection.silence {
-                Some(Delay::Linger) => Progress::End(Ended::Over(reason)),
+                Some(Delay::Linger) => Progress::End(TurnEnd::Closed(reason)),
                 _ if ready.readable => self.drain(connection),
-                _ => Progress::End(Ended::Parked),
+                _ => Progress::End(TurnEnd::Parked),
             };
         }
         let can_write = ready.writable && !connection.is_cold();
         let (silence, high_water) = (connection.silence, self.world.high_water);
         match session.next(ready.readable, can_write, silence, high_water) {
             Next::Write => self.write(connection),
-            Next::Work if !self.take_big_step() => Progress::End(Ended::Again),
+            Next::Work if !self.take_big_step() => Progress::End(TurnEnd::Requeue),
             Next::Work => {
                 // It takes as long as a big step.
                 self.spent += self.limits.bulk_bytes;
                 self.work(connection)
             }
             Next::Resume | Next::Feed(_) | Next::Read(_) if self.calls == 0 => {
-                Progress::End(Ended::Again)
+                Progress::End(TurnEnd::Requeue)
             }
             Next::Resume => self.work(connection),
             Next::Feed(pause) => self.feed(connection, pause),
             Next::Read(most) => self.read(connection, most),
             // Such a peer is not read from, so that a broken connection is not met.
             Next::Wait if ready.readable && self.kernel.is_broken(&connection.socket) => {
-                Progress::End(Ended::Over(CloseReason::PeerReset))
+                Progress::End(TurnEnd::Closed(CloseReason::PeerReset))
             }
-            Next::Wait | Next::Park => Progress::End(Ended::Parked),
+            Next::Wait | Next::Park => Progress::End(TurnEnd::Parked),
             Next::Finish(reason) => self.finish(connection, reason),
-            Next::End(reason) => Progress::End(Ended::Over(reason)),
+            Next::End(reason) => Progress::End(TurnEnd::Closed(reason)),
         }
     }
 
@@ -154,7 +139,7 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
             Front::Body(blob, range) => {
                 let left = range.end - range.start;
                 if left > self.limits.small_body as u64 && !self.take_big_step() {
-                    return Progress::End(Ended::Again);
+                    return Progress::End(TurnEnd::Requeue);
                 }
                 let most = left.min(self.limits.send_step as u64) as usize;
                 (
@@ -165,8 +150,8 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
         };
         match sent {
             // The file shrank: the length that was promised cannot be kept.
-            Ok(Sent::Bytes(0)) if body => Progress::End(Ended::Over(CloseReason::BodyCut)),
-            Ok(Sent::Cold) => Progress::End(Ended::Cold),
+            Ok(Sent::Bytes(0)) if body => Progress::End(TurnEnd::Closed(CloseReason::BodyCut)),
+            Ok(Sent::Cold) => Progress::End(TurnEnd::AwaitDisk),
             Ok(Sent::Bytes(count)) => {
                 outbox.advance(count);
                 if connection.corked && outbox.is_empty() {
@@ -174,7 +159,7 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
                     connection.corked = false;
                 }
                 connection.progressed(count, self.now);
-                self.observer.moved(Direction::Out, count, body);
+                self.world.observer.moved(Direction::Out, count, body);
                 Progress::Moved(count)
             }
             Err(error) => failed(
@@ -187,7 +172,7 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
 
     fn finish(&mut self, connection: &mut Connection<K::Socket>, reason: CloseReason) -> Progress {
         if self.kernel.finish_writing(&mut connection.socket).is_err() {
-            return Progress::End(Ended::Over(reason));
+            return Progress::End(TurnEnd::Closed(reason));
         }
         connection.progressed(0, self.now);
         connection.phase = Phase::Lingering {
@@ -199,7 +184,7 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
 
     fn work(&mut self, connection: &mut Connection<K::Socket>) -> Progress {
         self.calls = self.calls.saturating_sub(1);
-        connection.session.work(self.world, self.observer);
+        connection.session.work(self.world);
         // The peer waits for us: its idle deadline does not run meanwhile.
         connection.progressed(0, self.now);
         Progress::Moved(0)
@@ -208,8 +193,7 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
     fn feed(&mut self, connection: &mut Connection<K::Socket>, pause: Pause) -> Progress {
         connection.silence = None;
         let kept = connection.session.take_inbox();
-        connection.consumed |=
-            (connection.session).feed(&kept, pause, &mut self.calls, self.world, self.observer);
+        connection.consumed |= (connection.session).feed(&kept, pause, &mut self.calls, self.world);
         if pause == Pause::Quiet(Delay::Pace) {
             // The peer was kept from speaking: if it is again, that silence begins now.
             connection.progressed(0, self.now);
@@ -222,7 +206,7 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
             && body.left > self.limits.small_body as u64
         {
             if !self.take_big_step() {
-                return Progress::End(Ended::Again);
+                return Progress::End(TurnEnd::Requeue);
             }
             // Urgent data in front would stop a splice, and nothing announces what is behind it.
             if !connection.ready.read_on && self.kernel.can_take_body(&*body.into) {
@@ -237,7 +221,7 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
         let (least, largest) = (self.limits.command_read, self.limits.read_buffer);
         let most = most.clamp(least as u64, largest as u64) as usize;
         if kept == most {
-            return Progress::End(Ended::Over(CloseReason::FrameTooLong));
+            return Progress::End(TurnEnd::Closed(CloseReason::FrameTooLong));
         }
         self.lent.read[..kept].copy_from_slice(session.inbox());
         let room = &mut self.lent.read[kept..most];
@@ -255,10 +239,9 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
                     Pause::None
                 };
                 let input = &self.lent.read[..kept + count];
-                connection.consumed |=
-                    session.feed(input, pause, &mut self.calls, self.world, self.observer);
+                connection.consumed |= session.feed(input, pause, &mut self.calls, self.world);
                 connection.progressed(count, self.now);
-                self.observer.moved(Direction::In, count, false);
+                self.world.observer.moved(Direction::In, count, false);
                 Progress::Moved(count)
             }
             Err(error) => failed(
@@ -278,19 +261,14 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
         let most = body.left.min(self.limits.take_step as u64) as usize;
         match self.kernel.take_body(socket, &*body.into, body.at, most) {
             Ok(0) => {
-                connection.consumed |= session.feed(
-                    &[],
-                    Pause::Finished,
-                    &mut self.calls,
-                    self.world,
-                    self.observer,
-                );
+                connection.consumed |=
+                    session.feed(&[], Pause::Finished, &mut self.calls, self.world);
                 Progress::Moved(0)
             }
             Ok(count) => {
                 session.body_moved(Ok(count as u64), self.world);
                 connection.progressed(count, self.now);
-                self.observer.moved(Direction::In, count, true);
+                self.world.observer.moved(Direction::In, count, true);
                 Progress::Moved(count)
             }
             Err(TakeError::Blob(error)) => {
@@ -316,7 +294,9 @@ impl<K: Io, O: Observer> Turn<'_, K, O> {
             .kernel
             .read(&mut connection.socket, &mut self.lent.read)
         {
-            Ok(count) if count == 0 || count as u32 >= *left => Progress::End(Ended::Over(*reason)),
+            Ok(count) if count == 0 || count as u32 >= *left => {
+                Progress::End(TurnEnd::Closed(*reason))
+            }
             Ok(count) => {
                 *left -= count as u32;
                 Progress::Moved(count)
@@ -333,7 +313,7 @@ fn failed(error: &io::Error, ready: &mut bool, reason: CloseReason) -> Progress 
     match error.kind() {
         ErrorKind::WouldBlock => *ready = false,
         ErrorKind::Interrupted => {}
-        _ => return Progress::End(Ended::Over(reason)),
+        _ => return Progress::End(TurnEnd::Closed(reason)),
     }
     Progress::Moved(0)
 }

@@ -9,9 +9,9 @@ pub mod datagram;
 pub mod held;
 pub mod log_limit;
 pub mod notice;
+pub mod observer;
 pub mod outbox;
 pub mod protocol;
 #[allow(clippy::module_inception)] // session/session.rs is where a reader looks for the session
 pub mod session;
-pub mod witness;
 pub mod world;

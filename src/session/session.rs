@@ -18,7 +18,6 @@ use super::held::Held; // bytes that are kept from turn to turn
 use super::notice::{Notice, PeerId}; // a message to a session; its number
 use super::outbox::Outbox; // what the peer is sent, in order
 use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive}; // the service's side
-use super::witness::Witness; // is shown what the protocol takes, for --trace
 use crate::session::world::World; // what all protocols share: posts, the time
 use crate::wire::pause::{Delay, Pause}; // which silence; that it is over, or the stream is
 use std::io;
@@ -152,7 +151,6 @@ impl Session {
         pause: Pause,
         calls: &mut usize,
         world: &mut World,
-        witness: &mut impl Witness,
     ) -> bool {
         self.finished |= pause == Pause::Finished;
         let (mut rest, mut consumed) = (input, false);
@@ -165,7 +163,7 @@ impl Session {
                 Intake::Bytes | Intake::Hold if *calls == 0 => break,
                 Intake::Bytes | Intake::Hold => {
                     *calls -= 1;
-                    let taken = self.show(rest, pause, world, witness);
+                    let taken = self.show(rest, pause, world);
                     rest = &rest[taken..];
                     consumed |= taken > 0;
                     // A silence says something about all that had come, not about what is left.
@@ -197,13 +195,7 @@ impl Session {
         consumed
     }
 
-    fn show(
-        &mut self,
-        rest: &[u8],
-        pause: Pause,
-        world: &mut World,
-        witness: &mut impl Witness,
-    ) -> usize {
+    fn show(&mut self, rest: &[u8], pause: Pause, world: &mut World) -> usize {
         let out = &mut self.buffers.get_or_insert_default().outbox;
         let owed = out.pending();
         let mut cx = world.lend(out, self.me);
@@ -213,10 +205,12 @@ impl Session {
             "a protocol took more than it was shown"
         );
         if taken > 0 {
-            witness.took(&rest[..taken]);
+            world.observer.took(&rest[..taken]);
         }
         if out.pending() > owed || out.has_body() {
-            witness.answered(out.pending() - owed, out.body_left());
+            world
+                .observer
+                .answered(out.pending() - owed, out.body_left());
         }
         self.enter(intake);
         taken
@@ -229,7 +223,7 @@ impl Session {
     }
 
     /// One bounded piece of the protocol's own work, or what it does after a wait.
-    pub fn work(&mut self, world: &mut World, witness: &mut impl Witness) {
+    pub fn work(&mut self, world: &mut World) {
         assert!(
             matches!(self.intake, Intake::Work | Intake::Wait),
             "no work was announced"
@@ -244,7 +238,9 @@ impl Session {
         }
         let out = &self.buffers.get_or_insert_default().outbox;
         if out.pending() > owed || out.has_body() {
-            witness.answered(out.pending() - owed, out.body_left());
+            world
+                .observer
+                .answered(out.pending() - owed, out.body_left());
         }
     }
 

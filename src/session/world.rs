@@ -1,6 +1,7 @@
 //! All that a session can reach beside its own peer.
 
 use super::notice::{PeerId, Post};
+use super::observer::Observer;
 use super::outbox::Outbox;
 use super::protocol::Cx;
 
@@ -14,6 +15,8 @@ pub struct World {
     pub operator_behind: bool,
     /// A session takes nothing in while it owes its peer this many bytes.
     pub high_water: usize,
+    /// What is shown all that happens.
+    pub observer: Box<dyn Observer>,
 }
 
 impl World {
@@ -24,6 +27,7 @@ impl World {
             now: 0,
             operator_behind: false,
             high_water,
+            observer: Box::new(()),
         }
     }
 

@@ -247,7 +247,7 @@ impl Driver {
             let has_written = std::mem::replace(&mut wrote, next == Next::Write);
             match next {
                 Next::Write => self.read_reply(),
-                Next::Work | Next::Resume => self.session.work(&mut self.world, &mut ()),
+                Next::Work | Next::Resume => self.session.work(&mut self.world),
                 Next::Feed(pause) => self.feed(&[], pause),
                 Next::Read(_) => self.deliver(),
                 Next::Wait => {
@@ -269,7 +269,7 @@ impl Driver {
         }
         let mut calls = usize::MAX;
         self.session
-            .feed(&input, pause, &mut calls, &mut self.world, &mut ());
+            .feed(&input, pause, &mut calls, &mut self.world);
     }
 
     /// The session reads the next piece, or the end of the stream.

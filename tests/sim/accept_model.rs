@@ -6,7 +6,6 @@ use super::script::Service;
 use super::seed_calls::{Backlog, REFUSAL, address};
 use super::shared::Shared;
 use super::sim_socket::Handle;
-use super::watcher::Watcher;
 use crate::memory::counting::Counting;
 use loket::reactor::acceptor::{Acceptor, Listener};
 use loket::reactor::clock::Moment;
@@ -54,7 +53,7 @@ impl AcceptModel {
     }
 
     /// Takes in who waits.
-    pub fn accept(&mut self, dispatcher: &mut Dispatcher<SimIo, Watcher>, now: Moment) {
+    pub fn accept(&mut self, dispatcher: &mut Dispatcher<SimIo>, now: Moment) {
         self.acceptor.accept(dispatcher, now);
     }
 

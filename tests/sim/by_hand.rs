@@ -8,14 +8,11 @@ use crate::memory::store::{Faults, Files, Memory};
 use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::reactor::ReactorLimits;
 use loket::reactor::clock::Moment;
-use loket::reactor::connection::Readiness;
 use loket::reactor::dispatcher::Dispatcher;
-use loket::reactor::observer::{Observer, Who};
 use loket::reactor::token::Key;
-use loket::reactor::turn::Ended;
 use loket::session::close_reason::CloseReason;
+use loket::session::observer::{Observer, Readiness, TurnEnd, Who};
 use loket::session::protocol::{Cx, Intake, Protocol};
-use loket::session::witness::Witness;
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
 use std::cell::{Cell, RefCell};
@@ -29,7 +26,7 @@ const MOST_ROUNDS: usize = 100_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     Turn(u32),
-    Ended(u32, Ended),
+    Ended(u32, TurnEnd),
     Silence(u32, Delay),
     Lingers(u32, CloseReason),
     Closed(u32, CloseReason),
@@ -45,8 +42,6 @@ impl Log {
     }
 }
 
-impl Witness for Log {}
-
 impl Observer for Log {
     fn silence(&mut self, who: Who<'_>, delay: Delay) {
         self.note(Seen::Silence(who.serial, delay));
@@ -54,8 +49,8 @@ impl Observer for Log {
     fn turn(&mut self, who: Who<'_>, _: Readiness) {
         self.note(Seen::Turn(who.serial));
     }
-    fn ended(&mut self, who: Who<'_>, ended: &Ended, _: bool, _: Option<Delay>) {
-        self.note(Seen::Ended(who.serial, *ended));
+    fn ended(&mut self, who: Who<'_>, end: TurnEnd, _: bool, _: Option<Delay>) {
+        self.note(Seen::Ended(who.serial, end));
     }
     fn lingers(&mut self, who: Who<'_>, reason: CloseReason) {
         self.note(Seen::Lingers(who.serial, reason));
@@ -115,7 +110,7 @@ impl Peer {
 
 /// The dispatcher and what it hangs on.
 pub struct Simulation {
-    pub dispatcher: Dispatcher<SimIo, Log>,
+    pub dispatcher: Dispatcher<SimIo>,
     /// How long a turn takes; nothing, unless a test says otherwise.
     pub turn_micros: Rc<Cell<u64>>,
     /// The time that turns are measured by.
@@ -150,10 +145,11 @@ impl Simulation {
     /// A server with other limits; `direct` moves bodies past the sessions.
     pub fn with(limits: ReactorLimits, files: &Files, faults: &Faults, direct: bool) -> Simulation {
         let store = Memory::with(files, faults.clone());
-        let world = World::new(OUTBOX_HIGH_WATER);
+        let log = Log::default();
+        let mut world = World::new(OUTBOX_HIGH_WATER);
+        world.observer = Box::new(log.clone());
         let turn_micros = Rc::new(Cell::new(0));
         let time = Rc::new(Cell::new(0));
-        let log = Log::default();
         let io = SimIo {
             seed: None,
             direct,
@@ -161,7 +157,7 @@ impl Simulation {
             time: time.clone(),
         };
         Simulation {
-            dispatcher: Dispatcher::new(io, world, log.clone(), limits, vec!["simulated"]),
+            dispatcher: Dispatcher::new(io, world, limits, vec!["simulated"]),
             turn_micros,
             time,
             now: Moment(0),

@@ -15,11 +15,11 @@ use super::trace::{Event, Trace};
 use super::watcher::Watcher;
 use crate::memory::counting::Counting;
 use loket::reactor::clock::Moment;
-use loket::reactor::connection::Readiness;
 use loket::reactor::dispatcher::Dispatcher;
 use loket::reactor::token::Key;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::{Audience, Notice, Post};
+use loket::session::observer::Readiness;
 use loket::session::world::World;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -34,7 +34,7 @@ const CONSOLE: usize = 4;
 /// One seed under way.
 pub struct Engine {
     pub shared: Rc<Shared>,
-    pub dispatcher: Dispatcher<SimIo, Watcher>,
+    pub dispatcher: Dispatcher<SimIo>,
     pub store: SimStore,
     pub disk: Disk,
     pub acceptor: AcceptModel,
@@ -64,14 +64,15 @@ impl Engine {
         let operator = sockets.pop().expect("it was just pushed");
         let shared = Shared::new(plan, random, trace, &store);
         let limits = shared.plan.limits;
+        let mut world = World::new(shared.plan.high_water);
+        world.observer = Box::new(Watcher(shared.clone()));
         let dispatcher = Dispatcher::new(
             SimIo {
                 direct: shared.plan.direct,
                 seed: Some(shared.clone()),
                 ..SimIo::default()
             },
-            World::new(shared.plan.high_water),
-            Watcher(shared.clone()),
+            world,
             limits,
             SERVICES.to_vec(),
         );

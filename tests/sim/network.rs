@@ -6,7 +6,7 @@ use super::shared::Mode;
 use super::sim_socket::{Handle, SimSocket};
 use super::trace::Event;
 use loket::reactor::clock::{Moment, SECOND};
-use loket::reactor::connection::Readiness;
+use loket::session::observer::Readiness;
 
 /// The loop may be busy so many microseconds beyond what it waits for.
 const LATE: usize = 3_000;

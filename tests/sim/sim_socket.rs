@@ -4,9 +4,9 @@ use super::script::{Script, Service, Until};
 use crate::memory::counting::Bodies;
 use loket::reactor::ReactorLimits;
 use loket::reactor::clock::Moment;
-use loket::reactor::connection::Readiness;
 use loket::reactor::token::Key;
 use loket::session::close_reason::CloseReason;
+use loket::session::observer::Readiness;
 use std::cell::RefCell;
 use std::rc::Rc;
 

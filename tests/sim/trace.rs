@@ -1,9 +1,8 @@
 //! Remembers the last things that happened, to be told when a seed fails.
 
 use super::sim_socket::Call;
-use loket::reactor::connection::Readiness;
-use loket::reactor::turn::Ended;
 use loket::session::close_reason::CloseReason;
+use loket::session::observer::{Readiness, TurnEnd};
 use loket::wire::pause::Delay;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -59,7 +58,7 @@ pub enum Event {
     },
     Ended {
         serial: u32,
-        ended: Ended,
+        end: TurnEnd,
     },
     Silence {
         serial: u32,

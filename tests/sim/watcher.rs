@@ -5,11 +5,8 @@ use super::shared::{Shared, TurnUnderWay};
 use super::sim_socket::SimSocket;
 use super::trace::Event;
 use loket::reactor::clock::{Moment, SECOND};
-use loket::reactor::connection::Readiness;
-use loket::reactor::observer::{Observer, Who};
-use loket::reactor::turn::Ended;
 use loket::session::close_reason::CloseReason;
-use loket::session::witness::Witness;
+use loket::session::observer::{Observer, Readiness, TurnEnd, Who};
 use loket::wire::pause::Delay;
 use loket::wire::text;
 use std::rc::Rc;
@@ -17,7 +14,7 @@ use std::rc::Rc;
 /// The watcher of one seed.
 pub struct Watcher(pub Rc<Shared>);
 
-impl Witness for Watcher {
+impl Observer for Watcher {
     fn took(&mut self, bytes: &[u8]) {
         let serial = self.0.turn.get().serial.expect("bytes are taken in a turn");
         let socket = self.0.socket(serial);
@@ -37,25 +34,7 @@ impl Witness for Watcher {
             false => operator_model.said(number, &text),
         }
     }
-}
 
-/// What the peer has said with these bytes, as its script has it.
-fn understood(socket: &mut SimSocket, bytes: &[u8]) -> String {
-    let (end, text) = socket.script.said[socket.understood].clone();
-    if socket.reset && end != socket.took {
-        // It broke off in the middle of what it meant, and the server does not know that yet.
-        return text::clean(bytes);
-    }
-    let peer = socket.number;
-    assert_eq!(
-        end, socket.took,
-        "peer {peer}: another unit than {text:?} was understood"
-    );
-    socket.understood += 1;
-    text
-}
-
-impl Observer for Watcher {
     fn event(&mut self, who: Who<'_>, _: Readiness) {
         self.0.socket(who.serial);
     }
@@ -97,9 +76,9 @@ impl Observer for Watcher {
         });
     }
 
-    fn ended(&mut self, who: Who<'_>, ended: &Ended, owes: bool, awaited: Option<Delay>) {
-        let (serial, ended) = (who.serial, *ended);
-        self.0.note(Event::Ended { serial, ended });
+    fn ended(&mut self, who: Who<'_>, end: TurnEnd, owes: bool, awaited: Option<Delay>) {
+        let serial = who.serial;
+        self.0.note(Event::Ended { serial, end });
         let turn = self.0.turn.replace(TurnUnderWay::default());
         let socket = self.0.socket(serial);
         socket.borrow_mut().owes = owes;
@@ -112,13 +91,13 @@ impl Observer for Watcher {
         };
         assert!(calls <= most, "{calls} calls of a protocol in one turn");
         let mut queue = self.0.queue.borrow_mut();
-        match ended {
-            Ended::Again => queue.push_bulk(serial),
-            Ended::Cold => {
+        match end {
+            TurnEnd::Requeue => queue.push_bulk(serial),
+            TurnEnd::AwaitDisk => {
                 let until = self.0.now.get().after(limits.micros(Delay::Cold));
                 queue.push_cold(until, serial);
             }
-            Ended::Parked | Ended::Over(_) => {}
+            TurnEnd::Parked | TurnEnd::Closed(_) => {}
         }
     }
 
@@ -141,6 +120,22 @@ impl Observer for Watcher {
             Service::Echo | Service::Transfer | Service::Files => {}
         }
     }
+}
+
+/// What the peer has said with these bytes, as its script has it.
+fn understood(socket: &mut SimSocket, bytes: &[u8]) -> String {
+    let (end, text) = socket.script.said[socket.understood].clone();
+    if socket.reset && end != socket.took {
+        // It broke off in the middle of what it meant, and the server does not know that yet.
+        return text::clean(bytes);
+    }
+    let peer = socket.number;
+    assert_eq!(
+        end, socket.took,
+        "peer {peer}: another unit than {text:?} was understood"
+    );
+    socket.understood += 1;
+    text
 }
 
 impl Watcher {

@@ -1,10 +1,7 @@
-//! Names what can be seen of the loop: rounds, events, turns, closes.
-//! `trace.rs` prints, the simulator checks, and `()` costs nothing.
+//! Names what can be seen of a loop and its sessions: rounds, events, turns, closes.
+//! `trace.rs` prints them, the simulator checks them.
 
-use super::connection::Readiness;
-use super::turn::Ended;
-use crate::session::close_reason::CloseReason;
-use crate::session::witness::Witness;
+use super::close_reason::CloseReason;
 use crate::wire::pause::Delay;
 use std::net::SocketAddr;
 
@@ -18,7 +15,7 @@ pub struct Who<'a> {
 }
 
 /// Watches the loop. Every method does nothing unless it is written.
-pub trait Observer: Witness {
+pub trait Observer {
     /// A round begins with so many events.
     fn round(&mut self, _events: usize) {}
     /// A connection was accepted.
@@ -31,10 +28,14 @@ pub trait Observer: Witness {
     fn waited(&mut self, _who: Who<'_>, _bulk: bool) {}
     /// A turn begins.
     fn turn(&mut self, _who: Who<'_>, _ready: Readiness) {}
+    /// The protocol took these bytes.
+    fn took(&mut self, _bytes: &[u8]) {}
+    /// The protocol answered with so many bytes from memory and so many from a blob.
+    fn answered(&mut self, _bytes: usize, _body: u64) {}
     /// So many bytes came or left; of a body or not.
     fn moved(&mut self, _direction: Direction, _bytes: usize, _body: bool) {}
     /// The turn ended; `owes` says that the socket is full.
-    fn ended(&mut self, _who: Who<'_>, _ended: &Ended, _owes: bool, _awaited: Option<Delay>) {}
+    fn ended(&mut self, _who: Who<'_>, _end: TurnEnd, _owes: bool, _awaited: Option<Delay>) {}
     /// The sending side is closed; what still comes is read away.
     fn lingers(&mut self, _who: Who<'_>, _reason: CloseReason) {}
     /// The connection is gone.
@@ -48,6 +49,33 @@ pub enum Direction {
     In,
     /// To the peer.
     Out,
+}
+
+/// What the kernel has reported since the last call. Edges come once: only `WouldBlock`, or on
+/// reading a short read, may clear a bit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Readiness {
+    /// Bytes, an end of stream or an error may be waiting.
+    pub readable: bool,
+    /// The socket may take bytes.
+    pub writable: bool,
+    /// Keep reading to the end of the stream: a short read no longer proves that the socket is
+    /// empty. The end has been announced, by the same edge as the last bytes; or the peer has sent
+    /// urgent data (`MSG_OOB`), which a read stops in front of.
+    pub read_on: bool,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnEnd {
+    /// Every direction that is wanted waits for the kernel or the clock.
+    Parked,
+    /// Enough was moved or asked, or the next step moves a big piece: to the end of the bulk queue.
+    Requeue,
+    /// The disk has not read yet what is to be sent: back a little later.
+    AwaitDisk,
+    /// The connection is over.
+    Closed(CloseReason),
 }
 
 impl Observer for () {}
