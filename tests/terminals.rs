@@ -343,10 +343,12 @@ fn ctrl_c_and_a_signal_give_the_shell_its_terminal_back(program: &'static Progra
 macro_rules! each_program {
     ($name:ident is $program:ident: $($action:ident)*) => {
         mod $name {
-            $(#[test]
-            fn $action() {
-                super::$action(&super::$program, stringify!($action));
-            })*
+            $(
+                #[test]
+                fn $action() {
+                    super::$action(&super::$program, stringify!($action));
+                }
+            )*
         }
     };
     ($($action:ident)*) => {

@@ -82,7 +82,7 @@ impl ChatScreen {
     pub fn open(prompt: &str, most: usize, history: usize) -> Result<ChatScreen, ClientError> {
         let (stdin, stdout) = (io::stdin(), io::stdout());
         let output = Channel::open(stdout.as_fd(), OFlags::WRONLY)
-            .map_err(|error| screen::unprintable(&error).in_context("cannot go on"))?;
+            .map_err(|error| cannot_go_on(screen::unprintable(&error)))?;
         let cursor_moves = !std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let is_person = stdin.is_terminal() && stdout.is_terminal() && cursor_moves;
         let seat = is_person.then(|| Seat::take(output.as_fd()).ok()).flatten();
@@ -116,7 +116,7 @@ impl ChatScreen {
         input: bool,
         (socket, mut events): (BorrowedFd<'_>, PollFlags),
         until: Option<Instant>,
-    ) -> Result<Ready, Trouble> {
+    ) -> Result<Ready, ClientError> {
         if let Some(editor) = self.editor.as_ref().filter(|_| !self.drawn) {
             editor.draw(&mut self.unwritten);
             self.drawn = true;
@@ -141,7 +141,7 @@ impl ChatScreen {
         }
         match poll(&mut fds, until.map(time_to).as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(io::Error::from(error).into()),
+            Err(error) => return Err(cannot_go_on(io::Error::from(error).into())),
         }
         let happened = |fd: BorrowedFd<'_>| {
             let is_it = |polled: &&PollFd<'_>| polled.as_fd().as_raw_fd() == fd.as_raw_fd();
@@ -281,7 +281,7 @@ impl ChatScreen {
     }
 
     /// Writes what is left, and waits for it.
-    pub fn finish(&mut self) -> Result<(), Trouble> {
+    pub fn finish(&mut self) -> Result<(), ClientError> {
         self.leave_row();
         loop {
             self.write()?;
@@ -309,13 +309,13 @@ impl ChatScreen {
         }
     }
 
-    fn write(&mut self) -> Result<(), Trouble> {
+    fn write(&mut self) -> Result<(), ClientError> {
         while !self.unwritten.is_empty() {
             match self.output.write(&self.unwritten) {
                 Ok(count) => drop(self.unwritten.drain(..count)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(screen::unprintable(&error)),
+                Err(error) => return Err(cannot_go_on(screen::unprintable(&error))),
             }
         }
         Ok(())
@@ -348,6 +348,10 @@ impl Seat {
         let mode = RawMode::enter(terminal, Controls::Keys)?;
         Ok(Seat { mode, signals })
     }
+}
+
+fn cannot_go_on(trouble: Trouble) -> ClientError {
+    trouble.in_context("cannot go on")
 }
 
 fn time_to(until: Instant) -> Timespec {

@@ -19,8 +19,8 @@
 //! one that does not come back is told. Into a pipe, where nothing is typed, goes the copy.
 
 use super::chat_screen::{ChatScreen, Entry};
-use super::error::{ClientError, Trouble, reason};
-use super::join::{Inside, is_pause};
+use super::error::{ClientError, is_pause, reason};
+use super::join::Inside;
 use super::membership::{Fault, Login, Membership, Step, is_answer};
 use super::screen;
 use super::unacked::Unacked;
@@ -67,9 +67,6 @@ pub fn converse(inside: Inside, limits: &ClientLimits) -> Result<(), ClientError
         on_exit: _on_exit,
     } = inside;
     let Login { at, name, .. } = &membership.login;
-    socket
-        .set_nonblocking(true)
-        .map_err(|error| cannot_go_on(error.into()))?;
     let prompt = format!("{name}: ");
     let most = limits.room.datagram - prompt.len();
     let screen = ChatScreen::open(&prompt, most, limits.history)?;
@@ -98,7 +95,7 @@ pub fn converse(inside: Inside, limits: &ClientLimits) -> Result<(), ClientError
     // A server that is gone cannot be told, and needs not be.
     let _ = conversation.socket.send(b"exit");
     outcome?;
-    conversation.screen.finish().map_err(cannot_go_on)?;
+    conversation.screen.finish()?;
     match conversation.all_well || typed {
         true => Ok(()),
         false => Err(ClientError::quiet(1)),
@@ -117,8 +114,7 @@ impl Conversation {
         // A pipe waits for its turn to speak. A person can press Ctrl-C at any time.
         let input = !self.leaving && (self.unsent.is_empty() || self.screen.is_terminal());
         let socket = (self.socket.as_fd(), PollFlags::IN);
-        let ready = self.screen.wait(input, socket, self.deadline());
-        let ready = ready.map_err(cannot_go_on)?;
+        let ready = self.screen.wait(input, socket, self.deadline())?;
         let now = Instant::now();
         if ready.heard {
             self.receive(now)?;
@@ -320,8 +316,4 @@ impl Conversation {
 fn shown(datagram: &[u8]) -> String {
     let text = clean(&String::from_utf8_lossy(datagram));
     text.trim_end_matches('\n').replace('\n', " ")
-}
-
-fn cannot_go_on(trouble: Trouble) -> ClientError {
-    trouble.in_context("cannot go on")
 }

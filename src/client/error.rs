@@ -57,6 +57,12 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {}
 
+/// Whether a call was interrupted, or would have to wait.
+pub fn is_pause(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
+    kinds.contains(&error.kind())
+}
+
 /// Why a conversation failed. The caller adds what was tried, and on which server.
 #[derive(Debug)]
 pub enum Trouble {

@@ -2,7 +2,7 @@
 
 use super::RoomLimits;
 use super::connection::Address;
-use super::error::{ClientError, reason};
+use super::error::{ClientError, is_pause, reason};
 use super::membership::{Fault, Login, Membership, Step};
 use crate::terminal::on_exit::OnExit;
 use std::io;
@@ -12,7 +12,7 @@ use std::time::Instant;
 /// A member's end of the room.
 #[derive(Debug)]
 pub struct Inside {
-    /// Takes datagrams of this server alone.
+    /// Takes datagrams of this server alone, and never waits.
     pub socket: UdpSocket,
     /// Where we are in the room.
     pub membership: Membership,
@@ -86,6 +86,7 @@ fn attempt(
             Step::Wait => {}
             Step::Send(request) => drop(socket.send(request.as_bytes())?),
             Step::In => {
+                socket.set_nonblocking(true)?;
                 return Ok(Ok(Inside {
                     socket,
                     membership,
@@ -123,12 +124,6 @@ fn receive(
         Err(error) if is_pause(&error) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Nothing came for a while.
-pub fn is_pause(error: &io::Error) -> bool {
-    let kinds = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
-    kinds.contains(&error.kind())
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! Reading order: `echo` is the smallest whole conversation; `connection` and `dialer` are what
 //! all of them stand on; `transfer` and `files` add bodies (`upload_file` out, `download` in);
 //! `shell` is `files` with a prompt. `talk` and `room` have people at both ends, and each is one
-//! `poll` over standard input and a socket: `chat_screen` shows what arrives while something is typed,
-//! `join` is the way into a room, and `membership` tells when it has to be taken again.
+//! `poll` over standard input and a socket: `chat_screen` shows what arrives while something is
+//! typed, and `membership` is the way into a room and tells when it has to be taken again.
 
 pub mod chat_screen;
 pub mod connection;

@@ -13,7 +13,7 @@
 
 use super::chat_screen::{ChatScreen, Entry};
 use super::connection::{Address, Connection};
-use super::error::{ClientError, Trouble, reason};
+use super::error::{ClientError, is_pause, reason};
 use super::screen;
 use super::{ClientLimits, TalkLimits};
 use crate::terminal::sanitize::Cleaner;
@@ -75,7 +75,7 @@ pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
     while !matches!(talk.state, State::Closed | State::Over) {
         talk.turn()?;
     }
-    talk.screen.finish().map_err(cannot_go_on)?;
+    talk.screen.finish()?;
     if talk.state == State::Closed {
         screen::remark(format!(
             "{at} closed the connection; the conversation is over"
@@ -95,8 +95,7 @@ impl Talk<'_> {
         let socket = (self.stream.as_fd(), events);
         let ready = self
             .screen
-            .wait(self.wants_lines(), socket, self.deadline());
-        let ready = ready.map_err(cannot_go_on)?;
+            .wait(self.wants_lines(), socket, self.deadline())?;
         if ready.heard {
             self.receive()?;
         }
@@ -211,15 +210,6 @@ impl Talk<'_> {
             *until = Instant::now() + self.limits.last_words;
         }
     }
-}
-
-fn is_pause(error: &io::Error) -> bool {
-    let kinds = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
-    kinds.contains(&error.kind())
-}
-
-fn cannot_go_on(trouble: Trouble) -> ClientError {
-    trouble.in_context("cannot go on")
 }
 
 fn broken(at: &str, error: &io::Error) -> ClientError {
