@@ -258,7 +258,7 @@ fn an_idle_session_holds_no_buffers() {
     let (mut lent, limits) = (Lent::new(REACTOR.read_buffer), limits());
     let mut serve = |connection: &mut Connection<_>| {
         let mut turn = Turn {
-            kernel: &mut SimIo {
+            io: &mut SimIo {
                 direct: true,
                 ..SimIo::default()
             },

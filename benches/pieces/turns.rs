@@ -26,9 +26,9 @@ pub fn time(criterion: &mut Criterion) {
     over_sockets(criterion);
 }
 
-fn dispatcher<K: Io>(kernel: K, socket: K::Socket) -> (Dispatcher<K>, Key) {
+fn dispatcher<I: Io>(io: I, socket: I::Socket) -> (Dispatcher<I>, Key) {
     let world = World::new(OUTBOX_HIGH_WATER);
-    let mut dispatcher = Dispatcher::new(kernel, world, REACTOR, vec!["echo"]);
+    let mut dispatcher = Dispatcher::new(io, world, REACTOR, vec!["echo"]);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let opened = dispatcher.open(
         socket,

@@ -287,7 +287,7 @@ impl<I: Io> Dispatcher<I> {
         self.world.observer.turn(who, connection.ready);
         let was_open = connection.phase == Phase::Open;
         let mut turn = Turn {
-            kernel: &mut self.io,
+            io: &mut self.io,
             world: &mut self.world,
             lent: &mut self.lent,
             limits: &self.limits,
