@@ -15,12 +15,13 @@ pub struct Disk {
     /// How many of a hundred errands have to wait.
     percent: usize,
     random: Rc<Cell<u64>>,
-    waits: Rc<RefCell<Vec<(PeerId, Rc<Wait>)>>>,
+    waits: Rc<RefCell<Vec<Rc<Wait>>>>,
     finished: Rc<RefCell<Vec<PeerId>>>,
 }
 
 /// Something that goes on at the disk, whether a session still waits for it or not.
 struct Wait {
+    peer: PeerId,
     act: Cell<Option<Box<dyn FnOnce()>>>,
     over: Cell<bool>,
 }
@@ -62,6 +63,7 @@ impl Disk {
         let answer = outcome.clone();
         let act: Box<dyn FnOnce()> = Box::new(move || answer.set(Some(act())));
         let wait = Rc::new(Wait {
+            peer,
             act: Cell::new(Some(act)),
             over: Cell::new(false),
         });
@@ -69,7 +71,7 @@ impl Disk {
         if self.random.get().is_multiple_of(2) {
             wait.act();
         }
-        self.waits.borrow_mut().push((peer, wait.clone()));
+        self.waits.borrow_mut().push(wait.clone());
         Pending::later(move || {
             if !wait.over.get() {
                 return Poll::Pending;
@@ -85,10 +87,10 @@ impl Disk {
             return false;
         }
         let chosen = random % waits.len();
-        let (peer, wait) = waits.remove(chosen);
+        let wait = waits.remove(chosen);
         wait.act();
         wait.over.set(true);
-        self.finished.borrow_mut().push(peer);
+        self.finished.borrow_mut().push(wait.peer);
         true
     }
 
@@ -117,9 +119,6 @@ impl Disk {
         if self.finished.borrow().contains(&peer) {
             return true;
         }
-        self.waits
-            .borrow()
-            .iter()
-            .any(|(waiting, _)| *waiting == peer)
+        self.waits.borrow().iter().any(|wait| wait.peer == peer)
     }
 }
