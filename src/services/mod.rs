@@ -3,7 +3,6 @@
 
 pub mod echo;
 pub mod files;
-pub mod gap;
 pub mod guess;
 pub mod operator;
 pub mod refusal;

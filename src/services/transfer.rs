@@ -15,7 +15,6 @@
 //! ```
 
 use super::ServiceLimits;
-use super::gap::Gap;
 use super::guess::Guess;
 use super::refusal::Refusal;
 use super::two_names::TwoNames;
@@ -67,8 +66,9 @@ enum State {
     Asking,
     /// The store was asked.
     Waiting(Pending<Answer>),
-    /// A bare header has gone out; its body follows after the gap.
-    Gap(Gap),
+    /// A bare header has gone out. Its body follows after a gap, so that the peer does not take its
+    /// bytes for the header's.
+    Gap(Content),
 }
 
 /// What the store says, and what it is needed for.
@@ -283,7 +283,7 @@ impl Transfer {
                 if self.is_line() {
                     cx.out.body(blob, 0..length);
                 } else {
-                    self.state = State::Gap(Gap::new(blob, length));
+                    self.state = State::Gap((blob, length));
                 }
                 return Intake::Bytes;
             }
@@ -301,13 +301,21 @@ impl Transfer {
     /// Between a bare header and its first data byte.
     fn gap(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
         let healed = self.splitter.heal(input, pause);
-        let State::Gap(gap) = std::mem::replace(&mut self.state, State::Command) else {
+        let (taken, intake) = match (healed, pause) {
+            (Heal::Undecided, _) => return (0, Intake::Bytes),
+            (Heal::Bare, Pause::Finished) => return (0, Intake::Hold),
+            // Nothing that a bare client says now means anything.
+            (Heal::Bare, Pause::None) => return (input.len(), Intake::Bytes),
+            (Heal::Bare, Pause::Quiet(_)) => (input.len(), Intake::Close(CloseReason::Goodbye)),
+            (Heal::Line { taken }, _) => {
+                cx.out.bytes(b"\n");
+                (taken, Intake::Bytes)
+            }
+        };
+        let State::Gap((blob, length)) = std::mem::replace(&mut self.state, State::Command) else {
             unreachable!("there is no gap")
         };
-        let (taken, intake, gap) = gap.on_bytes(healed, input.len(), pause, cx);
-        if let Some(gap) = gap {
-            self.state = State::Gap(gap);
-        }
+        cx.out.body(blob, 0..length);
         (taken, intake)
     }
 
