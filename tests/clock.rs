@@ -75,7 +75,10 @@ fn told_time(server: &Server) -> String {
 fn a_clock_that_is_set_back_moves_no_deadline() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(library) = compile(folder.path()) else {
-        eprintln!("SKIPPED a_clock_that_is_set_back_moves_no_deadline: no C compiler");
+        support::skip(
+            "a_clock_that_is_set_back_moves_no_deadline",
+            "no C compiler",
+        );
         return;
     };
     let set_back = folder.path().join("set-back");

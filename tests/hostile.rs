@@ -283,8 +283,7 @@ fn a_place_that_comes_free_goes_to_another_service_than_the_last() {
 fn five_hundred_clients_of_a_server_with_sixty_four_descriptors_are_all_served() {
     const CLIENTS: usize = 500;
     let limited = ["prlimit", "--nofile=64:64"];
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(folder.path().join("root")).expect("a root");
+    let folder = support::rooted();
     let begin = Instant::now();
     let server = Server::start_under(&limited, folder, &[]);
     server.sparse("small", 3);

@@ -98,9 +98,7 @@ fn a_run_that_cannot_begin_leaves_nothing_behind() {
 #[test]
 fn a_server_that_goes_and_comes_back_is_cleared() {
     for service in SERVICES {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(folder.path().join("root")).expect("a root");
-        let mut server = Server::start_in(folder, &[]);
+        let mut server = Server::start(&[]);
         let address = server.address(service);
         let (_folder, child) = endless(&server, service, &["-c", "4"]);
         eventually("files are stored", || full(&server.root()).len() >= 3);

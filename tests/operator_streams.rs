@@ -74,8 +74,7 @@ fn without_an_operator_everybody_is_served() {
 
 #[test]
 fn closed_streams_are_no_reason_not_to_serve() {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(folder.path().join("root")).expect("a root");
+    let folder = support::rooted();
     let shell = ["sh", "-c", "exec \"$0\" \"$@\" <&- 2>&-"];
     let mut server = Server::start_under(&shell, folder, &[]);
     server.connect("talk").send("hello\n").finish().rest();

@@ -120,7 +120,10 @@ fn a_host_that_tries_too_many_passwords_is_ignored_and_others_are_not() {
 fn who_refuses_is_removed_and_the_others_get_every_copy() {
     for flags in [&[][..], &["--host", "::1"]] {
         if flags.len() > 1 && UdpSocket::bind("[::1]:0").is_err() {
-            eprintln!("SKIPPED who_refuses_is_removed_and_the_others_get_every_copy: no IPv6");
+            support::skip(
+                "who_refuses_is_removed_and_the_others_get_every_copy",
+                "no IPv6",
+            );
             continue;
         }
         let server = Server::start(flags);
@@ -162,7 +165,7 @@ fn an_error_on_the_way_costs_nobody_its_place() {
     let icmp = socket2::Protocol::ICMPV4;
     let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(icmp));
     let Ok(raw) = raw else {
-        eprintln!("SKIPPED an_error_on_the_way_costs_nobody_its_place: not root");
+        support::skip("an_error_on_the_way_costs_nobody_its_place", "not root");
         return;
     };
     let to: SocketAddr = ([127, 0, 0, 1], 0).into();

@@ -48,7 +48,10 @@ fn a_thousand_members_hear_every_message_in_order() {
         .current
         .is_some_and(|most| most < MEMBERS as u64 + 100)
     {
-        eprintln!("SKIPPED a_thousand_members_hear_every_message_in_order: too few descriptors");
+        support::skip(
+            "a_thousand_members_hear_every_message_in_order",
+            "too few descriptors",
+        );
         return;
     }
     let server = Server::start(&["--room-per-address", "1000"]);

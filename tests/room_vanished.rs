@@ -274,7 +274,7 @@ fn forged_refusals_cost_no_member_its_place() {
     ani.enter("ani");
     ani.send("hello").hears("ani: hello");
     let (Some(other), Some(own)) = (Forged::open(&server, 9), Forged::open(&server, 2)) else {
-        eprintln!("SKIPPED forged_refusals_cost_no_member_its_place: not root");
+        support::skip("forged_refusals_cost_no_member_its_place", "not root");
         return;
     };
     for _ in 0..10 {

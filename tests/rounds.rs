@@ -112,52 +112,33 @@ impl Crowd {
     }
 }
 
+const fn habit(
+    service: Service,
+    requests: &'static [&'static str],
+    ahead: usize,
+    micros: u64,
+    every: u64,
+) -> Habit {
+    Habit {
+        service,
+        requests,
+        ahead,
+        micros,
+        every,
+    }
+}
+
+#[rustfmt::skip] // a table
 const HABITS: [Habit; 6] = [
-    Habit {
-        service: Service::Files,
-        requests: &["upload a 0\n"],
-        ahead: 100,
-        micros: 220,
-        every: MILLI,
-    },
+    habit(Service::Files, &["upload a 0\n"], 100, 220, MILLI),
     // One at a time, and each is only somewhat costly.
-    Habit {
-        service: Service::Files,
-        requests: &["upload a 0\n"],
-        ahead: 1,
-        micros: 40,
-        every: MILLI,
-    },
-    Habit {
-        service: Service::Files,
-        requests: &["ls\n", "size none\n", "rm none\n"],
-        ahead: 10,
-        micros: 300,
-        every: MILLI,
-    },
-    Habit {
-        service: Service::Transfer,
-        requests: &["RECEIVE\n", "none\n"],
-        ahead: 2,
-        micros: 100,
-        every: MILLI,
-    },
+    habit(Service::Files, &["upload a 0\n"], 1, 40, MILLI),
+    habit(Service::Files, &["ls\n", "size none\n", "rm none\n"], 10, 300, MILLI),
+    habit(Service::Transfer, &["RECEIVE\n", "none\n"], 2, 100, MILLI),
     // Cheap by itself, and all at once.
-    Habit {
-        service: Service::Echo,
-        requests: &["x"],
-        ahead: 1,
-        micros: 6,
-        every: MILLI,
-    },
+    habit(Service::Echo, &["x"], 1, 6, MILLI),
     // Silent for most of the time, and then all at the same moment.
-    Habit {
-        service: Service::Files,
-        requests: &["upload a 0\n", "size none\n"],
-        ahead: 1,
-        micros: 220,
-        every: 500 * MILLI,
-    },
+    habit(Service::Files, &["upload a 0\n", "size none\n"], 1, 220, 500 * MILLI),
 ];
 
 #[test]

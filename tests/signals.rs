@@ -44,7 +44,7 @@ fn is_skipped(test: &str) -> bool {
         .iter()
         .any(|signal| mask & (1 << (signal.as_raw() - 1)) != 0);
     if ignored {
-        eprintln!("SKIPPED {test}: started with a signal ignored");
+        support::skip(test, "started with a signal ignored");
     }
     ignored
 }
@@ -149,8 +149,7 @@ fn a_client_that_was_started_with_a_signal_ignored_finishes_its_transfer() {
 fn a_server_that_was_started_with_a_signal_ignored_keeps_ignoring_it() {
     let words = deaf("HUP INT QUIT");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(folder.path().join("root")).expect("a root");
+    let folder = support::rooted();
     let mut server = Server::start_under(&words, folder, &[]);
     for signal in [Signal::HUP, Signal::INT, Signal::QUIT] {
         server.signal(signal);
@@ -211,7 +210,7 @@ fn lose_terminal(above: &[&str]) -> Option<Server> {
 #[test]
 fn a_server_whose_terminal_closes_winds_down() {
     let Some(mut server) = lose_terminal(&[]) else {
-        eprintln!("SKIPPED a_server_whose_terminal_closes_winds_down: no setsid");
+        support::skip("a_server_whose_terminal_closes_winds_down", "no setsid");
         return;
     };
     assert_eq!(server.wait().code(), Some(0));
@@ -223,7 +222,10 @@ fn a_server_that_ignores_hangups_goes_on_without_its_terminal() {
     let words = deaf("HUP");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let Some(mut server) = lose_terminal(&words) else {
-        eprintln!("SKIPPED a_server_that_ignores_hangups_goes_on_without_its_terminal: no setsid");
+        support::skip(
+            "a_server_that_ignores_hangups_goes_on_without_its_terminal",
+            "no setsid",
+        );
         return;
     };
     let mut talker = Client::connect(server.address("talk"));

@@ -91,7 +91,7 @@ fn a_new_file_has_the_permissions_of_any_new_file() {
 #[test]
 fn a_replaced_file_keeps_its_owner_where_the_server_may_give_files_away() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED a_replaced_file_keeps_its_owner: needs root");
+        support::skip("a_replaced_file_keeps_its_owner", "needs root");
         return;
     }
     let server = Server::start(&[]);
@@ -149,7 +149,10 @@ fn a_replaced_file_keeps_its_access_list_and_gets_none_from_its_folder() {
     std::fs::write(&path, "old").expect("a file");
     let list = access_list(6);
     if rustix::fs::setxattr(&path, ACL, &list, XattrFlags::empty()).is_err() {
-        eprintln!("SKIPPED a_replaced_file_keeps_its_access_list: no lists on this file system");
+        support::skip(
+            "a_replaced_file_keeps_its_access_list",
+            "no lists on this file system",
+        );
         return;
     }
     let found = |path: &Path| {

@@ -130,7 +130,7 @@ fn a_root_whose_file_system_is_unmounted_and_mounted_again_is_told_to_the_operat
     let (at, from) = (root.to_str().expect("text"), kept.to_str().expect("text"));
     let mount = || run(&["mount", "--bind", from, at]);
     if !mount() {
-        eprintln!("SKIPPED {NAME}: no mount");
+        support::skip(NAME, "no mount");
         return;
     }
     let server = Server::start_in(folder, &[]);

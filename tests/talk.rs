@@ -331,7 +331,7 @@ fn thousands_come_are_told_and_go() {
     let mut desk = Desk::open(&[]);
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if limit.current.is_some_and(|most| most < COUNT as u64 + 100) {
-        eprintln!("SKIPPED thousands_come_are_told_and_go: too few descriptors");
+        support::skip("thousands_come_are_told_and_go", "too few descriptors");
         return;
     }
     let mut clients = Vec::new();
@@ -390,7 +390,7 @@ fn the_dead_are_found_by_keepalive() {
         &format!("= :{port}"),
     ];
     let Ok(output) = Command::new("ss").args(arguments).output() else {
-        eprintln!("SKIPPED the_dead_are_found_by_keepalive: no ss");
+        support::skip("the_dead_are_found_by_keepalive", "no ss");
         return;
     };
     let sockets = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -51,7 +51,7 @@ fn python(test: &str) -> bool {
         .output()
         .is_ok_and(|output| output.status.success());
     if !found {
-        eprintln!("SKIPPED {test}: no python3");
+        support::skip(test, "no python3");
     }
     found
 }

@@ -47,9 +47,7 @@ pub struct Server {
 impl Server {
     /// Starts with an empty root and these flags on top.
     pub fn start(flags: &[&str]) -> Server {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::create_dir(folder.path().join("root")).expect("a root");
-        Server::start_in(folder, flags)
+        Server::start_in(rooted(), flags)
     }
 
     /// Starts in a folder whose `root` is prepared.
@@ -360,8 +358,7 @@ impl Prepared {
 
     /// The same below another program, which must turn itself into the server.
     pub fn under(above: &[&str]) -> Prepared {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::create_dir(folder.path().join("root")).expect("a root");
+        let folder = rooted();
         let words = [above, &[env!("CARGO_BIN_EXE_loket")]].concat();
         Prepared {
             command: Server::command(&words, &folder),
@@ -489,6 +486,13 @@ fn text(bytes: &[u8]) -> String {
     } else {
         shown
     }
+}
+
+/// A folder with an empty root in it.
+pub fn rooted() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(folder.path().join("root")).expect("a root");
+    folder
 }
 
 /// Says why a test is not run here.
