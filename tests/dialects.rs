@@ -6,7 +6,7 @@ mod support;
 use loket::config::reactor::REACTOR;
 use loket::wire::pause::Delay;
 use memory::scripts::{self, Script};
-use memory::{Driver, Service, Step, Way};
+use memory::{Driver, Step, Way};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::{BOTH_WAYS, Client, NO_FOLDER, Server, eventually};
@@ -36,11 +36,7 @@ fn filled(flags: &[&str]) -> Server {
 /// Plays one conversation on a server of its own.
 fn play(script: &Script, way: &[&str]) {
     let server = filled(way);
-    let mut client = server.connect(match script.service {
-        Service::Echo => "echo",
-        Service::Files => "files",
-        Service::Transfer => "transfer",
-    });
+    let mut client = server.connect(script.service.name());
     for step in &script.steps {
         match step {
             Step::Send(bytes) => drop(client.send(bytes)),

@@ -9,7 +9,7 @@ use loket::config::store::SMALL_BODY;
 use loket::session::close_reason::CloseReason;
 use memory::Service;
 use memory::counting::{Bodies, Counting};
-use memory::store::{Faults, Files};
+use memory::store::{Fault, Faults, Files};
 use sim::by_hand::{Peer, Simulation, limits};
 use sim::sim_socket::Call;
 
@@ -156,7 +156,7 @@ fn an_upload_of_a_lost_peer_is_discarded() {
 #[test]
 fn a_file_that_shrinks_cuts_the_connection() {
     let faults = Faults {
-        shrinks_to: Some(600_000),
+        every: Some(Fault::Ends(600_000)),
         ..Faults::default()
     };
     let mut simulation = Simulation::with(limits(), &big_files(), &faults, true);
@@ -171,7 +171,7 @@ fn a_file_that_shrinks_cuts_the_connection() {
 fn a_store_that_fails_is_answered_and_the_rest_is_read_away() {
     for direct in [false, true] {
         let faults = Faults {
-            refuses_byte: Some(100_000),
+            every: Some(Fault::Full(100_000)),
             ..Faults::default()
         };
         let mut simulation = Simulation::with(limits(), &Files::new(), &faults, direct);

@@ -17,7 +17,7 @@ use loket::session::session::Session;
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
 use memory::Service;
-use memory::store::{Faults, Files, Memory};
+use memory::store::{Fault, Faults, Files, Memory};
 use sim::by_hand::{Peer, Probe, Seen, Shown, Simulation, limits, socket};
 use sim::io::SimIo;
 use sim::sim_socket::Call;
@@ -438,7 +438,7 @@ fn a_command_that_silence_completed_is_not_called_unfinished() {
 fn bytes_that_a_full_disk_did_not_take_are_progress_all_the_same() {
     for direct in [false, true] {
         let faults = Faults {
-            refuses_byte: Some(0),
+            every: Some(Fault::Full(0)),
             ..Faults::default()
         };
         let mut simulation = Simulation::with(limits(), &Files::new(), &faults, direct);

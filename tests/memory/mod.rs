@@ -2,48 +2,23 @@
 #![allow(dead_code)] // every test binary uses another part of this
 
 pub mod counting;
+pub mod disk;
+pub mod random;
 pub mod scripts;
+pub mod services;
 pub mod store;
 
 use counting::{Bodies, Counting};
 use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
-use loket::config::services::SERVICES;
-use loket::services::echo::Echo;
-use loket::services::files::Files as FilesService;
-use loket::services::transfer::Transfer;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::PeerId;
 use loket::session::outbox::Front;
-use loket::session::protocol::Protocol;
 use loket::session::session::{Next, Session};
 use loket::session::world::World;
 use loket::wire::pause::{Delay, Pause};
+pub use services::Service;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::rc::Rc;
 use store::{Faults, Files, Memory};
-
-/// Which protocol is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    Echo,
-    Transfer,
-    Files,
-}
-
-impl Service {
-    /// A new conversation.
-    pub fn protocol(self, store: &Memory) -> Box<dyn Protocol> {
-        let limits = Rc::new(SERVICES);
-        let store = Rc::new(store.clone());
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        match self {
-            Service::Echo => Box::new(Echo),
-            Service::Transfer => Box::new(Transfer::new(limits, store, address)),
-            Service::Files => Box::new(FilesService::new(limits, store, address)),
-        }
-    }
-}
 
 /// What the peer does.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! Says what each must answer; how the bytes are cut is the tests' choice.
 
 use super::Service::{self, Echo, Files as FilesService, Transfer};
-use super::store::{Faults, Files};
+use super::store::{Fault, Faults, Files};
 use super::{Step, reply, send};
 use Move::{End, Hear, Quiet, Say};
 use loket::wire::pause::Delay::{self, FirstByte, Gap, Settle, Word};
@@ -417,11 +417,11 @@ fn failing_uploads() -> Vec<Script> {
         }
     };
     let refuses = |byte| Faults {
-        refuses_byte: Some(byte),
+        every: Some(Fault::Full(byte)),
         ..Faults::default()
     };
     let commit_fails = Faults {
-        commit_fails: true,
+        every: Some(Fault::Denied),
         ..Faults::default()
     };
     let no_space = "there is no space left for the file";
@@ -456,7 +456,7 @@ fn failing_stores() -> Vec<Script> {
         ..faults()
     };
     let shrinks = Faults {
-        shrinks_to: Some(4),
+        every: Some(Fault::Ends(4)),
         ..faults()
     };
     let no_list = Faults {

@@ -1,32 +1,40 @@
-//! Keeps the files of a test in memory and fails where the test says so.
+//! Keeps the files of a test in memory, fails where the test says so, and counts what is open.
+//! Checks no names and knows no links: that is the real store's business.
 
+use super::disk::Disk;
 use loket::session::blob::Blob;
 use loket::session::notice::PeerId;
 use loket::store::error::StoreError;
-use loket::store::pending::Pending;
 use loket::store::{Content, Reply, Requester, Store, Upload};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
-use std::task::Poll;
 
 /// Every file with its content.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
+/// What is wrong with a file.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// It takes no byte from this one on.
+    Full(u64),
+    /// It cannot be made visible.
+    Denied,
+    /// It ends there in truth, whatever its length is said to be.
+    Ends(u64),
+}
+
 /// What goes wrong, and where.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// The first byte that a new file does not take.
-    pub refuses_byte: Option<u64>,
+    /// With every file, and with single ones.
+    pub every: Option<Fault>,
+    pub by_name: BTreeMap<String, Fault>,
     /// No file of an announced size fits.
     pub no_space: bool,
-    /// A file cannot be made visible.
-    pub commit_fails: bool,
-    /// Open files are in truth only so long.
-    pub shrinks_to: Option<u64>,
     /// Nothing larger is taken.
     pub largest: Option<u64>,
     /// A folder cannot be read to its end.
@@ -35,45 +43,49 @@ pub struct Faults {
     pub waits: bool,
 }
 
-/// Who waits, and whether the wait is over.
-type Wait = (PeerId, Rc<Cell<bool>>);
-
 /// A store whose handles share their files.
 #[derive(Clone, Default)]
 pub struct Memory {
-    files: Rc<RefCell<BTreeMap<String, Rc<Bytes>>>>,
+    files: Rc<RefCell<BTreeMap<String, Bytes>>>,
     faults: Rc<Faults>,
+    /// What alone may be stored, by its name.
+    wanted: Option<Rc<BTreeMap<String, Vec<Vec<u8>>>>>,
+    blobs: Rc<Cell<usize>>,
     uploads: Rc<Cell<usize>>,
-    waiting: Rc<RefCell<VecDeque<Wait>>>,
-    finished: Rc<RefCell<Vec<PeerId>>>,
+    pub disk: Disk,
 }
+
+type Bytes = Rc<RefCell<Vec<u8>>>;
 
 impl Memory {
     /// A store that holds these files.
     pub fn with(files: &Files, faults: Faults) -> Memory {
-        let memory = Memory {
-            faults: Rc::new(faults),
-            ..Memory::default()
+        let waits = if faults.waits { 100 } else { 0 };
+        let bytes = |(name, content): (&String, &Vec<u8>)| {
+            (name.clone(), Rc::new(RefCell::new(content.clone())))
         };
-        for (name, content) in files {
-            let bytes = Bytes {
-                content: RefCell::new(content.clone()),
-                refuses_byte: None,
-                ends: memory.faults.shrinks_to,
-            };
-            let name = name.clone();
-            memory.files.borrow_mut().insert(name, Rc::new(bytes));
+        Memory {
+            files: Rc::new(RefCell::new(files.iter().map(bytes).collect())),
+            faults: Rc::new(faults),
+            disk: Disk::new(waits, 0),
+            ..Memory::default()
         }
-        memory
+    }
+
+    /// The same on that disk; it asserts that nothing else than this is stored.
+    pub fn on(self, disk: Disk, wanted: BTreeMap<String, Vec<Vec<u8>>>) -> Memory {
+        Memory {
+            disk,
+            wanted: Some(Rc::new(wanted)),
+            ..self
+        }
     }
 
     /// All files that can be seen.
     pub fn files(&self) -> Files {
         let files = self.files.borrow();
-        files
-            .iter()
-            .map(|(name, bytes)| (name.clone(), bytes.content.borrow().clone()))
-            .collect()
+        let copy = |(name, bytes): (&String, &Bytes)| (name.clone(), bytes.borrow().clone());
+        files.iter().map(copy).collect()
     }
 
     /// Uploads that were begun and neither committed nor discarded.
@@ -81,65 +93,75 @@ impl Memory {
         self.uploads.get()
     }
 
+    /// Blobs that are held.
+    pub fn blobs(&self) -> usize {
+        self.blobs.get()
+    }
+
     /// Ends the wait that began first; says whether there was one.
     pub fn finish_next(&self) -> bool {
-        let Some((peer, over)) = self.waiting.borrow_mut().pop_front() else {
-            return false;
-        };
-        over.set(true);
-        self.finished.borrow_mut().push(peer);
-        true
+        self.disk.finish(0)
     }
 
     /// Whose waits are over.
     pub fn finished(&self) -> Vec<PeerId> {
-        self.finished.take()
+        self.disk.finished()
     }
 
-    /// What is done at once, or when a wait that begins now is over.
     fn reply<T: 'static>(
         &self,
         client: Requester,
         act: impl FnOnce(&Memory) -> Result<T, StoreError> + 'static,
     ) -> Reply<T> {
-        if !self.faults.waits {
-            return Pending::Ready(act(self));
-        }
-        let over = Rc::new(Cell::new(false));
-        let wait = (client.session, over.clone());
-        self.waiting.borrow_mut().push_back(wait);
-        let (memory, mut act) = (self.clone(), Some(act));
-        Pending::later(move || {
-            if !over.get() {
-                return Poll::Pending;
-            }
-            let act = act.take().expect("asked once more than it was done");
-            Poll::Ready(act(&memory))
+        let memory = self.clone();
+        self.disk.reply(client.session, move || act(&memory))
+    }
+
+    fn find(&self, name: &str) -> Result<Bytes, StoreError> {
+        let found = self.files.borrow().get(name).cloned();
+        found.ok_or(StoreError::NotFound)
+    }
+
+    fn fault(&self, name: &str) -> Option<Fault> {
+        self.faults.by_name.get(name).copied().or(self.faults.every)
+    }
+
+    fn lend(&self, bytes: Bytes, fault: Option<Fault>) -> Rc<Lent> {
+        self.blobs.update(|blobs| blobs + 1);
+        let blobs = self.blobs.clone();
+        Rc::new(Lent {
+            bytes,
+            fault,
+            blobs,
         })
     }
 
-    fn find(&self, name: &str) -> Result<Rc<Bytes>, StoreError> {
-        let found = self.files.borrow().get(name).cloned();
-        found.ok_or(StoreError::NotFound)
+    fn content(&self, bytes: Bytes, fault: Option<Fault>) -> Content {
+        let length = bytes.borrow().len() as u64;
+        (self.lend(bytes, fault), length)
     }
 }
 
 impl Store for Memory {
     fn open(&self, name: &str, client: Requester) -> Reply<Content> {
         let name = name.to_owned();
-        self.reply(client, move |memory| Ok(memory.find(&name)?.content()))
+        self.reply(client, move |memory| {
+            Ok(memory.content(memory.find(&name)?, memory.fault(&name)))
+        })
     }
 
     fn size(&self, name: &str, client: Requester) -> Reply<u64> {
-        self.open(name, client)
-            .map(|opened| opened.map(|(_, length)| length))
+        let name = name.to_owned();
+        self.reply(client, move |memory| {
+            Ok(memory.find(&name)?.borrow().len() as u64)
+        })
     }
 
     fn remove(&self, name: &str, client: Requester) -> Reply<()> {
         let name = name.to_owned();
         self.reply(client, move |memory| {
             let removed = memory.files.borrow_mut().remove(&name);
-            removed.map(|_| ()).ok_or(StoreError::NotFound)
+            removed.map(drop).ok_or(StoreError::NotFound)
         })
     }
 
@@ -156,16 +178,9 @@ impl Store for Memory {
                 return Err(StoreError::NoSpace);
             }
             memory.uploads.update(|uploads| uploads + 1);
-            let bytes = Bytes {
-                content: RefCell::default(),
-                refuses_byte: memory.faults.refuses_byte,
-                ends: None,
-            };
-            Ok(Box::new(MemoryUpload {
-                store: memory.clone(),
-                name,
-                bytes: Rc::new(bytes),
-            }) as Box<dyn Upload>)
+            let blob = memory.lend(Bytes::default(), memory.fault(&name));
+            let store = memory.clone();
+            Ok(Box::new(MemoryUpload { store, name, blob }) as Box<dyn Upload>)
         })
     }
 
@@ -188,47 +203,40 @@ impl Store for Memory {
                 return Err(StoreError::Busy);
             }
             let list: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
-            let list = Bytes {
-                content: RefCell::new(list.into()),
-                refuses_byte: None,
-                ends: None,
-            };
-            Ok(Rc::new(list).content())
+            Ok(memory.content(Rc::new(RefCell::new(list.into())), None))
         })
     }
 }
 
-/// One file.
-struct Bytes {
-    content: RefCell<Vec<u8>>,
-    refuses_byte: Option<u64>,
-    ends: Option<u64>,
+/// A file as it is read or written.
+struct Lent {
+    bytes: Bytes,
+    fault: Option<Fault>,
+    blobs: Rc<Cell<usize>>,
 }
 
-impl Bytes {
-    fn content(self: Rc<Bytes>) -> Content {
-        let length = self.content.borrow().len() as u64;
-        (self, length)
-    }
-}
-
-impl Blob for Bytes {
+impl Blob for Lent {
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        let content = self.content.borrow();
-        let end = self.ends.unwrap_or(u64::MAX).min(content.len() as u64);
-        let rest = &content[at.min(end) as usize..end as usize];
+        let bytes = self.bytes.borrow();
+        let end = match self.fault {
+            Some(Fault::Ends(end)) => end.min(bytes.len() as u64),
+            _ => bytes.len() as u64,
+        };
+        let rest = &bytes[at.min(end) as usize..end as usize];
         let count = rest.len().min(into.len());
         into[..count].copy_from_slice(&rest[..count]);
         Ok(count)
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        let room = self.refuses_byte.unwrap_or(u64::MAX).saturating_sub(at);
-        let count = room.min(bytes.len() as u64) as usize;
+        let count = match self.fault {
+            Some(Fault::Full(end)) => end.saturating_sub(at).min(bytes.len() as u64) as usize,
+            _ => bytes.len(),
+        };
         if count == 0 && !bytes.is_empty() {
             return Err(Errno::NOSPC.into());
         }
-        let (at, mut content) = (at as usize, self.content.borrow_mut());
+        let (at, mut content) = (at as usize, self.bytes.borrow_mut());
         if content.len() < at + count {
             content.resize(at + count, 0);
         }
@@ -241,36 +249,48 @@ impl Blob for Bytes {
     }
 }
 
-/// Moves the content up, and puts these bytes before it.
-pub fn put_in_front(blob: &dyn Blob, front: &[u8]) -> io::Result<()> {
-    let mut whole = front.to_vec();
-    let mut byte = [0];
-    while !front.is_empty() && blob.read_at(&mut byte, (whole.len() - front.len()) as u64)? > 0 {
-        whole.push(byte[0]);
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.blobs.update(|blobs| blobs - 1);
     }
-    blob.write_all_at(&whole, 0)
 }
 
 struct MemoryUpload {
     store: Memory,
     name: String,
-    bytes: Rc<Bytes>,
+    blob: Rc<Lent>,
 }
 
 impl Upload for MemoryUpload {
     fn blob(&self) -> Rc<dyn Blob> {
-        self.bytes.clone()
+        self.blob.clone()
     }
 
     fn commit(self: Box<Self>, front: &[u8], client: Requester) -> Reply<()> {
         let (store, front) = (self.store.clone(), front.to_vec());
         store.reply(client, move |memory| {
-            if memory.faults.commit_fails {
+            if matches!(self.blob.fault, Some(Fault::Denied)) {
                 return Err(StoreError::Denied);
             }
-            put_in_front(&*self.bytes, &front)?;
-            let mut files = memory.files.borrow_mut();
-            files.insert(self.name.clone(), self.bytes.clone());
+            let (name, bytes) = (&self.name, &self.blob.bytes);
+            if !front.is_empty() {
+                let whole = [front, bytes.borrow().clone()].concat();
+                self.blob.write_all_at(&whole, 0)?;
+            }
+            if let Some(wanted) = &memory.wanted {
+                let wanted = wanted
+                    .get(name)
+                    .is_some_and(|all| all.contains(&bytes.borrow()));
+                let length = bytes.borrow().len();
+                assert!(
+                    wanted,
+                    "{name} is stored with {length} bytes that were not sent so"
+                );
+            }
+            memory
+                .files
+                .borrow_mut()
+                .insert(name.clone(), bytes.clone());
             Ok(())
         })
     }

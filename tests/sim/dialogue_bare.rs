@@ -1,8 +1,8 @@
 //! Writes conversations of the bare dialect, and those of echo, talk and the console.
 
 use super::dialogue_line::{Writer, shared_files};
-use super::random::Random;
 use super::script::{Fault, Script, Service, Tight};
+use crate::memory::random::Random;
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
 use loket::wire::names::WireLimits;

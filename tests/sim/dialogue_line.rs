@@ -1,7 +1,7 @@
 //! Writes conversations of the line dialect: any commands, pipelined, and their answers.
 
-use super::random::Random;
 use super::script::{Fault, NO_DATA, Script, Service, Tight};
+use crate::memory::random::Random;
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
 use loket::wire::names::WireLimits;

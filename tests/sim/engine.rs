@@ -1,19 +1,20 @@
 //! Runs one seed: the network, the clock and the signals around the production dispatcher.
 
 use super::accept_model::AcceptModel;
-use super::disk::Disk;
 use super::io::SimIo;
 use super::make_peers;
 use super::plan::Plan;
-use super::random::Random;
 use super::room_model::RoomModel;
-use super::script::Script;
+use super::script::{Script, Service};
+use super::seed_calls::address;
 use super::shared::{Mode, Shared};
 use super::sim_socket::{Handle, SimSocket};
-use super::store::SimStore;
 use super::trace::{Event, Trace};
 use super::watcher::Watcher;
 use crate::memory::counting::Counting;
+use crate::memory::disk::Disk;
+use crate::memory::random::Random;
+use crate::memory::store::Memory;
 use loket::reactor::clock::Moment;
 use loket::reactor::dispatcher::Dispatcher;
 use loket::reactor::token::Key;
@@ -27,15 +28,14 @@ use std::rc::Rc;
 /// The loop spins when it does not come to rest within so many rounds.
 const MOST_ROUNDS: usize = 50_000;
 
-/// The services by the numbers of their listeners; the console stands behind them.
-const SERVICES: [&str; 5] = ["echo", "transfer", "files", "talk", "console"];
-const CONSOLE: usize = 4;
+/// The console stands behind the services with listeners.
+const CONSOLE: usize = Service::Console as usize;
 
 /// One seed under way.
 pub struct Engine {
     pub shared: Rc<Shared>,
     pub dispatcher: Dispatcher<SimIo>,
-    pub store: SimStore,
+    pub store: Memory,
     pub disk: Disk,
     pub acceptor: AcceptModel,
     pub room_model: RoomModel,
@@ -53,8 +53,7 @@ impl Engine {
         let random = Random::new(seed);
         let plan = Plan::new(&random);
         let mut scripts = make_peers::peers(&random, &plan);
-        let disk = Disk::new(plan.faults.disk, seed);
-        let store = SimStore::new(&scripts, make_peers::files(), disk.clone());
+        let store = make_peers::store(&scripts, &plan, seed);
         scripts.push(make_peers::operator(&random, &scripts));
         let mut sockets: Vec<Handle> = scripts
             .into_iter()
@@ -74,7 +73,7 @@ impl Engine {
             },
             world,
             limits,
-            SERVICES.to_vec(),
+            Service::NAMES.to_vec(),
         );
         let room_model = RoomModel::new(&shared.random, &shared.plan);
         let mut engine = Engine {
@@ -82,8 +81,8 @@ impl Engine {
             acceptor: AcceptModel::new(&shared, CONSOLE),
             shared,
             dispatcher,
+            disk: store.disk.clone(),
             store,
-            disk,
             peers: sockets,
             operator,
             knocked: 0,
@@ -104,7 +103,7 @@ impl Engine {
 
     fn open_operator(&mut self) {
         let (socket, now) = (self.operator.clone(), self.now());
-        let protocol = make_peers::console(&self.shared);
+        let protocol = make_peers::protocol(Service::Console, &self.shared, address(0));
         let counting = Counting::new(protocol, socket.borrow().bodies.clone());
         self.dispatcher
             .open_operator(socket.clone(), Box::new(counting), now)

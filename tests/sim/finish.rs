@@ -168,7 +168,8 @@ impl Engine {
         // What was begun at the disk is done, though nobody asks any more.
         while self.disk.finish(0) {}
         assert!(self.shared.live.borrow().is_empty());
-        assert_eq!(self.store.open(), (0, 0), "blobs and uploads are left open");
+        let open = (self.store.blobs(), self.store.uploads());
+        assert_eq!(open, (0, 0), "blobs and uploads are left open");
         self.shared.operator_model.borrow_mut().forget_all();
         for peer in self.peers.iter().chain([&self.operator]) {
             assert_eq!(Rc::strong_count(peer), 1, "a socket is left open");

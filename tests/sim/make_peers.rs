@@ -3,16 +3,13 @@
 use super::dialogue_bare;
 use super::dialogue_line;
 use super::plan::Plan;
-use super::random::Random;
 use super::script::{Script, Service};
 use super::shared::Shared;
-use crate::memory::store::Files;
-use loket::services::echo::Echo;
-use loket::services::files::Files as FilesService;
-use loket::services::operator::Operator;
-use loket::services::talk::Talk;
-use loket::services::transfer::Transfer;
+use crate::memory::disk::Disk;
+use crate::memory::random::Random;
+use crate::memory::store::{Faults, Files, Memory};
 use loket::session::protocol::Protocol;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// The conversations of a seed.
@@ -47,31 +44,27 @@ pub fn files() -> Files {
     dialogue_line::shared_files().into_iter().collect()
 }
 
+/// A store with the files of these scripts, on a disk that keeps so many of a hundred waiting.
+pub fn store(scripts: &[Script], plan: &Plan, seed: u64) -> Memory {
+    let (mut files, mut faults) = (files(), Faults::default());
+    let mut wanted: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+    for script in scripts {
+        faults.by_name.extend(script.faults.iter().cloned());
+        files.extend(script.given.iter().cloned());
+        files.extend(script.untouched.iter().cloned());
+        for (name, content) in &script.stored {
+            wanted
+                .entry(name.clone())
+                .or_default()
+                .push(content.clone());
+        }
+    }
+    let disk = Disk::new(plan.faults.disk, seed);
+    Memory::with(&files, faults).on(disk, wanted)
+}
+
 /// The protocol of a service.
 pub fn protocol(service: Service, shared: &Shared, address: SocketAddr) -> Box<dyn Protocol> {
-    let (limits, store) = (shared.plan.services.clone(), shared.store.clone());
-    match service {
-        Service::Echo => Box::new(Echo),
-        Service::Transfer => Box::new(Transfer::new(limits, store, address)),
-        Service::Files => Box::new(FilesService::new(limits, store, address)),
-        Service::Talk => Box::new(Talk::new(limits, shared.roster.clone(), address)),
-        Service::Console => console(shared),
-    }
-}
-
-/// The operator's protocol, without a terminal.
-pub fn console(shared: &Shared) -> Box<dyn Protocol> {
-    let limits = shared.plan.services.clone();
-    Box::new(Operator::new(limits, Some(shared.roster.clone()), None))
-}
-
-/// The place of a service in the list of listeners.
-pub fn listener(service: Service) -> usize {
-    match service {
-        Service::Echo => 0,
-        Service::Transfer => 1,
-        Service::Files => 2,
-        Service::Talk => 3,
-        Service::Console => 4,
-    }
+    let (limits, roster) = (shared.plan.services.clone(), shared.roster.clone());
+    service.within(limits, &shared.store, roster, address)
 }

@@ -1,7 +1,6 @@
 //! Does the next thing that can happen on the network, chosen by seed.
 
 use super::engine::Engine;
-use super::make_peers;
 use super::shared::Mode;
 use super::sim_socket::{Handle, SimSocket};
 use super::trace::Event;
@@ -35,7 +34,7 @@ impl Engine {
     pub fn knock(&mut self) {
         if let Some(peer) = self.peers.get(self.knocked).cloned() {
             self.knocked += 1;
-            let listener = make_peers::listener(peer.borrow().service());
+            let listener = peer.borrow().service() as usize;
             self.acceptor.knock(listener, peer);
         }
     }

@@ -1,6 +1,6 @@
 //! Chooses, by seed, how narrow the limits are and which faults the kernel and the peers do.
 
-use super::random::Random;
+use crate::memory::random::Random;
 use loket::config;
 use loket::config::reactor::REACTOR;
 use loket::config::services::SERVICES;

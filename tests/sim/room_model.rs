@@ -1,9 +1,9 @@
 //! Drives the room's production logic as its socket's turn does, beside a model of who is in it.
 
 use super::plan::Plan;
-use super::random::Random;
 use super::shared::{Mode, Shared};
 use super::trace::Event;
+use crate::memory::random::Random;
 use loket::config::room::ROOM;
 use loket::reactor::clock::{Moment, SECOND};
 use loket::services::room::{Room, RoomLimits};

@@ -1,5 +1,7 @@
 //! Is what one peer says and, worked out from that alone, all that it must hear.
 
+pub use crate::memory::Service;
+pub use crate::memory::store::Fault;
 use loket::session::close_reason::CloseReason;
 use loket::wire::pause::Delay;
 use std::ops::Range;
@@ -7,17 +9,6 @@ use std::ops::Range;
 /// What a bare upload without a byte of data is answered.
 pub const NO_DATA: &str = "ERROR no data came, nothing is stored; send the file's bytes a moment \
                            after the command, and then shut down your sending side (SHUT_WR)";
-
-/// Whom the peer speaks to.
-#[derive(Default, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    #[default]
-    Echo,
-    Transfer,
-    Files,
-    Talk,
-    Console,
-}
 
 /// The peer says nothing beyond a place before this.
 #[derive(Debug, Clone, Copy)]
@@ -44,17 +35,6 @@ pub struct Point {
     pub owed: usize,
     /// The last body among it ends here; 0 is none.
     pub body_end: usize,
-}
-
-/// What is wrong with a file, by its name.
-#[derive(Debug, Clone, Copy)]
-pub enum Fault {
-    /// It takes no byte from this one on.
-    Full(u64),
-    /// It cannot be made visible.
-    Denied,
-    /// It ends there in truth, whatever its length is said to be.
-    Ends(u64),
 }
 
 /// A conversation and its outcome.

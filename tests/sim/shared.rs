@@ -3,10 +3,10 @@
 use super::operator_model::OperatorModel;
 use super::plan::Plan;
 use super::queue::Queue;
-use super::random::Random;
 use super::sim_socket::Handle;
-use super::store::SimStore;
 use super::trace::{Event, Trace};
+use crate::memory::random::Random;
+use crate::memory::store::Memory;
 use loket::reactor::clock::Moment;
 use loket::services::roster::Roster;
 use std::cell::{Cell, RefCell};
@@ -52,14 +52,14 @@ pub struct Shared {
     pub queue: RefCell<Queue>,
     pub operator_model: RefCell<OperatorModel>,
     pub roster: Rc<RefCell<Roster>>,
-    pub store: Rc<SimStore>,
+    pub store: Memory,
     pub winding_down: Cell<bool>,
     pub cutting: Cell<bool>,
 }
 
 impl Shared {
     /// A beginning.
-    pub fn new(plan: Plan, random: Random, trace: Rc<Trace>, store: &SimStore) -> Rc<Shared> {
+    pub fn new(plan: Plan, random: Random, trace: Rc<Trace>, store: &Memory) -> Rc<Shared> {
         let operator_model = OperatorModel::new(plan.services.clone());
         Rc::new(Shared {
             plan,
@@ -73,7 +73,7 @@ impl Shared {
             queue: RefCell::default(),
             operator_model: RefCell::new(operator_model),
             roster: Rc::default(),
-            store: Rc::new(store.clone()),
+            store: store.clone(),
             winding_down: Cell::new(false),
             cutting: Cell::new(false),
         })

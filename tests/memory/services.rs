@@ -1,0 +1,61 @@
+//! The services that tests speak to, in the order of their listeners.
+//! Holds no protocol of its own: these are the production ones.
+
+use super::store::Memory;
+use loket::config::services::SERVICES;
+use loket::services::ServiceLimits;
+use loket::services::echo::Echo;
+use loket::services::files::Files;
+use loket::services::operator::Operator;
+use loket::services::roster::Roster;
+use loket::services::talk::Talk;
+use loket::services::transfer::Transfer;
+use loket::session::protocol::Protocol;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// A service.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    #[default]
+    Echo,
+    Transfer,
+    Files,
+    Talk,
+    Console,
+}
+
+impl Service {
+    /// Their names; the console has no listener.
+    pub const NAMES: [&str; 5] = ["echo", "transfer", "files", "talk", "console"];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Service::NAMES[self as usize]
+    }
+
+    /// A new conversation within the limits of the real server.
+    pub fn protocol(self, store: &Memory) -> Box<dyn Protocol> {
+        let address = ([127, 0, 0, 1], 1).into();
+        self.within(Rc::new(SERVICES), store, Rc::default(), address)
+    }
+
+    /// A new conversation within other limits, with that roster of talk clients.
+    pub fn within(
+        self,
+        limits: Rc<ServiceLimits>,
+        store: &Memory,
+        roster: Rc<RefCell<Roster>>,
+        address: SocketAddr,
+    ) -> Box<dyn Protocol> {
+        let store = Rc::new(store.clone());
+        match self {
+            Service::Echo => Box::new(Echo),
+            Service::Transfer => Box::new(Transfer::new(limits, store, address)),
+            Service::Files => Box::new(Files::new(limits, store, address)),
+            Service::Talk => Box::new(Talk::new(limits, roster, address)),
+            Service::Console => Box::new(Operator::new(limits, Some(roster), None)),
+        }
+    }
+}
