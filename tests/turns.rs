@@ -169,22 +169,25 @@ fn a_spent_budget_goes_to_the_back_of_the_queue() {
     assert!(peers.iter().all(|peer| peer.got().len() == BIG));
 }
 
+/// How many answers a peer has.
+type Answers<'a> = &'a dyn Fn(&Peer) -> usize;
+
 #[test]
 fn a_connection_with_more_work_yields_to_short_turns() {
     const ASKED: usize = 10 * REACTOR.turn_calls;
     let lines = |peer: &Peer| peer.got().iter().filter(|byte| **byte == b'\n').count();
     let bytes = |peer: &Peer| peer.got().len();
-    let rows: [(Service, Vec<u8>, &[u8], &dyn Fn(&Peer) -> usize, usize); 2] = [
-        (Service::Echo, vec![7; BIG], b"more", &bytes, BIG + 9 * 4),
+    let answers_by: [Answers; 2] = [&bytes, &lines];
+    let rows: [(Service, Vec<u8>, &[u8], usize); 2] = [
+        (Service::Echo, vec![7; BIG], b"more", BIG + 9 * 4),
         (
             Service::Files,
             b"size none\n".repeat(ASKED),
             b"size none\n",
-            &lines,
             ASKED + 9,
         ),
     ];
-    for (service, first, more, answers, all) in rows {
+    for ((service, first, more, all), answers) in rows.into_iter().zip(answers_by) {
         let mut simulation = Simulation::new(&Files::new());
         let asking: Vec<Peer> = (0..50).map(|_| simulation.connect(service)).collect();
         let small = simulation.connect(Service::Echo);
