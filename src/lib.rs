@@ -44,7 +44,7 @@
 //! - [`reactor::acceptor`], [`reactor::io`], [`reactor::linux`]: new connections and system calls.
 //! - [`reactor::body_in`], [`reactor::body_out`]: bodies of files bypass the protocols.
 //! - [`reactor::timers`]: silences that mean something, deadlines, how slow a body may be.
-//! - [`wire::unit`], [`wire::puzzle`]: how clients without framing are understood.
+//! - [`wire::framing`], [`wire::ambiguous_size`]: how clients without framing are understood.
 //! - [`store::file_store`], [`store::upload`]: files that cannot leave their root, and
 //!   [`store::workers`]: the threads that wait for the disk.
 //! - [`session::notice`], [`services::talk`], [`services::operator`]: sessions that talk to each

@@ -28,7 +28,7 @@ use crate::services::roster::Roster;
 use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::protocol::Protocol;
-use crate::session::world::World;
+use crate::session::shared::Shared;
 use crate::setup::drop_root::{self, User};
 use crate::setup::error::StartError;
 use crate::setup::listen::{self, Queues};
@@ -227,9 +227,9 @@ impl Server {
         let bbr = self.listeners.iter().any(uses_bbr);
         let steps = if bbr { BBR_BODIES } else { BODIES };
         let io = |registry| LinuxIo::new(registry, direct, &steps);
-        let mut world = World::new(OUTBOX_HIGH_WATER);
+        let mut shared = Shared::new(OUTBOX_HIGH_WATER);
         if self.options.trace {
-            world.observer = Box::new(Trace::new(log.clone()));
+            shared.observer = Box::new(Trace::new(log.clone()));
         }
         let roster = self
             .options
@@ -238,7 +238,7 @@ impl Server {
             .map(|_| self.parts.roster.clone());
         let listeners = self.listeners;
         let log = LogSink::standard_error(log);
-        let mut event_loop = EventLoop::new(listeners, io, world, log, limits, &ending)?;
+        let mut event_loop = EventLoop::new(listeners, io, shared, log, limits, &ending)?;
         let store = self.parts.store.clone();
         store.start_workers(event_loop.completions());
         event_loop.each_second(move || store.look_after());

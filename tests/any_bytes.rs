@@ -15,24 +15,24 @@ use loket::config::store::STORE;
 use loket::services::guess::Guess;
 use loket::services::room::Room;
 use loket::services::talk::Talk;
-use loket::session::datagram::{Copies, DatagramCx, DatagramProtocol};
+use loket::session::datagram::{Copies, DatagramContext, DatagramProtocol};
 use loket::session::notice::{Notice, PeerId};
 use loket::session::outbox::Outbox;
 use loket::session::protocol::Protocol;
-use loket::session::world::World;
+use loket::session::shared::Shared;
 use loket::store::{Requester, Store};
 use loket::terminal::line_editor::{EditorLimits, LineEditor, Typed};
 use loket::terminal::sanitize::Cleaner;
 use loket::wire::SEPARATOR;
-use loket::wire::command::{self, Command};
-use loket::wire::header::{self, BareHeader, Pauses};
+use loket::wire::ambiguous_size::{Digits, Start};
+use loket::wire::files_command::{self, Command};
+use loket::wire::follows::{Follows, Timer};
+use loket::wire::framing::{Dialect, Fault, Frame, Framer};
 use loket::wire::names;
 use loket::wire::names::WireLimits;
-use loket::wire::pause::{Delay, Pause};
-use loket::wire::puzzle::{Digits, Start};
 use loket::wire::text;
+use loket::wire::transfer_header::{self, BareHeader, Pauses};
 use loket::wire::unended::Unended;
-use loket::wire::unit::{Dialect, Fault, Split, Splitter};
 use memory::store::Memory;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -112,9 +112,9 @@ fn cut_at(length: usize, cuts: &[prop::sample::Index]) -> Vec<usize> {
     ends
 }
 
-fn pauses() -> impl Strategy<Value = Pause> {
-    let quiet = select(&Delay::ALL[..]).prop_map(Pause::Quiet);
-    prop_oneof![Just(Pause::None), Just(Pause::Finished), quiet]
+fn pauses() -> impl Strategy<Value = Follows> {
+    let quiet = select(&Timer::ALL[..]).prop_map(Follows::Silence);
+    prop_oneof![Just(Follows::More), Just(Follows::Eof), quiet]
 }
 
 fn judgements() -> impl Strategy<Value = Unended> {
@@ -141,24 +141,24 @@ const TIGHT: WireLimits = WireLimits {
 
 /// Units of a line peer, and what ended them, with the input growing up to each of `ends`.
 fn units(input: &[u8], ends: &[usize]) -> (Vec<Vec<u8>>, Option<Fault>) {
-    let mut splitter = Splitter::new(TIGHT.unit);
+    let mut framer = Framer::new(TIGHT.unit);
     let (mut units, mut taken_so_far) = (Vec::new(), 0);
     for (number, &end) in ends.iter().enumerate() {
-        let pause = if number + 1 == ends.len() {
-            Pause::Finished
+        let follows = if number + 1 == ends.len() {
+            Follows::Eof
         } else {
-            Pause::None
+            Follows::More
         };
         loop {
             let rest = &input[taken_so_far..end];
-            match splitter.split(rest, pause, |_| Unended::Part) {
-                Split::Unit { text, taken } => {
+            match framer.split(rest, follows, |_| Unended::Part) {
+                Frame::Unit { text, taken } => {
                     units.push(text.to_vec());
                     taken_so_far += taken;
                 }
-                Split::Broken(fault) => return (units, Some(fault)),
-                Split::More | Split::End => break,
-                Split::Healed { .. } => unreachable!("nothing was taken for bare"),
+                Frame::Broken(fault) => return (units, Some(fault)),
+                Frame::More | Frame::End => break,
+                Frame::Healed { .. } => unreachable!("nothing was taken for bare"),
             }
         }
     }
@@ -192,7 +192,9 @@ proptest! {
 
     #[test]
     fn any_command_is_refused_or_names_what_was_sent(unit in bytes()) {
-        for parsed in [command::parse_line(&unit, &TIGHT), command::parse_bare(&unit, &TIGHT)] {
+        let line = files_command::parse_line(&unit, &TIGHT);
+        let bare = files_command::parse_bare(&unit, &TIGHT);
+        for parsed in [line, bare] {
             let name = match parsed {
                 Err(fault) => {
                     prop_assert!(!fault.to_string().contains(char::is_control));
@@ -209,9 +211,9 @@ proptest! {
 
     #[test]
     fn a_quoted_name_means_itself(name in a_name(), number in any::<u64>()) {
-        let quoted = command::quote(&name);
+        let quoted = files_command::quote(&name);
         let parse = |text: &str| {
-            let parsed = command::parse_line(text.as_bytes(), &WIRE).expect("a command");
+            let parsed = files_command::parse_line(text.as_bytes(), &WIRE).expect("a command");
             format!("{parsed:?}")
         };
         let is = |command: Command<'_>| format!("{command:?}");
@@ -230,25 +232,25 @@ proptest! {
 
     #[test]
     fn any_line_header_is_refused_or_adds_up(line in bytes(), size in any::<u64>()) {
-        if let Ok((name, size)) = header::parse_line(&line) {
+        if let Ok((name, size)) = transfer_header::parse_line(&line) {
             let digits = &line[name.len() + SEPARATOR.len()..];
             prop_assert!(line[name.len()..].starts_with(SEPARATOR.as_bytes()));
             let read = std::str::from_utf8(digits).expect("digits").parse();
             prop_assert_eq!(read, Ok(size));
         }
         let written = [&line[..], SEPARATOR.as_bytes(), size.to_string().as_bytes()].concat();
-        prop_assert_eq!(header::parse_line(&written), Ok((&line[..], size)));
+        prop_assert_eq!(transfer_header::parse_line(&written), Ok((&line[..], size)));
     }
 
     #[test]
     fn any_bare_header_is_inside_its_bytes(
         input in bytes(), first in 0..200_usize, longest in 0..60_usize, finished in any::<bool>(),
     ) {
-        let Some(at) = header::separator(&input, longest) else { return Ok(()) };
+        let Some(at) = transfer_header::separator(&input, longest) else { return Ok(()) };
         prop_assert!(at <= longest && input[at..].starts_with(SEPARATOR.as_bytes()));
         prop_assert!(!is_inside(SEPARATOR.as_bytes(), &input[..at + SEPARATOR.len() - 1]));
         let pauses = [Pauses::None, Pauses::Typed, Pauses::Behind(first)][first % 3];
-        let parsed = header::parse_bare(&input, at, pauses, finished);
+        let parsed = transfer_header::parse_bare(&input, at, pauses, finished);
         prop_assert!(!finished || parsed != Ok(BareHeader::Open));
         if let Ok(BareHeader::Whole { name, digits, behind }) = parsed {
             prop_assert!(input[..at].ends_with(name));
@@ -262,10 +264,10 @@ proptest! {
         input in bytes(), more in bytes(), longest in 0..40_usize,
     ) {
         let whole = [&input[..], &more].concat();
-        let came = header::separator(&input, longest);
-        match header::separator(&whole, longest) {
+        let came = transfer_header::separator(&input, longest);
+        match transfer_header::separator(&whole, longest) {
             Some(at) if came.is_some() => prop_assert_eq!(Some(at), came),
-            Some(_) => prop_assert!(header::separator_may_come(&input, longest)),
+            Some(_) => prop_assert!(transfer_header::separator_may_come(&input, longest)),
             None => prop_assert_eq!(came, None),
         }
     }
@@ -329,22 +331,22 @@ proptest! {
     fn a_unit_is_a_prefix_whatever_was_before_it(
         steps in prop::collection::vec((bytes(), pauses(), judgements()), 1..6),
     ) {
-        let mut splitter = Splitter::new(TIGHT.unit);
-        for (input, pause, found) in steps {
-            let was_line = splitter.dialect() == Dialect::Line;
-            match splitter.split(&input, pause, |_| found) {
-                Split::Unit { text, taken } => {
+        let mut framer = Framer::new(TIGHT.unit);
+        for (input, follows, found) in steps {
+            let was_line = framer.dialect() == Dialect::Line;
+            match framer.split(&input, follows, |_| found) {
+                Frame::Unit { text, taken } => {
                     prop_assert!(taken > 0 && taken <= input.len());
                     prop_assert!(input.starts_with(text) && text.len() <= TIGHT.unit);
                 }
-                Split::Healed { taken } => {
+                Frame::Healed { taken } => {
                     prop_assert!([&b"\n"[..], b"\r\n"].contains(&&input[..taken]));
                 }
-                Split::End => prop_assert!(input.is_empty() && pause == Pause::Finished),
-                Split::More => prop_assert!(pause != Pause::Finished || input.is_empty()),
-                Split::Broken(_) => prop_assert!(!input.is_empty()),
+                Frame::End => prop_assert!(input.is_empty() && follows == Follows::Eof),
+                Frame::More => prop_assert!(follows != Follows::Eof || input.is_empty()),
+                Frame::Broken(_) => prop_assert!(!input.is_empty()),
             }
-            prop_assert!(!was_line || splitter.dialect() == Dialect::Line);
+            prop_assert!(!was_line || framer.dialect() == Dialect::Line);
         }
     }
 
@@ -457,7 +459,7 @@ proptest! {
         });
         let mut is_member = [false; 4];
         for (port, bytes) in entrance.chain(said).collect::<Vec<_>>() {
-            let mut cx = DatagramCx { out: &mut out, posts: &mut posts, now: 1 };
+            let mut cx = DatagramContext { out: &mut out, posts: &mut posts, now: 1 };
             let from = std::net::SocketAddr::from(([127, 0, 0, 1], 1000 + port));
             room.on_datagram(from.into(), &bytes, &mut cx);
             let mut copies = Vec::new();
@@ -488,7 +490,7 @@ proptest! {
         input in bytes(), cuts in cuts(),
     ) {
         let heard = |ends: &[usize]| {
-            let mut world = World::new(OUTBOX_HIGH_WATER);
+            let mut shared = Shared::new(OUTBOX_HIGH_WATER);
             let limits = Rc::new(SERVICES);
             let mut talk = Talk::new(limits, Rc::default(), ([127, 0, 0, 1], 9).into());
             let (mut out, mut from) = (Outbox::default(), 0);
@@ -496,17 +498,17 @@ proptest! {
             let input = [b"line\n", &input[..]].concat();
             for (number, end) in ends.iter().map(|end| end + 5).enumerate() {
                 let last = number + 1 == ends.len();
-                let pause = if last { Pause::Finished } else { Pause::None };
+                let follows = if last { Follows::Eof } else { Follows::More };
                 loop {
-                    let mut cx = world.lend(&mut out, PeerId(1));
-                    let (taken, _) = talk.on_bytes(&input[from..end], pause, &mut cx);
+                    let mut cx = shared.lend(&mut out, PeerId(1));
+                    let (taken, _) = talk.on_bytes(&input[from..end], follows, &mut cx);
                     from += taken;
                     if taken == 0 {
                         break;
                     }
                 }
             }
-            world.posts.into_iter().map(|post| post.notice).collect::<Vec<_>>()
+            shared.posts.into_iter().map(|post| post.notice).collect::<Vec<_>>()
         };
         let whole = heard(&[input.len()]);
         for notice in &whole {

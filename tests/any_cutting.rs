@@ -5,7 +5,7 @@ mod memory;
 
 use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::session::close_reason::CloseReason;
-use loket::wire::pause::Delay;
+use loket::wire::follows::Timer;
 use memory::scripts::{self, Script, files};
 use memory::store::Faults;
 use memory::{Driver, Outcome, Service, Step, Way};
@@ -135,7 +135,7 @@ fn a_conversation_that_breaks_off_at_any_byte_leaves_nothing_half() {
 fn a_pause_at_any_byte_leaves_nothing_behind() {
     for script in scripts::all() {
         let bytes: usize = script.steps.iter().map(sent).sum();
-        for (cut, delay) in (0..bytes.min(600)).flat_map(|cut| Delay::ALL.map(|delay| (cut, delay)))
+        for (cut, delay) in (0..bytes.min(600)).flat_map(|cut| Timer::ALL.map(|delay| (cut, delay)))
         {
             let mut driver = Driver::new(
                 script.service,
@@ -257,7 +257,7 @@ fn babble() -> impl Strategy<Value = Vec<Step>> {
     let noise = prop::collection::vec(any::<u8>(), 0..200).prop_map(Step::Send);
     let flood =
         (any::<u8>(), 1..100_000_usize).prop_map(|(byte, count)| Step::Send(vec![byte; count]));
-    let delay = prop::sample::select(&Delay::ALL[..]).prop_map(Step::Quiet);
+    let delay = prop::sample::select(&Timer::ALL[..]).prop_map(Step::Quiet);
     let step = prop_oneof![12 => word, 2 => noise, 1 => flood, 4 => delay, 1 => Just(Step::End)];
     prop::collection::vec(step, 0..30)
 }

@@ -2,7 +2,7 @@
 
 use loket::reactor::clock::Moment;
 use loket::reactor::datagram::{DatagramLimits, Datagrams};
-use loket::session::datagram::{DatagramCx, DatagramProtocol, Route};
+use loket::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 
@@ -20,12 +20,12 @@ const LIMITS: DatagramLimits = DatagramLimits {
 struct Repeating;
 
 impl DatagramProtocol for Repeating {
-    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         let all: Rc<[Route]> = vec![from; usize::from(bytes[0])].into();
         cx.out.to_many(bytes, &all);
     }
 
-    fn on_refused(&mut self, _: SocketAddr, _: &mut DatagramCx<'_>) {}
+    fn on_refused(&mut self, _: SocketAddr, _: &mut DatagramContext<'_>) {}
 }
 
 /// Datagrams that have come; loopback delivers within the call that sends.

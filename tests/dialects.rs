@@ -4,7 +4,7 @@ mod memory;
 mod support;
 
 use loket::config::reactor::REACTOR;
-use loket::wire::pause::Delay;
+use loket::wire::follows::Timer;
 use memory::scripts::{self, Script};
 use memory::{Driver, Step, Way};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,7 +42,7 @@ fn play(script: &Script, way: &[&str]) {
             Step::Send(bytes) => drop(client.send(bytes)),
             Step::Reply(wanted) => drop(client.expect(wanted)),
             Step::End => drop(client.finish()),
-            Step::Quiet(Delay::Interbyte | Delay::Settle) => server.settle(),
+            Step::Quiet(Timer::Interbyte | Timer::Settle) => server.settle(),
             Step::Quiet(delay) => {
                 server.settle();
                 std::thread::park_timeout(Duration::from_micros(REACTOR.micros(*delay)));

@@ -13,9 +13,9 @@ use loket::services::talk::Talk;
 use loket::session::notice::{Audience, Notice, PeerId};
 use loket::session::outbox::{Front, Outbox};
 use loket::session::protocol::{Intake, Protocol};
-use loket::session::world::World;
+use loket::session::shared::Shared;
 use loket::terminal::line_editor::LineEditor;
-use loket::wire::pause::Pause;
+use loket::wire::follows::Follows;
 use memory::store::Files;
 use sim::by_hand::{Peer, Simulation};
 use std::cell::RefCell;
@@ -29,7 +29,7 @@ const LAST: u32 = 2 * CLIENTS;
 struct Desk {
     console: Operator,
     roster: Rc<RefCell<Roster>>,
-    world: World,
+    shared: Shared,
     out: Outbox,
     shown: String,
     written: Vec<(PeerId, Rc<str>)>,
@@ -53,7 +53,7 @@ impl Desk {
         Desk {
             console: Operator::new(limits, Some(roster.clone()), editor),
             roster,
-            world: World::new(OUTBOX_HIGH_WATER),
+            shared: Shared::new(OUTBOX_HIGH_WATER),
             out: Outbox::default(),
             shown: String::new(),
             written: Vec::new(),
@@ -69,7 +69,7 @@ impl Desk {
             let count = bytes.len();
             self.out.advance(count);
         }
-        let posts = std::mem::take(&mut self.world.posts);
+        let posts = std::mem::take(&mut self.shared.posts);
         self.most.0 = self.most.0.max(self.shown.len() - before);
         self.most.1 = self.most.1.max(posts.len());
         for post in posts {
@@ -83,8 +83,8 @@ impl Desk {
     /// Types all of it, and has everything done that it asks for.
     fn types(&mut self, mut input: &[u8]) {
         while !input.is_empty() {
-            let mut cx = self.world.lend(&mut self.out, PeerId(0));
-            let (taken, intake) = self.console.on_bytes(input, Pause::None, &mut cx);
+            let mut cx = self.shared.lend(&mut self.out, PeerId(0));
+            let (taken, intake) = self.console.on_bytes(input, Follows::More, &mut cx);
             assert!(taken > 0, "it takes whole lines");
             input = &input[taken..];
             self.collect();
@@ -94,7 +94,7 @@ impl Desk {
 
     fn works(&mut self, mut intake: Intake) {
         while matches!(intake, Intake::Work) {
-            let mut cx = self.world.lend(&mut self.out, PeerId(0));
+            let mut cx = self.shared.lend(&mut self.out, PeerId(0));
             intake = self.console.on_work(&mut cx);
             self.collect();
         }
@@ -159,8 +159,8 @@ fn many_lines_pasted_at_once_are_obeyed_one_at_a_time() {
 #[test]
 fn who_comes_or_goes_during_a_list_does_not_upset_it() {
     let mut desk = Desk::open(None);
-    let mut cx = desk.world.lend(&mut desk.out, PeerId(0));
-    let (taken, intake) = desk.console.on_bytes(b"/list\n", Pause::None, &mut cx);
+    let mut cx = desk.shared.lend(&mut desk.out, PeerId(0));
+    let (taken, intake) = desk.console.on_bytes(b"/list\n", Follows::More, &mut cx);
     assert!(taken == 6 && matches!(intake, Intake::Work));
     for id in (2..=LAST).step_by(2) {
         desk.roster.borrow_mut().leave(id);

@@ -4,7 +4,7 @@ mod support;
 
 use loket::reactor::clock::Moment;
 use loket::reactor::datagram::Datagrams;
-use loket::session::datagram::{DatagramCx, DatagramProtocol, Route};
+use loket::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use support::Server;
 use support::guest::{Guest, host};
@@ -80,12 +80,12 @@ fn a_member_that_asks_another_address_is_answered_by_that() {
 struct Answering(std::rc::Rc<std::cell::RefCell<Vec<Route>>>);
 
 impl DatagramProtocol for Answering {
-    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         self.0.borrow_mut().push(from);
         cx.out.to_one(bytes, from);
     }
 
-    fn on_refused(&mut self, _: SocketAddr, _: &mut DatagramCx<'_>) {}
+    fn on_refused(&mut self, _: SocketAddr, _: &mut DatagramContext<'_>) {}
 }
 
 /// What a socket bound to this address learns of a datagram that was sent to 127.0.0.1.

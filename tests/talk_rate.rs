@@ -10,8 +10,8 @@ use loket::services::talk::Talk;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::{Notice, PeerId};
 use loket::session::session::{Next, Session};
-use loket::session::world::World;
-use loket::wire::pause::{Delay, Pause};
+use loket::session::shared::Shared;
+use loket::wire::follows::{Follows, Timer};
 use std::cell::RefCell;
 use std::rc::Rc;
 use support::Server;
@@ -21,7 +21,7 @@ const LINE: usize = 1_000;
 /// One client that says all it can.
 struct Flood {
     session: Session,
-    world: World,
+    shared: Shared,
     /// Lines that were said, and the last one.
     said: usize,
     last: String,
@@ -37,23 +37,23 @@ impl Flood {
         let talk = Talk::new(limits, roster.clone(), ([127, 0, 0, 1], 9).into());
         let mut flood = Flood {
             session: Session::new(Box::new(talk), PeerId(1)),
-            world: World::new(OUTBOX_HIGH_WATER),
+            shared: Shared::new(OUTBOX_HIGH_WATER),
             said: 0,
             last: String::new(),
         };
-        flood.session.open(&mut flood.world);
-        flood.world.posts.clear();
+        flood.session.open(&mut flood.shared);
+        flood.shared.posts.clear();
         flood
     }
 
     /// As the reactor feeds it. Answers how many bytes were shown.
-    fn feed(&mut self, more: &[u8], pause: Pause) -> usize {
+    fn feed(&mut self, more: &[u8], follows: Follows) -> usize {
         let input = [&*self.session.take_inbox(), more].concat();
         let mut calls = usize::MAX;
         self.session
-            .feed(&input, pause, &mut calls, &mut self.world);
+            .feed(&input, follows, &mut calls, &mut self.shared);
         let mut shown = 0;
-        for post in std::mem::take(&mut self.world.posts) {
+        for post in std::mem::take(&mut self.shared.posts) {
             if let Notice::Line(line) = post.notice {
                 let (_, text) = line.split_once(": ").expect("its number, and what it said");
                 shown += text.len();
@@ -78,16 +78,16 @@ fn lines(count: usize) -> Vec<u8> {
 #[test]
 fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
     let mut flood = Flood::new();
-    let first = flood.feed(&lines(10_000), Pause::None);
+    let first = flood.feed(&lines(10_000), Follows::More);
     assert!(first > SERVICES.talk_rate.first - 2 * LINE && first <= SERVICES.talk_rate.first);
     assert_eq!(flood.next(), Next::Wait);
-    assert_eq!(flood.session.awaited(), Some(Delay::Pace));
+    assert_eq!(flood.session.awaited(), Some(Timer::Pace));
     // The second is not over.
-    assert_eq!(flood.feed(b"", Pause::Quiet(Delay::Pace)), 0);
-    assert_eq!(flood.session.awaited(), Some(Delay::Pace));
+    assert_eq!(flood.feed(b"", Follows::Silence(Timer::Pace)), 0);
+    assert_eq!(flood.session.awaited(), Some(Timer::Pace));
     for second in [1, 2, 3] {
-        flood.world.now = second;
-        let shown = flood.feed(b"", Pause::Quiet(Delay::Pace));
+        flood.shared.now = second;
+        let shown = flood.feed(b"", Follows::Silence(Timer::Pace));
         let rate = SERVICES.talk_rate.each_second - 100 * SERVICES.talk_rate.line
             ..SERVICES.talk_rate.each_second + LINE;
         assert!(
@@ -97,8 +97,8 @@ fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
         assert_eq!(flood.next(), Next::Wait);
     }
     // A silence saves up no more than the most.
-    flood.world.now = 1_000;
-    assert!(flood.feed(b"", Pause::Quiet(Delay::Pace)) <= SERVICES.talk_rate.most);
+    flood.shared.now = 1_000;
+    assert!(flood.feed(b"", Follows::Silence(Timer::Pace)) <= SERVICES.talk_rate.most);
 }
 
 #[test]
@@ -107,13 +107,13 @@ fn a_crowd_of_talk_clients_shares_what_eight_may_say() {
     let mut floods: Vec<_> = (0..200).map(|_| Flood::among(&roster)).collect();
     let lines = lines(200);
     for flood in &mut floods {
-        flood.feed(&lines, Pause::None);
+        flood.feed(&lines, Follows::More);
     }
     for second in 1..=4 {
         let mut shown = Vec::new();
         for flood in &mut floods {
-            flood.world.now = second;
-            shown.push(flood.feed(b"", Pause::Quiet(Delay::Pace)));
+            flood.shared.now = second;
+            shown.push(flood.feed(b"", Follows::Silence(Timer::Pace)));
         }
         let (all, least) = (shown.iter().sum::<usize>(), shown.iter().min());
         assert!(all <= SERVICES.talk_rate.all + 200 * LINE, "{all}");
@@ -130,8 +130,8 @@ fn talk_clients_that_come_speak_and_go_share_a_rate_too() {
     let input = lines(8);
     let newcomer = |second| {
         let mut flood = Flood::among(&roster);
-        flood.world.now = second;
-        flood.feed(&input, Pause::None)
+        flood.shared.now = second;
+        flood.feed(&input, Follows::More)
     };
     for second in [3, 4] {
         let shown: usize = (0..2_000).map(|_| newcomer(second)).sum();
@@ -140,10 +140,10 @@ fn talk_clients_that_come_speak_and_go_share_a_rate_too() {
     // One that found nothing left has its share a second later.
     assert!((0..2_000).any(|_| newcomer(5) == 0));
     let mut late = Flood::among(&roster);
-    late.world.now = 5;
-    assert_eq!(late.feed(&input, Pause::None), 0);
-    late.world.now = 6;
-    assert!(late.feed(b"", Pause::Quiet(Delay::Pace)) > 7 * LINE);
+    late.shared.now = 5;
+    assert_eq!(late.feed(&input, Follows::More), 0);
+    late.shared.now = 6;
+    assert!(late.feed(b"", Follows::Silence(Timer::Pace)) > 7 * LINE);
 }
 
 #[test]
@@ -151,11 +151,11 @@ fn nothing_is_lost_of_what_a_client_says_over_its_rate_before_it_goes() {
     let mut flood = Flood::new();
     let mut input = lines(3_000);
     input.extend_from_slice("half a line".as_bytes());
-    flood.feed(&input, Pause::Finished);
+    flood.feed(&input, Follows::Eof);
     for second in 1..=3 {
         assert_eq!(flood.next(), Next::Wait);
-        flood.world.now = second;
-        flood.feed(b"", Pause::Quiet(Delay::Pace));
+        flood.shared.now = second;
+        flood.feed(b"", Follows::Silence(Timer::Pace));
     }
     assert_eq!((flood.said, flood.last.as_str()), (3_001, "half a line"));
     assert_eq!(flood.next(), Next::End(CloseReason::PeerFinished));
@@ -164,12 +164,12 @@ fn nothing_is_lost_of_what_a_client_says_over_its_rate_before_it_goes() {
 #[test]
 fn a_client_waits_while_the_operator_is_behind() {
     let mut flood = Flood::new();
-    flood.world.operator_behind = true;
-    assert_eq!(flood.feed(b"one\ntwo\n", Pause::None), 0);
+    flood.shared.operator_behind = true;
+    assert_eq!(flood.feed(b"one\ntwo\n", Follows::More), 0);
     assert_eq!(flood.next(), Next::Wait);
-    assert_eq!(flood.feed(b"", Pause::Quiet(Delay::Pace)), 0);
-    flood.world.operator_behind = false;
-    assert_eq!(flood.feed(b"", Pause::Quiet(Delay::Pace)), 6);
+    assert_eq!(flood.feed(b"", Follows::Silence(Timer::Pace)), 0);
+    flood.shared.operator_behind = false;
+    assert_eq!(flood.feed(b"", Follows::Silence(Timer::Pace)), 6);
     assert_eq!(flood.next(), Next::Read(0));
 }
 
@@ -177,8 +177,8 @@ fn a_client_waits_while_the_operator_is_behind() {
 fn a_client_within_its_rate_is_never_held() {
     let mut flood = Flood::new();
     for second in 0..100 {
-        flood.world.now = second;
-        flood.feed(&lines(5), Pause::None);
+        flood.shared.now = second;
+        flood.feed(&lines(5), Follows::More);
         assert_eq!(flood.next(), Next::Read(0));
     }
     assert_eq!(flood.said, 500);

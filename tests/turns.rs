@@ -14,8 +14,8 @@ use loket::session::close_reason::CloseReason;
 use loket::session::notice::PeerId;
 use loket::session::observer::TurnEnd;
 use loket::session::session::Session;
-use loket::session::world::World;
-use loket::wire::pause::{Delay, Pause};
+use loket::session::shared::Shared;
+use loket::wire::follows::{Follows, Timer};
 use memory::Service;
 use memory::store::{Fault, Faults, Files, Memory};
 use sim::by_hand::{Peer, Probe, Seen, Shown, Simulation, limits, socket};
@@ -42,7 +42,7 @@ fn reads(peer: &Peer) -> Vec<Option<usize>> {
         .collect()
 }
 
-fn probe(simulation: &mut Simulation, awaits: Option<Delay>) -> (Peer, Shown) {
+fn probe(simulation: &mut Simulation, awaits: Option<Timer>) -> (Peer, Shown) {
     let shown = Shown::default();
     let probe = Probe {
         shown: shown.clone(),
@@ -53,11 +53,11 @@ fn probe(simulation: &mut Simulation, awaits: Option<Delay>) -> (Peer, Shown) {
     (peer, shown)
 }
 
-fn told(shown: &Shown, delay: Delay) -> usize {
+fn told(shown: &Shown, delay: Timer) -> usize {
     let shown = shown.borrow();
     shown
         .iter()
-        .filter(|(_, pause)| *pause == Pause::Quiet(delay))
+        .filter(|(_, follows)| *follows == Follows::Silence(delay))
         .count()
 }
 
@@ -236,16 +236,16 @@ fn a_stale_key_finds_nobody() {
 #[test]
 fn an_old_silence_finds_nobody_in_its_slot() {
     let mut simulation = Simulation::new(&Files::new());
-    let (old, _) = probe(&mut simulation, Some(Delay::Settle));
+    let (old, _) = probe(&mut simulation, Some(Timer::Settle));
     simulation.reset(&old);
     simulation.run();
     simulation.pass(SETTLE / 2);
-    let (new, shown) = probe(&mut simulation, Some(Delay::Settle));
+    let (new, shown) = probe(&mut simulation, Some(Timer::Settle));
     assert_eq!(old.key.slot, new.key.slot);
     simulation.pass(SETTLE - 1);
-    assert_eq!(told(&shown, Delay::Settle), 0);
+    assert_eq!(told(&shown, Timer::Settle), 0);
     simulation.pass(1);
-    assert_eq!(told(&shown, Delay::Settle), 1);
+    assert_eq!(told(&shown, Timer::Settle), 1);
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn an_idle_session_holds_no_buffers() {
     };
     let session = Session::new(Service::Echo.protocol(&Memory::default()), PeerId(1));
     let mut connection = Connection::new(socket.clone(), session, 1, 0, Moment(0));
-    let mut world = World::new(OUTBOX_HIGH_WATER);
+    let mut shared = Shared::new(OUTBOX_HIGH_WATER);
     let (mut lent, limits) = (Lent::new(REACTOR.read_buffer), limits());
     let mut serve = |connection: &mut Connection<_>| {
         let mut turn = Turn {
@@ -265,7 +265,7 @@ fn an_idle_session_holds_no_buffers() {
                 direct: true,
                 ..SimIo::default()
             },
-            world: &mut world,
+            shared: &mut shared,
             lent: &mut lent,
             limits: &limits,
             now: Moment(0),
@@ -315,40 +315,40 @@ fn high_water_stops_reading() {
 #[test]
 fn a_silence_is_told_once() {
     let mut simulation = Simulation::new(&Files::new());
-    let (peer, shown) = probe(&mut simulation, Some(Delay::Settle));
+    let (peer, shown) = probe(&mut simulation, Some(Timer::Settle));
     simulation.say(&peer, "x");
     simulation.pass(SETTLE - 1);
-    assert_eq!(told(&shown, Delay::Settle), 0);
+    assert_eq!(told(&shown, Timer::Settle), 0);
     simulation.pass(1);
-    assert_eq!(told(&shown, Delay::Settle), 1);
+    assert_eq!(told(&shown, Timer::Settle), 1);
     simulation.pass(10 * SECOND);
     assert_eq!(
-        told(&shown, Delay::Settle),
+        told(&shown, Timer::Settle),
         1,
         "nothing has been said since"
     );
     simulation.say(&peer, "y");
     simulation.pass(10 * SECOND);
-    assert_eq!(told(&shown, Delay::Settle), 2, "a new silence is a new one");
+    assert_eq!(told(&shown, Timer::Settle), 2, "a new silence is a new one");
 }
 
 #[test]
 fn a_silence_is_measured_from_the_last_byte() {
     let mut simulation = Simulation::new(&Files::new());
-    let (peer, shown) = probe(&mut simulation, Some(Delay::Settle));
+    let (peer, shown) = probe(&mut simulation, Some(Timer::Settle));
     for _ in 0..10 {
         simulation.say(&peer, "x");
         simulation.pass(SETTLE - 1);
     }
-    assert_eq!(told(&shown, Delay::Settle), 0);
+    assert_eq!(told(&shown, Timer::Settle), 0);
     simulation.pass(1);
-    assert_eq!(told(&shown, Delay::Settle), 1);
+    assert_eq!(told(&shown, Timer::Settle), 1);
 }
 
 #[test]
 fn a_late_byte_voids_a_silence() {
     let mut simulation = Simulation::new(&Files::new());
-    let (peer, shown) = probe(&mut simulation, Some(Delay::Settle));
+    let (peer, shown) = probe(&mut simulation, Some(Timer::Settle));
     simulation.say(&peer, "x");
     simulation.run();
     // The silence is over and the byte has come: both before the turn.
@@ -356,8 +356,8 @@ fn a_late_byte_voids_a_silence() {
     simulation.dispatcher.on_time(simulation.now);
     simulation.say(&peer, "y");
     simulation.run();
-    assert_eq!(told(&shown, Delay::Settle), 0);
-    assert_eq!(shown.borrow().last(), Some(&(b"y".to_vec(), Pause::None)));
+    assert_eq!(told(&shown, Timer::Settle), 0);
+    assert_eq!(shown.borrow().last(), Some(&(b"y".to_vec(), Follows::More)));
 }
 
 #[test]

@@ -7,9 +7,9 @@ mod support;
 
 use loket::config::reactor::REACTOR;
 use loket::session::close_reason::CloseReason;
-use loket::wire::pause::{Delay, Pause};
+use loket::wire::follows::{Follows, Timer};
+use loket::wire::framing::{Fault, Frame, Framer};
 use loket::wire::unended::Unended;
-use loket::wire::unit::{Fault, Split, Splitter};
 use memory::Service;
 use memory::store::Files;
 use sim::by_hand::{Peer, Simulation};
@@ -467,11 +467,11 @@ fn real_keys_do_what_was_meant_at_any_pace() {
     assert_eq!(changes(&left), []);
 }
 
-// ---- the splitter alone ----
+// ---- the framer alone ----
 
-const PAUSED: Pause = Pause::Quiet(Delay::Interbyte);
-const SETTLED: Pause = Pause::Quiet(Delay::Settle);
-const SILENT: Pause = Pause::Quiet(Delay::Word);
+const PAUSED: Follows = Follows::Silence(Timer::Interbyte);
+const SETTLED: Follows = Follows::Silence(Timer::Settle);
+const SILENT: Follows = Follows::Silence(Timer::PartialCommand);
 
 fn is_ls(unit: &[u8]) -> Unended {
     match unit {
@@ -487,59 +487,59 @@ fn changes_all(_: &[u8]) -> Unended {
 
 #[test]
 fn a_change_that_comes_in_pieces_without_a_pause_is_settled_by_silence() {
-    let mut splitter = Splitter::new(16);
+    let mut framer = Framer::new(16);
     for piece in [&b"r"[..], b"rm", b"rm x"] {
-        assert_eq!(splitter.split(piece, Pause::None, changes_all), Split::More);
+        assert_eq!(framer.split(piece, Follows::More, changes_all), Frame::More);
     }
-    let found = splitter.split(b"rm x", SETTLED, changes_all);
-    assert!(matches!(found, Split::Unit { taken: 4, .. }));
-    assert!(!splitter.is_typed());
+    let found = framer.split(b"rm x", SETTLED, changes_all);
+    assert!(matches!(found, Frame::Unit { taken: 4, .. }));
+    assert!(!framer.is_typed());
 }
 
 #[test]
 fn a_change_that_grows_behind_a_pause_waits_for_its_line_end() {
-    for pause in [PAUSED, SETTLED, SILENT] {
-        let mut splitter = Splitter::new(16);
-        splitter.split(b"r", Pause::None, is_ls);
-        splitter.split(b"r", PAUSED, is_ls);
-        splitter.split(b"rm x", Pause::None, changes_all);
-        assert_eq!(splitter.split(b"rm x", pause, changes_all), Split::More);
-        let cut = splitter.split(b"rm x", Pause::Finished, changes_all);
-        assert_eq!(cut, Split::Broken(Fault::Cut));
-        let found = splitter.split(b"rm x\n", Pause::None, changes_all);
-        assert!(matches!(found, Split::Unit { taken: 5, .. }));
+    for follows in [PAUSED, SETTLED, SILENT] {
+        let mut framer = Framer::new(16);
+        framer.split(b"r", Follows::More, is_ls);
+        framer.split(b"r", PAUSED, is_ls);
+        framer.split(b"rm x", Follows::More, changes_all);
+        assert_eq!(framer.split(b"rm x", follows, changes_all), Frame::More);
+        let cut = framer.split(b"rm x", Follows::Eof, changes_all);
+        assert_eq!(cut, Frame::Broken(Fault::Cut));
+        let found = framer.split(b"rm x\n", Follows::More, changes_all);
+        assert!(matches!(found, Frame::Unit { taken: 5, .. }));
     }
 }
 
 #[test]
 fn a_question_that_was_typed_is_settled_by_a_long_silence() {
-    let mut splitter = Splitter::new(16);
-    splitter.split(b"l", Pause::None, is_ls);
-    splitter.split(b"l", PAUSED, is_ls);
-    splitter.split(b"ls", Pause::None, is_ls);
-    splitter.split(b"ls", PAUSED, is_ls);
-    assert_eq!(splitter.split(b"ls", SETTLED, is_ls), Split::More);
-    assert_eq!(splitter.awaited(), Some(Delay::Word));
-    let found = splitter.split(b"ls", SILENT, is_ls);
-    assert!(matches!(found, Split::Unit { taken: 2, .. }));
+    let mut framer = Framer::new(16);
+    framer.split(b"l", Follows::More, is_ls);
+    framer.split(b"l", PAUSED, is_ls);
+    framer.split(b"ls", Follows::More, is_ls);
+    framer.split(b"ls", PAUSED, is_ls);
+    assert_eq!(framer.split(b"ls", SETTLED, is_ls), Frame::More);
+    assert_eq!(framer.awaited(), Some(Timer::PartialCommand));
+    let found = framer.split(b"ls", SILENT, is_ls);
+    assert!(matches!(found, Frame::Unit { taken: 2, .. }));
     // Keys that were pressed while the answer was on its way come in one piece.
     assert_eq!(
-        splitter.split(b"rm x", Pause::None, changes_all),
-        Split::More
+        framer.split(b"rm x", Follows::More, changes_all),
+        Frame::More
     );
-    assert_eq!(splitter.split(b"rm x", SETTLED, changes_all), Split::More);
+    assert_eq!(framer.split(b"rm x", SETTLED, changes_all), Frame::More);
 }
 
 #[test]
 fn the_end_of_the_stream_settles_a_change_that_came_in_one_piece_only() {
-    let mut splitter = Splitter::new(16);
-    splitter.split(b"rm x", Pause::None, changes_all);
-    let found = splitter.split(b"rm x", Pause::Finished, changes_all);
-    assert!(matches!(found, Split::Unit { taken: 4, .. }));
+    let mut framer = Framer::new(16);
+    framer.split(b"rm x", Follows::More, changes_all);
+    let found = framer.split(b"rm x", Follows::Eof, changes_all);
+    assert!(matches!(found, Frame::Unit { taken: 4, .. }));
 
-    let mut splitter = Splitter::new(16);
-    splitter.split(b"rm", Pause::None, changes_all);
-    splitter.split(b"rm x", Pause::None, changes_all);
-    let found = splitter.split(b"rm x", Pause::Finished, changes_all);
-    assert_eq!(found, Split::Broken(Fault::Cut));
+    let mut framer = Framer::new(16);
+    framer.split(b"rm", Follows::More, changes_all);
+    framer.split(b"rm x", Follows::More, changes_all);
+    let found = framer.split(b"rm x", Follows::Eof, changes_all);
+    assert_eq!(found, Frame::Broken(Fault::Cut));
 }

@@ -7,9 +7,9 @@ use loket::config::reactor::OUTBOX_HIGH_WATER;
 use loket::session::notice::PeerId;
 use loket::session::outbox::{Front, Outbox};
 use loket::session::session::Session;
-use loket::session::world::World;
+use loket::session::shared::Shared;
 use loket::store::{Requester, Store};
-use loket::wire::pause::Pause;
+use loket::wire::follows::Follows;
 use std::hint::black_box;
 
 const NAME: &str = "a.bin";
@@ -26,8 +26,8 @@ fn feeds(criterion: &mut Criterion) {
         let input = vec![b'x'; length];
         group.throughput(Throughput::Bytes(length as u64));
         group.bench_function(BenchmarkId::new("echo", length), |bencher| {
-            let (mut session, mut world) = conversation(Service::Echo);
-            bencher.iter(|| exchange(&mut session, &mut world, &input));
+            let (mut session, mut shared) = conversation(Service::Echo);
+            bencher.iter(|| exchange(&mut session, &mut shared, &input));
         });
     }
     let download = format!("download {NAME}\n");
@@ -38,31 +38,31 @@ fn feeds(criterion: &mut Criterion) {
     ] {
         group.throughput(Throughput::Elements(1));
         group.bench_function(label, |bencher| {
-            let (mut session, mut world) = conversation(Service::Files);
-            bencher.iter(|| exchange(&mut session, &mut world, input.as_bytes()));
+            let (mut session, mut shared) = conversation(Service::Files);
+            bencher.iter(|| exchange(&mut session, &mut shared, input.as_bytes()));
         });
     }
     group.bench_function("files: 16 commands at once", |bencher| {
         let input = "size a.bin\n".repeat(16);
-        let (mut session, mut world) = conversation(Service::Files);
-        bencher.iter(|| exchange(&mut session, &mut world, input.as_bytes()));
+        let (mut session, mut shared) = conversation(Service::Files);
+        bencher.iter(|| exchange(&mut session, &mut shared, input.as_bytes()));
     });
     group.finish();
 }
 
-fn conversation(service: Service) -> (Session, World) {
+fn conversation(service: Service) -> (Session, Shared) {
     let files: Files = [(NAME.to_owned(), vec![7; SIZE])].into();
     let store = Memory::with(&files, Faults::default());
     (
         Session::new(service.protocol(&store), PeerId(1)),
-        World::new(OUTBOX_HIGH_WATER),
+        Shared::new(OUTBOX_HIGH_WATER),
     )
 }
 
 /// Feeds the session and throws its answer away; its memory stays lent, as within a turn.
-fn exchange(session: &mut Session, world: &mut World, input: &[u8]) -> usize {
+fn exchange(session: &mut Session, shared: &mut Shared, input: &[u8]) -> usize {
     let mut calls = usize::MAX;
-    session.feed(black_box(input), Pause::None, &mut calls, world);
+    session.feed(black_box(input), Follows::More, &mut calls, shared);
     let outbox = session.outbox().expect("it was fed");
     let sent = drain(outbox);
     assert!(sent > 0, "an answer");

@@ -11,7 +11,7 @@ use loket::reactor::linux::{LinuxIo, Stream};
 use loket::reactor::token::Key;
 use loket::session::blob::Blob;
 use loket::session::observer::Readiness;
-use loket::session::world::World;
+use loket::session::shared::Shared;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
@@ -27,8 +27,8 @@ pub fn time(criterion: &mut Criterion) {
 }
 
 fn dispatcher<I: Io>(io: I, socket: I::Socket) -> (Dispatcher<I>, Key) {
-    let world = World::new(OUTBOX_HIGH_WATER);
-    let mut dispatcher = Dispatcher::new(io, world, REACTOR, vec!["echo"]);
+    let shared = Shared::new(OUTBOX_HIGH_WATER);
+    let mut dispatcher = Dispatcher::new(io, shared, REACTOR, vec!["echo"]);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let opened = dispatcher.open(
         socket,

@@ -9,7 +9,7 @@ use super::names;
 use super::screen;
 use super::upload_file::UploadFile;
 use crate::terminal::sanitize::Cleaner;
-use crate::wire::command::quote;
+use crate::wire::files_command::quote;
 use std::path::{Path, PathBuf};
 
 /// A client of the files service. The first command connects.

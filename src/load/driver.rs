@@ -23,7 +23,7 @@ use crate::reactor::linux::{LinuxIo, Stream};
 use crate::reactor::token::Target;
 use crate::session::notice::{Audience, Notice, PeerId, Post};
 use crate::session::protocol::Protocol;
-use crate::session::world::World;
+use crate::session::shared::Shared;
 use mio::net::TcpStream;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -64,11 +64,11 @@ impl Driver {
         let board = Rc::new(RefCell::new(Board::new(&settings)));
         let poller = Poller::new(limits.reactor.events_per_round, settings.server.clone())?;
         // A client that did not read while it sends would wait for a server that does the same.
-        let mut world = World::new(usize::MAX);
+        let mut shared = Shared::new(usize::MAX);
         let kernel = LinuxIo::new(poller.registry().try_clone()?, true, &limits.bodies);
-        world.observer = Box::new(Ledger(board.clone()));
+        shared.observer = Box::new(Ledger(board.clone()));
         let names = vec![settings.work.name()];
-        let dispatcher = Dispatcher::new(kernel, world, limits.reactor, names);
+        let dispatcher = Dispatcher::new(kernel, shared, limits.reactor, names);
         let mut calls = Calls::new(dialer);
         for (lane, requests) in lanes.into_iter().enumerate() {
             let errand = Errand::Prepare;

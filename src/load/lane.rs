@@ -7,8 +7,8 @@ use crate::reactor::clock::Moment;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::outbox::Outbox;
-use crate::session::protocol::{Cx, Intake, Protocol, Reaction};
-use crate::wire::pause::Pause;
+use crate::session::protocol::{Context, Intake, Protocol, Reaction};
+use crate::wire::follows::Follows;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -78,7 +78,7 @@ impl Lane {
     }
 
     /// Makes the requests that are due, as many as may be under way.
-    fn ask(&mut self, cx: &mut Cx<'_>) {
+    fn ask(&mut self, cx: &mut Context<'_>) {
         if self.manners.reconnects || self.manners.idles || self.done {
             return;
         }
@@ -95,7 +95,7 @@ impl Lane {
     }
 
     /// An answer is whole. Says whether the connection is done.
-    fn answered(&mut self, cx: &mut Cx<'_>) -> bool {
+    fn answered(&mut self, cx: &mut Context<'_>) -> bool {
         let asked = self.asked.pop_front().expect("somebody asked");
         match asked {
             Asked::Request { kind, due } => self.board.borrow_mut().answered(kind, due),
@@ -143,7 +143,7 @@ impl Lane {
 }
 
 impl Protocol for Lane {
-    fn on_open(&mut self, cx: &mut Cx<'_>) {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
         match self.call().errand {
             Errand::Prepare => match self.requests().greet(cx.out) {
                 true => self.asked.push_back(Asked::Greeting),
@@ -159,7 +159,7 @@ impl Protocol for Lane {
         }
     }
 
-    fn on_bytes(&mut self, input: &[u8], _: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+    fn on_bytes(&mut self, input: &[u8], _: Follows, cx: &mut Context<'_>) -> (usize, Intake) {
         let mut rest = input;
         while !rest.is_empty() {
             if self.asked.is_empty() {
@@ -183,7 +183,7 @@ impl Protocol for Lane {
         (input.len(), Intake::Bytes)
     }
 
-    fn on_notice(&mut self, _: &Notice, cx: &mut Cx<'_>) -> Reaction {
+    fn on_notice(&mut self, _: &Notice, cx: &mut Context<'_>) -> Reaction {
         self.listed = false;
         let stage = self.board.borrow().stage;
         if stage != Stage::CleaningUp {
@@ -197,7 +197,7 @@ impl Protocol for Lane {
         Reaction::Stay
     }
 
-    fn on_close(&mut self, _: CloseReason, _: &mut Cx<'_>) {
+    fn on_close(&mut self, _: CloseReason, _: &mut Context<'_>) {
         let Some(mut call) = self.call.take() else {
             return;
         };

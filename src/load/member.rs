@@ -4,7 +4,7 @@ use super::board::{Board, Stage};
 use super::fault::Fault;
 use super::pattern::Pattern;
 use crate::reactor::clock::Moment;
-use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
+use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::wire::text::OneLine;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -149,7 +149,7 @@ impl Member {
 }
 
 impl DatagramProtocol for Member {
-    fn on_datagram(&mut self, _: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+    fn on_datagram(&mut self, _: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         {
             let board = &mut *self.board.borrow_mut();
             board.recorder.moved(bytes.len() as u64, 0, board.now);
@@ -189,7 +189,7 @@ impl DatagramProtocol for Member {
         }
     }
 
-    fn on_refused(&mut self, to: SocketAddr, _: &mut DatagramCx<'_>) {
+    fn on_refused(&mut self, to: SocketAddr, _: &mut DatagramContext<'_>) {
         if self.board.borrow().stage != Stage::CleaningUp {
             let trouble = format!("nobody listens at {to}; is the server running there?");
             self.talk.borrow_mut().absence = Some(trouble);

@@ -10,7 +10,7 @@ use super::clock::Moment; // microseconds since the start
 use crate::session::close_reason::CloseReason; // why a connection ends
 use crate::session::observer::Readiness; // which calls would not block
 use crate::session::session::{Deadline, Session}; // what must happen in time; the conversation
-use crate::wire::pause::Delay; // which silence of the peer
+use crate::wire::follows::Timer; // which silence of the peer
 
 /// Where a connection stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Connection<S> {
     /// Where it stands in its life.
     pub phase: Phase,
     /// A silence that is over, and that the session has not been shown.
-    pub silence: Option<Delay>,
+    pub silence: Option<Timer>,
     /// Kinds of delay that have an entry in the queues, one bit each.
     pub armed: u8,
     /// Kinds of delay that have passed since the last progress, one bit each.
@@ -118,20 +118,20 @@ impl<S> Connection<S> {
 
     /// Whether the next pages of the file that it is sent are still on the disk.
     pub fn is_cold(&self) -> bool {
-        self.armed & bit(Delay::Cold) != 0
+        self.armed & bit(Timer::Cold) != 0
     }
 
     /// The delay to measure now, if it has not passed since the last progress.
-    pub fn awaited(&self) -> Option<Delay> {
+    pub fn awaited(&self) -> Option<Timer> {
         let awaited = match self.phase {
             Phase::Open => self.session.awaited(),
-            Phase::Lingering { .. } => Some(Delay::Linger),
+            Phase::Lingering { .. } => Some(Timer::Linger),
         };
         awaited.filter(|delay| self.passed & bit(*delay) == 0)
     }
 }
 
 /// The bit of a delay in `armed` and `passed`.
-pub fn bit(delay: Delay) -> u8 {
+pub fn bit(delay: Timer) -> u8 {
     1 << delay.index()
 }

@@ -2,7 +2,7 @@
 
 use super::clock::Moment;
 use super::udp::Udp;
-use crate::session::datagram::{Copies, DatagramCx, DatagramProtocol};
+use crate::session::datagram::{Copies, DatagramContext, DatagramProtocol};
 use crate::session::log_limit::LogLimit;
 use crate::session::notice::Post;
 use mio::net::UdpSocket;
@@ -197,8 +197,8 @@ impl Datagrams {
     }
 }
 
-fn cx<'a>(out: &'a mut Copies, posts: &'a mut Vec<Post>, now: Moment) -> DatagramCx<'a> {
-    DatagramCx {
+fn cx<'a>(out: &'a mut Copies, posts: &'a mut Vec<Post>, now: Moment) -> DatagramContext<'a> {
+    DatagramContext {
         out,
         posts,
         now: now.0,

@@ -18,15 +18,15 @@ use crate::session::notice::{Audience, Notice, PeerId, Post}; // messages of ses
 use crate::session::observer::{Observer, Readiness, TurnEnd, Who}; // for --trace; how a turn ended
 use crate::session::protocol::Protocol; // a service's side of a conversation
 use crate::session::session::Session; // a protocol and what it is about to do
-use crate::session::world::World; // what all protocols share: posts, the time
-use crate::wire::pause::Delay; // which silence
+use crate::session::shared::Shared; // what all protocols share: posts, the time
+use crate::wire::follows::Timer; // which silence
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 /// Everything above the system calls.
 pub struct Dispatcher<I: Io> {
     pub(super) io: I,
-    world: World,
+    shared: Shared,
     limits: ReactorLimits,
     services: Vec<&'static str>,
     table: Table<I::Socket>,
@@ -46,13 +46,13 @@ impl<I: Io> Dispatcher<I> {
     /// An empty table. `services` names the listeners, by their numbers.
     pub fn new(
         io: I,
-        world: World,
+        shared: Shared,
         limits: ReactorLimits,
         services: Vec<&'static str>,
     ) -> Dispatcher<I> {
         Dispatcher {
             io,
-            world,
+            shared,
             services,
             table: Table::new(),
             queue: RunQueue::default(),
@@ -79,7 +79,7 @@ impl<I: Io> Dispatcher<I> {
     ) -> io::Result<Key> {
         let key = self.insert(socket, service, || make(peer), now)?;
         self.addresses.enter(key.slot, peer.ip());
-        self.world
+        self.shared
             .observer
             .opened(who(&self.services, service as u16, key.serial), peer);
         log::debug!(
@@ -117,7 +117,7 @@ impl<I: Io> Dispatcher<I> {
         let key = self.table.next_key();
         self.io.register(&mut socket, key)?;
         let mut session = Session::new(make(), key.peer());
-        session.open(&mut self.world);
+        session.open(&mut self.shared);
         let mut connection = Connection::new(socket, session, key.serial, service as u16, now);
         self.timers.watch(key.slot, &mut connection, now);
         self.table.insert(key, connection);
@@ -128,8 +128,8 @@ impl<I: Io> Dispatcher<I> {
     /// Delivers what sessions have posted. Not within a turn: that changes no connection but its
     /// own.
     pub fn deliver(&mut self) {
-        while !self.world.posts.is_empty() {
-            for post in std::mem::take(&mut self.world.posts) {
+        while !self.shared.posts.is_empty() {
+            for post in std::mem::take(&mut self.shared.posts) {
                 let key = match post.to {
                     Audience::Operator => self.operator,
                     Audience::One(peer) => Some(Key::of_peer(peer)),
@@ -142,7 +142,7 @@ impl<I: Io> Dispatcher<I> {
                 let Some(connection) = self.table.find(key) else {
                     continue;
                 };
-                match connection.session.notify(&post.notice, &mut self.world) {
+                match connection.session.notify(&post.notice, &mut self.shared) {
                     Some(reason) => self.close(key, reason),
                     None => self.enqueue(key),
                 }
@@ -153,7 +153,7 @@ impl<I: Io> Dispatcher<I> {
 
     /// Standard output is written before more is said than it may owe.
     fn hurry_operator(&mut self) {
-        self.world.operator_behind = false;
+        self.shared.operator_behind = false;
         if let Some(key) = self.operator
             && let Some(connection) = self.table.find(key)
             && let Some(outbox) = connection.session.outbox()
@@ -162,8 +162,11 @@ impl<I: Io> Dispatcher<I> {
             if connection.ready.writable {
                 self.queue.push_next(key);
             }
-            let silent = self.world.now.saturating_sub(connection.progress.seconds());
-            self.world.operator_behind = silent < self.limits.operator_stall_seconds;
+            let silent = self
+                .shared
+                .now
+                .saturating_sub(connection.progress.seconds());
+            self.shared.operator_behind = silent < self.limits.operator_stall_seconds;
         }
     }
 
@@ -190,7 +193,7 @@ impl<I: Io> Dispatcher<I> {
                 // With more requests behind this one, it goes to the bulk queue.
                 let bulk = !connection.queued && !connection.session.inbox().is_empty();
                 let who = who(&self.services, connection.service, key.serial);
-                self.world.observer.waited(who, bulk);
+                self.shared.observer.waited(who, bulk);
                 if bulk {
                     self.enqueue_bulk(key);
                 } else {
@@ -202,7 +205,7 @@ impl<I: Io> Dispatcher<I> {
 
     /// What sessions are told from outside the table.
     pub fn posts(&mut self) -> &mut Vec<Post> {
-        &mut self.world.posts
+        &mut self.shared.posts
     }
 
     /// The console's key, and whether there is one.
@@ -229,7 +232,7 @@ impl<I: Io> Dispatcher<I> {
         // Every edge repeats that the socket is writable, which matters where something is owed.
         let matters = told.readable || connection.session.owes();
         let who = who(&self.services, connection.service, key.serial);
-        self.world.observer.event(who, told);
+        self.shared.observer.event(who, told);
         if matters {
             self.enqueue(key);
         }
@@ -284,11 +287,11 @@ impl<I: Io> Dispatcher<I> {
         };
         connection.queued = false;
         let who = who(&self.services, connection.service, key.serial);
-        self.world.observer.turn(who, connection.ready);
+        self.shared.observer.turn(who, connection.ready);
         let was_open = connection.phase == Phase::Open;
         let mut turn = Turn {
             io: &mut self.io,
-            world: &mut self.world,
+            shared: &mut self.shared,
             lent: &mut self.lent,
             limits: &self.limits,
             now,
@@ -306,11 +309,11 @@ impl<I: Io> Dispatcher<I> {
             ended = TurnEnd::Closed(CloseReason::Shutdown);
         }
         let (owes, awaited) = (connection.session.owes(), connection.awaited());
-        self.world.observer.ended(who, ended, owes, awaited);
+        self.shared.observer.ended(who, ended, owes, awaited);
         if let Phase::Lingering { reason, .. } = connection.phase
             && was_open
         {
-            self.world.observer.lingers(who, reason);
+            self.shared.observer.lingers(who, reason);
         }
         let took = since.micros_until(self.io.now());
         self.lag.turned(who.service, took);
@@ -320,7 +323,7 @@ impl<I: Io> Dispatcher<I> {
         if progressed
             && matches!(
                 awaited,
-                Some(Delay::Interbyte | Delay::Settle | Delay::Word)
+                Some(Timer::Interbyte | Timer::Settle | Timer::PartialCommand)
             )
         {
             // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
@@ -335,21 +338,21 @@ impl<I: Io> Dispatcher<I> {
             TurnEnd::AwaitDisk => self.timers.await_disk(key, connection, now),
             TurnEnd::Closed(reason) => self.close(key, reason),
         }
-        let posts = !self.world.posts.is_empty();
+        let posts = !self.shared.posts.is_empty();
         self.deliver();
         (spent, posts)
     }
 
     /// Looks at the clock: silences that have lasted long enough get a turn, deadlines close.
     pub fn on_time(&mut self, now: Moment) {
-        self.world.now = now.seconds();
+        self.shared.now = now.seconds();
         while let Some((delay, key)) = self.timers.pop_delay(&mut self.table, now) {
-            if delay == Delay::Cold {
+            if delay == Timer::Cold {
                 self.enqueue_bulk(key);
                 continue;
             }
             let connection = self.table.find(key).expect("it waits for the delay");
-            self.world
+            self.shared
                 .observer
                 .silence(who(&self.services, connection.service, key.serial), delay);
             self.enqueue(key);
@@ -408,7 +411,7 @@ impl<I: Io> Dispatcher<I> {
 
     /// What is shown all that happens.
     pub fn observer(&mut self) -> &mut dyn Observer {
-        &mut *self.world.observer
+        &mut *self.shared.observer
     }
 
     /// Queues a connection for a short turn, unless it waits for a turn already.
@@ -442,7 +445,7 @@ impl<I: Io> Dispatcher<I> {
             _ => self.limits.unsent_millis,
         };
         self.io.give_up(&mut connection.socket, millis);
-        connection.session.end(reason, &mut self.world);
+        connection.session.end(reason, &mut self.shared);
         let service = connection.service;
         self.table.remove(key);
         if self.operator == Some(key) {
@@ -450,7 +453,7 @@ impl<I: Io> Dispatcher<I> {
         }
         self.timers.forget(key.slot);
         self.addresses.leave(key.slot);
-        self.world
+        self.shared
             .observer
             .closed(who(&self.services, service, key.serial), reason);
         let level = if reason.is_surprising() {

@@ -15,7 +15,7 @@ use crate::session::completions::Completions; // whose waits are over
 use crate::session::notice::{Audience, Notice, Post}; // a message to another session
 use crate::session::observer::Readiness; // what the kernel has said of a socket
 use crate::session::protocol::Protocol; // a service's side of a conversation
-use crate::session::world::World; // what all protocols share: posts, the time
+use crate::session::shared::Shared; // what all protocols share: posts, the time
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Waker};
@@ -231,7 +231,7 @@ impl EventLoop {
     pub fn new(
         mut listeners: Vec<LinuxListener>,
         make_io: impl FnOnce(Registry) -> LinuxIo,
-        world: World,
+        shared: Shared,
         log: LogSink,
         limits: ReactorLimits,
         ending: &[i32],
@@ -271,7 +271,7 @@ impl EventLoop {
             acceptor: Acceptor::new(listeners, &limits),
             datagrams: None,
             log,
-            dispatcher: Dispatcher::new(io, world, limits, services),
+            dispatcher: Dispatcher::new(io, shared, limits, services),
             limits,
             stopping: Stopping::No,
             at_stop: None,

@@ -26,7 +26,7 @@ pub mod trace;
 pub mod turn;
 pub mod udp;
 
-use crate::wire::pause::Delay;
+use crate::wire::follows::Timer;
 
 /// Limits of the reactor.
 #[derive(Debug, Clone, Copy)]
@@ -65,21 +65,21 @@ pub struct ReactorLimits {
     pub linger_bytes: usize,
     /// Milliseconds for which the kernel keeps what the peer of a closed connection does not take.
     pub unsent_millis: u64,
-    /// See [`Delay::Interbyte`].
+    /// See [`Timer::Interbyte`].
     pub interbyte_millis: u64,
-    /// See [`Delay::Settle`].
+    /// See [`Timer::Settle`].
     pub settle_millis: u64,
-    /// See [`Delay::Word`].
+    /// See [`Timer::PartialCommand`].
     pub word_millis: u64,
-    /// See [`Delay::Gap`].
+    /// See [`Timer::HeaderGap`].
     pub gap_millis: u64,
-    /// See [`Delay::FirstByte`].
+    /// See [`Timer::FirstByte`].
     pub first_byte_millis: u64,
-    /// See [`Delay::Linger`].
+    /// See [`Timer::Linger`].
     pub linger_millis: u64,
-    /// See [`Delay::Pace`].
+    /// See [`Timer::Pace`].
     pub pace_millis: u64,
-    /// See [`Delay::Cold`].
+    /// See [`Timer::Cold`].
     pub cold_millis: u64,
     /// Seconds without progress until a connection is closed; `None` is never.
     pub idle_seconds: Option<u32>,
@@ -107,16 +107,16 @@ pub struct ReactorLimits {
 
 impl ReactorLimits {
     /// The length of a delay in microseconds.
-    pub fn micros(&self, delay: Delay) -> u64 {
+    pub fn micros(&self, delay: Timer) -> u64 {
         let millis = match delay {
-            Delay::Interbyte => self.interbyte_millis,
-            Delay::Settle => self.settle_millis,
-            Delay::Word => self.word_millis,
-            Delay::Gap => self.gap_millis,
-            Delay::FirstByte => self.first_byte_millis,
-            Delay::Linger => self.linger_millis,
-            Delay::Pace => self.pace_millis,
-            Delay::Cold => self.cold_millis,
+            Timer::Interbyte => self.interbyte_millis,
+            Timer::Settle => self.settle_millis,
+            Timer::PartialCommand => self.word_millis,
+            Timer::HeaderGap => self.gap_millis,
+            Timer::FirstByte => self.first_byte_millis,
+            Timer::Linger => self.linger_millis,
+            Timer::Pace => self.pace_millis,
+            Timer::Cold => self.cold_millis,
         };
         millis * 1_000
     }

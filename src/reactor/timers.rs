@@ -23,7 +23,7 @@ use super::table::Table;
 use super::token::Key;
 use crate::session::close_reason::CloseReason;
 use crate::session::session::Deadline;
-use crate::wire::pause::Delay;
+use crate::wire::follows::Timer;
 use std::collections::VecDeque;
 
 /// Later than any second.
@@ -32,7 +32,7 @@ const NEVER: u32 = u32::MAX;
 /// One sorted queue a kind of delay, and the column of deadlines.
 pub struct Timers {
     limits: ReactorLimits,
-    queues: [VecDeque<(Moment, Key)>; Delay::ALL.len()],
+    queues: [VecDeque<(Moment, Key)>; Timer::ALL.len()],
     /// The second of each slot's deadline.
     seconds: Vec<u32>,
     /// No deadline lies before this one; progress only ever moves them away from it.
@@ -62,11 +62,11 @@ impl Timers {
 
     /// The disk is given its time to read what the connection is to be sent.
     pub fn await_disk<S>(&mut self, key: Key, connection: &mut Connection<S>, now: Moment) {
-        connection.armed |= bit(Delay::Cold);
-        self.arm(Delay::Cold, now, key);
+        connection.armed |= bit(Timer::Cold);
+        self.arm(Timer::Cold, now, key);
     }
 
-    fn arm(&mut self, delay: Delay, since: Moment, key: Key) {
+    fn arm(&mut self, delay: Timer, since: Moment, key: Key) {
         let due = self.due(delay, since);
         let queue = &mut self.queues[delay.index()];
         let place = queue.partition_point(|&(earlier, _)| earlier <= due);
@@ -74,18 +74,18 @@ impl Timers {
     }
 
     /// When a delay that began at `since` is over.
-    fn due(&self, delay: Delay, since: Moment) -> Moment {
+    fn due(&self, delay: Timer, since: Moment) -> Moment {
         since.after(self.limits.micros(delay))
     }
 
     /// Takes a delay that is over by now, and that its connection still waits for.
-    pub fn pop_delay<S>(&mut self, table: &mut Table<S>, now: Moment) -> Option<(Delay, Key)> {
+    pub fn pop_delay<S>(&mut self, table: &mut Table<S>, now: Moment) -> Option<(Timer, Key)> {
         while let Some((delay, key)) = self.pop_due(now) {
             let Some(connection) = table.find(key) else {
                 continue;
             };
             connection.armed &= !bit(delay);
-            if delay == Delay::Cold {
+            if delay == Timer::Cold {
                 return Some((delay, key));
             }
             if connection.awaited() != Some(delay) {
@@ -93,7 +93,7 @@ impl Timers {
             }
             // Bytes void a silence, but not the time in which one `send()` arrives: keys can come
             // more closely, and then stop in the middle of a command.
-            if delay != Delay::Interbyte && self.due(delay, connection.progress) > now {
+            if delay != Timer::Interbyte && self.due(delay, connection.progress) > now {
                 // The peer has spoken since: the silence began later.
                 self.await_silence(key, connection);
                 continue;
@@ -108,8 +108,8 @@ impl Timers {
         None
     }
 
-    fn pop_due(&mut self, now: Moment) -> Option<(Delay, Key)> {
-        Delay::ALL.into_iter().find_map(|delay| {
+    fn pop_due(&mut self, now: Moment) -> Option<(Timer, Key)> {
+        Timer::ALL.into_iter().find_map(|delay| {
             let queue = &mut self.queues[delay.index()];
             queue.front().filter(|(due, _)| *due <= now)?;
             queue.pop_front().map(|(_, key)| (delay, key))
@@ -251,14 +251,14 @@ mod tests {
         let key = |slot| Key { slot, serial: slot };
         let at = |millis: u64| Moment(millis * 1_000);
         let mut timers = timers();
-        timers.arm(Delay::Settle, at(0), key(1));
-        timers.arm(Delay::Settle, at(45), key(2));
+        timers.arm(Timer::Settle, at(0), key(1));
+        timers.arm(Timer::Settle, at(45), key(2));
         assert_eq!(timers.next_due(), Some(at(50)));
         assert_eq!(timers.pop_due(at(49)), None);
-        assert_eq!(timers.pop_due(at(50)), Some((Delay::Settle, key(1))));
-        timers.arm(Delay::Settle, at(10), key(1));
-        assert_eq!(timers.pop_due(at(60)), Some((Delay::Settle, key(1))));
-        assert_eq!(timers.pop_due(at(95)), Some((Delay::Settle, key(2))));
+        assert_eq!(timers.pop_due(at(50)), Some((Timer::Settle, key(1))));
+        timers.arm(Timer::Settle, at(10), key(1));
+        assert_eq!(timers.pop_due(at(60)), Some((Timer::Settle, key(1))));
+        assert_eq!(timers.pop_due(at(95)), Some((Timer::Settle, key(2))));
         assert_eq!(timers.next_due(), None);
     }
 

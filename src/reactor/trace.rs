@@ -5,7 +5,7 @@
 
 use crate::session::close_reason::CloseReason;
 use crate::session::observer::{Direction, Observer, Readiness, TurnEnd, Who};
-use crate::wire::pause::Delay;
+use crate::wire::follows::Timer;
 use crate::wire::text::grouped;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -81,7 +81,7 @@ impl<W: Write> Observer for Trace<W> {
         self.say(who, format_args!("event, {}", told.join(" and ")));
     }
 
-    fn silence(&mut self, who: Who<'_>, delay: Delay) {
+    fn silence(&mut self, who: Who<'_>, delay: Timer) {
         self.say(who, format_args!("silent for the {}", name(delay)));
     }
 
@@ -127,7 +127,7 @@ impl<W: Write> Observer for Trace<W> {
         self.moved[place] += bytes;
     }
 
-    fn ended(&mut self, who: Who<'_>, end: TurnEnd, owes: bool, awaited: Option<Delay>) {
+    fn ended(&mut self, who: Who<'_>, end: TurnEnd, owes: bool, awaited: Option<Timer>) {
         if self.hushed {
             return;
         }
@@ -177,16 +177,16 @@ fn is_console(who: Who<'_>) -> bool {
     who.service == "console"
 }
 
-fn name(delay: Delay) -> &'static str {
+fn name(delay: Timer) -> &'static str {
     match delay {
-        Delay::Interbyte => "pause within a command",
-        Delay::Settle => "settle window",
-        Delay::Word => "end of an unfinished command",
-        Delay::Gap => "gap before the data",
-        Delay::FirstByte => "first byte of an upload",
-        Delay::Linger => "end of the goodbye",
-        Delay::Pace => "pause of a peer that says too much",
-        Delay::Cold => "disk",
+        Timer::Interbyte => "pause within a command",
+        Timer::Settle => "settle window",
+        Timer::PartialCommand => "end of an unfinished command",
+        Timer::HeaderGap => "gap before the data",
+        Timer::FirstByte => "first byte of an upload",
+        Timer::Linger => "end of the goodbye",
+        Timer::Pace => "pause of a peer that says too much",
+        Timer::Cold => "disk",
     }
 }
 

@@ -12,8 +12,8 @@ use crate::session::close_reason::CloseReason; // why a connection ends
 use crate::session::observer::{Direction, TurnEnd}; // which way bytes went; how a turn ended
 use crate::session::outbox::Front; // what is sent next: bytes, or a range of a file
 use crate::session::session::{Buffers, Next}; // its memory; what it needs next
-use crate::session::world::World; // what all protocols share: posts, the time
-use crate::wire::pause::{Delay, Pause}; // which silence; that it is over, or the stream is
+use crate::session::shared::Shared; // what all protocols share: posts, the time
+use crate::wire::follows::{Follows, Timer}; // which silence; that it is over, or the stream is
 use std::io::{self, ErrorKind};
 
 /// What came of one step of a turn.
@@ -45,7 +45,7 @@ pub struct Turn<'a, I: Io> {
     /// The system calls.
     pub io: &'a mut I,
     /// What sessions can reach.
-    pub world: &'a mut World,
+    pub shared: &'a mut Shared,
     /// Borrowed memory.
     pub lent: &'a mut Lent,
     /// The limits.
@@ -87,13 +87,13 @@ impl<I: Io> Turn<'_, I> {
         let Connection { session, ready, .. } = &*connection;
         if let Phase::Lingering { reason, .. } = connection.phase {
             return match connection.silence {
-                Some(Delay::Linger) => Progress::End(TurnEnd::Closed(reason)),
+                Some(Timer::Linger) => Progress::End(TurnEnd::Closed(reason)),
                 _ if ready.readable => self.drain(connection),
                 _ => Progress::End(TurnEnd::Parked),
             };
         }
         let can_write = ready.writable && !connection.is_cold();
-        let (silence, high_water) = (connection.silence, self.world.high_water);
+        let (silence, high_water) = (connection.silence, self.shared.high_water);
         match session.next(ready.readable, can_write, silence, high_water) {
             Next::Write => self.write(connection),
             Next::Work if !self.take_big_step() => Progress::End(TurnEnd::Requeue),
@@ -106,7 +106,7 @@ impl<I: Io> Turn<'_, I> {
                 Progress::End(TurnEnd::Requeue)
             }
             Next::Resume => self.work(connection),
-            Next::Feed(pause) => self.feed(connection, pause),
+            Next::Feed(follows) => self.feed(connection, follows),
             Next::Read(most) => self.read(connection, most),
             // Such a peer is not read from, so that a broken connection is not met.
             Next::Wait if ready.readable && self.io.is_broken(&connection.socket) => {
@@ -156,7 +156,7 @@ impl<I: Io> Turn<'_, I> {
                     connection.corked = false;
                 }
                 connection.progressed(count, self.now);
-                self.world.observer.moved(Direction::Out, count, body);
+                self.shared.observer.moved(Direction::Out, count, body);
                 Progress::Moved(count)
             }
             Err(error) => failed(
@@ -181,17 +181,18 @@ impl<I: Io> Turn<'_, I> {
 
     fn work(&mut self, connection: &mut Connection<I::Socket>) -> Progress {
         self.calls = self.calls.saturating_sub(1);
-        connection.session.work(self.world);
+        connection.session.work(self.shared);
         // The peer waits for us: its idle deadline does not run meanwhile.
         connection.progressed(0, self.now);
         Progress::Moved(0)
     }
 
-    fn feed(&mut self, connection: &mut Connection<I::Socket>, pause: Pause) -> Progress {
+    fn feed(&mut self, connection: &mut Connection<I::Socket>, follows: Follows) -> Progress {
         connection.silence = None;
         let kept = connection.session.take_inbox();
-        connection.consumed |= (connection.session).feed(&kept, pause, &mut self.calls, self.world);
-        if pause == Pause::Quiet(Delay::Pace) {
+        connection.consumed |=
+            (connection.session).feed(&kept, follows, &mut self.calls, self.shared);
+        if follows == Follows::Silence(Timer::Pace) {
             // The peer was kept from speaking: if it is again, that silence begins now.
             connection.progressed(0, self.now);
         }
@@ -230,15 +231,15 @@ impl<I: Io> Turn<'_, I> {
                 if count < room.len() && !connection.ready.read_on {
                     connection.ready.readable = false;
                 }
-                let pause = if count == 0 {
-                    Pause::Finished
+                let follows = if count == 0 {
+                    Follows::Eof
                 } else {
-                    Pause::None
+                    Follows::More
                 };
                 let input = &self.lent.read[..kept + count];
-                connection.consumed |= session.feed(input, pause, &mut self.calls, self.world);
+                connection.consumed |= session.feed(input, follows, &mut self.calls, self.shared);
                 connection.progressed(count, self.now);
-                self.world.observer.moved(Direction::In, count, false);
+                self.shared.observer.moved(Direction::In, count, false);
                 Progress::Moved(count)
             }
             Err(error) => failed(
@@ -259,17 +260,17 @@ impl<I: Io> Turn<'_, I> {
         match self.io.take_body(socket, &*body.into, body.at, most) {
             Ok(0) => {
                 connection.consumed |=
-                    session.feed(&[], Pause::Finished, &mut self.calls, self.world);
+                    session.feed(&[], Follows::Eof, &mut self.calls, self.shared);
                 Progress::Moved(0)
             }
             Ok(count) => {
-                session.body_moved(Ok(count as u64), self.world);
+                session.body_moved(Ok(count as u64), self.shared);
                 connection.progressed(count, self.now);
-                self.world.observer.moved(Direction::In, count, true);
+                self.shared.observer.moved(Direction::In, count, true);
                 Progress::Moved(count)
             }
             Err(TakeError::Blob(error)) => {
-                session.body_moved(Err(error), self.world);
+                session.body_moved(Err(error), self.shared);
                 // The disk has failed, not the peer: its bytes have come.
                 connection.progressed(0, self.now);
                 Progress::Moved(0)

@@ -13,14 +13,14 @@ use super::refusal::Refusal;
 use super::upload_report::UploadReport;
 use crate::session::blob::Blob;
 use crate::session::close_reason::CloseReason;
-use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
+use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::store::{Content, Requester, Store, Upload};
-use crate::wire::command::{self, Command};
-use crate::wire::pause::{Delay, Pause};
+use crate::wire::files_command::{self, Command};
+use crate::wire::follows::{Follows, Timer};
+use crate::wire::framing::{Dialect, Frame, Framer, LateNewline};
 use crate::wire::text;
-use crate::wire::unit::{Dialect, Heal, Split, Splitter};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -34,7 +34,7 @@ const NO_DATA: &str = "no data came, nothing is stored; send the file's bytes a 
 
 /// The files service.
 pub struct Files {
-    splitter: Splitter,
+    framer: Framer,
     limits: Rc<ServiceLimits>,
     store: Rc<dyn Store>,
     report: UploadReport,
@@ -82,7 +82,7 @@ impl Files {
     /// A new conversation with this peer, about the files of this store.
     pub fn new(limits: Rc<ServiceLimits>, store: Rc<dyn Store>, peer: SocketAddr) -> Files {
         Files {
-            splitter: Splitter::new(limits.wire.unit),
+            framer: Framer::new(limits.wire.unit),
             limits,
             store,
             report: UploadReport::new(peer),
@@ -91,15 +91,15 @@ impl Files {
     }
 
     fn is_bare(&self) -> bool {
-        self.splitter.dialect() == Dialect::Bare
+        self.framer.dialect() == Dialect::Bare
     }
 
     fn line_end(&self) -> &'static str {
-        self.splitter.dialect().line_end()
+        self.framer.dialect().line_end()
     }
 
     /// A good answer: `OK` and what follows it, or in the bare dialect the plain text alone.
-    fn agree(&self, line: &str, bare: &str, cx: &mut Cx<'_>) -> Intake {
+    fn agree(&self, line: &str, bare: &str, cx: &mut Context<'_>) -> Intake {
         let reply = if self.is_bare() { bare } else { line };
         cx.out.bytes(reply.as_bytes());
         cx.out.bytes(self.line_end().as_bytes());
@@ -107,7 +107,7 @@ impl Files {
     }
 
     /// A plain no to a question: the conversation goes on.
-    fn decline(&self, error: &StoreError, cx: &mut Cx<'_>) -> Intake {
+    fn decline(&self, error: &StoreError, cx: &mut Context<'_>) -> Intake {
         match error {
             StoreError::NotFound if self.is_bare() => cx.out.bytes(NOT_FOUND.as_bytes()),
             StoreError::NotFound => cx.out.bytes(format!("ERROR {NOT_FOUND}\n").as_bytes()),
@@ -117,7 +117,7 @@ impl Files {
     }
 
     /// The rest of the stream cannot be told from a body: say why, and close.
-    fn or_close(&mut self, intake: Result<Intake, Refusal>, cx: &mut Cx<'_>) -> Intake {
+    fn or_close(&mut self, intake: Result<Intake, Refusal>, cx: &mut Context<'_>) -> Intake {
         intake.unwrap_or_else(|Refusal(why)| {
             self.state = State::Command;
             self.report.lost(&why, cx);
@@ -126,44 +126,49 @@ impl Files {
         })
     }
 
-    fn say_error(&self, why: impl Display, cx: &mut Cx<'_>) {
+    fn say_error(&self, why: impl Display, cx: &mut Context<'_>) {
         cx.out
             .bytes(format!("ERROR {why}{}", self.line_end()).as_bytes());
     }
 
-    fn command(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
+    fn command(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Step {
         let wire = &self.limits.wire;
-        let split = self
-            .splitter
-            .split(input, pause, |unit| command::unended(unit, pause, wire));
+        let split = self.framer.split(input, follows, |unit| {
+            files_command::unended(unit, follows, wire)
+        });
         match split {
-            Split::More => Ok((0, Intake::Bytes)),
-            Split::End => Ok((0, Intake::Close(CloseReason::PeerFinished))),
-            Split::Healed { taken } => {
+            Frame::More => Ok((0, Intake::Bytes)),
+            Frame::End => Ok((0, Intake::Close(CloseReason::PeerFinished))),
+            Frame::Healed { taken } => {
                 cx.out.bytes(b"\n");
                 Ok((taken, Intake::Bytes))
             }
             // Somebody pressed Enter; nothing was asked.
-            Split::Unit { text: b"", taken } => Ok((taken, Intake::Bytes)),
-            Split::Unit { text, taken } => Ok((taken, self.run(text, pause, cx)?)),
-            Split::Broken(fault) => Err(fault.into()),
+            Frame::Unit { text: b"", taken } => Ok((taken, Intake::Bytes)),
+            Frame::Unit { text, taken } => Ok((taken, self.run(text, follows, cx)?)),
+            Frame::Broken(fault) => Err(fault.into()),
         }
     }
 
-    fn run(&mut self, unit: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+    fn run(
+        &mut self,
+        unit: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> Result<Intake, Refusal> {
         let wire = &self.limits.wire;
-        let command = match self.splitter.dialect() {
-            Dialect::Bare => command::parse_bare(unit, wire)?,
-            Dialect::Line | Dialect::Undecided => command::parse_line(unit, wire)?,
+        let command = match self.framer.dialect() {
+            Dialect::Bare => files_command::parse_bare(unit, wire)?,
+            Dialect::Line | Dialect::Undecided => files_command::parse_line(unit, wire)?,
         };
         // What looks like the end of the name may be data that was sent too soon.
-        if pause == Pause::Finished && matches!(command, Command::Upload(_, None)) {
+        if follows == Follows::Eof && matches!(command, Command::Upload(_, None)) {
             return Err(NO_DATA.into());
         }
         self.execute(command, unit, cx)
     }
 
-    fn client(&self, cx: &Cx<'_>) -> Requester {
+    fn client(&self, cx: &Context<'_>) -> Requester {
         Requester {
             session: cx.me,
             address: self.report.address(),
@@ -174,7 +179,7 @@ impl Files {
         &mut self,
         command: Command<'_>,
         unit: &[u8],
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
     ) -> Result<Intake, Refusal> {
         let (store, client) = (&self.store, self.client(cx));
         let answer = match command {
@@ -206,7 +211,7 @@ impl Files {
     }
 
     /// Answers as soon as the store does.
-    fn go_on(&mut self, answer: Pending<Answer>, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+    fn go_on(&mut self, answer: Pending<Answer>, cx: &mut Context<'_>) -> Result<Intake, Refusal> {
         let answer = match answer.take() {
             Ok(answer) => answer,
             Err(pending) => {
@@ -258,7 +263,7 @@ impl Files {
         })
     }
 
-    fn download(&self, blob: Rc<dyn Blob>, range: Range<u64>, cx: &mut Cx<'_>) -> Intake {
+    fn download(&self, blob: Rc<dyn Blob>, range: Range<u64>, cx: &mut Context<'_>) -> Intake {
         let (offset, length) = (range.start, range.end);
         if offset > length {
             self.say_error(format_args!("the file has only {length} bytes"), cx);
@@ -272,7 +277,7 @@ impl Files {
     }
 
     /// A bare peer gets no header, and line ends only between the names.
-    fn list(&self, (list, length): Content, cx: &mut Cx<'_>) -> Intake {
+    fn list(&self, (list, length): Content, cx: &mut Context<'_>) -> Intake {
         if !self.is_bare() {
             cx.out.bytes(format!("OK {length}\n").as_bytes());
             cx.out.body(list, 0..length);
@@ -292,27 +297,27 @@ impl Files {
     }
 
     /// Waits for the first byte of a bare upload.
-    fn expect(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
+    fn expect(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Step {
         let State::Expecting { unit, .. } = &self.state else {
             unreachable!("not expecting")
         };
         // `upload a.txt 5` without LF looks bare. If the LF comes after all, a line was meant.
         let limits = self.limits.clone();
-        if let Ok(Command::Upload(_, Some(_))) = command::parse_line(unit, &limits.wire) {
-            match self.splitter.heal(input, pause) {
-                Heal::Undecided => return Ok((0, Intake::Bytes)),
-                Heal::Line { taken } => {
+        if let Ok(Command::Upload(_, Some(_))) = files_command::parse_line(unit, &limits.wire) {
+            match self.framer.heal(input, follows) {
+                LateNewline::Undecided => return Ok((0, Intake::Bytes)),
+                LateNewline::Line { taken } => {
                     let unit = unit.clone();
                     self.state = State::Command;
-                    let command = command::parse_line(&unit, &limits.wire)?;
+                    let command = files_command::parse_line(&unit, &limits.wire)?;
                     return Ok((taken, self.execute(command, &unit, cx)?));
                 }
-                Heal::Bare => {}
+                LateNewline::Bare => {}
             }
         }
-        match pause {
-            Pause::None if input.is_empty() => return Ok((0, Intake::Bytes)),
-            Pause::Quiet(_) if input.is_empty() => return Err(NO_DATA.into()),
+        match follows {
+            Follows::More if input.is_empty() => return Ok((0, Intake::Bytes)),
+            Follows::Silence(_) if input.is_empty() => return Err(NO_DATA.into()),
             _ => {}
         }
         match std::mem::replace(&mut self.state, State::Command) {
@@ -325,7 +330,7 @@ impl Files {
         }
     }
 
-    fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+    fn end_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Result<Intake, Refusal> {
         let state = std::mem::replace(&mut self.state, State::Command);
         let State::Receiving { upload, size, most } = state else {
             unreachable!("a body ended that was not asked for")
@@ -347,15 +352,20 @@ impl Files {
 }
 
 impl Protocol for Files {
-    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+    fn on_bytes(
+        &mut self,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> (usize, Intake) {
         let step = match self.state {
-            State::Expecting { .. } => self.expect(input, pause, cx),
-            _ => self.command(input, pause, cx),
+            State::Expecting { .. } => self.expect(input, follows, cx),
+            _ => self.command(input, follows, cx),
         };
         match step {
             Ok((taken, intake)) => (taken, intake),
             Err(refusal) => {
-                if let (State::Command, Some(name)) = (&self.state, command::upload(input)) {
+                if let (State::Command, Some(name)) = (&self.state, files_command::upload(input)) {
                     self.report.guess(name);
                 }
                 (0, self.or_close(Err(refusal), cx))
@@ -363,12 +373,12 @@ impl Protocol for Files {
         }
     }
 
-    fn on_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Intake {
+    fn on_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Intake {
         let ended = self.end_body(end, cx);
         self.or_close(ended, cx)
     }
 
-    fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
+    fn on_work(&mut self, cx: &mut Context<'_>) -> Intake {
         let State::Waiting(answer) = std::mem::replace(&mut self.state, State::Command) else {
             unreachable!("work was done that was not announced")
         };
@@ -376,17 +386,17 @@ impl Protocol for Files {
         self.or_close(gone_on, cx)
     }
 
-    fn on_close(&mut self, reason: CloseReason, cx: &mut Cx<'_>) {
+    fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         // What the store has begun to make visible it also ends, without a peer.
         if !matches!(self.state, State::Waiting(_)) {
             self.report.lost(reason, cx);
         }
     }
 
-    fn awaited(&self) -> Option<Delay> {
+    fn awaited(&self) -> Option<Timer> {
         match self.state {
-            State::Command => self.splitter.awaited(),
-            State::Expecting { .. } => Some(Delay::FirstByte),
+            State::Command => self.framer.awaited(),
+            State::Expecting { .. } => Some(Timer::FirstByte),
             State::Waiting(_) | State::Receiving { .. } => None,
         }
     }

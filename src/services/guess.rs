@@ -5,7 +5,7 @@
 
 use crate::session::protocol::Receive;
 use crate::store::Upload;
-use crate::wire::puzzle::Digits;
+use crate::wire::ambiguous_size::Digits;
 
 /// An upload whose size is guessed.
 pub struct Guess {

@@ -6,9 +6,9 @@ use super::roster::{Client, Roster};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, PeerId, Post};
 use crate::session::outbox::Outbox;
-use crate::session::protocol::{Cx, Intake, Protocol, Reaction};
+use crate::session::protocol::{Context, Intake, Protocol, Reaction};
 use crate::terminal::line_editor::{LineEditor, Typed};
-use crate::wire::pause::Pause;
+use crate::wire::follows::Follows;
 use crate::wire::text;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -87,7 +87,7 @@ impl Operator {
         out.bytes(&screen);
     }
 
-    fn obey(&mut self, line: &str, cx: &mut Cx<'_>) {
+    fn obey(&mut self, line: &str, cx: &mut Context<'_>) {
         let line = text::clean(line.as_bytes());
         let line = line.trim_end();
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -131,7 +131,7 @@ impl Operator {
     }
 
     /// Does the first piece of something for all clients.
-    fn begin(&mut self, task: impl FnOnce(RangeInclusive<u32>) -> Task, cx: &mut Cx<'_>) {
+    fn begin(&mut self, task: impl FnOnce(RangeInclusive<u32>) -> Task, cx: &mut Context<'_>) {
         let numbers = self
             .roster
             .as_ref()
@@ -146,7 +146,7 @@ impl Operator {
     }
 
     /// One piece of what was asked for, or the next line that was typed.
-    fn piece(&mut self, cx: &mut Cx<'_>) {
+    fn piece(&mut self, cx: &mut Context<'_>) {
         match self.task.take() {
             Some(Task::List(clients)) => {
                 let mut lines = Vec::new();
@@ -197,7 +197,7 @@ impl Operator {
     }
 
     /// A pipe brings lines; what stands behind the last LF is kept until the end of input.
-    fn piped(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> usize {
+    fn piped(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> usize {
         let most = self.limits.wire.unit;
         let window = &input[..input.len().min(most + 1)];
         let (line, taken) = match window.iter().position(|&byte| byte == b'\n') {
@@ -207,7 +207,7 @@ impl Operator {
                 let whole = text::complete_prefix(&input[..most]);
                 (&input[..whole], whole)
             }
-            None if pause == Pause::Finished => (input, input.len()),
+            None if follows == Follows::Eof => (input, input.len()),
             None => return 0,
         };
         self.obey(&String::from_utf8_lossy(line), cx);
@@ -216,7 +216,7 @@ impl Operator {
 }
 
 impl Protocol for Operator {
-    fn on_open(&mut self, cx: &mut Cx<'_>) {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
         if let Some(editor) = &self.editor {
             let mut screen = Vec::new();
             editor.draw(&mut screen);
@@ -224,13 +224,18 @@ impl Protocol for Operator {
         }
     }
 
-    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
-        if self.ended || (input.is_empty() && pause == Pause::Finished) {
+    fn on_bytes(
+        &mut self,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> (usize, Intake) {
+        if self.ended || (input.is_empty() && follows == Follows::Eof) {
             // No operator any more; the screen is still written to.
             return (0, Intake::Hold);
         }
         let Some(editor) = &mut self.editor else {
-            return match self.piped(input, pause, cx) {
+            return match self.piped(input, follows, cx) {
                 0 => (0, Intake::Bytes),
                 taken => (taken, Intake::Work),
             };
@@ -249,7 +254,7 @@ impl Protocol for Operator {
     /// Even where nothing is left to be done, it has been waited for: big steps come after all
     /// short turns, so that a line has been written to all clients before the next one is read.
     /// Otherwise a file as input would be more than a client may leave unread.
-    fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
+    fn on_work(&mut self, cx: &mut Context<'_>) -> Intake {
         if self.task.is_some() || !self.typed.is_empty() {
             self.piece(cx);
             return Intake::Work;
@@ -261,7 +266,7 @@ impl Protocol for Operator {
         }
     }
 
-    fn on_notice(&mut self, notice: &Notice, cx: &mut Cx<'_>) -> Reaction {
+    fn on_notice(&mut self, notice: &Notice, cx: &mut Context<'_>) -> Reaction {
         match notice {
             Notice::Line(line) => self.print(line, cx.out),
             Notice::Resize { columns } => {

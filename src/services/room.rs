@@ -39,7 +39,7 @@ pub mod networks;
 pub mod strangers;
 pub mod token_bucket;
 
-use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
+use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::session::log_limit::LogLimit;
 use crate::wire::text::{self, is_hidden, steers};
 use networks::{NetworkLimits, Networks};
@@ -203,7 +203,13 @@ impl Room {
         }
     }
 
-    fn enter(&mut self, route: Route, name: &str, bucket: TokenBucket, cx: &mut DatagramCx<'_>) {
+    fn enter(
+        &mut self,
+        route: Route,
+        name: &str,
+        bucket: TokenBucket,
+        cx: &mut DatagramContext<'_>,
+    ) {
         let member = Member {
             name: name.into(),
             route,
@@ -227,13 +233,13 @@ impl Room {
         self.routes = self.members.values().map(|member| member.route).collect();
     }
 
-    fn tell_all(&mut self, line: &str, cx: &mut DatagramCx<'_>) {
+    fn tell_all(&mut self, line: &str, cx: &mut DatagramContext<'_>) {
         cx.out.to_many(line.as_bytes(), &self.routes);
         cx.print(line);
     }
 
     /// Takes the price of a message out of the buckets of a member and of its network.
-    fn pay(&mut self, from: SocketAddr, cx: &mut DatagramCx<'_>) -> bool {
+    fn pay(&mut self, from: SocketAddr, cx: &mut DatagramContext<'_>) -> bool {
         let member = self.members.get_mut(&from).expect("it is a member");
         let pays = member.bucket.pay(self.rate, cx.now);
         let pays = pays && self.networks.pay(from.ip(), cx.now);
@@ -248,7 +254,7 @@ impl Room {
         from: Route,
         words: Words<'_>,
         bytes: &[u8],
-        cx: &mut DatagramCx<'_>,
+        cx: &mut DatagramContext<'_>,
     ) {
         let name = self.members[&from.peer].name.clone();
         // Answers that were lost are asked for again. They are not relayed, but have their price.
@@ -262,7 +268,7 @@ impl Room {
         }
     }
 
-    fn relay(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+    fn relay(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         let said = one_line(bytes);
         if is_exit(&said) {
             return self.end(&[from.peer], Ending::Left, cx);
@@ -284,7 +290,7 @@ impl Room {
     }
 
     /// Ends memberships, all at once: those that go are not told of each other.
-    fn end(&mut self, addresses: &[SocketAddr], how: Ending, cx: &mut DatagramCx<'_>) {
+    fn end(&mut self, addresses: &[SocketAddr], how: Ending, cx: &mut DatagramContext<'_>) {
         let mut names = Vec::new();
         for address in addresses {
             let Some(member) = self.members.remove(address) else {
@@ -326,7 +332,7 @@ impl Room {
         taken
     }
 
-    fn end_silent(&mut self, cx: &mut DatagramCx<'_>) {
+    fn end_silent(&mut self, cx: &mut DatagramContext<'_>) {
         let silent = |member: &&Member| member.is_silent(&self.limits, cx.now);
         let mut gone: Vec<_> = self.members.values().filter(silent).collect();
         gone.sort_by_key(|member| (member.heard, member.route.peer));
@@ -339,7 +345,7 @@ impl Room {
 }
 
 impl DatagramProtocol for Room {
-    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         let bytes = match bytes.get(..self.limits.message) {
             Some(most) if bytes.len() > most.len() => &most[..text::complete_prefix(most)],
             _ => bytes,
@@ -363,7 +369,7 @@ impl DatagramProtocol for Room {
         }
     }
 
-    fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramCx<'_>) {
+    fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramContext<'_>) {
         let Some(member) = self.members.get_mut(&to) else {
             return self.strangers.forget(to);
         };
@@ -381,7 +387,7 @@ impl DatagramProtocol for Room {
         [claim, self.search].into_iter().flatten().min()
     }
 
-    fn on_time(&mut self, cx: &mut DatagramCx<'_>) {
+    fn on_time(&mut self, cx: &mut DatagramContext<'_>) {
         let is_due = |claim: &&Claim| claim.until <= cx.now;
         while let Some(claim) = self.claims.front().filter(is_due) {
             cx.out.to_one(b"USERNAME TAKEN", claim.from);

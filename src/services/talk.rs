@@ -8,11 +8,11 @@ use super::refusal::Refusal;
 use super::roster::Roster;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
-use crate::session::protocol::{Cx, Intake, Protocol, Reaction};
+use crate::session::protocol::{Context, Intake, Protocol, Reaction};
+use crate::wire::follows::{Follows, Timer};
+use crate::wire::framing::Fault;
 use crate::wire::line::{FirstLine, first_line};
-use crate::wire::pause::{Delay, Pause};
 use crate::wire::text;
-use crate::wire::unit::Fault;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -25,7 +25,7 @@ pub struct Talk {
     id: u32,
     address: SocketAddr,
     replies: Replies,
-    awaited: Option<Delay>,
+    awaited: Option<Timer>,
     /// Bytes that it may still have shown, as of the second of its last words.
     credit: usize,
     /// Bytes that it may have shown beside those, while the roster grants them.
@@ -66,15 +66,15 @@ impl Talk {
         }
     }
 
-    fn show(line: String, cx: &mut Cx<'_>) {
+    fn show(line: String, cx: &mut Context<'_>) {
         cx.posts.push(Post::line(Audience::Operator, line));
     }
 
     /// Takes the price of a text off what the client may have shown. If that is not enough, or
     /// the operator is behind, the text is looked at again later.
-    fn pay(&mut self, text: &[u8], cx: &Cx<'_>) -> bool {
+    fn pay(&mut self, text: &[u8], cx: &Context<'_>) -> bool {
         if cx.operator_behind {
-            self.awaited = Some(Delay::Pace);
+            self.awaited = Some(Timer::Pace);
             return false;
         }
         let rate = &self.limits.talk_rate;
@@ -93,13 +93,13 @@ impl Talk {
         } else if cost <= self.first && self.roster.borrow_mut().grants(cost, rate, cx.now) {
             self.first -= cost;
         } else {
-            self.awaited = Some(Delay::Pace);
+            self.awaited = Some(Timer::Pace);
             return false;
         }
         true
     }
 
-    fn say(&mut self, text: &[u8], cx: &mut Cx<'_>) {
+    fn say(&mut self, text: &[u8], cx: &mut Context<'_>) {
         let text = text::clean(text);
         if !text.trim().is_empty() {
             self.roster.borrow_mut().say(self.id, &text);
@@ -125,16 +125,16 @@ impl Talk {
     }
 
     /// What has no LF is shown once its sender pauses, which may be in the middle of a character.
-    fn say_unended(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> usize {
-        let whole = match pause {
-            Pause::Quiet(Delay::Settle) => text::complete_prefix(input),
+    fn say_unended(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> usize {
+        let whole = match follows {
+            Follows::Silence(Timer::Settle) => text::complete_prefix(input),
             // The rest of a cut character did not come: it is shown as what it is, broken.
-            Pause::Quiet(Delay::Word) | Pause::Finished => input.len(),
-            Pause::None | Pause::Quiet(_) => 0,
+            Follows::Silence(Timer::PartialCommand) | Follows::Eof => input.len(),
+            Follows::More | Follows::Silence(_) => 0,
         };
-        self.awaited = match (pause, whole) {
-            (Pause::None, _) => Some(Delay::Settle),
-            (_, 0) => Some(Delay::Word),
+        self.awaited = match (follows, whole) {
+            (Follows::More, _) => Some(Timer::Settle),
+            (_, 0) => Some(Timer::PartialCommand),
             _ => None,
         };
         if whole > 0 {
@@ -146,7 +146,7 @@ impl Talk {
 }
 
 impl Protocol for Talk {
-    fn on_open(&mut self, cx: &mut Cx<'_>) {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
         self.id = self.roster.borrow_mut().join(cx.me, self.address, cx.now);
         Talk::show(
             format!("Client {} has come from {}", self.id, self.address),
@@ -154,13 +154,18 @@ impl Protocol for Talk {
         );
     }
 
-    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
-        self.finished |= pause == Pause::Finished;
-        let pause = match pause {
+    fn on_bytes(
+        &mut self,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> (usize, Intake) {
+        self.finished |= follows == Follows::Eof;
+        let follows = match follows {
             // The client was not silent, but kept from speaking.
-            Pause::Quiet(Delay::Pace) if self.finished => Pause::Finished,
-            Pause::Quiet(Delay::Pace) => Pause::None,
-            pause => pause,
+            Follows::Silence(Timer::Pace) if self.finished => Follows::Eof,
+            Follows::Silence(Timer::Pace) => Follows::More,
+            follows => follows,
         };
         self.look_for_late_newline(input);
         let limit = self.limits.wire.unit;
@@ -172,10 +177,10 @@ impl Protocol for Talk {
                 return (taken, Intake::Bytes);
             }
             FirstLine::Open if input.is_empty() => 0,
-            FirstLine::Open if pause != Pause::None && !self.pay(input, cx) => {
+            FirstLine::Open if follows != Follows::More && !self.pay(input, cx) => {
                 return (0, Intake::Hold);
             }
-            FirstLine::Open => self.say_unended(input, pause, cx),
+            FirstLine::Open => self.say_unended(input, follows, cx),
             FirstLine::TooLong => {
                 let Refusal(why) = Fault::TooLong(limit).into();
                 cx.out
@@ -183,13 +188,13 @@ impl Protocol for Talk {
                 return (0, Intake::Close(CloseReason::Refused));
             }
         };
-        match pause {
-            Pause::Finished => (taken, Intake::Close(CloseReason::PeerFinished)),
+        match follows {
+            Follows::Eof => (taken, Intake::Close(CloseReason::PeerFinished)),
             _ => (taken, Intake::Bytes),
         }
     }
 
-    fn on_notice(&mut self, notice: &Notice, cx: &mut Cx<'_>) -> Reaction {
+    fn on_notice(&mut self, notice: &Notice, cx: &mut Context<'_>) -> Reaction {
         match notice {
             Notice::Line(text) if cx.out.pending() + text.len() > self.limits.talk_backlog => {
                 Reaction::Drop(CloseReason::SlowReader)
@@ -204,7 +209,7 @@ impl Protocol for Talk {
         }
     }
 
-    fn on_close(&mut self, _: CloseReason, cx: &mut Cx<'_>) {
+    fn on_close(&mut self, _: CloseReason, cx: &mut Context<'_>) {
         self.roster.borrow_mut().leave(self.id);
         Talk::show(format!("Client {} has gone", self.id), cx);
     }
@@ -213,7 +218,7 @@ impl Protocol for Talk {
         true
     }
 
-    fn awaited(&self) -> Option<Delay> {
+    fn awaited(&self) -> Option<Timer> {
         self.awaited
     }
 }

@@ -20,24 +20,24 @@ use super::refusal::Refusal;
 use super::two_names::TwoNames;
 use super::upload_report::UploadReport;
 use crate::session::close_reason::CloseReason;
-use crate::session::protocol::{BodyEnd, Cx, Intake, Protocol, Receive};
+use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::store::{Content, Reply, Requester, Store, Upload};
 use crate::wire::SEPARATOR;
-use crate::wire::header::{self, BareHeader, Word};
+use crate::wire::ambiguous_size::Digits;
+use crate::wire::follows::{Follows, Timer};
+use crate::wire::framing::{Dialect, Fault, Frame, Framer, LateNewline};
 use crate::wire::names::{self, BadName};
-use crate::wire::pause::{Delay, Pause};
-use crate::wire::puzzle::Digits;
+use crate::wire::transfer_header::{self, BareHeader, Word};
 use crate::wire::unended::Unended;
-use crate::wire::unit::{Dialect, Fault, Heal, Split, Splitter};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// The transfer service.
 pub struct Transfer {
-    splitter: Splitter,
+    framer: Framer,
     limits: Rc<ServiceLimits>,
     store: Rc<dyn Store>,
     report: UploadReport,
@@ -88,7 +88,7 @@ impl Transfer {
     /// A new conversation with this peer, about the files of this store.
     pub fn new(limits: Rc<ServiceLimits>, store: Rc<dyn Store>, peer: SocketAddr) -> Transfer {
         Transfer {
-            splitter: Splitter::new(limits.wire.unit),
+            framer: Framer::new(limits.wire.unit),
             limits,
             store,
             report: UploadReport::new(peer),
@@ -97,32 +97,35 @@ impl Transfer {
     }
 
     fn is_line(&self) -> bool {
-        self.splitter.dialect() == Dialect::Line
+        self.framer.dialect() == Dialect::Line
     }
 
-    fn reply(&self, text: impl Display, cx: &mut Cx<'_>) {
-        let line_end = self.splitter.dialect().line_end();
+    fn reply(&self, text: impl Display, cx: &mut Context<'_>) {
+        let line_end = self.framer.dialect().line_end();
         cx.out.bytes(format!("{text}{line_end}").as_bytes());
     }
 
-    fn command(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
+    fn command(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Step {
         // The two words need no line end and no silence: a textbook client waits for the OK.
-        match self.splitter.split(input, pause, header::unended_word) {
-            Split::More => Ok((0, Intake::Bytes)),
-            Split::End => Ok((0, Intake::Close(CloseReason::PeerFinished))),
-            Split::Healed { taken } => {
+        match self
+            .framer
+            .split(input, follows, transfer_header::unended_word)
+        {
+            Frame::More => Ok((0, Intake::Bytes)),
+            Frame::End => Ok((0, Intake::Close(CloseReason::PeerFinished))),
+            Frame::Healed { taken } => {
                 cx.out.bytes(b"\n");
                 Ok((taken, Intake::Bytes))
             }
             // Somebody pressed Enter; nothing was asked.
-            Split::Unit { text: b"", taken } => Ok((taken, Intake::Bytes)),
-            Split::Unit { text, taken } => Ok((taken, self.begin(text, cx)?)),
-            Split::Broken(fault) => Err(fault.into()),
+            Frame::Unit { text: b"", taken } => Ok((taken, Intake::Bytes)),
+            Frame::Unit { text, taken } => Ok((taken, self.begin(text, cx)?)),
+            Frame::Broken(fault) => Err(fault.into()),
         }
     }
 
-    fn begin(&mut self, word: &[u8], cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
-        self.state = match header::word(word)? {
+    fn begin(&mut self, word: &[u8], cx: &mut Context<'_>) -> Result<Intake, Refusal> {
+        self.state = match transfer_header::word(word)? {
             Word::Send => {
                 self.report.begin(b"");
                 State::Naming(TwoNames::default())
@@ -134,45 +137,45 @@ impl Transfer {
     }
 
     /// Between SEND and the first byte of the body.
-    fn naming(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
-        match self.splitter.heal(input, pause) {
-            Heal::Undecided => return Ok((0, Intake::Bytes)),
-            Heal::Line { taken } => {
+    fn naming(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Step {
+        match self.framer.heal(input, follows) {
+            LateNewline::Undecided => return Ok((0, Intake::Bytes)),
+            LateNewline::Line { taken } => {
                 cx.out.bytes(b"\n");
                 return Ok((taken, Intake::Bytes));
             }
-            Heal::Bare => {}
+            LateNewline::Bare => {}
         }
         let limit = self.limits.wire.unit;
-        let separator = header::separator(input, limit);
+        let separator = transfer_header::separator(input, limit);
         let newline = input.iter().position(|&byte| byte == b'\n');
         if newline.is_some_and(|newline| separator.is_none_or(|separator| newline < separator)) {
             // A line end in front of the separator: textbook clients send none.
-            self.splitter.take_line();
+            self.framer.take_line();
         }
         if self.is_line() {
-            return self.naming_line(input, pause, cx);
+            return self.naming_line(input, follows, cx);
         }
         let State::Naming(names) = &mut self.state else {
             unreachable!("no names are expected")
         };
-        let header = names.header(input, separator, pause, &mut self.splitter, limit)?;
+        let header = names.header(input, separator, follows, &mut self.framer, limit)?;
         self.bare_header(header, cx)
     }
 
-    fn naming_line(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
-        match self.splitter.split(input, pause, |_| Unended::Part) {
-            Split::More => Ok((0, Intake::Bytes)),
-            Split::Healed { .. } => unreachable!("line peers are healed before"),
-            Split::End => Err(Fault::Cut.into()),
-            Split::Broken(fault) => Err(fault.into()),
-            Split::Unit { taken, .. } if matches!(self.state, State::Naming(_)) => {
+    fn naming_line(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Step {
+        match self.framer.split(input, follows, |_| Unended::Part) {
+            Frame::More => Ok((0, Intake::Bytes)),
+            Frame::Healed { .. } => unreachable!("line peers are healed before"),
+            Frame::End => Err(Fault::Cut.into()),
+            Frame::Broken(fault) => Err(fault.into()),
+            Frame::Unit { taken, .. } if matches!(self.state, State::Naming(_)) => {
                 // The name stands in the header again, and that one counts.
                 self.state = State::Header;
                 Ok((taken, Intake::Bytes))
             }
-            Split::Unit { text, taken } => {
-                let (name, size) = header::parse_line(text)?;
+            Frame::Unit { text, taken } => {
+                let (name, size) = transfer_header::parse_line(text)?;
                 let begun = self.create(name, Some(size), cx)?;
                 let answer = begun.map(move |begun| Answer::Begun(begun, size));
                 Ok((taken, self.go_on(answer, cx)?))
@@ -181,7 +184,7 @@ impl Transfer {
     }
 
     /// The separator has come: the name is known, and the digits behind it as soon as they end.
-    fn bare_header(&mut self, header: BareHeader<'_>, cx: &mut Cx<'_>) -> Step {
+    fn bare_header(&mut self, header: BareHeader<'_>, cx: &mut Context<'_>) -> Step {
         let BareHeader::Whole {
             name,
             digits,
@@ -203,14 +206,14 @@ impl Transfer {
         &mut self,
         name: &[u8],
         size: Option<u64>,
-        cx: &Cx<'_>,
+        cx: &Context<'_>,
     ) -> Result<Reply<Box<dyn Upload>>, Refusal> {
         self.report.begin(name);
         let name = self.base_name(name)?;
         Ok(self.store.create(name, size, self.client(cx)))
     }
 
-    fn client(&self, cx: &Cx<'_>) -> Requester {
+    fn client(&self, cx: &Context<'_>) -> Requester {
         Requester {
             session: cx.me,
             address: self.report.address(),
@@ -226,19 +229,19 @@ impl Transfer {
         names::base_name(sent, separators, &self.limits.wire)
     }
 
-    fn asking(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> Step {
+    fn asking(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Step {
         let wire = &self.limits.wire;
         let unended = |name: &[u8]| names::unended(name, names::ANY_SLASH, wire);
         let judge = |name: &[u8]| Unended::judge(name, unended);
-        match self.splitter.split(input, pause, judge) {
-            Split::More => Ok((0, Intake::Bytes)),
-            Split::End => Err(Fault::Cut.into()),
-            Split::Broken(fault) => Err(fault.into()),
-            Split::Healed { taken } => {
+        match self.framer.split(input, follows, judge) {
+            Frame::More => Ok((0, Intake::Bytes)),
+            Frame::End => Err(Fault::Cut.into()),
+            Frame::Broken(fault) => Err(fault.into()),
+            Frame::Healed { taken } => {
                 cx.out.bytes(b"\n");
                 Ok((taken, Intake::Bytes))
             }
-            Split::Unit { text, taken } => {
+            Frame::Unit { text, taken } => {
                 let name = self.base_name(text)?;
                 let opened = self.store.open(name, self.client(cx));
                 let name = name.into();
@@ -249,7 +252,7 @@ impl Transfer {
     }
 
     /// Goes on as soon as the store answers.
-    fn go_on(&mut self, answer: Pending<Answer>, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+    fn go_on(&mut self, answer: Pending<Answer>, cx: &mut Context<'_>) -> Result<Intake, Refusal> {
         self.state = State::Command;
         Ok(match answer.take() {
             Err(pending) => {
@@ -275,7 +278,7 @@ impl Transfer {
         &mut self,
         name: &str,
         opened: Result<Content, StoreError>,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
     ) -> Intake {
         match opened {
             Ok((blob, length)) => {
@@ -299,15 +302,17 @@ impl Transfer {
     }
 
     /// Between a bare header and its first data byte.
-    fn gap(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
-        let healed = self.splitter.heal(input, pause);
-        let (taken, intake) = match (healed, pause) {
-            (Heal::Undecided, _) => return (0, Intake::Bytes),
-            (Heal::Bare, Pause::Finished) => return (0, Intake::Hold),
+    fn gap(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> (usize, Intake) {
+        let healed = self.framer.heal(input, follows);
+        let (taken, intake) = match (healed, follows) {
+            (LateNewline::Undecided, _) => return (0, Intake::Bytes),
+            (LateNewline::Bare, Follows::Eof) => return (0, Intake::Hold),
             // Nothing that a bare client says now means anything.
-            (Heal::Bare, Pause::None) => return (input.len(), Intake::Bytes),
-            (Heal::Bare, Pause::Quiet(_)) => (input.len(), Intake::Close(CloseReason::Goodbye)),
-            (Heal::Line { taken }, _) => {
+            (LateNewline::Bare, Follows::More) => return (input.len(), Intake::Bytes),
+            (LateNewline::Bare, Follows::Silence(_)) => {
+                (input.len(), Intake::Close(CloseReason::Goodbye))
+            }
+            (LateNewline::Line { taken }, _) => {
                 cx.out.bytes(b"\n");
                 (taken, Intake::Bytes)
             }
@@ -320,7 +325,7 @@ impl Transfer {
     }
 
     /// The rest of the stream cannot be told from a body: say why, and close.
-    fn or_close(&mut self, intake: Result<Intake, Refusal>, cx: &mut Cx<'_>) -> Intake {
+    fn or_close(&mut self, intake: Result<Intake, Refusal>, cx: &mut Context<'_>) -> Intake {
         intake.unwrap_or_else(|Refusal(why)| {
             self.state = State::Command;
             self.report.lost(&why, cx);
@@ -328,7 +333,7 @@ impl Transfer {
             Intake::Close(CloseReason::Refused)
         })
     }
-    fn end_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Result<Intake, Refusal> {
+    fn end_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Result<Intake, Refusal> {
         match (std::mem::replace(&mut self.state, State::Command), end) {
             (_, BodyEnd::Abandoned) => Ok(Intake::Close(CloseReason::PeerReset)),
             (_, BodyEnd::BlobFailed(error)) => Err(StoreError::from(error).into()),
@@ -357,7 +362,7 @@ impl Transfer {
         &mut self,
         done: Reply<()>,
         size: Option<u64>,
-        cx: &mut Cx<'_>,
+        cx: &mut Context<'_>,
     ) -> Result<Intake, Refusal> {
         match done.take() {
             Ok(done) => done?,
@@ -379,32 +384,37 @@ impl Transfer {
 }
 
 impl Protocol for Transfer {
-    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+    fn on_bytes(
+        &mut self,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> (usize, Intake) {
         let step = match self.state {
-            State::Command => self.command(input, pause, cx),
-            State::Naming(_) => self.naming(input, pause, cx),
-            State::Header => self.naming_line(input, pause, cx),
-            State::Asking => self.asking(input, pause, cx),
-            State::Gap(_) => return self.gap(input, pause, cx),
+            State::Command => self.command(input, follows, cx),
+            State::Naming(_) => self.naming(input, follows, cx),
+            State::Header => self.naming_line(input, follows, cx),
+            State::Asking => self.asking(input, follows, cx),
+            State::Gap(_) => return self.gap(input, follows, cx),
             _ => unreachable!("body bytes are never shown"),
         };
         match step {
             Ok((taken, intake)) => (taken, intake),
             Err(refusal) => {
                 if self.report.is_begun() {
-                    self.report.guess(header::name_on_its_way(input));
+                    self.report.guess(transfer_header::name_on_its_way(input));
                 }
                 (0, self.or_close(Err(refusal), cx))
             }
         }
     }
 
-    fn on_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Intake {
+    fn on_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Intake {
         let ended = self.end_body(end, cx);
         self.or_close(ended, cx)
     }
 
-    fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
+    fn on_work(&mut self, cx: &mut Context<'_>) -> Intake {
         let gone_on = match std::mem::replace(&mut self.state, State::Command) {
             State::Storing { done, size } => self.store(done, size, cx),
             State::Waiting(answer) => self.go_on(answer, cx),
@@ -413,19 +423,19 @@ impl Protocol for Transfer {
         self.or_close(gone_on, cx)
     }
 
-    fn on_close(&mut self, reason: CloseReason, cx: &mut Cx<'_>) {
+    fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         // What the store has begun to make visible it also ends, without a peer.
         if !matches!(self.state, State::Storing { .. }) {
             self.report.lost(reason, cx);
         }
     }
 
-    fn awaited(&self) -> Option<Delay> {
+    fn awaited(&self) -> Option<Timer> {
         match self.state {
             State::Command | State::Naming(_) | State::Header | State::Asking => {
-                self.splitter.awaited()
+                self.framer.awaited()
             }
-            State::Gap(_) => Some(Delay::Gap),
+            State::Gap(_) => Some(Timer::HeaderGap),
             _ => None,
         }
     }

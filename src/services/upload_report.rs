@@ -1,7 +1,7 @@
 //! Remembers which upload a conversation is about, and reports one that comes to nothing.
 
 use crate::session::notice::{Audience, Post};
-use crate::session::protocol::Cx;
+use crate::session::protocol::Context;
 use crate::wire::text;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -48,7 +48,7 @@ impl UploadReport {
     }
 
     /// The upload, if there is one, will never be stored.
-    pub fn lost(&mut self, why: impl Display, cx: &mut Cx<'_>) {
+    pub fn lost(&mut self, why: impl Display, cx: &mut Context<'_>) {
         if let Some(name) = self.name.take() {
             let line = format!("the upload {name:?} from {} is lost: {why}", self.peer);
             cx.posts.push(Post::line(Audience::Log, line));

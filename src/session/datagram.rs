@@ -8,15 +8,15 @@ use std::rc::Rc;
 /// A service on one UDP socket.
 pub trait DatagramProtocol {
     /// A datagram has come. One that is longer than the socket takes is cut one byte behind that.
-    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>);
+    fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>);
     /// The host of an address answered that the port is closed, to a datagram that was sent there.
-    fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramCx<'_>);
+    fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramContext<'_>);
     /// When [`DatagramProtocol::on_time`] is due, in microseconds since the server started.
     fn next_due(&self) -> Option<u64> {
         None
     }
     /// A deadline has passed.
-    fn on_time(&mut self, _: &mut DatagramCx<'_>) {}
+    fn on_time(&mut self, _: &mut DatagramContext<'_>) {}
 }
 
 /// The two ends of the path that datagrams take.
@@ -35,7 +35,7 @@ impl From<SocketAddr> for Route {
 }
 
 /// What a datagram protocol can reach during a call.
-pub struct DatagramCx<'a> {
+pub struct DatagramContext<'a> {
     /// What is to be sent, in this order.
     pub out: &'a mut Copies,
     /// What sessions are to be told.
@@ -44,7 +44,7 @@ pub struct DatagramCx<'a> {
     pub now: u64,
 }
 
-impl DatagramCx<'_> {
+impl DatagramContext<'_> {
     /// A line for the person at the server.
     pub fn print(&mut self, line: &str) {
         self.posts.push(Post::line(Audience::Operator, line));

@@ -2,7 +2,7 @@
 //! `trace.rs` prints them, the simulator checks them.
 
 use super::close_reason::CloseReason;
-use crate::wire::pause::Delay;
+use crate::wire::follows::Timer;
 use std::net::SocketAddr;
 
 /// Who an observation is about: the connection's number and its service.
@@ -23,7 +23,7 @@ pub trait Observer {
     /// The kernel told something of a connection.
     fn event(&mut self, _who: Who<'_>, _ready: Readiness) {}
     /// A silence has lasted long enough to mean something.
-    fn silence(&mut self, _who: Who<'_>, _delay: Delay) {}
+    fn silence(&mut self, _who: Who<'_>, _delay: Timer) {}
     /// A wait for the disk is over; `bulk` says for which kind of turn it is queued now.
     fn waited(&mut self, _who: Who<'_>, _bulk: bool) {}
     /// A turn begins.
@@ -35,7 +35,7 @@ pub trait Observer {
     /// So many bytes came or left; of a body or not.
     fn moved(&mut self, _direction: Direction, _bytes: usize, _body: bool) {}
     /// The turn ended; `owes` says that the socket is full.
-    fn ended(&mut self, _who: Who<'_>, _end: TurnEnd, _owes: bool, _awaited: Option<Delay>) {}
+    fn ended(&mut self, _who: Who<'_>, _end: TurnEnd, _owes: bool, _awaited: Option<Timer>) {}
     /// The sending side is closed; what still comes is read away.
     fn lingers(&mut self, _who: Who<'_>, _reason: CloseReason) {}
     /// The connection is gone.

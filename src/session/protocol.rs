@@ -18,7 +18,7 @@ use super::close_reason::CloseReason; // why a connection ends
 use super::notice::{Notice, PeerId, Post}; // a message and its way to another session
 use super::outbox::Outbox; // what the peer is sent, in order
 use crate::session::blob::Blob; // the bytes of one file
-use crate::wire::pause::{Delay, Pause}; // which silence; that it is over, or the stream is
+use crate::wire::follows::{Follows, Timer}; // which silence; that it is over, or the stream is
 use std::io;
 use std::rc::Rc;
 
@@ -26,30 +26,31 @@ use std::rc::Rc;
 pub trait Protocol {
     /// Takes a prefix of `input`; says how much was taken and what the following bytes are.
     /// A silence applies to all of `input`: after a part is taken, the rest is shown with it again.
-    /// After `Pause::Finished` it takes something, or holds, or is closed.
-    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake);
+    /// After `Follows::Eof` it takes something, or holds, or is closed.
+    fn on_bytes(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>)
+    -> (usize, Intake);
 
     /// The body asked for by [`Intake::Body`] has ended.
-    fn on_body(&mut self, _end: BodyEnd, _cx: &mut Cx<'_>) -> Intake {
+    fn on_body(&mut self, _end: BodyEnd, _cx: &mut Context<'_>) -> Intake {
         unreachable!("a protocol that asks for no body gets no end of one")
     }
 
     /// Does one bounded piece of what was announced by [`Intake::Work`], or goes on after an
     /// [`Intake::Wait`]. It may come before the wait is over: then it waits again.
-    fn on_work(&mut self, _cx: &mut Cx<'_>) -> Intake {
+    fn on_work(&mut self, _cx: &mut Context<'_>) -> Intake {
         unreachable!("a protocol that announces no work is given no turn for it")
     }
 
     /// The conversation begins: the peer may be greeted, or notices posted.
-    fn on_open(&mut self, _cx: &mut Cx<'_>) {}
+    fn on_open(&mut self, _cx: &mut Context<'_>) {}
 
     /// Another session has posted a notice.
-    fn on_notice(&mut self, _notice: &Notice, _cx: &mut Cx<'_>) -> Reaction {
+    fn on_notice(&mut self, _notice: &Notice, _cx: &mut Context<'_>) -> Reaction {
         Reaction::Stay
     }
 
     /// The conversation has ended: notices may be posted, but nothing is sent to the peer.
-    fn on_close(&mut self, _reason: CloseReason, _cx: &mut Cx<'_>) {}
+    fn on_close(&mut self, _reason: CloseReason, _cx: &mut Context<'_>) {}
 
     /// Whether it takes all bytes at once, however many there are.
     fn is_stream(&self) -> bool {
@@ -61,8 +62,8 @@ pub trait Protocol {
         false
     }
 
-    /// Which silence of the peer means something now. [`Pause::Quiet`] reports it.
-    fn awaited(&self) -> Option<Delay> {
+    /// Which silence of the peer means something now. [`Follows::Silence`] reports it.
+    fn awaited(&self) -> Option<Timer> {
         None
     }
 }
@@ -128,7 +129,7 @@ pub enum BodyEnd {
 }
 
 /// What a protocol can reach during a call.
-pub struct Cx<'a> {
+pub struct Context<'a> {
     /// What the peer will be sent, in this order.
     pub out: &'a mut Outbox,
     /// Notices, which are delivered after this turn.

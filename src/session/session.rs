@@ -18,8 +18,8 @@ use super::held::Held; // bytes that are kept from turn to turn
 use super::notice::{Notice, PeerId}; // a message to a session; its number
 use super::outbox::Outbox; // what the peer is sent, in order
 use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive}; // the service's side
-use crate::session::world::World; // what all protocols share: posts, the time
-use crate::wire::pause::{Delay, Pause}; // which silence; that it is over, or the stream is
+use crate::session::shared::Shared; // what all protocols share: posts, the time
+use crate::wire::follows::{Follows, Timer}; // which silence; that it is over, or the stream is
 use std::io;
 
 /// What a session needs next.
@@ -32,7 +32,7 @@ pub enum Next {
     /// [`Session::work`] after a wait, which is short.
     Resume,
     /// [`Session::feed`] with what the inbox holds.
-    Feed(Pause),
+    Feed(Follows),
     /// Bytes of the peer. More than so many at once would have to be kept.
     Read(u64),
     /// Nothing before the store says that the disk is done, or the clock that a peer which is held
@@ -97,9 +97,9 @@ impl Session {
     }
 
     /// The conversation begins.
-    pub fn open(&mut self, world: &mut World) {
+    pub fn open(&mut self, shared: &mut Shared) {
         let out = &mut self.buffers.get_or_insert_default().outbox;
-        self.protocol.on_open(&mut world.lend(out, self.me));
+        self.protocol.on_open(&mut shared.lend(out, self.me));
     }
 
     /// What is to be done, the most urgent first. `silence` is one that has lasted long enough.
@@ -107,7 +107,7 @@ impl Session {
         &self,
         can_read: bool,
         can_write: bool,
-        silence: Option<Delay>,
+        silence: Option<Timer>,
         high_water: usize,
     ) -> Next {
         if can_write && self.owes() {
@@ -115,7 +115,7 @@ impl Session {
         }
         match &self.intake {
             Intake::Close(reason) => match self.owes() {
-                true if silence == Some(Delay::Linger) => Next::End(*reason),
+                true if silence == Some(Timer::Linger) => Next::End(*reason),
                 true => Next::Park,
                 false if self.finished => Next::End(*reason),
                 false => Next::Finish(*reason),
@@ -125,8 +125,8 @@ impl Session {
             Intake::Wait => Next::Resume,
             Intake::Work => Next::Work,
             Intake::Bytes | Intake::Body(_) if self.needs_feed => Next::Feed(match self.finished {
-                true => Pause::Finished,
-                false => Pause::None,
+                true => Follows::Eof,
+                false => Follows::More,
             }),
             Intake::Bytes if can_read && !self.finished => {
                 // What it owes already would grow by all that is read.
@@ -135,8 +135,8 @@ impl Session {
             }
             Intake::Body(body) if can_read && !self.finished => Next::Read(body.left),
             Intake::Bytes | Intake::Body(_) | Intake::Hold => match silence {
-                Some(delay) if self.awaited() == silence => Next::Feed(Pause::Quiet(delay)),
-                _ if self.awaited() == Some(Delay::Pace) => Next::Wait,
+                Some(delay) if self.awaited() == silence => Next::Feed(Follows::Silence(delay)),
+                _ if self.awaited() == Some(Timer::Pace) => Next::Wait,
                 _ => Next::Park,
             },
         }
@@ -148,22 +148,22 @@ impl Session {
     pub fn feed(
         &mut self,
         input: &[u8],
-        pause: Pause,
+        follows: Follows,
         calls: &mut usize,
-        world: &mut World,
+        shared: &mut Shared,
     ) -> bool {
-        self.finished |= pause == Pause::Finished;
+        self.finished |= follows == Follows::Eof;
         let (mut rest, mut consumed) = (input, false);
         // Whether something is known that the protocol has not been told.
-        let mut news = !rest.is_empty() || pause != Pause::None;
+        let mut news = !rest.is_empty() || follows != Follows::More;
         while news {
             match &self.intake {
-                Intake::Bytes if !self.has_room(world.high_water) => break,
-                Intake::Hold if !matches!(pause, Pause::Quiet(_)) => break,
+                Intake::Bytes if !self.has_room(shared.high_water) => break,
+                Intake::Hold if !matches!(follows, Follows::Silence(_)) => break,
                 Intake::Bytes | Intake::Hold if *calls == 0 => break,
                 Intake::Bytes | Intake::Hold => {
                     *calls -= 1;
-                    let taken = self.show(rest, pause, world);
+                    let taken = self.show(rest, follows, shared);
                     rest = &rest[taken..];
                     consumed |= taken > 0;
                     // A silence says something about all that had come, not about what is left.
@@ -173,17 +173,17 @@ impl Session {
                         self.intake = Intake::Close(CloseReason::PeerFinished);
                     }
                 }
-                Intake::Body(body) if body.left == 0 => self.body_moved(Ok(0), world),
+                Intake::Body(body) if body.left == 0 => self.body_moved(Ok(0), shared),
                 Intake::Body(body) if !rest.is_empty() => {
                     let count = body.left.min(rest.len() as u64) as usize;
                     let filled = body.into.write_all_at(&rest[..count], body.at);
-                    self.body_moved(filled.map(|()| count as u64), world);
+                    self.body_moved(filled.map(|()| count as u64), shared);
                     rest = &rest[count..];
                     news = !rest.is_empty() || self.finished;
                 }
                 Intake::Body(body) if self.finished => {
                     let missing = body.left;
-                    self.end_body(BodyEnd::PeerFinished { missing }, world);
+                    self.end_body(BodyEnd::PeerFinished { missing }, shared);
                 }
                 Intake::Body(_) => news = false,
                 Intake::Work | Intake::Wait => break,
@@ -195,20 +195,20 @@ impl Session {
         consumed
     }
 
-    fn show(&mut self, rest: &[u8], pause: Pause, world: &mut World) -> usize {
+    fn show(&mut self, rest: &[u8], follows: Follows, shared: &mut Shared) -> usize {
         let out = &mut self.buffers.get_or_insert_default().outbox;
         let owed = out.pending();
-        let mut cx = world.lend(out, self.me);
-        let (taken, intake) = self.protocol.on_bytes(rest, pause, &mut cx);
+        let mut cx = shared.lend(out, self.me);
+        let (taken, intake) = self.protocol.on_bytes(rest, follows, &mut cx);
         assert!(
             taken <= rest.len(),
             "a protocol took more than it was shown"
         );
         if taken > 0 {
-            world.observer.took(&rest[..taken]);
+            shared.observer.took(&rest[..taken]);
         }
         if out.pending() > owed || out.has_body() {
-            world
+            shared
                 .observer
                 .answered(out.pending() - owed, out.body_left());
         }
@@ -223,22 +223,22 @@ impl Session {
     }
 
     /// One bounded piece of the protocol's own work, or what it does after a wait.
-    pub fn work(&mut self, world: &mut World) {
+    pub fn work(&mut self, shared: &mut Shared) {
         assert!(
             matches!(self.intake, Intake::Work | Intake::Wait),
             "no work was announced"
         );
         let out = &mut self.buffers.get_or_insert_default().outbox;
         let owed = out.pending();
-        let intake = self.protocol.on_work(&mut world.lend(out, self.me));
+        let intake = self.protocol.on_work(&mut shared.lend(out, self.me));
         self.enter(intake);
         if self.body().is_some_and(|body| body.left == 0) {
             // No byte will come whose feeding would find out that it has ended.
-            self.body_moved(Ok(0), world);
+            self.body_moved(Ok(0), shared);
         }
         let out = &self.buffers.get_or_insert_default().outbox;
         if out.pending() > owed || out.has_body() {
-            world
+            shared
                 .observer
                 .answered(out.pending() - owed, out.body_left());
         }
@@ -254,7 +254,7 @@ impl Session {
     }
 
     /// So many bytes went into the body, or its blob takes no more.
-    pub fn body_moved(&mut self, moved: io::Result<u64>, world: &mut World) {
+    pub fn body_moved(&mut self, moved: io::Result<u64>, shared: &mut Shared) {
         let Intake::Body(receive) = &mut self.intake else {
             unreachable!("there is no body")
         };
@@ -264,34 +264,34 @@ impl Session {
                 receive.at += count;
                 receive.left -= count;
                 if receive.left == 0 {
-                    self.end_body(BodyEnd::Complete, world);
+                    self.end_body(BodyEnd::Complete, shared);
                 }
             }
-            Err(error) => self.end_body(BodyEnd::BlobFailed(error), world),
+            Err(error) => self.end_body(BodyEnd::BlobFailed(error), shared),
         }
     }
 
-    fn end_body(&mut self, end: BodyEnd, world: &mut World) {
+    fn end_body(&mut self, end: BodyEnd, shared: &mut Shared) {
         // The blob is given back before the protocol decides what becomes of it.
         self.intake = Intake::Bytes;
         let out = &mut self.buffers.get_or_insert_default().outbox;
-        let intake = self.protocol.on_body(end, &mut world.lend(out, self.me));
+        let intake = self.protocol.on_body(end, &mut shared.lend(out, self.me));
         self.enter(intake);
     }
 
     /// Another session has posted a notice. Says whether the connection must be closed at once.
-    pub fn notify(&mut self, notice: &Notice, world: &mut World) -> Option<CloseReason> {
+    pub fn notify(&mut self, notice: &Notice, shared: &mut Shared) -> Option<CloseReason> {
         if matches!(self.intake, Intake::Close(_)) {
             return None;
         }
         let out = &mut self.buffers.get_or_insert_default().outbox;
-        let cx = &mut world.lend(out, self.me);
+        let cx = &mut shared.lend(out, self.me);
         match self.protocol.on_notice(notice, cx) {
             Reaction::Stay => None,
             Reaction::Drop(reason) => Some(reason),
             // What is owed is still sent.
             Reaction::Close(reason) => {
-                self.abandon_body(world);
+                self.abandon_body(shared);
                 self.intake = Intake::Close(reason);
                 None
             }
@@ -299,16 +299,16 @@ impl Session {
     }
 
     /// The connection is gone.
-    pub fn end(&mut self, reason: CloseReason, world: &mut World) {
+    pub fn end(&mut self, reason: CloseReason, shared: &mut Shared) {
         let mut unheard = Outbox::default();
-        self.abandon_body(world);
-        let cx = &mut world.lend(&mut unheard, self.me);
+        self.abandon_body(shared);
+        let cx = &mut shared.lend(&mut unheard, self.me);
         self.protocol.on_close(reason, cx);
     }
 
-    fn abandon_body(&mut self, world: &mut World) {
+    fn abandon_body(&mut self, shared: &mut Shared) {
         if self.body().is_some() {
-            self.end_body(BodyEnd::Abandoned, world);
+            self.end_body(BodyEnd::Abandoned, shared);
         }
     }
 
@@ -348,11 +348,11 @@ impl Session {
     }
 
     /// The silence that would mean something now.
-    pub fn awaited(&self) -> Option<Delay> {
+    pub fn awaited(&self) -> Option<Timer> {
         match self.intake {
             Intake::Bytes | Intake::Hold => self.protocol.awaited(),
             // No deadline would end the wait until such a peer has read its last words.
-            Intake::Close(_) if self.protocol.may_idle() => Some(Delay::Linger),
+            Intake::Close(_) if self.protocol.may_idle() => Some(Timer::Linger),
             _ => None,
         }
     }
@@ -387,7 +387,7 @@ impl Session {
             Intake::Work | Intake::Wait | Intake::Body(_) => true,
             // A header whose body has yet to follow, or an upload whose first byte has, is a
             // promise.
-            _ => self.owes() || matches!(self.awaited(), Some(Delay::Gap | Delay::FirstByte)),
+            _ => self.owes() || matches!(self.awaited(), Some(Timer::HeaderGap | Timer::FirstByte)),
         }
     }
 

@@ -2,16 +2,16 @@
 
 #![doc = include_str!("PROTOCOL.md")]
 
+pub mod ambiguous_size;
 pub mod arrival;
-pub mod command;
-pub mod header;
+pub mod files_command;
+pub mod follows;
+pub mod framing;
 pub mod line;
 pub mod names;
-pub mod pause;
-pub mod puzzle;
 pub mod text;
+pub mod transfer_header;
 pub mod unended;
-pub mod unit;
 
 /// The eleven literal characters between a name and its size in the transfer service.
 pub const SEPARATOR: &str = "<SEPARATOR>";

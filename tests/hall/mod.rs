@@ -3,7 +3,7 @@
 
 use loket::config::room::{DATAGRAMS, ROOM};
 use loket::services::room::{Room, RoomLimits};
-use loket::session::datagram::{Copies, DatagramCx, DatagramProtocol};
+use loket::session::datagram::{Copies, DatagramContext, DatagramProtocol};
 use loket::session::notice::{Audience, Notice, Post};
 use std::net::SocketAddr;
 
@@ -43,7 +43,7 @@ impl Hall {
 
     /// What a datagram sets in motion, in the order of sending.
     pub fn hear(&mut self, from: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<(u16, String)> {
-        let mut cx = DatagramCx {
+        let mut cx = DatagramContext {
             out: &mut self.out,
             posts: &mut self.posts,
             now: self.now,
@@ -53,7 +53,7 @@ impl Hall {
     }
 
     pub fn refuse(&mut self, to: SocketAddr) -> Vec<(u16, String)> {
-        let mut cx = DatagramCx {
+        let mut cx = DatagramContext {
             out: &mut self.out,
             posts: &mut self.posts,
             now: self.now,
@@ -67,7 +67,7 @@ impl Hall {
         let end = self.now + micros;
         while let Some(due) = self.room.next_due().filter(|due| *due <= end) {
             self.now = self.now.max(due);
-            let mut cx = DatagramCx {
+            let mut cx = DatagramContext {
                 out: &mut self.out,
                 posts: &mut self.posts,
                 now: self.now,

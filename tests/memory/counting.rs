@@ -2,8 +2,8 @@
 
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::Notice;
-use loket::session::protocol::{BodyEnd, Cx, Intake, Protocol, Reaction};
-use loket::wire::pause::{Delay, Pause};
+use loket::session::protocol::{BodyEnd, Context, Intake, Protocol, Reaction};
+use loket::wire::follows::{Follows, Timer};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -61,35 +61,40 @@ impl Counting {
 }
 
 impl Protocol for Counting {
-    fn on_bytes(&mut self, input: &[u8], pause: Pause, cx: &mut Cx<'_>) -> (usize, Intake) {
+    fn on_bytes(
+        &mut self,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> (usize, Intake) {
         self.no_body_is_open();
         self.bodies.calls.update(|count| count + 1);
-        let (taken, intake) = self.inner.on_bytes(input, pause, cx);
+        let (taken, intake) = self.inner.on_bytes(input, follows, cx);
         (taken, self.seen(intake))
     }
 
-    fn on_body(&mut self, end: BodyEnd, cx: &mut Cx<'_>) -> Intake {
+    fn on_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Intake {
         self.bodies.ended.update(|count| count + 1);
         self.no_body_is_open();
         let intake = self.inner.on_body(end, cx);
         self.seen(intake)
     }
 
-    fn on_work(&mut self, cx: &mut Cx<'_>) -> Intake {
+    fn on_work(&mut self, cx: &mut Context<'_>) -> Intake {
         self.no_body_is_open();
         let intake = self.inner.on_work(cx);
         self.seen(intake)
     }
 
-    fn on_open(&mut self, cx: &mut Cx<'_>) {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
         self.inner.on_open(cx);
     }
 
-    fn on_notice(&mut self, notice: &Notice, cx: &mut Cx<'_>) -> Reaction {
+    fn on_notice(&mut self, notice: &Notice, cx: &mut Context<'_>) -> Reaction {
         self.inner.on_notice(notice, cx)
     }
 
-    fn on_close(&mut self, reason: CloseReason, cx: &mut Cx<'_>) {
+    fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.no_body_is_open();
         self.inner.on_close(reason, cx);
     }
@@ -98,7 +103,7 @@ impl Protocol for Counting {
         self.inner.may_idle()
     }
 
-    fn awaited(&self) -> Option<Delay> {
+    fn awaited(&self) -> Option<Timer> {
         self.inner.awaited()
     }
 }

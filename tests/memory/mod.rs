@@ -14,8 +14,8 @@ use loket::session::close_reason::CloseReason;
 use loket::session::notice::PeerId;
 use loket::session::outbox::Front;
 use loket::session::session::{Next, Session};
-use loket::session::world::World;
-use loket::wire::pause::{Delay, Pause};
+use loket::session::shared::Shared;
+use loket::wire::follows::{Follows, Timer};
 pub use services::Service;
 use std::collections::VecDeque;
 use store::{Faults, Files, Memory};
@@ -28,7 +28,7 @@ pub enum Step {
     /// Says nothing until the reply since the last step of this kind is exactly this.
     Reply(Vec<u8>),
     /// Says nothing for as long as this delay is.
-    Quiet(Delay),
+    Quiet(Timer),
     /// Ends its stream.
     End,
 }
@@ -85,7 +85,7 @@ pub struct Outcome {
 /// One conversation under way.
 pub struct Driver {
     session: Session,
-    world: World,
+    shared: Shared,
     pub store: Memory,
     pub bodies: Bodies,
     way: Way,
@@ -97,7 +97,7 @@ pub struct Driver {
     closed: Option<CloseReason>,
     /// Milliseconds since bytes last moved, and the delays that have passed since then.
     quiet: u64,
-    passed: Vec<Delay>,
+    passed: Vec<Timer>,
     /// The most bytes of the peer, and for the peer, that the session held at once.
     pub most_held: (usize, usize),
 }
@@ -114,7 +114,7 @@ impl Driver {
         let counting = Counting::new(service.protocol(&store), bodies.clone());
         Driver {
             session: Session::new(Box::new(counting), PeerId(1)),
-            world: World::new(way.high_water),
+            shared: Shared::new(way.high_water),
             store,
             bodies,
             way,
@@ -146,7 +146,8 @@ impl Driver {
 
     /// The connection goes, as the dispatcher lets it go.
     pub fn close(mut self) -> Outcome {
-        self.session.end(CloseReason::PeerFinished, &mut self.world);
+        self.session
+            .end(CloseReason::PeerFinished, &mut self.shared);
         drop(self.session);
         assert_eq!(self.store.uploads(), 0, "an upload was left behind");
         let (began, ended) = (self.bodies.began(), self.bodies.ended());
@@ -199,14 +200,14 @@ impl Driver {
         self.quiet += left;
     }
 
-    fn awaited(&self) -> Option<Delay> {
+    fn awaited(&self) -> Option<Timer> {
         let awaited = self.session.awaited();
         awaited.filter(|delay| !self.passed.contains(delay))
     }
 
-    fn tell(&mut self, delay: Delay) {
+    fn tell(&mut self, delay: Timer) {
         self.passed.push(delay);
-        self.feed(&[], Pause::Quiet(delay));
+        self.feed(&[], Follows::Silence(delay));
     }
 
     /// Serves until nothing can go on before the peer or the clock does something.
@@ -217,13 +218,13 @@ impl Driver {
             let can_read = !self.arrived.is_empty() || self.ended;
             // A slow peer takes one gulp between two other steps.
             let can_write = !wrote || self.way.gulp == usize::MAX;
-            let high_water = self.world.high_water;
+            let high_water = self.shared.high_water;
             let next = self.session.next(can_read, can_write, None, high_water);
             let has_written = std::mem::replace(&mut wrote, next == Next::Write);
             match next {
                 Next::Write => self.read_reply(),
-                Next::Work | Next::Resume => self.session.work(&mut self.world),
-                Next::Feed(pause) => self.feed(&[], pause),
+                Next::Work | Next::Resume => self.session.work(&mut self.shared),
+                Next::Feed(follows) => self.feed(&[], follows),
                 Next::Read(_) => self.deliver(),
                 Next::Wait => {
                     assert!(self.store.finish_next(), "a wait without an end");
@@ -236,7 +237,7 @@ impl Driver {
         }
     }
 
-    fn feed(&mut self, more: &[u8], pause: Pause) {
+    fn feed(&mut self, more: &[u8], follows: Follows) {
         let input = [self.session.inbox(), more].concat();
         if input.len() > REACTOR.read_buffer {
             self.closed = Some(CloseReason::FrameTooLong);
@@ -244,18 +245,18 @@ impl Driver {
         }
         let mut calls = usize::MAX;
         self.session
-            .feed(&input, pause, &mut calls, &mut self.world);
+            .feed(&input, follows, &mut calls, &mut self.shared);
     }
 
     /// The session reads the next piece, or the end of the stream.
     fn deliver(&mut self) {
         self.moved();
         let Some(mut piece) = self.arrived.pop_front() else {
-            return self.feed(&[], Pause::Finished);
+            return self.feed(&[], Follows::Eof);
         };
         let body = self.session.body().filter(|_| self.way.direct);
         let Some(body) = body else {
-            return self.feed(&piece, Pause::None);
+            return self.feed(&piece, Follows::More);
         };
         let count = body.left.min(piece.len() as u64) as usize;
         let rest = piece.split_off(count);
@@ -264,7 +265,7 @@ impl Driver {
         }
         let filled = body.into.write_all_at(&piece, body.at);
         let moved = filled.map(|()| count as u64);
-        self.session.body_moved(moved, &mut self.world);
+        self.session.body_moved(moved, &mut self.shared);
     }
 
     /// The peer's socket takes one gulp of what it is owed.

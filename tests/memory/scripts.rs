@@ -5,7 +5,7 @@ use super::Service::{self, Echo, Files as FilesService, Transfer};
 use super::store::{Fault, Faults, Files};
 use super::{Step, reply, send};
 use Move::{End, Hear, Quiet, Say};
-use loket::wire::pause::Delay::{self, FirstByte, Gap, Settle, Word};
+use loket::wire::follows::Timer::{self, FirstByte, HeaderGap, PartialCommand, Settle};
 
 /// One conversation.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub fn files() -> Files {
 enum Move {
     Say(&'static str),
     Hear(&'static str),
-    Quiet(Delay),
+    Quiet(Timer),
     End,
 }
 
@@ -74,8 +74,8 @@ const LINES: &[Row] = &[
               OK\nERROR: File not found\nOK\na.bin<SEPARATOR>10\n0123456789"),
         End, Hear("")], None),
     ("lines, each awaited", Transfer, &[
-        Say("SEND\n"), Hear("OK\n"), Say("x.bin\n"), Quiet(Word),
-        Say("folder/y.bin<SEPARATOR>5\n"), Quiet(Word), Say("hello"), Hear("OK 5\n"),
+        Say("SEND\n"), Hear("OK\n"), Say("x.bin\n"), Quiet(PartialCommand),
+        Say("folder/y.bin<SEPARATOR>5\n"), Quiet(PartialCommand), Say("hello"), Hear("OK 5\n"),
         End, Hear("")], Some(("y.bin", "hello"))),
     ("the end in the middle of a body", Transfer, &[
         Say("SEND\na.bin\na.bin<SEPARATOR>9\n12345"), End,
@@ -187,9 +187,9 @@ const OTHERS: &[Row] = &[
         None),
     ("a textbook download", Transfer, &[
         Say("RECEIVE"), Hear("OK"), Say("photos/../a.bin"), Quiet(Settle),
-        Hear("a.bin<SEPARATOR>10"), Quiet(Gap), Hear("0123456789")], None),
+        Hear("a.bin<SEPARATOR>10"), Quiet(HeaderGap), Hear("0123456789")], None),
     ("a download by one who has finished", Transfer, &[
-        Say("RECEIVE"), Hear("OK"), Say("a.bin"), End, Hear("a.bin<SEPARATOR>10"), Quiet(Gap),
+        Say("RECEIVE"), Hear("OK"), Say("a.bin"), End, Hear("a.bin<SEPARATOR>10"), Quiet(HeaderGap),
         Hear("0123456789")], None),
     ("talking in the gap", Transfer, &[
         Say("RECEIVE"), Hear("OK"), Say("a.bin"), Hear("a.bin<SEPARATOR>10"), Say("RECEIVE\n"),
@@ -221,9 +221,10 @@ const SENDS: &[SendRow] = &[
     ("a path and its last component", &[Say("C:\\photos\\y.biny.bin<SEPARATOR>5hello"), End],
         "", Some(("y.bin", "hello"))),
     ("a size that was typed and a name that came once", &[
-        Say("x.bin<SEPARATOR>"), Quiet(Word), Say("5"), Quiet(Word), Say("hello"), End], "", HELLO),
+        Say("x.bin<SEPARATOR>"), Quiet(PartialCommand), Say("5"), Quiet(PartialCommand),
+        Say("hello"), End], "", HELLO),
     ("a pause before the name ends no name", &[
-        Quiet(Word), Say("x.bin<SEPARATOR>5hello"), End], "", HELLO),
+        Quiet(PartialCommand), Say("x.bin<SEPARATOR>5hello"), End], "", HELLO),
     ("pauses that leave the name open", &[
         Say("x"), Quiet(Settle), Say(".b"), Quiet(Settle), Say("in<SEPARATOR>5hello"), End],
         "ERROR: the name must come twice, the second time before the separator", None),

@@ -4,7 +4,7 @@ use super::io::SimIo;
 use super::make_peers;
 use super::script::Service;
 use super::seed_calls::{Backlog, REFUSAL, address};
-use super::shared::Shared;
+use super::shared::SimState;
 use super::sim_socket::Handle;
 use crate::memory::counting::Counting;
 use loket::reactor::acceptor::{Acceptor, Listener};
@@ -22,7 +22,7 @@ pub struct AcceptModel {
 
 impl AcceptModel {
     /// So many listeners.
-    pub fn new(shared: &Rc<Shared>, listeners: usize) -> AcceptModel {
+    pub fn new(shared: &Rc<SimState>, listeners: usize) -> AcceptModel {
         let backlogs: Vec<Backlog> = (0..listeners).map(|_| Backlog::default()).collect();
         let listener = |backlog: &Backlog| {
             let shared = shared.clone();
@@ -67,7 +67,7 @@ impl AcceptModel {
 }
 
 /// The protocol of a peer that was just registered.
-fn protocol(shared: &Shared, peer: SocketAddr) -> Box<dyn Protocol> {
+fn protocol(shared: &SimState, peer: SocketAddr) -> Box<dyn Protocol> {
     let is_peer = |socket: &&Handle| {
         let socket = socket.borrow();
         !socket.is_console() && address(socket.number) == peer

@@ -12,9 +12,9 @@ use loket::reactor::dispatcher::Dispatcher;
 use loket::reactor::token::Key;
 use loket::session::close_reason::CloseReason;
 use loket::session::observer::{Observer, Readiness, TurnEnd, Who};
-use loket::session::protocol::{Cx, Intake, Protocol};
-use loket::session::world::World;
-use loket::wire::pause::{Delay, Pause};
+use loket::session::protocol::{Context, Intake, Protocol};
+use loket::session::shared::Shared;
+use loket::wire::follows::{Follows, Timer};
 use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -27,7 +27,7 @@ const MOST_ROUNDS: usize = 100_000;
 pub enum Seen {
     Turn(u32),
     Ended(u32, TurnEnd),
-    Silence(u32, Delay),
+    Silence(u32, Timer),
     Lingers(u32, CloseReason),
     Closed(u32, CloseReason),
 }
@@ -43,13 +43,13 @@ impl Log {
 }
 
 impl Observer for Log {
-    fn silence(&mut self, who: Who<'_>, delay: Delay) {
+    fn silence(&mut self, who: Who<'_>, delay: Timer) {
         self.note(Seen::Silence(who.serial, delay));
     }
     fn turn(&mut self, who: Who<'_>, _: Readiness) {
         self.note(Seen::Turn(who.serial));
     }
-    fn ended(&mut self, who: Who<'_>, end: TurnEnd, _: bool, _: Option<Delay>) {
+    fn ended(&mut self, who: Who<'_>, end: TurnEnd, _: bool, _: Option<Timer>) {
         self.note(Seen::Ended(who.serial, end));
     }
     fn lingers(&mut self, who: Who<'_>, reason: CloseReason) {
@@ -146,7 +146,7 @@ impl Simulation {
     pub fn with(limits: ReactorLimits, files: &Files, faults: &Faults, direct: bool) -> Simulation {
         let store = Memory::with(files, faults.clone());
         let log = Log::default();
-        let mut world = World::new(OUTBOX_HIGH_WATER);
+        let mut world = Shared::new(OUTBOX_HIGH_WATER);
         world.observer = Box::new(log.clone());
         let turn_micros = Rc::new(Cell::new(0));
         let time = Rc::new(Cell::new(0));
@@ -288,21 +288,21 @@ impl Simulation {
 }
 
 /// What a [`Probe`] was shown.
-pub type Shown = Rc<RefCell<Vec<(Vec<u8>, Pause)>>>;
+pub type Shown = Rc<RefCell<Vec<(Vec<u8>, Follows)>>>;
 
 /// A protocol that takes everything, waits for one kind of silence and writes down what it is told.
 pub struct Probe {
     pub shown: Shown,
-    pub awaits: Option<Delay>,
+    pub awaits: Option<Timer>,
 }
 
 impl Protocol for Probe {
-    fn on_bytes(&mut self, input: &[u8], pause: Pause, _: &mut Cx<'_>) -> (usize, Intake) {
-        self.shown.borrow_mut().push((input.to_vec(), pause));
+    fn on_bytes(&mut self, input: &[u8], follows: Follows, _: &mut Context<'_>) -> (usize, Intake) {
+        self.shown.borrow_mut().push((input.to_vec(), follows));
         (input.len(), Intake::Bytes)
     }
 
-    fn awaited(&self) -> Option<Delay> {
+    fn awaited(&self) -> Option<Timer> {
         self.awaits
     }
 }

@@ -5,8 +5,8 @@ use super::script::{Fault, Script, Service, Tight};
 use crate::memory::random::Random;
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
+use loket::wire::follows::Timer;
 use loket::wire::names::WireLimits;
-use loket::wire::pause::Delay;
 
 /// A peer of echo.
 pub fn echo(random: &Random, read_buffer: usize) -> Script {
@@ -98,7 +98,7 @@ impl Writer<'_> {
         let start = self.script.input.len();
         self.script.tights.push(Tight {
             bytes: start - 1..start + 1,
-            within: Delay::FirstByte,
+            within: Timer::FirstByte,
         });
         self.script.bodies.push(start..usize::MAX);
         self.script.say(&body);

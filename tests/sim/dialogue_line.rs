@@ -4,8 +4,8 @@ use super::script::{Fault, NO_DATA, Script, Service, Tight};
 use crate::memory::random::Random;
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
+use loket::wire::follows::Timer;
 use loket::wire::names::WireLimits;
-use loket::wire::pause::Delay;
 use std::collections::BTreeMap;
 
 /// Files that all peers may read and nobody changes.
@@ -216,7 +216,7 @@ impl Writer<'_> {
         let typed = self.random.within(2..=command.len() - 1);
         self.script.type_in(&command[..typed]);
         // And before it is refused for its silence.
-        let within = Delay::Word;
+        let within = Timer::PartialCommand;
         let bytes = 0..typed + 1;
         self.script.tights.push(Tight { bytes, within });
         let why = match command.starts_with("upload") && names_a_file(&command[..typed]) {

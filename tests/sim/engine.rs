@@ -7,7 +7,7 @@ use super::plan::Plan;
 use super::room_model::RoomModel;
 use super::script::{Script, Service};
 use super::seed_calls::address;
-use super::shared::{Mode, Shared};
+use super::shared::{Mode, SimState};
 use super::sim_socket::{Handle, SimSocket};
 use super::trace::{Event, Trace};
 use super::watcher::Watcher;
@@ -21,7 +21,7 @@ use loket::reactor::token::Key;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::{Audience, Notice, Post};
 use loket::session::observer::Readiness;
-use loket::session::world::World;
+use loket::session::shared::Shared;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -33,7 +33,7 @@ const CONSOLE: usize = Service::Console as usize;
 
 /// One seed under way.
 pub struct Engine {
-    pub shared: Rc<Shared>,
+    pub shared: Rc<SimState>,
     pub dispatcher: Dispatcher<SimIo>,
     pub store: Memory,
     pub disk: Disk,
@@ -61,9 +61,9 @@ impl Engine {
             .map(|(number, script)| Engine::socket(&random, number, script))
             .collect();
         let operator = sockets.pop().expect("it was just pushed");
-        let shared = Shared::new(plan, random, trace, &store);
+        let shared = SimState::new(plan, random, trace, &store);
         let limits = shared.plan.limits;
-        let mut world = World::new(shared.plan.high_water);
+        let mut world = Shared::new(shared.plan.high_water);
         world.observer = Box::new(Watcher(shared.clone()));
         let dispatcher = Dispatcher::new(
             SimIo {

@@ -3,7 +3,7 @@
 
 use super::plan::Faults;
 use super::seed_calls::Backlog;
-use super::shared::Shared;
+use super::shared::SimState;
 use super::sim_socket::{Call, Handle, SimSocket};
 use loket::reactor::clock::Moment;
 use loket::reactor::io::{Io, Sent, TakeError};
@@ -18,7 +18,7 @@ use std::rc::Rc;
 #[derive(Default)]
 pub struct SimIo {
     /// Whose faults are injected, and which checks every call.
-    pub seed: Option<Rc<Shared>>,
+    pub seed: Option<Rc<SimState>>,
     /// Bodies move past the sessions.
     pub direct: bool,
     /// Passes between two looks at the clock, of which a turn takes one.
@@ -27,7 +27,7 @@ pub struct SimIo {
 }
 
 impl SimIo {
-    fn check(&self, check: impl FnOnce(&Shared)) {
+    fn check(&self, check: impl FnOnce(&SimState)) {
         if let Some(seed) = &self.seed {
             check(seed);
         }

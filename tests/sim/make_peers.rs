@@ -4,7 +4,7 @@ use super::dialogue_bare;
 use super::dialogue_line;
 use super::plan::Plan;
 use super::script::{Script, Service};
-use super::shared::Shared;
+use super::shared::SimState;
 use crate::memory::disk::Disk;
 use crate::memory::random::Random;
 use crate::memory::store::{Faults, Files, Memory};
@@ -64,7 +64,7 @@ pub fn store(scripts: &[Script], plan: &Plan, seed: u64) -> Memory {
 }
 
 /// The protocol of a service.
-pub fn protocol(service: Service, shared: &Shared, address: SocketAddr) -> Box<dyn Protocol> {
+pub fn protocol(service: Service, shared: &SimState, address: SocketAddr) -> Box<dyn Protocol> {
     let (limits, roster) = (shared.plan.services.clone(), shared.roster.clone());
     service.within(limits, &shared.store, roster, address)
 }

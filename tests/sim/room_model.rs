@@ -1,13 +1,13 @@
 //! Drives the room's production logic as its socket's turn does, beside a model of who is in it.
 
 use super::plan::Plan;
-use super::shared::{Mode, Shared};
+use super::shared::{Mode, SimState};
 use super::trace::Event;
 use crate::memory::random::Random;
 use loket::config::room::ROOM;
 use loket::reactor::clock::{Moment, SECOND};
 use loket::services::room::{Room, RoomLimits};
-use loket::session::datagram::{Copies, DatagramCx, DatagramProtocol};
+use loket::session::datagram::{Copies, DatagramContext, DatagramProtocol};
 use loket::session::notice::Post;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -103,7 +103,7 @@ impl RoomModel {
     }
 
     /// A datagram arrives, or its speaker vanishes or comes back.
-    pub fn hear(&mut self, shared: &Shared) {
+    pub fn hear(&mut self, shared: &SimState) {
         let random = &shared.random;
         let port = random.within(1..=usize::from(SPEAKERS)) as u16;
         if random.chance(8) && !self.vanished.remove(&port) {
@@ -155,7 +155,7 @@ impl RoomModel {
     }
 
     /// Sends and reads, as much as a turn may.
-    pub fn turn(&mut self, shared: &Shared, posts: &mut Vec<Post>) {
+    pub fn turn(&mut self, shared: &SimState, posts: &mut Vec<Post>) {
         if self.closed {
             return;
         }
@@ -191,7 +191,7 @@ impl RoomModel {
         self.send(shared);
     }
 
-    fn send(&mut self, shared: &Shared) {
+    fn send(&mut self, shared: &SimState) {
         for _ in 0..self.per_turn {
             let blocked = shared.injects(shared.plan.faults.would_block);
             let Some((bytes, to)) = self.out.front().filter(|_| !blocked) else {
@@ -209,7 +209,7 @@ impl RoomModel {
     }
 
     /// What the room must do with a datagram.
-    fn model(&mut self, shared: &Shared, port: u16, text: &str, now: u64) {
+    fn model(&mut self, shared: &SimState, port: u16, text: &str, now: u64) {
         let text = text.strip_suffix('\n').unwrap_or(text);
         self.admitted.retain(|_, since| *since + ADMITTED > now);
         self.lost.retain(|_, (_, since)| *since + LEFT > now);
@@ -242,7 +242,7 @@ impl RoomModel {
     }
 
     /// What the room must do because time has passed.
-    fn model_time(&mut self, shared: &Shared, now: u64) {
+    fn model_time(&mut self, shared: &SimState, now: u64) {
         for claim in self.take_claims(|claim| claim.until <= now) {
             self.owe(&[claim.port], "USERNAME TAKEN");
         }
@@ -263,7 +263,7 @@ impl RoomModel {
     }
 
     /// What the room must do when a host refuses.
-    fn model_refusal(&mut self, shared: &Shared, port: u16, now: u64) {
+    fn model_refusal(&mut self, shared: &SimState, port: u16, now: u64) {
         let Some(member) = self.members.get_mut(&port) else {
             self.admitted.remove(&port);
             return;
@@ -298,7 +298,7 @@ impl RoomModel {
         holder.map(|(port, _)| *port)
     }
 
-    fn try_name(&mut self, shared: &Shared, port: u16, name: &str, now: u64) {
+    fn try_name(&mut self, shared: &SimState, port: u16, name: &str, now: u64) {
         if !self.admitted.contains_key(&port) {
             self.owe(&[port], "PASSWORD INCORRECT");
         } else if name.contains(' ') {
@@ -324,7 +324,7 @@ impl RoomModel {
         }
     }
 
-    fn come_back(&mut self, shared: &Shared, port: u16, text: &str, now: u64) {
+    fn come_back(&mut self, shared: &SimState, port: u16, text: &str, now: u64) {
         let Some((name, _)) = self.lost.get(&port).cloned() else {
             return;
         };
@@ -335,7 +335,7 @@ impl RoomModel {
         }
     }
 
-    fn enter(&mut self, shared: &Shared, port: u16, name: &str, now: u64) {
+    fn enter(&mut self, shared: &SimState, port: u16, name: &str, now: u64) {
         let member = Member {
             name: name.to_owned(),
             heard: now,
@@ -348,7 +348,7 @@ impl RoomModel {
         self.tell_all(shared, &format!("{name} bergabung ke chatroom."));
     }
 
-    fn relay(&mut self, shared: &Shared, port: u16, own: &str, text: &str, now: u64) {
+    fn relay(&mut self, shared: &SimState, port: u16, own: &str, text: &str, now: u64) {
         let said: String = text.chars().filter(|shown| !shown.is_control()).collect();
         if said.trim() == "exit" {
             return self.end(shared, &[port], false, now);
@@ -362,7 +362,7 @@ impl RoomModel {
         }
     }
 
-    fn end(&mut self, shared: &Shared, ports: &[u16], are_lost: bool, now: u64) {
+    fn end(&mut self, shared: &SimState, ports: &[u16], are_lost: bool, now: u64) {
         let mut lines = Vec::new();
         for port in ports {
             let Some(member) = self.members.remove(port) else {
@@ -386,7 +386,7 @@ impl RoomModel {
         }
     }
 
-    fn tell_all(&mut self, shared: &Shared, line: &str) {
+    fn tell_all(&mut self, shared: &SimState, line: &str) {
         let members: Vec<u16> = self.members.keys().copied().collect();
         self.owe(&members, line);
         shared.operator_model.borrow_mut().print(line);
@@ -408,6 +408,6 @@ impl RoomModel {
     }
 }
 
-fn cx<'a>(out: &'a mut Copies, posts: &'a mut Vec<Post>, now: u64) -> DatagramCx<'a> {
-    DatagramCx { out, posts, now }
+fn cx<'a>(out: &'a mut Copies, posts: &'a mut Vec<Post>, now: u64) -> DatagramContext<'a> {
+    DatagramContext { out, posts, now }
 }

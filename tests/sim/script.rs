@@ -3,7 +3,7 @@
 pub use crate::memory::Service;
 pub use crate::memory::store::Fault;
 use loket::session::close_reason::CloseReason;
-use loket::wire::pause::Delay;
+use loket::wire::follows::Timer;
 use std::ops::Range;
 
 /// What a bare upload without a byte of data is answered.
@@ -25,7 +25,7 @@ pub enum Until {
 /// them would mean something.
 pub struct Tight {
     pub bytes: Range<usize>,
-    pub within: Delay,
+    pub within: Timer,
 }
 
 /// What the server owes when it has taken so much.
@@ -108,23 +108,23 @@ impl Script {
 
     /// The peer says this without a pause that would end it.
     pub fn say_at_once(&mut self, bytes: impl AsRef<[u8]>) {
-        self.say_within(bytes, Delay::Settle);
+        self.say_within(bytes, Timer::Settle);
     }
 
     /// The peer sends this by one `send()`.
     pub fn say_by_one_send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.say_within(bytes, Delay::Interbyte);
+        self.say_within(bytes, Timer::Interbyte);
     }
 
     /// The peer types this key by key, from its first byte on. It may pause at any byte, but not
     /// for so long that what has come is given up.
     pub fn type_in(&mut self, bytes: impl AsRef<[u8]>) {
         let start = self.input.len();
-        self.say_within(bytes, Delay::Word);
+        self.say_within(bytes, Timer::PartialCommand);
         self.gates.push((start + 1, Until::Paused));
     }
 
-    fn say_within(&mut self, bytes: impl AsRef<[u8]>, within: Delay) {
+    fn say_within(&mut self, bytes: impl AsRef<[u8]>, within: Timer) {
         let start = self.input.len();
         self.say(bytes);
         let bytes = start..self.input.len();

@@ -1,6 +1,6 @@
 //! What a seed does to the calls of the acceptor, and what must hold for every call.
 
-use super::shared::{Mode, Shared};
+use super::shared::{Mode, SimState};
 use super::sim_socket::{Call, Handle, SimSocket};
 use super::trace::Event;
 use loket::reactor::token::Key;
@@ -22,7 +22,7 @@ pub fn address(number: usize) -> SocketAddr {
     ([127, 0, 0, (number % 3) as u8], 1000 + number as u16).into()
 }
 
-impl Shared {
+impl SimState {
     /// One peer leaves the queue.
     pub fn accept(&self, backlog: &Backlog) -> io::Result<(Handle, SocketAddr)> {
         if self.injects(self.plan.faults.no_descriptor) {

@@ -37,8 +37,8 @@ pub struct TurnUnderWay {
     pub calls: usize,
 }
 
-/// Shared by all parts of one seed.
-pub struct Shared {
+/// SimState by all parts of one seed.
+pub struct SimState {
     pub plan: Plan,
     pub random: Random,
     pub trace: Rc<Trace>,
@@ -57,11 +57,11 @@ pub struct Shared {
     pub cutting: Cell<bool>,
 }
 
-impl Shared {
+impl SimState {
     /// A beginning.
-    pub fn new(plan: Plan, random: Random, trace: Rc<Trace>, store: &Memory) -> Rc<Shared> {
+    pub fn new(plan: Plan, random: Random, trace: Rc<Trace>, store: &Memory) -> Rc<SimState> {
         let operator_model = OperatorModel::new(plan.services.clone());
-        Rc::new(Shared {
+        Rc::new(SimState {
             plan,
             random,
             trace,

@@ -3,7 +3,7 @@
 use super::sim_socket::Call;
 use loket::session::close_reason::CloseReason;
 use loket::session::observer::{Readiness, TurnEnd};
-use loket::wire::pause::Delay;
+use loket::wire::follows::Timer;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -62,7 +62,7 @@ pub enum Event {
     },
     Silence {
         serial: u32,
-        delay: Delay,
+        delay: Timer,
     },
     Closed {
         serial: u32,

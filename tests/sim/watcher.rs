@@ -1,18 +1,18 @@
 //! Watches the loop, and asserts with every turn and every close that it may be so.
 
 use super::script::Service;
-use super::shared::{Shared, TurnUnderWay};
+use super::shared::{SimState, TurnUnderWay};
 use super::sim_socket::SimSocket;
 use super::trace::Event;
 use loket::reactor::clock::{Moment, SECOND};
 use loket::session::close_reason::CloseReason;
 use loket::session::observer::{Observer, Readiness, TurnEnd, Who};
-use loket::wire::pause::Delay;
+use loket::wire::follows::Timer;
 use loket::wire::text;
 use std::rc::Rc;
 
 /// The watcher of one seed.
-pub struct Watcher(pub Rc<Shared>);
+pub struct Watcher(pub Rc<SimState>);
 
 impl Observer for Watcher {
     fn took(&mut self, bytes: &[u8]) {
@@ -39,13 +39,13 @@ impl Observer for Watcher {
         self.0.socket(who.serial);
     }
 
-    fn silence(&mut self, who: Who<'_>, delay: Delay) {
+    fn silence(&mut self, who: Who<'_>, delay: Timer) {
         let serial = who.serial;
         self.0.note(Event::Silence { serial, delay });
         let socket = self.0.socket(serial);
         let length = self.0.plan.limits.micros(delay);
         let due = socket.borrow().moved.after(length);
-        let told = delay == Delay::Interbyte || due <= self.0.now.get();
+        let told = delay == Timer::Interbyte || due <= self.0.now.get();
         assert!(told, "a silence is told early");
         // A silence is looked into before it is believed.
         socket.borrow_mut().read_in_vain = false;
@@ -76,13 +76,13 @@ impl Observer for Watcher {
         });
     }
 
-    fn ended(&mut self, who: Who<'_>, end: TurnEnd, owes: bool, awaited: Option<Delay>) {
+    fn ended(&mut self, who: Who<'_>, end: TurnEnd, owes: bool, awaited: Option<Timer>) {
         let serial = who.serial;
         self.0.note(Event::Ended { serial, end });
         let turn = self.0.turn.replace(TurnUnderWay::default());
         let socket = self.0.socket(serial);
         socket.borrow_mut().owes = owes;
-        socket.borrow_mut().paused |= awaited == Some(Delay::Settle);
+        socket.borrow_mut().paused |= awaited == Some(Timer::Settle);
         let calls = socket.borrow().bodies.calls() - turn.calls;
         let limits = &self.0.plan.limits;
         let most = match turn.bulk {
@@ -94,7 +94,7 @@ impl Observer for Watcher {
         match end {
             TurnEnd::Requeue => queue.push_bulk(serial),
             TurnEnd::AwaitDisk => {
-                let until = self.0.now.get().after(limits.micros(Delay::Cold));
+                let until = self.0.now.get().after(limits.micros(Timer::Cold));
                 queue.push_cold(until, serial);
             }
             TurnEnd::Parked | TurnEnd::Closed(_) => {}
@@ -199,7 +199,7 @@ impl Watcher {
 
     /// A talk client that is being closed is given so long to read what it is owed.
     fn has_all(&self, socket: &SimSocket, silent: u64) {
-        let linger = self.0.plan.limits.micros(Delay::Linger);
+        let linger = self.0.plan.limits.micros(Timer::Linger);
         let given_up = socket.service() == Service::Talk && silent >= linger;
         assert!(
             socket.has_heard_all() || given_up,
@@ -211,7 +211,7 @@ impl Watcher {
 
     /// A goodbye is not cut short by closing over what the peer still sends.
     fn has_lingered(&self, socket: &SimSocket) {
-        let linger = self.0.plan.limits.micros(Delay::Linger);
+        let linger = self.0.plan.limits.micros(Timer::Linger);
         let over = socket
             .shut
             .is_some_and(|shut| shut.after(linger) <= self.0.now.get());

@@ -4,7 +4,7 @@
 use super::token_bucket::TokenBucket;
 use super::{Claim, Ending, PROBE, Room, cut, is_exit, one_line, warn};
 use crate::session::client_net::client_net;
-use crate::session::datagram::{DatagramCx, DatagramProtocol, Route};
+use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::wire::text;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -196,7 +196,7 @@ impl Strangers {
 }
 
 impl Room {
-    pub(super) fn try_password(&mut self, from: Route, given: &[u8], cx: &mut DatagramCx<'_>) {
+    pub(super) fn try_password(&mut self, from: Route, given: &[u8], cx: &mut DatagramContext<'_>) {
         let host = from.peer.ip();
         if self.strangers.is_ignored(host, cx.now) {
             return self.say_incorrect(from, cx);
@@ -219,14 +219,14 @@ impl Room {
     }
 
     /// No, also to a network that is ignored, but seldom.
-    fn say_incorrect(&mut self, to: Route, cx: &mut DatagramCx<'_>) {
+    fn say_incorrect(&mut self, to: Route, cx: &mut DatagramContext<'_>) {
         let host = to.peer.ip();
         if !self.strangers.is_ignored(host, cx.now) || self.strangers.may_answer(host, cx.now) {
             cx.out.to_one(b"PASSWORD INCORRECT", to);
         }
     }
 
-    pub(super) fn try_name(&mut self, from: Route, name: &str, cx: &mut DatagramCx<'_>) {
+    pub(super) fn try_name(&mut self, from: Route, name: &str, cx: &mut DatagramContext<'_>) {
         if !self.strangers.is_admitted(from.peer, cx.now) {
             return self.say_incorrect(from, cx);
         }
@@ -256,13 +256,13 @@ impl Room {
         fits && !name.chars().any(char::is_whitespace) && text::clean(name.as_bytes()) == name
     }
 
-    fn say_taken(&mut self, to: Route, why: &str, cx: &mut DatagramCx<'_>) {
+    fn say_taken(&mut self, to: Route, why: &str, cx: &mut DatagramContext<'_>) {
         warn(&mut self.refused, cx.now, why);
         cx.out.to_one(b"USERNAME TAKEN", to);
     }
 
     /// Probes the holder of a name; the claim is answered when the outcome is known.
-    fn claim(&mut self, from: Route, name: &str, holder: SocketAddr, cx: &mut DatagramCx<'_>) {
+    fn claim(&mut self, from: Route, name: &str, holder: SocketAddr, cx: &mut DatagramContext<'_>) {
         if self.claims.iter().any(|claim| claim.from.peer == from.peer) {
             return;
         }
@@ -280,7 +280,7 @@ impl Room {
         cx.out.to_one(PROBE, self.members[&holder].route);
     }
 
-    fn join(&mut self, from: Route, name: &str, cx: &mut DatagramCx<'_>) {
+    fn join(&mut self, from: Route, name: &str, cx: &mut DatagramContext<'_>) {
         let host = from.peer.ip();
         let is_full = self.members.len() >= self.limits.members;
         if is_full || !self.networks.has_place(host) {
@@ -310,7 +310,7 @@ impl Room {
 
     /// A stranger speaks. If it was a member and was lost, it is one again: it has done nothing
     /// that would tell it that it must give its name a second time.
-    pub(super) fn come_back(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramCx<'_>) {
+    pub(super) fn come_back(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         let said = one_line(bytes);
         let left = self.strangers.left(from.peer, cx.now);
         let Some(name) = left.and_then(|left| left.name) else {

@@ -1,7 +1,7 @@
 //! Parses and formats the commands of the files service.
 
+use super::follows::Follows;
 use super::names::{self, BadName, WireLimits};
-use super::pause::Pause;
 use super::text;
 use super::unended::Unended;
 use std::fmt;
@@ -116,10 +116,10 @@ pub fn parse_bare<'a>(
 }
 
 /// Classifies a unit whose end has not arrived.
-pub fn unended(unit: &[u8], pause: Pause, limits: &WireLimits) -> Unended {
+pub fn unended(unit: &[u8], follows: Follows, limits: &WireLimits) -> Unended {
     Unended::judge(unit, |unit| match parse_bare(unit, limits) {
         // The stream has ended: no data follows, and the upload is refused.
-        Ok(Command::Upload(..)) if pause == Pause::Finished => Unended::Question,
+        Ok(Command::Upload(..)) if follows == Follows::Eof => Unended::Question,
         Ok(Command::Remove(_) | Command::Upload(..)) => Unended::Change,
         Ok(_) => Unended::Question,
         Err(CommandFault::NameMissing | CommandFault::SizeMissing) => Unended::Part,
@@ -282,13 +282,16 @@ mod tests {
             ("LS\r", Unended::Hopeless),
         ] {
             assert_eq!(
-                unended(unit.as_bytes(), Pause::None, &WIRE),
+                unended(unit.as_bytes(), Follows::More, &WIRE),
                 found,
                 "{unit:?}"
             );
         }
-        assert_eq!(unended(b"size \xff", Pause::None, &WIRE), Unended::Hopeless);
-        assert_eq!(unended(b"size \xc3", Pause::None, &WIRE), Unended::Part);
+        assert_eq!(
+            unended(b"size \xff", Follows::More, &WIRE),
+            Unended::Hopeless
+        );
+        assert_eq!(unended(b"size \xc3", Follows::More, &WIRE), Unended::Part);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! When something is missing, the caller is told so and comes again with more.
 
 use super::SEPARATOR;
+use super::ambiguous_size::{Digits, Start};
 use super::names;
-use super::puzzle::{Digits, Start};
 use super::text;
 use super::unended::Unended;
 use std::fmt;

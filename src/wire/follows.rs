@@ -2,16 +2,16 @@
 
 /// A short wait, which is mostly for a silence of the peer. Each kind has one fixed length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Delay {
+pub enum Timer {
     /// One `send()` has arrived this long after its first byte, whatever comes meanwhile. A unit
     /// that grows later is being typed, or written in parts.
     Interbyte,
     /// The settle window: a bare unit is complete once its sender has been quiet for so long.
     Settle,
     /// A unit that is no whole command is refused after this silence.
-    Word,
+    PartialCommand,
     /// The wait between a bare header and its first data byte.
-    Gap,
+    HeaderGap,
     /// A bare upload must begin within this.
     FirstByte,
     /// A closed connection's last bytes are read away for at most this.
@@ -22,17 +22,17 @@ pub enum Delay {
     Cold,
 }
 
-impl Delay {
-    /// Every kind, in the order of [`Delay::index`].
-    pub const ALL: [Delay; 8] = [
-        Delay::Interbyte,
-        Delay::Settle,
-        Delay::Word,
-        Delay::Gap,
-        Delay::FirstByte,
-        Delay::Linger,
-        Delay::Pace,
-        Delay::Cold,
+impl Timer {
+    /// Every kind, in the order of [`Timer::index`].
+    pub const ALL: [Timer; 8] = [
+        Timer::Interbyte,
+        Timer::Settle,
+        Timer::PartialCommand,
+        Timer::HeaderGap,
+        Timer::FirstByte,
+        Timer::Linger,
+        Timer::Pace,
+        Timer::Cold,
     ];
 
     /// A small dense number for tables.
@@ -43,13 +43,13 @@ impl Delay {
 
 /// What follows the bytes shown, as far as is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pause {
+pub enum Follows {
     /// More may come at any moment.
-    None,
+    More,
     /// The peer has been silent for the whole of this delay.
-    Quiet(Delay),
+    Silence(Timer),
     /// The peer has sent its end of stream: what is shown is all there will ever be.
-    Finished,
+    Eof,
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn every_delay_has_the_index_of_its_place() {
-        for (place, delay) in Delay::ALL.into_iter().enumerate() {
+        for (place, delay) in Timer::ALL.into_iter().enumerate() {
             assert_eq!(delay.index(), place);
         }
     }

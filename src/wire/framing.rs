@@ -13,8 +13,8 @@
 //! ```
 
 use super::arrival::Arrival;
+use super::follows::{Follows, Timer};
 use super::line::{FirstLine, first_line};
-use super::pause::{Delay, Pause};
 use super::text;
 use super::unended::Unended;
 use std::fmt;
@@ -40,9 +40,9 @@ impl Dialect {
     }
 }
 
-/// What the splitter found at the beginning of the input.
+/// What the framer found at the beginning of the input.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Split<'a> {
+pub enum Frame<'a> {
     /// No complete unit yet.
     More,
     /// A complete unit.
@@ -65,7 +65,7 @@ pub enum Split<'a> {
 
 /// What the bytes after a bare reply say about the peer.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heal {
+pub enum LateNewline {
     /// The peer is bare.
     Bare,
     /// A CR has come: the next byte decides.
@@ -100,21 +100,21 @@ impl fmt::Display for Fault {
 
 /// The dialect of one connection and what it waits for.
 #[derive(Debug)]
-pub struct Splitter {
+pub struct Framer {
     dialect: Dialect,
     /// A bare reply was sent: if LF is the next byte, the peer sent a line.
     owes_newline: bool,
-    awaited: Option<Delay>,
+    awaited: Option<Timer>,
     arrival: Arrival,
     /// How many bytes of the current unit have arrived.
     came: u32,
     limit: usize,
 }
 
-impl Splitter {
-    /// A splitter for a new connection, with at most `limit` bytes per unit.
-    pub fn new(limit: usize) -> Splitter {
-        Splitter {
+impl Framer {
+    /// A framer for a new connection, with at most `limit` bytes per unit.
+    pub fn new(limit: usize) -> Framer {
+        Framer {
             dialect: Dialect::Undecided,
             owes_newline: false,
             awaited: None,
@@ -130,7 +130,7 @@ impl Splitter {
     }
 
     /// The silence that would complete the current unit, or refuse it.
-    pub fn awaited(&self) -> Option<Delay> {
+    pub fn awaited(&self) -> Option<Timer> {
         self.awaited
     }
 
@@ -161,18 +161,18 @@ impl Splitter {
     }
 
     /// Records the arrival of a unit without LF; `input` is all of it so far.
-    pub fn watch(&mut self, input: &[u8], pause: Pause) {
+    pub fn watch(&mut self, input: &[u8], follows: Follows) {
         let came = u32::try_from(input.len()).unwrap_or(u32::MAX);
         if came > self.came {
             if self.came > 0 {
                 // Every other wait begins once the bytes of one `send()` would have arrived.
-                let paused = self.awaited != Some(Delay::Interbyte);
+                let paused = self.awaited != Some(Timer::Interbyte);
                 self.arrival = self.arrival.grown(paused);
             }
             self.came = came;
-            self.awaited = Some(Delay::Interbyte);
-        } else if pause == Pause::Quiet(Delay::Interbyte) {
-            self.awaited = Some(Delay::Settle);
+            self.awaited = Some(Timer::Interbyte);
+        } else if follows == Follows::Silence(Timer::Interbyte) {
+            self.awaited = Some(Timer::Settle);
         }
     }
 
@@ -183,110 +183,117 @@ impl Splitter {
     }
 
     /// Looks for the LF that the last bare reply lacks. It can only be the next byte.
-    pub fn heal(&mut self, input: &[u8], pause: Pause) -> Heal {
+    pub fn heal(&mut self, input: &[u8], follows: Follows) -> LateNewline {
         let taken = match input {
-            _ if !self.owes_newline => return Heal::Bare,
-            [] => return Heal::Bare,
+            _ if !self.owes_newline => return LateNewline::Bare,
+            [] => return LateNewline::Bare,
             // A typing peer may send the LF as a key of its own.
-            [b'\r'] if pause == Pause::None => {
-                self.awaited = Some(Delay::Word);
-                return Heal::Undecided;
+            [b'\r'] if follows == Follows::More => {
+                self.awaited = Some(Timer::PartialCommand);
+                return LateNewline::Undecided;
             }
             [b'\n', ..] => 1,
             [b'\r', b'\n', ..] => 2,
             _ => {
                 self.forget_newline();
-                return Heal::Bare;
+                return LateNewline::Bare;
             }
         };
         self.take_line();
-        Heal::Line { taken }
+        LateNewline::Line { taken }
     }
 
     /// Looks for one unit. `judge` classifies a unit without LF.
     pub fn split<'a>(
         &mut self,
         input: &'a [u8],
-        pause: Pause,
+        follows: Follows,
         judge: impl Fn(&[u8]) -> Unended,
-    ) -> Split<'a> {
-        match self.heal(input, pause) {
-            Heal::Undecided => return Split::More,
-            Heal::Line { taken } => return Split::Healed { taken },
-            Heal::Bare => {}
+    ) -> Frame<'a> {
+        match self.heal(input, follows) {
+            LateNewline::Undecided => return Frame::More,
+            LateNewline::Line { taken } => return Frame::Healed { taken },
+            LateNewline::Bare => {}
         }
         match first_line(input, self.limit) {
             FirstLine::Whole { text, taken } => {
                 self.take_line();
-                Split::Unit { text, taken }
+                Frame::Unit { text, taken }
             }
-            FirstLine::TooLong => Split::Broken(Fault::TooLong(self.limit)),
-            FirstLine::Open => self.unended(input, pause, judge),
+            FirstLine::TooLong => Frame::Broken(Fault::TooLong(self.limit)),
+            FirstLine::Open => self.unended(input, follows, judge),
         }
     }
 
     fn unended<'a>(
         &mut self,
         input: &'a [u8],
-        pause: Pause,
+        follows: Follows,
         judge: impl Fn(&[u8]) -> Unended,
-    ) -> Split<'a> {
+    ) -> Frame<'a> {
         if input.is_empty() {
             self.awaited = None;
-            return match pause {
-                Pause::Finished => Split::End,
-                _ => Split::More,
+            return match follows {
+                Follows::Eof => Frame::End,
+                _ => Frame::More,
             };
         }
         if self.dialect == Dialect::Line {
             // A connection that breaks within `rm notes.bak` must not execute `rm notes`.
-            return match pause {
-                Pause::Finished => Split::Broken(Fault::Cut),
-                _ => Split::More,
+            return match follows {
+                Follows::Eof => Frame::Broken(Fault::Cut),
+                _ => Frame::More,
             };
         }
-        self.watch(input, pause);
+        self.watch(input, follows);
         let unit = match input.len() <= self.limit {
             true => judge(input),
             false => Unended::Part,
         };
         // The rest of a cut character would have arrived by now: the text is in another encoding.
-        let is_late = matches!(pause, Pause::Finished | Pause::Quiet(Delay::Word));
+        let is_late = matches!(
+            follows,
+            Follows::Eof | Follows::Silence(Timer::PartialCommand)
+        );
         let unit = match is_late && text::complete_prefix(input) < input.len() {
             true => Unended::Hopeless,
             false => unit,
         };
-        match (pause, unit, self.arrival) {
+        match (follows, unit, self.arrival) {
             (_, Unended::Word, _)
-            | (Pause::Finished | Pause::Quiet(Delay::Word), Unended::Question, _)
-            | (Pause::Finished, Unended::Change, Arrival::Whole)
+            | (Follows::Eof | Follows::Silence(Timer::PartialCommand), Unended::Question, _)
+            | (Follows::Eof, Unended::Change, Arrival::Whole)
             | (
-                Pause::Quiet(Delay::Settle),
+                Follows::Silence(Timer::Settle),
                 Unended::Question | Unended::Change,
                 Arrival::Whole | Arrival::Pieces,
             ) => {
                 self.take_bare();
-                Split::Unit {
+                Frame::Unit {
                     text: input,
                     taken: input.len(),
                 }
             }
             // Not earlier: the rest of a wrong word that is being typed belongs to the refusal.
-            (Pause::Finished | Pause::Quiet(Delay::Word), Unended::Hopeless, _) => Split::Unit {
-                text: input,
-                taken: input.len(),
-            },
-            (Pause::Finished, ..) => Split::Broken(Fault::Cut),
-            (Pause::Quiet(Delay::Settle), ..) => self.wait_for(Some(Delay::Word)),
-            (Pause::Quiet(Delay::Word), Unended::Part, _) => Split::Broken(Fault::Silent),
-            (Pause::Quiet(Delay::Word), ..) => self.wait_for(None),
-            _ => Split::More,
+            (Follows::Eof | Follows::Silence(Timer::PartialCommand), Unended::Hopeless, _) => {
+                Frame::Unit {
+                    text: input,
+                    taken: input.len(),
+                }
+            }
+            (Follows::Eof, ..) => Frame::Broken(Fault::Cut),
+            (Follows::Silence(Timer::Settle), ..) => self.wait_for(Some(Timer::PartialCommand)),
+            (Follows::Silence(Timer::PartialCommand), Unended::Part, _) => {
+                Frame::Broken(Fault::Silent)
+            }
+            (Follows::Silence(Timer::PartialCommand), ..) => self.wait_for(None),
+            _ => Frame::More,
         }
     }
 
-    fn wait_for<'a>(&mut self, delay: Option<Delay>) -> Split<'a> {
+    fn wait_for<'a>(&mut self, delay: Option<Timer>) -> Frame<'a> {
         self.awaited = delay;
-        Split::More
+        Frame::More
     }
 }
 
@@ -294,9 +301,9 @@ impl Splitter {
 mod tests {
     use super::*;
 
-    const PAUSED: Pause = Pause::Quiet(Delay::Interbyte);
-    const SETTLED: Pause = Pause::Quiet(Delay::Settle);
-    const SILENT: Pause = Pause::Quiet(Delay::Word);
+    const PAUSED: Follows = Follows::Silence(Timer::Interbyte);
+    const SETTLED: Follows = Follows::Silence(Timer::Settle);
+    const SILENT: Follows = Follows::Silence(Timer::PartialCommand);
 
     fn is_ls(unit: &[u8]) -> Unended {
         match unit {
@@ -308,100 +315,100 @@ mod tests {
 
     #[test]
     fn lf_makes_a_line_and_cr_before_it_is_dropped() {
-        let mut splitter = Splitter::new(16);
-        let found = splitter.split(b"ls\r\nrest", Pause::None, is_ls);
+        let mut framer = Framer::new(16);
+        let found = framer.split(b"ls\r\nrest", Follows::More, is_ls);
         assert_eq!(
             found,
-            Split::Unit {
+            Frame::Unit {
                 text: b"ls",
                 taken: 4
             }
         );
-        assert_eq!(splitter.dialect(), Dialect::Line);
+        assert_eq!(framer.dialect(), Dialect::Line);
     }
 
     #[test]
     fn silence_completes_a_bare_command() {
-        let mut splitter = Splitter::new(16);
-        assert_eq!(splitter.split(b"ls", Pause::None, is_ls), Split::More);
-        assert_eq!(splitter.awaited(), Some(Delay::Interbyte));
-        assert_eq!(splitter.split(b"ls", PAUSED, is_ls), Split::More);
-        assert_eq!(splitter.awaited(), Some(Delay::Settle));
+        let mut framer = Framer::new(16);
+        assert_eq!(framer.split(b"ls", Follows::More, is_ls), Frame::More);
+        assert_eq!(framer.awaited(), Some(Timer::Interbyte));
+        assert_eq!(framer.split(b"ls", PAUSED, is_ls), Frame::More);
+        assert_eq!(framer.awaited(), Some(Timer::Settle));
         assert_eq!(
-            splitter.split(b"ls", SETTLED, is_ls),
-            Split::Unit {
+            framer.split(b"ls", SETTLED, is_ls),
+            Frame::Unit {
                 text: b"ls",
                 taken: 2
             }
         );
-        assert_eq!(splitter.dialect(), Dialect::Bare);
+        assert_eq!(framer.dialect(), Dialect::Bare);
     }
 
     #[test]
     fn half_a_command_is_refused_after_a_long_silence() {
-        let mut splitter = Splitter::new(16);
-        assert_eq!(splitter.split(b"l", SETTLED, is_ls), Split::More);
-        assert_eq!(splitter.awaited(), Some(Delay::Word));
-        let late = splitter.split(b"l", SILENT, is_ls);
-        assert_eq!(late, Split::Broken(Fault::Silent));
+        let mut framer = Framer::new(16);
+        assert_eq!(framer.split(b"l", SETTLED, is_ls), Frame::More);
+        assert_eq!(framer.awaited(), Some(Timer::PartialCommand));
+        let late = framer.split(b"l", SILENT, is_ls);
+        assert_eq!(late, Frame::Broken(Fault::Silent));
     }
 
     #[test]
     fn bytes_that_cannot_become_a_command_are_refused_after_a_long_silence() {
-        let unit = Split::Unit {
+        let unit = Frame::Unit {
             text: b"LS",
             taken: 2,
         };
-        for end in [SILENT, Pause::Finished] {
-            let mut splitter = Splitter::new(16);
-            assert_eq!(splitter.split(b"LS", Pause::None, is_ls), Split::More);
-            assert_eq!(splitter.split(b"LS", SETTLED, is_ls), Split::More);
-            assert_eq!(splitter.split(b"LS", end, is_ls), unit);
-            assert_eq!(splitter.dialect(), Dialect::Undecided);
+        for end in [SILENT, Follows::Eof] {
+            let mut framer = Framer::new(16);
+            assert_eq!(framer.split(b"LS", Follows::More, is_ls), Frame::More);
+            assert_eq!(framer.split(b"LS", SETTLED, is_ls), Frame::More);
+            assert_eq!(framer.split(b"LS", end, is_ls), unit);
+            assert_eq!(framer.dialect(), Dialect::Undecided);
         }
     }
 
     #[test]
     fn a_late_newline_heals_a_bare_unit() {
         for (line_end, length) in [(&b"\n"[..], 1), (b"\r\n", 2)] {
-            let mut splitter = Splitter::new(16);
-            splitter.split(b"ls", SETTLED, is_ls);
+            let mut framer = Framer::new(16);
+            framer.split(b"ls", SETTLED, is_ls);
             assert_eq!(
-                splitter.split(line_end, Pause::None, is_ls),
-                Split::Healed { taken: length }
+                framer.split(line_end, Follows::More, is_ls),
+                Frame::Healed { taken: length }
             );
-            assert_eq!(splitter.dialect(), Dialect::Line);
+            assert_eq!(framer.dialect(), Dialect::Line);
         }
     }
 
     #[test]
     fn a_lone_cr_waits_for_its_lf() {
-        let mut splitter = Splitter::new(16);
-        splitter.split(b"ls", SETTLED, is_ls);
-        assert_eq!(splitter.split(b"\r", Pause::None, is_ls), Split::More);
+        let mut framer = Framer::new(16);
+        framer.split(b"ls", SETTLED, is_ls);
+        assert_eq!(framer.split(b"\r", Follows::More, is_ls), Frame::More);
         assert_eq!(
-            splitter.split(b"\r\n", Pause::None, is_ls),
-            Split::Healed { taken: 2 }
+            framer.split(b"\r\n", Follows::More, is_ls),
+            Frame::Healed { taken: 2 }
         );
     }
 
     #[test]
     fn a_unit_longer_than_the_limit_is_a_fault() {
         for unit in ["xxxxx", "xxxxx\n"] {
-            let found = Splitter::new(4).split(unit.as_bytes(), Pause::None, is_ls);
-            assert_eq!(found, Split::Broken(Fault::TooLong(4)), "{unit:?}");
+            let found = Framer::new(4).split(unit.as_bytes(), Follows::More, is_ls);
+            assert_eq!(found, Frame::Broken(Fault::TooLong(4)), "{unit:?}");
         }
     }
 
     #[test]
     fn a_line_peer_stays_line_however_slow() {
-        let mut splitter = Splitter::new(16);
-        splitter.split(b"ls\n", Pause::None, is_ls);
-        assert_eq!(splitter.split(b"ls", SETTLED, is_ls), Split::More);
-        assert_eq!(splitter.awaited(), None);
+        let mut framer = Framer::new(16);
+        framer.split(b"ls\n", Follows::More, is_ls);
+        assert_eq!(framer.split(b"ls", SETTLED, is_ls), Frame::More);
+        assert_eq!(framer.awaited(), None);
         assert_eq!(
-            splitter.split(b"ls", Pause::Finished, is_ls),
-            Split::Broken(Fault::Cut)
+            framer.split(b"ls", Follows::Eof, is_ls),
+            Frame::Broken(Fault::Cut)
         );
     }
 }

@@ -3,10 +3,10 @@
 use super::notice::{PeerId, Post};
 use super::observer::Observer;
 use super::outbox::Outbox;
-use super::protocol::Cx;
+use super::protocol::Context;
 
 /// All that a session can reach beside its own peer.
-pub struct World {
+pub struct Shared {
     /// What sessions have to tell each other, to be delivered after the turn.
     pub posts: Vec<Post>,
     /// Whole seconds since the server started.
@@ -19,10 +19,10 @@ pub struct World {
     pub observer: Box<dyn Observer>,
 }
 
-impl World {
+impl Shared {
     /// A world at its beginning, with nothing posted.
-    pub fn new(high_water: usize) -> World {
-        World {
+    pub fn new(high_water: usize) -> Shared {
+        Shared {
             posts: Vec::new(),
             now: 0,
             operator_behind: false,
@@ -32,8 +32,8 @@ impl World {
     }
 
     /// What a protocol gets to see of it during one call.
-    pub fn lend<'a>(&'a mut self, out: &'a mut Outbox, me: PeerId) -> Cx<'a> {
-        Cx {
+    pub fn lend<'a>(&'a mut self, out: &'a mut Outbox, me: PeerId) -> Context<'a> {
+        Context {
             out,
             posts: &mut self.posts,
             me,
