@@ -3,21 +3,21 @@
 //!
 //! `scripts/compare` installs the others and runs this; `scripts/compare --help` tells the rest.
 
-mod bare;
+mod baseline;
 mod measure;
 mod rivals;
-mod works;
+mod workloads;
 
 use measure::plan::{self, Plan};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use works::report::Report;
-use works::{Stage, WORKS};
+use workloads::report::Report;
+use workloads::{Stage, WORKS};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match words.first().map(String::as_str) {
-        Some("bare") => bare::run(&words[1..]),
+        Some("bare") => baseline::run(&words[1..]),
         _ => return plan::begin("compare", WORKS.map(|work| work.0), compare),
     };
     if let Err(trouble) = outcome {

@@ -2,7 +2,10 @@
 
 #[path = "../tests/memory/mod.rs"]
 mod memory;
-mod pieces;
+#[path = "parts/sessions.rs"]
+mod sessions;
+#[path = "parts/turns.rs"]
+mod turns;
 
 use criterion::Criterion;
 use std::time::Duration;
@@ -18,7 +21,7 @@ fn main() {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
-    pieces::sessions::time(&mut criterion);
-    pieces::turns::time(&mut criterion);
+    sessions::time(&mut criterion);
+    turns::time(&mut criterion);
     criterion.final_summary();
 }

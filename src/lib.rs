@@ -29,7 +29,7 @@
 //! The entry path is nine files, fewer than 2,000 lines together. What they name of other files is
 //! explained where it is imported (`tests/tidy.rs` holds both).
 //!
-//! 1. `benches/bare/echo.rs`: echo on epoll(7) alone; one peer can keep it from all others.
+//! 1. `benches/baseline/echo.rs`: echo on epoll(7) alone; one peer can keep it from all others.
 //! 2. [`services::echo`]: the same service as a protocol, which does no I/O.
 //! 3. [`session::protocol`]: the rules that every protocol keeps.
 //! 4. [`session::session`]: shows a protocol its bytes, and says what comes next.

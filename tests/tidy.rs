@@ -39,7 +39,7 @@ const DOORS: &[(&str, &str)] = &[
 
 /// What a newcomer reads first, in this order: see `src/lib.rs`.
 const ENTRY_PATH: [&str; 9] = [
-    "benches/bare/echo.rs",
+    "benches/baseline/echo.rs",
     "src/services/echo.rs",
     "src/session/protocol.rs",
     "src/session/session.rs",

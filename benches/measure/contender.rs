@@ -77,7 +77,7 @@ impl Contender {
         }
     }
 
-    /// One of the loops in `benches/bare`, run by this very program.
+    /// One of the loops in `benches/baseline`, run by this very program.
     pub fn bare(label: &'static str, floor: &str, root: &Path) -> Result<Contender, String> {
         let program = std::env::current_exe()
             .map_err(|e| format!("cannot find the path of this very program: {e}"))?;

@@ -1,27 +1,27 @@
 //! What every measurement shares: who runs against whom, in what order, pinned where, until when.
 #![allow(dead_code)] // every program uses another part of this
 
-pub mod burden;
+pub mod background_load;
 pub mod closed_loop;
 pub mod contender;
-pub mod crowd;
 pub mod dialect;
 pub mod download;
 pub mod ftp;
 pub mod idle;
 pub mod load;
-pub mod place;
+pub mod pinning;
 pub mod plan;
-pub mod pulse;
+pub mod room_load;
+pub mod scheduled_echo;
 pub mod server;
+pub mod short_connections;
 pub mod table;
 pub mod upload;
-pub mod visits;
 
 mod processes;
 
 pub use contender::Contender;
-use place::{LOAD_CORE, SERVER_CORE};
+use pinning::{LOAD_CORE, SERVER_CORE};
 use plan::Plan;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

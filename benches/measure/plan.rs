@@ -1,6 +1,6 @@
 //! The command line that `compare` and `shows` share, and what they do before they measure.
 
-use super::{place, stop_on_signals};
+use super::{pinning, stop_on_signals};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::process::ExitCode;
 
@@ -68,7 +68,7 @@ pub fn begin(
         return ExitCode::SUCCESS;
     }
     let outcome = match words.first().map(String::as_str) {
-        Some("pinned") => place::pinned(&words[1..]),
+        Some("pinned") => pinning::pinned(&words[1..]),
         _ => {
             let names = clap::builder::PossibleValuesParser::new(names);
             let command = Plan::command().bin_name(program);
@@ -92,12 +92,12 @@ fn measure(
     run: impl FnOnce(Plan) -> Result<(), String>,
 ) -> Result<(), String> {
     if plan.entered {
-        place::prepare(&plan.congestion)?;
+        pinning::prepare(&plan.congestion)?;
     } else if plan.congestion != "system" {
-        return place::enter(words);
+        return pinning::enter(words);
     }
-    place::pin_to(place::LOAD_CORE)?;
+    pinning::pin_to(pinning::LOAD_CORE)?;
     stop_on_signals()?;
-    plan.descriptors = place::raise_descriptors()?.min(1 << 20);
+    plan.descriptors = pinning::raise_descriptors()?.min(1 << 20);
     run(plan)
 }

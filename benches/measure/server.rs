@@ -3,7 +3,7 @@
 use super::Limit;
 use super::contender::{Contender, Door};
 use super::dialect::Dialect;
-use super::place::SERVER_CORE;
+use super::pinning::SERVER_CORE;
 use super::processes::{Processes, Spent, field};
 use super::table::Sample;
 use rustix::io::ioctl_fionbio;

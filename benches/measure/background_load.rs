@@ -1,7 +1,7 @@
 //! Downloads and uploads beside a pulse, one small step at a time, again and again.
 
 use super::load::connect;
-use super::pulse::Pulse;
+use super::scheduled_echo::Pulse;
 use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};

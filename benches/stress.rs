@@ -1,24 +1,49 @@
-//! What every show shares: a server of its own, a moment of rest, and figures beside idle ones.
+//! Shows what peers cost each other: many idle ones, hostile ones, and everybody behind a disk.
+//!
+//! `cargo bench --bench stress -- --help` tells the rest; `scripts/soak` starts it as well.
 
+#[path = "stress/hostile.rs"]
 mod hostile;
+#[path = "stress/idle.rs"]
 mod idle;
+mod measure;
+#[path = "stress/stalls.rs"]
 mod stalls;
 
-use crate::measure::contender::{Contender, folder};
-use crate::measure::plan::Plan;
-use crate::measure::pulse::{Figures, Pulse, Run, head, line, measured, medians};
-use crate::measure::server::Server;
+use measure::contender::{Contender, folder};
+use measure::plan::{self, Plan};
+use measure::scheduled_echo::{Figures, Pulse, Run, head, line, measured, medians};
+use measure::server::Server;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 type Show = fn(&Plan, &Path) -> Result<(), String>;
 
 /// By the name that it is asked for.
-pub const SHOWS: [(&str, Show); 3] = [
+const SHOWS: [(&str, Show); 3] = [
     ("idle", idle::show),
     ("hostile", hostile::show),
     ("stalls", stalls::show),
 ];
+
+fn main() -> ExitCode {
+    plan::begin("stress", SHOWS.map(|show| show.0), run)
+}
+
+fn run(plan: Plan) -> Result<(), String> {
+    println!("{}", measure::machine());
+    for (name, show) in SHOWS {
+        if plan.has(name) {
+            let scratch = tempfile::Builder::new()
+                .prefix("stress-")
+                .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+                .map_err(|e| format!("cannot make a folder in the target folder: {e}"))?;
+            show(&plan, scratch.path())?;
+        }
+    }
+    Ok(())
+}
 
 /// A server with these flags and a root of its own.
 fn start(scratch: &Path, name: &str, flags: &[&str]) -> Result<Server, String> {

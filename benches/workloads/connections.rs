@@ -5,7 +5,7 @@ use super::{Stage, unchecked};
 use crate::measure::Contender;
 use crate::measure::dialect::{Dialect, Exchange};
 use crate::measure::idle;
-use crate::measure::visits::{self, Leaver, Shape};
+use crate::measure::short_connections::{self, Leaver, Shape};
 use std::time::Duration;
 
 /// In milliseconds of three seconds: the look once a second at the deadlines costs next to nothing.
@@ -32,7 +32,7 @@ pub fn compare_visits(stage: &mut Stage) -> Result<(), String> {
         ),
         &[Goal::cpu(&["redis"], 0.95), Goal::cpu(&["bare"], 1.05)],
         unchecked,
-        |server, _| visits::run(server, &shape),
+        |server, _| short_connections::run(server, &shape),
     )
 }
 

@@ -4,8 +4,8 @@ use super::goal::Goal;
 use super::{Stage, unchecked};
 use crate::measure::Contender;
 use crate::measure::closed_loop::{self, Shape};
-use crate::measure::crowd::{self, Crowd};
 use crate::measure::dialect::Exchange;
+use crate::measure::room_load::{self, Crowd};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -100,12 +100,16 @@ pub fn room(stage: &mut Stage) -> Result<(), String> {
     let seconds = stage.plan.seconds;
     let crowds = RefCell::new(HashMap::new());
     stage.compare(
-        &format!("room, {} B to {} members", crowd::SIZE, crowd::MEMBERS),
+        &format!(
+            "room, {} B to {} members",
+            room_load::SIZE,
+            room_load::MEMBERS
+        ),
         vec![
             Ok(stage.loket("room", &root, &[])),
             Contender::bare("bare", "room", &root),
         ],
-        crowd::table(seconds),
+        room_load::table(seconds),
         &[Goal::cpu(&["bare"], 1.1)],
         |server, _| {
             let crowd = Crowd::join(server.at)?;

@@ -4,7 +4,7 @@ use super::goal::Goal;
 use super::{Stage, unchecked};
 use crate::measure::closed_loop;
 use crate::measure::dialect::{Dialect, Exchange};
-use crate::measure::visits::{self, Leaver};
+use crate::measure::short_connections::{self, Leaver};
 
 const NAME: &str = "small.bin";
 const SIZE: usize = 4096;
@@ -20,7 +20,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
     let path = root.join(NAME);
     std::fs::write(&path, &content).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     // Both servers hear with the request that nothing more will be asked, and close.
-    let visits = visits::Shape {
+    let visits = short_connections::Shape {
         at_once: AT_ONCE,
         visits: stage.amount(20_000),
         exchange: &|dialect| {
@@ -46,7 +46,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
         ),
         &[Goal::cpu(&["nginx"], 1.0)],
         unchecked,
-        |server, _| visits::run(server, &visits),
+        |server, _| short_connections::run(server, &visits),
     )?;
     let kept = closed_loop::Shape {
         connections: AT_ONCE,
@@ -66,7 +66,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
         &[Goal::rate(&[ANEW], 3.0)],
         unchecked,
         |server, contender| match contender.label {
-            ANEW => visits::run(server, &visits),
+            ANEW => short_connections::run(server, &visits),
             _ => closed_loop::run(server, &kept),
         },
     )

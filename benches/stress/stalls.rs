@@ -2,9 +2,9 @@
 //! Each beside the same echo on the idle server; the aims are printed, the reader judges.
 
 use super::{late_lines, pulse_alone, rounds, start};
-use crate::measure::burden::{self, Burden, Moved};
+use crate::measure::background_load::{self, Burden, Moved};
 use crate::measure::plan::Plan;
-use crate::measure::pulse::{Pulse, line, measured, rest};
+use crate::measure::scheduled_echo::{Pulse, line, measured, rest};
 use crate::measure::server::Server;
 use std::fs::File;
 use std::io::Write;
@@ -122,7 +122,7 @@ fn burdened(
 ) -> Result<(Vec<f64>, Moved), String> {
     let files = server.address("files")?;
     if matches!(beside, Beside::ColdFile | Beside::ColdFolder) {
-        return burden::beside_each(pulse, plan.seconds, || {
+        return background_load::beside_each(pulse, plan.seconds, || {
             forget(root, beside)?;
             let command = match beside {
                 Beside::ColdFile => "download big",
@@ -138,7 +138,7 @@ fn burdened(
     if beside != Beside::Downloads {
         burdens.push(Burden::uploads(files, PEERS, BODY)?);
     }
-    burden::beside(pulse, &mut burdens, plan.seconds)
+    background_load::beside(pulse, &mut burdens, plan.seconds)
 }
 
 /// Takes out of the kernel's memory what is to be cold.
@@ -147,7 +147,7 @@ fn forget(root: &Path, beside: Beside) -> Result<(), String> {
         forget_folders();
         return Ok(());
     }
-    burden::make_cold(&root.join("big"))
+    background_load::make_cold(&root.join("big"))
 }
 
 /// Entries of folders and inodes; pages of files stay.

@@ -3,9 +3,9 @@
 
 use super::Stage;
 use super::goal::Finding;
-use crate::measure::burden::{self, Burden, Moved};
+use crate::measure::background_load::{self, Burden, Moved};
 use crate::measure::download::{self, Shape};
-use crate::measure::pulse::{self, Pulse, Run};
+use crate::measure::scheduled_echo::{self, Pulse, Run};
 use crate::measure::server::Server;
 use crate::measure::table::median;
 use std::path::Path;
@@ -45,7 +45,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
     let pulse = Pulse::connect(server.address("echo")?)?;
     let seconds = stage.plan.seconds;
     println!("\n{}", title(seconds));
-    pulse::head();
+    scheduled_echo::head();
     let mut runs: [Vec<Run>; 4] = Default::default();
     let mut rates: [Vec<f64>; 4] = Default::default();
     let mut undisturbed = Vec::new();
@@ -55,7 +55,7 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
                 continue;
             }
             let mut moved = Moved::default();
-            let run = pulse::undisturbed(&server, round, label, || {
+            let run = scheduled_echo::undisturbed(&server, round, label, || {
                 let (times, meanwhile) = accompanied(&server, &root, &pulse, label, seconds)?;
                 moved = meanwhile;
                 Ok(times)
@@ -64,11 +64,11 @@ pub fn compare(stage: &mut Stage) -> Result<(), String> {
             rates[index].push(moved.rate());
             if label == "8 downloads" {
                 let mut burdens = [downloads(&server)?];
-                let alone = burden::without_echo(&pulse, &mut burdens, seconds)?.rate();
+                let alone = background_load::without_echo(&pulse, &mut burdens, seconds)?.rate();
                 println!("{:>6}  without the echo {alone:.2} GiB/s", "");
                 undisturbed.push(alone);
             }
-            pulse::rest(&server)?;
+            scheduled_echo::rest(&server)?;
         }
     }
     tell(stage, &runs, rates.map(median), median(undisturbed));
@@ -97,13 +97,13 @@ fn accompanied(
     seconds: f64,
 ) -> Result<(Vec<f64>, Moved), String> {
     match label {
-        "8 downloads" => burden::beside(pulse, &mut [downloads(server)?], seconds),
+        "8 downloads" => background_load::beside(pulse, &mut [downloads(server)?], seconds),
         "8 durable uploads" => {
             let uploads = Burden::uploads(server.at, TRANSFERS, UPLOAD)?;
-            burden::beside(pulse, &mut [uploads], seconds)
+            background_load::beside(pulse, &mut [uploads], seconds)
         }
-        "a cold file" => burden::beside_each(pulse, seconds, || {
-            burden::make_cold(&root.join(COLD))?;
+        "a cold file" => background_load::beside_each(pulse, seconds, || {
+            background_load::make_cold(&root.join(COLD))?;
             Burden::downloads(server.at, 1, &format!("download {COLD}"))
         }),
         _ => {
@@ -120,8 +120,8 @@ fn tell(stage: &mut Stage, runs: &[Vec<Run>; 4], rates: [f64; 4], alone: f64) {
         if runs.is_empty() {
             continue;
         }
-        let medians = pulse::medians(runs);
-        pulse::line("median", label, medians, "");
+        let medians = scheduled_echo::medians(runs);
+        scheduled_echo::line("median", label, medians, "");
         let held_up = median(runs.iter().map(|run| run.held_up).collect()) * 100.0;
         let disturbed = runs.iter().filter(|run| run.is_disturbed()).count();
         let quiet = match disturbed {

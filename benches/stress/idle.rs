@@ -6,7 +6,7 @@ use crate::measure::Limit;
 use crate::measure::dialect::Exchange;
 use crate::measure::idle::visit;
 use crate::measure::plan::Plan;
-use crate::measure::pulse::Pulse;
+use crate::measure::scheduled_echo::Pulse;
 use crate::measure::server::Server;
 use std::path::Path;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use super::{pulse_alone, rounds, start};
 use crate::measure::Limit;
 use crate::measure::load::connect;
 use crate::measure::plan::Plan;
-use crate::measure::pulse::{Pulse, Run, line, measured, rest};
+use crate::measure::scheduled_echo::{Pulse, Run, line, measured, rest};
 use crate::measure::server::Server;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};

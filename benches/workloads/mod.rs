@@ -2,10 +2,10 @@
 
 pub mod report;
 
-mod beside;
 mod connections;
 mod echoes;
 mod goal;
+mod latency;
 mod small_files;
 mod transfers;
 
@@ -30,7 +30,7 @@ pub const WORKS: [(&str, Work); 8] = [
     ("connect", connections::compare_visits),
     ("idle", connections::compare_idle),
     ("room", echoes::room),
-    ("beside", beside::compare),
+    ("beside", latency::compare),
 ];
 
 /// Where a work takes place.
