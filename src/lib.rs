@@ -69,3 +69,8 @@ pub mod setup;
 pub mod store;
 pub mod terminal;
 pub mod wire;
+
+/// The examples of the README are compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
