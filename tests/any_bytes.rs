@@ -1,4 +1,4 @@
-//! No parser of what peers send, or type, panics on any bytes or takes more than there is.
+//! No parser of network or terminal input panics on any bytes or consumes more than it was given.
 
 mod memory;
 
@@ -41,7 +41,7 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use unicode_width::UnicodeWidthChar;
 
-/// A failure prints its whole cause, so no file needs to remember it.
+/// A failure prints the whole input, so no file needs to store it.
 fn cases(count: u32) -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
@@ -49,7 +49,7 @@ fn cases(count: u32) -> ProptestConfig {
     }
 }
 
-/// Bytes in which what parsers look for is frequent, whole and in part.
+/// Bytes in which the words and separators of the protocols are frequent, whole and in part.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let words = [
         "\n",
@@ -100,7 +100,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
 }
 
-/// Where the bytes are cut on their way.
+/// Where the bytes are cut into pieces.
 fn cuts() -> impl Strategy<Value = Vec<prop::sample::Index>> {
     prop::collection::vec(any::<prop::sample::Index>(), 0..6)
 }
@@ -126,7 +126,7 @@ fn is_inside(part: &[u8], whole: &[u8]) -> bool {
     part.is_empty() || whole.windows(part.len()).any(|window| window == part)
 }
 
-/// A name that the rules let through.
+/// A name that the rules accept.
 fn a_name() -> impl Strategy<Value = String> {
     "[^\\p{Cc}]{1,40}".prop_filter("a name", |name| {
         names::check(name.as_bytes(), &WIRE).is_ok()
@@ -139,7 +139,7 @@ const TIGHT: WireLimits = WireLimits {
     component: 5,
 };
 
-/// Units of a line peer, and what ended them, with the input growing up to each of `ends`.
+/// The units of a line client and the fault that ended them; the input grows to each of `ends`.
 fn units(input: &[u8], ends: &[usize]) -> (Vec<Vec<u8>>, Option<Fault>) {
     let mut framer = Framer::new(TIGHT.unit);
     let (mut units, mut taken_so_far) = (Vec::new(), 0);
@@ -158,7 +158,7 @@ fn units(input: &[u8], ends: &[usize]) -> (Vec<Vec<u8>>, Option<Fault>) {
                 }
                 Frame::Broken(fault) => return (units, Some(fault)),
                 Frame::More | Frame::End => break,
-                Frame::Healed { .. } => unreachable!("nothing was taken for bare"),
+                Frame::Healed { .. } => unreachable!("no unit was bare"),
             }
         }
     }
@@ -185,13 +185,13 @@ proptest! {
     }
 
     #[test]
-    fn a_name_said_twice_comes_apart(name in prop::collection::vec(any::<u8>(), 1..30)) {
+    fn a_repeated_name_is_split_in_half(name in prop::collection::vec(any::<u8>(), 1..30)) {
         let twice = [&name[..], &name].concat();
         prop_assert_eq!(names::undouble(&twice), Some(&name[..]));
     }
 
     #[test]
-    fn any_command_is_refused_or_names_what_was_sent(unit in bytes()) {
+    fn any_command_is_refused_or_holds_the_name_that_was_sent(unit in bytes()) {
         let line = files_command::parse_line(&unit, &TIGHT);
         let bare = files_command::parse_bare(&unit, &TIGHT);
         for parsed in [line, bare] {
@@ -210,14 +210,14 @@ proptest! {
     }
 
     #[test]
-    fn a_quoted_name_means_itself(name in a_name(), number in any::<u64>()) {
+    fn quoting_a_name_does_not_change_it(name in a_name(), number in any::<u64>()) {
         let quoted = files_command::quote(&name);
         let parse = |text: &str| {
             let parsed = files_command::parse_line(text.as_bytes(), &WIRE).expect("a command");
             format!("{parsed:?}")
         };
         let is = |command: Command<'_>| format!("{command:?}");
-        // The root has more names than one.
+        // The root has more than one name.
         let is_root = name.split('/').all(|part| ["", "."].contains(&part));
         let folder = (!is_root).then_some(&*name);
         prop_assert_eq!(parse(&format!("ls {quoted}")), is(Command::List(folder)));
@@ -231,7 +231,7 @@ proptest! {
     }
 
     #[test]
-    fn any_line_header_is_refused_or_adds_up(line in bytes(), size in any::<u64>()) {
+    fn any_line_header_is_refused_or_parsed_exactly(line in bytes(), size in any::<u64>()) {
         if let Ok((name, size)) = transfer_header::parse_line(&line) {
             let digits = &line[name.len() + SEPARATOR.len()..];
             prop_assert!(line[name.len()..].starts_with(SEPARATOR.as_bytes()));
@@ -243,7 +243,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bare_header_is_inside_its_bytes(
+    fn a_bare_header_is_parsed_from_its_own_bytes(
         input in bytes(), first in 0..200_usize, longest in 0..60_usize, finished in any::<bool>(),
     ) {
         let Some(at) = transfer_header::separator(&input, longest) else { return Ok(()) };
@@ -260,7 +260,7 @@ proptest! {
     }
 
     #[test]
-    fn a_separator_comes_only_where_it_may(
+    fn a_separator_appears_only_where_it_was_possible(
         input in bytes(), more in bytes(), longest in 0..40_usize,
     ) {
         let whole = [&input[..], &more].concat();
@@ -273,7 +273,7 @@ proptest! {
     }
 
     #[test]
-    fn digits_stay_what_they_were_when_more_comes(
+    fn decided_digits_do_not_change_when_more_bytes_arrive(
         input in "[0-9]{0,24}[0-9a ]{0,4}", more in bytes(), most in any::<u64>(),
     ) {
         let (input, whole) = (input.as_bytes(), [input.as_bytes(), &more].concat());
@@ -316,7 +316,7 @@ proptest! {
     }
 
     #[test]
-    fn lines_are_the_same_however_they_are_cut(input in bytes(), cuts in cuts()) {
+    fn lines_do_not_depend_on_how_the_input_is_cut(input in bytes(), cuts in cuts()) {
         let whole = units(&input, &[input.len()]);
         let (found, fault) = units(&input, &cut_at(input.len(), &cuts));
         prop_assert_eq!(&(found.clone(), fault), &whole);
@@ -328,7 +328,7 @@ proptest! {
     }
 
     #[test]
-    fn a_unit_is_a_prefix_whatever_was_before_it(
+    fn a_frame_is_always_a_prefix_of_the_input(
         steps in prop::collection::vec((bytes(), pauses(), judgements()), 1..6),
     ) {
         let mut framer = Framer::new(TIGHT.unit);
@@ -351,7 +351,7 @@ proptest! {
     }
 
     #[test]
-    fn cleaned_text_steers_no_terminal_however_it_is_cut(input in bytes(), cuts in cuts()) {
+    fn cleaned_text_has_no_control_characters_however_it_is_cut(input in bytes(), cuts in cuts()) {
         let cleaned = text::clean(&input);
         let is_steering = |letter: char| letter.is_control() && letter != '\t';
         let turns_around = '\u{202e}';
@@ -365,7 +365,7 @@ proptest! {
     }
 
     #[test]
-    fn a_client_shows_the_same_however_its_bytes_are_cut(input in bytes(), cuts in cuts()) {
+    fn what_a_client_shows_does_not_depend_on_how_bytes_are_cut(input in bytes(), cuts in cuts()) {
         let whole = |ends: &[usize]| {
             let (mut cleaner, mut text, mut from) = (Cleaner::default(), String::new(), 0);
             for &end in ends {
@@ -381,7 +381,7 @@ proptest! {
     }
 
     #[test]
-    fn a_client_saves_only_beside_itself(name in "\\PC{0,20}|[./a]{0,8}") {
+    fn a_client_saves_only_into_the_current_folder(name in "\\PC{0,20}|[./a]{0,8}") {
         if let Ok(local) = local_names::local_name(&name) {
             prop_assert!(!local.contains('/') && !["", ".", ".."].contains(&local));
             prop_assert!(name.ends_with(local));
@@ -389,13 +389,13 @@ proptest! {
     }
 
     #[test]
-    fn quoted_words_of_the_shell_are_themselves(said in prop::collection::vec("[^']{0,9}", 0..5)) {
+    fn the_shell_keeps_quoted_words_unchanged(said in prop::collection::vec("[^']{0,9}", 0..5)) {
         let quoted: Vec<_> = said.iter().map(|word| format!("'{word}'")).collect();
         prop_assert_eq!(split_args::split(&quoted.join(" \t")), Ok(said));
     }
 
     #[test]
-    fn any_line_of_the_shell_is_split_or_refused(line in "[ab \t\"'\\PC]{0,40}") {
+    fn any_shell_line_is_split_or_refused(line in "[ab \t\"'\\PC]{0,40}") {
         if let Ok(words) = split_args::split(&line) {
             let letters = words.iter().flat_map(|word| word.chars());
             prop_assert!(letters.count() <= line.chars().count());
@@ -403,8 +403,8 @@ proptest! {
     }
 }
 
-/// Lines typed up to the end of the input, with the keys arriving up to each of `ends`. What
-/// stands behind an end is not looked at: there is no operator any more.
+/// The lines that these keys type; the keys arrive in pieces that stop at each of `ends`. Keys
+/// after an end of input are ignored.
 fn typed(keys: &[u8], ends: &[usize], limits: EditorLimits, columns: usize) -> Vec<Typed> {
     let mut editor = LineEditor::new("> ", columns, limits);
     let (mut typed, mut from) = (Vec::new(), 0);
@@ -422,7 +422,7 @@ proptest! {
     #![proptest_config(cases(500))]
 
     #[test]
-    fn typed_lines_are_the_same_however_their_keys_are_cut(keys in bytes(), cuts in cuts()) {
+    fn typed_lines_do_not_depend_on_how_the_keys_are_cut(keys in bytes(), cuts in cuts()) {
         for limits in [EDITOR, EditorLimits { line: 7, history: 2 }] {
             let whole = typed(&keys, &[keys.len()], limits, 40);
             for line in &whole {
@@ -448,7 +448,7 @@ proptest! {
     }
 
     #[test]
-    fn a_room_answers_strangers_in_short_and_members_within_the_limit(
+    fn room_replies_are_short_to_strangers_and_limited_to_members(
         said in prop::collection::vec((0..4_u16, bytes()), 1..12), join in any::<bool>(),
     ) {
         let mut room = Room::new("sesame", ROOM);
@@ -486,7 +486,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_talk_client_says_is_clean_and_the_same_however_it_is_cut(
+    fn lines_of_a_talk_client_are_clean_and_independent_of_cuts(
         input in bytes(), cuts in cuts(),
     ) {
         let heard = |ends: &[usize]| {
@@ -494,7 +494,7 @@ proptest! {
             let limits = Rc::new(SERVICES);
             let mut talk = Talk::new(limits, Rc::default(), ([127, 0, 0, 1], 9).into());
             let (mut out, mut from) = (Outbox::default(), 0);
-            // A first line, so that the end of the stream ends no bare unit.
+            // Begins with a line, so that the end of the stream completes no bare unit.
             let input = [b"line\n", &input[..]].concat();
             for (number, end) in ends.iter().map(|end| end + 5).enumerate() {
                 let last = number + 1 == ends.len();
@@ -519,7 +519,7 @@ proptest! {
     }
 }
 
-/// Only the length of a line matters here.
+/// The usual limits but for the length of a reply line.
 fn client_limits(reply_line: usize) -> ClientLimits {
     ClientLimits {
         reply_line,
@@ -527,7 +527,7 @@ fn client_limits(reply_line: usize) -> ClientLimits {
     }
 }
 
-/// What a client makes of all that a server said, line by line, and how that ended.
+/// The replies that a client reads from these bytes of a server, and the error that ended them.
 fn replies(said: &[u8], reply_line: usize) -> (Vec<Reply>, Trouble) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -549,7 +549,7 @@ proptest! {
     #![proptest_config(cases(100))]
 
     #[test]
-    fn any_reply_is_understood_or_refused(
+    fn any_reply_is_parsed_or_refused(
         noise in bytes(),
         texts in prop::collection::vec("(OK|OK [ -~]{0,30}|ERROR[ -~]{0,30})\r?", 0..4),
     ) {
@@ -571,7 +571,7 @@ proptest! {
         }
         for reply in &found {
             let (Reply::Yes(line) | Reply::No(line)) = reply;
-            // A broken byte is shown as three.
+            // An invalid byte becomes U+FFFD, which has three.
             prop_assert!(line.len() <= 3 * 64, "{line}");
         }
     }

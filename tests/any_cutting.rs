@@ -1,5 +1,5 @@
-//! Any cutting of any conversation gives the same transcript and the same files.
-//! Without sockets: what the kernel can do to a stream is simulated in `turns.rs`.
+//! However the bytes of a conversation are cut, its transcript and the files are the same.
+//! Runs without sockets; `turns.rs` simulates the behaviour of the kernel.
 
 mod memory;
 
@@ -11,7 +11,7 @@ use memory::store::Faults;
 use memory::{Driver, Outcome, Service, Step, Way};
 use proptest::prelude::*;
 
-/// Plays a script to its end and checks what the script itself promises.
+/// Plays a script to its end and checks its replies.
 fn play(script: &Script, way: Way) -> Outcome {
     let mut driver = Driver::new(script.service, &files(), &script.faults, way.clone());
     if let Err(wrong) = driver.play(&script.steps) {
@@ -30,7 +30,7 @@ fn whole(script: &Script) -> Outcome {
 }
 
 #[test]
-fn every_script_stores_what_it_says_and_no_more() {
+fn every_script_stores_its_file_and_nothing_else() {
     for script in scripts::all() {
         let stored = whole(&script).files;
         if let Some((name, content)) = &script.stored {
@@ -43,7 +43,7 @@ fn every_script_stores_what_it_says_and_no_more() {
 }
 
 #[test]
-fn a_refused_conversation_leaves_the_store_as_it_was() {
+fn a_refused_conversation_changes_no_file() {
     for script in scripts::all() {
         let outcome = whole(&script);
         if outcome.closed == Some(CloseReason::Refused) {
@@ -53,10 +53,10 @@ fn a_refused_conversation_leaves_the_store_as_it_was() {
 }
 
 #[test]
-fn pieces_of_any_one_length_give_the_same_conversation() {
+fn pieces_of_any_length_give_the_same_conversation() {
     for script in scripts::all() {
         let wanted = whole(&script);
-        // What is refused for its length is looked at anew with every piece: fewer will do.
+        // Every piece parses the whole input again: long conversations skip the short pieces.
         let least = longest(&script) / 60;
         for length in (1..=16).chain([63, 255, 4095, 4096, 4097]) {
             if length < least {
@@ -70,11 +70,11 @@ fn pieces_of_any_one_length_give_the_same_conversation() {
 }
 
 #[test]
-fn a_cut_at_any_one_place_gives_the_same_conversation() {
+fn a_cut_at_any_byte_gives_the_same_conversation() {
     for script in scripts::all() {
         let wanted = whole(&script);
         let longest = longest(&script);
-        // All places, or of a long conversation its beginning and what lies around the limits.
+        // All places; of a long conversation the beginning and the places around the limits.
         for cut in (1..longest.min(400)).chain(4085..longest.min(4115)) {
             for direct in [false, true] {
                 let mut way = Way::pieces_of(1, direct);
@@ -86,7 +86,7 @@ fn a_cut_at_any_one_place_gives_the_same_conversation() {
 }
 
 #[test]
-fn a_slow_reader_and_little_room_give_the_same_conversation() {
+fn a_slow_reader_and_a_low_high_water_mark_give_the_same_conversation() {
     for script in scripts::all() {
         let wanted = whole(&script);
         for (gulp, high_water, length) in [(1, 1, 1), (1, 8, 5), (3, 64, 7), (7, 1, 4096)] {
@@ -103,7 +103,7 @@ fn a_slow_reader_and_little_room_give_the_same_conversation() {
 }
 
 #[test]
-fn a_conversation_that_breaks_off_at_any_byte_leaves_nothing_half() {
+fn a_conversation_that_ends_at_any_byte_leaves_no_partial_file() {
     for script in scripts::all() {
         let mut known = whole(&script).files;
         known.extend(files());
@@ -113,7 +113,7 @@ fn a_conversation_that_breaks_off_at_any_byte_leaves_nothing_half() {
             for (direct, finishes) in [(false, false), (false, true), (true, false), (true, true)] {
                 let way = Way::pieces_of(usize::MAX, direct);
                 let mut driver = Driver::new(script.service, &files(), &script.faults, way);
-                // What it is waiting for may well not come.
+                // A reply that it awaits may be missing.
                 let _ = driver.play(&steps);
                 if finishes {
                     let _ = driver.play(&[Step::End]);
@@ -132,7 +132,7 @@ fn a_conversation_that_breaks_off_at_any_byte_leaves_nothing_half() {
 }
 
 #[test]
-fn a_pause_at_any_byte_leaves_nothing_behind() {
+fn a_pause_at_any_byte_leaks_nothing() {
     for script in scripts::all() {
         let bytes: usize = script.steps.iter().map(sent).sum();
         for (cut, delay) in (0..bytes.min(600)).flat_map(|cut| Timer::ALL.map(|delay| (cut, delay)))
@@ -143,7 +143,7 @@ fn a_pause_at_any_byte_leaves_nothing_behind() {
                 &script.faults,
                 Way::pieces_of(usize::MAX, cut % 2 == 0),
             );
-            // A pause may well change the answers.
+            // A pause may change the replies.
             let _ = driver.play(&until(&script.steps, cut));
             let _ = driver.play(&[Step::Quiet(delay)]);
             let _ = driver.play(&beyond(&script.steps, cut));
@@ -152,7 +152,7 @@ fn a_pause_at_any_byte_leaves_nothing_behind() {
     }
 }
 
-/// The conversation behind its first `bytes` sent bytes, without what is waited for.
+/// The conversation after its first `bytes` sent bytes, without the awaited replies.
 fn beyond(steps: &[Step], mut bytes: usize) -> Vec<Step> {
     let mut kept = Vec::new();
     for step in steps {
@@ -169,7 +169,7 @@ fn beyond(steps: &[Step], mut bytes: usize) -> Vec<Step> {
     kept
 }
 
-/// Before the first line end, the end of the stream may mean a bare command.
+/// Before the first line end, the end of the stream may complete a bare command.
 fn is_first_line(steps: &[Step]) -> bool {
     !steps
         .iter()
@@ -187,7 +187,7 @@ fn sent(step: &Step) -> usize {
     }
 }
 
-/// The conversation as far as its first `bytes` sent bytes.
+/// The conversation up to its first `bytes` sent bytes.
 fn until(steps: &[Step], mut bytes: usize) -> Vec<Step> {
     let mut kept = Vec::new();
     for step in steps {
@@ -219,7 +219,7 @@ fn ways() -> impl Strategy<Value = Way> {
     )
 }
 
-/// Words of the protocols and anything else, so that chance gets deep into a conversation.
+/// Words of the protocols and noise, so that random input gets deep into a conversation.
 fn babble() -> impl Strategy<Value = Vec<Step>> {
     let words = [
         "SEND",
@@ -266,7 +266,7 @@ fn piece() -> impl Strategy<Value = usize> {
     prop_oneof![1..50_usize, Just(REACTOR.read_buffer / 2)]
 }
 
-/// A failure prints its whole cause, so no file needs to remember it.
+/// A failure prints the whole input, so no file needs to store it.
 fn cases(count: u32) -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
@@ -289,7 +289,7 @@ proptest! {
     #![proptest_config(cases(2000))]
 
     #[test]
-    fn whatever_a_peer_says_nothing_is_left_behind_and_memory_is_bounded(
+    fn any_input_leaks_nothing_and_uses_bounded_memory(
         service in prop::sample::select(&[Service::Echo, Service::Transfer, Service::Files][..]),
         steps in babble(),
         pieces in prop::collection::vec(piece(), 1..9),
@@ -299,11 +299,11 @@ proptest! {
         let high_water = 1000;
         let way = Way { pieces, direct, gulp, high_water, waits: false };
         let mut driver = Driver::new(service, &files(), &Faults::default(), way);
-        driver.play(&steps).expect("nothing is waited for");
+        driver.play(&steps).expect("it awaits no reply");
         let (inbox, outbox) = driver.most_held;
-        prop_assert!(inbox <= REACTOR.read_buffer, "{inbox} bytes of the peer");
-        // One read may come on top.
-        prop_assert!(outbox <= high_water + REACTOR.read_buffer, "{outbox} bytes for the peer");
+        prop_assert!(inbox <= REACTOR.read_buffer, "{inbox} bytes of input are held");
+        // The replies to one more read may be added.
+        prop_assert!(outbox <= high_water + REACTOR.read_buffer, "{outbox} bytes are queued");
         driver.close();
     }
 }

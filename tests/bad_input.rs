@@ -1,4 +1,4 @@
-//! Whatever bytes come, the answer is the documented one, and nothing is left behind.
+//! Any input gets the documented answer and leaves no file, descriptor or connection behind.
 
 mod support;
 
@@ -6,7 +6,7 @@ use support::file_service::{FILE_SERVICES, FileService};
 use support::target::Target;
 use support::{BOTH_WAYS, NO_FILE, NO_FOLDER, NOT_REGULAR, REMOVED, noise, pause};
 
-/// How a conversation goes on after the reply.
+/// How a conversation continues after the reply.
 #[derive(Clone, Copy, PartialEq)]
 enum Then {
     /// The server ends it.
@@ -18,7 +18,7 @@ enum Then {
 }
 use Then::{AfterEnd, Closed, Open};
 
-/// Name, service, the bytes in steps, the reply (or its beginning), and what comes then.
+/// Name, service, the bytes in steps, the reply (or its beginning), and what follows.
 /// Steps are sent a pause apart that is longer than the settle window.
 type Row = (
     &'static str,
@@ -35,7 +35,7 @@ fn question(service: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// A row, or what is made up at run time.
+/// A row of a table, or a generated case.
 struct Case {
     name: String,
     service: &'static str,
@@ -274,7 +274,7 @@ const WRONG_WORDS: &[Row] = &[
 ];
 
 #[test]
-fn what_is_no_command_is_refused_in_one_line() {
+fn unknown_and_malformed_commands_are_refused_in_one_line() {
     run_table(WRONG_WORDS);
 }
 
@@ -321,12 +321,12 @@ const CONTROLS: &[Row] = &[
 ];
 
 #[test]
-fn control_characters_and_broken_text_are_refused() {
+fn control_characters_and_invalid_utf_8_are_refused() {
     run_table(CONTROLS);
 }
 
 #[test]
-fn no_size_is_believed_that_cannot_be() {
+fn impossible_sizes_are_refused() {
     let mut cases = Vec::new();
     let huge = [
         "9223372036854775807",
@@ -364,7 +364,7 @@ fn no_size_is_believed_that_cannot_be() {
 }
 
 #[test]
-fn lengths_of_lines_hold_to_the_byte() {
+fn line_length_limits_are_exact() {
     const TOO_LONG: &str = "ERROR more than 4096 bytes";
     let mut cases = Vec::new();
     let long = |word: &str, length: usize, end: &str| {
@@ -394,7 +394,7 @@ fn lengths_of_lines_hold_to_the_byte() {
 }
 
 #[test]
-fn lengths_of_names_hold_to_the_byte() {
+fn name_length_limits_are_exact() {
     const PART: &str = "ERROR a part of the name is longer than 255";
     const NAME: &str = "ERROR the name is longer than 1024 bytes";
     let mut cases = Vec::new();
@@ -442,7 +442,7 @@ fn binary_garbage_of_any_length_is_refused() {
 }
 
 #[test]
-fn garbage_behind_a_body_is_not_taken_for_the_body() {
+fn garbage_after_a_body_is_not_part_of_the_body() {
     on_each_target(|target, service| {
         for length in [0, 1, 3, 20_000, 300_000] {
             let body = noise(length);

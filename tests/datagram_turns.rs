@@ -1,4 +1,4 @@
-//! A turn of a datagram socket sends no more than its budget, however much waits.
+//! A turn of a datagram socket sends no more than its budget, however much is queued.
 
 use loket::reactor::clock::Moment;
 use loket::reactor::datagram::{DatagramLimits, Datagrams};
@@ -16,10 +16,10 @@ const LIMITS: DatagramLimits = DatagramLimits {
     recalled: 8,
 };
 
-/// Every datagram is sent back as often as its first byte says.
-struct Repeating;
+/// Sends every datagram back; the first byte is the number of copies.
+struct Repeater;
 
-impl DatagramProtocol for Repeating {
+impl DatagramProtocol for Repeater {
     fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         let all: Rc<[Route]> = vec![from; usize::from(bytes[0])].into();
         cx.out.to_many(bytes, &all);
@@ -28,7 +28,7 @@ impl DatagramProtocol for Repeating {
     fn on_refused(&mut self, _: SocketAddr, _: &mut DatagramContext<'_>) {}
 }
 
-/// Datagrams that have come; loopback delivers within the call that sends.
+/// The number of datagrams in the receive buffer; loopback delivers within the sending call.
 fn heard(socket: &UdpSocket) -> usize {
     std::iter::from_fn(|| socket.recv(&mut [0; 16]).ok()).count()
 }
@@ -36,7 +36,7 @@ fn heard(socket: &UdpSocket) -> usize {
 #[test]
 fn a_turn_sends_no_more_than_its_budget() {
     let any = (Ipv4Addr::LOCALHOST, 0).into();
-    let mut server = Datagrams::bind("test", any, Box::new(Repeating), LIMITS).expect("a port");
+    let mut server = Datagrams::bind("test", any, Box::new(Repeater), LIMITS).expect("a port");
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     socket.connect(server.local_address()).expect("an address");
     socket.set_nonblocking(true).expect("an option");
@@ -50,9 +50,9 @@ fn a_turn_sends_no_more_than_its_budget() {
 }
 
 #[test]
-fn an_answer_leaves_in_the_turn_that_read_the_question() {
+fn a_reply_is_sent_in_the_turn_that_read_the_request() {
     let any = (Ipv4Addr::LOCALHOST, 0).into();
-    let mut server = Datagrams::bind("test", any, Box::new(Repeating), LIMITS).expect("a port");
+    let mut server = Datagrams::bind("test", any, Box::new(Repeater), LIMITS).expect("a port");
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     socket.connect(server.local_address()).expect("an address");
     socket.set_nonblocking(true).expect("an option");

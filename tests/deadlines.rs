@@ -1,5 +1,5 @@
-//! Whoever holds a place without using it loses it, and nobody else does, in virtual time.
-//! On a simulated kernel: that time passes at all is shown by the tests with real processes.
+//! Inactive and slow connections are closed at their deadlines, and no others.
+//! Runs on a simulated kernel in virtual time.
 
 mod memory;
 mod sim;
@@ -26,14 +26,14 @@ fn server(direct: bool) -> Simulation {
     Simulation::with(limits(), &big_files(), &Faults::default(), direct)
 }
 
-/// A server with the limits of the real one but for the idle deadline.
-fn impatient(idle_seconds: u32) -> Simulation {
+/// A server with another idle deadline than the real one.
+fn with_idle_deadline(idle_seconds: u32) -> Simulation {
     let mut limits = limits();
     limits.idle_seconds = Some(idle_seconds);
     Simulation::with(limits, &big_files(), &Faults::default(), true)
 }
 
-/// A peer that has asked for the big file and takes only so much of it.
+/// A peer that has requested the big file and has `room` bytes of receive buffer.
 fn reader(simulation: &mut Simulation, room: usize) -> Peer {
     let peer = simulation.accept(Service::Files, room);
     simulation.say(&peer, "download big\n");
@@ -41,7 +41,7 @@ fn reader(simulation: &mut Simulation, room: usize) -> Peer {
     peer
 }
 
-/// Does something once a second until the peer is closed; says when and why that was.
+/// Calls `act` once a second until the peer is closed; returns when that was, and why.
 fn closed_within(
     simulation: &mut Simulation,
     peer: &Peer,
@@ -60,7 +60,7 @@ fn closed_within(
 }
 
 #[test]
-fn a_command_that_is_never_finished_is_closed_although_bytes_come() {
+fn an_unfinished_command_is_closed_although_bytes_arrive() {
     for (service, first, endless) in [
         (Service::Files, "ls\nsize ", "x"),
         (Service::Transfer, "SEND\n", "x"),
@@ -72,7 +72,7 @@ fn a_command_that_is_never_finished_is_closed_although_bytes_come() {
         let ended = closed_within(&mut simulation, &peer, 100, |simulation| {
             simulation.say(&peer, endless);
         });
-        let (seconds, reason) = ended.expect("its deadline comes");
+        let (seconds, reason) = ended.expect("it is closed");
         assert_eq!(reason, CloseReason::Unfinished, "{first:?}");
         assert!(
             seconds >= REACTOR.command_seconds,
@@ -82,9 +82,9 @@ fn a_command_that_is_never_finished_is_closed_although_bytes_come() {
 }
 
 #[test]
-fn an_undecided_peer_cannot_buy_time_byte_by_byte() {
+fn single_bytes_do_not_extend_the_command_deadline() {
     let mut simulation = server(true);
-    // A command that is typed, and that only its line end completes.
+    // A typed command, which only its line end completes.
     let peer = simulation.connect(Service::Files);
     simulation.say(&peer, "rm ");
     simulation.pass(SECOND / 2);
@@ -99,7 +99,7 @@ fn an_undecided_peer_cannot_buy_time_byte_by_byte() {
 }
 
 #[test]
-fn whole_commands_with_a_cut_one_behind_them_go_on() {
+fn complete_commands_restart_the_deadline_of_a_partial_one() {
     let mut simulation = server(true);
     let peer = simulation.connect(Service::Files);
     simulation.say(&peer, "ls\nsi");
@@ -114,7 +114,8 @@ fn whole_commands_with_a_cut_one_behind_them_go_on() {
     assert_eq!(ended, None);
     let answers = peer.text().matches("OK 4000000 ").count();
     assert_eq!(answers, 10 * REACTOR.command_seconds as usize);
-    let (seconds, reason) = closed_within(&mut simulation, &peer, 100, |_| ()).expect("in the end");
+    let (seconds, reason) =
+        closed_within(&mut simulation, &peer, 100, |_| ()).expect("it is closed");
     assert_eq!(reason, CloseReason::Unfinished);
     assert!(seconds <= REACTOR.command_seconds + 2, "{seconds} s");
 }
@@ -126,7 +127,7 @@ fn an_upload_below_the_minimum_rate_is_closed_and_one_above_it_is_not() {
             let slow = REACTOR.min_rate as usize * 9 / 10;
             let fast = REACTOR.min_rate as usize * 11 / 10;
             let mut simulation = server(direct);
-            let [dragging, going] = [slow, fast].map(|rate| {
+            let [slow, fast] = [slow, fast].map(|rate| {
                 let peer = simulation.connect(Service::Files);
                 simulation.say(&peer, head);
                 simulation.pass(SECOND / 2);
@@ -134,20 +135,20 @@ fn an_upload_below_the_minimum_rate_is_closed_and_one_above_it_is_not() {
             });
             let mut ended = None;
             for second in 0..10 * REACTOR.rate_seconds {
-                for (peer, rate) in [&dragging, &going] {
+                for (peer, rate) in [&slow, &fast] {
                     simulation.say(peer, vec![7; *rate]);
                 }
                 simulation.pass(SECOND);
-                ended = ended.or_else(|| Some((second, simulation.closed(&dragging.0)?)));
+                ended = ended.or_else(|| Some((second, simulation.closed(&slow.0)?)));
             }
             let (second, reason) = ended.expect("below the rate");
             assert_eq!(reason, CloseReason::TooSlow, "{head:?} {direct}");
             assert!(
                 second >= REACTOR.rate_seconds - 2,
-                "judged after {second} s"
+                "closed after {second} s"
             );
-            assert_eq!(simulation.closed(&going.0), None, "{head:?} {direct}");
-            assert_eq!(simulation.store.uploads(), 1, "the other one is given up");
+            assert_eq!(simulation.closed(&fast.0), None, "{head:?} {direct}");
+            assert_eq!(simulation.store.uploads(), 1, "the slow one is discarded");
             assert!(!simulation.store.files().contains_key("new"));
         }
     }
@@ -180,11 +181,11 @@ fn a_download_below_the_minimum_rate_is_closed_and_one_above_it_is_not() {
 }
 
 #[test]
-fn a_reader_whose_kernel_took_much_at_once_is_left_alone_until_the_idle_deadline() {
+fn a_download_in_the_clients_buffers_is_kept_until_the_idle_deadline() {
     let mut simulation = server(true);
     let peer = reader(&mut simulation, 2_500_000);
     let ended = closed_within(&mut simulation, &peer, 120, |_| ());
-    assert_eq!(ended, None, "the peer may be reading what its kernel holds");
+    assert_eq!(ended, None, "the peer may be reading its receive buffer");
     let rest = IDLE_SECONDS - 120;
     let (seconds, reason) = closed_within(&mut simulation, &peer, 400, |_| ()).expect("idle");
     assert_eq!(reason, CloseReason::Idle);
@@ -195,7 +196,7 @@ fn a_reader_whose_kernel_took_much_at_once_is_left_alone_until_the_idle_deadline
 }
 
 #[test]
-fn who_has_read_much_may_not_trickle_for_ever() {
+fn a_fast_start_does_not_allow_a_slow_rest() {
     let mut limits = limits();
     limits.rate_surplus = 4 * REACTOR.min_rate * u64::from(REACTOR.rate_seconds);
     let mut simulation = Simulation::with(limits, &big_files(), &Faults::default(), true);
@@ -208,14 +209,14 @@ fn who_has_read_much_may_not_trickle_for_ever() {
             simulation.make_room(&peer, 1);
         },
     );
-    let (seconds, reason) = ended.expect("what it had taken is used up");
+    let (seconds, reason) = ended.expect("the surplus is used up");
     assert_eq!(reason, CloseReason::TooSlow);
     assert!(seconds >= 5 * REACTOR.rate_seconds, "it was {seconds} s");
 }
 
 #[test]
-fn an_idle_deadline_shorter_than_the_others_ends_everybody_who_does_nothing() {
-    let mut simulation = impatient(3);
+fn a_short_idle_deadline_closes_every_inactive_connection() {
+    let mut simulation = with_idle_deadline(3);
     let half_a_command = simulation.connect(Service::Files);
     simulation.say(&half_a_command, "ls\nsi");
     let half_a_body = simulation.connect(Service::Files);
@@ -244,7 +245,7 @@ fn an_idle_deadline_shorter_than_the_others_ends_everybody_who_does_nothing() {
 }
 
 #[test]
-fn who_waits_for_our_disk_is_closed_by_no_deadline() {
+fn a_connection_that_waits_for_the_disk_is_closed_by_no_deadline() {
     let faults = Faults {
         waits: true,
         ..Faults::default()
@@ -281,7 +282,7 @@ fn who_waits_for_our_disk_is_closed_by_no_deadline() {
     for (peer, (_, _, words, answered)) in peers.iter().zip(asks) {
         assert!(peer.text().len() > answered.len(), "{words:?} is answered");
     }
-    // From here on it is the peer's turn again.
+    // The disk is done: the deadlines of the peer apply again.
     simulation.pass(u64::from(IDLE_SECONDS + 2) * SECOND);
     for (peer, (_, _, words, _)) in peers.iter().zip(asks) {
         assert!(simulation.closed(peer).is_some(), "{words:?}");
@@ -301,7 +302,7 @@ fn turns(simulation: &Simulation) -> usize {
 }
 
 #[test]
-fn a_cold_file_is_asked_for_again_after_its_delay_and_nothing_spins_meanwhile() {
+fn a_cold_file_is_retried_after_its_delay_without_spinning() {
     const COLD: usize = 5;
     let mut simulation = server(true);
     let cold = simulation.accept(Service::Files, usize::MAX / 2);
@@ -313,21 +314,21 @@ fn a_cold_file_is_asked_for_again_after_its_delay_and_nothing_spins_meanwhile() 
         assert_eq!(sends(&cold), asked);
         let before = turns(&simulation);
         simulation.pass(COLD_MICROS / 2);
-        assert_eq!(turns(&simulation), before, "nobody has anything to do");
+        assert_eq!(turns(&simulation), before, "no connection has work");
         simulation.say(&other, "size big\n");
-        // An edge of its own is no reason to ask the disk.
+        // A readiness event does not retry the disk.
         simulation.make_room(&cold, 1);
         simulation.say(&cold, "size big\n");
         simulation.run();
         assert_eq!(other.text().matches("OK 4000000 ").count(), asked);
         simulation.pass(COLD_MICROS - COLD_MICROS / 2 - 1);
-        assert_eq!(sends(&cold), asked, "not before its time");
+        assert_eq!(sends(&cold), asked, "not before its delay has passed");
         simulation.pass(1);
     }
-    assert!(cold.got().len() > BIG, "and then all of it leaves");
+    assert!(cold.got().len() > BIG, "then all of it is sent");
     assert!(
         cold.text().ends_with("MB\n"),
-        "and what was asked behind it"
+        "and the replies to the commands after it"
     );
     let before = turns(&simulation);
     simulation.pass(SECOND);
@@ -335,7 +336,7 @@ fn a_cold_file_is_asked_for_again_after_its_delay_and_nothing_spins_meanwhile() 
 }
 
 #[test]
-fn a_peer_that_goes_while_its_file_is_cold_leaves_nothing_behind() {
+fn a_peer_that_disconnects_while_its_file_is_cold_leaks_nothing() {
     let mut simulation = server(true);
     let peer = simulation.accept(Service::Files, usize::MAX / 2);
     peer.socket.borrow_mut().cold = 12;

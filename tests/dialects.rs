@@ -1,4 +1,4 @@
-//! Both dialects are told apart by the documented rules over real sockets, as without them.
+//! The documented rules distinguish the two dialects over real sockets as they do in memory.
 
 mod memory;
 mod support;
@@ -13,7 +13,7 @@ use support::{BOTH_WAYS, Client, NO_FOLDER, Server, eventually};
 
 const SETTLE_NEVER: [&str; 2] = ["--settle", "60000"];
 
-/// How many conversations are played at once.
+/// The number of conversations that are played at the same time.
 const PLAYERS: usize = 8;
 
 /// A server whose root holds `x` (three bytes).
@@ -23,8 +23,8 @@ fn server(flags: &[&str]) -> Server {
     server
 }
 
-/// A server with the files that every conversation begins with.
-fn filled(flags: &[&str]) -> Server {
+/// A server with the initial files of every conversation.
+fn with_files(flags: &[&str]) -> Server {
     let server = Server::start(flags);
     std::fs::create_dir_all(server.root().join("photos/old")).expect("room");
     for (name, content) in scripts::files() {
@@ -35,7 +35,7 @@ fn filled(flags: &[&str]) -> Server {
 
 /// Plays one conversation on a server of its own.
 fn play(script: &Script, way: &[&str]) {
-    let server = filled(way);
+    let server = with_files(way);
     let mut client = server.connect(script.service.name());
     for step in &script.steps {
         match step {
@@ -49,7 +49,7 @@ fn play(script: &Script, way: &[&str]) {
             }
         }
     }
-    // The server may have ended it.
+    // The server may have closed it.
     let _ = client.0.shutdown(std::net::Shutdown::Write);
     assert_eq!(client.text(), "");
     let way = Way::pieces_of(usize::MAX, false);
@@ -59,7 +59,7 @@ fn play(script: &Script, way: &[&str]) {
 }
 
 #[test]
-fn every_conversation_goes_over_sockets_as_it_does_without() {
+fn every_conversation_is_the_same_over_sockets_as_in_memory() {
     let all = scripts::sound();
     for way in BOTH_WAYS {
         let next = AtomicUsize::new(0);
@@ -95,7 +95,7 @@ fn a_unit_that_ends_in_lf_is_a_line_and_cr_before_it_is_dropped() {
 }
 
 #[test]
-fn the_words_of_transfer_need_no_settle_window() {
+fn transfer_commands_need_no_settle_window() {
     let server = server(&SETTLE_NEVER);
     server.connect("transfer").send("SEND").expect("OK");
     server.connect("transfer").send("RECEIVE").expect("OK");
@@ -120,7 +120,7 @@ fn stored(server: &Server, name: &str, data: &[u8]) {
 }
 
 #[test]
-fn a_path_of_either_system_and_its_last_component_are_one_name() {
+fn a_path_and_its_last_component_are_the_same_name() {
     let server = server(&[]);
     for (path, name) in [
         ("C:\\Users\\Budi\\tugas akhir.doc", "tugas akhir.doc"),
@@ -129,7 +129,7 @@ fn a_path_of_either_system_and_its_last_component_are_one_name() {
         ("/home/budi/d.txt", "d.txt"),
     ] {
         for second in [name, path] {
-            // Back to back, and with a pause between the two.
+            // Without and with a pause between the two.
             for pauses in [false, true] {
                 let mut client = bare_send(&server);
                 client.send(path);
@@ -152,14 +152,14 @@ fn a_path_of_either_system_and_its_last_component_are_one_name() {
 }
 
 #[test]
-fn the_gap_keeps_header_and_data_apart_for_bare_peers_only() {
+fn the_header_gap_applies_to_bare_clients_only() {
     let flags = [&["--bare-gap", "60000"], &[][..]].concat();
     let server = server(&flags);
-    // A gap without end: the header comes alone.
+    // With an endless gap only the header is sent.
     let mut bare = server.connect("transfer");
     bare.send("RECEIVE").expect("OK");
     bare.send("x").expect("x<SEPARATOR>3");
-    // A line peer waits for nothing.
+    // A line client gets the body at once.
     server
         .connect("transfer")
         .send("RECEIVE\nx\n")
@@ -170,7 +170,7 @@ fn the_gap_keeps_header_and_data_apart_for_bare_peers_only() {
 }
 
 #[test]
-fn the_root_is_listed_by_all_its_names() {
+fn every_name_of_the_root_lists_it() {
     let server = Server::start(&[]);
     std::fs::create_dir(server.root().join("photos")).expect("room");
     server.put("a", "abc");
@@ -187,7 +187,7 @@ fn the_root_is_listed_by_all_its_names() {
 }
 
 #[test]
-fn ls_with_an_option_says_that_it_has_none() {
+fn ls_with_an_option_explains_that_it_takes_none() {
     let server = Server::start(&[]);
     std::fs::create_dir(server.root().join("-x")).expect("room");
     let mut line = server.connect("files");
@@ -204,7 +204,7 @@ fn ls_with_an_option_says_that_it_has_none() {
 }
 
 #[test]
-fn a_character_that_comes_in_two_packets_is_waited_for() {
+fn a_character_split_over_two_packets_is_awaited() {
     let server = server(&[]);
     server.put("caf\u{e9}", "abc");
     let mut client = server.connect("files");

@@ -1,4 +1,4 @@
-//! The echo service over real sockets: nothing lost, nothing reordered, nobody waited for.
+//! The echo service over real sockets: no byte is lost or reordered, and no client blocks another.
 
 mod support;
 
@@ -18,18 +18,18 @@ fn every_byte_comes_back_in_order() {
 }
 
 #[test]
-fn what_is_owed_is_flushed_after_the_peers_end_of_stream() {
+fn pending_output_is_sent_after_the_peers_end_of_stream() {
     let server = Server::start(&[]);
     let message = noise(200_000);
     let mut client = server.connect("echo");
     let mut writer = client.0.try_clone().expect("a second handle");
-    // The buffers of loopback hold this much.
+    // The socket buffers of loopback hold the whole message.
     writer.write_all(&message).expect("taken");
     assert_eq!(client.finish().rest(), message);
 }
 
 #[test]
-fn one_thread_serves_a_thousand() {
+fn one_thread_serves_a_thousand_connections() {
     let server = Server::start(&[]);
     let mut clients: Vec<_> = (0..1_000).map(|_| server.connect("echo")).collect();
     for (number, client) in clients.iter_mut().enumerate() {

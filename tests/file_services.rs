@@ -1,4 +1,4 @@
-//! What files and transfer promise alike: files move whole or not at all.
+//! What the files and transfer services have in common: a file is moved whole or not at all.
 
 mod support;
 
@@ -7,7 +7,7 @@ use support::file_service::on_each;
 use support::{BOTH_WAYS, Client, REMOVED, Server, eventually, noise};
 
 #[test]
-fn a_line_upload_is_answered_and_exact() {
+fn a_line_upload_is_acknowledged_and_exact() {
     on_each(&[], |server, service| {
         for (name, data) in [
             ("empty", Vec::new()),
@@ -38,7 +38,7 @@ fn a_line_download_is_announced_and_exact() {
             server.put(name, &data);
             client.send(service.download(name));
             client.expect(service.announced(name, data.len()));
-            // A missing file is a plain no, and the conversation goes on.
+            // After the error for a missing file the conversation continues.
             client.expect(&data).send(service.download("nothing"));
             client.expect(service.missing());
         }
@@ -46,7 +46,7 @@ fn a_line_download_is_announced_and_exact() {
 }
 
 #[test]
-fn everything_may_be_sent_without_waiting() {
+fn commands_and_bodies_may_be_pipelined() {
     on_each(&[], |server, service| {
         let big = noise(1_000_000);
         let mut client = server.connect(service.name());
@@ -72,12 +72,12 @@ fn everything_may_be_sent_without_waiting() {
 }
 
 #[test]
-fn a_pipeline_that_outruns_its_reader_is_answered_whole() {
+fn a_pipeline_larger_than_the_buffers_is_answered_whole() {
     on_each(&[], |server, service| {
         let data = noise(100_000);
         server.put("x", &data);
         let mut client = server.connect(service.name());
-        // 20 MB of answers: more than the buffers hold, and nothing is read until all is asked.
+        // 20 MB of answers are more than the buffers hold; reading starts after the last command.
         client.send(service.download("x").repeat(200));
         for _ in 0..200 {
             client.expect(service.announced("x", data.len()));
@@ -87,7 +87,7 @@ fn a_pipeline_that_outruns_its_reader_is_answered_whole() {
 }
 
 #[test]
-fn a_refusal_reaches_a_client_whose_body_is_on_its_way() {
+fn a_refusal_reaches_a_client_that_is_still_sending_its_body() {
     let server = Server::start(&["--max-file-size", "1000"]);
     server.put("old", "old");
     let long = format!("rm {}", "n".repeat(256));
@@ -125,7 +125,7 @@ fn a_refusal_reaches_a_client_whose_body_is_on_its_way() {
 }
 
 #[test]
-fn an_upload_of_exactly_the_largest_size_is_taken_in_both_dialects() {
+fn an_upload_of_exactly_the_maximum_size_is_accepted_in_both_dialects() {
     on_each(
         &["--max-file-size", "1000", "--settle", "200"],
         |server, service| {
@@ -155,7 +155,7 @@ fn an_upload_of_exactly_the_largest_size_is_taken_in_both_dialects() {
 }
 
 #[test]
-fn a_read_only_server_changes_nothing_and_serves_the_rest() {
+fn a_read_only_server_refuses_changes_and_serves_reads() {
     let why = "this server is read-only";
     on_each(&["--read-only"], |server, service| {
         server.put("x", "abc");
@@ -176,7 +176,7 @@ fn a_read_only_server_changes_nothing_and_serves_the_rest() {
 }
 
 #[test]
-fn an_upload_is_invisible_until_it_is_whole() {
+fn an_upload_is_invisible_until_it_is_complete() {
     on_each(&[], |server, service| {
         let data = noise(2_000_000);
         let mut client = service.begin(server, "new", &data[..1_000_000], data.len());
@@ -196,9 +196,9 @@ fn an_upload_is_invisible_until_it_is_whole() {
 }
 
 #[test]
-fn a_short_closed_or_reset_upload_leaves_no_trace_and_the_old_file() {
+fn a_short_closed_or_reset_upload_keeps_the_old_file() {
     on_each(&[], |server, service| {
-        // The pipe for bodies is made when it is first needed: let it be there.
+        // The pipe for splice is created when it is first needed: upload once before counting.
         let before = server.descriptors();
         server
             .connect(service.name())
@@ -226,9 +226,9 @@ fn a_short_closed_or_reset_upload_leaves_no_trace_and_the_old_file() {
 }
 
 #[test]
-fn a_download_of_a_file_that_is_replaced_or_removed_gets_the_old_one_to_its_end() {
+fn a_running_download_continues_when_its_file_is_replaced_or_removed() {
     on_each(&[], |server, service| {
-        // More than the buffers of both sides hold.
+        // More than the socket buffers of both sides hold.
         let old = noise(32 << 20);
         server.put("x", &old);
         let begin = || {
@@ -257,7 +257,7 @@ fn a_download_of_a_file_that_is_replaced_or_removed_gets_the_old_one_to_its_end(
 }
 
 #[test]
-fn of_two_uploads_of_one_name_each_is_whole_and_the_later_commit_wins() {
+fn the_later_commit_of_two_uploads_of_one_name_wins() {
     on_each(&[], |server, service| {
         let (first, second) = (vec![1; 1_000_000], vec![2; 1_500_000]);
         let mut one = service.begin(server, "x", &first[..600_000], first.len());
@@ -272,7 +272,7 @@ fn of_two_uploads_of_one_name_each_is_whole_and_the_later_commit_wins() {
 }
 
 #[test]
-fn many_uploads_of_one_name_at_once_leave_one_of_them_whole() {
+fn concurrent_uploads_of_one_name_leave_one_complete_file() {
     on_each(&[], |server, service| {
         let address = server.address(service.name());
         std::thread::scope(|scope| {
@@ -300,7 +300,7 @@ fn a_bare_download_is_exact() {
         let server = Server::start(way);
         for (name, data) in [("empty", Vec::new()), ("big", noise(3 << 20))] {
             server.put(name, &data);
-            // With the stream of a client that has nothing more to say ended, and open.
+            // With and without a half-close of the client.
             for ends in [false, true] {
                 let mut client = server.connect("transfer");
                 client.send("RECEIVE").expect("OK").send(name);

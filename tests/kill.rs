@@ -1,7 +1,8 @@
-//! A server that is killed at any moment of any upload leaves the old file or the new one, whole.
-//! Cuts no power: what the disk itself forgets is beyond a test (see the order in `upload.rs`).
+//! A server that is killed at any moment of an upload leaves the old file or the new one, whole.
+//! A power failure is not tested; `src/store/upload.rs` explains the order of the writes.
 //!
-//! `LOKET_KILLS` sets how often, `LOKET_SEED` where; `scripts/soak kills` sets both.
+//! `LOKET_KILLS` sets the number of kills, `LOKET_SEED` their moments; `scripts/soak kills` sets
+//! both.
 
 mod support;
 
@@ -13,7 +14,7 @@ use support::{BOTH_WAYS, Client, Server, noise};
 
 const KILLS: u64 = 20;
 
-/// Random numbers that a failure can be repeated with.
+/// Random numbers from a seed, so that a failure can be repeated.
 struct Dice(u64);
 
 impl Dice {
@@ -27,14 +28,14 @@ impl Dice {
     }
 }
 
-/// One connection that stores one name again and again, each time with other bytes.
+/// One connection that uploads several versions of one file.
 struct Conversation {
     client: Client,
     name: String,
     versions: Vec<Vec<u8>>,
-    words: Vec<u8>,
-    said: usize,
-    heard: Vec<u8>,
+    bytes_to_send: Vec<u8>,
+    sent: usize,
+    received: Vec<u8>,
 }
 
 impl Conversation {
@@ -44,95 +45,98 @@ impl Conversation {
         name: String,
         versions: Vec<Vec<u8>>,
     ) -> Conversation {
-        let mut words = Vec::new();
+        let mut bytes_to_send = Vec::new();
         for body in &versions {
-            words.extend(service.upload(&name, body));
+            bytes_to_send.extend(service.upload(&name, body));
         }
         Conversation {
             client: server.connect(service.name()),
             name,
             versions,
-            words,
-            said: 0,
-            heard: Vec::new(),
+            bytes_to_send,
+            sent: 0,
+            received: Vec::new(),
         }
     }
 
-    fn say(&mut self, most: usize) -> usize {
-        let piece = &self.words[self.said..];
+    fn send(&mut self, most: usize) -> usize {
+        let piece = &self.bytes_to_send[self.sent..];
         let piece = &piece[..piece.len().min(most)];
         self.client.send(piece);
-        self.said += piece.len();
+        self.sent += piece.len();
         piece.len()
     }
 
-    /// Hears what comes until something does, or the end.
-    fn hear(&mut self) -> bool {
+    /// Reads once; false at the end of the stream.
+    fn receive(&mut self) -> bool {
         let mut bytes = [0; 4096];
         match self.client.0.read(&mut bytes) {
             Ok(0) | Err(_) => false,
             Ok(count) => {
-                self.heard.extend_from_slice(&bytes[..count]);
+                self.received.extend_from_slice(&bytes[..count]);
                 true
             }
         }
     }
 
-    /// How many versions the server has promised to keep: every second line says so.
-    fn promised(&self) -> usize {
-        let heard = String::from_utf8_lossy(&self.heard);
-        assert!(!heard.contains("ERROR"), "{heard}");
-        heard.matches('\n').count() / 2
+    /// The number of versions that the server has acknowledged: every second line is one.
+    fn acknowledged(&self) -> usize {
+        let received = String::from_utf8_lossy(&self.received);
+        assert!(!received.contains("ERROR"), "{received}");
+        received.matches('\n').count() / 2
     }
 
-    fn is_over(&self) -> bool {
-        self.promised() == self.versions.len()
+    fn is_done(&self) -> bool {
+        self.acknowledged() == self.versions.len()
     }
 }
 
 /// When the server is killed.
 enum Moment {
-    /// So many bytes have been sent, of all conversations together.
-    Said(usize),
-    /// All has been sent, and so many answers have come.
+    /// This number of bytes has been sent, in all conversations together.
+    Sent(usize),
+    /// Everything has been sent, and each conversation has this number of answers.
     Answered(usize),
-    /// So long after all has been sent.
+    /// This time after everything has been sent.
     After(Duration),
 }
 
 impl Moment {
     fn draw(dice: &mut Dice, total: usize, versions: usize) -> Moment {
         match dice.below(4) {
-            0 => Moment::Said(dice.below(total as u64 + 1) as usize),
+            0 => Moment::Sent(dice.below(total as u64 + 1) as usize),
             1 => Moment::Answered(dice.below(versions as u64 + 1) as usize),
             _ => Moment::After(Duration::from_micros(dice.below(3_000))),
         }
     }
 
-    /// Sends and hears until the moment has come.
+    /// Sends and receives until that moment.
     fn reach(&self, conversations: &mut [Conversation], dice: &mut Dice) {
         let mut left = match self {
-            Moment::Said(bytes) => *bytes,
+            Moment::Sent(bytes) => *bytes,
             _ => usize::MAX,
         };
         while left > 0 {
-            let mut said = 0;
+            let mut sent = 0;
             for conversation in &mut *conversations {
                 let most = 1 + dice.below(64 << 10) as usize;
-                let count = conversation.say(most.min(left));
-                said += count;
+                let count = conversation.send(most.min(left));
+                sent += count;
                 left -= count;
             }
-            if said == 0 {
+            if sent == 0 {
                 break;
             }
         }
         match self {
-            Moment::Said(_) => {}
+            Moment::Sent(_) => {}
             Moment::Answered(wanted) => {
                 for conversation in &mut *conversations {
-                    let before = |conversation: &Conversation| conversation.promised() < *wanted;
-                    while before(conversation) && !conversation.is_over() && conversation.hear() {}
+                    let before =
+                        |conversation: &Conversation| conversation.acknowledged() < *wanted;
+                    while before(conversation) && !conversation.is_done() && conversation.receive()
+                    {
+                    }
                 }
             }
             Moment::After(delay) => {
@@ -145,7 +149,7 @@ impl Moment {
     }
 }
 
-/// One to three versions of up to 300 KB, now and then of 3 MB.
+/// One to three versions of up to 300 KB, sometimes of 3 MB.
 fn versions(dice: &mut Dice, bytes: &[u8]) -> Vec<Vec<u8>> {
     let most = match dice.below(6) {
         0 => 3_000_000,
@@ -163,19 +167,19 @@ fn versions(dice: &mut Dice, bytes: &[u8]) -> Vec<Vec<u8>> {
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// How the kills met the uploads: a show that meets only one kind shows little.
+/// The states in which the kills found the uploads, to see that a run covers all of them.
 #[derive(Debug, Default)]
-struct Met {
-    promised: usize,
-    new_without_a_promise: usize,
+struct Outcomes {
+    acknowledged: usize,
+    new_without_acknowledgement: usize,
     old: usize,
-    hidden_names_swept: usize,
+    partial_files_removed: usize,
 }
 
-/// A name is as it was, or as it was to be, and that if it was promised.
-fn judge(conversation: &Conversation, found: &Files, before: &Files, met: &mut Met) {
+/// The file is the old or a new version, and not older than the last acknowledged one.
+fn check(conversation: &Conversation, found: &Files, before: &Files, outcomes: &mut Outcomes) {
     let name = &conversation.name;
-    let kept = conversation.promised();
+    let kept = conversation.acknowledged();
     let found = found.get(name);
     let new = &conversation.versions[kept.saturating_sub(1)..];
     let is_new = found.is_some_and(|found| new.contains(found));
@@ -183,13 +187,19 @@ fn judge(conversation: &Conversation, found: &Files, before: &Files, met: &mut M
     let length = found.map(Vec::len);
     assert!(is_new || is_old, "{name}: {length:?} bytes, {kept} kept");
     match (kept, is_new) {
-        (1.., _) => met.promised += 1,
-        (0, true) => met.new_without_a_promise += 1,
-        (0, false) => met.old += 1,
+        (1.., _) => outcomes.acknowledged += 1,
+        (0, true) => outcomes.new_without_acknowledgement += 1,
+        (0, false) => outcomes.old += 1,
     }
 }
 
-fn kill_once(server: &mut Server, flags: &[&str], dice: &mut Dice, bytes: &[u8], met: &mut Met) {
+fn kill_once(
+    server: &mut Server,
+    flags: &[&str],
+    dice: &mut Dice,
+    bytes: &[u8],
+    outcomes: &mut Outcomes,
+) {
     let mut before = server.files();
     let mut conversations = Vec::new();
     for slot in 0..6 {
@@ -201,28 +211,31 @@ fn kill_once(server: &mut Server, flags: &[&str], dice: &mut Dice, bytes: &[u8],
         let versions = versions(dice, bytes);
         conversations.push(Conversation::begin(server, service, name, versions));
     }
-    let total = conversations.iter().map(|one| one.words.len()).sum();
+    let total = conversations
+        .iter()
+        .map(|one| one.bytes_to_send.len())
+        .sum();
     let moment = Moment::draw(dice, total, 2);
     moment.reach(&mut conversations, dice);
     server.kill();
     for conversation in &mut conversations {
-        // What had left the server before it died still arrives.
-        while conversation.hear() {}
+        // Answers that the server sent before it died still arrive.
+        while conversation.receive() {}
     }
     let mut left = server.files();
     let all = left.len();
     left.retain(|name, _| !name.starts_with(".loket-"));
-    met.hidden_names_swept += all - left.len();
+    outcomes.partial_files_removed += all - left.len();
     server.start_again(flags);
     let found = server.files();
-    assert_eq!(left.len(), found.len(), "debris: {:?}", found.keys());
+    assert_eq!(left.len(), found.len(), "partial files: {:?}", found.keys());
     assert!(left == found, "a start changes no file");
     for conversation in &conversations {
-        judge(conversation, &found, &before, met);
+        check(conversation, &found, &before, outcomes);
         before.remove(&conversation.name);
     }
     for name in before.keys() {
-        assert!(found.get(name) == before.get(name), "{name} is not theirs");
+        assert!(found.get(name) == before.get(name), "{name} was changed");
     }
     for name in found.keys().filter(|name| name.starts_with("new")) {
         std::fs::remove_file(server.root().join(name)).expect("a file");
@@ -230,12 +243,12 @@ fn kill_once(server: &mut Server, flags: &[&str], dice: &mut Dice, bytes: &[u8],
 }
 
 #[test]
-fn after_a_kill_every_file_is_the_old_or_the_new_one() {
+fn after_a_kill_every_file_is_the_old_or_the_new_version() {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let seed = number("LOKET_SEED").unwrap_or(7);
     let kills = number("LOKET_KILLS").unwrap_or(KILLS);
     println!("LOKET_SEED={seed} LOKET_KILLS={kills}");
-    let (mut dice, mut met) = (Dice(seed), Met::default());
+    let (mut dice, mut outcomes) = (Dice(seed), Outcomes::default());
     let bytes = noise(4_000_000);
     let ways = [
         BOTH_WAYS[0],
@@ -249,8 +262,8 @@ fn after_a_kill_every_file_is_the_old_or_the_new_one() {
             server.put(format!("old{slot}"), "old");
         }
         for _ in 0..kills.div_ceil(ways.len() as u64) {
-            kill_once(&mut server, flags, &mut dice, &bytes, &mut met);
+            kill_once(&mut server, flags, &mut dice, &bytes, &mut outcomes);
         }
     }
-    println!("{met:?}");
+    println!("{outcomes:?}");
 }

@@ -1,5 +1,5 @@
-//! Bodies move past the sessions in fair steps, to their exact end, and are discarded when cut.
-//! On a simulated kernel in virtual time: the real one is met by the tests over sockets.
+//! Bodies move by sendfile and splice in fair steps, to their exact end; cut ones are discarded.
+//! Runs on a simulated kernel in virtual time.
 
 mod memory;
 mod sim;
@@ -48,7 +48,7 @@ fn one_bulk_step_a_round() {
         assert_eq!(
             echo.got().len(),
             round,
-            "a small request waits for no download"
+            "a small request does not wait for a download"
         );
     }
     simulation.run();
@@ -60,14 +60,14 @@ fn one_bulk_step_a_round() {
 }
 
 #[test]
-fn nobody_polls_late_because_several_long_steps_were_made_in_a_row() {
+fn a_round_makes_one_bulk_step_when_steps_are_long() {
     for (micros, at_once) in [(0, 2), (REACTOR.bulk_micros + 1, 1)] {
         let mut simulation = Simulation::new(&big_files());
         let peers: Vec<Peer> = (0..4).map(|_| simulation.connect(Service::Files)).collect();
         for peer in &peers {
             simulation.say(peer, "download big\n");
         }
-        // In this round the commands are understood, and one of them has its first step.
+        // This round parses the commands and makes the first step of one body.
         simulation.round();
         simulation.turn_micros.set(micros);
         let served = |peers: &[Peer]| peers.iter().filter(|peer| peer.got().len() > BIG).count();
@@ -78,7 +78,7 @@ fn nobody_polls_late_because_several_long_steps_were_made_in_a_row() {
 }
 
 #[test]
-fn a_big_upload_takes_its_turn_among_the_bulk() {
+fn a_large_upload_is_served_from_the_bulk_queue() {
     let mut simulation = Simulation::new(&big_files());
     let down = simulation.connect(Service::Files);
     let up = simulation.connect(Service::Files);
@@ -92,7 +92,7 @@ fn a_big_upload_takes_its_turn_among_the_bulk() {
 }
 
 #[test]
-fn splice_is_never_asked_past_the_body() {
+fn splice_never_reads_past_the_body() {
     const SIZE: usize = 2_500_000;
     let mut simulation = Simulation::new(&Files::new());
     let peer = simulation.connect(Service::Files);
@@ -124,7 +124,7 @@ fn splice_is_never_asked_past_the_body() {
 }
 
 #[test]
-fn an_upload_of_a_lost_peer_is_discarded() {
+fn an_upload_is_discarded_when_its_connection_ends() {
     for direct in [false, true] {
         let files = big_files();
         let mut simulation = Simulation::with(limits(), &files, &Faults::default(), direct);
@@ -154,7 +154,7 @@ fn an_upload_of_a_lost_peer_is_discarded() {
 }
 
 #[test]
-fn a_file_that_shrinks_cuts_the_connection() {
+fn a_file_that_shrinks_closes_the_connection() {
     let faults = Faults {
         every: Some(Fault::Ends(600_000)),
         ..Faults::default()
@@ -168,7 +168,7 @@ fn a_file_that_shrinks_cuts_the_connection() {
 }
 
 #[test]
-fn a_store_that_fails_is_answered_and_the_rest_is_read_away() {
+fn a_failed_upload_is_answered_and_the_rest_is_discarded() {
     for direct in [false, true] {
         let faults = Faults {
             every: Some(Fault::Full(100_000)),
@@ -209,6 +209,6 @@ fn a_header_and_its_body_are_corked_together() {
     assert_eq!(
         corks(&small.calls()),
         [false; 0],
-        "small replies wait for nothing"
+        "small replies are not corked"
     );
 }

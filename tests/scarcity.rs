@@ -1,4 +1,4 @@
-//! What the system refuses (space, permission, descriptors) costs one ERROR line and no service.
+//! A lack of space, permission or descriptors causes one ERROR line and does not stop the service.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::{BOTH_WAYS, CREATED, Client, REMOVED, Server, eventually, noise, pa
 
 const BUSY: &str = "ERROR too much is open at this moment; try again later\n";
 
-/// A small file system, taken away again with the value.
+/// A small file system that is unmounted on drop.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -29,7 +29,7 @@ impl SmallDisk {
         mounted.then(|| SmallDisk(at.to_owned()))
     }
 
-    /// One on which folders take blocks, too: a file that has room may have none for its name.
+    /// An ext4 file system, where folders need blocks: the name of a file may not fit.
     fn mount_blocks(at: &Path, image: &Path) -> Option<SmallDisk> {
         std::fs::create_dir_all(at).expect("a folder");
         std::fs::File::create(image)
@@ -62,7 +62,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// The server under limits that `prlimit` can set while it runs.
+/// Sets a limit of the running server by `prlimit`.
 fn limit(server: &Server, what: &str) -> bool {
     let id = server.id().to_string();
     Command::new("prlimit")
@@ -71,8 +71,8 @@ fn limit(server: &Server, what: &str) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// The limit under which the server can open just so many descriptors more: the kernel bounds
-/// their numbers, and there are gaps between those that are taken.
+/// The limit under which the server can open exactly `more` descriptors: the kernel limits their
+/// numbers, and some numbers below the highest are free.
 fn nofile(server: &Server, more: usize) -> String {
     let taken: Vec<usize> = std::fs::read_dir(format!("/proc/{}/fd", server.id()))
         .expect("alive")
@@ -83,13 +83,13 @@ fn nofile(server: &Server, more: usize) -> String {
 }
 
 #[test]
-fn a_full_disk_costs_one_error_and_keeps_the_old_file() {
+fn a_full_disk_causes_one_error_and_keeps_the_old_file() {
     for way in BOTH_WAYS {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("root");
         let Some(disk) = SmallDisk::mount(&root) else {
             return skip(
-                "a_full_disk_costs_one_error_and_keeps_the_old_file",
+                "a_full_disk_causes_one_error_and_keeps_the_old_file",
                 "no mount",
             );
         };
@@ -102,7 +102,7 @@ fn a_full_disk_costs_one_error_and_keeps_the_old_file() {
         known
             .expect("ERROR there is no space left for the file\n")
             .rest();
-        // Bare uploads do not say how much will come; nor does this one, of two at once.
+        // Uploads of unknown size: a bare one, and one whose size is ambiguous.
         for _ in 0..3 {
             let mut bare = server.connect("files");
             bare.send("upload old");
@@ -139,8 +139,8 @@ fn a_full_disk_costs_one_error_and_keeps_the_old_file() {
 }
 
 #[test]
-fn uploads_are_taken_where_the_file_system_reports_no_blocks() {
-    const NAME: &str = "uploads_are_taken_where_the_file_system_reports_no_blocks";
+fn uploads_work_where_the_file_system_reports_no_blocks() {
+    const NAME: &str = "uploads_work_where_the_file_system_reports_no_blocks";
     let tmpfs = ["-t", "tmpfs", "-o", "size=0", "tmpfs"];
     let ramfs = ["-t", "ramfs", "ramfs"];
     for options in [&tmpfs[..], &ramfs] {
@@ -169,12 +169,15 @@ fn uploads_are_taken_where_the_file_system_reports_no_blocks() {
 }
 
 #[test]
-fn eight_uploads_that_fill_the_disk_together_are_each_whole_or_refused() {
+fn each_of_eight_uploads_that_fill_the_disk_is_stored_or_refused() {
     for way in BOTH_WAYS {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("root");
         let Some(disk) = SmallDisk::mount(&root) else {
-            return skip("eight_uploads_that_fill_the_disk_together", "no mount");
+            return skip(
+                "each_of_eight_uploads_that_fill_the_disk_is_stored_or_refused",
+                "no mount",
+            );
         };
         for slot in 0..4 {
             std::fs::write(root.join(format!("name{slot}")), "old").expect("a file");
@@ -182,7 +185,7 @@ fn eight_uploads_that_fill_the_disk_together_are_each_whole_or_refused() {
         let server = Server::start_in(folder, way);
         let body = noise(400_000);
         let mut clients: Vec<Client> = Vec::new();
-        // None of them is too big when it is announced.
+        // Each of them fits when it is announced.
         for slot in 0..8 {
             let service = FILE_SERVICES[slot % 2];
             let mut client = server.connect(service.name());
@@ -192,7 +195,7 @@ fn eight_uploads_that_fill_the_disk_together_are_each_whole_or_refused() {
         }
         for piece in body.chunks(50_000) {
             for client in &mut clients {
-                // Who was refused may have been hung up on already.
+                // A refused connection may be closed already.
                 let _ = std::io::Write::write_all(&mut client.0, piece);
             }
         }
@@ -211,7 +214,7 @@ fn eight_uploads_that_fill_the_disk_together_are_each_whole_or_refused() {
         }
         assert!(stored <= 2, "{stored} of them fit");
         drop(clients);
-        // What the refused ones had is free again.
+        // The blocks of the refused uploads are free again.
         let mut fits = server.connect("files");
         let room = 1_000_000 - 400_000 * stored - 100_000;
         fits.send(format!("upload fits {room}\n"));
@@ -221,8 +224,8 @@ fn eight_uploads_that_fill_the_disk_together_are_each_whole_or_refused() {
 }
 
 #[test]
-fn a_file_without_room_for_its_name_costs_one_error() {
-    const NAME: &str = "a_file_without_room_for_its_name_costs_one_error";
+fn a_folder_without_room_for_a_name_causes_one_error() {
+    const NAME: &str = "a_folder_without_room_for_a_name_causes_one_error";
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("root");
     let Some(disk) = SmallDisk::mount_blocks(&root, &folder.path().join("image")) else {
@@ -238,7 +241,7 @@ fn a_file_without_room_for_its_name_costs_one_error() {
         (0..100).take_while(|&number| std::fs::File::create(root.join(long(number))).is_ok());
     let taken = taken.count();
     assert!(taken < 100, "the folder takes no more names");
-    // The body needs no room, so that the lack is met only when the name is to be written.
+    // An empty body needs no block, so that only the name does not fit.
     for _ in 0..3 {
         let name = long(100);
         let mut client = server.connect("files");
@@ -257,11 +260,11 @@ fn a_file_without_room_for_its_name_costs_one_error() {
 }
 
 #[test]
-fn a_limit_on_file_sizes_costs_one_error() {
+fn a_limit_on_file_sizes_causes_one_error() {
     for way in BOTH_WAYS {
         let server = Server::start(way);
         if !limit(&server, "--fsize=100000") {
-            return skip("a_limit_on_file_sizes_costs_one_error", "no prlimit");
+            return skip("a_limit_on_file_sizes_causes_one_error", "no prlimit");
         }
         for _ in 0..3 {
             let mut client = server.connect("files");
@@ -280,8 +283,8 @@ fn a_limit_on_file_sizes_costs_one_error() {
 }
 
 #[test]
-fn a_lack_of_permission_costs_one_error() {
-    const NAME: &str = "a_lack_of_permission_costs_one_error";
+fn a_missing_permission_causes_one_error() {
+    const NAME: &str = "a_missing_permission_causes_one_error";
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("root");
     std::fs::create_dir_all(root.join("locked")).expect("folders");
@@ -295,7 +298,7 @@ fn a_lack_of_permission_costs_one_error() {
     set(root.join("closed"), 0o000);
     set(root.join("locked"), 0o555);
     if rustix::process::geteuid().is_root() {
-        // A process that may do everything meets no refusal: it needs another user.
+        // Root ignores permissions: the server runs as another user.
         if !Command::new("setpriv")
             .arg("--version")
             .output()
@@ -319,14 +322,17 @@ fn a_lack_of_permission_costs_one_error() {
 }
 
 #[test]
-fn without_descriptors_clients_wait_and_files_are_refused_but_nobody_spins() {
+fn without_descriptors_clients_wait_and_the_loop_sleeps() {
     for way in BOTH_WAYS {
         let server = Server::start(way);
         server.sparse("big", 64 << 20);
         if !limit(&server, &nofile(&server, 31)) {
-            return skip("without_descriptors", "no prlimit");
+            return skip(
+                "without_descriptors_clients_wait_and_the_loop_sleeps",
+                "no prlimit",
+            );
         }
-        // 31 more: fifteen who hold a file each, one who gets none, and 85 who wait.
+        // 31 descriptors: 15 clients with a file each, one without, and 85 that wait.
         let mut holding: Vec<Client> = Vec::new();
         for _ in 0..15 {
             let mut client = server.connect("files");
@@ -347,7 +353,7 @@ fn without_descriptors_clients_wait_and_files_are_refused_but_nobody_spins() {
             server.log().contains("no descriptor")
         });
         server.rests(1_500);
-        // Every goodbye lets others in, until all have been served.
+        // Every closed connection admits another, until all have been served.
         drop((holding, refused));
         for client in &mut waiting {
             client.expect("patience");
@@ -357,10 +363,13 @@ fn without_descriptors_clients_wait_and_files_are_refused_but_nobody_spins() {
 }
 
 #[test]
-fn a_server_without_any_descriptor_sleeps_until_it_has_one() {
+fn a_server_without_a_free_descriptor_sleeps_until_it_has_one() {
     let server = Server::start(&[]);
     if !limit(&server, &nofile(&server, 0)) {
-        return skip("a_server_without_any_descriptor", "no prlimit");
+        return skip(
+            "a_server_without_a_free_descriptor_sleeps_until_it_has_one",
+            "no prlimit",
+        );
     }
     let mut client = server.connect("echo");
     client.send("patience");
@@ -373,18 +382,18 @@ fn a_server_without_any_descriptor_sleeps_until_it_has_one() {
 }
 
 #[test]
-fn peers_that_do_not_read_their_list_share_one_descriptor_for_it() {
+fn clients_that_do_not_read_share_one_descriptor_for_a_listing() {
     let server = Server::start(&[]);
     for number in 0..3_000 {
         let name = format!("{number:05}{}", "n".repeat(200));
         server.put(name, "");
     }
-    // A list is shared once the time stamp of its folder is old enough to tell the next change.
+    // A listing is shared once the next change of its folder would have another time stamp.
     pause();
     let before = server.descriptors();
     let mut clients: Vec<Client> = (0..10).map(|_| server.connect("files")).collect();
     for client in &mut clients {
-        // More lists than the buffers of the kernel hold.
+        // More than the buffers of the kernel hold.
         client.send("ls\n".repeat(30)).expect("OK 618000\n");
     }
     eventually("only the connections and one list are open", || {
@@ -393,7 +402,7 @@ fn peers_that_do_not_read_their_list_share_one_descriptor_for_it() {
 }
 
 #[test]
-fn what_is_refused_for_lack_of_a_descriptor_is_as_it_was() {
+fn a_command_refused_for_lack_of_a_descriptor_changes_nothing() {
     let server = Server::start(&[]);
     server.put("old", "old");
     let before = tree(&server.root());
@@ -409,9 +418,9 @@ fn what_is_refused_for_lack_of_a_descriptor_is_as_it_was() {
 }
 
 #[test]
-fn an_upload_that_was_accepted_needs_no_descriptor_more() {
+fn an_accepted_upload_needs_no_further_descriptor() {
     for flags in [&[][..], &["--no-sync"]] {
-        // The second half goes through the pipe, or is copied where it is small.
+        // A large second half is spliced, a small one is copied.
         for (name, length) in [("old", 4), ("old", 300_000), ("new", 4), ("new", 300_000)] {
             let server = Server::start(flags);
             server.put("old", "old");

@@ -1,4 +1,4 @@
-//! The server starts whole or not at all, and ends well: what is under way is completed first.
+//! The server starts completely or not at all; on a signal it completes transfers, then exits.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use support::{BOTH_WAYS, Server, eventually, noise};
 
-/// The loop has one, commits and look-ups have the others.
+/// The thread of the loop, the one for commits and the one for look-ups.
 const LOOP_AND_DISKS: usize = 3;
 
 const SIGNALS: [Signal; 4] = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
@@ -25,7 +25,7 @@ fn refused(server: &Server) {
     }
 }
 
-/// The server ends with exit status 0 and cuts nobody.
+/// The server exits with status 0 and has closed no connection by force.
 fn ends_gracefully(mut server: Server) {
     let status = server.wait();
     assert_eq!(status.code(), Some(0));
@@ -51,7 +51,7 @@ fn a_signal_ends_idle_connections_and_the_server() {
             .iter()
             .flat_map(|service| (0..10).map(|_| server.connect(service)))
             .collect();
-        // Some have talked, some are in the middle of a command.
+        // Some have had answers, some are in the middle of a command.
         idle[0].send("hello").expect("hello");
         idle[10].send("SEND\n").expect("OK\n");
         idle[11].send("RECEIVE").expect("OK");
@@ -65,10 +65,10 @@ fn a_signal_ends_idle_connections_and_the_server() {
 }
 
 #[test]
-fn a_download_under_way_is_completed_first() {
+fn a_running_download_is_completed_before_exit() {
     for (way, signal) in BOTH_WAYS.into_iter().zip(SIGNALS) {
         let server = Server::start(way);
-        // More than the buffers of both sides hold.
+        // More than the socket buffers of both sides hold.
         let data = noise(32 << 20);
         server.put("x", &data);
         let mut line = server.connect("files");
@@ -90,7 +90,7 @@ fn a_download_under_way_is_completed_first() {
 }
 
 #[test]
-fn a_bare_download_whose_header_has_gone_out_is_completed_first() {
+fn a_bare_download_in_its_header_gap_is_completed_before_exit() {
     for (way, signal) in BOTH_WAYS.into_iter().zip(SIGNALS) {
         let server = Server::start(&[&["--bare-gap", "500"], way].concat());
         server.put("x", "abc");
@@ -105,7 +105,7 @@ fn a_bare_download_whose_header_has_gone_out_is_completed_first() {
 }
 
 #[test]
-fn an_upload_under_way_is_completed_first() {
+fn a_running_upload_is_completed_before_exit() {
     for (way, signal) in BOTH_WAYS.into_iter().zip(SIGNALS) {
         let server = Server::start(way);
         let data = noise(2_000_000);
@@ -137,7 +137,7 @@ fn an_upload_under_way_is_completed_first() {
 }
 
 #[test]
-fn a_bare_upload_that_was_asked_for_is_completed_first() {
+fn a_bare_upload_without_data_yet_is_completed_before_exit() {
     for (way, signal) in BOTH_WAYS.into_iter().zip(SIGNALS) {
         let server = Server::start(way);
         let before = server.descriptors();
@@ -155,7 +155,7 @@ fn a_bare_upload_that_was_asked_for_is_completed_first() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once_and_leaves_no_half_file() {
+fn a_second_signal_exits_at_once_and_leaves_no_partial_file() {
     for (first, second) in [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::TERM)] {
         let mut server = Server::start(&[]);
         let mut client = server.connect("files");
@@ -177,7 +177,7 @@ fn a_second_signal_ends_at_once_and_leaves_no_half_file() {
 fn the_loop_and_the_disk_helpers_are_the_only_threads() {
     for way in BOTH_WAYS {
         let server = Server::start(way);
-        assert_eq!(server.threads(), 1, "nobody has waited for a disk");
+        assert_eq!(server.threads(), 1, "no request has waited for the disk");
         let data = noise(1_000_000);
         let mut client = server.connect("files");
         client.send("upload x 1000000\n").expect("OK\n");
@@ -195,7 +195,7 @@ fn the_loop_and_the_disk_helpers_are_the_only_threads() {
 
 // ---- starting ----
 
-/// Runs `loket serve` on free ports with these flags, to its end.
+/// Runs `loket serve` on free ports with these flags until it exits.
 fn serve(root: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loket"));
     command.arg("serve").arg("--root").arg(root).args(flags);
@@ -226,11 +226,11 @@ fn serve(root: &Path, flags: &[&str]) -> Output {
         let _ = child.kill();
     }
     let output = child.wait_with_output().expect("our child");
-    assert!(ended, "it serves in spite of {flags:?}");
+    assert!(ended, "it starts in spite of {flags:?}");
     output
 }
 
-/// It does not start: exit status 2, nothing on standard output, one message with these words.
+/// Checks for exit status 2, no standard output, and one message that contains these words.
 fn does_not_start(root: &Path, flags: &[&str], words: &[&str]) -> String {
     let output = serve(root, flags);
     let message = String::from_utf8(output.stderr).expect("text");
@@ -285,7 +285,7 @@ fn standard_output_names_every_service_and_then_says_ready() {
 }
 
 #[test]
-fn a_port_in_use_is_named_and_nothing_is_made() {
+fn a_port_in_use_is_named_and_nothing_is_created() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("root");
     let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -300,7 +300,7 @@ fn a_port_in_use_is_named_and_nothing_is_made() {
 }
 
 #[test]
-fn an_unusable_root_is_named_and_nothing_is_made() {
+fn an_unusable_root_is_named_and_nothing_is_created() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("file");
     std::fs::write(&file, "abc").expect("room");
@@ -321,7 +321,7 @@ fn an_unusable_root_is_named_and_nothing_is_made() {
 }
 
 #[test]
-fn a_bad_flag_is_named_and_nothing_is_made() {
+fn a_bad_flag_is_named_and_nothing_is_created() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("root");
     let names = TCP_SERVICES.iter().map(|service| service.name);

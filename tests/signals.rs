@@ -1,5 +1,5 @@
-//! SIGHUP does what SIGTERM does, ignored signals stay ignored, and a lost terminal ends no server.
-//! What else a server does when it ends is tested in `shutdown.rs`.
+//! SIGHUP acts as SIGTERM, ignored signals stay ignored, and with SIGHUP ignored a server
+//! continues without its terminal. `shutdown.rs` tests the rest of the shutdown.
 
 mod fake_server;
 mod support;
@@ -16,8 +16,8 @@ use support::{Client, PATIENCE, Prepared, Server, eventually};
 
 const ENDING: [Signal; 3] = [Signal::HUP, Signal::INT, Signal::TERM];
 
-/// A program that ignores these signals and turns itself into its arguments.
-fn deaf(signals: &str) -> [String; 4] {
+/// A command that ignores these signals and executes its arguments.
+fn ignoring(signals: &str) -> [String; 4] {
     let script = format!("trap '' {signals}; exec \"$@\"");
     ["sh".to_owned(), "-c".to_owned(), script, "sh".to_owned()]
 }
@@ -26,14 +26,14 @@ fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).expect("it runs");
 }
 
-fn echoes(server: &Server) {
+fn is_served(server: &Server) {
     server
         .connect("echo")
         .send("still here")
         .expect("still here");
 }
 
-/// A shell without job control starts its background jobs with SIGINT ignored.
+/// Skips under a shell without job control, which starts background jobs with SIGINT ignored.
 fn is_skipped(test: &str) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").expect("our status");
     let mask = status
@@ -50,8 +50,8 @@ fn is_skipped(test: &str) -> bool {
 }
 
 #[test]
-fn every_signal_that_ends_a_client_removes_its_unfinished_file() {
-    if is_skipped("every_signal_that_ends_a_client_removes_its_unfinished_file") {
+fn a_client_ended_by_a_signal_removes_its_partial_file() {
+    if is_skipped("a_client_ended_by_a_signal_removes_its_partial_file") {
         return;
     }
     for signal in ENDING {
@@ -93,8 +93,8 @@ fn every_signal_that_ends_a_client_removes_its_unfinished_file() {
 }
 
 #[test]
-fn every_signal_that_ends_a_room_client_leaves_the_room() {
-    if is_skipped("every_signal_that_ends_a_room_client_leaves_the_room") {
+fn a_room_client_ended_by_a_signal_leaves_the_room() {
+    if is_skipped("a_room_client_ended_by_a_signal_leaves_the_room") {
         return;
     }
     for signal in ENDING {
@@ -113,7 +113,7 @@ fn every_signal_that_ends_a_room_client_leaves_the_room() {
 }
 
 #[test]
-fn a_client_that_was_started_with_a_signal_ignored_finishes_its_transfer() {
+fn a_client_started_with_a_signal_ignored_finishes_its_transfer() {
     let folder = tempfile::tempdir().expect("a folder");
     let (under_way, heard) = mpsc::channel();
     let (go_on, signalled) = mpsc::channel();
@@ -125,7 +125,7 @@ fn a_client_that_was_started_with_a_signal_ignored_finishes_its_transfer() {
         peer.send("def");
         peer.expect_end();
     });
-    let words = deaf("HUP INT QUIT");
+    let words = ignoring("HUP INT QUIT");
     let child = Command::new(&words[0])
         .args(&words[1..])
         .args([env!("CARGO_BIN_EXE_loket"), "receive", "a", "--from"])
@@ -146,21 +146,21 @@ fn a_client_that_was_started_with_a_signal_ignored_finishes_its_transfer() {
 }
 
 #[test]
-fn a_server_that_was_started_with_a_signal_ignored_keeps_ignoring_it() {
-    let words = deaf("HUP INT QUIT");
+fn a_server_started_with_a_signal_ignored_keeps_ignoring_it() {
+    let words = ignoring("HUP INT QUIT");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let folder = support::rooted();
     let mut server = Server::start_under(&words, folder, &[]);
     for signal in [Signal::HUP, Signal::INT, Signal::QUIT] {
         server.signal(signal);
-        echoes(&server);
+        is_served(&server);
     }
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]
-fn a_terminal_that_closes_sends_several_hangups_and_cuts_no_transfer() {
+fn several_hangups_of_a_closed_terminal_cut_no_transfer() {
     for first in [Signal::HUP, Signal::TERM] {
         let mut server = Server::start(&[]);
         let mut client = server.connect("files");
@@ -181,7 +181,7 @@ fn a_terminal_that_closes_sends_several_hangups_and_cuts_no_transfer() {
 
 /// Both ends of a new terminal.
 fn terminal() -> (OwnedFd, OwnedFd) {
-    // The server must not inherit the end that is to be closed.
+    // The server must not inherit the end that the test closes.
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let ours = openpt(flags).expect("a terminal");
     grantpt(&ours).expect("a terminal");
@@ -192,7 +192,7 @@ fn terminal() -> (OwnedFd, OwnedFd) {
     (ours, theirs.expect("its other end").into())
 }
 
-/// A server with an operator at a terminal of its own, which is lost.
+/// A server whose controlling terminal is closed.
 fn lose_terminal(above: &[&str]) -> Option<Server> {
     if Command::new("setsid").arg("--version").output().is_err() {
         return None;
@@ -208,9 +208,12 @@ fn lose_terminal(above: &[&str]) -> Option<Server> {
 }
 
 #[test]
-fn a_server_whose_terminal_closes_winds_down() {
+fn a_server_whose_terminal_closes_drains_and_exits() {
     let Some(mut server) = lose_terminal(&[]) else {
-        support::skip("a_server_whose_terminal_closes_winds_down", "no setsid");
+        support::skip(
+            "a_server_whose_terminal_closes_drains_and_exits",
+            "no setsid",
+        );
         return;
     };
     assert_eq!(server.wait().code(), Some(0));
@@ -218,19 +221,19 @@ fn a_server_whose_terminal_closes_winds_down() {
 }
 
 #[test]
-fn a_server_that_ignores_hangups_goes_on_without_its_terminal() {
-    let words = deaf("HUP");
+fn a_server_that_ignores_hangups_continues_without_its_terminal() {
+    let words = ignoring("HUP");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let Some(mut server) = lose_terminal(&words) else {
         support::skip(
-            "a_server_that_ignores_hangups_goes_on_without_its_terminal",
+            "a_server_that_ignores_hangups_continues_without_its_terminal",
             "no setsid",
         );
         return;
     };
     let mut talker = Client::connect(server.address("talk"));
     talker.send("is anybody there?\n");
-    echoes(&server);
+    is_served(&server);
     let switches = || {
         let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", server.id()));
         stat.expect("alive")
@@ -245,7 +248,7 @@ fn a_server_that_ignores_hangups_goes_on_without_its_terminal() {
         before = switches();
         rests
     });
-    echoes(&server);
+    is_served(&server);
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
 }

@@ -1,7 +1,7 @@
-//! Any seed of a hostile network, kernel and disk leaves every peer with exactly what it is owed.
-//! On a simulated kernel in virtual time; real sockets are met by the tests of the services.
+//! With random faults of network, kernel and disk, every peer gets exactly the bytes it must get.
+//! Runs on a simulated kernel in virtual time.
 //!
-//! That it bites was tried with faults put in by hand, one after the other, from seed 0 on:
+//! The number of seeds, from 0 on, that it needs to find a fault put into the server by hand:
 //!
 //! | fault | caught after |
 //! |---|---|
@@ -16,7 +16,7 @@
 //! | a command that is typed executed after the settle window | 69 seeds |
 //!
 //! `LOKET_SEED` runs one seed, `LOKET_SEEDS` a range like `0..100000`, and `LOKET_SEED_SECONDS`
-//! ends a range early; `scripts/soak` runs seeds that nobody has run before.
+//! ends a range early; `scripts/soak` runs new seeds.
 
 mod memory;
 mod sim;
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 /// The seeds of an ordinary run.
 const SEEDS: u64 = 2_000;
 
-/// Runs one seed; a failure says what happened last and how to see it again.
+/// Runs one seed; a failure prints the last events and the command that repeats it.
 fn run(seed: u64) {
     let trace = Rc::new(Trace::default());
     let inner = trace.clone();
@@ -42,12 +42,12 @@ fn run(seed: u64) {
             "seed {seed} fails {}{}\n\
              again: LOKET_SEED={seed} cargo test --test simulation\n",
             trace.tell(),
-            text.unwrap_or("it panicked without a word")
+            text.unwrap_or("it panicked without a message")
         );
     }
 }
 
-/// Which seeds are run: one, a range, or as many as fit into a time.
+/// Which seeds are run: one, a range, or a range until a time is over.
 struct Order {
     from: u64,
     until: u64,
@@ -92,25 +92,25 @@ fn run_part(part: u64) {
     );
 }
 
-/// The parts run beside each other, as the test runner has it.
+/// The test runner runs the parts in parallel.
 const PARTS: u64 = 4;
 
 #[test]
-fn every_seed_ends_well_first_quarter() {
+fn every_seed_passes_first_quarter() {
     run_part(0);
 }
 
 #[test]
-fn every_seed_ends_well_second_quarter() {
+fn every_seed_passes_second_quarter() {
     run_part(1);
 }
 
 #[test]
-fn every_seed_ends_well_third_quarter() {
+fn every_seed_passes_third_quarter() {
     run_part(2);
 }
 
 #[test]
-fn every_seed_ends_well_last_quarter() {
+fn every_seed_passes_last_quarter() {
     run_part(3);
 }

@@ -1,4 +1,4 @@
-//! Nothing is too small, too large or too many: 0 bytes, 5 GiB, 100,000 entries.
+//! Extreme sizes work: 5 GiB, 300 MB, and folders of 100,000 entries.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::{BOTH_WAYS, Client, Server, noise, roomy_folder};
 
 const GIB: u64 = 1 << 30;
 
-/// Bytes that stand at odd places of a file that is otherwise a hole.
+/// Data at odd places of a file that is otherwise a hole.
 const MARKS: [(u64, &[u8]); 5] = [
     (0, b"the beginning"),
     (65_535, b"across a buffer"),
@@ -20,7 +20,7 @@ const MARKS: [(u64, &[u8]); 5] = [
     (5 * GIB - 7, b"the end"),
 ];
 
-/// A server with a file of 5 GiB that takes next to no room.
+/// A server with a sparse file of 5 GiB.
 fn sparse(flags: &[&str]) -> Server {
     let folder = roomy_folder(GIB);
     std::fs::create_dir(folder.path().join("root")).expect("a root");
@@ -32,7 +32,7 @@ fn sparse(flags: &[&str]) -> Server {
     Server::start_in(folder, flags)
 }
 
-/// Reads a file that is sent from `offset` on, and checks its length and the marks in it.
+/// Reads a file from `offset` on, and checks its length and the marks in it.
 fn check_marks(client: &mut Client, offset: u64) {
     let mut at = offset;
     let mut buffer = vec![0; 4 << 20];
@@ -111,7 +111,7 @@ fn a_file_of_300_mb_is_stored_whole() {
 }
 
 #[test]
-fn ls_of_100_000_entries_is_complete_and_sorted_and_stops_nobody() {
+fn a_listing_of_100_000_entries_is_complete_sorted_and_blocks_no_client() {
     const ENTRIES: usize = 100_000;
     let folder = roomy_folder(GIB);
     std::fs::create_dir_all(folder.path().join("root/many")).expect("a root");

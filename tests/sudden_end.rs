@@ -1,4 +1,4 @@
-//! A peer may end, reset, interrupt or flood its connection anywhere: nobody else notices.
+//! A peer may end, reset, interrupt or flood its connection anywhere without effect on others.
 
 mod support;
 
@@ -11,7 +11,7 @@ const FILES: &str = "files";
 const TRANSFER: &str = "transfer";
 const NOT_FOUND: &str = "OK\nERROR: File not found\n";
 
-/// Whole conversations that change nothing unless they are whole.
+/// Conversations that change no file unless they are complete.
 const CONVERSATIONS: [(&str, &[&str]); 9] = [
     (
         FILES,
@@ -27,7 +27,7 @@ const CONVERSATIONS: [(&str, &[&str]); 9] = [
     (TRANSFER, &["RECEIVE", "a"]),
 ];
 
-/// How a peer can go.
+/// How a peer can disconnect.
 #[derive(Clone, Copy)]
 enum Going {
     Closes,
@@ -36,7 +36,7 @@ enum Going {
 }
 
 #[test]
-fn a_peer_may_go_at_every_byte_of_every_conversation() {
+fn a_peer_may_disconnect_at_every_byte_of_every_conversation() {
     for way in BOTH_WAYS {
         let target = Target::start(way);
         for (service, steps) in CONVERSATIONS {
@@ -114,7 +114,7 @@ fn an_end_of_stream_in_one_packet_with_the_last_bytes_is_seen() {
 }
 
 #[test]
-fn a_reset_in_the_middle_of_a_body_leaves_nothing() {
+fn a_reset_in_the_middle_of_a_body_leaks_nothing() {
     for way in BOTH_WAYS {
         let target = Target::start(way);
         let big = target.server.root().join("big");
@@ -129,7 +129,7 @@ fn a_reset_in_the_middle_of_a_body_leaves_nothing() {
                 if !head.ends_with('\n') {
                     pause();
                 }
-                // The server may refuse to take more once the reset is on its way.
+                // The write may fail once the server has reset the connection.
                 let _ = client.0.write_all(&noise(length));
                 client.reset();
             }
@@ -152,7 +152,7 @@ fn a_reset_in_the_middle_of_a_body_leaves_nothing() {
 }
 
 #[test]
-fn bytes_behind_urgent_data_do_not_wait() {
+fn bytes_after_urgent_data_are_served_at_once() {
     let target = Target::start(&[]);
     for _ in 0..20 {
         let mut client = target.connect("echo");
@@ -167,7 +167,7 @@ fn bytes_behind_urgent_data_do_not_wait() {
 }
 
 #[test]
-fn urgent_data_inside_a_body_holds_nothing_up() {
+fn urgent_data_inside_a_body_delays_nothing() {
     for way in BOTH_WAYS {
         let target = Target::start(way);
         let data = noise(1_000_000);
@@ -184,7 +184,7 @@ fn urgent_data_inside_a_body_holds_nothing_up() {
 }
 
 #[test]
-fn a_peer_that_pipelines_small_commands_does_not_hold_up_the_others() {
+fn a_pipeline_of_small_commands_does_not_delay_other_clients() {
     let target = Target::start(&["--no-sync"]);
     let mut greedy = target.connect(FILES);
     let mut writer = greedy.0.try_clone().expect("a second handle");
@@ -193,7 +193,7 @@ fn a_peer_that_pipelines_small_commands_does_not_hold_up_the_others() {
         let _ = writer.write_all("upload n 1\nx".repeat(rounds).as_bytes());
     });
     greedy.expect("OK\n");
-    // Each of these takes a turn; had the greedy one the loop, they came after it.
+    // Each of these needs a turn: without fair turns they would come after the whole pipeline.
     let mut echo = target.connect("echo");
     for _ in 0..5 {
         echo.send("quick").expect("quick");

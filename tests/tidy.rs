@@ -203,7 +203,7 @@ fn is_below(source: &Source, name: &str) -> bool {
 }
 
 #[test]
-fn every_room_imports_only_what_lies_below_it() {
+fn every_room_imports_only_lower_layers() {
     let mut findings = Findings::default();
     let sources = sources(&["src"]);
     let is_room = |name: &str| sources.iter().any(|source| is_below(source, name));
@@ -302,7 +302,7 @@ fn function_length(lines: &[&str]) -> usize {
 }
 
 #[test]
-fn sockets_files_and_clocks_stay_behind_their_doors() {
+fn sockets_files_and_clocks_are_used_only_where_listed() {
     let mut findings = Findings::default();
     for source in sources(&["src", "tests"]) {
         for line in source.code() {

@@ -1,5 +1,5 @@
-//! Turns forget nothing, starve nobody and end what is over, whatever the sockets do.
-//! On a simulated kernel in virtual time: the real one is met by the tests over sockets.
+//! Turns lose no event, starve no connection and close at the deadlines, whatever the sockets do.
+//! Runs on a simulated kernel in virtual time.
 
 mod memory;
 mod sim;
@@ -53,7 +53,7 @@ fn probe(simulation: &mut Simulation, awaits: Option<Timer>) -> (Peer, Shown) {
     (peer, shown)
 }
 
-fn told(shown: &Shown, delay: Timer) -> usize {
+fn silences(shown: &Shown, delay: Timer) -> usize {
     let shown = shown.borrow();
     shown
         .iter()
@@ -102,7 +102,7 @@ fn an_end_of_stream_that_came_with_the_last_bytes_is_seen() {
 }
 
 #[test]
-fn what_came_before_the_registration_is_heard() {
+fn bytes_that_arrived_before_registration_are_read() {
     let mut simulation = Simulation::new(&Files::new());
     let peer = simulation.accept(Service::Echo, 100);
     peer.sends("early");
@@ -111,7 +111,7 @@ fn what_came_before_the_registration_is_heard() {
 }
 
 #[test]
-fn an_interrupted_call_is_made_again() {
+fn an_interrupted_call_is_repeated() {
     let mut simulation = Simulation::new(&Files::new());
     let peer = simulation.connect(Service::Echo);
     for interrupts in 1..4 {
@@ -123,7 +123,7 @@ fn an_interrupted_call_is_made_again() {
 }
 
 #[test]
-fn what_the_socket_did_not_take_leaves_when_there_is_room() {
+fn output_that_did_not_fit_is_sent_when_there_is_room() {
     let mut simulation = Simulation::new(&Files::new());
     let peer = simulation.accept(Service::Echo, 2);
     simulation.say(&peer, "0123456789");
@@ -169,7 +169,7 @@ fn a_spent_budget_goes_to_the_back_of_the_queue() {
     assert!(peers.iter().all(|peer| peer.got().len() == BIG));
 }
 
-/// How many answers a peer has.
+/// The number of answers that a peer has received.
 type Answers<'a> = &'a dyn Fn(&Peer) -> usize;
 
 #[test]
@@ -198,7 +198,7 @@ fn a_connection_with_more_work_yields_to_short_turns() {
         for echoed in 1..10 {
             let before: Vec<usize> = asking.iter().map(answers).collect();
             simulation.say(&small, "x");
-            // That more has come is no reason to be served before the others.
+            // New input does not move a connection to the front.
             for peer in &asking {
                 simulation.say(peer, more);
             }
@@ -206,7 +206,10 @@ fn a_connection_with_more_work_yields_to_short_turns() {
             assert_eq!(small.got().len(), echoed);
             let served = asking.iter().zip(before);
             let served = served.filter(|(peer, before)| answers(peer) != *before);
-            assert!(served.count() <= 1, "beside one small request");
+            assert!(
+                served.count() <= 1,
+                "one bulk turn in a round with a short one"
+            );
         }
         simulation.run();
         assert!(asking.iter().all(|peer| answers(peer) == all));
@@ -214,7 +217,7 @@ fn a_connection_with_more_work_yields_to_short_turns() {
 }
 
 #[test]
-fn a_stale_key_finds_nobody() {
+fn a_stale_key_finds_no_connection() {
     let mut simulation = Simulation::new(&Files::new());
     let old = simulation.connect(Service::Echo);
     simulation.say_and_finish(&old, "");
@@ -234,7 +237,7 @@ fn a_stale_key_finds_nobody() {
 }
 
 #[test]
-fn an_old_silence_finds_nobody_in_its_slot() {
+fn a_timer_of_a_closed_connection_does_not_reach_the_next_one_in_its_slot() {
     let mut simulation = Simulation::new(&Files::new());
     let (old, _) = probe(&mut simulation, Some(Timer::Settle));
     simulation.reset(&old);
@@ -243,9 +246,9 @@ fn an_old_silence_finds_nobody_in_its_slot() {
     let (new, shown) = probe(&mut simulation, Some(Timer::Settle));
     assert_eq!(old.key.slot, new.key.slot);
     simulation.pass(SETTLE - 1);
-    assert_eq!(told(&shown, Timer::Settle), 0);
+    assert_eq!(silences(&shown, Timer::Settle), 0);
     simulation.pass(1);
-    assert_eq!(told(&shown, Timer::Settle), 1);
+    assert_eq!(silences(&shown, Timer::Settle), 1);
 }
 
 #[test]
@@ -279,19 +282,19 @@ fn an_idle_session_holds_no_buffers() {
     assert_eq!(serve(&mut connection), TurnEnd::Parked);
     assert!(
         connection.session.outbox().is_none(),
-        "all has left: nothing is kept"
+        "all is sent: no outbox is kept"
     );
 
     (socket.borrow_mut().window, connection.ready.readable) = (5, true);
     say_hello();
     assert_eq!(serve(&mut connection), TurnEnd::Parked);
-    assert!(connection.session.owes(), "what could not leave is kept");
+    assert!(connection.session.owes(), "unsent output is kept");
 
     (socket.borrow_mut().window, connection.ready.writable) = (100, true);
     assert_eq!(serve(&mut connection), TurnEnd::Parked);
     assert!(
         connection.session.outbox().is_none(),
-        "and given back when it has left"
+        "and freed when it is sent"
     );
     assert_eq!(connection.phase, Phase::Open);
 }
@@ -309,27 +312,35 @@ fn high_water_stops_reading() {
     );
     simulation.make_room(&peer, 2 * BIG);
     simulation.run();
-    assert_eq!(peer.got().len(), BIG, "and goes on when the peer reads");
+    assert_eq!(
+        peer.got().len(),
+        BIG,
+        "reading continues when the peer reads"
+    );
 }
 
 #[test]
-fn a_silence_is_told_once() {
+fn a_silence_is_reported_once() {
     let mut simulation = Simulation::new(&Files::new());
     let (peer, shown) = probe(&mut simulation, Some(Timer::Settle));
     simulation.say(&peer, "x");
     simulation.pass(SETTLE - 1);
-    assert_eq!(told(&shown, Timer::Settle), 0);
+    assert_eq!(silences(&shown, Timer::Settle), 0);
     simulation.pass(1);
-    assert_eq!(told(&shown, Timer::Settle), 1);
+    assert_eq!(silences(&shown, Timer::Settle), 1);
     simulation.pass(10 * SECOND);
     assert_eq!(
-        told(&shown, Timer::Settle),
+        silences(&shown, Timer::Settle),
         1,
-        "nothing has been said since"
+        "nothing has arrived since"
     );
     simulation.say(&peer, "y");
     simulation.pass(10 * SECOND);
-    assert_eq!(told(&shown, Timer::Settle), 2, "a new silence is a new one");
+    assert_eq!(
+        silences(&shown, Timer::Settle),
+        2,
+        "a new byte starts a new silence"
+    );
 }
 
 #[test]
@@ -340,9 +351,9 @@ fn a_silence_is_measured_from_the_last_byte() {
         simulation.say(&peer, "x");
         simulation.pass(SETTLE - 1);
     }
-    assert_eq!(told(&shown, Timer::Settle), 0);
+    assert_eq!(silences(&shown, Timer::Settle), 0);
     simulation.pass(1);
-    assert_eq!(told(&shown, Timer::Settle), 1);
+    assert_eq!(silences(&shown, Timer::Settle), 1);
 }
 
 #[test]
@@ -351,12 +362,12 @@ fn a_late_byte_voids_a_silence() {
     let (peer, shown) = probe(&mut simulation, Some(Timer::Settle));
     simulation.say(&peer, "x");
     simulation.run();
-    // The silence is over and the byte has come: both before the turn.
+    // The timer has expired and the byte has arrived: both before the turn.
     simulation.now = simulation.now.after(SETTLE);
     simulation.dispatcher.on_time(simulation.now);
     simulation.say(&peer, "y");
     simulation.run();
-    assert_eq!(told(&shown, Timer::Settle), 0);
+    assert_eq!(silences(&shown, Timer::Settle), 0);
     assert_eq!(shown.borrow().last(), Some(&(b"y".to_vec(), Follows::More)));
 }
 
@@ -398,7 +409,7 @@ fn lingering_ends_after_its_bytes_or_its_time() {
     assert_eq!(
         simulation.closed(&trickles),
         Some(CloseReason::Refused),
-        "bytes buy no time"
+        "bytes do not extend it"
     );
 
     let finishes = refused(&mut simulation);
@@ -408,7 +419,7 @@ fn lingering_ends_after_its_bytes_or_its_time() {
 }
 
 #[test]
-fn deadlines_close_the_idle() {
+fn deadlines_close_idle_connections() {
     let mut simulation = Simulation::new(&Files::new());
     let idle = simulation.connect(Service::Echo);
     let busy = simulation.connect(Service::Echo);
@@ -427,18 +438,18 @@ fn deadlines_close_the_idle() {
 }
 
 #[test]
-fn a_command_that_silence_completed_is_not_called_unfinished() {
+fn a_command_completed_by_silence_is_not_closed_as_unfinished() {
     let mut simulation = Simulation::new(&big_files());
     let peer = simulation.accept(Service::Files, 0);
     simulation.say(&peer, "size big");
     simulation.pass(290 * SECOND);
-    assert_eq!(simulation.closed(&peer), None, "its answer waits for it");
+    assert_eq!(simulation.closed(&peer), None, "its answer is not read yet");
     simulation.pass(20 * SECOND);
     assert_eq!(simulation.closed(&peer), Some(CloseReason::Idle));
 }
 
 #[test]
-fn bytes_that_a_full_disk_did_not_take_are_progress_all_the_same() {
+fn bytes_that_a_full_disk_refused_count_as_progress() {
     for direct in [false, true] {
         let faults = Faults {
             every: Some(Fault::Full(0)),
@@ -450,14 +461,14 @@ fn bytes_that_a_full_disk_did_not_take_are_progress_all_the_same() {
         simulation.pass(20 * SECOND);
         simulation.say(&peer, vec![7; 50_000]);
         simulation.pass(290 * SECOND);
-        assert_eq!(simulation.closed(&peer), None, "its last word waits for it");
+        assert_eq!(simulation.closed(&peer), None, "its answer is not read yet");
         simulation.pass(20 * SECOND);
         assert_eq!(simulation.closed(&peer), Some(CloseReason::Idle));
     }
 }
 
 #[test]
-fn an_empty_body_behind_a_wait_for_the_disk_ends() {
+fn an_empty_body_ends_after_a_wait_for_the_disk() {
     for direct in [false, true] {
         let faults = Faults {
             waits: true,
@@ -472,7 +483,7 @@ fn an_empty_body_behind_a_wait_for_the_disk_ends() {
 }
 
 #[test]
-fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
+fn an_operator_with_a_stopped_screen_is_not_closed_as_too_slow() {
     let mut simulation = Simulation::new(&Files::new());
     let limits = Rc::new(SERVICES);
     let operator = simulation.open(Box::new(Operator::new(limits, None, None)), 0);
@@ -482,7 +493,7 @@ fn an_operator_with_a_stopped_screen_is_not_taken_for_a_slow_body() {
     assert_eq!(simulation.closed(&operator), None);
     simulation.make_room(&operator, BIG);
     simulation.run();
-    assert_eq!(operator.unread(), 0, "and goes on when it is read again");
+    assert_eq!(operator.unread(), 0, "it continues when the screen is read");
 }
 
 #[test]
@@ -497,7 +508,7 @@ fn a_deadline_is_never_early() {
 }
 
 #[test]
-fn a_unit_in_pieces_is_acknowledged_at_once() {
+fn a_partial_command_is_acknowledged_at_once() {
     let mut simulation = Simulation::new(&big_files());
     let peer = simulation.connect(Service::Files);
     simulation.say(&peer, "size ");
@@ -510,12 +521,12 @@ fn a_unit_in_pieces_is_acknowledged_at_once() {
     simulation.run();
     assert!(
         !peer.calls().contains(&Call::Acknowledge),
-        "a line client needs none"
+        "a line client needs no quick ACK"
     );
 }
 
 #[test]
-fn winding_down_lets_a_transfer_end_and_the_idle_go() {
+fn draining_completes_transfers_and_closes_idle_connections() {
     let mut simulation = Simulation::new(&big_files());
     let idle = simulation.connect(Service::Files);
     let busy = simulation.accept(Service::Files, 0);

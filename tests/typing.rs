@@ -1,5 +1,5 @@
-//! What is typed key by key, or written in parts, does what was meant or nothing, at any pace.
-//! In virtual time, and once over real sockets; `simulation.rs` types at random paces.
+//! A command that is typed, or sent in pieces, is executed as meant or not at all, at any pace.
+//! Runs in virtual time, and once over real sockets; `simulation.rs` types at random paces.
 
 mod memory;
 mod sim;
@@ -17,15 +17,15 @@ use std::time::Duration;
 
 const MILLI: u64 = 1_000;
 
-/// Milliseconds a byte.
+/// Milliseconds per byte.
 const PACES: [u64; 12] = [1, 2, 4, 5, 6, 10, 49, 50, 51, 120, 999, 2_000];
 
-/// At these paces a byte comes before the silence that refuses what is not finished.
-fn is_served(pace: u64) -> bool {
+/// Whether the next byte arrives before silence refuses the partial command.
+fn is_executed(pace: u64) -> bool {
     pace < REACTOR.word_millis
 }
 
-/// Every beginning of every name that is typed here is a file.
+/// Every prefix of every typed name is a file: a command on a cut name would change it.
 fn files() -> Files {
     let names = ["laporan.doc", "\"laporan.doc\"", "dir"];
     let beginnings = names.iter().flat_map(|name| {
@@ -35,7 +35,7 @@ fn files() -> Files {
     beginnings.collect()
 }
 
-/// What is sent, what must be answered, and the file that must change: to this, or away.
+/// What is sent, the answer, and the file that changes: its new content, or `None` if removed.
 struct Case {
     service: Service,
     sent: &'static str,
@@ -59,8 +59,8 @@ const fn case(service: Service, sent: &'static str, answer: &'static str, change
 }
 
 impl Case {
-    /// The files once all is done.
-    fn meant(&self) -> Files {
+    /// The files after the command.
+    fn expected(&self) -> Files {
         let mut files = files();
         match self.change {
             Some((name, Some(content))) => {
@@ -74,15 +74,15 @@ impl Case {
         files
     }
 
-    /// Nothing but what was meant has happened.
+    /// Checks that the command was executed as meant or not at all.
     fn check(&self, simulation: &Simulation, how: &str) {
         let after = simulation.store.files();
-        let fine = after == files() || after == self.meant();
+        let fine = after == files() || after == self.expected();
         assert!(fine, "{:?} {how}: {:?}", self.sent, changes(&after));
     }
 }
 
-/// What is not as it was.
+/// The files that differ from the initial ones.
 fn changes(after: &Files) -> Vec<(String, Option<Vec<u8>>)> {
     let before = files();
     let names = before.keys().chain(after.keys());
@@ -94,7 +94,7 @@ fn changes(after: &Files) -> Vec<(String, Option<Vec<u8>>)> {
 const REMOVED: &str = "OK File Berhasil Dihapus\n";
 const CREATED: &str = "OK\nOK File Berhasil Dibuat\n";
 
-/// Commands of a client that ends its lines.
+/// Commands of a line client.
 #[rustfmt::skip] // a table
 const LINES: [Case; 11] = {
     use Service::{Files, Transfer};
@@ -114,7 +114,7 @@ const LINES: [Case; 11] = {
     ]
 };
 
-/// Commands of a client that ends nothing. It closes its side at the end, or falls silent.
+/// Commands without line ends. The client ends its stream after them, or stays silent.
 #[rustfmt::skip] // a table
 const BARE: [Case; 9] = {
     use Service::{Files, Transfer};
@@ -131,7 +131,7 @@ const BARE: [Case; 9] = {
     ]
 };
 
-/// A client that has sent these pieces, so many milliseconds apart.
+/// A client that has sent these pieces `pace` milliseconds apart.
 fn written(service: Service, pieces: &[&str], pace: u64) -> (Simulation, Peer) {
     let mut simulation = Simulation::new(&files());
     let peer = simulation.connect(service);
@@ -139,7 +139,7 @@ fn written(service: Service, pieces: &[&str], pace: u64) -> (Simulation, Peer) {
     (simulation, peer)
 }
 
-/// Sends these pieces, so many milliseconds apart.
+/// Sends these pieces `pace` milliseconds apart.
 fn write(simulation: &mut Simulation, peer: &Peer, pieces: &[&str], pace: u64) {
     for piece in pieces {
         simulation.say(peer, piece);
@@ -147,7 +147,7 @@ fn write(simulation: &mut Simulation, peer: &Peer, pieces: &[&str], pace: u64) {
     }
 }
 
-/// The client falls silent for longer than any delay.
+/// The client is silent for longer than any timer.
 fn fall_silent(simulation: &mut Simulation) {
     simulation.pass(u64::from(REACTOR.command_seconds + 2) * 1_000 * MILLI);
 }
@@ -157,17 +157,17 @@ fn bytes(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn a_typed_line_does_what_was_meant_at_any_pace_or_nothing() {
+fn a_typed_line_is_executed_as_meant_or_not_at_all() {
     for case in &LINES {
         for pace in PACES {
             let (mut simulation, peer) = written(case.service, &bytes(case.sent), pace);
             let how = format!("at {pace} ms");
             case.check(&simulation, &how);
-            if is_served(pace) {
+            if is_executed(pace) {
                 let answer = peer.text();
                 let same = without_line_ends(&answer) == without_line_ends(case.answer);
                 assert!(same, "{:?} {how}: {answer:?}", case.sent);
-                assert_eq!(simulation.store.files(), case.meant());
+                assert_eq!(simulation.store.files(), case.expected());
             }
             fall_silent(&mut simulation);
             case.check(&simulation, &how);
@@ -175,13 +175,13 @@ fn a_typed_line_does_what_was_meant_at_any_pace_or_nothing() {
     }
 }
 
-/// The words of transfer are answered before their line end, which is answered by its own.
+/// The command words of transfer are answered at once, and their line end separately.
 fn without_line_ends(text: &str) -> String {
     text.replace('\n', "")
 }
 
 #[test]
-fn a_typed_change_without_its_line_end_does_what_was_meant_or_nothing() {
+fn a_typed_change_without_line_end_is_executed_as_meant_or_not_at_all() {
     for case in &BARE {
         for pace in PACES {
             for ends in [false, true] {
@@ -200,7 +200,7 @@ fn a_typed_change_without_its_line_end_does_what_was_meant_or_nothing() {
 #[test]
 fn a_typed_question_is_answered_after_a_long_silence() {
     for case in BARE.iter().filter(|case| case.change.is_none()) {
-        // The word RECEIVE, typed, says that the name behind it is typed, too.
+        // After a typed RECEIVE the name counts as typed, too.
         if case.answer.is_empty() {
             continue;
         }
@@ -236,7 +236,7 @@ fn a_typed_change_waits_for_its_line_end_until_the_command_deadline() {
     assert_eq!(changes(&left), [("laporan.doc".to_owned(), None)]);
 }
 
-/// All ways to cut a text into so many pieces.
+/// All ways to cut a text into this number of pieces.
 fn cuttings(text: &str, pieces: usize) -> Vec<Vec<&str>> {
     if pieces == 1 {
         return vec![vec![text]];
@@ -249,18 +249,18 @@ fn cuttings(text: &str, pieces: usize) -> Vec<Vec<&str>> {
 }
 
 #[test]
-fn a_line_in_pieces_within_the_settle_window_does_what_was_meant() {
+fn a_line_in_pieces_within_the_settle_window_is_executed_as_meant() {
     for case in &LINES {
         for count in 2..=4 {
             for (number, pieces) in cuttings(case.sent, count).into_iter().enumerate() {
-                // Four pieces are many: one pace for each cutting, all for the others.
+                // There are many cuttings into four: each is tried at one pace only.
                 let paces = [0, 2, 5, 20, REACTOR.settle_millis - 1];
                 let one = [paces[number % paces.len()]];
                 for pace in if count < 4 { &paces[..] } else { &one } {
                     let (mut simulation, _) = written(case.service, &pieces, *pace);
                     fall_silent(&mut simulation);
                     let after = simulation.store.files();
-                    assert_eq!(after, case.meant(), "{pieces:?} {pace} ms apart");
+                    assert_eq!(after, case.expected(), "{pieces:?} {pace} ms apart");
                 }
             }
         }
@@ -268,7 +268,7 @@ fn a_line_in_pieces_within_the_settle_window_does_what_was_meant() {
 }
 
 #[test]
-fn names_that_come_twice_may_come_in_any_pieces() {
+fn a_repeated_name_may_arrive_in_any_pieces() {
     let sends = BARE.iter().filter(|case| case.sent.starts_with("SEND"));
     for case in sends {
         let names = &case.sent["SEND".len()..];
@@ -276,7 +276,7 @@ fn names_that_come_twice_may_come_in_any_pieces() {
         for count in 1..=3 {
             for pieces in cuttings(names, count) {
                 for pace in [0, 2, 20, REACTOR.settle_millis + 1, 300] {
-                    // One pause in a name that comes once says that it is two.
+                    // A pause inside a single name makes it two names.
                     if !twice && pace > REACTOR.settle_millis && count > 1 {
                         continue;
                     }
@@ -286,7 +286,7 @@ fn names_that_come_twice_may_come_in_any_pieces() {
                     simulation.run();
                     let how = format!("{pieces:?} {pace} ms apart");
                     case.check(&simulation, &how);
-                    let done = simulation.store.files() == case.meant();
+                    let done = simulation.store.files() == case.expected();
                     assert!(done || !twice, "{how}: {}", peer.text());
                 }
             }
@@ -295,7 +295,7 @@ fn names_that_come_twice_may_come_in_any_pieces() {
 }
 
 #[test]
-fn pieces_a_round_trip_apart_do_what_was_meant_unless_the_first_looks_whole() {
+fn pieces_a_round_trip_apart_are_executed_as_meant_unless_the_first_looks_complete() {
     for case in &LINES {
         let word = case.sent.find([' ', '\r', '\n']).expect("a word") + 1;
         for count in 2..=3 {
@@ -313,7 +313,7 @@ fn pieces_a_round_trip_apart_do_what_was_meant_unless_the_first_looks_whole() {
 }
 
 #[test]
-fn a_client_that_goes_in_the_middle_of_typing_has_changed_nothing() {
+fn a_client_that_disconnects_while_typing_changes_nothing() {
     for case in LINES.iter().filter(|case| case.service == Service::Files) {
         let line = case.sent.find(['\r', '\n']).expect("a line");
         for pace in PACES {
@@ -354,7 +354,7 @@ fn one_send_that_arrives_as_two_segments_is_served_as_one() {
 }
 
 #[test]
-fn keys_that_come_close_together_and_then_stop_are_typed() {
+fn fast_keys_followed_by_a_pause_count_as_typed() {
     for pace in 1..REACTOR.interbyte_millis {
         let (mut simulation, peer) = written(Service::Files, &bytes("rm laporan"), pace);
         simulation.pass(REACTOR.settle_millis * MILLI);
@@ -365,14 +365,14 @@ fn keys_that_come_close_together_and_then_stop_are_typed() {
 }
 
 #[test]
-fn a_byte_that_a_busy_loop_was_not_told_of_voids_a_silence() {
+fn a_byte_that_epoll_has_not_reported_voids_a_silence() {
     for late in [REACTOR.interbyte_millis, REACTOR.settle_millis] {
         let mut simulation = Simulation::new(&files());
         let peer = simulation.connect(Service::Files);
         simulation.say(&peer, "rm lap");
         simulation.pass((late - 1) * MILLI);
         if late < REACTOR.settle_millis {
-            // It arrives, and its event is fetched after the silence is over.
+            // It arrives, and its event is fetched after the timer has expired.
             peer.sends(b"oran.doc");
             simulation.pass(MILLI);
             simulation.say(&peer, "");
@@ -389,13 +389,13 @@ fn a_byte_that_a_busy_loop_was_not_told_of_voids_a_silence() {
 }
 
 #[test]
-fn keys_that_wait_for_an_answer_are_still_typed() {
+fn keys_pressed_before_the_answer_count_as_typed() {
     let mut simulation = Simulation::new(&files());
     let peer = simulation.connect(Service::Files);
     peer.takes(0);
     write(&mut simulation, &peer, &["l", "s"], 120);
     simulation.pass(REACTOR.word_millis * MILLI);
-    // The answer is on its way: what is typed meanwhile comes in one piece.
+    // The answer is not sent yet: keys typed meanwhile arrive in one piece.
     write(&mut simulation, &peer, &bytes("rm lap"), 120);
     simulation.make_room(&peer, 10_000);
     simulation.pass(2 * REACTOR.settle_millis * MILLI);
@@ -405,7 +405,7 @@ fn keys_that_wait_for_an_answer_are_still_typed() {
 }
 
 #[test]
-fn a_bare_upload_without_a_byte_of_data_is_an_error_and_creates_nothing() {
+fn a_bare_upload_without_data_is_an_error_and_creates_nothing() {
     for sent in ["upload rapor.txtnilai budi 90", "upload laporan.doc"] {
         for pieces in [&[sent][..], &[&sent[..16], &sent[16..]], &bytes(sent)] {
             for (pace, wait) in [(0, 0), (0, 40), (1, 2), (20, 2)] {
@@ -429,7 +429,7 @@ fn a_bare_upload_without_a_byte_of_data_is_an_error_and_creates_nothing() {
 }
 
 #[test]
-fn real_keys_do_what_was_meant_at_any_pace() {
+fn keys_over_real_sockets_are_executed_as_meant() {
     let server = support::Server::start(&[]);
     for (name, content) in files() {
         server.put(name, content);
@@ -480,13 +480,13 @@ fn is_ls(unit: &[u8]) -> Unended {
     }
 }
 
-/// Everything is a command that changes a file.
+/// Treats any text as a command that changes a file.
 fn changes_all(_: &[u8]) -> Unended {
     Unended::Change
 }
 
 #[test]
-fn a_change_that_comes_in_pieces_without_a_pause_is_settled_by_silence() {
+fn a_change_in_pieces_without_a_pause_is_completed_by_silence() {
     let mut framer = Framer::new(16);
     for piece in [&b"r"[..], b"rm", b"rm x"] {
         assert_eq!(framer.split(piece, Follows::More, changes_all), Frame::More);
@@ -497,7 +497,7 @@ fn a_change_that_comes_in_pieces_without_a_pause_is_settled_by_silence() {
 }
 
 #[test]
-fn a_change_that_grows_behind_a_pause_waits_for_its_line_end() {
+fn a_change_that_grows_after_a_pause_waits_for_its_line_end() {
     for follows in [PAUSED, SETTLED, SILENT] {
         let mut framer = Framer::new(16);
         framer.split(b"r", Follows::More, is_ls);
@@ -512,7 +512,7 @@ fn a_change_that_grows_behind_a_pause_waits_for_its_line_end() {
 }
 
 #[test]
-fn a_question_that_was_typed_is_settled_by_a_long_silence() {
+fn a_typed_question_is_completed_by_a_long_silence() {
     let mut framer = Framer::new(16);
     framer.split(b"l", Follows::More, is_ls);
     framer.split(b"l", PAUSED, is_ls);
@@ -522,7 +522,7 @@ fn a_question_that_was_typed_is_settled_by_a_long_silence() {
     assert_eq!(framer.awaited(), Some(Timer::PartialCommand));
     let found = framer.split(b"ls", SILENT, is_ls);
     assert!(matches!(found, Frame::Unit { taken: 2, .. }));
-    // Keys that were pressed while the answer was on its way come in one piece.
+    // Keys that were pressed before the answer arrived come in one piece.
     assert_eq!(
         framer.split(b"rm x", Follows::More, changes_all),
         Frame::More
@@ -531,7 +531,7 @@ fn a_question_that_was_typed_is_settled_by_a_long_silence() {
 }
 
 #[test]
-fn the_end_of_the_stream_settles_a_change_that_came_in_one_piece_only() {
+fn end_of_stream_completes_a_change_only_if_it_arrived_in_one_piece() {
     let mut framer = Framer::new(16);
     framer.split(b"rm x", Follows::More, changes_all);
     let found = framer.split(b"rm x", Follows::Eof, changes_all);

@@ -1,4 +1,4 @@
-//! Clients that send and never read cost little memory, and none once they have left.
+//! Clients that send and never read use little memory, which is freed when they disconnect.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{BOTH_WAYS, CREATED, Client, Server, eventually};
 const PEERS: usize = 200;
 const MIB: usize = 1 << 20;
 
-/// A service, and what is sent to it over and over.
+/// A service and the command that is sent to it repeatedly.
 const STREAMS: [(&str, &str); 5] = [
     ("echo", "all of this comes back\n"),
     ("files", "download short\n"),
@@ -34,7 +34,7 @@ fn start(way: &[&str]) -> Server {
     server
 }
 
-/// Sends whole commands without reading until nothing more is taken.
+/// Sends whole commands without reading until the sockets accept no more.
 fn flood(peers: &[Client], command: &str) {
     let commands = command.repeat(REACTOR.read_buffer / command.len());
     let mut sent = vec![0; peers.len()];
@@ -60,8 +60,8 @@ fn flood(peers: &[Client], command: &str) {
     }
 }
 
-/// What the kernel holds for the connections of a service: the most that one of them has not
-/// sent or acknowledged, and the most that the server has not read.
+/// The fullest kernel buffers of a service's connections: bytes not sent or not acknowledged, and
+/// bytes that the server has not read.
 fn queues(address: SocketAddr) -> (usize, usize) {
     let here = format!(":{:04X}", address.port());
     let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
@@ -78,18 +78,18 @@ fn queues(address: SocketAddr) -> (usize, usize) {
 }
 
 #[test]
-fn clients_that_do_not_read_hold_little_memory_and_leave_none_behind() {
+fn clients_that_do_not_read_use_little_memory_and_release_it() {
     for way in BOTH_WAYS {
         let server = start(way);
         let before = server.memory();
         for (service, command) in STREAMS {
             let mut peers: Vec<Client> = Vec::new();
-            let mut witness = None;
+            let mut echo = None;
             for number in 0..PEERS {
                 peers.push(server.connect(service));
                 if number == PEERS / 2 {
                     flood(&peers, command);
-                    witness = Some(server.connect("echo"));
+                    echo = Some(server.connect("echo"));
                 }
             }
             flood(&peers, command);
@@ -99,10 +99,10 @@ fn clients_that_do_not_read_hold_little_memory_and_leave_none_behind() {
                 _ => REACTOR.command_read + OUTBOX_HIGH_WATER + SMALL_BODY + 8192,
             };
             assert!(each < allowed, "{each} bytes for each {command:?}");
-            let mut witness = witness.expect("connected in the middle");
-            witness.send("still here").expect("still here");
+            let mut echo = echo.expect("connected in the middle");
+            echo.send("still here").expect("still here");
             drop(peers);
-            eventually("their memory is given back", || {
+            eventually("their memory is freed", || {
                 server.memory() < before + 3 * MIB
             });
         }
@@ -110,7 +110,7 @@ fn clients_that_do_not_read_hold_little_memory_and_leave_none_behind() {
 }
 
 #[test]
-fn the_kernel_holds_little_for_clients_that_do_not_read() {
+fn the_kernel_buffers_little_for_clients_that_do_not_read() {
     for way in BOTH_WAYS {
         let server = start(way);
         for (service, command) in STREAMS {
@@ -119,7 +119,7 @@ fn the_kernel_holds_little_for_clients_that_do_not_read() {
             let (unsent, unread) = queues(server.address(service));
             assert!(unread > 0, "{command:?} is still read");
             assert!(unread <= ECHO_RECEIVE, "{unread} bytes of {command:?}");
-            // One write comes on top.
+            // One more write may be in the buffer.
             let allowed = UNSENT_BYTES as usize + REACTOR.read_buffer;
             assert!(unsent <= allowed, "{unsent} bytes after {command:?}");
         }
@@ -127,7 +127,7 @@ fn the_kernel_holds_little_for_clients_that_do_not_read() {
 }
 
 #[test]
-fn a_client_that_reads_at_last_gets_every_answer() {
+fn a_client_that_reads_late_gets_every_answer() {
     let server = start(&[]);
     let mut peer = server.connect("files");
     peer.send(format!("upload new {MIB}\n"));

@@ -1,4 +1,4 @@
-//! The log of the server has the reason of every upload that is not stored, with name and peer.
+//! The server logs name, client and reason of every upload that is not stored.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn from(client: &Client) -> String {
     client.0.local_addr().expect("an address").to_string()
 }
 
-/// Sends the pieces, each after the answer to the one before it, to the end of the stream.
+/// Sends each piece, expects its answer, and checks that the upload is refused and logged.
 #[track_caller]
 fn is_refused(server: &Server, service: &str, pieces: &[(&[u8], &str)], name: &str, why: &str) {
     let mut client = server.connect(service);
@@ -81,7 +81,7 @@ fn a_refused_upload_is_logged_with_name_peer_and_reason() {
 }
 
 #[test]
-fn a_read_only_server_logs_what_was_meant_for_it() {
+fn a_read_only_server_logs_refused_uploads() {
     let server = Server::start(&["--read-only"]);
     let why = "this server is read-only";
     is_refused(&server, "files", &[(b"upload a 5\nhello", "")], "a", why);
@@ -93,7 +93,7 @@ fn a_read_only_server_logs_what_was_meant_for_it() {
 }
 
 #[test]
-fn an_upload_that_is_cut_is_logged_with_the_way_in_which_it_ended() {
+fn an_interrupted_upload_is_logged_with_its_cause() {
     let mut server = Server::start(&[]);
     let mut reset = Vec::new();
     for (service, begin, name) in [
@@ -108,7 +108,7 @@ fn an_upload_that_is_cut_is_logged_with_the_way_in_which_it_ended() {
     for (address, name) in reset {
         is_logged(&server, &address, name, "the connection broke");
     }
-    // The last two are cut by the end of the server.
+    // The last one is cut by the end of the server.
     let mut bare = server.connect("files");
     let address = from(&bare);
     bare.send("upload silent");
@@ -126,7 +126,7 @@ fn an_upload_that_is_cut_is_logged_with_the_way_in_which_it_ended() {
 }
 
 #[test]
-fn an_upload_that_falls_silent_is_logged() {
+fn an_idle_upload_is_logged() {
     let server = Server::start(&["--idle-timeout", "1"]);
     let clients = [
         ("files", "upload a 9\n12345", "a"),
@@ -144,7 +144,7 @@ fn an_upload_that_falls_silent_is_logged() {
 }
 
 #[test]
-fn what_is_stored_or_was_no_upload_is_not_logged() {
+fn stored_uploads_and_other_commands_are_not_logged() {
     let server = Server::start(&[]);
     let mut client = server.connect("files");
     client
@@ -161,7 +161,7 @@ fn what_is_stored_or_was_no_upload_is_not_logged() {
     receive.send(b"SEND\nd\nd<SEPARATOR>1\nxRECEIVE\n\xff\n");
     assert!(receive.rest().starts_with(b"OK\nOK 1\nOK\nERROR"));
     drop((client, bare));
-    // The last line of all: what was before it is in the log.
+    // Once this line is logged, all earlier ones are.
     is_refused(
         &server,
         "files",
@@ -187,6 +187,6 @@ fn a_peer_that_repeats_a_bad_upload_does_not_fill_the_log() {
     }
     let log = server.log();
     let lines = log.matches("the upload").count();
-    // Thirty in a second.
+    // At most thirty lines a second.
     assert!((30..200).contains(&lines), "{lines} lines");
 }

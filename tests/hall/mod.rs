@@ -1,5 +1,5 @@
-//! A room without a socket, against a clock that the test makes up.
-#![allow(dead_code)] // every test binary uses another part of this
+//! Runs the room without a socket, on a clock of the test.
+#![allow(dead_code)] // each test binary uses a part of this
 
 use loket::config::room::{DATAGRAMS, ROOM};
 use loket::services::room::{Room, RoomLimits};
@@ -26,12 +26,12 @@ pub fn at(port: u16) -> SocketAddr {
 }
 
 impl Hall {
-    /// A room with the usual limits and this rate.
+    /// A room with the usual limits but for this rate.
     pub fn open(rate: u32) -> Hall {
         Hall::within(RoomLimits { rate, ..ROOM })
     }
 
-    /// A room with limits of one's own.
+    /// A room with these limits.
     pub fn within(limits: RoomLimits) -> Hall {
         Hall {
             room: Room::new("sesame", limits),
@@ -41,7 +41,7 @@ impl Hall {
         }
     }
 
-    /// What a datagram sets in motion, in the order of sending.
+    /// Delivers a datagram; returns what the room sends, in this order.
     pub fn hear(&mut self, from: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<(u16, String)> {
         let mut cx = DatagramContext {
             out: &mut self.out,
@@ -62,7 +62,7 @@ impl Hall {
         self.sent()
     }
 
-    /// What is sent while nothing comes, to the end of this time.
+    /// Lets this time pass without datagrams; returns what the room sends.
     pub fn pass(&mut self, micros: u64) -> Vec<(u16, String)> {
         let end = self.now + micros;
         while let Some(due) = self.room.next_due().filter(|due| *due <= end) {
@@ -90,7 +90,7 @@ impl Hall {
         sent
     }
 
-    /// The one answer to a stranger.
+    /// The only datagram that the room sends in answer to this one.
     #[track_caller]
     pub fn answer(&mut self, from: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
         let mut sent = self.hear(from, bytes);
@@ -107,16 +107,16 @@ impl Hall {
         assert_eq!(sent[0], (from.port(), "USERNAME OK".to_owned()), "{name:?}");
     }
 
-    /// Whether a message of a member is relayed.
+    /// Whether the room relays a message of this member.
     pub fn relays(&mut self, from: SocketAddr) -> bool {
         !self.hear(from, "hello").is_empty()
     }
 
-    /// The lines for the operator since the last look.
+    /// The lines for the operator since the last call.
     pub fn printed(&mut self) -> Vec<String> {
         let line = |post: Post| match (post.to, post.notice) {
             (Audience::Operator, Notice::Line(line)) => line.to_string(),
-            _ => panic!("the room speaks to the operator alone"),
+            _ => panic!("the room notifies only the operator"),
         };
         self.posts.drain(..).map(line).collect()
     }

@@ -1,4 +1,4 @@
-//! Wraps a protocol and counts the bodies that it asks for and is told the end of.
+//! Wraps a protocol and counts the bodies that it begins and whose end it is notified of.
 
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::Notice;
@@ -7,7 +7,7 @@ use loket::wire::follows::{Follows, Timer};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// How many bodies began and how many ended.
+/// The numbers of bodies that began and that ended, and of calls.
 #[derive(Clone, Default)]
 pub struct Bodies {
     began: Rc<Cell<usize>>,
@@ -16,17 +16,17 @@ pub struct Bodies {
 }
 
 impl Bodies {
-    /// Bodies asked for.
+    /// Bodies that the protocol began.
     pub fn began(&self) -> usize {
         self.began.get()
     }
 
-    /// Bodies of whose end the protocol was told.
+    /// Bodies whose end the protocol was notified of.
     pub fn ended(&self) -> usize {
         self.ended.get()
     }
 
-    /// How often the protocol was shown bytes, or their end, or a silence.
+    /// Calls of `on_bytes`.
     pub fn calls(&self) -> usize {
         self.calls.get()
     }

@@ -1,4 +1,4 @@
-//! Keeps sessions waiting for a disk, and ends their waits in any order, at moments of the seed's.
+//! A simulated disk that makes sessions wait and completes its operations in any order, by seed.
 
 use super::random::Random;
 use loket::session::notice::PeerId;
@@ -9,17 +9,17 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Poll;
 
-/// The disk; its copies are one.
+/// The disk; clones share their state.
 #[derive(Clone, Default)]
 pub struct Disk {
-    /// How many of a hundred errands have to wait.
+    /// The percentage of operations that have to wait.
     percent: usize,
     random: Rc<Cell<u64>>,
     waits: Rc<RefCell<Vec<Rc<Wait>>>>,
     finished: Rc<RefCell<Vec<PeerId>>>,
 }
 
-/// Something that goes on at the disk, whether a session still waits for it or not.
+/// A running disk operation, whether a session still waits for it or not.
 struct Wait {
     peer: PeerId,
     act: Cell<Option<Box<dyn FnOnce()>>>,
@@ -35,7 +35,7 @@ impl Wait {
 }
 
 impl Disk {
-    /// A disk that keeps so many of a hundred waiting.
+    /// A disk on which this percentage of operations has to wait.
     pub fn new(percent: usize, seed: u64) -> Disk {
         Disk {
             percent,
@@ -50,7 +50,7 @@ impl Disk {
         random.chance(self.percent)
     }
 
-    /// What is done now, or waited for.
+    /// Runs the operation now or later, by seed.
     pub fn reply<T: 'static>(
         &self,
         peer: PeerId,
@@ -67,7 +67,7 @@ impl Disk {
             act: Cell::new(Some(act)),
             over: Cell::new(false),
         });
-        // What is waited for may have been done long before that is known.
+        // An operation may be done long before its completion is reported.
         if self.random.get().is_multiple_of(2) {
             wait.act();
         }
@@ -76,11 +76,11 @@ impl Disk {
             if !wait.over.get() {
                 return Poll::Pending;
             }
-            Poll::Ready(outcome.take().expect("asked once more than it was done"))
+            Poll::Ready(outcome.take().expect("polled after it was ready"))
         })
     }
 
-    /// Ends one wait. Says whether there was any.
+    /// Completes one operation; false if none is running.
     pub fn finish(&self, random: usize) -> bool {
         let mut waits = self.waits.borrow_mut();
         if waits.is_empty() {
@@ -94,27 +94,27 @@ impl Disk {
         true
     }
 
-    /// Somebody is said to be worth asking, who is not.
+    /// Reports a completion for a session that may have none.
     pub fn finish_wrongly(&self, peer: PeerId) {
         self.finished.borrow_mut().push(peer);
     }
 
-    /// Whose waits are over, or are said to be.
-    pub fn told(&self) -> Vec<PeerId> {
+    /// The sessions of the reported completions.
+    pub fn reported(&self) -> Vec<PeerId> {
         self.finished.borrow().clone()
     }
 
-    /// Takes them.
+    /// Removes and returns the sessions of the reported completions.
     pub fn finished(&self) -> Vec<PeerId> {
         self.finished.take()
     }
 
-    /// Whether anybody waits.
+    /// Whether an operation is running.
     pub fn is_busy(&self) -> bool {
         !self.waits.borrow().is_empty()
     }
 
-    /// Whether a session waits, or was not told yet that it need not.
+    /// Whether a session waits for an operation, or has not handled its completion yet.
     pub fn is_waited_for(&self, peer: PeerId) -> bool {
         if self.finished.borrow().contains(&peer) {
             return true;

@@ -1,5 +1,5 @@
-//! Plays conversations against a session without a socket, on files in memory.
-#![allow(dead_code)] // every test binary uses another part of this
+//! Runs conversations with a session in memory: without sockets, on a store in memory.
+#![allow(dead_code)] // each test binary uses a part of this
 
 pub mod counting;
 pub mod disk;
@@ -23,38 +23,38 @@ use store::{Faults, Files, Memory};
 /// What the peer does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Sends these bytes, in whatever pieces they arrive.
+    /// Sends these bytes; [`Way`] decides in which pieces they arrive.
     Send(Vec<u8>),
-    /// Says nothing until the reply since the last step of this kind is exactly this.
+    /// Sends nothing until the reply since the last step of this kind is exactly this.
     Reply(Vec<u8>),
-    /// Says nothing for as long as this delay is.
+    /// Sends nothing for the time of this timer.
     Quiet(Timer),
-    /// Ends its stream.
+    /// Ends its stream (a half-close).
     End,
 }
 
-/// Shorthand for a step.
+/// A [`Step::Send`].
 pub fn send(bytes: impl AsRef<[u8]>) -> Step {
     Step::Send(bytes.as_ref().to_vec())
 }
 
-/// Shorthand for a step.
+/// A [`Step::Reply`].
 pub fn reply(bytes: impl AsRef<[u8]>) -> Step {
     Step::Reply(bytes.as_ref().to_vec())
 }
 
-/// How the bytes travel; nobody may see a difference.
+/// How the bytes move; it must not change the conversation.
 #[derive(Debug, Clone)]
 pub struct Way {
-    /// The lengths of the pieces that arrive, over and over.
+    /// The lengths of the arriving pieces; the list repeats.
     pub pieces: Vec<usize>,
-    /// Bodies are moved past the session.
+    /// Bodies move by splice instead of through the session.
     pub direct: bool,
-    /// The peer's socket takes so many bytes between two looks at what has come.
+    /// The most bytes that one write to the peer's socket accepts.
     pub gulp: usize,
-    /// The session takes nothing in while it owes so much.
+    /// The session reads nothing while this number of bytes is queued for the peer.
     pub high_water: usize,
-    /// The disk keeps everybody waiting.
+    /// Every operation of the store waits for the disk.
     pub waits: bool,
 }
 
@@ -71,18 +71,18 @@ impl Way {
     }
 }
 
-/// What can be seen of a conversation from outside.
+/// The visible result of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// Every byte that left, bodies included.
+    /// Every byte that was sent, bodies included.
     pub transcript: Vec<u8>,
-    /// Why the session ended, if it did.
+    /// Why the session was closed, if it was.
     pub closed: Option<CloseReason>,
     /// The store afterwards.
     pub files: Files,
 }
 
-/// One conversation under way.
+/// A running conversation.
 pub struct Driver {
     session: Session,
     shared: Shared,
@@ -95,15 +95,15 @@ pub struct Driver {
     transcript: Vec<u8>,
     replied: usize,
     closed: Option<CloseReason>,
-    /// Milliseconds since bytes last moved, and the delays that have passed since then.
+    /// Microseconds since bytes last moved, and the timers that have expired since then.
     quiet: u64,
     passed: Vec<Timer>,
-    /// The most bytes of the peer, and for the peer, that the session held at once.
+    /// The most bytes that the inbox and the outbox held.
     pub most_held: (usize, usize),
 }
 
 impl Driver {
-    /// A conversation of which nothing has been said.
+    /// A conversation before its first byte.
     pub fn new(service: Service, files: &Files, faults: &Faults, way: Way) -> Driver {
         let faults = Faults {
             waits: way.waits,
@@ -130,7 +130,7 @@ impl Driver {
         }
     }
 
-    /// Plays all steps; the error says what the peer waited for in vain.
+    /// Plays all steps; the error names the reply that did not arrive.
     pub fn play(&mut self, steps: &[Step]) -> Result<(), String> {
         for step in steps {
             match step {
@@ -144,7 +144,7 @@ impl Driver {
         Ok(())
     }
 
-    /// The connection goes, as the dispatcher lets it go.
+    /// Closes the connection as the dispatcher does.
     pub fn close(mut self) -> Outcome {
         self.session
             .end(CloseReason::PeerFinished, &mut self.shared);
@@ -184,7 +184,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Time passes: silences are told when they are due, each measured from the last byte.
+    /// Time passes: timers expire when they are due, each measured from the last byte.
     fn stay_quiet(&mut self, mut left: u64) {
         self.serve();
         while let Some(delay) = self.awaited() {
@@ -210,13 +210,13 @@ impl Driver {
         self.feed(&[], Follows::Silence(delay));
     }
 
-    /// Serves until nothing can go on before the peer or the clock does something.
+    /// Serves until only the peer or the clock can cause progress.
     fn serve(&mut self) {
         let mut wrote = false;
         while self.closed.is_none() {
             self.measure();
             let can_read = !self.arrived.is_empty() || self.ended;
-            // A slow peer takes one gulp between two other steps.
+            // A slow peer accepts one write between two other steps.
             let can_write = !wrote || self.way.gulp == usize::MAX;
             let high_water = self.shared.high_water;
             let next = self.session.next(can_read, can_write, None, high_water);
@@ -268,10 +268,10 @@ impl Driver {
         self.session.body_moved(moved, &mut self.shared);
     }
 
-    /// The peer's socket takes one gulp of what it is owed.
+    /// The peer's socket accepts one write of at most `gulp` bytes.
     fn read_reply(&mut self) {
-        let outbox = self.session.outbox().expect("something is owed");
-        let piece = match outbox.front().expect("something is owed") {
+        let outbox = self.session.outbox().expect("there is output");
+        let piece = match outbox.front().expect("there is output") {
             Front::Bytes(bytes) => bytes[..bytes.len().min(self.way.gulp)].to_vec(),
             Front::Body(blob, range) => {
                 let most = (range.end - range.start).min(self.way.gulp as u64);
@@ -282,7 +282,7 @@ impl Driver {
             }
         };
         if piece.is_empty() {
-            // The promised length cannot be kept.
+            // The file is shorter than announced.
             self.closed = Some(CloseReason::BodyCut);
             return;
         }

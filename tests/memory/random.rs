@@ -1,14 +1,14 @@
-//! Draws numbers from a seed: the same seed gives the same numbers on every machine.
-//! Is no good for secrets; it is SplitMix64, chosen for its few lines and its speed.
+//! Pseudorandom numbers: the same seed gives the same numbers on every machine.
+//! SplitMix64, for its few lines and its speed; not for secrets.
 
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
-/// A source of numbers that its readers share.
+/// A generator that is shared by reference.
 pub struct Random(Cell<u64>);
 
 impl Random {
-    /// The numbers of one seed.
+    /// The generator of a seed.
     pub fn new(seed: u64) -> Random {
         Random(Cell::new(
             seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x6c6f_6b65_7421,
@@ -24,7 +24,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, which is not 0.
+    /// A number below `end`, which must not be 0.
     pub fn below(&self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
@@ -34,17 +34,17 @@ impl Random {
         range.start() + self.below(range.end() - range.start() + 1)
     }
 
-    /// True so often of a hundred times.
+    /// True with this probability.
     pub fn chance(&self, percent: usize) -> bool {
         percent > 0 && self.below(100) < percent
     }
 
-    /// One of them.
+    /// One of the elements.
     pub fn pick<T: Clone>(&self, from: &[T]) -> T {
         from[self.below(from.len())].clone()
     }
 
-    /// Bytes that a body may have: letters, digits alone, line ends, or anything.
+    /// Bytes for a body: letters, digits alone, line ends, or binary data.
     pub fn body(&self, length: usize) -> Vec<u8> {
         let alphabet: &[u8] = match self.below(4) {
             0 => b"0123456789",

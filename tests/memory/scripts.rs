@@ -1,5 +1,5 @@
-//! Lists conversations of every protocol in both dialects, good and refused.
-//! Says what each must answer; how the bytes are cut is the tests' choice.
+//! Conversations of every protocol in both dialects, accepted and refused, with their answers.
+//! The tests decide how the bytes are cut.
 
 use super::Service::{self, Echo, Files as FilesService, Transfer};
 use super::store::{Fault, Faults, Files};
@@ -14,13 +14,13 @@ pub struct Script {
     pub service: Service,
     pub faults: Faults,
     pub steps: Vec<Step>,
-    /// A file that must be there afterwards, with its content; `None`: the store is as it was.
+    /// The file that must exist afterwards, with its content; `None`: no check.
     pub stored: Option<(&'static str, Vec<u8>)>,
-    /// Every name and size is announced, so that half a conversation can store no half file.
+    /// Every name and size is announced, so that a cut conversation stores no partial file.
     pub announced: bool,
 }
 
-/// The files that every conversation begins with.
+/// The initial files of every conversation.
 pub fn files() -> Files {
     [
         ("a.bin", &b"0123456789"[..]),
@@ -42,7 +42,7 @@ enum Move {
     End,
 }
 
-/// A name, the steps, and a file that is there afterwards.
+/// A name, the service, the steps, and a file that exists afterwards.
 type Row = (
     &'static str,
     Service,
@@ -50,13 +50,13 @@ type Row = (
     Option<(&'static str, &'static str)>,
 );
 
-/// What a bare upload without a byte of data is answered.
+/// The answer to a bare upload without data.
 const NO_DATA: &str = "ERROR no data came, nothing is stored; send the file's bytes a moment after \
                        the command, and then shut down your sending side (SHUT_WR)";
 
 #[rustfmt::skip] // a table
 const LINES: &[Row] = &[
-    ("an upload and commands behind it", FilesService, &[
+    ("an upload and commands after it", FilesService, &[
         Say("upload new.bin 7\nab\ncd\n!size new.bin\nupload none 0\nsize none\nbyebye\nls\n"),
         Hear("OK\nOK File Berhasil Dibuat\nOK 7 0.00 MB\nOK\nOK File Berhasil Dibuat\n\
               OK 0 0.00 MB\nOK\n")], None),
@@ -84,18 +84,18 @@ const LINES: &[Row] = &[
 
 #[rustfmt::skip] // a table
 const OTHERS: &[Row] = &[
-    ("every question on lines", FilesService, &[
+    ("every read command on lines", FilesService, &[
         Say("size a.bin\r\nls\nls photos\ndownload a.bin\ndownload a.bin 7\n\
              download a.bin 10\ndownload empty\nsize with blank 1\n\
              download \"with blank 1\"\n\n"),
         Hear("OK 10 0.00 MB\nOK 33\na.bin\nempty\nphotos/\nwith blank 1\nOK 11\nb.jpg\nold/\n\
               OK 10\n0123456789OK 3\n789OK 0\nOK 0\nOK 5 0.00 MB\nOK 5\nblank")], None),
-    ("a plain no does not end the conversation", FilesService, &[
+    ("an error for a missing file does not end the conversation", FilesService, &[
         Say("size x\nrm x\ndownload x\nls nowhere\ndownload a.bin 11\nsize empty\n"),
         Hear("ERROR File Tidak Ditemukan\nERROR File Tidak Ditemukan\n\
               ERROR File Tidak Ditemukan\nERROR there is no such folder\n\
               ERROR the file has only 10 bytes\nOK 0 0.00 MB\n")], None),
-    ("a slow line client stays one", FilesService, &[
+    ("a slow line client remains a line client", FilesService, &[
         Say("ls photos\n"), Hear("OK 11\nb.jpg\nold/\n"), Say("size a.b"), Quiet(FirstByte),
         Say("in\n"), Hear("OK 10 0.00 MB\n"), End, Hear("")], None),
     ("a first command in pieces", FilesService, &[
@@ -106,7 +106,7 @@ const OTHERS: &[Row] = &[
     ("a first word in pieces", FilesService, &[
         Say("rm"), Quiet(Settle), Say(" \"nobody\"\n"), Hear("ERROR File Tidak Ditemukan\n")],
         None),
-    ("a number settles late", FilesService, &[
+    ("a pause after the size of an upload", FilesService, &[
         Say("upload late.bin 5"), Quiet(Settle), Say("\nhello"),
         Hear("OK\nOK File Berhasil Dibuat\n")], Some(("late.bin", "hello"))),
     ("half a word and silence", FilesService, &[
@@ -145,38 +145,38 @@ const OTHERS: &[Row] = &[
     ("a bare upload with a number in its name", FilesService, &[
         Say("upload a 5"), Quiet(Settle), Say("1234567"), End, Hear("File Berhasil Dibuat")],
         Some(("a 5", "1234567"))),
-    ("a bare upload of nothing", FilesService, &[
+    ("a bare upload of an empty file", FilesService, &[
         Say("upload nothing"), Quiet(Settle), End, Hear("File Berhasil Dibuat")],
         Some(("nothing", ""))),
-    ("a bare upload glued to its data", FilesService, &[
+    ("a bare upload without a pause before its data", FilesService, &[
         Say("upload a.binnilai budi 90"), End, Hear(NO_DATA)], None),
     ("a bare upload that never begins", FilesService, &[
         Say("upload a.bin"), Hear(NO_DATA)], None),
-    ("healing", FilesService, &[
+    ("a late line end", FilesService, &[
         Say("ls photos/old"), Quiet(Settle), Say("\r\nsize a.bin\n"),
         Hear("c.jpg\nOK 10 0.00 MB\n")], None),
-    ("healing after the answer", FilesService, &[
+    ("a late line end after the answer", FilesService, &[
         Say("rm nobody"), Hear("File Tidak Ditemukan"), Say("\n"), Hear("\n"),
         Say("size photos/b.jpg\nbyebye\n"), Hear("OK 11 0.00 MB\nOK\n")], None),
-    ("a line feed behind a line heals nothing", FilesService, &[
+    ("an empty line after a line is not a late line end", FilesService, &[
         Say("size a.bin"), Hear("0.00 MB"), Say("size a.bin\n"), Hear("OK 10 0.00 MB\n"),
         Say("\nsize a.bin\n"), Hear("OK 10 0.00 MB\n")], None),
-    ("a lone CR heals nothing", FilesService, &[
+    ("a CR alone is not a late line end", FilesService, &[
         Say("ls photos/old"), Quiet(Settle), Say("\r"),
         Hear("c.jpgERROR the command is not finished; end it with a line feed")], None),
     ("the end of the stream completes a unit", FilesService, &[
         Say("size a.bin"), End, Hear("0.00 MB")], None),
-    ("healing a word", Transfer, &[
+    ("a late line end after a command word", Transfer, &[
         Say("RECEIVE"), Hear("OK"), Say("\n"), Hear("\n"), Say("a.bin\nRECEIVE\nempty\n"),
         Hear("a.bin<SEPARATOR>10\n0123456789OK\nempty<SEPARATOR>0\n")], None),
-    ("healing the word of an upload", Transfer, &[
+    ("a late line end after the command word of an upload", Transfer, &[
         Say("SEND"), Hear("OK"), Say("\r\n"), Hear("\n"),
         Say("n.bin\nn.bin<SEPARATOR>5\n1\n234RECEIVE\nn.bin\n"),
         Hear("OK 5\nOK\nn.bin<SEPARATOR>5\n1\n234")], Some(("n.bin", "1\n234"))),
-    ("healing the word of an upload without waiting", Transfer, &[
+    ("a late line end and the rest of an upload at once", Transfer, &[
         Say("SEND"), Hear("OK"), Say("\nn.bin\nn.bin<SEPARATOR>3\nabc"), Hear("\nOK 3\n")],
         Some(("n.bin", "abc"))),
-    ("healing a header in its gap", Transfer, &[
+    ("a late line end in the header gap", Transfer, &[
         Say("RECEIVE"), Hear("OK"), Say("a.bin"), Hear("a.bin<SEPARATOR>10"),
         Say("\r\nRECEIVE\nempty\n"), Hear("\n0123456789OK\nempty<SEPARATOR>0\n")], None),
     ("half a word and the end", Transfer, &[
@@ -188,17 +188,17 @@ const OTHERS: &[Row] = &[
     ("a textbook download", Transfer, &[
         Say("RECEIVE"), Hear("OK"), Say("photos/../a.bin"), Quiet(Settle),
         Hear("a.bin<SEPARATOR>10"), Quiet(HeaderGap), Hear("0123456789")], None),
-    ("a download by one who has finished", Transfer, &[
+    ("a download after the end of the stream", Transfer, &[
         Say("RECEIVE"), Hear("OK"), Say("a.bin"), End, Hear("a.bin<SEPARATOR>10"), Quiet(HeaderGap),
         Hear("0123456789")], None),
-    ("talking in the gap", Transfer, &[
+    ("a command in the header gap", Transfer, &[
         Say("RECEIVE"), Hear("OK"), Say("a.bin"), Hear("a.bin<SEPARATOR>10"), Say("RECEIVE\n"),
         Hear("0123456789")], None),
-    ("a download of nothing there", Transfer, &[
+    ("a download of a missing file", Transfer, &[
         Say("RECEIVE"), Hear("OK"), Say("nobody"), Hear("ERROR: File not found")], None),
 ];
 
-/// What textbook clients send behind the OK to SEND, the answer, and what is stored.
+/// What textbook clients send after the OK to SEND, the answer, and the stored file.
 type SendRow = (
     &'static str,
     &'static [Move],
@@ -211,16 +211,16 @@ const HELLO: Option<(&str, &str)> = Some(("x.bin", "hello"));
 #[rustfmt::skip] // a table
 const SENDS: &[SendRow] = &[
     ("a textbook upload", &[Say("x.binx.bin<SEPARATOR>5hello"), End], "", HELLO),
-    ("a pause says where the name ends", &[
+    ("a pause marks the end of the name", &[
         Say("x.bin"), Quiet(Settle), Say("photos/y.bin<SEPARATOR>5hello"), End],
         "", Some(("y.bin", "hello"))),
-    ("pauses behind the name and in the digits", &[
+    ("pauses after the name and in the digits", &[
         Say("x.bin"), Quiet(Settle), Quiet(Settle), Say("x.bin<SEPARATOR>1"), Quiet(Settle),
         Say("1123"), Quiet(Settle), Say("45 hello"), End], "", Some(("x.bin", "12345 hello"))),
-    ("a name that came once", &[Say("x.bin<SEPARATOR>5hello"), End], "", HELLO),
+    ("a name sent once", &[Say("x.bin<SEPARATOR>5hello"), End], "", HELLO),
     ("a path and its last component", &[Say("C:\\photos\\y.biny.bin<SEPARATOR>5hello"), End],
         "", Some(("y.bin", "hello"))),
-    ("a size that was typed and a name that came once", &[
+    ("a typed size and a name sent once", &[
         Say("x.bin<SEPARATOR>"), Quiet(PartialCommand), Say("5"), Quiet(PartialCommand),
         Say("hello"), End], "", HELLO),
     ("a pause before the name ends no name", &[
@@ -236,7 +236,7 @@ const SENDS: &[SendRow] = &[
         "ERROR: the size does not fit what came; nothing is stored", None),
     ("a size that is too small", &[Say("a.bina.bin<SEPARATOR>2hello"), End],
         "ERROR: more came than the size says; nothing is stored", None),
-    ("a size that a name that came once does not prove", &[
+    ("a short body after a name sent once", &[
         Say("a.bin<SEPARATOR>5hell"), End],
         "ERROR: the size does not fit what came; nothing is stored", None),
     ("separators", &[Say("x.binx.bin<SEPARATOR>23<SEPARATOR>3<SEPARATOR>"), End],
@@ -251,7 +251,7 @@ const SENDS: &[SendRow] = &[
         "", Some(("x.bin", "7\n"))),
 ];
 
-/// Units that end the conversation, with their answers; nothing behind them is looked at.
+/// Units that end the conversation, with their answers; later commands are not executed.
 #[rustfmt::skip] // a table
 const REFUSED: &[(&str, Service, &str, &str)] = &[
     ("an unknown word", FilesService, "delete a.bin\n",
@@ -275,7 +275,7 @@ const REFUSED: &[(&str, Service, &str, &str)] = &[
         "OK\nERROR: the name holds a control character: a[2J\n"),
 ];
 
-/// All of them.
+/// All scripts.
 pub fn all() -> Vec<Script> {
     let mut all = sound();
     all.extend(failing_uploads());
@@ -283,7 +283,7 @@ pub fn all() -> Vec<Script> {
     all
 }
 
-/// Those in which nothing is wrong with the store.
+/// The scripts in which the store has no fault.
 pub fn sound() -> Vec<Script> {
     let mut all: Vec<Script> = LINES.iter().map(|row| script(row, true)).collect();
     all.extend(OTHERS.iter().map(|row| script(row, false)));
@@ -349,7 +349,7 @@ fn refused(name: &'static str, service: Service, asked: &str, answer: &str) -> S
     }
 }
 
-/// Conversations of bytes that are no text, or of more than a table holds.
+/// Conversations with binary data, or too long for a table.
 fn made() -> Vec<Script> {
     let no_end = "ERROR more than 4096 bytes without a line end\n";
     let too_long = format!("size {}\n", "n".repeat(4092));
@@ -378,13 +378,8 @@ fn made() -> Vec<Script> {
     ];
     vec![
         conversation("echo", Echo, echo, None),
-        refused("a line too long", FilesService, &too_long, no_end),
-        refused(
-            "no line end at all",
-            FilesService,
-            &"n".repeat(4200),
-            no_end,
-        ),
+        refused("a line that is too long", FilesService, &too_long, no_end),
+        refused("no line end", FilesService, &"n".repeat(4200), no_end),
         conversation("a name without end", Transfer, nameless, None),
         Script {
             stored: Some(("x.bin", digits)),
@@ -428,16 +423,16 @@ fn failing_uploads() -> Vec<Script> {
     let no_space = "there is no space left for the file";
     let denied = "the server has no permission for it";
     vec![
-        upload("no room for the first byte", refuses(0), no_space),
-        upload("no room for the fifth byte", refuses(4), no_space),
-        upload("no room for the last byte", refuses(8), no_space),
+        upload("no space for the first byte", refuses(0), no_space),
+        upload("no space for the fifth byte", refuses(4), no_space),
+        upload("no space for the last byte", refuses(8), no_space),
         upload(
             "a line upload cannot be committed",
             commit_fails.clone(),
             denied,
         ),
-        bare_send("no room while guessing", refuses(2), no_space),
-        bare_send("no room while aligning", refuses(8), no_space),
+        bare_send("no space while the size is ambiguous", refuses(2), no_space),
+        bare_send("no space while the body is moved", refuses(8), no_space),
         bare_send("a bare upload cannot be committed", commit_fails, denied),
     ]
 }
@@ -474,7 +469,7 @@ fn failing_stores() -> Vec<Script> {
             ],
         ),
         failing(
-            "larger than is taken",
+            "larger than the maximum",
             largest,
             &[
                 Say("upload big"),

@@ -1,5 +1,4 @@
-//! The services that tests speak to, in the order of their listeners.
-//! Holds no protocol of its own: these are the production ones.
+//! The production services under test, in the order of their listeners.
 
 use super::store::Memory;
 use loket::config::services::SERVICES;
@@ -23,25 +22,25 @@ pub enum Service {
     Transfer,
     Files,
     Talk,
-    Console,
+    Operator,
 }
 
 impl Service {
-    /// Their names; the console has no listener.
-    pub const NAMES: [&str; 5] = ["echo", "transfer", "files", "talk", "console"];
+    /// Their names; the operator has no listener.
+    pub const NAMES: [&str; 5] = ["echo", "transfer", "files", "talk", "operator"];
 
-    /// Its name.
+    /// The name of the service.
     pub fn name(self) -> &'static str {
         Service::NAMES[self as usize]
     }
 
-    /// A new conversation within the limits of the real server.
+    /// A new session with the limits of the real server.
     pub fn protocol(self, store: &Memory) -> Box<dyn Protocol> {
         let address = ([127, 0, 0, 1], 1).into();
         self.within(Rc::new(SERVICES), store, Rc::default(), address)
     }
 
-    /// A new conversation within other limits, with that roster of talk clients.
+    /// A new session with other limits and this roster of talk clients.
     pub fn within(
         self,
         limits: Rc<ServiceLimits>,
@@ -55,7 +54,7 @@ impl Service {
             Service::Transfer => Box::new(Transfer::new(limits, store, address)),
             Service::Files => Box::new(Files::new(limits, store, address)),
             Service::Talk => Box::new(Talk::new(limits, roster, address)),
-            Service::Console => Box::new(Operator::new(limits, Some(roster), None)),
+            Service::Operator => Box::new(Operator::new(limits, Some(roster), None)),
         }
     }
 }

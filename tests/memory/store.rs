@@ -1,5 +1,5 @@
-//! Keeps the files of a test in memory, fails where the test says so, and counts what is open.
-//! Checks no names and knows no links: that is the real store's business.
+//! A store in memory with configurable faults, which counts open blobs and uploads.
+//! It has no links and does not check names.
 
 use super::disk::Disk;
 use loket::session::blob::Blob;
@@ -16,39 +16,39 @@ use std::rc::Rc;
 /// Every file with its content.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// What is wrong with a file.
+/// A fault of a file.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
-    /// It takes no byte from this one on.
+    /// Writes fail from this byte on.
     Full(u64),
-    /// It cannot be made visible.
+    /// The commit fails.
     Denied,
-    /// It ends there in truth, whatever its length is said to be.
+    /// Reads end at this byte, before the reported length.
     Ends(u64),
 }
 
-/// What goes wrong, and where.
+/// The faults of a store.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// With every file, and with single ones.
+    /// The fault of every file, and of single ones.
     pub every: Option<Fault>,
     pub by_name: BTreeMap<String, Fault>,
     /// No file of an announced size fits.
     pub no_space: bool,
-    /// Nothing larger is taken.
+    /// The maximum size of a file.
     pub largest: Option<u64>,
-    /// A folder cannot be read to its end.
+    /// Listing a folder fails.
     pub listing_fails: bool,
-    /// What may wait for a disk waits until [`Memory::finish_next`].
+    /// Every operation waits for the disk until [`Memory::finish_next`].
     pub waits: bool,
 }
 
-/// A store whose handles share their files.
+/// The store; clones share their files.
 #[derive(Clone, Default)]
 pub struct Memory {
     files: Rc<RefCell<BTreeMap<String, Bytes>>>,
     faults: Rc<Faults>,
-    /// What alone may be stored, by its name.
+    /// The only contents that may be stored, by name.
     wanted: Option<Rc<BTreeMap<String, Vec<Vec<u8>>>>>,
     blobs: Rc<Cell<usize>>,
     uploads: Rc<Cell<usize>>,
@@ -72,7 +72,7 @@ impl Memory {
         }
     }
 
-    /// The same on that disk; it asserts that nothing else than this is stored.
+    /// The same store on that disk; it asserts that only these contents are stored.
     pub fn on(self, disk: Disk, wanted: BTreeMap<String, Vec<Vec<u8>>>) -> Memory {
         Memory {
             disk,
@@ -81,7 +81,7 @@ impl Memory {
         }
     }
 
-    /// All files that can be seen.
+    /// All visible files.
     pub fn files(&self) -> Files {
         let files = self.files.borrow();
         let copy = |(name, bytes): (&String, &Bytes)| (name.clone(), bytes.borrow().clone());
@@ -93,17 +93,17 @@ impl Memory {
         self.uploads.get()
     }
 
-    /// Blobs that are held.
+    /// Open blobs.
     pub fn blobs(&self) -> usize {
         self.blobs.get()
     }
 
-    /// Ends the wait that began first; says whether there was one.
+    /// Completes the oldest operation; false if none is running.
     pub fn finish_next(&self) -> bool {
         self.disk.finish(0)
     }
 
-    /// Whose waits are over.
+    /// Removes and returns the sessions whose operations are complete.
     pub fn finished(&self) -> Vec<PeerId> {
         self.disk.finished()
     }
@@ -126,10 +126,10 @@ impl Memory {
         self.faults.by_name.get(name).copied().or(self.faults.every)
     }
 
-    fn lend(&self, bytes: Bytes, fault: Option<Fault>) -> Rc<Lent> {
+    fn lend(&self, bytes: Bytes, fault: Option<Fault>) -> Rc<MemoryBlob> {
         self.blobs.update(|blobs| blobs + 1);
         let blobs = self.blobs.clone();
-        Rc::new(Lent {
+        Rc::new(MemoryBlob {
             bytes,
             fault,
             blobs,
@@ -208,14 +208,14 @@ impl Store for Memory {
     }
 }
 
-/// A file as it is read or written.
-struct Lent {
+/// An open file.
+struct MemoryBlob {
     bytes: Bytes,
     fault: Option<Fault>,
     blobs: Rc<Cell<usize>>,
 }
 
-impl Blob for Lent {
+impl Blob for MemoryBlob {
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
         let bytes = self.bytes.borrow();
         let end = match self.fault {
@@ -249,7 +249,7 @@ impl Blob for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for MemoryBlob {
     fn drop(&mut self) {
         self.blobs.update(|blobs| blobs - 1);
     }
@@ -258,7 +258,7 @@ impl Drop for Lent {
 struct MemoryUpload {
     store: Memory,
     name: String,
-    blob: Rc<Lent>,
+    blob: Rc<MemoryBlob>,
 }
 
 impl Upload for MemoryUpload {
@@ -284,7 +284,7 @@ impl Upload for MemoryUpload {
                 let length = bytes.borrow().len();
                 assert!(
                     wanted,
-                    "{name} is stored with {length} bytes that were not sent so"
+                    "{name} is stored with {length} bytes that differ from the sent ones"
                 );
             }
             memory

@@ -1,4 +1,4 @@
-//! Is the way in: the production acceptor, and the peers that stand before its listeners.
+//! The production acceptor on simulated listeners.
 
 use super::io::SimIo;
 use super::make_peers;
@@ -14,14 +14,14 @@ use loket::session::protocol::Protocol;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// The acceptor, and the peers that stand before its listeners.
+/// The acceptor and the backlogs of its listeners.
 pub struct AcceptModel {
     acceptor: Acceptor<SimIo>,
     backlogs: Vec<Backlog>,
 }
 
 impl AcceptModel {
-    /// So many listeners.
+    /// An acceptor with this number of listeners.
     pub fn new(shared: &Rc<SimState>, listeners: usize) -> AcceptModel {
         let backlogs: Vec<Backlog> = (0..listeners).map(|_| Backlog::default()).collect();
         let listener = |backlog: &Backlog| {
@@ -41,36 +41,36 @@ impl AcceptModel {
         }
     }
 
-    /// A peer stands before a listener: one edge.
-    pub fn knock(&mut self, listener: usize, peer: Handle) {
+    /// A peer enters the backlog of a listener: one event.
+    pub fn connect(&mut self, listener: usize, peer: Handle) {
         self.backlogs[listener].borrow_mut().push_back(peer);
         self.acceptor.mark(listener as u32);
     }
 
-    /// When the loop has to look here again, if nothing else happens.
+    /// When the acceptor has to run again, if no event arrives.
     pub fn due(&mut self, connections: usize, now: Moment) -> Option<Moment> {
         self.acceptor.due(connections, now)
     }
 
-    /// Takes in who waits.
+    /// Accepts the waiting peers.
     pub fn accept(&mut self, dispatcher: &mut Dispatcher<SimIo>, now: Moment) {
         self.acceptor.accept(dispatcher, now);
     }
 
-    /// The listeners are closed: who waits is refused.
+    /// Closes the listeners: waiting peers are refused.
     pub fn close(&mut self) {
         self.acceptor.close();
         for peer in self.backlogs.drain(..).flat_map(|backlog| backlog.take()) {
-            peer.borrow_mut().turned_away = true;
+            peer.borrow_mut().rejected = true;
         }
     }
 }
 
-/// The protocol of a peer that was just registered.
+/// Makes the protocol of a peer that was just registered.
 fn protocol(shared: &SimState, peer: SocketAddr) -> Box<dyn Protocol> {
     let is_peer = |socket: &&Handle| {
         let socket = socket.borrow();
-        !socket.is_console() && address(socket.number) == peer
+        !socket.is_operator() && address(socket.number) == peer
     };
     let live = shared.live.borrow();
     let socket = live.values().find(is_peer).expect("it was just registered");

@@ -1,4 +1,4 @@
-//! Runs the production dispatcher on a kernel whose sockets do what a test says, in virtual time.
+//! Runs the production dispatcher on sockets that a test controls, in virtual time.
 
 use super::io::SimIo;
 use super::script::Script;
@@ -19,10 +19,10 @@ use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-/// A loop that has not come to rest after so many rounds spins.
+/// A loop that is not idle after this number of rounds spins.
 const MOST_ROUNDS: usize = 100_000;
 
-/// What the dispatcher told its observer.
+/// An event that the dispatcher reported to its observer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     Turn(u32),
@@ -32,7 +32,7 @@ pub enum Seen {
     Closed(u32, CloseReason),
 }
 
-/// Writes down what happens.
+/// Records all events.
 #[derive(Clone, Default)]
 pub struct Log(Rc<RefCell<Vec<Seen>>>);
 
@@ -60,7 +60,7 @@ impl Observer for Log {
     }
 }
 
-/// The far end of a connection.
+/// The peer's end of a connection.
 #[derive(Clone)]
 pub struct Peer {
     pub socket: Handle,
@@ -68,35 +68,35 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// What has reached the peer.
+    /// The bytes that the server has sent.
     pub fn got(&self) -> Vec<u8> {
         self.socket.borrow().output.clone()
     }
 
-    /// What has reached the peer, as text.
+    /// The bytes that the server has sent, as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.got()).into_owned()
     }
 
-    /// The system calls made for it.
+    /// The system calls on its socket.
     pub fn calls(&self) -> Vec<Call> {
         self.socket.borrow().calls.clone()
     }
 
-    /// Bytes that were sent to the server and not read.
+    /// The number of bytes that the server has not read.
     pub fn unread(&self) -> usize {
         let socket = self.socket.borrow();
         socket.arrived - socket.taken
     }
 
-    /// Bytes arrive, and the server is not told.
+    /// Bytes arrive without a readiness event.
     pub fn sends(&self, bytes: impl AsRef<[u8]>) {
         let mut socket = self.socket.borrow_mut();
         socket.script.say(&bytes);
         socket.arrive(bytes.as_ref().len());
     }
 
-    /// Its socket takes so many bytes more, and no others.
+    /// Sets the free space of its socket.
     pub fn takes(&self, bytes: usize) {
         let mut socket = self.socket.borrow_mut();
         socket.window = socket.sent + bytes;
@@ -108,21 +108,21 @@ impl Peer {
     }
 }
 
-/// The dispatcher and what it hangs on.
+/// The dispatcher and its surroundings.
 pub struct Simulation {
     pub dispatcher: Dispatcher<SimIo>,
-    /// How long a turn takes; nothing, unless a test says otherwise.
+    /// The duration of a turn; 0 unless a test sets it.
     pub turn_micros: Rc<Cell<u64>>,
-    /// The time that turns are measured by.
+    /// The clock that measures turns.
     pub time: Rc<Cell<u64>>,
     pub now: Moment,
     pub store: Memory,
-    /// No wait for a disk comes to its end.
+    /// No disk operation completes.
     pub disk_hangs: bool,
     log: Log,
 }
 
-/// A socket that takes so many bytes.
+/// A socket with this number of bytes of free space.
 pub fn socket(window: usize) -> Handle {
     let socket = SimSocket::new(0, Script::default(), window);
     Rc::new(RefCell::new(socket))
@@ -142,7 +142,7 @@ impl Simulation {
         Simulation::with(limits(), files, &Faults::default(), true)
     }
 
-    /// A server with other limits; `direct` moves bodies past the sessions.
+    /// A server with other limits; `direct` moves bodies by splice and sendfile.
     pub fn with(limits: ReactorLimits, files: &Files, faults: &Faults, direct: bool) -> Simulation {
         let store = Memory::with(files, faults.clone());
         let log = Log::default();
@@ -167,19 +167,19 @@ impl Simulation {
         }
     }
 
-    /// A new connection whose first turn has ended.
+    /// A new connection after its first turn.
     pub fn connect(&mut self, service: Service) -> Peer {
         let peer = self.accept(service, usize::MAX / 2);
         self.run();
         peer
     }
 
-    /// A new connection whose socket takes so many bytes.
+    /// A new connection whose socket has this free space.
     pub fn accept(&mut self, service: Service, window: usize) -> Peer {
         self.open(service.protocol(&self.store), window)
     }
 
-    /// The same with another protocol.
+    /// The same for a protocol of the test.
     pub fn open(&mut self, protocol: Box<dyn Protocol>, window: usize) -> Peer {
         let socket = socket(window);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
@@ -189,7 +189,7 @@ impl Simulation {
         Peer { socket, key }
     }
 
-    /// The operator's streams.
+    /// The connection of the operator.
     pub fn operator(&mut self, protocol: Box<dyn Protocol>, window: usize) -> Peer {
         let socket = socket(window);
         let dispatcher = &mut self.dispatcher;
@@ -199,26 +199,26 @@ impl Simulation {
         Peer { socket, key }
     }
 
-    /// Bytes arrive: one edge.
+    /// Bytes arrive: one event.
     pub fn say(&mut self, peer: &Peer, bytes: impl AsRef<[u8]>) {
         peer.sends(bytes);
         self.mark(peer, true, false, false);
     }
 
-    /// Bytes and the end of the stream arrive: one edge for both.
+    /// Bytes and the end of the stream arrive: one event for both.
     pub fn say_and_finish(&mut self, peer: &Peer, bytes: impl AsRef<[u8]>) {
         peer.sends(bytes);
         peer.socket.borrow_mut().end_arrived = true;
         self.mark(peer, true, false, true);
     }
 
-    /// The connection breaks.
+    /// The peer resets the connection.
     pub fn reset(&mut self, peer: &Peer) {
         peer.socket.borrow_mut().reset = true;
         self.mark(peer, true, true, true);
     }
 
-    /// The peer reads: its socket takes so many more bytes.
+    /// The peer reads: its socket has more free space.
     pub fn make_room(&mut self, peer: &Peer, bytes: usize) {
         peer.socket.borrow_mut().window += bytes;
         self.mark(peer, false, true, false);
@@ -233,13 +233,13 @@ impl Simulation {
         self.dispatcher.mark(peer.key, told);
     }
 
-    /// One round, at this moment.
+    /// One round at the current time.
     pub fn round(&mut self) {
         self.dispatcher.on_time(self.now);
         self.dispatcher.round(self.now);
     }
 
-    /// Rounds until nobody waits for a turn.
+    /// Runs rounds until no connection waits for a turn.
     pub fn run(&mut self) {
         for _ in 0..MOST_ROUNDS {
             self.round();
@@ -254,7 +254,7 @@ impl Simulation {
         panic!("the loop spins");
     }
 
-    /// Lets time pass; what becomes due is done when it is due.
+    /// Lets time pass; timers expire when they are due.
     pub fn pass(&mut self, micros: u64) {
         self.run();
         let end = self.now.after(micros);
@@ -273,7 +273,7 @@ impl Simulation {
         panic!("the clock wakes the loop for nothing");
     }
 
-    /// Everything seen so far.
+    /// All events so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.log.0.borrow().clone()
     }
@@ -287,10 +287,10 @@ impl Simulation {
     }
 }
 
-/// What a [`Probe`] was shown.
+/// The calls of a [`Probe`].
 pub type Shown = Rc<RefCell<Vec<(Vec<u8>, Follows)>>>;
 
-/// A protocol that takes everything, waits for one kind of silence and writes down what it is told.
+/// A protocol that consumes everything, awaits one timer and records its calls.
 pub struct Probe {
     pub shown: Shown,
     pub awaits: Option<Timer>,

@@ -1,7 +1,7 @@
-//! Writes conversations of the bare dialect, and those of echo, talk and the console.
+//! Random conversations of the bare dialect, and those of echo, talk and the operator.
 
 use super::dialogue_line::{Writer, shared_files};
-use super::script::{Fault, Script, Service, Tight};
+use super::script::{Fault, NoPause, Script, Service};
 use crate::memory::random::Random;
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
@@ -18,7 +18,7 @@ pub fn echo(random: &Random, read_buffer: usize) -> Script {
     };
     let bytes = random.body(length);
     script.say(&bytes);
-    script.hear_later(&bytes);
+    script.expect_later(&bytes);
     script
 }
 
@@ -28,11 +28,11 @@ pub fn files(random: &Random, limits: WireLimits, number: usize) -> Script {
     let mut writer = Writer::new(random, Service::Files, limits, own);
     for _ in 0..random.within(0..=5) {
         writer.bare_question();
-        writer.script.await_answer();
+        writer.script.await_replies();
     }
     match random.below(4) {
         0 => {
-            writer.script.say_by_one_send("byebye");
+            writer.script.say_in_one_call("byebye");
             writer.script.end(CloseReason::Goodbye);
         }
         1 | 2 => writer.bare_upload(),
@@ -59,33 +59,33 @@ impl Writer<'_> {
         let content = self.files.get(&name).cloned();
         match (self.random.below(5), content) {
             (0, _) => {
-                self.script.say_by_one_send("ls all");
+                self.script.say_in_one_call("ls all");
                 let names = shared_files().into_iter();
                 let names =
                     names.filter_map(|(name, _)| name.strip_prefix("all/").map(str::to_owned));
                 let mut names: Vec<_> = names.collect();
                 names.sort_unstable();
-                self.script.hear(names.join("\n"));
+                self.script.expect(names.join("\n"));
             }
             (1, _) => {
                 self.script
-                    .say_by_one_send(format!("rm {}missing", self.own));
-                self.script.hear("File Tidak Ditemukan");
+                    .say_in_one_call(format!("rm {}missing", self.own));
+                self.script.expect("File Tidak Ditemukan");
             }
             (2, Some(content)) => {
-                self.script.say_by_one_send(format!("size {name}"));
+                self.script.say_in_one_call(format!("size {name}"));
                 let megabytes = content.len() as f64 / 1_048_576.0;
-                self.script.hear(format!("{megabytes:.2} MB"));
+                self.script.expect(format!("{megabytes:.2} MB"));
             }
             (_, Some(content)) => {
-                self.script.say_by_one_send(format!("download {name}"));
-                self.script.hear_body(&content);
-                // A bare client cannot tell that an empty file has come.
-                self.script.await_taken();
+                self.script.say_in_one_call(format!("download {name}"));
+                self.script.expect_body(&content);
+                // A bare client cannot notice the end of an empty file.
+                self.script.await_consumed();
             }
             (_, None) => {
-                self.script.say_by_one_send(format!("download {name}"));
-                self.script.hear("File Tidak Ditemukan");
+                self.script.say_in_one_call(format!("download {name}"));
+                self.script.expect("File Tidak Ditemukan");
             }
         }
     }
@@ -93,10 +93,10 @@ impl Writer<'_> {
     fn bare_upload(&mut self) {
         let (name, length) = (self.fresh_name(), self.length());
         let body = self.random.body(length);
-        self.script.say_by_one_send(format!("upload {name}"));
-        self.script.await_taken();
+        self.script.say_in_one_call(format!("upload {name}"));
+        self.script.await_consumed();
         let start = self.script.input.len();
-        self.script.tights.push(Tight {
+        self.script.no_pauses.push(NoPause {
             bytes: start - 1..start + 1,
             within: Timer::FirstByte,
         });
@@ -106,19 +106,19 @@ impl Writer<'_> {
             let at = self.random.below(length) as u64;
             self.script.faults.push((name, Fault::Full(at)));
             self.script
-                .hear_later("ERROR there is no space left for the file");
+                .expect_later("ERROR there is no space left for the file");
             return self.script.end(CloseReason::Refused);
         }
-        self.script.hear_later("File Berhasil Dibuat");
+        self.script.expect_later("File Berhasil Dibuat");
         self.keep(&name, &body);
     }
 
     fn bare_send(&mut self) {
         let (name, length) = (self.fresh_name(), self.length());
         let body = self.random.body(length);
-        self.script.say_by_one_send("SEND");
-        self.script.hear("OK");
-        self.script.await_answer();
+        self.script.say_in_one_call("SEND");
+        self.script.expect("OK");
+        self.script.await_replies();
         self.script.say(format!("{name}{name}{SEPARATOR}"));
         let start = self.script.input.len();
         self.script.bodies.push(start..usize::MAX);
@@ -127,7 +127,7 @@ impl Writer<'_> {
         if came < length && !is_solved(length, came) && self.random.chance(15) {
             self.script.say(vec![b'x'; came]);
             let why = "ERROR: the size does not fit what came; nothing is stored";
-            self.script.hear_later(why);
+            self.script.expect_later(why);
             return self.script.end(CloseReason::Refused);
         }
         self.script.say(&body);
@@ -135,7 +135,7 @@ impl Writer<'_> {
             let at = self.random.below(length) as u64;
             self.script.faults.push((name, Fault::Full(at)));
             self.script
-                .hear_later("ERROR: there is no space left for the file");
+                .expect_later("ERROR: there is no space left for the file");
             return self.script.end(CloseReason::Refused);
         }
         self.keep(&name, &body);
@@ -143,26 +143,26 @@ impl Writer<'_> {
 
     fn bare_receive(&mut self) {
         let name = self.asked_name();
-        self.script.say_by_one_send("RECEIVE");
-        self.script.hear("OK");
-        self.script.await_answer();
-        self.script.say_by_one_send(&name);
+        self.script.say_in_one_call("RECEIVE");
+        self.script.expect("OK");
+        self.script.await_replies();
+        self.script.say_in_one_call(&name);
         match self.files.get(&name).cloned() {
             Some(content) => {
                 self.script
-                    .hear(format!("{name}{SEPARATOR}{}", content.len()));
-                self.script.hear_later(&content);
+                    .expect(format!("{name}{SEPARATOR}{}", content.len()));
+                self.script.expect_later(&content);
             }
-            None => self.script.hear("ERROR: File not found"),
+            None => self.script.expect("ERROR: File not found"),
         }
         if self.random.chance(60) {
-            self.script.await_answer();
+            self.script.await_replies();
         }
         self.script.end(CloseReason::Goodbye);
     }
 }
 
-/// Whether a shorter reading of the size fits what came.
+/// Whether a prefix of the size's digits fits the bytes that were sent.
 fn is_solved(length: usize, came: usize) -> bool {
     let digits = length.to_string();
     (1..=digits.len()).any(|count| {
@@ -171,7 +171,7 @@ fn is_solved(length: usize, came: usize) -> bool {
     })
 }
 
-/// A client of the operator.
+/// A talk client.
 pub fn talk(random: &Random, number: usize) -> Script {
     let mut script = Script::new(Service::Talk);
     // Lines, messages without line end, or both.
@@ -184,20 +184,20 @@ pub fn talk(random: &Random, number: usize) -> Script {
             _ => format!("{line} words of {number}"),
         };
         let ends = if random.chance(line_ends) { "\n" } else { "" };
-        // What is left without a line end waits for the settle window, and so would half a line.
+        // A line in pieces could be taken for a bare message after the settle window.
         script.say_at_once(format!("{text}{ends}"));
         let shown: String = text.chars().filter(|shown| *shown != '\u{1b}').collect();
         script.said.push((script.input.len(), shown));
         if ends.is_empty() {
-            script.await_taken();
+            script.await_consumed();
         }
     }
     script
 }
 
 /// The operator.
-pub fn console(random: &Random, clients: usize) -> Script {
-    let mut script = Script::new(Service::Console);
+pub fn operator(random: &Random, clients: usize) -> Script {
+    let mut script = Script::new(Service::Operator);
     for line in 0..random.below(40) {
         let id = random.within(1..=clients + 1);
         let text = match random.below(9) {

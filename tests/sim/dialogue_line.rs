@@ -1,6 +1,6 @@
-//! Writes conversations of the line dialect: any commands, pipelined, and their answers.
+//! Random conversations of the line dialect: pipelined commands and their answers.
 
-use super::script::{Fault, NO_DATA, Script, Service, Tight};
+use super::script::{Fault, NO_DATA, NoPause, Script, Service};
 use crate::memory::random::Random;
 use loket::session::close_reason::CloseReason;
 use loket::wire::SEPARATOR;
@@ -8,7 +8,7 @@ use loket::wire::follows::Timer;
 use loket::wire::names::WireLimits;
 use std::collections::BTreeMap;
 
-/// Files that all peers may read and nobody changes.
+/// Files that all peers may read and none changes.
 pub fn shared_files() -> Vec<(String, Vec<u8>)> {
     let content = |length: usize| (0..length).map(|at| (at % 251) as u8).collect();
     [("none", 0), ("one", 1), ("some", 90), ("more", 700)]
@@ -23,22 +23,22 @@ pub fn shared_files() -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// A dialogue being written.
+/// Writes one conversation.
 pub struct Writer<'a> {
     pub random: &'a Random,
     pub script: Script,
     pub limits: WireLimits,
-    /// What the names of this peer begin with.
+    /// The prefix of this peer's file names.
     pub own: String,
     /// The files as this peer sees them.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// The first line is typed, key by key.
+    /// The first line is typed key by key.
     typed: bool,
     next_name: usize,
 }
 
 impl<'a> Writer<'a> {
-    /// Nothing is said yet.
+    /// An empty conversation.
     pub fn new(
         random: &'a Random,
         service: Service,
@@ -58,7 +58,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A name of the peer's own, of which there are few.
+    /// One of the few names of this peer.
     pub fn own_name(&self) -> String {
         format!(
             "{}{}",
@@ -67,13 +67,13 @@ impl<'a> Writer<'a> {
         )
     }
 
-    /// A name that nobody uses twice.
+    /// A new name.
     pub fn fresh_name(&mut self) -> String {
         self.next_name += 1;
         format!("{}x{}", self.own, self.next_name)
     }
 
-    /// A name to be asked for: own, shared or unknown.
+    /// A name for a read command: own, shared or unknown.
     pub fn asked_name(&self) -> String {
         match self.random.below(3) {
             0 => self.own_name(),
@@ -95,31 +95,33 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The peer's file is this from here on.
+    /// From here on the peer's file has this content.
     pub fn keep(&mut self, name: &str, body: &[u8]) {
         self.script.stored.push((name.to_owned(), body.to_vec()));
         self.files.insert(name.to_owned(), body.to_vec());
     }
 
-    /// A file with a length that is not true.
+    /// A file that is shorter than its reported length.
     pub fn shrunk_file(&mut self) -> (String, Vec<u8>, usize) {
         let (name, length) = (self.fresh_name(), self.random.within(1..=300));
-        // In no folder that is ever listed.
+        // In a folder that is never listed.
         let name = format!("cut-{name}");
         let (content, ends) = (self.random.body(length), self.random.below(length));
-        self.script.given.push((name.clone(), content.clone()));
+        self.script
+            .initial_files
+            .push((name.clone(), content.clone()));
         self.script
             .faults
             .push((name.clone(), Fault::Ends(ends as u64)));
         (name, content, ends)
     }
 
-    /// What the peer's own files are in the end.
+    /// Adds the final content of the peer's files.
     pub fn finish(mut self) -> Script {
         let own = self.own.clone();
         let names = self.script.stored.iter().map(|(name, _)| name.clone());
-        let kept = names.filter(|name| name.starts_with(&own));
-        self.script.kept = kept
+        let final_files = names.filter(|name| name.starts_with(&own));
+        self.script.final_files = final_files
             .map(|name| {
                 let content = self.files.get(&name).cloned();
                 (name, content)
@@ -132,7 +134,7 @@ impl<'a> Writer<'a> {
         self.random.pick(&["\n", "\n", "\r\n"])
     }
 
-    /// Sometimes the peer types, among files whose names begin as those that it means.
+    /// Sometimes the peer types its first line, beside files named like prefixes of its names.
     fn may_type(&mut self) {
         self.typed = self.random.chance(40);
         let beginnings = ["c", "e", "e "].map(|end| format!("{}{end}", self.own));
@@ -143,11 +145,11 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A line. The first one comes without a pause that would end it as a bare unit, or is typed.
+    /// A line. The first one has no pause that would complete it as a bare unit, or is typed.
     fn line(&mut self, text: &str) {
         let line = format!("{text}{}", self.line_end());
         match (self.script.input.is_empty(), self.typed) {
-            (true, true) if !text.is_empty() => self.script.type_in(line),
+            (true, true) if !text.is_empty() => self.script.type_keys(line),
             (true, _) => self.script.say_at_once(line),
             (false, _) => self.script.say(line),
         }
@@ -165,7 +167,7 @@ pub fn files(random: &Random, limits: WireLimits, number: usize) -> Script {
         }
         writer.files_command();
         if !writer.script.over && random.chance(15) {
-            writer.script.await_answer();
+            writer.script.await_replies();
         }
     }
     writer.after_the_end();
@@ -183,30 +185,30 @@ pub fn transfer(random: &Random, limits: WireLimits, number: usize) -> Script {
         }
         writer.transfer_command();
         if !writer.script.over && random.chance(15) {
-            writer.script.await_answer();
+            writer.script.await_replies();
         }
     }
     writer.after_the_end();
     writer.finish()
 }
 
-/// Whether this may be a whole command with a name behind its word.
+/// Whether this may be a complete command with a name.
 fn names_a_file(typed: &str) -> bool {
     let name = typed.split_once(' ').map_or("", |(_, name)| name.trim());
     !name.is_empty() && !name.ends_with('/')
 }
 
 impl Writer<'_> {
-    /// What is said to a server that listens no more.
+    /// Sends bytes after the end of the conversation.
     fn after_the_end(&mut self) {
-        if self.script.over && !self.script.breaks_off {
+        if self.script.over && !self.script.is_cut {
             let length = self.random.pick(&[0, 0, 20, 200]);
             let rest = self.random.body(length);
             self.script.say(rest);
         }
     }
 
-    /// The peer goes in the middle of typing, without a word.
+    /// The peer disconnects in the middle of typing.
     fn vanish(&mut self) {
         let command = format!(
             "{} {}",
@@ -214,18 +216,18 @@ impl Writer<'_> {
             self.own_name()
         );
         let typed = self.random.within(2..=command.len() - 1);
-        self.script.type_in(&command[..typed]);
-        // And before it is refused for its silence.
+        self.script.type_keys(&command[..typed]);
+        // Before silence refuses the partial command.
         let within = Timer::PartialCommand;
         let bytes = 0..typed + 1;
-        self.script.tights.push(Tight { bytes, within });
+        self.script.no_pauses.push(NoPause { bytes, within });
         let why = match command.starts_with("upload") && names_a_file(&command[..typed]) {
             true => NO_DATA,
             false => "ERROR the connection ended in the middle; nothing was done\n",
         };
-        self.script.hear_later(why);
+        self.script.expect_later(why);
         self.script.end(CloseReason::Refused);
-        self.script.breaks_off = true;
+        self.script.is_cut = true;
     }
 
     fn files_command(&mut self) {
@@ -241,7 +243,7 @@ impl Writer<'_> {
             19 => self.line(""),
             20 => {
                 self.line("byebye");
-                self.script.hear("OK\n");
+                self.script.expect("OK\n");
                 self.script.end(CloseReason::Goodbye);
             }
             21 => self.faulty_upload(),
@@ -260,16 +262,16 @@ impl Writer<'_> {
             true => self.line(&format!("upload \"{name}\" {length}")),
             false => self.line(&format!("upload {name} {length}")),
         }
-        self.script.hear("OK\n");
+        self.script.expect("OK\n");
         if self.cut_body(&body, "ERROR ") {
             return;
         }
         self.script.say_body(&body);
-        self.script.hear("OK File Berhasil Dibuat\n");
+        self.script.expect("OK File Berhasil Dibuat\n");
         self.keep(&name, &body);
     }
 
-    /// The peer ends in the middle of a body, sometimes.
+    /// Sometimes the peer ends its stream in the middle of a body.
     fn cut_body(&mut self, body: &[u8], error: &str) -> bool {
         if body.is_empty() || !self.random.chance(8) {
             return false;
@@ -279,9 +281,9 @@ impl Writer<'_> {
         self.script.say(&body[..came]);
         self.script.bodies.push(start..start + length);
         let why = format!("{error}only {came} of {length} bytes came; nothing is stored\n");
-        self.script.hear_later(why);
+        self.script.expect_later(why);
         self.script.end(CloseReason::Refused);
-        self.script.breaks_off = true;
+        self.script.is_cut = true;
         true
     }
 
@@ -289,11 +291,11 @@ impl Writer<'_> {
         let (name, length) = (self.fresh_name(), self.random.within(1..=300));
         let body = self.random.body(length);
         self.line(&format!("upload \"{name}\" {length}"));
-        self.script.hear("OK\n");
+        self.script.expect("OK\n");
         self.spoil(&name, &body, "ERROR ");
     }
 
-    /// The store fails somewhere in a body.
+    /// The store fails in the middle of a body, or at the commit.
     fn spoil(&mut self, name: &str, body: &[u8], error: &str) {
         let (fault, why) = if self.random.chance(60) {
             let at = self.random.below(body.len()) as u64;
@@ -303,7 +305,7 @@ impl Writer<'_> {
         };
         self.script.faults.push((name.to_owned(), fault));
         self.script.say_body(body);
-        self.script.hear_later(format!("{error}{why}\n"));
+        self.script.expect_later(format!("{error}{why}\n"));
         self.script.end(CloseReason::Refused);
     }
 
@@ -311,7 +313,7 @@ impl Writer<'_> {
         let name = self.asked_name();
         let Some(content) = self.files.get(&name).cloned() else {
             self.line(&format!("download \"{name}\""));
-            return self.script.hear("ERROR File Tidak Ditemukan\n");
+            return self.script.expect("ERROR File Tidak Ditemukan\n");
         };
         let from = match self.random.below(4) {
             0 => self.random.below(content.len() + 2),
@@ -323,17 +325,17 @@ impl Writer<'_> {
         }
         if from > content.len() {
             let why = format!("ERROR the file has only {} bytes\n", content.len());
-            return self.script.hear(why);
+            return self.script.expect(why);
         }
-        self.script.hear(format!("OK {}\n", content.len() - from));
-        self.script.hear_body(&content[from..]);
+        self.script.expect(format!("OK {}\n", content.len() - from));
+        self.script.expect_body(&content[from..]);
     }
 
     fn shrunk_download(&mut self) {
         let (name, content, ends) = self.shrunk_file();
         self.line(&format!("download \"{name}\""));
-        self.script.hear(format!("OK {}\n", content.len()));
-        self.script.hear_body(&content[..ends]);
+        self.script.expect(format!("OK {}\n", content.len()));
+        self.script.expect_body(&content[..ends]);
         self.script.end(CloseReason::BodyCut);
     }
 
@@ -343,9 +345,10 @@ impl Writer<'_> {
         match self.files.get(&name).map(Vec::len) {
             Some(bytes) => {
                 let megabytes = bytes as f64 / 1_048_576.0;
-                self.script.hear(format!("OK {bytes} {megabytes:.2} MB\n"));
+                self.script
+                    .expect(format!("OK {bytes} {megabytes:.2} MB\n"));
             }
-            None => self.script.hear("ERROR File Tidak Ditemukan\n"),
+            None => self.script.expect("ERROR File Tidak Ditemukan\n"),
         }
     }
 
@@ -353,8 +356,8 @@ impl Writer<'_> {
         let name = self.own_name();
         self.line(&format!("rm {name}"));
         match self.files.remove(&name) {
-            Some(_) => self.script.hear("OK File Berhasil Dihapus\n"),
-            None => self.script.hear("ERROR File Tidak Ditemukan\n"),
+            Some(_) => self.script.expect("OK File Berhasil Dihapus\n"),
+            None => self.script.expect("ERROR File Tidak Ditemukan\n"),
         }
     }
 
@@ -365,20 +368,21 @@ impl Writer<'_> {
         let names = names.filter_map(|name| name.strip_prefix(&folder));
         let listing: String = names.map(|name| format!("{name}\n")).collect();
         if listing.is_empty() {
-            return self.script.hear("ERROR there is no such folder\n");
+            return self.script.expect("ERROR there is no such folder\n");
         }
-        self.script.hear(format!("OK {}\n{listing}", listing.len()));
+        self.script
+            .expect(format!("OK {}\n{listing}", listing.len()));
     }
 
-    /// A command that ends the conversation: none at all, one without end, or half of one.
+    /// A command that ends the conversation: unknown, too long, or cut.
     fn broken(&mut self, error: &str, unknown: &str) {
         let unit = self.limits.unit;
-        // The first key of a wrong word is refused, and the word is not seen.
+        // A typed wrong word is refused at its first key.
         self.typed = false;
         match self.random.below(3) {
             0 => {
                 self.line("nonsense");
-                self.script.hear(format!("{error}{unknown}\n"));
+                self.script.expect(format!("{error}{unknown}\n"));
             }
             1 => {
                 let long = "x".repeat(unit + 1);
@@ -388,14 +392,14 @@ impl Writer<'_> {
                 }
                 self.script.say("x".repeat(self.random.below(300)));
                 let why = format!("{error}more than {unit} bytes without a line end\n");
-                self.script.hear_later(why);
+                self.script.expect_later(why);
             }
             _ if self.script.input.is_empty() => return,
             _ => {
                 self.script.say("rm ");
                 let why = "the connection ended in the middle; nothing was done\n";
-                self.script.hear_later(format!("{error}{why}"));
-                self.script.breaks_off = true;
+                self.script.expect_later(format!("{error}{why}"));
+                self.script.is_cut = true;
             }
         }
         self.script.end(CloseReason::Refused);
@@ -415,13 +419,13 @@ impl Writer<'_> {
         }
     }
 
-    /// The word, which is also understood before its line end has come.
+    /// A command word, which is answered before its line end has arrived.
     fn word(&mut self, word: &str) {
         let (taken, owed) = (self.script.input.len(), self.script.expected.len());
         self.script
-            .hear_early(taken + word.len(), owed + "OK".len());
+            .expect_early(taken + word.len(), owed + "OK".len());
         self.line(word);
-        self.script.hear("OK\n");
+        self.script.expect("OK\n");
     }
 
     fn send_header(&mut self, name: &str, length: usize) {
@@ -438,7 +442,7 @@ impl Writer<'_> {
             return;
         }
         self.script.say_body(&body);
-        self.script.hear(format!("OK {length}\n"));
+        self.script.expect(format!("OK {length}\n"));
         self.keep(&name, &body);
     }
 
@@ -456,10 +460,10 @@ impl Writer<'_> {
         match self.files.get(&name).cloned() {
             Some(content) => {
                 self.script
-                    .hear(format!("{name}{SEPARATOR}{}\n", content.len()));
-                self.script.hear_body(&content);
+                    .expect(format!("{name}{SEPARATOR}{}\n", content.len()));
+                self.script.expect_body(&content);
             }
-            None => self.script.hear("ERROR: File not found\n"),
+            None => self.script.expect("ERROR: File not found\n"),
         }
     }
 
@@ -468,8 +472,8 @@ impl Writer<'_> {
         self.word("RECEIVE");
         self.line(&name);
         self.script
-            .hear(format!("{name}{SEPARATOR}{}\n", content.len()));
-        self.script.hear_body(&content[..ends]);
+            .expect(format!("{name}{SEPARATOR}{}\n", content.len()));
+        self.script.expect_body(&content[..ends]);
         self.script.end(CloseReason::BodyCut);
     }
 }

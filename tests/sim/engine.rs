@@ -1,4 +1,4 @@
-//! Runs one seed: the network, the clock and the signals around the production dispatcher.
+//! Runs one seed: simulated network, clock and signals around the production dispatcher.
 
 use super::accept_model::AcceptModel;
 use super::io::SimIo;
@@ -25,13 +25,13 @@ use loket::session::shared::Shared;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The loop spins when it does not come to rest within so many rounds.
+/// A loop that is not idle after this number of rounds spins.
 const MOST_ROUNDS: usize = 50_000;
 
-/// The console stands behind the services with listeners.
-const CONSOLE: usize = Service::Console as usize;
+/// The operator comes after the services with listeners.
+const OPERATOR: usize = Service::Operator as usize;
 
-/// One seed under way.
+/// A running seed.
 pub struct Engine {
     pub shared: Rc<SimState>,
     pub dispatcher: Dispatcher<SimIo>,
@@ -41,14 +41,14 @@ pub struct Engine {
     pub room_model: RoomModel,
     pub peers: Vec<Handle>,
     pub operator: Handle,
-    /// Peers that have knocked.
-    pub knocked: usize,
-    /// Keys of connections that are gone.
+    /// The number of peers that have connected.
+    pub connected: usize,
+    /// Keys of closed connections.
     gone: Vec<Key>,
 }
 
 impl Engine {
-    /// The beginning of a seed.
+    /// The initial state of a seed.
     pub fn new(seed: u64, trace: Rc<Trace>) -> Engine {
         let random = Random::new(seed);
         let plan = Plan::new(&random);
@@ -78,14 +78,14 @@ impl Engine {
         let room_model = RoomModel::new(&shared.random, &shared.plan);
         let mut engine = Engine {
             room_model,
-            acceptor: AcceptModel::new(&shared, CONSOLE),
+            acceptor: AcceptModel::new(&shared, OPERATOR),
             shared,
             dispatcher,
             disk: store.disk.clone(),
             store,
             peers: sockets,
             operator,
-            knocked: 0,
+            connected: 0,
             gone: Vec::new(),
         };
         engine.open_operator();
@@ -103,7 +103,7 @@ impl Engine {
 
     fn open_operator(&mut self) {
         let (socket, now) = (self.operator.clone(), self.now());
-        let protocol = make_peers::protocol(Service::Console, &self.shared, address(0));
+        let protocol = make_peers::protocol(Service::Operator, &self.shared, address(0));
         let counting = Counting::new(protocol, socket.borrow().bodies.clone());
         self.dispatcher
             .open_operator(socket.clone(), Box::new(counting), now)
@@ -114,17 +114,17 @@ impl Engine {
             .operator(Some(socket));
     }
 
-    /// The time.
+    /// The virtual time.
     pub fn now(&self) -> Moment {
         self.shared.now.get()
     }
 
-    /// Connections of peers in the table.
+    /// The connections in the table.
     pub fn live(&self) -> Vec<Handle> {
         self.shared.live.borrow().values().cloned().collect()
     }
 
-    /// One round of the loop.
+    /// One round of the event loop.
     pub fn round(&mut self) {
         let now = self.now();
         self.acceptor.accept(&mut self.dispatcher, now);
@@ -139,10 +139,10 @@ impl Engine {
         self.shared.queue.borrow_mut().begin_round();
         self.dispatcher.round(now);
         self.shared.queue.borrow_mut().end_round();
-        self.nobody_is_overdue();
+        self.no_connection_is_overdue();
     }
 
-    fn nobody_is_overdue(&self) {
+    fn no_connection_is_overdue(&self) {
         let limits = &self.shared.plan.limits;
         let Some(idle) = limits.idle_seconds else {
             return;
@@ -160,7 +160,7 @@ impl Engine {
         }
     }
 
-    /// What must hold after every step.
+    /// Asserts what must hold after every step.
     pub fn check(&mut self) {
         let connections = self.dispatcher.connections();
         assert!(
@@ -180,7 +180,7 @@ impl Engine {
         }
     }
 
-    /// The kernel tells what it knows of a connection.
+    /// Delivers a readiness event to a connection.
     pub fn tell(&mut self, socket: &Handle, told: Readiness) {
         let (peer, key) = {
             let mut socket = socket.borrow_mut();
@@ -198,11 +198,11 @@ impl Engine {
         self.dispatcher.mark(key, told);
     }
 
-    /// Delivers the edge that is owed to a connection.
-    pub fn deliver_edge(&mut self, socket: &Handle) {
+    /// Delivers the pending event of a connection.
+    pub fn deliver_event(&mut self, socket: &Handle) {
         let told = {
             let mut socket = socket.borrow_mut();
-            if socket.key.is_none() || !std::mem::take(&mut socket.owed) {
+            if socket.key.is_none() || !std::mem::take(&mut socket.event_pending) {
                 return;
             }
             socket.mask()
@@ -212,30 +212,29 @@ impl Engine {
         }
     }
 
-    /// Delivers every edge and serves until nobody waits for anything but a peer or the clock.
+    /// Delivers all events and serves until only a peer or the clock can cause progress.
     pub fn settle(&mut self) {
         for round in 0..MOST_ROUNDS {
             let live = self.live();
-            let owed: Vec<_> = live.iter().filter(|socket| socket.borrow().owed).collect();
+            let owed: Vec<_> = live
+                .iter()
+                .filter(|socket| socket.borrow().event_pending)
+                .collect();
             let connections = self.dispatcher.connections();
             let accepts = self.acceptor.due(connections, self.now()) == Some(self.now());
             let calm = self.shared.mode.get() == Mode::Calm;
-            let disk = !self.disk.told().is_empty() || (calm && self.disk.is_busy());
-            // What is due by the clock is known after the first round. A second silence may be
-            // over as soon as the first is told.
+            let disk = !self.disk.reported().is_empty() || (calm && self.disk.is_busy());
+            // `on_time` runs in a round. One expired timer may start another that is due at once.
             let due = self.dispatcher.next_due();
             let due = due.into_iter().chain(self.room_model.next_due()).min();
             let sleeps = round > 0 && due.is_none_or(|due| due > self.now());
             let done = owed.is_empty() && !accepts && !disk && !self.room_model.has_turn();
             if sleeps && done && !self.dispatcher.has_turns() {
-                assert!(
-                    self.shared.queue.borrow().is_empty(),
-                    "a turn was forgotten"
-                );
+                assert!(self.shared.queue.borrow().is_empty(), "a turn was lost");
                 return;
             }
             for socket in owed {
-                self.deliver_edge(socket);
+                self.deliver_event(socket);
             }
             if calm {
                 self.disk.finish(0);
@@ -246,7 +245,7 @@ impl Engine {
         panic!("the loop spins");
     }
 
-    /// At rest, telling everybody that everything is ready must change nothing.
+    /// When the loop is idle, events of full readiness on all connections must change nothing.
     pub fn probe(&mut self) {
         self.settle();
         self.shared.note(Event::Probe);
@@ -271,13 +270,13 @@ impl Engine {
         assert_eq!(
             live.len(),
             self.live().len(),
-            "somebody should have gone before"
+            "a connection should have been closed before"
         );
         self.shared.mode.set(mode);
     }
 
-    /// An event for a connection that is gone.
-    pub fn tell_stale(&mut self, random: usize) {
+    /// An event for a closed connection.
+    pub fn report_stale(&mut self, random: usize) {
         let Some(&Key { slot, serial }) = self.gone.get(random % self.gone.len().max(1)) else {
             return;
         };
@@ -290,7 +289,7 @@ impl Engine {
         self.dispatcher.mark(Key { slot, serial }, told);
     }
 
-    /// A post for a connection that is gone.
+    /// A notice for a closed connection.
     pub fn post_late(&mut self, random: usize) {
         let Some(&key) = self.gone.get(random % self.gone.len().max(1)) else {
             return;
@@ -299,19 +298,19 @@ impl Engine {
         self.shared.note(Event::LatePost { slot, serial });
         let notice = match random % 3 {
             0 => Notice::Close(CloseReason::Kicked),
-            _ => Notice::Line("for somebody who has gone".into()),
+            _ => Notice::Line("for a closed connection".into()),
         };
         let to = Audience::One(key.peer());
         self.dispatcher.posts().push(Post { to, notice });
         self.dispatcher.deliver();
     }
 
-    /// Somebody else was done with the disk, and wakes the loop.
+    /// The completions reach the loop.
     pub fn wake(&mut self) {
         self.dispatcher.end_waits(self.disk.finished());
     }
 
-    /// A wait for the disk ends, or is said to have ended.
+    /// A disk operation completes, or a false completion is reported.
     pub fn disk_is_done(&mut self, random: usize) {
         let known: Vec<_> = self
             .peers
@@ -335,10 +334,10 @@ impl Engine {
         self.shared.winding_down.set(true);
         self.acceptor.close();
         self.room_model.close();
-        for peer in &self.peers[self.knocked..] {
-            peer.borrow_mut().turned_away = true;
+        for peer in &self.peers[self.connected..] {
+            peer.borrow_mut().rejected = true;
         }
-        self.knocked = self.peers.len();
+        self.connected = self.peers.len();
         for serial in self.shared.live.borrow().keys() {
             self.shared.queue.borrow_mut().push_short(*serial);
         }
@@ -349,11 +348,11 @@ impl Engine {
     pub fn close_all(&mut self) {
         self.shared.note(Event::CloseAll);
         self.shared.winding_down.set(true);
-        self.shared.cutting.set(true);
+        self.shared.forced.set(true);
         self.dispatcher.close_all();
     }
 
-    /// When the loop would wake up by itself.
+    /// The time of the next timer.
     pub fn next_due(&mut self) -> Option<Moment> {
         let (connections, now) = (self.dispatcher.connections(), self.now());
         let accepts = self.acceptor.due(connections, now);
@@ -361,7 +360,7 @@ impl Engine {
         due.chain(self.room_model.next_due()).min()
     }
 
-    /// The room's socket has its turn, between the clock and the round.
+    /// The turn of the room's socket, between the timers and the round.
     pub fn serve_room(&mut self) {
         let shared = self.shared.clone();
         self.room_model.turn(&shared, self.dispatcher.posts());

@@ -1,4 +1,4 @@
-//! Brings a seed to its end: everybody goes on without faults, and all must have come out right.
+//! Ends a seed: all peers continue without faults, then the results are checked.
 
 use super::engine::Engine;
 use super::script::Service;
@@ -7,14 +7,14 @@ use super::sim_socket::SimSocket;
 use super::trace::Event;
 use std::rc::Rc;
 
-/// Nothing takes more wake-ups than this.
+/// All peers are done after this number of wake-ups.
 const MOST_WAKES: usize = 5_000;
 
-/// A body that moves slowly enough is looked at again and again, and nothing comes of it.
+/// The most wake-ups in a row without progress: the rate of a slow body is checked repeatedly.
 const MOST_IN_VAIN: usize = 60;
 
 impl Engine {
-    /// The whole seed.
+    /// Runs the whole seed.
     pub fn run(mut self) {
         let random = self.shared.random.within(60..=3000);
         let signal = self.shared.plan.faults.signal.then_some(random / 2);
@@ -36,7 +36,7 @@ impl Engine {
     fn finish(&mut self) {
         self.shared.note(Event::Calm);
         self.shared.mode.set(Mode::Calm);
-        self.everybody_goes_on();
+        self.run_all_peers();
         self.probe();
         for peer in self.peers.clone() {
             let stalled = peer.borrow().never_reads || peer.borrow().never_writes;
@@ -49,14 +49,14 @@ impl Engine {
         let mut operator = self.operator.borrow_mut();
         (operator.never_reads, operator.never_writes) = (false, false);
         drop(operator);
-        self.everybody_goes_on();
+        self.run_all_peers();
         self.probe();
         for peer in &self.peers {
             let peer = peer.borrow();
-            assert!(peer.is_over(), "{} waits for ever", told(&peer));
+            assert!(peer.is_over(), "{} never ends", told(&peer));
         }
-        self.files_are_right();
-        self.the_screen_is_right();
+        self.check_files();
+        self.check_screen();
         if !self.shared.winding_down.get() {
             self.wind_down();
         }
@@ -65,11 +65,11 @@ impl Engine {
         self.close_all();
     }
 
-    fn everybody_goes_on(&mut self) {
+    fn run_all_peers(&mut self) {
         let (mut before, mut in_vain) = (0, 0);
         for _ in 0..MOST_WAKES {
-            while self.knocked < self.peers.len() {
-                self.knock();
+            while self.connected < self.peers.len() {
+                self.connect();
             }
             let operator = self.operator.clone();
             for socket in self
@@ -79,8 +79,8 @@ impl Engine {
                 .cloned()
                 .collect::<Vec<_>>()
             {
-                self.hear(&socket, usize::MAX);
-                self.speak(&socket, usize::MAX, true);
+                self.receive(&socket, usize::MAX);
+                self.send(&socket, usize::MAX, true);
             }
             self.shared.trace.step();
             self.settle();
@@ -90,7 +90,7 @@ impl Engine {
             let unheard = self.peers.iter().any(|peer| {
                 let peer = peer.borrow();
                 let reads = !peer.is_over() && !peer.never_reads && !peer.reset;
-                reads && peer.heard < peer.sent
+                reads && peer.received < peer.sent
             });
             if moved == before && !unheard {
                 in_vain += 1;
@@ -111,14 +111,14 @@ impl Engine {
             .filter(|peer| !peer.is_over())
             .map(|peer| told(&peer))
             .collect();
-        panic!("it does not come to an end: {open:#?}");
+        panic!("the peers are not done: {open:#?}");
     }
 
     fn is_over(&self) -> bool {
         self.peers.iter().all(|peer| peer.borrow().is_over())
     }
 
-    fn files_are_right(&self) {
+    fn check_files(&self) {
         let files = self.store.files();
         for peer in &self.peers {
             let peer = peer.borrow();
@@ -126,11 +126,11 @@ impl Engine {
                 let same = files.get(name) == Some(content);
                 assert!(same, "{name} was changed by {}", told(&peer));
             }
-            let complete = peer.closed == Some(peer.script.ends) && peer.has_heard_all();
+            let complete = peer.closed == Some(peer.script.ends) && peer.has_received_all();
             if !complete || peer.reset {
                 continue;
             }
-            for (name, content) in &peer.script.kept {
+            for (name, content) in &peer.script.final_files {
                 assert_eq!(
                     files.get(name),
                     content.as_ref(),
@@ -144,28 +144,28 @@ impl Engine {
         }
     }
 
-    fn the_screen_is_right(&self) {
+    fn check_screen(&self) {
         let operator = self.operator.borrow();
         if operator.closed.is_none() && !operator.reset {
-            assert_eq!(operator.pending(), 0, "lines for the operator are left");
+            assert_eq!(operator.pending(), 0, "lines for the operator are not sent");
             let all = operator.script.said.len();
-            assert_eq!(operator.understood, all, "lines of the operator are left");
+            assert_eq!(operator.parsed, all, "lines of the operator are not read");
         }
         for peer in &self.peers {
             let peer = peer.borrow();
             let whole = peer.closed == Some(peer.script.ends) && !peer.reset;
             if peer.service() == Service::Talk && whole {
                 let all = peer.script.said.len();
-                assert_eq!(peer.understood, all, "words of {} are left", told(&peer));
+                assert_eq!(peer.parsed, all, "lines of {} are not read", told(&peer));
             }
         }
     }
 
-    /// No connection, socket, blob or upload is left.
+    /// No connection, socket, blob or upload is left open.
     fn nothing_is_left(self) {
         assert_eq!(self.dispatcher.connections(), 0);
         assert_eq!(self.dispatcher.operator(), None);
-        // What was begun at the disk is done, though nobody asks any more.
+        // Running disk operations complete, although no session waits for them.
         while self.disk.finish(0) {}
         assert!(self.shared.live.borrow().is_empty());
         let open = (self.store.blobs(), self.store.uploads());
@@ -179,13 +179,14 @@ impl Engine {
 
 fn moved(socket: &SimSocket) -> usize {
     let over = usize::from(socket.is_over()) + usize::from(socket.end_arrived);
-    socket.arrived + socket.taken + socket.sent + socket.heard + over
+    socket.arrived + socket.taken + socket.sent + socket.received + over
 }
 
-/// Where a peer stands, for a failure.
+/// The state of a peer, for failure messages.
 fn told(socket: &SimSocket) -> String {
     format!(
-        "peer {} ({:?}; said {} of {}, read {}, sent {} of {}, heard {}, end {:?}, closed {:?})",
+        "peer {} ({:?}; arrived {} of {}, read {}, sent {} of {}, received {}, end {:?}, \\
+         closed {:?})",
         socket.number,
         socket.service(),
         socket.arrived,
@@ -193,7 +194,7 @@ fn told(socket: &SimSocket) -> String {
         socket.taken,
         socket.sent,
         socket.script.expected.len(),
-        socket.heard,
+        socket.received,
         (socket.end_arrived, socket.end_read),
         socket.closed,
     )

@@ -1,5 +1,5 @@
-//! The I/O of all simulations: each call does what a test says, or what a real one may, by seed.
-//! Owes an edge for all that it kept back; delivering edges is for `engine.rs` and the tests.
+//! The I/O of all simulations: the results of the calls are set by a test or chosen by seed.
+//! After a withheld result an event is pending; `engine.rs` and the tests deliver it.
 
 use super::plan::Faults;
 use super::seed_calls::Backlog;
@@ -14,14 +14,14 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// The calls of a seed, or of a test that says what its sockets do.
+/// The I/O of a seed, or of a test that controls its sockets.
 #[derive(Default)]
 pub struct SimIo {
-    /// Whose faults are injected, and which checks every call.
+    /// Injects faults and checks every call.
     pub seed: Option<Rc<SimState>>,
-    /// Bodies move past the sessions.
+    /// Bodies move by splice and sendfile.
     pub direct: bool,
-    /// Passes between two looks at the clock, of which a turn takes one.
+    /// Passes between two reads of the clock, which a turn reads once.
     pub turn_micros: Rc<Cell<u64>>,
     pub time: Rc<Cell<u64>>,
 }
@@ -38,10 +38,10 @@ impl SimIo {
         seed.is_some_and(|seed| seed.injects(percent(&seed.plan.faults)))
     }
 
-    /// A call is over; `came` says how much it moved.
-    fn done(&self, socket: &mut SimSocket, call: Call, came: Option<usize>) {
+    /// A call is over; `bytes` is the number that it moved.
+    fn done(&self, socket: &mut SimSocket, call: Call, bytes: Option<usize>) {
         match &self.seed {
-            Some(seed) => seed.done(socket, call, came),
+            Some(seed) => seed.done(socket, call, bytes),
             None => socket.calls.push(call),
         }
     }
@@ -55,17 +55,17 @@ impl SimIo {
             return Err(ErrorKind::Interrupted.into());
         }
         if socket.reset {
-            socket.dead = true;
+            socket.reset_seen = true;
             return Err(ErrorKind::ConnectionReset.into());
         }
         Ok(())
     }
 
-    /// How much a read may give; `WouldBlock` says that nothing is there, or nothing yet.
+    /// The number of bytes that a read returns; `WouldBlock` if there are none, or by a fault.
     fn readable(&self, socket: &mut SimSocket, most: usize, stops: bool) -> io::Result<usize> {
         self.check(|_| {
-            assert!(!socket.end_read, "a read behind the end of the stream");
-            assert!(!socket.read_in_vain, "a read that is in vain is made again");
+            assert!(!socket.end_read, "a read after the end of the stream");
+            assert!(!socket.read_in_vain, "a read after EAGAIN without an event");
         });
         self.fails(socket)?;
         let end = match socket.urgent {
@@ -73,11 +73,11 @@ impl SimIo {
             Some(urgent) if urgent == socket.taken && stops => socket.taken,
             _ => socket.arrived,
         };
-        let kept_back = self.injects(|faults| faults.would_block);
+        let withheld = self.injects(|faults| faults.would_block);
         let ended = socket.end_arrived && socket.taken == socket.arrived;
-        if kept_back || (end == socket.taken && !ended) {
+        if withheld || (end == socket.taken && !ended) {
             socket.read_in_vain = true;
-            socket.owed |= socket.has_news() && kept_back;
+            socket.event_pending |= socket.is_readable() && withheld;
             return Err(ErrorKind::WouldBlock.into());
         }
         Ok(most.min(end - socket.taken))
@@ -85,8 +85,8 @@ impl SimIo {
 
     fn read_now(&self, socket: &mut SimSocket, most: usize) -> io::Result<usize> {
         let mut count = self.readable(socket, most, false)?;
-        if socket.is_console() {
-            // A terminal hands out a line at a time, whatever else is there.
+        if socket.is_operator() {
+            // A terminal returns one line per read(2).
             let unread = &socket.script.input[socket.taken..socket.taken + count];
             let line = unread.iter().position(|&byte| byte == b'\n');
             count = line.map_or(count, |end| end + 1);
@@ -107,7 +107,7 @@ impl SimIo {
         }
         socket.taken += count;
         socket.end_read |= count == 0;
-        // What is read away behind a goodbye buys no time.
+        // Bytes that are discarded while lingering do not extend a deadline.
         if socket.shut.is_none() {
             self.check(|seed| socket.moved_bytes(count, seed.now.get()));
         }
@@ -115,20 +115,20 @@ impl SimIo {
 
     fn write_now(&self, socket: &mut SimSocket, bytes: &[u8]) -> io::Result<usize> {
         self.check(|_| {
-            assert!(socket.shut.is_none(), "a write after the end");
+            assert!(socket.shut.is_none(), "a write after shutdown(2)");
             let again = socket.write_in_vain;
-            assert!(!again, "a write that was in vain is made again");
+            assert!(!again, "a write after EAGAIN without an event");
         });
         self.fails(socket)?;
         let mut count = socket.room().min(bytes.len());
         if self.injects(|faults| faults.short_write) && count > 1 {
             self.check(|seed| count = seed.random.within(1..=count));
         }
-        let kept_back = count > 0 && self.injects(|faults| faults.would_block);
-        if kept_back || count == 0 {
+        let withheld = count > 0 && self.injects(|faults| faults.would_block);
+        if withheld || count == 0 {
             socket.write_in_vain = true;
-            socket.full = !kept_back;
-            socket.owed |= kept_back;
+            socket.full = !withheld;
+            socket.event_pending |= withheld;
             return Err(ErrorKind::WouldBlock.into());
         }
         self.check(|seed| seed.wrote(socket, &bytes[..count]));
@@ -246,12 +246,12 @@ impl Io for SimIo {
             seed.stepped(most);
         });
         let took = self.take_now(socket, blob, at, most);
-        let came = match &took {
+        let bytes = match &took {
             Ok(count) => Some(*count),
             Err(TakeError::Blob(_)) => Some(0),
             Err(TakeError::Socket(_)) => None,
         };
-        self.done(socket, Call::TakeBody { at, most }, came);
+        self.done(socket, Call::TakeBody { at, most }, bytes);
         took
     }
 
@@ -262,7 +262,7 @@ impl Io for SimIo {
     }
 
     fn acknowledge_now(&mut self, socket: &mut Handle) {
-        // After the turn has ended, on what may be closed next.
+        // Called after the turn, on a connection that may be closed next.
         let socket = &mut *socket.borrow_mut();
         assert!(socket.closed.is_none(), "a call on a closed connection");
         self.done(socket, Call::Acknowledge, None);
@@ -270,7 +270,7 @@ impl Io for SimIo {
 
     fn finish_writing(&mut self, socket: &mut Handle) -> io::Result<()> {
         let socket = &mut *socket.borrow_mut();
-        if socket.turned_away {
+        if socket.rejected {
             return Ok(());
         }
         self.check(|seed| seed.called(socket));

@@ -1,4 +1,4 @@
-//! Chooses who takes part in a seed, and puts the real protocols behind the listeners.
+//! Chooses the peers, the store and the protocols of a seed.
 
 use super::dialogue_bare;
 use super::dialogue_line;
@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 /// The conversations of a seed.
 pub fn peers(random: &Random, plan: &Plan) -> Vec<Script> {
     let wire = plan.services.wire;
-    // Some seeds have talk clients alone, or none.
+    // Some seeds have only talk clients, or none.
     let kinds: &[usize] = random.pick(&[
         &[0, 1, 1, 2, 2, 2, 3, 4, 5, 5][..],
         &[0, 1, 2, 3, 4][..],
@@ -33,24 +33,24 @@ pub fn peers(random: &Random, plan: &Plan) -> Vec<Script> {
     (0..plan.peers).map(script).collect()
 }
 
-/// The operator's conversation with them.
+/// The operator's side of talk.
 pub fn operator(random: &Random, peers: &[Script]) -> Script {
     let clients = peers.iter().filter(|peer| peer.service == Service::Talk);
-    dialogue_bare::console(random, clients.count())
+    dialogue_bare::operator(random, clients.count())
 }
 
-/// What all peers may read.
+/// The files that all peers may read.
 pub fn files() -> Files {
     dialogue_line::shared_files().into_iter().collect()
 }
 
-/// A store with the files of these scripts, on a disk that keeps so many of a hundred waiting.
+/// A store with the files of these scripts, on a disk with the delays of the plan.
 pub fn store(scripts: &[Script], plan: &Plan, seed: u64) -> Memory {
     let (mut files, mut faults) = (files(), Faults::default());
     let mut wanted: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
     for script in scripts {
         faults.by_name.extend(script.faults.iter().cloned());
-        files.extend(script.given.iter().cloned());
+        files.extend(script.initial_files.iter().cloned());
         files.extend(script.untouched.iter().cloned());
         for (name, content) in &script.stored {
             wanted

@@ -1,5 +1,5 @@
-//! A simulated world in virtual time, and models of what must come out of it.
-#![allow(dead_code)] // every test binary uses another part of this
+//! A simulated network, kernel and disk in virtual time, and models of the expected results.
+#![allow(dead_code)] // each test binary uses a part of this
 
 mod accept_model;
 pub mod by_hand;

@@ -1,4 +1,4 @@
-//! Does the next thing that can happen on the network, chosen by seed.
+//! The steps of a seed: one random event of network, disk or clock after the other.
 
 use super::engine::Engine;
 use super::shared::Mode;
@@ -7,23 +7,23 @@ use super::trace::Event;
 use loket::reactor::clock::{Moment, SECOND};
 use loket::session::observer::Readiness;
 
-/// The loop may be busy so many microseconds beyond what it waits for.
+/// The loop may wake up this number of microseconds late.
 const LATE: usize = 3_000;
 
 impl Engine {
-    /// One step.
+    /// One random step.
     pub fn step(&mut self) {
         self.shared.trace.step();
         self.faults();
         match self.shared.random.below(100) {
-            0..=5 => self.knock(),
-            6..=33 => self.peer_speaks(),
+            0..=5 => self.connect(),
+            6..=33 => self.peer_sends(),
             34..=50 => self.peer_reads(),
-            51..=66 => self.an_edge_is_told(),
+            51..=66 => self.deliver_one_event(),
             67..=88 => self.round(),
             89..=91 => self.settle(),
             92 => self.probe(),
-            95 => self.room_model.hear(&self.shared),
+            95 => self.room_model.receive(&self.shared),
             93 | 94 => self.disk_is_done(self.shared.random.below(1 << 20)),
             _ => self.time_passes(),
         }
@@ -31,18 +31,18 @@ impl Engine {
     }
 
     /// Another peer connects.
-    pub fn knock(&mut self) {
-        if let Some(peer) = self.peers.get(self.knocked).cloned() {
-            self.knocked += 1;
+    pub fn connect(&mut self) {
+        if let Some(peer) = self.peers.get(self.connected).cloned() {
+            self.connected += 1;
             let listener = peer.borrow().service() as usize;
-            self.acceptor.knock(listener, peer);
+            self.acceptor.connect(listener, peer);
         }
     }
 
-    /// A connection that has knocked, or the operator's.
-    fn anybody(&self) -> Handle {
+    /// A peer that has connected, or the operator.
+    fn any_connection(&self) -> Handle {
         let random = &self.shared.random;
-        let known = self.knocked + 1;
+        let known = self.connected + 1;
         match random.below(known) {
             0 => self.operator.clone(),
             number => self.peers[number - 1].clone(),
@@ -55,13 +55,13 @@ impl Engine {
         let (spurious, reset, stall) = (plan.spurious, plan.reset, plan.stall);
         let random = self.shared.random.below(1 << 20);
         if self.shared.random.chance(stale) {
-            self.tell_stale(random);
+            self.report_stale(random);
         }
         if self.shared.random.chance(late_post) {
             self.post_late(random);
         }
         if self.shared.random.chance(spurious) {
-            let socket = self.anybody();
+            let socket = self.any_connection();
             let told = Readiness {
                 readable: random.is_multiple_of(2),
                 writable: random.is_multiple_of(3),
@@ -70,10 +70,10 @@ impl Engine {
             self.tell(&socket, told);
         }
         if self.shared.random.below(3000) < reset {
-            self.reset(&self.anybody());
+            self.reset(&self.any_connection());
         }
         if self.shared.random.below(2000) < stall {
-            let socket = self.anybody();
+            let socket = self.any_connection();
             let (reads, writes) = (random.is_multiple_of(2), random.is_multiple_of(3));
             (
                 socket.borrow_mut().never_reads,
@@ -82,7 +82,7 @@ impl Engine {
         }
     }
 
-    /// The connection breaks.
+    /// The connection is reset.
     pub fn reset(&self, socket: &Handle) {
         let mut socket = socket.borrow_mut();
         if !socket.is_over() && !socket.reset {
@@ -92,13 +92,13 @@ impl Engine {
         }
     }
 
-    fn peer_speaks(&mut self) {
-        let socket = self.anybody();
+    fn peer_sends(&mut self) {
+        let socket = self.any_connection();
         let length = self.piece(&socket);
-        self.speak(&socket, length, self.shared.random.chance(60));
+        self.send(&socket, length, self.shared.random.chance(60));
     }
 
-    /// How much arrives at once. The lengths that fill the read buffer exactly are the best.
+    /// The length of an arriving piece. Those that fill the read buffer exactly find most faults.
     fn piece(&self, socket: &Handle) -> usize {
         let (socket, random) = (socket.borrow(), &self.shared.random);
         let unread = socket.arrived - socket.taken;
@@ -113,17 +113,17 @@ impl Engine {
         }
     }
 
-    /// Up to so many bytes arrive, and after the last one the end, at once or later.
-    pub fn speak(&mut self, handle: &Handle, most: usize, ends: bool) {
+    /// Up to `most` bytes arrive, and after the last one the end of the stream, at once or later.
+    pub fn send(&mut self, handle: &Handle, most: usize, ends: bool) {
         let mut socket = handle.borrow_mut();
         if socket.is_over() || socket.reset || socket.never_writes || socket.end_arrived {
             return;
         }
-        let count = most.min(socket.may_say().saturating_sub(socket.arrived));
+        let count = most.min(socket.may_send().saturating_sub(socket.arrived));
         let peer = socket.number;
         if count > 0 {
             let urgent = self.shared.plan.faults.urgent;
-            if self.shared.injects(urgent) && socket.urgent.is_none() && !socket.is_console() {
+            if self.shared.injects(urgent) && socket.urgent.is_none() && !socket.is_operator() {
                 socket.urgent = Some(socket.arrived + self.shared.random.below(count));
             }
             socket.arrive(count);
@@ -142,35 +142,35 @@ impl Engine {
     }
 
     fn peer_reads(&mut self) {
-        let socket = self.anybody();
+        let socket = self.any_connection();
         let most = match self.shared.random.below(4) {
             0 => 1,
             1 => self.shared.random.within(1..=30),
             _ => usize::MAX,
         };
-        self.hear(&socket, most);
+        self.receive(&socket, most);
     }
 
-    /// The peer reads up to so many bytes.
-    pub fn hear(&mut self, socket: &Handle, most: usize) {
+    /// The peer reads up to `most` bytes.
+    pub fn receive(&mut self, socket: &Handle, most: usize) {
         let mut socket = socket.borrow_mut();
-        let bytes = most.min(socket.sent - socket.heard);
+        let bytes = most.min(socket.sent - socket.received);
         if bytes > 0 && !socket.reset && !socket.never_reads {
             let peer = socket.number;
             self.shared.note(Event::PeerRead { peer, bytes });
-            socket.hear(bytes);
+            socket.receive(bytes);
         }
     }
 
-    fn an_edge_is_told(&mut self) {
+    fn deliver_one_event(&mut self) {
         let owed = self
             .live()
             .into_iter()
-            .filter(|socket| socket.borrow().owed);
+            .filter(|socket| socket.borrow().event_pending);
         let owed: Vec<_> = owed.collect();
         if !owed.is_empty() {
             let socket = self.shared.random.pick(&owed);
-            self.deliver_edge(&socket);
+            self.deliver_event(&socket);
         }
     }
 
@@ -190,9 +190,9 @@ impl Engine {
         self.pass(to);
     }
 
-    /// Time passes. The loop wakes up when something is due, or a little later.
+    /// Time passes. The loop wakes up when a timer is due, or a little later.
     pub fn pass(&mut self, to: Moment) {
-        self.work_off(to);
+        self.finish_turns(to);
         while let Some(due) = self.next_due() {
             let late = self.shared.random.below(LATE) as u64;
             let wakes = due.max(self.now()).after(late);
@@ -202,7 +202,7 @@ impl Engine {
             let before = self.now();
             self.pass_at_once(wakes);
             self.round();
-            self.work_off(to);
+            self.finish_turns(to);
             if self.now() == before && self.next_due() == Some(due) {
                 return;
             }
@@ -210,37 +210,36 @@ impl Engine {
         self.pass_at_once(to);
     }
 
-    /// The loop never sleeps while somebody has a turn, and a turn takes no time to speak of.
-    fn work_off(&mut self, to: Moment) {
+    /// The loop does not sleep while a connection waits for a turn; a turn takes no time.
+    fn finish_turns(&mut self, to: Moment) {
         while self.now().after(LATE as u64) < to && self.dispatcher.has_turns() {
             self.round();
         }
     }
 
-    /// Time passes, but not while a peer is in the middle of what must come without a pause: that
-    /// peer goes on first.
+    /// Time passes; a peer in the middle of bytes that must arrive without a pause sends first.
     fn pass_at_once(&mut self, to: Moment) {
         let mut to = to.max(self.now());
         let limits = self.shared.plan.limits;
-        let mut went_on = false;
-        if self.shared.random.chance(20) && self.speak_at_the_last_moment(to) {
+        let mut has_sent = false;
+        if self.shared.random.chance(20) && self.send_at_the_last_moment(to) {
             return;
         }
-        // Serving one peer may have read the beginning of what another says.
+        // Serving one peer may read the beginning of another's command.
         for _ in 0..self.peers.len() + 2 {
             for socket in self.live() {
-                let must = socket.borrow().must_speak(&limits);
+                let must = socket.borrow().must_send(&limits);
                 if let Some((end, _)) = must.filter(|(_, until)| *until < to) {
-                    self.go_on(&socket, end);
-                    went_on = true;
+                    self.continue_peer(&socket, end);
+                    has_sent = true;
                 }
             }
         }
-        if went_on && let Some(due) = self.next_due() {
+        if has_sent && let Some(due) = self.next_due() {
             to = to.min(due.max(self.now()).after(LATE as u64));
         }
         for socket in self.live() {
-            if let Some((_, until)) = socket.borrow().must_speak(&limits) {
+            if let Some((_, until)) = socket.borrow().must_send(&limits) {
                 to = to.min(until.max(self.now()));
             }
         }
@@ -251,18 +250,18 @@ impl Engine {
         }
     }
 
-    /// A silence is over and the byte that voids it has come, both before the turn. Only where the
-    /// kernel keeps nothing back.
-    fn speak_at_the_last_moment(&mut self, to: Moment) -> bool {
+    /// A timer expires and the byte that voids it arrives, both before the turn. Only if no call
+    /// can be made to block.
+    fn send_at_the_last_moment(&mut self, to: Moment) -> bool {
         let limits = self.shared.plan.limits;
         let late = |socket: &Handle| {
-            let must = socket.borrow().must_speak(&limits);
+            let must = socket.borrow().must_send(&limits);
             must.filter(|(_, until)| *until < to)
         };
         let live = self.live();
         let whole = |socket: &&Handle| {
             let socket = socket.borrow();
-            late_is_free(&socket)
+            may_send_late(&socket)
         };
         let late: Vec<_> = live
             .iter()
@@ -277,19 +276,19 @@ impl Engine {
         self.shared.now.set(to);
         for socket in late {
             let rest = {
-                let delays = socket.borrow().must_speak(&limits);
+                let delays = socket.borrow().must_send(&limits);
                 delays.map_or(0, |(end, _)| end.saturating_sub(socket.borrow().arrived))
             };
-            self.speak(socket, rest, true);
-            socket.borrow_mut().owed = true;
-            self.deliver_edge(socket);
+            self.send(socket, rest, true);
+            socket.borrow_mut().event_pending = true;
+            self.deliver_event(socket);
         }
         self.round();
         true
     }
 
-    /// What the peer has begun to say arrives and is read.
-    fn go_on(&mut self, socket: &Handle, end: usize) {
+    /// The rest of what the peer has begun to send arrives and is read.
+    fn continue_peer(&mut self, socket: &Handle, end: usize) {
         let mode = self.shared.mode.replace(Mode::Calm);
         let (never_reads, never_writes) = {
             let mut socket = socket.borrow_mut();
@@ -299,8 +298,8 @@ impl Engine {
         };
         for _ in 0..10 {
             let arrived = socket.borrow().arrived;
-            self.speak(socket, end.saturating_sub(arrived), true);
-            self.hear(socket, usize::MAX);
+            self.send(socket, end.saturating_sub(arrived), true);
+            self.receive(socket, usize::MAX);
             self.settle();
         }
         let mut socket = socket.borrow_mut();
@@ -309,7 +308,7 @@ impl Engine {
     }
 }
 
-/// Whether what is left of the peer's words can come at once, and be read at once.
-fn late_is_free(socket: &SimSocket) -> bool {
+/// Whether the rest of the peer's command can arrive and be read at once.
+fn may_send_late(socket: &SimSocket) -> bool {
     !socket.never_writes && socket.urgent.is_none() && socket.pending_now() == 0
 }

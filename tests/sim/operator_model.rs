@@ -1,4 +1,4 @@
-//! Knows what must stand on the operator's screen and what talk clients must hear, and when.
+//! A model of talk: the lines that operator and talk clients must receive.
 
 use super::sim_socket::Handle;
 use loket::services::ServiceLimits;
@@ -13,10 +13,10 @@ a line goes to all talk clients
 /kick ID      end a conversation
 /help         this list";
 
-/// The operator and those who talk with it.
+/// The operator and the talk clients.
 pub struct OperatorModel {
     limits: Rc<ServiceLimits>,
-    console: Option<Handle>,
+    operator: Option<Handle>,
     clients: BTreeMap<u32, Client>,
     newest: u32,
     lost: u64,
@@ -30,39 +30,39 @@ struct Client {
 }
 
 impl OperatorModel {
-    /// Nobody is there.
+    /// No operator and no client.
     pub fn new(limits: Rc<ServiceLimits>) -> OperatorModel {
         OperatorModel {
             limits,
-            console: None,
+            operator: None,
             clients: BTreeMap::new(),
             newest: 0,
             lost: 0,
         }
     }
 
-    /// The operator comes, or goes.
-    pub fn operator(&mut self, console: Option<Handle>) {
-        self.console = console;
+    /// The operator connects, or disconnects.
+    pub fn operator(&mut self, operator: Option<Handle>) {
+        self.operator = operator;
     }
 
     /// The seed is over.
     pub fn forget_all(&mut self) {
-        self.console = None;
+        self.operator = None;
         self.clients.clear();
     }
 
-    /// A line on the screen, unless too many are unread.
+    /// Expects a line on the screen, unless too many are unread.
     pub fn print(&mut self, line: &str) {
-        let Some(console) = &self.console else {
+        let Some(operator) = &self.operator else {
             return;
         };
-        let mut console = console.borrow_mut();
-        if console.pending() + line.len() > self.limits.console_backlog {
+        let mut operator = operator.borrow_mut();
+        if operator.pending() + line.len() > self.limits.console_backlog {
             self.lost += 1;
             return;
         }
-        let expected = &mut console.script.expected;
+        let expected = &mut operator.script.expected;
         if self.lost > 0 {
             let lost = std::mem::take(&mut self.lost);
             let text = format!("({lost} lines lost: standard output did not take them in time)\n");
@@ -71,7 +71,7 @@ impl OperatorModel {
         expected.extend_from_slice(format!("{line}\n").as_bytes());
     }
 
-    /// A talk client comes.
+    /// A talk client connects.
     pub fn joined(&mut self, socket: Handle, address: SocketAddr, since: u32) {
         self.newest += 1;
         let id = self.newest;
@@ -81,13 +81,13 @@ impl OperatorModel {
             since,
             last: None,
         };
-        if self.console.is_some() {
+        if self.operator.is_some() {
             self.clients.insert(id, client);
         }
         self.print(&format!("Client {id} has come from {address}"));
     }
 
-    /// It goes.
+    /// A talk client disconnects.
     pub fn left(&mut self, number: usize) {
         if let Some(id) = self.id_of(number) {
             self.clients.remove(&id);
@@ -95,7 +95,7 @@ impl OperatorModel {
         }
     }
 
-    /// It says something.
+    /// A talk client sends a line.
     pub fn said(&mut self, number: usize, text: &str) {
         if text.trim().is_empty() {
             return;
@@ -182,21 +182,23 @@ impl OperatorModel {
         }
     }
 
-    /// A talk client is told a line, unless its conversation is over or it has stopped reading.
+    /// Expects a line at a talk client, unless it is being closed or does not read.
     fn tell(&self, socket: &Handle, text: &str) {
         let socket = &mut *socket.borrow_mut();
         if socket.kicked || socket.too_slow {
             return;
         }
         if socket.end_read {
-            // Its last words are read. Whether they were understood is not seen from outside.
-            socket.perhaps.get_or_insert(socket.script.expected.len());
+            // Its end of stream is read; whether the session is closing already is not visible.
+            socket
+                .maybe_closing
+                .get_or_insert(socket.script.expected.len());
         }
         if socket.pending() + text.len() > self.limits.talk_backlog {
             socket.too_slow = true;
             return;
         }
-        let ends = match socket.script.lacks_line_ends(socket.understood) {
+        let ends = match socket.script.is_bare(socket.parsed) {
             true => "",
             false => "\n",
         };

@@ -1,4 +1,4 @@
-//! Chooses, by seed, how narrow the limits are and which faults the kernel and the peers do.
+//! The plan of a seed: random limits and fault probabilities.
 
 use crate::memory::random::Random;
 use loket::config;
@@ -9,25 +9,25 @@ use loket::services::{ServiceLimits, TalkRate};
 use loket::wire::names::WireLimits;
 use std::rc::Rc;
 
-/// What holds for the whole of a seed.
+/// The constants of a seed.
 pub struct Plan {
     pub limits: ReactorLimits,
     pub services: Rc<ServiceLimits>,
     pub high_water: usize,
-    /// Bodies move past the sessions.
+    /// Bodies move by splice and sendfile.
     pub direct: bool,
     pub peers: usize,
     pub faults: Faults,
 }
 
-/// What goes wrong, in percent of the occasions. Many seeds leave most of it out: what happens
-/// all the time hides what it cures.
+/// The faults, in percent of the occasions. Many seeds leave most of them out: a fault that happens
+/// all the time can hide another.
 pub struct Faults {
-    /// A call finds nothing though there is something; its edge follows.
+    /// A call returns EAGAIN although it could do something; an event follows.
     pub would_block: usize,
     pub interrupt: usize,
     pub short_write: usize,
-    /// Events of which nothing is true that was not known.
+    /// Events without news.
     pub spurious: usize,
     pub stale: usize,
     pub late_post: usize,
@@ -35,13 +35,13 @@ pub struct Faults {
     pub urgent: usize,
     pub stall: usize,
     pub no_descriptor: usize,
-    /// What is to be sent is still on the disk.
+    /// The file to be sent is not in the page cache.
     pub cold: usize,
-    /// The store has to wait for a disk.
+    /// The store has to wait for the disk.
     pub disk: usize,
-    /// The end of the stream comes with the last bytes.
+    /// The end of the stream arrives with the last bytes.
     pub end_with_bytes: usize,
-    /// Seeds in which the server is told to stop before all is done.
+    /// The server gets a signal before all peers are done.
     pub signal: bool,
     /// Clock steps of seconds, and an idle deadline.
     pub long_pauses: bool,
@@ -57,7 +57,7 @@ impl Plan {
             _ => random.within(61..=600),
         };
         let long_pauses = random.chance(30);
-        // Room for a unit and CR LF, or for a bare header: two names, the separator, a size.
+        // Space for a unit and CR LF, or for a bare header: two names, the separator, a size.
         let read = unit + 64 + random.below(100);
         let limits = ReactorLimits {
             connections: random.within(1..=10),
@@ -85,7 +85,7 @@ impl Plan {
                 0
             },
             rate_seconds: random.within(2..=10) as u32,
-            // Who waits for the operator is not modelled.
+            // Waiting for the operator is not modelled.
             operator_high_water: usize::MAX,
             idle_seconds: long_pauses.then(|| random.within(3..=30) as u32),
             ..REACTOR
@@ -96,9 +96,9 @@ impl Plan {
                 ..config::WIRE
             },
             talk_backlog: random.pick(&[60, 300, 100_000]),
-            // More clients than a seed has: what is asked of all is done at once.
+            // More clients than a seed has: a command to all of them is one step.
             console_step: 100,
-            // More than any script says.
+            // More than any script sends.
             talk_rate: TalkRate {
                 first: usize::MAX,
                 most: usize::MAX,

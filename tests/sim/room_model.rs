@@ -1,4 +1,4 @@
-//! Drives the room's production logic as its socket's turn does, beside a model of who is in it.
+//! Runs the production room as its socket's turn does, beside a model of its members.
 
 use super::plan::Plan;
 use super::shared::{Mode, SimState};
@@ -12,10 +12,10 @@ use loket::session::notice::Post;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
-/// So many addresses speak to the room.
-const SPEAKERS: u16 = 6;
+/// The number of addresses that send to the room.
+const SENDERS: u16 = 6;
 
-/// How long a password counts without a name, in microseconds.
+/// How long a password is valid without a name, in microseconds.
 const ADMITTED: u64 = 60_000_000;
 
 /// How long a lost member is remembered, in microseconds.
@@ -24,7 +24,7 @@ const LEFT: u64 = 3_600_000_000;
 /// How long a claim waits, in microseconds.
 const CLAIM: u64 = 500_000;
 
-/// The room, its queue of copies and the model of both.
+/// The room, its send queue and the model of both.
 pub struct RoomModel {
     room: Room,
     out: Copies,
@@ -33,18 +33,18 @@ pub struct RoomModel {
     /// How long a member may be silent, in microseconds.
     idle: Option<u64>,
     arrived: VecDeque<(u16, Vec<u8>)>,
-    /// Speakers that are gone without a word: their hosts refuse what comes.
+    /// Addresses whose process is gone: their hosts answer datagrams with ICMP errors.
     vanished: BTreeSet<u16>,
     refused: VecDeque<u16>,
     members: BTreeMap<u16, Member>,
     admitted: BTreeMap<u16, u64>,
-    /// Members that went without `exit`, and when.
+    /// Members that were removed without `exit`, and when.
     lost: BTreeMap<u16, (String, u64)>,
     claims: VecDeque<Claim>,
     search: Option<u64>,
-    /// Wrong passwords; no speaker tries so many that it would be ignored.
+    /// Wrong passwords; too few from each address to be ignored.
     failures: BTreeMap<u16, u32>,
-    /// What each address must get, in this order.
+    /// The datagrams that each address must get, in this order.
     owed: BTreeMap<u16, VecDeque<String>>,
     pending: usize,
     closed: bool,
@@ -53,7 +53,7 @@ pub struct RoomModel {
 #[derive(Clone)]
 struct Member {
     name: String,
-    heard: u64,
+    received: u64,
     has_spoken: bool,
     refusals: u32,
 }
@@ -65,7 +65,7 @@ struct Claim {
     until: u64,
 }
 
-/// Every speaker has a host of its own.
+/// Every sender has its own host.
 fn address(port: u16) -> SocketAddr {
     ([127, 0, 1, port as u8], port).into()
 }
@@ -102,10 +102,10 @@ impl RoomModel {
         }
     }
 
-    /// A datagram arrives, or its speaker vanishes or comes back.
-    pub fn hear(&mut self, shared: &SimState) {
+    /// A datagram arrives, or its sender vanishes or returns.
+    pub fn receive(&mut self, shared: &SimState) {
         let random = &shared.random;
-        let port = random.within(1..=usize::from(SPEAKERS)) as u16;
+        let port = random.within(1..=usize::from(SENDERS)) as u16;
         if random.chance(8) && !self.vanished.remove(&port) {
             self.vanished.insert(port);
         }
@@ -136,12 +136,12 @@ impl RoomModel {
         }
     }
 
-    /// Whether a turn would do anything.
+    /// Whether a turn has work.
     pub fn has_turn(&self) -> bool {
         self.pending > 0 || !self.arrived.is_empty() || !self.refused.is_empty()
     }
 
-    /// When the room has something to do without a datagram.
+    /// The time of the room's next timer.
     pub fn next_due(&self) -> Option<Moment> {
         self.room.next_due().map(Moment).filter(|_| !self.closed)
     }
@@ -154,7 +154,7 @@ impl RoomModel {
         self.pending = 0;
     }
 
-    /// Sends and reads, as much as a turn may.
+    /// One turn of the socket.
     pub fn turn(&mut self, shared: &SimState, posts: &mut Vec<Post>) {
         if self.closed {
             return;
@@ -178,8 +178,8 @@ impl RoomModel {
             self.room.on_datagram(address(port).into(), &bytes, &mut cx);
             assert_eq!(self.out.pending(), self.pending, "copies of {port}'s words");
         }
-        if shared.mode.get() == Mode::Wild && shared.random.chance(2) {
-            let port = shared.random.within(1..=usize::from(SPEAKERS)) as u16;
+        if shared.mode.get() == Mode::Faulty && shared.random.chance(2) {
+            let port = shared.random.within(1..=usize::from(SENDERS)) as u16;
             self.refused.push_back(port);
         }
         while let Some(port) = self.refused.pop_front() {
@@ -208,13 +208,13 @@ impl RoomModel {
         }
     }
 
-    /// What the room must do with a datagram.
+    /// Models the handling of a datagram.
     fn model(&mut self, shared: &SimState, port: u16, text: &str, now: u64) {
         let text = text.strip_suffix('\n').unwrap_or(text);
         self.admitted.retain(|_, since| *since + ADMITTED > now);
         self.lost.retain(|_, (_, since)| *since + LEFT > now);
         if let Some(member) = self.members.get_mut(&port) {
-            (member.heard, member.has_spoken, member.refusals) = (now, true, 0);
+            (member.received, member.has_spoken, member.refusals) = (now, true, 0);
             let own = member.name.clone();
             match text.split_once(' ') {
                 Some(("PASSWORD", _)) => drop(self.owe(&[port], "PASSWORD OK")),
@@ -237,11 +237,11 @@ impl RoomModel {
             }
             Some(("PASSWORD", _)) => drop(self.owe(&[port], "PASSWORD INCORRECT")),
             Some(("USERNAME", name)) => self.try_name(shared, port, name, now),
-            _ => self.come_back(shared, port, text, now),
+            _ => self.rejoin(shared, port, text, now),
         }
     }
 
-    /// What the room must do because time has passed.
+    /// Models the timers.
     fn model_time(&mut self, shared: &SimState, now: u64) {
         for claim in self.take_claims(|claim| claim.until <= now) {
             self.owe(&[claim.port], "USERNAME TAKEN");
@@ -252,7 +252,7 @@ impl RoomModel {
         let mut silent: Vec<(u64, u16)> = Vec::new();
         for (port, member) in &self.members {
             if self.expires(member).is_some_and(|at| at <= now) {
-                silent.push((member.heard, *port));
+                silent.push((member.received, *port));
             }
         }
         silent.sort_unstable();
@@ -262,7 +262,7 @@ impl RoomModel {
         self.search = expires.min().map(|next| next.max(now + SECOND));
     }
 
-    /// What the room must do when a host refuses.
+    /// Models an ICMP error.
     fn model_refusal(&mut self, shared: &SimState, port: u16, now: u64) {
         let Some(member) = self.members.get_mut(&port) else {
             self.admitted.remove(&port);
@@ -281,7 +281,7 @@ impl RoomModel {
             true => self.idle?,
             false => self.idle?.min(ADMITTED),
         };
-        Some(member.heard + patience)
+        Some(member.received + patience)
     }
 
     fn take_claims(&mut self, which: impl Fn(&Claim) -> bool) -> Vec<Claim> {
@@ -324,7 +324,7 @@ impl RoomModel {
         }
     }
 
-    fn come_back(&mut self, shared: &SimState, port: u16, text: &str, now: u64) {
+    fn rejoin(&mut self, shared: &SimState, port: u16, text: &str, now: u64) {
         let Some((name, _)) = self.lost.get(&port).cloned() else {
             return;
         };
@@ -338,14 +338,14 @@ impl RoomModel {
     fn enter(&mut self, shared: &SimState, port: u16, name: &str, now: u64) {
         let member = Member {
             name: name.to_owned(),
-            heard: now,
+            received: now,
             has_spoken: false,
             refusals: 0,
         };
         let expires = self.expires(&member);
         self.search = [self.search, expires].into_iter().flatten().min();
         self.members.insert(port, member);
-        self.tell_all(shared, &format!("{name} bergabung ke chatroom."));
+        self.expect_at_all(shared, &format!("{name} bergabung ke chatroom."));
     }
 
     fn relay(&mut self, shared: &SimState, port: u16, own: &str, text: &str, now: u64) {
@@ -357,8 +357,8 @@ impl RoomModel {
             return;
         }
         match said.starts_with(&format!("{own}: ")) {
-            true => self.tell_all(shared, &said),
-            false => self.tell_all(shared, &format!("{own}: {said}")),
+            true => self.expect_at_all(shared, &said),
+            false => self.expect_at_all(shared, &format!("{own}: {said}")),
         }
     }
 
@@ -377,7 +377,7 @@ impl RoomModel {
             lines.push(line);
         }
         for line in lines {
-            self.tell_all(shared, &line);
+            self.expect_at_all(shared, &line);
         }
         for port in ports {
             for claim in self.take_claims(|claim| claim.holder == *port) {
@@ -386,13 +386,13 @@ impl RoomModel {
         }
     }
 
-    fn tell_all(&mut self, shared: &SimState, line: &str) {
+    fn expect_at_all(&mut self, shared: &SimState, line: &str) {
         let members: Vec<u16> = self.members.keys().copied().collect();
         self.owe(&members, line);
         shared.operator_model.borrow_mut().print(line);
     }
 
-    /// All of them get it, or none; says which.
+    /// Expects a datagram at all of these addresses, or at none if the queue is full.
     fn owe(&mut self, to: &[u16], text: &str) -> bool {
         if self.pending + to.len() > self.limit {
             return to.is_empty();

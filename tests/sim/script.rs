@@ -1,4 +1,4 @@
-//! Is what one peer says and, worked out from that alone, all that it must hear.
+//! The conversation of one peer: what it sends and all that it must receive.
 
 pub use crate::memory::Service;
 pub use crate::memory::store::Fault;
@@ -6,66 +6,66 @@ use loket::session::close_reason::CloseReason;
 use loket::wire::follows::Timer;
 use std::ops::Range;
 
-/// What a bare upload without a byte of data is answered.
+/// The answer to a bare upload without data.
 pub const NO_DATA: &str = "ERROR no data came, nothing is stored; send the file's bytes a moment \
                            after the command, and then shut down your sending side (SHUT_WR)";
 
-/// The peer says nothing beyond a place before this.
+/// What a peer waits for before it sends on.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// So many bytes have reached it.
-    Heard(usize),
-    /// The server has taken so many of its bytes.
-    Took(usize),
-    /// The server has noticed a pause, as between two keys.
+    /// The peer has received this number of bytes.
+    Received(usize),
+    /// The protocol has consumed this number of bytes.
+    Consumed(usize),
+    /// The server has noticed a pause between bytes.
     Paused,
 }
 
-/// Once the first of these bytes is read, the last must be within that delay: a silence between
-/// them would mean something.
-pub struct Tight {
+/// Once the first of these bytes is read, the last must follow before this timer expires: a
+/// silence between them would change the meaning.
+pub struct NoPause {
     pub bytes: Range<usize>,
     pub within: Timer,
 }
 
-/// What the server owes when it has taken so much.
+/// What the server must have sent once it has read a part of the input.
 #[derive(Debug, Clone, Copy)]
 pub struct Point {
     pub taken: usize,
     pub owed: usize,
-    /// The last body among it ends here; 0 is none.
+    /// The end of the last body in it; 0 if there is none.
     pub body_end: usize,
 }
 
-/// A conversation and its outcome.
+/// A conversation and its result.
 pub struct Script {
     pub service: Service,
-    /// All that the peer says.
+    /// All that the peer sends.
     pub input: Vec<u8>,
-    pub gates: Vec<(usize, Until)>,
-    pub tights: Vec<Tight>,
-    /// Where bodies stand in the input.
+    pub waits: Vec<(usize, Until)>,
+    pub no_pauses: Vec<NoPause>,
+    /// The ranges of bodies in the input.
     pub bodies: Vec<Range<usize>>,
-    /// All that it must hear.
+    /// All that it must receive.
     pub expected: Vec<u8>,
     pub points: Vec<Point>,
-    /// Why the conversation ends.
+    /// Why the server closes the connection.
     pub ends: CloseReason,
-    /// Every content that a file may be given, in order.
+    /// Every content that may be stored, in order.
     pub stored: Vec<(String, Vec<u8>)>,
-    /// What the peer's files are in the end.
-    pub kept: Vec<(String, Option<Vec<u8>>)>,
+    /// The peer's files at the end.
+    pub final_files: Vec<(String, Option<Vec<u8>>)>,
     pub faults: Vec<(String, Fault)>,
-    /// Files that are there before it begins.
-    pub given: Vec<(String, Vec<u8>)>,
-    /// And are there at its end, whatever happens: names that begin as those that are meant.
+    /// Files that exist at the beginning.
+    pub initial_files: Vec<(String, Vec<u8>)>,
+    /// Files that no command may change: their names are prefixes of the peer's names.
     pub untouched: Vec<(String, Vec<u8>)>,
-    /// What a talk client says, and where in its input that ends.
+    /// The messages of a talk client, and the ends of them in its input.
     pub said: Vec<(usize, String)>,
-    /// The outcome of everything is told: nothing more is added.
+    /// The conversation is complete: nothing more is added.
     pub over: bool,
-    /// The peer ends in the middle of something: whatever it said next would belong to that.
-    pub breaks_off: bool,
+    /// The peer ends its stream inside a command or body: nothing may be sent after it.
+    pub is_cut: bool,
 }
 
 impl Default for Script {
@@ -75,13 +75,13 @@ impl Default for Script {
 }
 
 impl Script {
-    /// Nothing is said yet; the conversation ends when the peer does.
+    /// An empty conversation, which ends when the peer ends its stream.
     pub fn new(service: Service) -> Script {
         Script {
             service,
             input: Vec::new(),
-            gates: Vec::new(),
-            tights: Vec::new(),
+            waits: Vec::new(),
+            no_pauses: Vec::new(),
             bodies: Vec::new(),
             expected: Vec::new(),
             points: vec![Point {
@@ -91,49 +91,49 @@ impl Script {
             }],
             ends: CloseReason::PeerFinished,
             stored: Vec::new(),
-            kept: Vec::new(),
+            final_files: Vec::new(),
             faults: Vec::new(),
-            given: Vec::new(),
+            initial_files: Vec::new(),
             untouched: Vec::new(),
             said: Vec::new(),
             over: false,
-            breaks_off: false,
+            is_cut: false,
         }
     }
 
-    /// The peer says this.
+    /// The peer sends this.
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) {
         self.input.extend_from_slice(bytes.as_ref());
     }
 
-    /// The peer says this without a pause that would end it.
+    /// The peer sends this without a pause of the settle window.
     pub fn say_at_once(&mut self, bytes: impl AsRef<[u8]>) {
         self.say_within(bytes, Timer::Settle);
     }
 
-    /// The peer sends this by one `send()`.
-    pub fn say_by_one_send(&mut self, bytes: impl AsRef<[u8]>) {
+    /// The peer sends this by one send(2).
+    pub fn say_in_one_call(&mut self, bytes: impl AsRef<[u8]>) {
         self.say_within(bytes, Timer::Interbyte);
     }
 
-    /// The peer types this key by key, from its first byte on. It may pause at any byte, but not
-    /// for so long that what has come is given up.
-    pub fn type_in(&mut self, bytes: impl AsRef<[u8]>) {
+    /// The peer types this key by key. It may pause at any byte, but not until the partial command
+    /// is refused.
+    pub fn type_keys(&mut self, bytes: impl AsRef<[u8]>) {
         let start = self.input.len();
         self.say_within(bytes, Timer::PartialCommand);
-        self.gates.push((start + 1, Until::Paused));
+        self.waits.push((start + 1, Until::Paused));
     }
 
     fn say_within(&mut self, bytes: impl AsRef<[u8]>, within: Timer) {
         let start = self.input.len();
         self.say(bytes);
         let bytes = start..self.input.len();
-        self.tights.push(Tight { bytes, within });
+        self.no_pauses.push(NoPause { bytes, within });
     }
 
-    /// Whether a talk client that was understood so far has said something without a line end.
-    pub fn lacks_line_ends(&self, understood: usize) -> bool {
-        let mut said = self.said[..understood].iter();
+    /// Whether one of the first `understood` messages of a talk client has no line end.
+    pub fn is_bare(&self, parsed: usize) -> bool {
+        let mut said = self.said[..parsed].iter();
         said.any(|(end, _)| self.input[end - 1] != b'\n')
     }
 
@@ -144,14 +144,14 @@ impl Script {
         self.bodies.push(start..self.input.len());
     }
 
-    /// All that is said so far is answered by this.
-    pub fn hear(&mut self, bytes: impl AsRef<[u8]>) {
+    /// The answer to everything that is sent so far.
+    pub fn expect(&mut self, bytes: impl AsRef<[u8]>) {
         self.expected.extend_from_slice(bytes.as_ref());
         self.point(0);
     }
 
-    /// And by this body.
-    pub fn hear_body(&mut self, bytes: &[u8]) {
+    /// A body in the answer to everything that is sent so far.
+    pub fn expect_body(&mut self, bytes: &[u8]) {
         self.expected.extend_from_slice(bytes);
         let body_end = if bytes.is_empty() {
             0
@@ -161,13 +161,13 @@ impl Script {
         self.point(body_end);
     }
 
-    /// What it hears once more has happened than that its words were taken.
-    pub fn hear_later(&mut self, bytes: impl AsRef<[u8]>) {
+    /// An answer that does not follow at once when the input is read.
+    pub fn expect_later(&mut self, bytes: impl AsRef<[u8]>) {
         self.expected.extend_from_slice(bytes.as_ref());
     }
 
-    /// A word is understood, and half answered, before its line end has come.
-    pub fn hear_early(&mut self, taken: usize, owed: usize) {
+    /// A part of the answer to a word, which is sent before the line end has arrived.
+    pub fn expect_early(&mut self, taken: usize, owed: usize) {
         let body_end = self.points.last().map_or(0, |point| point.body_end);
         self.points.push(Point {
             taken,
@@ -185,25 +185,25 @@ impl Script {
         });
     }
 
-    /// The peer waits until it has heard all answers.
-    pub fn await_answer(&mut self) {
-        let heard = Until::Heard(self.expected.len());
-        self.gates.push((self.input.len(), heard));
+    /// The peer waits for all answers.
+    pub fn await_replies(&mut self) {
+        let received = Until::Received(self.expected.len());
+        self.waits.push((self.input.len(), received));
     }
 
-    /// The peer waits until the server has understood all it has said.
-    pub fn await_taken(&mut self) {
-        let took = Until::Took(self.input.len());
-        self.gates.push((self.input.len(), took));
+    /// The peer waits until the protocol has consumed everything that is sent so far.
+    pub fn await_consumed(&mut self) {
+        let took = Until::Consumed(self.input.len());
+        self.waits.push((self.input.len(), took));
     }
 
-    /// The conversation ends here, whatever the peer still says.
+    /// The conversation ends here, whatever the peer still sends.
     pub fn end(&mut self, reason: CloseReason) {
         self.ends = reason;
         self.over = true;
     }
 
-    /// What the server must have said when it has taken so much.
+    /// What the server must have sent once it has read `taken` bytes.
     pub fn owed(&self, taken: usize) -> Point {
         if matches!(self.service, Service::Echo) {
             return Point {

@@ -1,4 +1,4 @@
-//! What a seed does to the calls of the acceptor, and what must hold for every call.
+//! The acceptor's calls in a seed, and the assertions about every call.
 
 use super::shared::{Mode, SimState};
 use super::sim_socket::{Call, Handle, SimSocket};
@@ -11,19 +11,19 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-/// Peers that were not accepted yet.
+/// Peers that are not accepted yet.
 pub type Backlog = Rc<RefCell<VecDeque<Handle>>>;
 
-/// What a peer is sent that comes from an address with as many as it may have.
+/// Sent to a peer whose address has reached its limit.
 pub const REFUSAL: &[u8] = b"too many from your address\n";
 
-/// Where a peer comes from: some share an address.
+/// The address of a peer: some peers share one.
 pub fn address(number: usize) -> SocketAddr {
     ([127, 0, 0, (number % 3) as u8], 1000 + number as u16).into()
 }
 
 impl SimState {
-    /// One peer leaves the queue.
+    /// accept(2): removes a peer from the backlog.
     pub fn accept(&self, backlog: &Backlog) -> io::Result<(Handle, SocketAddr)> {
         if self.injects(self.plan.faults.no_descriptor) {
             self.note(Event::NoDescriptor);
@@ -32,43 +32,43 @@ impl SimState {
         let peer = backlog.borrow_mut().pop_front();
         let peer = peer.ok_or(ErrorKind::WouldBlock)?;
         if peer.borrow().reset {
-            peer.borrow_mut().turned_away = true;
+            peer.borrow_mut().rejected = true;
             return Err(ErrorKind::ConnectionAborted.into());
         }
         let address = address(peer.borrow().number);
         Ok((peer, address))
     }
 
-    /// From here on the kernel tells of a connection by its key.
+    /// Registers a connection under its key.
     pub fn register(&self, socket: &Handle, key: Key) -> io::Result<()> {
         let mut open = socket.borrow_mut();
-        if !open.is_console() {
+        if !open.is_operator() {
             let most = self.plan.limits.per_address.unwrap_or(usize::MAX);
             let there = self.connections_from(&open);
             assert!(there < most, "too many of one address");
             if self.injects(self.plan.faults.no_descriptor) {
-                open.turned_away = true;
+                open.rejected = true;
                 return Err(ErrorKind::OutOfMemory.into());
             }
             let (peer, serial) = (open.number, key.serial);
             self.note(Event::Accepted { peer, serial });
         }
         let now = self.now.get();
-        (open.key, open.moved, open.served, open.took_at) = (Some(key), now, now, now);
-        // Registering tells at once what is known already.
-        open.owed = true;
+        (open.key, open.moved, open.served, open.consumed_at) = (Some(key), now, now, now);
+        // Registration reports the current readiness at once (epoll(7)).
+        open.event_pending = true;
         drop(open);
         self.live.borrow_mut().insert(key.serial, socket.clone());
         self.queue.borrow_mut().push_short(key.serial);
         Ok(())
     }
 
-    /// What is written to a peer that was not registered is its refusal.
+    /// A write to a peer that is not registered: the refusal.
     pub fn refuse(&self, socket: &mut SimSocket, bytes: &[u8]) -> usize {
         assert_eq!(bytes, REFUSAL);
         let there = self.connections_from(socket);
         assert_eq!(Some(there), self.plan.limits.per_address, "there was room");
-        socket.turned_away = true;
+        socket.rejected = true;
         bytes.len()
     }
 
@@ -77,31 +77,31 @@ impl SimState {
         let live = self.live.borrow();
         let there = live.values().filter(|other| {
             let other = other.borrow();
-            !other.is_console() && address(other.number) == address(socket.number)
+            !other.is_operator() && address(other.number) == address(socket.number)
         });
         there.count()
     }
 
-    /// Every call is made in a turn of its own connection, and none after the last.
+    /// Asserts that a call is made in a turn of its connection, which is open.
     pub fn called(&self, socket: &SimSocket) {
         let serial = socket.key.map(|key| key.serial);
         assert_eq!(self.turn.get().serial, serial, "a call out of turn");
         assert!(socket.closed.is_none(), "a call on a closed connection");
-        assert!(!socket.dead, "a call after the connection broke");
+        assert!(!socket.reset_seen, "a call after the connection broke");
     }
 
-    /// At rest, no call finds anything.
-    pub fn done(&self, socket: &SimSocket, call: Call, came: Option<usize>) {
+    /// Asserts that no call succeeds while the loop should be idle.
+    pub fn done(&self, socket: &SimSocket, call: Call, bytes: Option<usize>) {
         let peer = socket.number;
-        self.note(Event::Call { peer, call, came });
+        self.note(Event::Call { peer, call, bytes });
         let probing = self.mode.get() == Mode::Probing;
         assert!(
-            !(probing && came.is_some()),
-            "a lost wake-up: peer {peer} can {call:?} {came:?} at rest, and was not served"
+            !(probing && bytes.is_some()),
+            "a lost wake-up: peer {peer} can {call:?} {bytes:?} and was not served"
         );
     }
 
-    /// Bytes may be moved only while the budget of the turn is not spent.
+    /// Asserts that bytes are moved only while the turn has budget left.
     pub fn moved(&self, bytes: usize) {
         let mut turn = self.turn.get();
         let spent = turn.moved;
@@ -111,7 +111,7 @@ impl SimState {
         self.turn.set(turn);
     }
 
-    /// A step of a body that is no small one has a bulk turn, and is alone in it.
+    /// Asserts that a large step of a body is the only one of a bulk turn.
     pub fn stepped(&self, most: usize) {
         if most <= self.plan.limits.small_body {
             return;
@@ -122,8 +122,8 @@ impl SimState {
         self.turn.set(turn);
     }
 
-    /// Nothing is taken in while too much is owed. What the inbox held is known from the room
-    /// that was left in the read buffer.
+    /// Asserts that nothing is read while too much output is queued. `most` is the free space of
+    /// the read buffer, the rest of which the inbox fills.
     pub fn may_read(&self, socket: &SimSocket, most: usize) {
         let held = self.plan.limits.read_buffer - most;
         let consumed = socket.taken - held;
@@ -136,32 +136,32 @@ impl SimState {
         };
         assert!(socket.sent >= body_end, "a read while a body is owed");
         let owed = owed.saturating_sub(socket.sent);
-        let perhaps = socket.perhaps.is_some();
+        let maybe_closing = socket.maybe_closing.is_some();
         assert!(
-            owed < self.plan.high_water || perhaps,
+            owed < self.plan.high_water || maybe_closing,
             "a read while {owed} bytes are owed"
         );
     }
 
-    /// The peer is sent what its script says, byte for byte.
+    /// Asserts that the server sends exactly what the script expects.
     pub fn wrote(&self, socket: &SimSocket, bytes: &[u8]) {
         self.moved(bytes.len());
         let rest = &socket.script.expected[socket.sent..];
         assert!(
             rest.starts_with(bytes),
-            "peer {} hears {:?} instead of {:?}",
+            "peer {} is sent {:?} instead of {:?}",
             socket.number,
             String::from_utf8_lossy(bytes),
             String::from_utf8_lossy(&rest[..rest.len().min(bytes.len())])
         );
     }
 
-    /// The sending side is closed once, and behind all that is owed.
+    /// Asserts that the sending side is shut down once, after all output.
     pub fn shuts(&self, socket: &mut SimSocket) {
         assert!(socket.shut.is_none(), "its sending side is closed twice");
         assert!(
-            socket.has_heard_all(),
-            "peer {} is told the end {} bytes early",
+            socket.has_received_all(),
+            "the stream to peer {} ends {} bytes early",
             socket.number,
             socket.pending()
         );
@@ -171,19 +171,16 @@ impl SimState {
 }
 
 impl SimSocket {
-    /// A splice takes no more than the body has, and stops in front of urgent data.
+    /// Asserts that a splice stays within the body and stops before urgent data.
     pub fn may_take(&self, most: usize) {
         let mut bodies = self.script.bodies.iter();
         let body = bodies.find(|body| body.contains(&self.taken));
         let left = body.map_or(0, |body| body.end - self.taken);
         assert!(
             most <= left,
-            "{most} bytes are asked of a body that has {left}"
+            "a splice of {most} bytes from a body of {left}"
         );
-        let told = self.urgent.is_some_and(|urgent| urgent <= self.arrived) && !self.owed;
-        assert!(
-            !told,
-            "urgent data was announced, and a splice stops in front of it"
-        );
+        let told = self.urgent.is_some_and(|urgent| urgent <= self.arrived) && !self.event_pending;
+        assert!(!told, "a splice although urgent data was reported");
     }
 }

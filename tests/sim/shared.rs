@@ -1,4 +1,4 @@
-//! Is what the kernel, the watcher, the store and the engine of one seed know together.
+//! The state that the I/O, the watcher, the store and the engine of a seed share.
 
 use super::operator_model::OperatorModel;
 use super::plan::Plan;
@@ -13,37 +13,37 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// How the kernel behaves.
+/// The behaviour of the simulated kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It does all the faults of the plan.
-    Wild,
-    /// Every call does all that it can.
+    /// It injects the faults of the plan.
+    Faulty,
+    /// It injects no faults.
     Calm,
-    /// All that was owed has been told and done: no call may find anything.
+    /// The loop is idle: no call may succeed.
     Probing,
 }
 
-/// The turn under way.
+/// The running turn.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TurnUnderWay {
     pub serial: Option<u32>,
     pub bulk: bool,
-    /// Bytes moved in it.
+    /// Bytes that it has moved.
     pub moved: usize,
-    /// Big steps made in it.
+    /// Large body steps in it.
     pub steps: usize,
-    /// Calls of its protocol before it.
+    /// Calls of the protocol before it.
     pub calls: usize,
 }
 
-/// SimState by all parts of one seed.
+/// The shared state.
 pub struct SimState {
     pub plan: Plan,
     pub random: Random,
     pub trace: Rc<Trace>,
     pub now: Cell<Moment>,
-    /// The second that sessions were told last.
+    /// The second that sessions see.
     pub seconds: Cell<u32>,
     pub mode: Cell<Mode>,
     pub turn: Cell<TurnUnderWay>,
@@ -54,11 +54,11 @@ pub struct SimState {
     pub roster: Rc<RefCell<Roster>>,
     pub store: Memory,
     pub winding_down: Cell<bool>,
-    pub cutting: Cell<bool>,
+    pub forced: Cell<bool>,
 }
 
 impl SimState {
-    /// A beginning.
+    /// The initial state of a seed.
     pub fn new(plan: Plan, random: Random, trace: Rc<Trace>, store: &Memory) -> Rc<SimState> {
         let operator_model = OperatorModel::new(plan.services.clone());
         Rc::new(SimState {
@@ -67,7 +67,7 @@ impl SimState {
             trace,
             now: Cell::new(Moment(0)),
             seconds: Cell::new(0),
-            mode: Cell::new(Mode::Wild),
+            mode: Cell::new(Mode::Faulty),
             turn: Cell::default(),
             live: RefCell::default(),
             queue: RefCell::default(),
@@ -75,16 +75,16 @@ impl SimState {
             roster: Rc::default(),
             store: store.clone(),
             winding_down: Cell::new(false),
-            cutting: Cell::new(false),
+            forced: Cell::new(false),
         })
     }
 
-    /// Whether faults of this likelihood is done now.
+    /// Whether to inject a fault of this probability now.
     pub fn injects(&self, percent: usize) -> bool {
-        self.mode.get() == Mode::Wild && self.random.chance(percent)
+        self.mode.get() == Mode::Faulty && self.random.chance(percent)
     }
 
-    /// A note for the trace.
+    /// Adds an event to the trace.
     pub fn note(&self, event: Event) {
         self.trace.note(event);
     }

@@ -1,4 +1,4 @@
-//! Is one simulated connection: what has arrived, what has left, and which edge the kernel owes.
+//! A simulated socket: its bytes in both directions, its pending event and its faults.
 
 use super::script::{Script, Service, Until};
 use crate::memory::counting::Bodies;
@@ -10,7 +10,7 @@ use loket::session::observer::Readiness;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// A system call and what came of it; `None` is an error.
+/// A system call and the number of bytes it moved; `None` is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     Read { most: usize, got: Option<usize> },
@@ -25,7 +25,7 @@ pub enum Call {
 /// A socket as the engine, the I/O and the watcher share it.
 pub type Handle = Rc<RefCell<SimSocket>>;
 
-/// One connection, seen from the network.
+/// One connection, as the network sees it.
 #[derive(Default)]
 pub struct SimSocket {
     pub number: usize,
@@ -35,55 +35,55 @@ pub struct SimSocket {
     /// Bytes of the input that have arrived, and that the server has read.
     pub arrived: usize,
     pub taken: usize,
-    /// Bytes that its protocol was shown and took.
-    pub took: usize,
+    /// Bytes that the protocol has consumed.
+    pub consumed: usize,
     pub end_arrived: bool,
     pub end_read: bool,
-    /// A read stops in front of this byte, once.
+    /// A read stops before this byte, once (urgent data, tcp(7)).
     pub urgent: Option<usize>,
     pub reset: bool,
-    /// The server was told of the reset.
-    pub dead: bool,
-    /// Bytes that the server has sent, and that the peer has read.
+    /// A call of the server has returned the reset.
+    pub reset_seen: bool,
+    /// Bytes that the server has sent, and that the peer has received.
     pub sent: usize,
-    pub heard: usize,
+    pub received: usize,
     pub window: usize,
-    /// A write was refused: an edge is owed once there is room.
+    /// A write returned EAGAIN: an event follows when there is space.
     pub full: bool,
-    /// When the server has closed its sending side.
+    /// When the server shut down its sending side.
     pub shut: Option<Moment>,
     pub drained: usize,
-    /// An edge that was not delivered yet.
-    pub owed: bool,
-    /// Nothing was said of readiness since the last call in vain.
+    /// An event is pending.
+    pub event_pending: bool,
+    /// A call returned EAGAIN and no event has been delivered since.
     pub read_in_vain: bool,
     pub write_in_vain: bool,
-    /// When bytes last moved, and when it last had a turn.
+    /// The time of the last moved byte, and of the last turn.
     pub moved: Moment,
     pub served: Moment,
-    /// When its protocol last took bytes, and how many had moved at which times.
-    pub took_at: Moment,
+    /// The time when the protocol last consumed bytes, and the total of moved bytes over time.
+    pub consumed_at: Moment,
     pub history: Vec<(Moment, usize)>,
-    /// The last turn left something in the outbox.
+    /// The last turn left output in the outbox.
     pub owes: bool,
-    /// The server waits for the settle window: it has noticed a pause.
+    /// The session awaits the settle window: it has noticed a pause.
     pub paused: bool,
     pub never_reads: bool,
     pub never_writes: bool,
-    /// Of a talk client: it was kicked, it must be dropped for its backlog, and from here on it
-    /// may be closing already, so that what it is told may not reach it.
+    /// Of a talk client: it was kicked; its backlog is full; and the offset of the output from
+    /// which on it may be closing already, so that it need not arrive.
     pub kicked: bool,
     pub too_slow: bool,
-    pub perhaps: Option<usize>,
-    /// How many of the lines in the script were understood.
-    pub understood: usize,
+    pub maybe_closing: Option<usize>,
+    /// The number of messages of the script that the protocol has parsed.
+    pub parsed: usize,
     pub closed: Option<CloseReason>,
-    /// The server goes down, or has refused it, before it was accepted.
-    pub turned_away: bool,
-    /// All that the server has sent.
+    /// The server refused it, or was shut down before it was accepted.
+    pub rejected: bool,
+    /// All bytes that the server has sent.
     pub output: Vec<u8>,
-    /// Of a test by hand: the next so many calls are interrupted, the next so many pieces of a
-    /// body are still on the disk, and so many microseconds pass with every write.
+    /// Set by tests: the number of calls that will return EINTR, the number of body steps that will
+    /// find the file cold, and the microseconds that every write takes.
     pub interrupts: usize,
     pub cold: usize,
     pub write_micros: u64,
@@ -91,7 +91,7 @@ pub struct SimSocket {
 }
 
 impl SimSocket {
-    /// A connection before anything has happened.
+    /// A new connection.
     pub fn new(number: usize, script: Script, window: usize) -> SimSocket {
         SimSocket {
             number,
@@ -101,19 +101,19 @@ impl SimSocket {
         }
     }
 
-    /// Whom it speaks to.
+    /// The service that it is connected to.
     pub fn service(&self) -> Service {
         self.script.service
     }
 
-    /// Bytes have moved, one way or the other.
+    /// Records bytes that moved in either direction.
     pub fn moved_bytes(&mut self, bytes: usize, now: Moment) {
         self.moved = now;
         let before = self.history.last().map_or(0, |(_, total)| *total);
         self.history.push((now, before + bytes));
     }
 
-    /// How many bytes have moved since then.
+    /// The number of bytes that moved since then.
     pub fn moved_since(&self, since: Moment) -> usize {
         let behind = self.history.partition_point(|(when, _)| *when < since);
         let total = |at: usize| self.history.get(at).map_or(0, |(_, total)| *total);
@@ -121,43 +121,46 @@ impl SimSocket {
         self.history.last().map_or(0, |(_, total)| *total) - before
     }
 
-    /// Whether it is the operator's.
-    pub fn is_console(&self) -> bool {
-        self.service() == Service::Console
+    /// Whether it is the operator.
+    pub fn is_operator(&self) -> bool {
+        self.service() == Service::Operator
     }
 
-    /// Whether others decide what it hears.
+    /// Whether its output depends on other connections.
     pub fn is_conversation(&self) -> bool {
-        matches!(self.service(), Service::Console | Service::Talk)
+        matches!(self.service(), Service::Operator | Service::Talk)
     }
 
-    /// Whether all that the server owed has left it. Who may have been closing hears what was
-    /// said before that.
-    pub fn has_heard_all(&self) -> bool {
-        self.pending() == 0 || self.perhaps.is_some_and(|perhaps| self.sent >= perhaps)
+    /// Whether the server has sent all expected output; a connection that may have been closing
+    /// gets only the part before that.
+    pub fn has_received_all(&self) -> bool {
+        self.pending() == 0
+            || self
+                .maybe_closing
+                .is_some_and(|maybe_closing| self.sent >= maybe_closing)
     }
 
-    /// Bytes that the socket takes before it is full.
+    /// The free space of the socket.
     pub fn room(&self) -> usize {
-        self.window.saturating_sub(self.sent - self.heard)
+        self.window.saturating_sub(self.sent - self.received)
     }
 
-    /// Bytes that were sent by the server's protocol and not by its socket.
+    /// Expected output that is not sent yet.
     pub fn pending(&self) -> usize {
         self.script.expected.len() - self.sent
     }
 
-    /// Bytes that the last turn left behind, as far as that is seen from outside.
+    /// Output that the last turn left in the outbox.
     pub fn pending_now(&self) -> usize {
         if self.owes { self.pending() } else { 0 }
     }
 
-    /// Whether a read would find something, be it the end.
-    pub fn has_news(&self) -> bool {
+    /// Whether a read would return bytes, the end of the stream or an error.
+    pub fn is_readable(&self) -> bool {
         self.arrived > self.taken || (self.end_arrived && !self.end_read) || self.reset
     }
 
-    /// What an event says: the state at the moment of its delivery, as epoll(7) has it.
+    /// The readiness that an event reports: the state at its delivery, as in epoll(7).
     pub fn mask(&self) -> Readiness {
         Readiness {
             readable: self.arrived > self.taken || self.end_arrived || self.reset,
@@ -168,80 +171,80 @@ impl SimSocket {
         }
     }
 
-    /// How far the peer may speak before it waits for something.
-    pub fn may_say(&self) -> usize {
-        let gate = self.script.gates.iter().find(|gate| self.is_closed(gate));
-        gate.map_or(self.script.input.len(), |(at, _)| *at)
+    /// The number of input bytes up to the next wait of the script.
+    pub fn may_send(&self) -> usize {
+        let wait = self.script.waits.iter().find(|wait| self.is_closed(wait));
+        wait.map_or(self.script.input.len(), |(at, _)| *at)
     }
 
-    /// Whether the peer's end of stream may come: all is said, or the server has said goodbye.
+    /// Whether the peer may end its stream: all is sent, or the server has ended its own.
     pub fn may_end(&self) -> bool {
         let all = self.script.input.len();
-        let said = self.arrived == all && self.may_say() == all && !self.is_gated();
-        !self.end_arrived && (said || (self.shut.is_some() && self.heard == self.sent))
+        let said = self.arrived == all && self.may_send() == all && !self.is_waiting();
+        !self.end_arrived && (said || (self.shut.is_some() && self.received == self.sent))
     }
 
-    fn is_gated(&self) -> bool {
-        self.script.gates.iter().any(|gate| self.is_closed(gate))
+    fn is_waiting(&self) -> bool {
+        self.script.waits.iter().any(|wait| self.is_closed(wait))
     }
 
     fn is_closed(&self, (_, until): &(usize, Until)) -> bool {
         match *until {
-            Until::Heard(bytes) => self.heard < bytes,
-            Until::Took(bytes) => self.took < bytes,
+            Until::Received(bytes) => self.received < bytes,
+            Until::Consumed(bytes) => self.consumed < bytes,
             Until::Paused => !self.paused,
         }
     }
 
-    /// So many more bytes arrive.
+    /// Bytes arrive.
     pub fn arrive(&mut self, bytes: usize) {
         self.arrived += bytes;
-        self.owed = true;
+        self.event_pending = true;
     }
 
     /// The end of the stream arrives.
     pub fn arrive_end(&mut self) {
         self.end_arrived = true;
-        self.owed = true;
+        self.event_pending = true;
     }
 
     /// The peer reads.
-    pub fn hear(&mut self, bytes: usize) {
-        self.heard += bytes;
+    pub fn receive(&mut self, bytes: usize) {
+        self.received += bytes;
         if std::mem::take(&mut self.full) {
-            self.owed = true;
+            self.event_pending = true;
         }
     }
 
-    /// The connection breaks: what has not been read is gone.
+    /// The connection is reset: unread bytes are lost.
     pub fn break_off(&mut self) {
         self.reset = true;
-        self.owed = true;
+        self.event_pending = true;
     }
 
-    /// Whether the peer can do no more, and has got what it waits for.
+    /// Whether the connection is closed or was never accepted.
     pub fn is_over(&self) -> bool {
-        self.closed.is_some() || self.turned_away
+        self.closed.is_some() || self.rejected
     }
 
-    /// Whether a silence of the peer would now be misunderstood, and when at the latest it must
-    /// have gone on speaking.
-    pub fn must_speak(&self, limits: &ReactorLimits) -> Option<(usize, Moment)> {
+    /// The bytes that must have arrived, and until when, because a silence would change their
+    /// meaning.
+    pub fn must_send(&self, limits: &ReactorLimits) -> Option<(usize, Moment)> {
         if self.is_over() || self.reset || self.shut.is_some() || self.end_read {
             return None;
         }
-        let tight = self.script.tights.iter().find(|tight| {
-            let bytes = &tight.bytes;
+        let no_pause = self.script.no_pauses.iter().find(|no_pause| {
+            let bytes = &no_pause.bytes;
             self.taken > bytes.start && self.taken < bytes.end && bytes.start < self.arrived
         })?;
-        if self.arrived < tight.bytes.end
-            && self.may_say() <= self.arrived
+        if self.arrived < no_pause.bytes.end
+            && self.may_send() <= self.arrived
             && !self.may_end()
             && !self.end_arrived
         {
             return None;
         }
-        let until = self.moved.after(limits.micros(tight.within) - 1);
-        Some((tight.bytes.end, until))
+        let until = self.moved.after(limits.micros(no_pause.within) - 1);
+        Some((no_pause.bytes.end, until))
     }
 }

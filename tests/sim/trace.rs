@@ -1,4 +1,4 @@
-//! Remembers the last things that happened, to be told when a seed fails.
+//! The last events of a seed, for failure messages.
 
 use super::sim_socket::Call;
 use loket::session::close_reason::CloseReason;
@@ -8,10 +8,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt::Write;
 
-/// So many are remembered.
+/// The number of events that are kept.
 const REMEMBERED: usize = 60;
 
-/// What can happen. Peers are told by their numbers in the seed.
+/// An event. Peers have their numbers in the seed.
 #[allow(dead_code)] // the fields are read by `Debug` alone
 #[derive(Debug, Clone, Copy)]
 pub enum Event {
@@ -54,7 +54,7 @@ pub enum Event {
     Call {
         peer: usize,
         call: Call,
-        came: Option<usize>,
+        bytes: Option<usize>,
     },
     Ended {
         serial: u32,
@@ -78,7 +78,7 @@ pub enum Event {
     },
 }
 
-/// The memory.
+/// The last events.
 #[derive(Default)]
 pub struct Trace {
     step: Cell<usize>,
@@ -92,7 +92,7 @@ impl Trace {
         self.step.get()
     }
 
-    /// Something happened.
+    /// Adds an event.
     pub fn note(&self, event: Event) {
         let mut events = self.events.borrow_mut();
         if events.len() == REMEMBERED {
@@ -101,7 +101,7 @@ impl Trace {
         events.push_back((self.step.get(), event));
     }
 
-    /// Where it stands, and what happened last.
+    /// The current step and the last events, as text.
     pub fn tell(&self) -> String {
         let mut text = format!("at step {}, after\n", self.step.get());
         for (step, event) in &*self.events.borrow() {

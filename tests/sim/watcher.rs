@@ -1,4 +1,4 @@
-//! Watches the loop, and asserts with every turn and every close that it may be so.
+//! The observer of a seed: asserts that every turn and every close is permitted.
 
 use super::script::Service;
 use super::shared::{SimState, TurnUnderWay};
@@ -19,17 +19,17 @@ impl Observer for Watcher {
         let serial = self.0.turn.get().serial.expect("bytes are taken in a turn");
         let socket = self.0.socket(serial);
         let mut current = socket.borrow_mut();
-        current.took += bytes.len();
-        current.took_at = self.0.now.get();
+        current.consumed += bytes.len();
+        current.consumed_at = self.0.now.get();
         if !current.is_conversation() {
             return;
         }
-        let text = understood(&mut current, bytes);
+        let text = parsed(&mut current, bytes);
         let number = current.number;
-        let is_console = current.is_console();
+        let is_operator = current.is_operator();
         drop(current);
         let mut operator_model = self.0.operator_model.borrow_mut();
-        match is_console {
+        match is_operator {
             true => operator_model.obey(&text, self.0.seconds.get()),
             false => operator_model.said(number, &text),
         }
@@ -46,8 +46,8 @@ impl Observer for Watcher {
         let length = self.0.plan.limits.micros(delay);
         let due = socket.borrow().moved.after(length);
         let told = delay == Timer::Interbyte || due <= self.0.now.get();
-        assert!(told, "a silence is told early");
-        // A silence is looked into before it is believed.
+        assert!(told, "a timer expired early");
+        // The turn reads once more before it reports the silence.
         socket.borrow_mut().read_in_vain = false;
         self.0.queue.borrow_mut().push_short(serial);
     }
@@ -111,35 +111,35 @@ impl Observer for Watcher {
         self.check_end(&socket.borrow(), reason);
         socket.borrow_mut().closed = Some(reason);
         let (number, service) = (socket.borrow().number, socket.borrow().service());
-        if self.0.cutting.get() {
+        if self.0.forced.get() {
             return;
         }
         match service {
             Service::Talk => self.0.operator_model.borrow_mut().left(number),
-            Service::Console => self.0.operator_model.borrow_mut().operator(None),
+            Service::Operator => self.0.operator_model.borrow_mut().operator(None),
             Service::Echo | Service::Transfer | Service::Files => {}
         }
     }
 }
 
-/// What the peer has said with these bytes, as its script has it.
-fn understood(socket: &mut SimSocket, bytes: &[u8]) -> String {
-    let (end, text) = socket.script.said[socket.understood].clone();
-    if socket.reset && end != socket.took {
-        // It broke off in the middle of what it meant, and the server does not know that yet.
+/// The message of the script that these bytes complete.
+fn parsed(socket: &mut SimSocket, bytes: &[u8]) -> String {
+    let (end, text) = socket.script.said[socket.parsed].clone();
+    if socket.reset && end != socket.consumed {
+        // It was reset in the middle of a message, which the server has not noticed yet.
         return text::clean(bytes);
     }
     let peer = socket.number;
     assert_eq!(
-        end, socket.took,
-        "peer {peer}: another unit than {text:?} was understood"
+        end, socket.consumed,
+        "peer {peer}: another message than {text:?} was parsed"
     );
-    socket.understood += 1;
+    socket.parsed += 1;
     text
 }
 
 impl Watcher {
-    /// Whether the conversation may end now, and for this reason.
+    /// Asserts that the connection may be closed now, for this reason.
     fn check_end(&self, socket: &SimSocket, reason: CloseReason) {
         let bodies = (socket.bodies.began(), socket.bodies.ended());
         assert_eq!(
@@ -158,7 +158,7 @@ impl Watcher {
                 assert_ne!(socket.service(), Service::Talk);
             }
             CloseReason::Unfinished => {
-                let since = now.0 - socket.took_at.0;
+                let since = now.0 - socket.consumed_at.0;
                 let enough = since >= u64::from(limits.command_seconds) * SECOND;
                 assert!(enough && !socket.is_conversation(), "an early deadline");
             }
@@ -170,15 +170,12 @@ impl Watcher {
                 assert!(!socket.is_conversation());
             }
             CloseReason::Shutdown => {
-                assert!(self.0.winding_down.get(), "nobody has told it to stop");
-                assert!(
-                    self.0.cutting.get() || is_whole(socket),
-                    "cut in the middle"
-                );
+                assert!(self.0.winding_down.get(), "there was no signal");
+                assert!(self.0.forced.get() || is_whole(socket), "cut in the middle");
             }
-            CloseReason::SlowReader => assert!(socket.too_slow, "it has read enough"),
+            CloseReason::SlowReader => assert!(socket.too_slow, "its backlog is not full"),
             CloseReason::Kicked => {
-                assert!(socket.kicked, "nobody has kicked it");
+                assert!(socket.kicked, "it was not kicked");
                 self.has_all(socket, silent);
             }
             reason => {
@@ -186,7 +183,7 @@ impl Watcher {
                 assert!(!other || socket.end_read, "it should have been dropped");
                 assert_eq!(
                     reason, socket.script.ends,
-                    "why peer {} went",
+                    "the close reason of peer {}",
                     socket.number
                 );
                 self.has_all(socket, silent);
@@ -197,19 +194,19 @@ impl Watcher {
         }
     }
 
-    /// A talk client that is being closed is given so long to read what it is owed.
+    /// Asserts that all output is sent, or that a talk client had the linger time to read it.
     fn has_all(&self, socket: &SimSocket, silent: u64) {
         let linger = self.0.plan.limits.micros(Timer::Linger);
         let given_up = socket.service() == Service::Talk && silent >= linger;
         assert!(
-            socket.has_heard_all() || given_up,
-            "peer {} still lacks {} bytes",
+            socket.has_received_all() || given_up,
+            "peer {} is closed {} bytes early",
             socket.number,
             socket.pending()
         );
     }
 
-    /// A goodbye is not cut short by closing over what the peer still sends.
+    /// Asserts that a refused peer's input was discarded for the linger time before the close.
     fn has_lingered(&self, socket: &SimSocket) {
         let linger = self.0.plan.limits.micros(Timer::Linger);
         let over = socket
@@ -224,11 +221,11 @@ impl Watcher {
     }
 }
 
-/// Whether all that was begun has been brought to its end.
+/// Whether every command that was begun is answered.
 fn is_whole(socket: &SimSocket) -> bool {
     match socket.service() {
         Service::Echo => socket.sent == socket.taken,
-        Service::Talk | Service::Console => socket.has_heard_all(),
+        Service::Talk | Service::Operator => socket.has_received_all(),
         Service::Transfer | Service::Files => {
             let mut points = socket.script.points.iter();
             socket.sent == socket.script.expected.len()

@@ -1,8 +1,8 @@
-//! The two services that move files, as their clients see them: what to send, what must come.
+//! The commands and answers of the two services that move files.
 
 use super::{BOTH_WAYS, Client, Server, eventually};
 
-/// A service that moves files.
+/// One of the two services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileService {
     Files,
@@ -13,7 +13,7 @@ use FileService::{Files, Transfer};
 /// Both of them.
 pub const FILE_SERVICES: [FileService; 2] = [Files, Transfer];
 
-/// Runs a test of each service, on a server of its own for each way in which bodies can move.
+/// Runs a test for both services, each with and without `--plain-bodies`, on a new server.
 pub fn on_each(flags: &[&str], test: impl Fn(&Server, FileService)) {
     for way in BOTH_WAYS {
         for service in FILE_SERVICES {
@@ -23,7 +23,7 @@ pub fn on_each(flags: &[&str], test: impl Fn(&Server, FileService)) {
 }
 
 impl FileService {
-    /// Its name.
+    /// The name of the service.
     pub fn name(self) -> &'static str {
         match self {
             Files => "files",
@@ -31,7 +31,7 @@ impl FileService {
         }
     }
 
-    /// What a line client sends before the `size` bytes of an upload; `OK\n` comes back.
+    /// What a line client sends before the `size` bytes of an upload; the answer is `OK\n`.
     pub fn upload_head(self, name: &str, size: usize) -> String {
         match self {
             Files => format!("upload {name} {size}\n"),
@@ -52,7 +52,7 @@ impl FileService {
         }
     }
 
-    /// What a line client asks to get a file.
+    /// The command of a line client for a download.
     pub fn download(self, name: &str) -> String {
         match self {
             Files => format!("download {name}\n"),
@@ -60,7 +60,7 @@ impl FileService {
         }
     }
 
-    /// What comes before the `size` bytes of a download.
+    /// What the server sends before the `size` bytes of a download.
     pub fn announced(self, name: &str, size: usize) -> String {
         match self {
             Files => format!("OK {size}\n"),
@@ -68,7 +68,7 @@ impl FileService {
         }
     }
 
-    /// The answer to a download of a file that is not there.
+    /// The answer to a download of a missing file.
     pub fn missing(self) -> &'static str {
         match self {
             Files => "ERROR File Tidak Ditemukan\n",
@@ -76,7 +76,7 @@ impl FileService {
         }
     }
 
-    /// The same words as an error of this service, without a line end.
+    /// An error of this service with these words, without a line end.
     pub fn error(self, words: &str) -> String {
         match self {
             Files => format!("ERROR {words}"),
@@ -90,14 +90,14 @@ impl FileService {
         let mut client = server.connect(self.name());
         client.send(self.upload_head(name, size)).expect("OK\n");
         client.send(part);
-        // The connection and the file that is not visible yet.
+        // The connection and the partial file.
         eventually("the upload has begun", || {
             server.descriptors() >= before + 2
         });
         client
     }
 
-    /// Uploads as a textbook client does, without line ends; the answer up to the end of stream.
+    /// Uploads as a textbook client does, without line ends; returns all that is answered.
     pub fn upload_bare(self, server: &Server, name: &str, data: &[u8]) -> String {
         let mut client = server.connect(self.name());
         match self {

@@ -1,10 +1,10 @@
-//! A person's end of the room: one datagram socket with a deadline on what it waits for.
+//! A client of the room: one UDP socket with a receive timeout.
 
 use super::{PATIENCE, ROOM_PASSWORD, Server};
 use rustix::event::{PollFd, PollFlags};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-/// A datagram client that takes datagrams from one address of the server alone.
+/// A connected UDP socket: it receives datagrams from the room's address only.
 pub struct Guest(pub UdpSocket);
 
 impl Guest {
@@ -43,7 +43,7 @@ impl Guest {
     }
 
     pub fn send(&self, bytes: impl AsRef<[u8]>) -> &Guest {
-        // A member that refuses is told so by its own socket, once; the datagram is sent again.
+        // A pending ICMP error of the socket fails one send(2); the datagram is sent again.
         let _ = self
             .0
             .send(bytes.as_ref())
@@ -64,7 +64,7 @@ impl Guest {
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
-    /// Nothing has come; call it when the answer to another client shows that it would have.
+    /// Checks that nothing arrived; call it after another client has got its answer.
     #[track_caller]
     pub fn heard_nothing(&self) {
         let mut asked = [PollFd::new(&self.0, PollFlags::IN)];

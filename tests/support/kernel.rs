@@ -1,10 +1,10 @@
-//! What the kernel can enclose a server with.
+//! Which sandboxing features the kernel has.
 
 use landlock::Scope;
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};
 use std::path::Path;
 
-/// Whether this kernel has the rules of this version.
+/// Whether this kernel supports this version of Landlock.
 pub fn kernel_knows(version: ABI) -> bool {
     let all = || {
         let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
@@ -20,7 +20,7 @@ pub fn kernel_knows(version: ABI) -> bool {
     all().is_ok()
 }
 
-/// Whether there is Landlock at all; a test that cannot do without says that it was skipped.
+/// Whether the kernel has Landlock; if not, prints that the test is skipped.
 pub fn has_landlock(test: &str) -> bool {
     let has = kernel_knows(ABI::V1);
     if !has {
@@ -29,7 +29,7 @@ pub fn has_landlock(test: &str) -> bool {
     has
 }
 
-/// Whether the kernel filters system calls; a test that cannot do without says so.
+/// Whether the kernel has seccomp filters; if not, prints that the test is skipped.
 pub fn has_seccomp(test: &str) -> bool {
     let has = Path::new("/proc/sys/kernel/seccomp/actions_avail").exists();
     if !has {

@@ -1,5 +1,5 @@
 //! Starts the real server on free ports for one test and ends it with the test.
-#![allow(dead_code)] // every test binary uses another part of this
+#![allow(dead_code)] // each test binary uses a part of this
 
 pub mod file_service;
 pub mod guest;
@@ -17,7 +17,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Nothing that a test waits for takes longer, however slow the machine.
+/// The deadline of everything that a test waits for, on a slow machine, too.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Answers of the files service.
@@ -27,40 +27,40 @@ pub const NO_FILE: &str = "ERROR File Tidak Ditemukan\n";
 pub const NO_FOLDER: &str = "ERROR there is no such folder\n";
 pub const NOT_REGULAR: &str = "ERROR it is not a regular file\n";
 
-/// What opens the room of a test's server.
+/// The room password of a test's server.
 pub const ROOM_PASSWORD: &str = "sesame";
 
-/// Both ways in which bodies can move: a test that moves bodies runs with each.
+/// The flags of both ways to move bodies: splice and sendfile, or copies through the session.
 pub const BOTH_WAYS: [&[&str]; 2] = [&[], &["--plain-bodies"]];
 
-/// A running `loket serve`. Dropping it kills the process by its id and removes the root.
+/// A running `loket serve`. Dropping it kills the process and removes the root.
 pub struct Server {
     child: Child,
     ports: BTreeMap<String, SocketAddr>,
-    /// The password that the server made for its room.
+    /// The room password that the server generated.
     pub made_password: Option<String>,
     folder: Arc<tempfile::TempDir>,
-    /// What the operator sees. Nobody reads it unless a test does.
+    /// Standard output: what the operator sees.
     pub screen: BufReader<ChildStdout>,
 }
 
 impl Server {
-    /// Starts with an empty root and these flags on top.
+    /// Starts with an empty root and these additional flags.
     pub fn start(flags: &[&str]) -> Server {
         Server::start_in(rooted(), flags)
     }
 
-    /// Starts in a folder whose `root` is prepared.
+    /// Starts in a folder that contains `root`.
     pub fn start_in(folder: tempfile::TempDir, flags: &[&str]) -> Server {
         Server::start_under(&[], folder, flags)
     }
 
-    /// Starts as a user who may not do everything, also when the tests may.
+    /// Starts as an unprivileged user, even if the tests run as root.
     pub fn start_as_nobody(folder: tempfile::TempDir, flags: &[&str]) -> Server {
         if !rustix::process::geteuid().is_root() {
             return Server::start_in(folder, flags);
         }
-        // The build may stand where nobody else can go.
+        // The unprivileged user may have no access to the build folder.
         let program = folder.path().join("loket");
         std::fs::copy(env!("CARGO_BIN_EXE_loket"), &program).expect("a copy");
         let program = program.to_str().expect("text").to_owned();
@@ -73,7 +73,7 @@ impl Server {
         Server::start_by(&[&nobody[..], &[&program]].concat(), folder, flags)
     }
 
-    /// Starts below another program, which must turn itself into the server.
+    /// Starts under another program, which must execute the server in its own process.
     pub fn start_under(above: &[&str], folder: tempfile::TempDir, flags: &[&str]) -> Server {
         let words = [above, &[env!("CARGO_BIN_EXE_loket")]].concat();
         Server::start_by(&words, folder, flags)
@@ -85,7 +85,7 @@ impl Server {
         Server::launch(command, folder)
     }
 
-    /// Starts with an operator: what is written into the pipe is typed.
+    /// Starts with an operator, whose standard input is the returned pipe.
     pub fn operated(flags: &[&str]) -> (Server, ChildStdin) {
         let mut prepared = Prepared::new();
         prepared.command.args(flags).stdin(Stdio::piped());
@@ -94,7 +94,7 @@ impl Server {
         (server, keys)
     }
 
-    /// `loket serve` on free ports, its log in the folder; the room has no password yet.
+    /// `loket serve` on free ports, its log in the folder, without a room password.
     fn command(words: &[&str], folder: &tempfile::TempDir) -> Command {
         let log = std::fs::File::create(folder.path().join("log")).expect("a log file");
         let mut command = Command::new(words[0]);
@@ -115,13 +115,13 @@ impl Server {
         command
     }
 
-    /// Kills it on the spot.
+    /// Kills the server by SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().expect("our child");
         self.child.wait().expect("our child");
     }
 
-    /// Starts another one on the same root, with a new log, after this one has ended.
+    /// Starts another server on the same root, with a new log, after this one has exited.
     pub fn start_again(&mut self, flags: &[&str]) {
         let mut command = Server::command(&[env!("CARGO_BIN_EXE_loket")], &self.folder);
         command.args(["--room-password", ROOM_PASSWORD]).args(flags);
@@ -134,7 +134,7 @@ impl Server {
         Server::announced(child, screen, folder)
     }
 
-    /// Reads where the services listen.
+    /// Reads the addresses of the services from standard output.
     fn announced(
         child: Child,
         screen: ChildStdout,
@@ -174,7 +174,7 @@ impl Server {
     #[track_caller]
     pub fn shown(&mut self) -> String {
         if self.screen.buffer().is_empty() {
-            // Nothing else wakes this test up if the line never comes.
+            // read(2) of a pipe has no timeout.
             let mut asked = [PollFd::new(self.screen.get_ref(), PollFlags::IN)];
             let patience = PATIENCE.try_into().expect("seconds");
             let ready = rustix::event::poll(&mut asked, Some(&patience));
@@ -186,7 +186,7 @@ impl Server {
         line.trim_end_matches('\n').to_owned()
     }
 
-    /// Reads the screen up to a line that begins so; answers that line.
+    /// Reads the screen up to a line that begins so; returns that line.
     #[track_caller]
     pub fn shown_until(&mut self, beginning: &str) -> String {
         loop {
@@ -197,7 +197,7 @@ impl Server {
         }
     }
 
-    /// Where a service listens.
+    /// The address of a service.
     pub fn address(&self, service: &str) -> SocketAddr {
         self.ports[service]
     }
@@ -212,7 +212,7 @@ impl Server {
         std::fs::write(self.root().join(name), data).expect("room");
     }
 
-    /// What a file below the root holds.
+    /// The content of a file below the root.
     #[track_caller]
     pub fn got(&self, name: impl AsRef<Path>) -> Vec<u8> {
         std::fs::read(self.root().join(name)).expect("a file")
@@ -233,13 +233,13 @@ impl Server {
         named.collect()
     }
 
-    /// All that a client is answered that sends this and ends its stream.
+    /// Sends this, ends the stream and returns everything that the server answers.
     pub fn ask(&self, service: &str, sent: impl AsRef<[u8]>) -> String {
         self.connect(service).send(sent).finish().text()
     }
 
-    /// Returns when the settle window of everything sent before is over: a second bare unit is
-    /// sent only when the first one was answered, so that its own window is a whole one later.
+    /// Returns when the settle window of everything sent before is over: the second bare unit is
+    /// sent after the answer to the first one, so its own window starts later.
     pub fn settle(&self) {
         for _ in 0..2 {
             let mut other = self.connect("files");
@@ -252,7 +252,7 @@ impl Server {
         self.folder.path().join("root")
     }
 
-    /// What the server has logged so far.
+    /// The log of the server so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).expect("the log")
     }
@@ -262,20 +262,20 @@ impl Server {
         self.child.id()
     }
 
-    /// Descriptors that the server has open.
+    /// The number of open descriptors of the server.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.id()))
             .expect("a live server")
             .count()
     }
 
-    /// Its threads.
+    /// The number of threads of the server.
     pub fn threads(&self) -> usize {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id()));
         tasks.expect("a live server").count()
     }
 
-    /// Processor time that it has used, in hundredths of a second.
+    /// Processor time of the server, in hundredths of a second.
     fn ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("alive");
         let fields = stat.rsplit(')').next().expect("fields").split(' ');
@@ -283,7 +283,7 @@ impl Server {
         fields.skip(12).take(2).map(number).sum()
     }
 
-    /// It does not spin: time passes, and the server needs next to none of it.
+    /// Waits and checks that the server uses almost no processor time meanwhile.
     #[track_caller]
     pub fn rests(&self, millis: u64) {
         let before = self.ticks();
@@ -292,14 +292,14 @@ impl Server {
         assert!(used * 10 < millis / 5, "{used} hundredths of a second");
     }
 
-    /// A file without content that the disk does not feel.
+    /// Creates a sparse file.
     pub fn sparse(&self, name: &str, bytes: u64) {
         std::fs::File::create(self.root().join(name))
             .and_then(|file| file.set_len(bytes))
             .expect("a sparse file");
     }
 
-    /// Bytes of memory that the server alone uses.
+    /// Private memory of the server, in bytes.
     pub fn memory(&self) -> usize {
         let path = format!("/proc/{}/smaps_rollup", self.id());
         let text = std::fs::read_to_string(path).expect("a live server");
@@ -315,7 +315,7 @@ impl Server {
         rustix::process::kill_process(id, signal).expect("a live server");
     }
 
-    /// The exit status, once the server has ended.
+    /// Waits for the server to exit; returns its exit status.
     pub fn wait(&mut self) -> std::process::ExitStatus {
         let mut status = None;
         eventually("the server ends", || {
@@ -336,27 +336,27 @@ impl Drop for Server {
     }
 }
 
-/// A server that is about to start, with an empty root: streams, flags and variables can be set.
+/// A server before its start, with an empty root: streams, flags and variables can be set.
 pub struct Prepared {
-    /// What is started. The room opens to [`ROOM_PASSWORD`].
+    /// The command that will be run.
     pub command: Command,
     folder: tempfile::TempDir,
 }
 
 impl Prepared {
-    /// As [`Server::start`] does.
+    /// As for [`Server::start`], with [`ROOM_PASSWORD`].
     pub fn new() -> Prepared {
         let mut prepared = Prepared::without_password();
         prepared.command.args(["--room-password", ROOM_PASSWORD]);
         prepared
     }
 
-    /// The room's password is left to the flags and variables.
+    /// Without a room password: flags and variables can set it.
     pub fn without_password() -> Prepared {
         Prepared::under(&[])
     }
 
-    /// The same below another program, which must turn itself into the server.
+    /// The same under another program, which must execute the server in its own process.
     pub fn under(above: &[&str]) -> Prepared {
         let folder = rooted();
         let words = [above, &[env!("CARGO_BIN_EXE_loket")]].concat();
@@ -366,7 +366,7 @@ impl Prepared {
         }
     }
 
-    /// The folder that holds the root, the log, and what else a test puts there.
+    /// The folder of the root and the log.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -376,20 +376,20 @@ impl Prepared {
         Server::launch(self.command, self.folder)
     }
 
-    /// Starts it with a standard output of one's own, which is read at this end.
+    /// Starts it with this standard output, whose other end `screen` reads.
     pub fn launch_onto(mut self, screen: OwnedFd, output: OwnedFd) -> Server {
         let child = self.command.stdout(output).spawn().expect("loket starts");
-        // The command holds the other end, and its end of stream would never come.
+        // The command holds a copy of `output`, which would prevent the end of stream.
         drop(self.command);
         Server::announced(child, screen.into(), self.folder)
     }
 }
 
-/// A plain TCP client with a deadline on everything.
+/// A TCP client with timeouts.
 pub struct Client(pub TcpStream);
 
 impl Client {
-    /// Connects.
+    /// Connects to a service.
     pub fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -406,7 +406,7 @@ impl Client {
         self
     }
 
-    /// Ends the sending side.
+    /// Shuts down the sending side.
     pub fn finish(&mut self) -> &mut Client {
         self.0.shutdown(Shutdown::Write).expect("a half-close");
         self
@@ -478,7 +478,7 @@ impl Client {
     }
 }
 
-/// Long bodies are compared, not printed.
+/// The beginning of the bytes as text, so that a failure does not print a long body.
 fn text(bytes: &[u8]) -> String {
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
     if bytes.len() > 300 {
@@ -495,7 +495,7 @@ pub fn rooted() -> tempfile::TempDir {
     folder
 }
 
-/// Says why a test is not run here.
+/// Prints why a test is skipped.
 pub fn skip(test: &str, reason: &str) {
     eprintln!("SKIPPED {test}: {reason}");
 }
@@ -510,7 +510,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Every file below a folder with its content. What a server removes meanwhile is left out.
+/// Every file below a folder with its content. Files that disappear meanwhile are left out.
 pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -532,7 +532,7 @@ pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Bytes without a pattern that could hide a misplaced piece.
+/// Pseudorandom bytes, in which a misplaced piece is noticed.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     (0..length)
@@ -545,12 +545,12 @@ pub fn noise(length: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Longer than the settle window, so that the server sees two units.
+/// Waits longer than the settle window, so that the server sees two units.
 pub fn pause() {
     std::thread::park_timeout(Duration::from_millis(120));
 }
 
-/// A folder in memory where there is one with so much room, otherwise on disk.
+/// A folder in memory if that has this number of bytes free, otherwise on disk.
 pub fn roomy_folder(bytes: u64) -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let room = rustix::fs::statvfs(memory).map_or(0, |disk| disk.f_bavail * disk.f_frsize);

@@ -1,10 +1,10 @@
-//! A server to be attacked: what stands in and beside its root, and that it stays as it was.
+//! A server under attack: the files in and beside its root, and the check that they are unchanged.
 
 use super::{Client, Server, eventually, noise, tree};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A server whose root has things worth stealing beside it, and what it was like at first.
+/// A server with a secret file beside its root, and its state before the attack.
 pub struct Target {
     pub server: Server,
     pub files: BTreeMap<PathBuf, Vec<u8>>,
@@ -12,7 +12,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Starts it and brings it to rest.
+    /// Starts it and waits until it is idle.
     pub fn start(flags: &[&str]) -> Target {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("root");
@@ -37,7 +37,7 @@ impl Target {
             server,
         };
         target.serves_fresh_clients();
-        // The pipe for bodies is made when it is first needed: let it be there.
+        // The pipe for splice is created when it is first needed: upload once before counting.
         let mut client = target.server.connect("files");
         let body = noise(100_000);
         client.send("upload warm 100000\n").send(&body);
@@ -58,7 +58,7 @@ impl Target {
         self.server.connect(service)
     }
 
-    /// A client of each service gets what it asks for.
+    /// Checks that a new client of each service is served.
     pub fn serves_fresh_clients(&self) {
         self.connect("echo").send("hello").expect("hello");
         let mut files = self.connect("files");
@@ -69,7 +69,7 @@ impl Target {
             .expect("OK\na<SEPARATOR>6\ninside");
     }
 
-    /// After a group: nothing left open, nothing left behind, everybody served.
+    /// Checks that new clients are served, all descriptors are closed and no file was changed.
     #[track_caller]
     pub fn is_as_it_was(&self) {
         self.serves_fresh_clients();
@@ -82,14 +82,14 @@ impl Target {
     }
 }
 
-/// The count once those who have said goodbye are gone.
+/// The number of descriptors once all connections are closed.
 fn settled_descriptors(server: &Server) -> usize {
     let idle = || {
         let sockets = std::fs::read_dir(format!("/proc/{}/fd", server.id())).expect("alive");
         let links = sockets.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
         links
             .map(|link| link.to_string_lossy().into_owned())
-            // The helper thread closes a file that was removed, a moment later.
+            // The helper thread closes a removed file with a delay.
             .filter(|link| link.starts_with("socket:") || link.ends_with("(deleted)"))
             .count()
     };
