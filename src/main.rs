@@ -7,8 +7,8 @@ use loket::cli::load::LoadOptions;
 use loket::cli::{Cli, Command, FilesCommand, FilesOptions, RoomOptions};
 use loket::client::ClientLimits;
 use loket::client::error::ClientError;
-use loket::client::files::Files;
-use loket::client::{download, echo, room, screen, shell, talk, transfer};
+use loket::client::files::FilesClient;
+use loket::client::{download, echo, output, room, shell, talk, transfer};
 use loket::config;
 use loket::config::client::CLIENT;
 use loket::reactor::event_loop::Stopped;
@@ -122,7 +122,7 @@ fn run_files(options: &FilesOptions, limits: &ClientLimits) -> Result<(), Client
     let Some(command) = &options.command else {
         return shell::run(&options.at, limits);
     };
-    let mut files = Files::new(&options.at, limits)?;
+    let mut files = FilesClient::new(&options.at, limits)?;
     match command {
         FilesCommand::Ls { dir } => files.list(dir.as_deref()),
         FilesCommand::Size { name } => files.size(name),
@@ -136,7 +136,7 @@ fn outcome(result: Result<(), ClientError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            screen::complain(&error);
+            output::error(&error);
             ExitCode::from(error.status())
         }
     }

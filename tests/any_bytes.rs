@@ -3,8 +3,8 @@
 mod memory;
 
 use loket::client::ClientLimits;
-use loket::client::connection::{Address, Connection, Reply};
-use loket::client::error::Trouble;
+use loket::client::connection::{Address, BlockingConnection, Reply};
+use loket::client::error::RequestError;
 use loket::client::{names as local_names, split_args};
 use loket::config::WIRE;
 use loket::config::client::CLIENT;
@@ -528,11 +528,12 @@ fn client_limits(reply_line: usize) -> ClientLimits {
 }
 
 /// The replies that a client reads from these bytes of a server, and the error that ended them.
-fn replies(said: &[u8], reply_line: usize) -> (Vec<Reply>, Trouble) {
+fn replies(said: &[u8], reply_line: usize) -> (Vec<Reply>, RequestError) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let address = Address::read(&address).expect("an address");
-    let mut client = Connection::open(&address, &client_limits(reply_line)).expect("it listens");
+    let mut client =
+        BlockingConnection::open(&address, &client_limits(reply_line)).expect("it listens");
     let (mut server, _) = listener.accept().expect("the client");
     server.write_all(said).expect("it fits the buffer");
     drop(server);
@@ -540,7 +541,7 @@ fn replies(said: &[u8], reply_line: usize) -> (Vec<Reply>, Trouble) {
     loop {
         match client.read_reply() {
             Ok(reply) => replies.push(reply),
-            Err(trouble) => return (replies, trouble),
+            Err(error) => return (replies, error),
         }
     }
 }
@@ -555,9 +556,9 @@ proptest! {
     ) {
         let lines: String = texts.iter().map(|text| format!("{text}\n")).collect();
         let said = [lines.as_bytes(), &noise].concat();
-        let (found, trouble) = replies(&said, 64);
-        let is_expected = matches!(trouble, Trouble::Closed | Trouble::Garbage(_));
-        prop_assert!(is_expected, "{trouble:?}");
+        let (found, error) = replies(&said, 64);
+        let is_expected = matches!(error, RequestError::Closed | RequestError::NotAReply(_));
+        prop_assert!(is_expected, "{error:?}");
         prop_assert!(found.len() >= texts.len(), "{found:?}");
         for (text, reply) in texts.iter().zip(&found) {
             let text = text.trim_end_matches('\r');

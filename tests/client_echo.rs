@@ -1,14 +1,14 @@
-//! Promises of `loket echo`, kept against a server that plays a script.
+//! `loket echo` against a scripted server.
 
 mod fake_server;
 
-use fake_server::{FakeServer, Nobody, hear, noise, run, start, wait};
+use fake_server::{FakeServer, UnusedAddress, expect_output, noise, run, start, wait};
 use std::env::temp_dir;
 use std::io::Write;
 use std::net::TcpListener;
 
 #[test]
-fn a_message_comes_back_and_both_sides_end() {
+fn a_message_comes_back_and_both_sides_close() {
     let server = FakeServer::once(|peer| {
         peer.expect("good morning\n");
         peer.send("good mor");
@@ -20,7 +20,7 @@ fn a_message_comes_back_and_both_sides_end() {
 }
 
 #[test]
-fn a_changed_byte_an_early_end_and_a_late_byte_are_failures() {
+fn a_changed_a_missing_and_an_extra_byte_are_failures() {
     for (answer, words) in [
         ("abX\n", &["0x63", "0x58", "127.0.0.1:"][..]),
         ("abc\nd", &["more bytes came back than were sent"]),
@@ -28,7 +28,7 @@ fn a_changed_byte_an_early_end_and_a_late_byte_are_failures() {
         let server = FakeServer::once(move |peer| {
             peer.expect("abc\n");
             peer.send(answer);
-            peer.read_away();
+            peer.discard_rest();
         });
         let ended = server.run(&temp_dir(), &["echo", "abc", "--at"]);
         ended.expect_failure(1, words);
@@ -55,14 +55,14 @@ fn a_line_is_echoed_before_the_next_is_typed() {
     let mut child = start(&temp_dir(), &["echo", "--at", &server.address]);
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"first\n").unwrap();
-    hear(&mut child, "first\n");
+    expect_output(&mut child, "first\n");
     drop(input);
     wait(child).expect(0, "", "");
     server.finish();
 }
 
 #[test]
-fn a_line_of_megabytes_does_not_lock_up_with_a_server_that_waits_for_us_to_read() {
+fn a_line_of_megabytes_does_not_deadlock_with_a_server_that_blocks_on_writing() {
     let server = FakeServer::once(fake_server::Peer::echo);
     let letters = noise(5_000_000).into_iter().map(|byte| b'a' + byte % 26);
     let line: Vec<u8> = letters.collect();
@@ -72,7 +72,7 @@ fn a_line_of_megabytes_does_not_lock_up_with_a_server_that_waits_for_us_to_read(
 }
 
 #[test]
-fn no_server_is_told_with_the_way_out() {
+fn a_refused_connection_is_reported_with_advice() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
@@ -85,8 +85,8 @@ fn no_server_is_told_with_the_way_out() {
 }
 
 #[test]
-fn an_address_without_a_port_is_a_wrong_command_line() {
-    let nobody = Nobody::new();
+fn an_address_without_a_port_is_a_usage_error() {
+    let unused = UnusedAddress::new();
     for arguments in [
         &["echo", "a", "--at", "foo"][..],
         &["send", "/no/such/file", "--to", "foo"],
@@ -97,5 +97,5 @@ fn an_address_without_a_port_is_a_wrong_command_line() {
         let ended = run(&temp_dir(), arguments);
         ended.expect_failure(2, &["`foo`", "HOST:PORT"]);
     }
-    nobody.was_not_called();
+    unused.assert_no_connection();
 }

@@ -1,19 +1,19 @@
-//! Promises of `loket files` with a command, kept against a server that plays a script.
+//! `loket files COMMAND` against a scripted server.
 
 mod fake_server;
 
-use fake_server::{FakeServer, Nobody, names_in, noise, run, start, wait};
+use fake_server::{FakeServer, UnusedAddress, names_in, noise, run, start, wait};
 use std::env::temp_dir;
 use std::fs::{self, File};
 use tempfile::tempdir;
 
-/// A client with these words and this script.
+/// Runs `loket files` with these arguments against this server.
 fn files(server: FakeServer, words: &[&str]) -> fake_server::Ended {
     server.run(&temp_dir(), &[&["files"], words, &["--at"]].concat())
 }
 
 #[test]
-fn answers_are_printed_without_the_protocol_around_them() {
+fn answers_are_printed_without_the_protocol() {
     #[rustfmt::skip] // a table
     let table = [
         (&["ls"][..], "ls\n", "OK 8\na b\nsub/\n", "a b\nsub/\n"),
@@ -21,7 +21,7 @@ fn answers_are_printed_without_the_protocol_around_them() {
         (&["ls", "sub 1"], "ls \"sub 1\"\n", "OK 1\na", "a\n"),
         (&["size", "a 1"], "size \"a 1\"\n", "OK 12345 0.01 MB\n", "12345 0.01 MB\n"),
         (&["rm", "a"], "rm \"a\"\n", "OK File Berhasil Dihapus\n", "File Berhasil Dihapus\n"),
-        // Nothing from a server can steer the terminal.
+        // Control characters of the server do not reach the terminal.
         (&["ls"], "ls\n", "OK 15\n\x1b[2Ja\u{9b}b\r\n\t\u{e9}\x07\n", "[2Jab\n\té\n"),
     ];
     for (words, command, answer, printed) in table {
@@ -30,10 +30,10 @@ fn answers_are_printed_without_the_protocol_around_them() {
 }
 
 #[test]
-fn a_no_is_told_with_what_was_tried() {
+fn a_negative_answer_is_reported_with_what_was_tried() {
     let server = FakeServer::plays(&[("rm \"a\"\n", "ERROR File Tidak Ditemukan\n")]);
-    let no = "the server answered: ERROR File Tidak Ditemukan";
-    let wanted = format!("cannot remove a on {}: {no}\n", server.address);
+    let answer = "the server answered: ERROR File Tidak Ditemukan";
+    let wanted = format!("cannot remove a on {}: {answer}\n", server.address);
     files(server, &["rm", "a"]).expect(1, "", &wanted);
     let server = FakeServer::closes_after(&[("rm \"a\"\n", "ERROR \x1b]0;gone\x07\n")]);
     let ended = files(server, &["rm", "a"]);
@@ -41,7 +41,7 @@ fn a_no_is_told_with_what_was_tried() {
 }
 
 #[test]
-fn what_is_no_answer_is_never_taken_for_one() {
+fn a_malformed_answer_is_a_failure() {
     for (word, answer) in [
         ("ls", "OK 10\nabc\n"),
         ("ls", "OK\n"),
@@ -62,13 +62,13 @@ fn what_is_no_answer_is_never_taken_for_one() {
 }
 
 #[test]
-fn a_listing_into_a_closed_pipe_ends_quietly() {
+fn a_listing_into_a_closed_pipe_ends_without_an_error() {
     let server = FakeServer::once(|peer| {
         peer.expect("ls\n");
         peer.send("OK 2000000\n");
         peer.send("a\n".repeat(500_000));
-        // Held until the client has met the closed pipe and left.
-        peer.read_away();
+        // Keeps the connection open until the client has failed to write to the pipe and exited.
+        peer.discard_rest();
     });
     let mut child = start(&temp_dir(), &["files", "ls", "--at", &server.address]);
     drop(child.stdout.take());
@@ -77,7 +77,7 @@ fn a_listing_into_a_closed_pipe_ends_quietly() {
 }
 
 #[test]
-fn a_download_goes_where_it_is_told_to() {
+fn a_download_is_saved_under_the_chosen_name() {
     let folder = tempdir().unwrap();
     fs::create_dir(folder.path().join("sub")).unwrap();
     for (name, output, saved) in [
@@ -103,7 +103,7 @@ fn a_download_goes_where_it_is_told_to() {
 }
 
 #[test]
-fn a_broken_download_leaves_the_old_file_and_nothing_beside_it() {
+fn a_failed_download_keeps_the_old_file_and_leaves_no_other() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("a"), "old").unwrap();
     for (answer, words) in [
@@ -121,10 +121,10 @@ fn a_broken_download_leaves_the_old_file_and_nothing_beside_it() {
 }
 
 #[test]
-fn a_download_that_has_no_place_is_not_asked_for() {
+fn a_download_that_cannot_be_saved_is_not_requested() {
     let folder = tempdir().unwrap();
-    let nobody = Nobody::new();
-    let address = nobody.address();
+    let unused = UnusedAddress::new();
+    let address = unused.address();
     for (output, words) in [
         ("gone/a", "the folder gone"),
         ("/dev/null", "not a regular file"),
@@ -132,11 +132,11 @@ fn a_download_that_has_no_place_is_not_asked_for() {
         let arguments = ["files", "download", "a", "-o", output, "--at", &address];
         run(folder.path(), &arguments).expect_failure(1, &["cannot save", words]);
     }
-    nobody.was_not_called();
+    unused.assert_no_connection();
 }
 
 #[test]
-fn an_upload_announces_its_size_and_waits_to_be_let_in() {
+fn an_upload_announces_its_size_and_waits_for_ok() {
     let folder = tempdir().unwrap();
     let body = noise(700_000);
     fs::write(folder.path().join("a 1"), &body).unwrap();
@@ -156,7 +156,7 @@ fn an_upload_announces_its_size_and_waits_to_be_let_in() {
 }
 
 #[test]
-fn a_refused_upload_is_told_in_the_servers_words_before_and_under_way() {
+fn a_refused_upload_is_reported_with_the_error_line_of_the_server() {
     let folder = tempdir().unwrap();
     let size = 64_u64 << 20;
     let big = File::create(folder.path().join("big")).unwrap();

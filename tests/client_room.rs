@@ -1,11 +1,11 @@
-//! Promises of `loket room`, kept against a room that plays a script, in a pipe and a terminal.
+//! `loket room` against a scripted room, in a pipe and in a terminal.
 
 mod fake_room;
 mod fake_server;
 mod fake_terminal;
 
 use fake_room::{FakeRoom, Room};
-use fake_server::{Ended, hear, start, wait};
+use fake_server::{Ended, expect_output, start, wait};
 use fake_terminal::{RESTORED, Terminal};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
@@ -14,12 +14,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
-/// The client in a pipe, with this password in the variable and this on its standard input.
-fn run(arguments: &[&str], variable: Option<&str>, input: &str) -> Ended {
+/// Runs the client in pipes, with this value of LOKET_ROOM_PASSWORD and this standard input.
+fn run(arguments: &[&str], password_variable: Option<&str>, input: &str) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loket"));
     command.arg("room").args(arguments);
     command.env_remove("LOKET_ROOM_PASSWORD");
-    command.envs(variable.map(|password| ("LOKET_ROOM_PASSWORD", password)));
+    command.envs(password_variable.map(|password| ("LOKET_ROOM_PASSWORD", password)));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
@@ -32,44 +32,44 @@ fn as_ani(address: &str, input: &str) -> Ended {
 }
 
 #[test]
-fn a_pipe_says_its_lines_and_leaves() {
+fn lines_from_a_pipe_are_sent_and_then_the_client_leaves() {
     let room = FakeRoom::new(|room| {
-        room.let_in("ani");
+        room.admit("ani");
         room.relay("ani: hello");
         room.send("budi: hi\n");
         room.relay("ani:  a\tb ");
         room.expect("exit");
     });
     let ended = as_ani(&room.address, "hello\n\n \n a\x1b\tb \r\n EXIT \nnever\n");
-    let heard = "ani bergabung ke chatroom.\nani: hello\nbudi: hi\nani:  a\tb \n";
-    ended.expect(0, heard, "");
+    let shown = "ani bergabung ke chatroom.\nani: hello\nbudi: hi\nani:  a\tb \n";
+    ended.expect(0, shown, "");
     room.finish();
 }
 
 #[test]
-fn what_the_command_line_lacks_comes_from_the_variable_or_the_input() {
+fn a_missing_name_or_password_comes_from_the_environment_or_the_input() {
     let script = |room: &mut Room| {
-        room.let_in("ani");
+        room.admit("ani");
         room.relay("ani: hello");
         room.expect("exit");
     };
-    let heard = "ani bergabung ke chatroom.\nani: hello\n";
+    let shown = "ani bergabung ke chatroom.\nani: hello\n";
     let room = FakeRoom::new(script);
     let at = ["--at", &room.address];
-    run(&at, None, "ani\npw\nhello\n").expect(0, heard, "");
+    run(&at, None, "ani\npw\nhello\n").expect(0, shown, "");
     room.finish();
     let room = FakeRoom::new(script);
     let at = ["--at", &room.address];
-    run(&at, Some("pw"), "ani\nhello\n").expect(0, heard, "");
+    run(&at, Some("pw"), "ani\nhello\n").expect(0, shown, "");
     room.finish();
     let room = FakeRoom::new(script);
     let arguments = ["--at", &room.address, "--password", "pw", "--name", "ani"];
-    run(&arguments, Some("other"), "hello\n").expect(0, heard, "");
+    run(&arguments, Some("other"), "hello\n").expect(0, shown, "");
     room.finish();
 }
 
 #[test]
-fn a_wrong_password_and_a_taken_name_end_a_script() {
+fn a_wrong_password_or_a_taken_name_ends_a_client_without_a_terminal() {
     let room = FakeRoom::new(|room| room.answer("PASSWORD pw", "PASSWORD INCORRECT"));
     as_ani(&room.address, "hello\n").expect_failure(1, &["the password is wrong"]);
     room.finish();
@@ -82,7 +82,7 @@ fn a_wrong_password_and_a_taken_name_end_a_script() {
 }
 
 #[test]
-fn names_and_passwords_that_cannot_be_are_refused_before_anything_is_sent() {
+fn an_invalid_name_or_password_is_refused_before_anything_is_sent() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     let address = socket.local_addr().unwrap().to_string();
@@ -110,25 +110,25 @@ fn names_and_passwords_that_cannot_be_are_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_silent_server_is_given_up_after_three_tries() {
+fn joining_fails_after_three_unanswered_requests() {
     let room = FakeRoom::new(|room| {
         for _ in 0..3 {
             room.expect("PASSWORD pw");
         }
     });
-    as_ani(&room.address, "").expect_failure(1, &[&room.address, "no answer to 3 tries"]);
+    as_ani(&room.address, "").expect_failure(1, &[&room.address, "no answer to 3 requests"]);
     room.finish();
 }
 
 #[test]
-fn a_refused_datagram_is_told_at_once() {
+fn an_unreachable_server_is_reported_at_once() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap().to_string();
     drop(socket);
     let words = ["Connection refused", "is the server running?"];
     as_ani(&address, "").expect_failure(1, &words);
     let room = FakeRoom::new(|room| {
-        room.let_in("ani");
+        room.admit("ani");
         room.expect("ani: hello");
     });
     let ended = as_ani(&room.address, "hello\nanother\n");
@@ -137,7 +137,7 @@ fn a_refused_datagram_is_told_at_once() {
 }
 
 #[test]
-fn lost_and_doubled_answers_at_the_door_do_no_harm() {
+fn lost_and_duplicate_answers_while_joining_are_tolerated() {
     let room = FakeRoom::new(|room| {
         room.expect("PASSWORD pw");
         room.answer("PASSWORD pw", "PASSWORD OK");
@@ -150,31 +150,31 @@ fn lost_and_doubled_answers_at_the_door_do_no_harm() {
         room.relay("ani: hello");
         room.expect("exit");
     });
-    let heard = "ani bergabung ke chatroom.\nani: hello\n";
-    as_ani(&room.address, "hello\n").expect(0, heard, "");
+    let shown = "ani bergabung ke chatroom.\nani: hello\n";
+    as_ani(&room.address, "hello\n").expect(0, shown, "");
     room.finish();
 }
 
 #[test]
-fn a_probe_of_the_room_is_not_shown() {
+fn an_empty_datagram_of_the_room_is_not_shown() {
     let room = FakeRoom::new(|room| {
-        room.let_in("ani");
+        room.admit("ani");
         room.send(" ");
         room.send("");
         room.relay("ani: hello");
         room.expect("exit");
     });
-    let heard = "ani bergabung ke chatroom.\nani: hello\n";
-    as_ani(&room.address, "hello\n").expect(0, heard, "");
+    let shown = "ani bergabung ke chatroom.\nani: hello\n";
+    as_ani(&room.address, "hello\n").expect(0, shown, "");
     room.finish();
 }
 
 #[test]
-fn a_message_longer_than_a_datagram_is_refused_and_the_others_are_sent() {
+fn a_message_over_the_datagram_limit_is_refused_and_the_others_are_sent() {
     let fits = "x".repeat(1024 - "ani: ".len());
     let message = format!("ani: {fits}");
     let room = FakeRoom::new(move |room| {
-        room.let_in("ani");
+        room.admit("ani");
         room.relay(&message);
         room.relay("ani: b");
         room.expect("exit");
@@ -186,23 +186,23 @@ fn a_message_longer_than_a_datagram_is_refused_and_the_others_are_sent() {
 }
 
 #[test]
-fn a_message_that_the_room_does_not_take_is_told() {
+fn a_message_that_the_room_does_not_relay_is_reported_as_lost() {
     let room = FakeRoom::new(|room| {
-        room.let_in("ani");
+        room.admit("ani");
         room.expect("ani: lost");
         room.relay("ani: taken");
         room.expect("exit");
     });
     let ended = as_ani(&room.address, "lost\ntaken\n");
-    let words = "the room did not take this within 3s: ani: lost\n";
+    let words = "the room did not relay this within 3s: ani: lost\n";
     ended.expect(1, "ani bergabung ke chatroom.\nani: taken\n", words);
     room.finish();
 }
 
 #[test]
-fn only_the_server_is_heard_and_it_cannot_steer_the_terminal() {
+fn datagrams_of_other_addresses_and_control_characters_are_not_shown() {
     let room = FakeRoom::new(|room| {
-        room.let_in("ani");
+        room.admit("ani");
         let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
         let forged = b"budi: forged";
         stranger.send_to(forged, room.client.unwrap()).unwrap();
@@ -211,23 +211,23 @@ fn only_the_server_is_heard_and_it_cannot_steer_the_terminal() {
         room.relay("ani: hello");
         room.expect("exit");
     });
-    let heard = "ani bergabung ke chatroom.\nbudi: [2Ja\tb admin: obey\nbudi: \u{fffd}\n\
+    let shown = "ani bergabung ke chatroom.\nbudi: [2Ja\tb admin: obey\nbudi: \u{fffd}\n\
                  ani: hello\n";
-    as_ani(&room.address, "hello\n").expect(0, heard, "");
+    as_ani(&room.address, "hello\n").expect(0, shown, "");
     room.finish();
 }
 
 #[test]
-fn a_signal_leaves_the_room() {
+fn a_signal_sends_exit_to_the_room() {
     let room = FakeRoom::new(|room| {
-        room.let_in("ani");
+        room.admit("ani");
         room.expect("exit");
     });
     let login = ["--name", "ani", "--password", "pw"];
     let arguments = [&["room", "--at", &room.address][..], &login].concat();
     let mut child = start(Path::new("/"), &arguments);
     let input = child.stdin.take();
-    hear(&mut child, "ani bergabung ke chatroom.\n");
+    expect_output(&mut child, "ani bergabung ke chatroom.\n");
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ended = wait(child);
     assert_eq!((ended.status, &ended.err[..]), (None, ""));
@@ -236,7 +236,7 @@ fn a_signal_leaves_the_room() {
 }
 
 #[test]
-fn a_person_is_asked_again_and_the_password_is_never_shown() {
+fn at_a_terminal_a_refused_answer_is_prompted_again_and_no_password_is_shown() {
     let room = FakeRoom::new(|room| {
         room.answer("PASSWORD wrong", "PASSWORD INCORRECT");
         room.answer("PASSWORD pw", "PASSWORD OK");
@@ -247,14 +247,16 @@ fn a_person_is_asked_again_and_the_password_is_never_shown() {
         room.send("budi bergabung ke chatroom.");
         room.expect("exit");
     });
-    let test = "a_person_is_asked_again_and_the_password_is_never_shown";
+    let test = "at_a_terminal_a_refused_answer_is_prompted_again_and_no_password_is_shown";
     let Some(terminal) = Terminal::start(test, &["room", "--at", &room.address]) else {
         return;
     };
     terminal.expect_end(&["name:"]);
     terminal.keys("a b");
     terminal.press("Enter");
-    terminal.wait_until("asked again", |rows| rows.len() == 3 && rows[2] == "name:");
+    terminal.wait_until("the second prompt", |rows| {
+        rows.len() == 3 && rows[2] == "name:"
+    });
     terminal.keys("ani");
     terminal.press("Enter");
     terminal.expect_end(&["password:"]);
@@ -280,8 +282,8 @@ fn a_person_is_asked_again_and_the_password_is_never_shown() {
 }
 
 #[test]
-fn ctrl_c_at_the_password_leaves_the_terminal_as_it_was() {
-    let test = "ctrl_c_at_the_password_leaves_the_terminal_as_it_was";
+fn ctrl_c_at_the_password_prompt_restores_the_terminal() {
+    let test = "ctrl_c_at_the_password_prompt_restores_the_terminal";
     let Some(terminal) = Terminal::start(test, &["room", "--name", "ani"]) else {
         return;
     };
@@ -293,19 +295,19 @@ fn ctrl_c_at_the_password_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn the_line_being_typed_stays_whole_and_each_message_is_shown_once() {
-    let (say, words) = mpsc::channel::<&str>();
+fn a_message_does_not_tear_the_typed_line_and_is_shown_once() {
+    let (send, messages) = mpsc::channel::<&str>();
     let room = FakeRoom::new(move |room| {
-        room.let_in("ani");
-        for word in words {
-            room.send(word);
+        room.admit("ani");
+        for message in messages {
+            room.send(message);
         }
         room.relay("ani: hello");
         room.send("budi: hello");
         room.expect("ani: lost");
         room.expect("exit");
     });
-    let test = "the_line_being_typed_stays_whole_and_each_message_is_shown_once";
+    let test = "a_message_does_not_tear_the_typed_line_and_is_shown_once";
     let login = ["--name", "ani", "--password", "pw"];
     let arguments = [&["room", "--at", &room.address][..], &login].concat();
     let Some(terminal) = Terminal::start(test, &arguments) else {
@@ -314,28 +316,28 @@ fn the_line_being_typed_stays_whole_and_each_message_is_shown_once() {
     terminal.expect_end(&["ani bergabung ke chatroom.", "ani:"]);
     terminal.keys("hel");
     terminal.expect_end(&["ani: hel"]);
-    say.send("budi: one").unwrap();
-    say.send("budi: two").unwrap();
+    send.send("budi: one").unwrap();
+    send.send("budi: two").unwrap();
     terminal.expect_end(&["budi: one", "budi: two", "ani: hel"]);
-    drop(say);
+    drop(send);
     terminal.keys("lo");
     terminal.press("Enter");
     terminal.expect_end(&["budi: two", "ani: hello", "budi: hello", "ani:"]);
     terminal.keys("lost");
     terminal.press("Enter");
     terminal.keys("half");
-    let told = "the room did not take this within 3s: ani: lost";
-    terminal.expect_end(&["budi: hello", "ani: lost", told, "ani: half"]);
+    let lost = "the room did not relay this within 3s: ani: lost";
+    terminal.expect_end(&["budi: hello", "ani: lost", lost, "ani: half"]);
     terminal.press("C-c");
-    terminal.wait_until("left", |rows| {
+    terminal.wait_until("the exit", |rows| {
         rows.last().is_some_and(|row| row == RESTORED)
     });
     terminal.expect_end(&["status 0", RESTORED]);
     room.finish();
 }
 
-/// The client in a pipe whose input stays open.
-fn stay(address: &str) -> Child {
+/// Starts the client in pipes; its input stays open.
+fn start_client(address: &str) -> Child {
     let login = ["--name", "ani", "--password", "pw"];
     start(
         Path::new("/"),
@@ -344,84 +346,86 @@ fn stay(address: &str) -> Child {
 }
 
 #[test]
-fn a_member_joins_again_when_the_server_was_started_again() {
-    let (say, said) = mpsc::channel::<()>();
+fn a_member_joins_again_after_a_restart_of_the_server() {
+    let (restart, restarted) = mpsc::channel::<()>();
     let room = FakeRoom::new(move |room| {
-        room.let_in("ani");
-        said.recv().unwrap();
-        room.start_again();
+        room.admit("ani");
+        restarted.recv().unwrap();
+        room.restart();
         room.expect("ani: hello");
         room.answer("USERNAME ani", "PASSWORD INCORRECT");
-        room.let_in("ani");
+        room.admit("ani");
         room.relay("ani: again");
         room.expect("exit");
     });
-    let mut child = stay(&room.address);
+    let mut child = start_client(&room.address);
     let mut input = child.stdin.take().unwrap();
-    hear(&mut child, "ani bergabung ke chatroom.\n");
-    say.send(()).unwrap();
+    expect_output(&mut child, "ani bergabung ke chatroom.\n");
+    restart.send(()).unwrap();
     input.write_all(b"hello\n").unwrap();
-    hear(&mut child, "ani bergabung ke chatroom.\n");
+    expect_output(&mut child, "ani bergabung ke chatroom.\n");
     input.write_all(b"again\n").unwrap();
-    hear(&mut child, "ani: again\n");
+    expect_output(&mut child, "ani: again\n");
     drop(input);
     let at = &room.address;
-    let told = [
-        "the room did not take this within 3s: ani: hello",
-        &format!("out of the room at {at}: it does not know us any more; joining again as ani"),
+    let messages = [
+        "the room did not relay this within 3s: ani: hello",
+        &format!(
+            "out of the room at {at}: it does not know this client any more; joining again as ani"
+        ),
         &format!("in the room at {at} again as ani"),
     ];
-    // One message was lost.
-    wait(child).expect(1, "", &(told.join("\n") + "\n"));
+    // Status 1, because one message was lost.
+    wait(child).expect(1, "", &(messages.join("\n") + "\n"));
     room.finish();
 }
 
 #[test]
-fn a_member_whose_name_is_claimed_or_who_was_removed_answers_at_once() {
+fn an_empty_datagram_or_the_own_removal_triggers_a_membership_check() {
     let room = FakeRoom::new(|room| {
-        room.let_in("ani");
-        let question = room.question.take().unwrap();
+        room.admit("ani");
+        let check = room.check.take().unwrap();
         room.send(" ");
-        room.answer(&question, "USERNAME OK");
+        room.answer(&check, "USERNAME OK");
         room.send("ani telah keluar dari chatroom.");
-        room.answer(&question, "PASSWORD INCORRECT");
-        room.let_in("ani");
+        room.answer(&check, "PASSWORD INCORRECT");
+        room.admit("ani");
         room.expect("exit");
     });
-    let mut child = stay(&room.address);
+    let mut child = start_client(&room.address);
     let input = child.stdin.take();
     let joined = "ani bergabung ke chatroom.\n";
-    let heard = format!("{joined}ani telah keluar dari chatroom.\n{joined}");
-    hear(&mut child, &heard);
+    let shown = format!("{joined}ani telah keluar dari chatroom.\n{joined}");
+    expect_output(&mut child, &shown);
     drop(input);
     wait(child).expect_failure(0, &["joining again as ani", "again as ani"]);
     room.finish();
 }
 
 #[test]
-fn a_silent_member_finds_out_that_the_server_was_started_again() {
+fn a_silent_member_detects_a_restart_of_the_server() {
     let room = FakeRoom::new(|room| {
-        room.let_in("ani");
-        room.start_again();
+        room.admit("ani");
+        room.restart();
         room.answer("USERNAME ani", "PASSWORD INCORRECT");
-        room.let_in("ani");
+        room.admit("ani");
         room.expect("exit");
     });
-    let mut child = stay(&room.address);
+    let mut child = start_client(&room.address);
     let input = child.stdin.take();
-    hear(&mut child, &"ani bergabung ke chatroom.\n".repeat(2));
+    expect_output(&mut child, &"ani bergabung ke chatroom.\n".repeat(2));
     drop(input);
     wait(child).expect_failure(0, &["joining again as ani", "again as ani"]);
     room.finish();
 }
 
 #[test]
-fn a_member_waits_for_a_silent_server_and_for_a_name_that_is_taken() {
+fn joining_again_is_retried_while_the_server_is_silent_or_the_name_is_taken() {
     let (begin, begun) = mpsc::channel::<()>();
     let room = FakeRoom::new(move |room| {
-        room.let_in("ani");
+        room.admit("ani");
         begun.recv().unwrap();
-        room.start_again();
+        room.restart();
         room.expect("ani: hello");
         for _ in 0..3 {
             room.expect("USERNAME ani");
@@ -432,15 +436,15 @@ fn a_member_waits_for_a_silent_server_and_for_a_name_that_is_taken() {
         room.answer("PASSWORD pw", "PASSWORD OK");
         room.answer("USERNAME ani", "USERNAME TAKEN");
         room.expect("exit");
-        room.let_in("ani");
+        room.admit("ani");
         room.expect("exit");
     });
-    let mut child = stay(&room.address);
+    let mut child = start_client(&room.address);
     let mut input = child.stdin.take().unwrap();
-    hear(&mut child, "ani bergabung ke chatroom.\n");
+    expect_output(&mut child, "ani bergabung ke chatroom.\n");
     begin.send(()).unwrap();
     input.write_all(b"hello\n").unwrap();
-    hear(&mut child, "ani bergabung ke chatroom.\n");
+    expect_output(&mut child, "ani bergabung ke chatroom.\n");
     drop(input);
     let words = [
         "it does not answer",
@@ -455,14 +459,14 @@ fn a_member_waits_for_a_silent_server_and_for_a_name_that_is_taken() {
 #[test]
 fn a_password_that_is_wrong_after_a_restart_ends_the_client() {
     let room = FakeRoom::new(|room| {
-        room.let_in("ani");
-        room.start_again();
+        room.admit("ani");
+        room.restart();
         room.answer("USERNAME ani", "PASSWORD INCORRECT");
         for _ in 0..2 {
             room.answer("PASSWORD pw", "PASSWORD INCORRECT");
         }
     });
-    let mut child = stay(&room.address);
+    let mut child = start_client(&room.address);
     let input = child.stdin.take();
     wait(child).expect_failure(1, &["cannot join the room", "the password is wrong now"]);
     drop(input);
@@ -470,13 +474,13 @@ fn a_password_that_is_wrong_after_a_restart_ends_the_client() {
 }
 
 #[test]
-fn a_person_is_told_when_the_room_is_gone_and_when_it_is_back() {
+fn a_terminal_shows_when_the_room_is_gone_and_when_it_is_back() {
     let (close, closing) = mpsc::channel::<()>();
     let room = FakeRoom::new(move |room| {
-        room.let_in("ani");
+        room.admit("ani");
         let _ = closing.recv();
     });
-    let test = "a_person_is_told_when_the_room_is_gone_and_when_it_is_back";
+    let test = "a_terminal_shows_when_the_room_is_gone_and_when_it_is_back";
     let login = ["--name", "ani", "--password", "pw"];
     let arguments = [&["room", "--at", &room.address][..], &login].concat();
     let Some(terminal) = Terminal::start(test, &arguments) else {
@@ -492,12 +496,12 @@ fn a_person_is_told_when_the_room_is_gone_and_when_it_is_back() {
     terminal.expect_end(&["ani: anybody?", &out, "ani:"]);
     terminal.keys("hello?");
     terminal.press("Enter");
-    terminal.wait_until("told", |rows| {
+    terminal.wait_until("the notice", |rows| {
         rows.iter()
             .any(|row| row == "not in the room; this was not sent: ani: hello?")
     });
     let room = FakeRoom::at(&at, |room| {
-        room.let_in("ani");
+        room.admit("ani");
         room.relay("ani: hello");
         room.expect("exit");
     });

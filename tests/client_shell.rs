@@ -1,8 +1,8 @@
-//! Promises of the `loket files` shell in a script, kept against a server that plays a script.
+//! The shell of `loket files`, with commands from a pipe, against a scripted server.
 
 mod fake_server;
 
-use fake_server::{FakeServer, hear, names_in, replies, start, wait};
+use fake_server::{FakeServer, expect_output, names_in, replies, start, wait};
 use std::fs;
 use std::io::Write;
 use tempfile::tempdir;
@@ -10,7 +10,7 @@ use tempfile::tempdir;
 const SHELL: [&str; 2] = ["files", "--at"];
 
 #[test]
-fn the_seven_words_do_what_their_one_shots_do() {
+fn the_seven_commands_do_what_their_one_shot_forms_do() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("my file"), "abc").unwrap();
     let created = "OK File Berhasil Dibuat\n";
@@ -49,7 +49,7 @@ fn the_seven_words_do_what_their_one_shots_do() {
 }
 
 #[test]
-fn a_failed_command_is_one_line_and_the_next_one_runs() {
+fn a_failed_command_prints_one_line_and_the_next_one_runs() {
     let folder = tempdir().unwrap();
     let refused = ("rm \"gone\"\n", "ERROR File Tidak Ditemukan\n");
     let server = FakeServer::plays(&[refused, ("ls\n", "OK 2\na\n")]);
@@ -59,7 +59,8 @@ fn a_failed_command_is_one_line_and_the_next_one_runs() {
          cannot read gone: No such file or directory; is the name spelt right?\n\
          cannot read the line: the quote \" is never closed; close it\n\
          cannot run rm like this; write: rm NAME (quotes keep blanks together)\n\
-         cannot run dir: the words are ls, rm, upload, download, size, byebye, connme and help\n",
+         cannot run dir: the commands are ls, rm, upload, download, size, byebye, connme \
+         and help\n",
         server.address
     );
     server
@@ -68,7 +69,7 @@ fn a_failed_command_is_one_line_and_the_next_one_runs() {
 }
 
 #[test]
-fn a_connection_that_broke_is_replaced_for_the_next_command() {
+fn a_broken_connection_is_replaced_for_the_next_command() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("a"), "abc").unwrap();
     let server = FakeServer::new(vec![
@@ -89,7 +90,7 @@ fn a_connection_that_broke_is_replaced_for_the_next_command() {
 }
 
 #[test]
-fn a_server_that_hung_up_in_between_is_called_again_with_a_notice() {
+fn a_connection_closed_between_commands_is_replaced_with_a_notice() {
     let folder = tempdir().unwrap();
     let server = FakeServer::new(vec![
         replies(&[("ls\n", "OK 2\na\n")], false),
@@ -102,8 +103,8 @@ fn a_server_that_hung_up_in_between_is_called_again_with_a_notice() {
         server.address
     );
     input.write_all(b"ls\n").unwrap();
-    hear(&mut child, "a\n");
-    server.wait_for_a_script();
+    expect_output(&mut child, "a\n");
+    server.wait_for_script();
     input.write_all(b"ls\n").unwrap();
     drop(input);
     wait(child).expect(0, "b\n", &notice);
@@ -111,17 +112,17 @@ fn a_server_that_hung_up_in_between_is_called_again_with_a_notice() {
 }
 
 #[test]
-fn the_tail_of_an_overlong_line_is_no_command() {
+fn the_rest_of_an_overlong_line_is_not_run_as_a_command() {
     let folder = tempdir().unwrap();
     let script = format!("{}rm a\nls\n", "x ".repeat(4096));
     let server = FakeServer::plays(&[("ls\n", "OK 0\n")]);
     let ended = server.run_with(folder.path(), &SHELL, script.as_bytes());
-    let told = "cannot run a line of more than 8192 bytes; shorten it\n";
-    ended.expect(1, "", told);
+    let message = "cannot run a line of more than 8192 bytes; shorten it\n";
+    ended.expect(1, "", message);
 }
 
 #[test]
-fn help_names_all_the_words() {
+fn help_lists_every_command() {
     let folder = tempdir().unwrap();
     let ended = FakeServer::plays(&[]).run_with(folder.path(), &SHELL, b"help\n");
     for word in [

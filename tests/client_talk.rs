@@ -1,9 +1,9 @@
-//! Promises of `loket talk`, kept against a server that plays a script, in a pipe and a terminal.
+//! `loket talk` against a scripted server, in a pipe and in a terminal.
 
 mod fake_server;
 mod fake_terminal;
 
-use fake_server::{Ended, FakeServer, Peer, hear, run_with, start, wait};
+use fake_server::{Ended, FakeServer, Peer, expect_output, run_with, start, wait};
 use fake_terminal::{RESTORED, Terminal};
 use socket2::SockRef;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ fn talk(address: &str, input: &[u8]) -> Ended {
 }
 
 #[test]
-fn a_pipe_sends_all_lines_and_hears_the_server_out() {
+fn lines_from_a_pipe_are_sent_and_the_answers_are_read_to_the_end() {
     let server = FakeServer::once(|peer| {
         peer.expect("a\nb\n\nlast\n");
         peer.expect_end();
@@ -28,7 +28,7 @@ fn a_pipe_sends_all_lines_and_hears_the_server_out() {
 }
 
 #[test]
-fn a_server_that_stays_is_not_waited_for_after_the_end_of_the_input() {
+fn after_the_end_of_input_a_silent_server_is_not_waited_for() {
     let (release, held) = mpsc::channel::<()>();
     let server = FakeServer::once(move |peer| {
         peer.expect("a\n");
@@ -42,15 +42,15 @@ fn a_server_that_stays_is_not_waited_for_after_the_end_of_the_input() {
 }
 
 #[test]
-fn a_server_that_closes_ends_the_client_in_words() {
+fn a_server_that_closes_ends_the_client_with_a_message() {
     let server = FakeServer::once(|peer| peer.send("bye\n"));
     let mut child = start(Path::new("/"), &["talk", "--at", &server.address]);
     let input = child.stdin.take();
-    let said = format!(
+    let message = format!(
         "{} closed the connection; the conversation is over\n",
         server.address
     );
-    wait(child).expect(0, "bye\n", &said);
+    wait(child).expect(0, "bye\n", &message);
     drop(input);
     server.finish();
 }
@@ -73,7 +73,7 @@ fn a_connection_that_is_reset_is_a_failure() {
 }
 
 #[test]
-fn control_characters_of_the_server_stay_out_and_tabs_stay() {
+fn control_characters_of_the_server_are_removed_and_tabs_stay() {
     let server = FakeServer::once(|peer| {
         peer.send("a\x1b[2Jb\tc\u{9b}\r\nd\x07\0\n");
         peer.expect_end();
@@ -83,16 +83,16 @@ fn control_characters_of_the_server_stay_out_and_tabs_stay() {
 }
 
 #[test]
-fn a_character_cut_by_a_packet_border_is_put_together() {
-    let (next, go) = mpsc::channel::<()>();
+fn a_character_split_across_two_packets_is_shown_whole() {
+    let (next, waiting) = mpsc::channel::<()>();
     let server = FakeServer::once(move |peer| {
         peer.send(b"x\xe2\x82");
-        go.recv().unwrap();
+        waiting.recv().unwrap();
         peer.send(b"\xac\nbroken \xff, cut \xc3");
     });
     let mut child = start(Path::new("/"), &["talk", "--at", &server.address]);
     let input = child.stdin.take();
-    hear(&mut child, "x");
+    expect_output(&mut child, "x");
     next.send(()).unwrap();
     let ended = wait(child);
     assert_eq!(ended.out, "€\nbroken \u{fffd}, cut \u{fffd}");
@@ -102,7 +102,7 @@ fn a_character_cut_by_a_packet_border_is_put_together() {
 }
 
 #[test]
-fn a_line_too_long_for_the_server_is_refused_and_the_others_are_sent() {
+fn a_line_over_the_limit_is_refused_and_the_others_are_sent() {
     let fits = "x".repeat(4095);
     let wanted = format!("a\n{fits}\nb\n");
     let server = FakeServer::once(move |peer: &mut Peer| {
@@ -110,13 +110,13 @@ fn a_line_too_long_for_the_server_is_refused_and_the_others_are_sent() {
         peer.expect_end();
     });
     let input = format!("a\n{fits}\n{fits}x\n{}\nb\n", fits.repeat(3));
-    let complaint = "cannot send a line of more than 4095 bytes; say it in several\n";
+    let complaint = "cannot send a line of more than 4095 bytes; split it into shorter lines\n";
     talk(&server.address, input.as_bytes()).expect(1, "", &complaint.repeat(2));
     server.finish();
 }
 
 #[test]
-fn no_server_and_no_address_are_told_apart() {
+fn a_refused_connection_and_a_malformed_address_have_different_messages() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
@@ -125,28 +125,28 @@ fn no_server_and_no_address_are_told_apart() {
 }
 
 #[test]
-fn the_line_being_typed_is_not_torn_by_what_arrives() {
-    let (say, words) = mpsc::channel::<String>();
+fn a_line_that_arrives_does_not_tear_the_typed_line() {
+    let (send, lines) = mpsc::channel::<String>();
     let server = FakeServer::once(move |peer| {
-        for word in words {
-            peer.send(word);
+        for line in lines {
+            peer.send(line);
         }
         peer.expect("hello world\n");
         peer.expect_end();
     });
     let address = server.address.clone();
-    let test = "the_line_being_typed_is_not_torn_by_what_arrives";
+    let test = "a_line_that_arrives_does_not_tear_the_typed_line";
     let Some(terminal) = Terminal::start(test, &["talk", "--at", &address]) else {
         return;
     };
     terminal.expect_end(&["talk>"]);
     terminal.keys("helo wor");
     terminal.expect_end(&["talk> helo wor"]);
-    say.send("one\ntwo\x1b[1A\n".to_owned()).unwrap();
+    send.send("one\ntwo\x1b[1A\n".to_owned()).unwrap();
     terminal.expect_end(&["one", "two[1A", "talk> helo wor"]);
-    // A line that comes in pieces stays one line, and one without an end is not kept back.
+    // A line in several pieces is shown as one, and one without a line end is shown after a while.
     for piece in ["th", "r", "ee\n", "no end"] {
-        say.send(piece.to_owned()).unwrap();
+        send.send(piece.to_owned()).unwrap();
     }
     terminal.expect_end(&["two[1A", "three", "no end", "talk> helo wor"]);
     for _ in 0..5 {
@@ -154,11 +154,11 @@ fn the_line_being_typed_is_not_torn_by_what_arrives() {
     }
     terminal.keys("l");
     terminal.expect_end(&["no end", "talk> hello wor"]);
-    say.send("four\n".to_owned()).unwrap();
+    send.send("four\n".to_owned()).unwrap();
     terminal.expect_end(&["no end", "four", "talk> hello wor"]);
     terminal.press("End");
     terminal.keys("ld");
-    drop(say);
+    drop(send);
     terminal.press("Enter");
     terminal.expect_end(&["four", "talk> hello world", "talk>"]);
     terminal.press("C-d");
@@ -167,7 +167,7 @@ fn the_line_being_typed_is_not_torn_by_what_arrives() {
 }
 
 #[test]
-fn many_lines_both_ways_at_once_all_stay_whole() {
+fn many_lines_in_both_directions_stay_whole() {
     const LINES: usize = 24;
     let server = FakeServer::once(|peer| {
         for number in 0..LINES {
@@ -177,7 +177,7 @@ fn many_lines_both_ways_at_once_all_stay_whole() {
         peer.expect_end();
     });
     let address = server.address.clone();
-    let test = "many_lines_both_ways_at_once_all_stay_whole";
+    let test = "many_lines_in_both_directions_stay_whole";
     let Some(terminal) = Terminal::start(test, &["talk", "--at", &address]) else {
         return;
     };
@@ -202,14 +202,14 @@ fn many_lines_both_ways_at_once_all_stay_whole() {
 }
 
 #[test]
-fn a_server_that_closes_leaves_the_typed_line_and_the_terminal_whole() {
+fn a_server_that_closes_leaves_the_typed_line_and_restores_the_terminal() {
     let (close, closing) = mpsc::channel::<()>();
     let server = FakeServer::once(move |peer| {
         let _ = closing.recv();
         peer.send("bye\n");
     });
     let address = server.address.clone();
-    let test = "a_server_that_closes_leaves_the_typed_line_and_the_terminal_whole";
+    let test = "a_server_that_closes_leaves_the_typed_line_and_restores_the_terminal";
     let Some(terminal) = Terminal::start(test, &["talk", "--at", &address]) else {
         return;
     };
@@ -217,7 +217,7 @@ fn a_server_that_closes_leaves_the_typed_line_and_the_terminal_whole() {
     terminal.keys("half a li");
     terminal.expect_end(&["talk> half a li"]);
     drop(close);
-    let said = format!("{address} closed the connection; the conversation is over");
-    terminal.expect_end(&["bye", "talk> half a li", &said, "status 0", RESTORED]);
+    let message = format!("{address} closed the connection; the conversation is over");
+    terminal.expect_end(&["bye", "talk> half a li", &message, "status 0", RESTORED]);
     server.finish();
 }

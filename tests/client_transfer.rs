@@ -1,15 +1,15 @@
-//! Promises of `loket send` and `loket receive`, kept against a server that plays a script.
+//! `loket send` and `loket receive` against a scripted server.
 
 mod fake_server;
 
-use fake_server::{FakeServer, Nobody, names_in, noise, replies, run};
+use fake_server::{FakeServer, UnusedAddress, names_in, noise, replies, run};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::tempdir;
 
-/// More than both socket buffers hold: the writer is still at it when the reader answers.
+/// More than both socket buffers hold, so that the writer has not finished when the reader answers.
 const MORE_THAN_BUFFERS: u64 = 64 << 20;
 
 fn sparse(path: &Path) {
@@ -48,14 +48,14 @@ fn a_single_file_can_be_stored_under_another_name() {
         .run(folder.path(), &["send", "a", "--as", "b c", "--to"])
         .expect(0, "sent b c, 3 bytes\n", "");
 
-    let nobody = Nobody::new();
-    let arguments = ["send", "a", "a", "--as", "b", "--to", &nobody.address()];
+    let unused = UnusedAddress::new();
+    let arguments = ["send", "a", "a", "--as", "b", "--to", &unused.address()];
     run(folder.path(), &arguments).expect_failure(2, &["--as b", "one at a time"]);
-    nobody.was_not_called();
+    unused.assert_no_connection();
 }
 
 #[test]
-fn what_cannot_be_sent_does_not_keep_the_rest_from_it() {
+fn a_file_that_cannot_be_sent_does_not_stop_the_rest() {
     let folder = tempdir().unwrap();
     fs::create_dir(folder.path().join("photos")).unwrap();
     fs::write(folder.path().join("a"), "abc").unwrap();
@@ -71,7 +71,7 @@ fn what_cannot_be_sent_does_not_keep_the_rest_from_it() {
 }
 
 #[test]
-fn a_fifo_is_refused_and_not_waited_for() {
+fn a_fifo_is_refused_without_waiting_for_a_writer() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("pipe");
     rustix::fs::mknodat(
@@ -82,14 +82,14 @@ fn a_fifo_is_refused_and_not_waited_for() {
         0,
     )
     .unwrap();
-    let nobody = Nobody::new();
-    let ended = run(folder.path(), &["send", "pipe", "--to", &nobody.address()]);
+    let unused = UnusedAddress::new();
+    let ended = run(folder.path(), &["send", "pipe", "--to", &unused.address()]);
     ended.expect_failure(1, &["cannot read pipe", "not a regular file"]);
-    nobody.was_not_called();
+    unused.assert_no_connection();
 }
 
 #[test]
-fn a_refused_file_is_told_in_the_servers_words_and_the_next_gets_a_new_connection() {
+fn a_refused_file_is_reported_and_the_next_one_uses_a_new_connection() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("a"), "abc").unwrap();
     fs::write(folder.path().join("b"), "de").unwrap();
@@ -98,7 +98,7 @@ fn a_refused_file_is_told_in_the_servers_words_and_the_next_gets_a_new_connectio
             peer.expect("SEND\na\na<SEPARATOR>3\n");
             peer.send("ERROR a is in the way\n");
             peer.finish_writing();
-            peer.read_away();
+            peer.discard_rest();
         }),
         replies(
             &[("SEND\nb\nb<SEPARATOR>2\n", "OK\n"), ("de", "OK 2\n")],
@@ -115,7 +115,7 @@ fn a_refused_file_is_told_in_the_servers_words_and_the_next_gets_a_new_connectio
 }
 
 #[test]
-fn an_error_is_heard_while_the_body_is_still_on_its_way() {
+fn an_error_line_is_received_while_the_body_is_being_sent() {
     let folder = tempdir().unwrap();
     sparse(&folder.path().join("big"));
     let server = FakeServer::once(|peer| {
@@ -123,14 +123,14 @@ fn an_error_is_heard_while_the_body_is_still_on_its_way() {
         peer.send("OK\n");
         peer.expect([0; 1000]);
         peer.send("ERROR the disk is full\n");
-        // Closed with bytes unread: the client's next write meets a reset.
+        // Closed with unread bytes: the next write of the client fails with ECONNRESET.
     });
     let ended = server.run(folder.path(), &["send", "big", "--to"]);
     ended.expect_failure(1, &["cannot send big", "ERROR the disk is full"]);
 }
 
 #[test]
-fn a_wrong_count_is_not_taken_for_success() {
+fn an_answer_with_another_size_is_a_failure() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("a"), "abc").unwrap();
     for answer in ["OK 2\n", "OK\n", "OK 3 bytes\n", "fine\n", "OK 3"] {
@@ -143,7 +143,7 @@ fn a_wrong_count_is_not_taken_for_success() {
 }
 
 #[test]
-fn a_file_that_shrinks_under_way_fails_and_one_that_grows_is_cut_at_its_size() {
+fn a_file_that_shrinks_while_it_is_sent_fails_and_one_that_grows_is_cut() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("big");
     sparse(&path);
@@ -158,7 +158,7 @@ fn a_file_that_shrinks_under_way_fails_and_one_that_grows_is_cut_at_its_size() {
                 .set_len(10)
                 .unwrap();
             peer.send("OK\n");
-            assert_eq!(peer.read_away(), 10);
+            assert_eq!(peer.discard_rest(), 10);
         }
     });
     let ended = server.run(folder.path(), &["send", "big", "--to"]);
@@ -175,12 +175,12 @@ fn a_file_that_shrinks_under_way_fails_and_one_that_grows_is_cut_at_its_size() {
         peer.expect_end();
     });
     let ended = server.run(folder.path(), &["send", "big", "--to"]);
-    let told = "big grew while it was being sent; the server has its first 3 bytes\n";
-    ended.expect(0, "sent big, 3 bytes\n", told);
+    let message = "big grew while it was being sent; the server has its first 3 bytes\n";
+    ended.expect(0, "sent big, 3 bytes\n", message);
 }
 
 #[test]
-fn a_file_of_proc_that_reports_no_bytes_is_sent_whole() {
+fn a_proc_file_that_reports_size_zero_is_sent_whole() {
     let body = fs::read("/proc/version").unwrap();
     let folder = tempdir().unwrap();
     let size = body.len();
@@ -196,7 +196,7 @@ fn a_file_of_proc_that_reports_no_bytes_is_sent_whole() {
 }
 
 #[test]
-fn a_replaced_file_keeps_its_bits_and_a_link_leads_to_it() {
+fn a_replaced_file_keeps_its_permissions_and_a_link_is_followed() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("private");
     fs::write(&file, "old").unwrap();
@@ -231,7 +231,7 @@ fn a_replaced_file_keeps_its_bits_and_a_link_leads_to_it() {
 }
 
 #[test]
-fn files_are_received_byte_for_byte_under_the_name_that_was_asked_for() {
+fn files_are_received_byte_for_byte_under_the_requested_name() {
     let folder = tempdir().unwrap();
     let body = noise(700_000);
     let sent = body.clone();
@@ -250,7 +250,7 @@ fn files_are_received_byte_for_byte_under_the_name_that_was_asked_for() {
 }
 
 #[test]
-fn a_missing_file_is_told_and_the_rest_comes_over_the_same_connection() {
+fn a_missing_file_is_reported_and_the_rest_uses_the_same_connection() {
     let folder = tempdir().unwrap();
     let server = FakeServer::plays(&[
         ("RECEIVE\ngone\n", "OK\nERROR: File not found\n"),
@@ -267,7 +267,7 @@ fn a_missing_file_is_told_and_the_rest_comes_over_the_same_connection() {
 }
 
 #[test]
-fn a_broken_download_leaves_the_old_file_and_nothing_beside_it() {
+fn a_failed_download_keeps_the_old_file_and_leaves_no_other() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("a"), "old").unwrap();
     for (answer, words) in [
@@ -297,12 +297,12 @@ fn a_broken_download_leaves_the_old_file_and_nothing_beside_it() {
 }
 
 #[test]
-fn the_folder_to_save_in_must_be_there_before_anything_is_asked_for() {
+fn the_output_folder_must_exist_before_anything_is_requested() {
     let folder = tempdir().unwrap();
-    let nobody = Nobody::new();
-    let arguments = ["receive", "a", "-o", "gone", "--from", &nobody.address()];
+    let unused = UnusedAddress::new();
+    let arguments = ["receive", "a", "-o", "gone", "--from", &unused.address()];
     run(folder.path(), &arguments).expect_failure(1, &["cannot save in gone", "no such folder"]);
-    nobody.was_not_called();
+    unused.assert_no_connection();
 
     fs::create_dir(folder.path().join("there")).unwrap();
     let server = FakeServer::closes_after(&[("RECEIVE\na\n", "OK\na<SEPARATOR>3\nabc")]);
@@ -313,9 +313,9 @@ fn the_folder_to_save_in_must_be_there_before_anything_is_asked_for() {
 }
 
 #[test]
-fn names_that_cannot_be_saved_or_would_replace_each_other_are_a_wrong_command_line() {
+fn names_that_cannot_be_saved_or_would_replace_each_other_are_a_usage_error() {
     let folder = tempdir().unwrap();
-    let nobody = Nobody::new();
+    let unused = UnusedAddress::new();
     for names in [
         &[".."][..],
         &["folder/"],
@@ -323,9 +323,9 @@ fn names_that_cannot_be_saved_or_would_replace_each_other_are_a_wrong_command_li
         &[""],
         &["a/x", "b/x"],
     ] {
-        let address = nobody.address();
+        let address = unused.address();
         let arguments = [&["receive", "--from", &address], names].concat();
         run(folder.path(), &arguments).expect_failure(2, &[]);
     }
-    nobody.was_not_called();
+    unused.assert_no_connection();
 }

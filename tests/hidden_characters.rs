@@ -46,7 +46,7 @@ fn a_name_is_used_without_its_hidden_characters() {
 }
 
 #[test]
-fn a_client_uses_its_name_as_the_room_does() {
+fn the_room_client_removes_hidden_characters_from_its_name() {
     let server = Server::start(&[]);
     let at = server.address("room").to_string();
     let name = format!("b{HIDDEN}udi");
@@ -73,7 +73,7 @@ fn hidden_characters_reach_neither_members_nor_the_operator() {
 }
 
 #[test]
-fn the_name_of_a_folder_begins_no_line_of_the_log() {
+fn the_name_of_a_folder_cannot_start_a_log_line() {
     let mut prepared = Prepared::new();
     let name = format!("r\nWARN forged\r\u{9b}{HIDDEN}");
     let root = prepared.folder().join(name);
@@ -106,7 +106,7 @@ fn the_name_of_a_folder_begins_no_line_of_the_log() {
 }
 
 #[test]
-fn the_words_of_a_server_and_the_names_of_files_steer_no_terminal() {
+fn answers_of_a_server_and_file_names_cannot_control_the_terminal() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = FakeServer::new(vec![
         Box::new(|peer| {
@@ -134,7 +134,7 @@ fn the_words_of_a_server_and_the_names_of_files_steer_no_terminal() {
 }
 
 #[test]
-fn what_an_operator_writes_steers_no_terminal_of_a_talk_client() {
+fn lines_of_the_operator_cannot_control_the_terminal_of_a_talk_client() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = FakeServer::once(|peer| peer.send(format!("a{HIDDEN}b\n")));
     let ended = run(folder.path(), &["talk", "--at", &server.address]);

@@ -26,7 +26,7 @@ fn has_ipv6(name: &str) -> bool {
 }
 
 #[test]
-fn localhost_is_the_first_of_its_addresses_that_can_be_used() {
+fn localhost_means_its_first_usable_address() {
     let found = ("localhost", 0)
         .to_socket_addrs()
         .expect("every machine has it");
@@ -36,8 +36,8 @@ fn localhost_is_the_first_of_its_addresses_that_can_be_used() {
 }
 
 #[test]
-fn an_address_may_have_the_brackets_of_a_url() {
-    if has_ipv6("an_address_may_have_the_brackets_of_a_url") {
+fn an_ipv6_address_may_be_in_brackets() {
+    if has_ipv6("an_ipv6_address_may_be_in_brackets") {
         serves_at("[::1]", "::1".parse().expect("an address"));
         serves_at("::1", "::1".parse().expect("an address"));
     }
@@ -45,7 +45,7 @@ fn an_address_may_have_the_brackets_of_a_url() {
 }
 
 #[test]
-fn a_host_that_is_not_here_is_named_before_anything_is_opened() {
+fn an_unusable_host_is_reported_before_anything_is_opened() {
     let folder = tempfile::tempdir().expect("a folder");
     for host in ["nowhere.invalid", "[127.0.0.1]", "localhost:80", ""] {
         let ended = Command::new(env!("CARGO_BIN_EXE_loket"))

@@ -4,7 +4,7 @@
 mod fake_server;
 mod support;
 
-use fake_server::{Ended, Nobody, run, start, wait};
+use fake_server::{Ended, UnusedAddress, run, start, wait};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -358,8 +358,8 @@ fn another_service_is_told_before_the_run() {
 #[test]
 fn wrong_flags_are_refused_before_anything_is_opened() {
     let folder = tempfile::tempdir().expect("a folder");
-    let nobody = Nobody::new();
-    let at = nobody.address();
+    let unused = UnusedAddress::new();
+    let at = unused.address();
     for flags in [
         &["echo", "-c", "0"][..],
         &["echo", "-d", "0"],
@@ -385,7 +385,7 @@ fn wrong_flags_are_refused_before_anything_is_opened() {
         assert!(!ended.err.is_empty(), "{flags:?}");
         assert_eq!(ended.out, "", "{flags:?}");
     }
-    nobody.was_not_called();
+    unused.assert_no_connection();
     for wrong in ["127.0.0.1", "::1:80", "host:0"] {
         let ended = run(folder.path(), &["load", "echo", "--at", wrong]);
         ended.expect_failure(2, &["HOST:PORT"]);

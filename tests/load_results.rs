@@ -3,7 +3,7 @@
 mod fake_server;
 mod support;
 
-use fake_server::{Ended, Nobody, run};
+use fake_server::{Ended, UnusedAddress, run};
 use std::path::Path;
 use support::Server;
 
@@ -78,8 +78,8 @@ fn a_results_file_that_was_removed_during_the_run_is_a_failure() {
 #[test]
 fn what_can_never_be_written_is_found_before_the_run() {
     let folder = tempfile::tempdir().expect("a folder");
-    let nobody = Nobody::new();
-    let at = nobody.address();
+    let unused = UnusedAddress::new();
+    let at = unused.address();
     std::fs::create_dir(folder.path().join("folder")).expect("room");
     for flags in [
         &["--json", "folder"][..],
@@ -93,5 +93,5 @@ fn what_can_never_be_written_is_found_before_the_run() {
         ended.expect_failure(2, &["choose another path"]);
         assert_eq!(ended.out, "", "{flags:?}");
     }
-    nobody.was_not_called();
+    unused.assert_no_connection();
 }

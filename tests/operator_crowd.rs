@@ -107,7 +107,7 @@ fn at_a_pipe_and_at_a_terminal(check: impl Fn(Desk)) {
 }
 
 #[test]
-fn list_shows_every_one_of_10_000_clients_in_bounded_pieces() {
+fn list_shows_10_000_clients_in_bounded_steps() {
     at_a_pipe_and_at_a_terminal(|mut desk| {
         desk.types(b"/list\n");
         let last = format!("said last: {:?}", "\u{e9}".repeat(60) + "...");
@@ -134,7 +134,7 @@ fn list_shows_every_one_of_10_000_clients_in_bounded_pieces() {
 }
 
 #[test]
-fn a_line_for_all_is_posted_to_every_one_in_bounded_pieces_and_in_order() {
+fn a_line_for_all_is_posted_to_10_000_clients_in_bounded_steps_and_in_order() {
     at_a_pipe_and_at_a_terminal(|mut desk| {
         desk.types(b"first\n/to 2 one\nsecond\n");
         let everyone = || (2..=LAST).step_by(2).map(|id| PeerId(id.into()));
@@ -149,7 +149,7 @@ fn a_line_for_all_is_posted_to_every_one_in_bounded_pieces_and_in_order() {
 }
 
 #[test]
-fn many_lines_pasted_at_once_are_obeyed_one_at_a_time() {
+fn pasted_lines_are_carried_out_one_at_a_time() {
     let mut desk = Desk::open(Some(LineEditor::new("> ", 80, EDITOR)));
     desk.types("x\n".repeat(20).as_bytes());
     assert_eq!(desk.written.len(), 20 * CLIENTS as usize);
@@ -157,7 +157,7 @@ fn many_lines_pasted_at_once_are_obeyed_one_at_a_time() {
 }
 
 #[test]
-fn who_comes_or_goes_during_a_list_does_not_upset_it() {
+fn a_list_tolerates_clients_that_connect_and_disconnect_meanwhile() {
     let mut desk = Desk::open(None);
     let mut cx = desk.shared.lend(&mut desk.out, PeerId(0));
     let (taken, intake) = desk.console.on_bytes(b"/list\n", Follows::More, &mut cx);
@@ -205,14 +205,14 @@ fn shown(operator: &Peer) -> usize {
 }
 
 #[test]
-fn what_a_crowd_says_in_one_round_is_shown_whole() {
+fn the_lines_of_200_clients_in_one_round_are_all_shown() {
     let (mut simulation, operator) = operator_and_crowd(usize::MAX / 2);
     simulation.run();
     assert_eq!(shown(&operator), 7 * 200, "without a pause");
 }
 
 #[test]
-fn a_crowd_waits_for_a_screen_that_is_read_slowly() {
+fn talk_clients_wait_while_the_screen_is_read_slowly() {
     let (mut simulation, operator) = operator_and_crowd(0);
     for _ in 0..200 {
         simulation.make_room(&operator, 16_384);
@@ -222,7 +222,7 @@ fn a_crowd_waits_for_a_screen_that_is_read_slowly() {
 }
 
 #[test]
-fn a_crowd_does_not_wait_for_a_screen_that_is_not_read() {
+fn talk_clients_do_not_wait_for_a_screen_that_is_not_read() {
     let (mut simulation, operator) = operator_and_crowd(0);
     simulation.pass(u64::from(REACTOR.operator_stall_seconds + 1) * SECOND);
     simulation.make_room(&operator, usize::MAX / 2);

@@ -39,7 +39,7 @@ fn lost(text: &str) -> usize {
 }
 
 #[test]
-fn the_end_of_the_operators_input_leaves_the_server_running() {
+fn the_end_of_standard_input_leaves_the_server_running() {
     let (mut server, mut keys) = Server::operated(&[]);
     let mut client = server.connect("talk");
     server.shown_until("Client 1 has come");
@@ -53,7 +53,7 @@ fn the_end_of_the_operators_input_leaves_the_server_running() {
 }
 
 #[test]
-fn without_an_operator_everybody_is_served() {
+fn all_services_run_without_standard_input() {
     let no_input: [fn(&mut Command); 2] = [
         |command| {
             command.stdin(Stdio::null());
@@ -73,7 +73,7 @@ fn without_an_operator_everybody_is_served() {
 }
 
 #[test]
-fn closed_streams_are_no_reason_not_to_serve() {
+fn the_server_starts_with_closed_standard_streams() {
     let folder = support::rooted();
     let shell = ["sh", "-c", "exec \"$0\" \"$@\" <&- 2>&-"];
     let mut server = Server::start_under(&shell, folder, &[]);
@@ -83,7 +83,7 @@ fn closed_streams_are_no_reason_not_to_serve() {
 }
 
 #[test]
-fn a_regular_file_is_read_in_pieces_from_where_it_stands() {
+fn a_regular_file_as_standard_input_is_read_from_its_offset_in_pieces() {
     let mut prepared = Prepared::new();
     let path = prepared.folder().join("input");
     let lines: String = (0..300_000)
@@ -105,7 +105,7 @@ fn a_regular_file_is_read_in_pieces_from_where_it_stands() {
 }
 
 #[test]
-fn a_line_without_an_end_is_cut_and_costs_nobody_the_conversation() {
+fn an_endless_input_line_is_cut_and_disconnects_no_client() {
     let (mut server, mut keys) = Server::operated(&[]);
     let mut client = server.connect("talk");
     server.shown_until("Client 1 has come");
@@ -123,7 +123,7 @@ fn a_line_without_an_end_is_cut_and_costs_nobody_the_conversation() {
 }
 
 #[test]
-fn a_screen_that_nobody_reads_stops_nobody_and_its_losses_are_counted() {
+fn an_unread_screen_blocks_no_client_and_its_lost_lines_are_counted() {
     let mut server = Server::start(&[]);
     flood(&server);
     echoes(&server);
@@ -164,7 +164,7 @@ fn a_screen_that_nobody_reads_stops_nobody_and_its_losses_are_counted() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_nobody_and_goes_on_by_itself() {
+fn an_unread_log_blocks_no_client_and_continues_when_it_is_read() {
     let (mut log, writer) = std::io::pipe().expect("a pipe");
     let mut prepared = Prepared::new();
     prepared.command.arg("--trace").stderr(writer);
@@ -187,7 +187,7 @@ fn a_log_that_nobody_reads_stops_nobody_and_goes_on_by_itself() {
 }
 
 #[test]
-fn full_pipes_do_not_keep_the_server_from_ending() {
+fn full_pipes_do_not_block_shutdown() {
     let (_log, writer) = std::io::pipe().expect("a pipe");
     let mut prepared = Prepared::new();
     prepared.command.arg("--trace").stderr(writer);
@@ -198,7 +198,7 @@ fn full_pipes_do_not_keep_the_server_from_ending() {
 }
 
 #[test]
-fn readers_that_go_away_stop_nobody() {
+fn closed_readers_of_the_screen_and_log_block_no_client() {
     let (log, writer) = std::io::pipe().expect("a pipe");
     let (screen, output) = std::io::pipe().expect("a pipe");
     let mut prepared = Prepared::new();
@@ -215,7 +215,7 @@ fn readers_that_go_away_stop_nobody() {
 }
 
 #[test]
-fn the_flags_of_inherited_streams_stay_as_they_were() {
+fn the_file_status_flags_of_inherited_streams_do_not_change() {
     let (input, mut keys) = std::io::pipe().expect("a pipe");
     let (screen, output) = std::io::pipe().expect("a pipe");
     let (_log, errors) = std::io::pipe().expect("a pipe");
@@ -240,7 +240,7 @@ fn the_flags_of_inherited_streams_stay_as_they_were() {
 }
 
 #[test]
-fn a_server_with_nothing_to_do_uses_no_processor() {
+fn an_idle_server_uses_no_processor_time() {
     let (mut server, mut keys) = Server::operated(&["--trace"]);
     let mut client = server.connect("talk");
     client.send("hello\n");

@@ -17,8 +17,8 @@ fn client(terminal: &Terminal, address: &str) -> TcpStream {
 }
 
 #[test]
-fn a_half_typed_line_is_not_torn_by_clients_and_the_log() {
-    let Some(terminal) = Terminal::shell("a_half_typed_line_is_not_torn_by_clients_and_the_log")
+fn client_lines_and_log_lines_do_not_tear_the_typed_line() {
+    let Some(terminal) = Terminal::shell("client_lines_and_log_lines_do_not_tear_the_typed_line")
     else {
         return;
     };
@@ -43,8 +43,8 @@ fn a_half_typed_line_is_not_torn_by_clients_and_the_log() {
 }
 
 #[test]
-fn a_stopped_terminal_does_not_keep_the_server_from_ending() {
-    let test = "a_stopped_terminal_does_not_keep_the_server_from_ending";
+fn a_terminal_stopped_by_ctrl_s_does_not_block_shutdown() {
+    let test = "a_terminal_stopped_by_ctrl_s_does_not_block_shutdown";
     let Some(terminal) = Terminal::shell(test) else {
         return;
     };
@@ -61,8 +61,8 @@ fn a_stopped_terminal_does_not_keep_the_server_from_ending() {
 }
 
 #[test]
-fn in_the_background_it_runs_on_and_in_the_foreground_it_listens() {
-    let test = "in_the_background_it_runs_on_and_in_the_foreground_it_listens";
+fn the_server_serves_in_the_background_and_reads_keys_in_the_foreground() {
+    let test = "the_server_serves_in_the_background_and_reads_keys_in_the_foreground";
     let Some(terminal) = Terminal::shell(test) else {
         return;
     };
@@ -81,8 +81,10 @@ fn in_the_background_it_runs_on_and_in_the_foreground_it_listens() {
 }
 
 #[test]
-fn a_trace_on_the_terminal_comes_to_rest() {
-    let Some(terminal) = Terminal::shell("a_trace_on_the_terminal_comes_to_rest") else {
+fn a_trace_on_the_terminal_does_not_trace_its_own_output_forever() {
+    let Some(terminal) =
+        Terminal::shell("a_trace_on_the_terminal_does_not_trace_its_own_output_forever")
+    else {
         return;
     };
     let address = terminal.serve("--trace");

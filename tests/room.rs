@@ -38,7 +38,7 @@ fn is_refused_a_name(server: &Server, guest: &Guest) {
 }
 
 #[test]
-fn the_answer_comes_before_the_notice_and_both_before_any_message() {
+fn the_answer_arrives_before_the_notice_and_both_before_any_message() {
     let server = Server::start(&[]);
     let first = Guest::member(&server, "first");
     for number in 0..50 {
@@ -52,7 +52,7 @@ fn the_answer_comes_before_the_notice_and_both_before_any_message() {
 }
 
 #[test]
-fn a_message_has_at_most_1024_bytes_both_ways() {
+fn a_message_has_at_most_1024_bytes_in_both_directions() {
     let server = Server::start(&[]);
     let ani = Guest::member(&server, "ani");
     let full = format!("ani: {}", "x".repeat(1019));
@@ -70,7 +70,7 @@ fn a_message_has_at_most_1024_bytes_both_ways() {
 }
 
 #[test]
-fn a_member_over_its_rate_is_not_heard_and_that_is_counted() {
+fn messages_over_the_rate_are_dropped_and_counted() {
     let server = Server::start(&["--room-rate", "1"]);
     let ani = Guest::member(&server, "ani");
     let budi = Guest::member(&server, "budi");
@@ -91,7 +91,7 @@ fn a_member_over_its_rate_is_not_heard_and_that_is_counted() {
 }
 
 #[test]
-fn a_host_that_tries_too_many_passwords_is_ignored_and_others_are_not() {
+fn an_address_with_too_many_wrong_passwords_is_ignored_and_others_are_not() {
     let server = Server::start(&[]);
     let inside = Guest::from(&server, host(2));
     inside.enter("inside");
@@ -117,11 +117,11 @@ fn a_host_that_tries_too_many_passwords_is_ignored_and_others_are_not() {
 }
 
 #[test]
-fn who_refuses_is_removed_and_the_others_get_every_copy() {
+fn a_member_with_a_closed_port_is_removed_and_the_others_get_every_copy() {
     for flags in [&[][..], &["--host", "::1"]] {
         if flags.len() > 1 && UdpSocket::bind("[::1]:0").is_err() {
             support::skip(
-                "who_refuses_is_removed_and_the_others_get_every_copy",
+                "a_member_with_a_closed_port_is_removed_and_the_others_get_every_copy",
                 "no IPv6",
             );
             continue;
@@ -159,13 +159,13 @@ fn who_refuses_is_removed_and_the_others_get_every_copy() {
 }
 
 #[test]
-fn an_error_on_the_way_costs_nobody_its_place() {
+fn icmp_errors_of_the_network_remove_no_member() {
     let server = Server::start(&[]);
     let ani = Guest::member(&server, "ani");
     let icmp = socket2::Protocol::ICMPV4;
     let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(icmp));
     let Ok(raw) = raw else {
-        support::skip("an_error_on_the_way_costs_nobody_its_place", "not root");
+        support::skip("icmp_errors_of_the_network_remove_no_member", "not root");
         return;
     };
     let to: SocketAddr = ([127, 0, 0, 1], 0).into();
@@ -182,7 +182,7 @@ fn an_error_on_the_way_costs_nobody_its_place() {
 }
 
 #[test]
-fn the_operator_sees_what_the_courses_server_prints() {
+fn the_operator_sees_what_the_server_of_the_course_prints() {
     let mut server = Server::start(&[]);
     let ani = Guest::member(&server, "ani");
     ani.send("hello").send("exit");
@@ -196,7 +196,7 @@ fn the_operator_sees_what_the_courses_server_prints() {
 }
 
 #[test]
-fn a_password_from_a_file_or_a_variable_is_nowhere_to_be_seen() {
+fn a_password_from_a_file_or_a_variable_is_in_no_log_and_no_command_line() {
     for source in ["file", "variable"] {
         let mut prepared = Prepared::without_password();
         prepared.command.arg("-vv");
@@ -218,7 +218,7 @@ fn a_password_from_a_file_or_a_variable_is_nowhere_to_be_seen() {
 }
 
 #[test]
-fn a_password_file_may_come_from_any_editor() {
+fn blanks_crlf_and_a_byte_order_mark_in_a_password_file_are_ignored() {
     for text in [
         &b"\xef\xbb\xbfsesam\r\n"[..],
         b"sesam \t\r\nsecond line",
@@ -236,7 +236,7 @@ fn a_password_file_may_come_from_any_editor() {
 }
 
 #[test]
-fn a_password_is_made_up_where_none_is_given() {
+fn a_password_is_generated_if_none_is_given() {
     let start = || {
         let mut prepared = Prepared::without_password();
         prepared.command.arg("-vv");
@@ -253,7 +253,7 @@ fn a_password_is_made_up_where_none_is_given() {
 }
 
 #[test]
-fn passwords_that_are_none_are_refused() {
+fn an_empty_or_unreadable_password_is_refused() {
     use std::os::unix::ffi::OsStrExt;
     let unreadable = std::ffi::OsStr::from_bytes(b"\xff");
     for (flags, variable) in [

@@ -25,11 +25,11 @@ fn member(server: &Server, asked: IpAddr, name: &str) -> Guest {
 }
 
 #[test]
-fn each_datagram_leaves_from_the_address_that_was_asked() {
+fn each_datagram_is_sent_from_the_address_that_the_client_used() {
     let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !has_v6 {
         support::skip(
-            "each_datagram_leaves_from_the_address_that_was_asked",
+            "each_datagram_is_sent_from_the_address_that_the_client_used",
             "no IPv6 for ::",
         );
     }
@@ -67,7 +67,7 @@ fn each_datagram_leaves_from_the_address_that_was_asked() {
 }
 
 #[test]
-fn a_member_that_asks_another_address_is_answered_by_that() {
+fn a_member_that_uses_another_address_is_answered_from_it() {
     let server = Server::start(&["--host", "0.0.0.0"]);
     let port = server.address("room").port();
     let guest = member(&server, host(2), "ani");
@@ -106,7 +106,7 @@ fn route_to(bound: IpAddr) -> Route {
 }
 
 #[test]
-fn a_socket_bound_to_one_address_leaves_the_source_to_the_kernel() {
+fn a_socket_bound_to_one_address_leaves_the_source_address_to_the_kernel() {
     assert_eq!(route_to(host(1)).local, None);
     assert_eq!(route_to(Ipv4Addr::UNSPECIFIED.into()).local, Some(host(1)));
 }

@@ -42,14 +42,14 @@ fn is_calm(member: &Guest, what: &str) {
 }
 
 #[test]
-fn a_thousand_members_hear_every_message_in_order() {
+fn a_thousand_members_receive_every_message_in_order() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if limit
         .current
         .is_some_and(|most| most < MEMBERS as u64 + 100)
     {
         support::skip(
-            "a_thousand_members_hear_every_message_in_order",
+            "a_thousand_members_receive_every_message_in_order",
             "too few descriptors",
         );
         return;
@@ -83,7 +83,7 @@ fn a_thousand_members_hear_every_message_in_order() {
 }
 
 #[test]
-fn garbage_of_any_length_changes_nothing() {
+fn garbage_of_any_length_has_no_effect() {
     let server = Server::start(&[]);
     let calm = enter(&server, 2, "calm");
     let before = server.memory();
@@ -102,7 +102,7 @@ fn garbage_of_any_length_changes_nothing() {
 }
 
 #[test]
-fn floods_and_forged_names_change_nothing() {
+fn floods_and_forged_names_have_no_effect() {
     let server = Server::start(&[]);
     let calm = enter(&server, 2, "calm");
     let before = server.memory();
@@ -126,7 +126,7 @@ fn floods_and_forged_names_change_nothing() {
 }
 
 #[test]
-fn a_member_that_floods_is_heard_at_its_rate_and_stops_nobody() {
+fn a_flood_of_a_member_is_relayed_at_its_rate_and_blocks_no_client() {
     let server = Server::start(&["--room-rate", "1"]);
     let flood = enter(&server, 3, "flood");
     let other = enter(&server, 2, "other");
@@ -150,7 +150,7 @@ fn a_member_that_floods_is_heard_at_its_rate_and_stops_nobody() {
 }
 
 #[test]
-fn ten_thousand_ports_trying_passwords_change_nothing() {
+fn password_guesses_from_ten_thousand_ports_have_no_effect() {
     let server = Server::start(&[]);
     let calm = enter(&server, 2, "calm");
     let to: SocketAddr = server.address("room");

@@ -7,7 +7,7 @@ use loket::config::room::ROOM;
 use loket::services::room::RoomLimits;
 
 #[test]
-fn the_answer_leaves_before_the_notice_and_the_new_one_gets_both() {
+fn the_answer_is_sent_before_the_notice_and_the_new_member_gets_both() {
     let mut hall = Hall::open(20);
     for port in 1..=9 {
         hall.join(at(port), &format!("m{port}"));
@@ -26,7 +26,7 @@ fn the_answer_leaves_before_the_notice_and_the_new_one_gets_both() {
 }
 
 #[test]
-fn names_are_1_to_32_characters_without_blanks_and_controls() {
+fn names_have_1_to_32_characters_without_blanks_and_control_characters() {
     let mut hall = Hall::open(20);
     for (port, good) in (1..).zip(["x", &"é".repeat(32), "a.b-c_d", "名前", "x:"]) {
         hall.join(at(port), good);
@@ -55,7 +55,7 @@ fn names_are_1_to_32_characters_without_blanks_and_controls() {
 }
 
 #[test]
-fn blanks_around_a_name_or_a_password_are_no_part_of_it() {
+fn blanks_around_a_name_or_a_password_are_ignored() {
     let mut hall = Hall::open(20);
     for (port, given) in (1..).zip(["sesame", " sesame", "sesame \t", "  sesame  \r\n"]) {
         let answer = hall.answer(at(port), format!("PASSWORD {given}"));
@@ -72,7 +72,7 @@ fn blanks_around_a_name_or_a_password_are_no_part_of_it() {
 }
 
 #[test]
-fn names_are_unique_without_regard_to_case() {
+fn names_are_unique_ignoring_case() {
     for (owner, taken) in [
         ("Ani", "aNI"),
         ("ÉVA", "éva"),
@@ -97,7 +97,7 @@ fn names_are_unique_without_regard_to_case() {
 }
 
 #[test]
-fn nobody_speaks_under_the_name_of_another() {
+fn no_message_appears_under_the_name_of_another_member() {
     let mut hall = Hall::open(1_000);
     hall.join(at(1), "Ani");
     hall.join(at(2), "Ani2");
@@ -135,7 +135,7 @@ fn nobody_speaks_under_the_name_of_another() {
 }
 
 #[test]
-fn leaving_is_heard_in_any_case_and_with_blanks() {
+fn exit_is_recognised_in_any_case_and_with_blanks() {
     let mut hall = Hall::open(1_000);
     hall.join(at(1), "stays");
     for word in ["exit", "EXIT", "Exit", "  exit \t", "eXiT\n", "exit\r\n"] {
@@ -167,7 +167,7 @@ fn a_member_has_20_messages_a_second_and_40_at_once() {
 }
 
 #[test]
-fn leaving_costs_nothing_and_coming_back_is_not_free_of_the_door() {
+fn leaving_is_free_and_joining_again_needs_the_password() {
     let mut hall = Hall::open(1);
     hall.join(at(1), "Ani");
     hall.join(at(2), "Budi");
@@ -178,7 +178,7 @@ fn leaving_costs_nothing_and_coming_back_is_not_free_of_the_door() {
 }
 
 #[test]
-fn ten_wrong_passwords_within_a_minute_close_the_door_to_a_host_for_a_minute() {
+fn ten_wrong_passwords_within_a_minute_block_an_address_for_a_minute() {
     let mut hall = Hall::open(20);
     for port in 1..=10 {
         hall.now += SECOND;
@@ -199,7 +199,7 @@ fn ten_wrong_passwords_within_a_minute_close_the_door_to_a_host_for_a_minute() {
 }
 
 #[test]
-fn failures_that_are_a_minute_old_do_not_count() {
+fn wrong_passwords_older_than_a_minute_do_not_count() {
     let mut hall = Hall::open(20);
     for _ in 0..5 {
         for _ in 0..9 {
@@ -211,7 +211,7 @@ fn failures_that_are_a_minute_old_do_not_count() {
 }
 
 #[test]
-fn members_on_a_host_that_is_ignored_notice_nothing() {
+fn members_at_a_blocked_address_are_not_affected() {
     let mut hall = Hall::open(20);
     hall.join(at(1), "Ani");
     for port in 10..30 {
@@ -222,7 +222,7 @@ fn members_on_a_host_that_is_ignored_notice_nothing() {
 }
 
 #[test]
-fn the_password_is_good_for_a_name_for_60_seconds() {
+fn an_accepted_password_is_valid_for_60_seconds() {
     let mut hall = Hall::open(20);
     hall.answer(at(1), "PASSWORD sesame");
     hall.answer(at(2), "PASSWORD sesame");
@@ -236,7 +236,7 @@ fn the_password_is_good_for_a_name_for_60_seconds() {
 }
 
 #[test]
-fn a_crowd_of_right_passwords_pushes_no_newcomer_out() {
+fn many_accepted_passwords_push_no_earlier_one_out() {
     let mut hall = Hall::open(20);
     hall.answer(at(1), "PASSWORD sesame");
     hall.answer(host(2, 1), "PASSWORD sesame");
@@ -255,7 +255,7 @@ fn a_crowd_of_right_passwords_pushes_no_newcomer_out() {
 }
 
 #[test]
-fn replies_to_strangers_are_one_each_and_short() {
+fn a_request_of_a_stranger_gets_one_short_reply() {
     let mut hall = Hall::open(20);
     let texts = [
         "PASSWORD ",
@@ -292,7 +292,7 @@ fn replies_to_strangers_are_one_each_and_short() {
 }
 
 #[test]
-fn a_question_whose_answer_was_lost_is_answered_again_and_not_relayed() {
+fn a_repeated_request_of_a_member_is_answered_and_not_relayed() {
     let mut hall = Hall::open(20);
     hall.join(at(1), "Ani");
     hall.join(at(2), "Budi");
@@ -301,7 +301,7 @@ fn a_question_whose_answer_was_lost_is_answered_again_and_not_relayed() {
 }
 
 #[test]
-fn the_operator_sees_joins_messages_and_leaves_and_nothing_of_strangers() {
+fn the_operator_sees_joins_messages_and_leaves_but_no_strangers() {
     let mut hall = Hall::open(20);
     hall.hear(at(9), "PASSWORD wrong");
     hall.hear(at(9), "USERNAME Ani");
@@ -325,7 +325,7 @@ fn the_operator_sees_joins_messages_and_leaves_and_nothing_of_strangers() {
 }
 
 #[test]
-fn coming_and_going_costs_what_talking_does() {
+fn joining_costs_as_many_tokens_as_a_message() {
     let mut hall = Hall::open(2);
     let comes = |hall: &mut Hall| {
         hall.hear(at(1), "PASSWORD sesame");
@@ -347,7 +347,7 @@ fn coming_and_going_costs_what_talking_does() {
 }
 
 #[test]
-fn a_network_has_its_share_of_the_places() {
+fn the_members_of_one_network_are_limited() {
     let mut hall = Hall::within(RoomLimits {
         per_address: 3,
         ..ROOM
@@ -363,7 +363,7 @@ fn a_network_has_its_share_of_the_places() {
 }
 
 #[test]
-fn addresses_of_one_ipv6_network_share_its_places() {
+fn addresses_of_one_ipv6_network_share_its_limit() {
     let mut hall = Hall::within(RoomLimits {
         per_address: 2,
         ..ROOM
@@ -378,7 +378,7 @@ fn addresses_of_one_ipv6_network_share_its_places() {
 }
 
 #[test]
-fn joins_from_many_ports_of_a_host_are_bounded() {
+fn joins_from_many_ports_of_one_address_are_limited() {
     let mut hall = Hall::open(20);
     hall.join(host(2, 1), "hears");
     hall.hear(host(2, 1), "hello");
@@ -412,7 +412,7 @@ fn the_members_of_a_network_share_a_rate_and_others_have_their_own() {
 }
 
 #[test]
-fn answers_to_a_member_cost_what_a_message_does() {
+fn an_answer_to_a_member_costs_as_many_tokens_as_a_message() {
     let mut hall = Hall::open(2);
     hall.join(at(1), "Ani");
     let words = ["PASSWORD x", "USERNAME Ani"];
@@ -422,7 +422,7 @@ fn answers_to_a_member_cost_what_a_message_does() {
 }
 
 #[test]
-fn guesses_from_any_number_of_hosts_are_bounded() {
+fn password_guesses_from_any_number_of_addresses_are_limited() {
     let mut hall = Hall::open(20);
     hall.answer(host(2, 1), "PASSWORD x");
     let mut answered = 0;

@@ -28,7 +28,7 @@ fn claimed() -> Hall {
 }
 
 #[test]
-fn a_claim_is_granted_when_the_holder_refuses_three_times() {
+fn a_claim_is_granted_after_three_icmp_errors_of_the_holder() {
     let mut hall = claimed();
     assert_eq!(hall.refuse(at(1)), [probe(1)]);
     assert_eq!(hall.refuse(at(1)), [probe(1)]);
@@ -45,7 +45,7 @@ fn a_claim_is_granted_when_the_holder_refuses_three_times() {
 }
 
 #[test]
-fn a_claim_fails_when_the_holder_speaks_or_nothing_comes_back() {
+fn a_claim_fails_if_the_holder_sends_or_no_icmp_error_arrives() {
     let mut hall = claimed();
     hall.refuse(at(1));
     hall.refuse(at(1));
@@ -62,7 +62,7 @@ fn a_claim_fails_when_the_holder_speaks_or_nothing_comes_back() {
 }
 
 #[test]
-fn a_claim_is_granted_when_the_holder_leaves_meanwhile() {
+fn a_claim_is_granted_if_the_holder_leaves_meanwhile() {
     let mut hall = claimed();
     hall.answer(at(3), "PASSWORD sesame");
     hall.hear(at(3), "USERNAME ANI");
@@ -74,7 +74,7 @@ fn a_claim_is_granted_when_the_holder_leaves_meanwhile() {
 }
 
 #[test]
-fn a_claim_is_granted_at_once_when_the_holder_was_silent_for_too_long() {
+fn a_claim_is_granted_at_once_if_the_holder_has_expired() {
     for (spoke, patience) in [(false, 60), (true, 900)] {
         let mut hall = Hall::open(20);
         hall.join(at(1), "Ani");
@@ -93,7 +93,7 @@ fn a_claim_is_granted_at_once_when_the_holder_was_silent_for_too_long() {
 }
 
 #[test]
-fn a_silent_member_expires_and_hears_so() {
+fn a_silent_member_expires_and_is_notified() {
     let mut hall = Hall::open(20);
     hall.join(at(1), "Ani");
     hall.join(at(2), "Budi");
@@ -114,7 +114,7 @@ fn a_silent_member_expires_and_hears_so() {
 }
 
 #[test]
-fn members_may_be_silent_for_ever_where_the_operator_says_so() {
+fn members_do_not_expire_without_an_idle_limit() {
     let mut hall = Hall::within(RoomLimits { idle: None, ..ROOM });
     hall.join(at(1), "Ani");
     assert_eq!(hall.pass(1_000_000 * SECOND), []);
@@ -124,7 +124,7 @@ fn members_may_be_silent_for_ever_where_the_operator_says_so() {
 }
 
 #[test]
-fn a_lost_member_is_back_with_its_first_word_and_one_that_left_is_not() {
+fn a_message_brings_an_expired_member_back_but_not_one_that_left() {
     let mut hall = Hall::open(20);
     hall.join(at(1), "Ani");
     hall.pass(70 * SECOND);
@@ -143,7 +143,7 @@ fn a_lost_member_is_back_with_its_first_word_and_one_that_left_is_not() {
 }
 
 #[test]
-fn an_admission_ends_when_its_answer_is_refused() {
+fn an_icmp_error_for_the_answer_withdraws_an_accepted_password() {
     let mut hall = Hall::open(20);
     hall.answer(at(1), "PASSWORD sesame");
     hall.refuse(at(1));
@@ -165,7 +165,7 @@ fn claims_do_not_flood_the_holder() {
 }
 
 #[test]
-fn a_killed_client_gets_its_name_again_and_a_living_one_keeps_it() {
+fn a_killed_client_gets_its_name_again_and_a_running_one_keeps_it() {
     let server = Server::start(&[]);
     for _ in 0..5 {
         let first = Guest::from(&server, host(2));
@@ -194,7 +194,7 @@ fn a_killed_client_gets_its_name_again_and_a_living_one_keeps_it() {
 }
 
 #[test]
-fn a_killed_client_gets_its_name_again_at_every_address_of_the_room() {
+fn a_killed_client_gets_its_name_again_at_every_server_address() {
     let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
     for (any, asked) in [
@@ -205,7 +205,7 @@ fn a_killed_client_gets_its_name_again_at_every_address_of_the_room() {
     ] {
         if any.contains(':') && !has_v6 {
             eprintln!(
-                "SKIPPED a_killed_client_gets_its_name_again_at_every_address_of_the_room: \
+                "SKIPPED a_killed_client_gets_its_name_again_at_every_server_address: \
                  no IPv6 for {any}"
             );
             continue;
@@ -230,7 +230,7 @@ fn a_killed_client_gets_its_name_again_at_every_address_of_the_room() {
 }
 
 #[test]
-fn a_silent_member_goes_after_the_time_that_the_operator_set() {
+fn room_idle_sets_the_time_after_which_a_silent_member_is_removed() {
     let server = Server::start(&["--room-idle", "1"]);
     let silent = Guest::from(&server, host(2));
     silent.enter("ani");
@@ -268,13 +268,13 @@ impl Forged {
 }
 
 #[test]
-fn forged_refusals_cost_no_member_its_place() {
+fn forged_icmp_errors_remove_no_member() {
     let server = Server::start(&[]);
     let ani = Guest::from(&server, host(2));
     ani.enter("ani");
     ani.send("hello").hears("ani: hello");
     let (Some(other), Some(own)) = (Forged::open(&server, 9), Forged::open(&server, 2)) else {
-        support::skip("forged_refusals_cost_no_member_its_place", "not root");
+        support::skip("forged_icmp_errors_remove_no_member", "not root");
         return;
     };
     for _ in 0..10 {

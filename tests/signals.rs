@@ -74,7 +74,7 @@ fn a_client_ended_by_a_signal_removes_its_partial_file() {
                 peer.expect(request);
                 peer.send(header);
                 under_way.send(()).expect("the test waits");
-                peer.read_away();
+                peer.discard_rest();
             });
             let arguments = [arguments, &[&server.address]].concat();
             let mut child = start(folder.path(), &arguments);

@@ -107,7 +107,7 @@ const CONVERSATIONS: &[(&str, &[Turn])] = &[
 ];
 
 #[test]
-fn what_a_client_says_is_shown_and_answered() {
+fn lines_of_clients_are_shown_and_answers_are_sent() {
     let mut desk = Desk::open(&[]);
     for (id, (name, turns)) in (1..).zip(CONVERSATIONS) {
         println!("{name}");
@@ -129,7 +129,7 @@ fn what_a_client_says_is_shown_and_answered() {
 }
 
 #[test]
-fn a_line_waits_for_no_settle_window() {
+fn a_complete_line_does_not_wait_for_the_settle_window() {
     let mut desk = Desk::open(&["--settle", "60000"]);
     let mut line = desk.client(1);
     line.send("a line\r\nand ").send("another\n");
@@ -138,7 +138,7 @@ fn a_line_waits_for_no_settle_window() {
 }
 
 #[test]
-fn a_line_of_the_operator_goes_to_all_and_to_one() {
+fn a_line_of_the_operator_goes_to_all_clients_or_to_one() {
     let mut desk = Desk::open(&[]);
     let mut one = desk.client(1);
     let mut two = desk.client(2);
@@ -148,7 +148,7 @@ fn a_line_of_the_operator_goes_to_all_and_to_one() {
 }
 
 #[test]
-fn clients_are_listed_with_what_they_said_last() {
+fn the_list_shows_each_client_with_its_last_line() {
     let mut desk = Desk::open(&[]);
     desk.types("/list\n");
     desk.shows("nobody is connected");
@@ -168,7 +168,7 @@ fn clients_are_listed_with_what_they_said_last() {
 }
 
 #[test]
-fn a_kicked_client_has_its_connection_ended() {
+fn a_kicked_client_is_disconnected() {
     let mut desk = Desk::open(&[]);
     let mut one = desk.client(1);
     let mut two = desk.client(2);
@@ -181,7 +181,7 @@ fn a_kicked_client_has_its_connection_ended() {
 }
 
 #[test]
-fn a_kicked_client_that_reads_nothing_goes_too() {
+fn a_kicked_client_that_does_not_read_is_disconnected_too() {
     let mut desk = Desk::open(&["--idle-timeout", "0"]);
     let deaf = desk.deaf_client(1);
     // More than its kernel buffers hold, but less than it is dropped for, stays owed.
@@ -215,7 +215,7 @@ fn a_kicked_client_that_reads_nothing_goes_too() {
 }
 
 #[test]
-fn the_operator_is_told_what_can_be_written_and_what_was_wrong() {
+fn help_lists_the_commands_and_a_wrong_command_is_explained() {
     let mut desk = Desk::open(&[]);
     let mut one = desk.client(1);
     desk.types("/help\n");
@@ -254,14 +254,14 @@ fn the_operator_is_told_what_can_be_written_and_what_was_wrong() {
 }
 
 #[test]
-fn a_line_to_nobody_is_said_to_be_one() {
+fn a_line_without_a_client_to_receive_it_is_reported() {
     let mut desk = Desk::open(&[]);
     desk.types("hello?\n");
     desk.shows("nobody is connected");
 }
 
 #[test]
-fn replies_end_with_a_line_feed_except_to_who_speaks_without() {
+fn replies_end_with_lf_except_to_a_client_that_sends_none() {
     let mut desk = Desk::open(&[]);
     let mut silent = desk.client(1);
     let mut line = desk.client(2);
@@ -281,7 +281,7 @@ fn replies_end_with_a_line_feed_except_to_who_speaks_without() {
 }
 
 #[test]
-fn a_unit_of_the_limit_is_shown_and_a_longer_one_refused() {
+fn a_message_of_the_limit_is_shown_and_a_longer_one_is_refused() {
     let mut desk = Desk::open(&[]);
     let fits = "x".repeat(4096);
     let mut one = desk.client(1);
@@ -307,7 +307,7 @@ fn a_unit_of_the_limit_is_shown_and_a_longer_one_refused() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_dropped_and_the_others_notice_nothing() {
+fn a_client_that_does_not_read_is_disconnected_and_the_others_are_not_affected() {
     let mut desk = Desk::open(&[]);
     let _deaf = desk.client(1);
     let mut reader = desk.client(2);
@@ -326,12 +326,15 @@ fn a_client_that_does_not_read_is_dropped_and_the_others_notice_nothing() {
 }
 
 #[test]
-fn thousands_come_are_told_and_go() {
+fn thousands_of_clients_connect_receive_a_line_and_disconnect() {
     const COUNT: usize = 3000;
     let mut desk = Desk::open(&[]);
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if limit.current.is_some_and(|most| most < COUNT as u64 + 100) {
-        support::skip("thousands_come_are_told_and_go", "too few descriptors");
+        support::skip(
+            "thousands_of_clients_connect_receive_a_line_and_disconnect",
+            "too few descriptors",
+        );
         return;
     }
     let mut clients = Vec::new();
@@ -362,7 +365,7 @@ fn thousands_come_are_told_and_go() {
 }
 
 #[test]
-fn people_may_fall_silent() {
+fn a_silent_talk_client_has_no_idle_timeout() {
     let mut desk = Desk::open(&["--idle-timeout", "1"]);
     let mut silent = desk.client(1);
     let mut idle = desk.server.connect("echo");
@@ -378,7 +381,7 @@ fn people_may_fall_silent() {
 }
 
 #[test]
-fn the_dead_are_found_by_keepalive() {
+fn talk_connections_use_tcp_keepalive() {
     let mut desk = Desk::open(&[]);
     let client = desk.client(1);
     let port = client.0.local_addr().expect("bound").port();
@@ -390,7 +393,7 @@ fn the_dead_are_found_by_keepalive() {
         &format!("= :{port}"),
     ];
     let Ok(output) = Command::new("ss").args(arguments).output() else {
-        support::skip("the_dead_are_found_by_keepalive", "no ss");
+        support::skip("talk_connections_use_tcp_keepalive", "no ss");
         return;
     };
     let sockets = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -398,7 +401,7 @@ fn the_dead_are_found_by_keepalive() {
 }
 
 #[test]
-fn a_signal_ends_the_server_at_once_with_people_in_conversation() {
+fn a_signal_ends_the_server_at_once_with_open_talk_connections() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut desk = Desk::open(&[]);
         let mut one = desk.client(1);
@@ -416,7 +419,7 @@ fn a_signal_ends_the_server_at_once_with_people_in_conversation() {
 }
 
 #[test]
-fn others_are_served_while_a_client_floods() {
+fn other_clients_are_served_while_a_talk_client_floods() {
     let desk = Desk::open(&[]);
     let mut flood = desk.server.connect("talk");
     let writer = flood.0.try_clone().expect("a handle");

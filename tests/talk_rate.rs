@@ -76,7 +76,7 @@ fn lines(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
+fn a_client_over_its_rate_is_not_read_until_it_has_tokens_again() {
     let mut flood = Flood::new();
     let first = flood.feed(&lines(10_000), Follows::More);
     assert!(first > SERVICES.talk_rate.first - 2 * LINE && first <= SERVICES.talk_rate.first);
@@ -102,7 +102,7 @@ fn a_client_over_its_rate_is_not_read_from_until_it_has_credit_again() {
 }
 
 #[test]
-fn a_crowd_of_talk_clients_shares_what_eight_may_say() {
+fn many_talk_clients_share_the_rate_of_eight() {
     let roster = Rc::default();
     let mut floods: Vec<_> = (0..200).map(|_| Flood::among(&roster)).collect();
     let lines = lines(200);
@@ -125,7 +125,7 @@ fn a_crowd_of_talk_clients_shares_what_eight_may_say() {
 }
 
 #[test]
-fn talk_clients_that_come_speak_and_go_share_a_rate_too() {
+fn short_talk_connections_share_a_rate_too() {
     let roster = Rc::default();
     let input = lines(8);
     let newcomer = |second| {
@@ -147,7 +147,7 @@ fn talk_clients_that_come_speak_and_go_share_a_rate_too() {
 }
 
 #[test]
-fn nothing_is_lost_of_what_a_client_says_over_its_rate_before_it_goes() {
+fn lines_over_the_rate_are_shown_after_the_client_has_closed() {
     let mut flood = Flood::new();
     let mut input = lines(3_000);
     input.extend_from_slice("half a line".as_bytes());
@@ -174,7 +174,7 @@ fn a_client_waits_while_the_operator_is_behind() {
 }
 
 #[test]
-fn a_client_within_its_rate_is_never_held() {
+fn a_client_within_its_rate_never_waits() {
     let mut flood = Flood::new();
     for second in 0..100 {
         flood.shared.now = second;
@@ -185,7 +185,7 @@ fn a_client_within_its_rate_is_never_held() {
 }
 
 #[test]
-fn the_operator_is_shown_a_flood_in_order_or_the_number_of_lines_it_missed() {
+fn the_operator_sees_a_flood_in_order_or_the_number_of_lost_lines() {
     let (mut server, _keys) = Server::operated(&[]);
     let mut client = server.connect("talk");
     server.shown_until("Client 1 has come");
@@ -211,7 +211,7 @@ fn the_operator_is_shown_a_flood_in_order_or_the_number_of_lines_it_missed() {
 }
 
 #[test]
-fn a_client_that_breaks_off_over_its_rate_does_not_wait_for_what_it_said() {
+fn a_reset_connection_over_its_rate_closes_before_its_lines_are_shown() {
     let (mut server, _keys) = Server::operated(&[]);
     // A second may begin just when a client breaks off, and then all that it said is shown.
     for id in 1..=20 {

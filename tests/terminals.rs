@@ -194,7 +194,7 @@ fn keys_edit_the_line(program: &'static Program, test: &str) {
     }
 }
 
-fn lines_come_back_from_the_history(program: &'static Program, test: &str) {
+fn the_arrow_keys_recall_lines_from_the_history(program: &'static Program, test: &str) {
     let Some(session) = Session::start(program, test) else {
         return;
     };
@@ -214,7 +214,7 @@ fn lines_come_back_from_the_history(program: &'static Program, test: &str) {
     session.is_heard("third!");
 }
 
-fn several_lines_are_pasted_at_once(program: &'static Program, test: &str) {
+fn a_paste_of_several_lines_sends_each_one(program: &'static Program, test: &str) {
     let Some(session) = Session::start(program, test) else {
         return;
     };
@@ -237,7 +237,7 @@ fn several_lines_are_pasted_at_once(program: &'static Program, test: &str) {
     session.is_heard("and half a line");
 }
 
-fn the_line_is_not_torn_by_what_arrives(program: &'static Program, test: &str) {
+fn messages_that_arrive_do_not_tear_the_typed_line(program: &'static Program, test: &str) {
     let Some(mut session) = Session::start(program, test) else {
         return;
     };
@@ -261,7 +261,7 @@ fn the_line_is_not_torn_by_what_arrives(program: &'static Program, test: &str) {
     session.is_heard(line);
 }
 
-fn a_narrower_terminal_shows_the_part_around_the_cursor(program: &'static Program, test: &str) {
+fn a_narrow_terminal_shows_the_part_around_the_cursor(program: &'static Program, test: &str) {
     let Some(session) = Session::start(program, test) else {
         return;
     };
@@ -293,7 +293,7 @@ fn a_narrower_terminal_shows_the_part_around_the_cursor(program: &'static Progra
     session.is_heard(&line);
 }
 
-fn after_a_stop_and_fg_the_line_is_there_again(program: &'static Program, test: &str) {
+fn the_typed_line_is_drawn_again_after_ctrl_z_and_fg(program: &'static Program, test: &str) {
     let Some(mut session) = Session::start(program, test) else {
         return;
     };
@@ -316,7 +316,7 @@ fn after_a_stop_and_fg_the_line_is_there_again(program: &'static Program, test: 
     session.is_heard("half a line");
 }
 
-fn ctrl_c_and_a_signal_give_the_shell_its_terminal_back(program: &'static Program, test: &str) {
+fn ctrl_c_and_a_signal_restore_the_terminal(program: &'static Program, test: &str) {
     let Some(session) = Session::start(program, test) else {
         return;
     };
@@ -360,10 +360,10 @@ macro_rules! each_program {
 
 each_program! {
     keys_edit_the_line
-    lines_come_back_from_the_history
-    several_lines_are_pasted_at_once
-    the_line_is_not_torn_by_what_arrives
-    a_narrower_terminal_shows_the_part_around_the_cursor
-    after_a_stop_and_fg_the_line_is_there_again
-    ctrl_c_and_a_signal_give_the_shell_its_terminal_back
+    the_arrow_keys_recall_lines_from_the_history
+    a_paste_of_several_lines_sends_each_one
+    messages_that_arrive_do_not_tear_the_typed_line
+    a_narrow_terminal_shows_the_part_around_the_cursor
+    the_typed_line_is_drawn_again_after_ctrl_z_and_fg
+    ctrl_c_and_a_signal_restore_the_terminal
 }

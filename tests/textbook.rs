@@ -197,18 +197,18 @@ const CLIENTS: [(&str, &[&str], &[&str]); 2] = [
 ];
 
 #[test]
-fn uploads_in_turn_are_exact() {
+fn uploads_one_after_another_are_exact() {
     for (service, script, _) in CLIENTS {
-        let lessons = lessons("uploads_in_turn_are_exact");
+        let lessons = lessons("uploads_one_after_another_are_exact");
         in_turn(&lessons, service, script);
         lessons.iter().for_each(Lesson::all_are_stored);
     }
 }
 
 #[test]
-fn uploads_at_once_are_exact() {
+fn parallel_uploads_are_exact() {
     for (service, script, _) in CLIENTS {
-        let lessons = lessons("uploads_at_once_are_exact");
+        let lessons = lessons("parallel_uploads_are_exact");
         at_once(&lessons, service, script);
         lessons.iter().for_each(Lesson::all_are_stored);
     }
@@ -241,8 +241,8 @@ fn the_default_gap_serves_20_downloads_out_of_20() {
 }
 
 #[test]
-fn every_word_of_the_textbook_shell_is_answered() {
-    for lesson in lessons("every_word_of_the_textbook_shell_is_answered") {
+fn every_command_of_the_textbook_shell_is_answered() {
+    for lesson in lessons("every_command_of_the_textbook_shell_is_answered") {
         let root = lesson.server.root();
         std::fs::write(root.join("a.txt"), "abc").expect("room");
         std::fs::write(root.join("two.bin"), vec![0; 2 << 20]).expect("room");
@@ -255,8 +255,8 @@ fn every_word_of_the_textbook_shell_is_answered() {
 }
 
 #[test]
-fn echo_clients_get_back_what_they_say() {
-    for lesson in lessons("echo_clients_get_back_what_they_say") {
+fn textbook_echo_clients_get_their_bytes_back() {
+    for lesson in lessons("textbook_echo_clients_get_their_bytes_back") {
         let times = TIMES.to_string();
         for order in ["in-turn", "together"] {
             lesson

@@ -57,8 +57,8 @@ fn python(test: &str) -> bool {
 }
 
 #[test]
-fn a_class_logs_into_the_room_with_wrong_and_right_words() {
-    if !python("a_class_logs_into_the_room_with_wrong_and_right_words") {
+fn course_clients_log_into_the_room_with_wrong_and_right_answers() {
+    if !python("course_clients_log_into_the_room_with_wrong_and_right_answers") {
         return;
     }
     let server = Server::start(&[]);
@@ -66,8 +66,8 @@ fn a_class_logs_into_the_room_with_wrong_and_right_words() {
 }
 
 #[test]
-fn two_people_talk_in_the_room_and_one_leaves() {
-    if !python("two_people_talk_in_the_room_and_one_leaves") {
+fn two_course_clients_chat_in_the_room_and_one_leaves() {
+    if !python("two_course_clients_chat_in_the_room_and_one_leaves") {
         return;
     }
     let server = Server::start(&[]);
@@ -75,8 +75,8 @@ fn two_people_talk_in_the_room_and_one_leaves() {
 }
 
 #[test]
-fn the_operator_and_a_client_talk_both_ways() {
-    if !python("the_operator_and_a_client_talk_both_ways") {
+fn the_operator_and_a_course_client_chat_in_both_directions() {
+    if !python("the_operator_and_a_course_client_chat_in_both_directions") {
         return;
     }
     let (mut server, mut keys) = Server::operated(&[]);

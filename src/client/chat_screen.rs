@@ -1,18 +1,19 @@
-//! What a chat shows and reads. What arrives appears above the line that is being typed.
+//! Standard input and output of a chat client. Arriving text appears above the line being typed.
 //!
 //! ```text
-//!   standard input ── keys ──> LineEditor ── a line ──> the chat ──> socket
+//!   standard input ── keys ──> LineEditor ── a line ──> client loop ──> socket
 //!                                  │                        ^
 //!                        the line being typed               │
 //!                                  v                        │
-//!   standard output <───────── ChatScreen <─── show ──── the chat <── socket
+//!   standard output <───────── ChatScreen <── show ─── client loop <── socket
 //! ```
 //!
-//! A pipe brings lines that need no editing, and gets what arrives as it comes, without a prompt.
-//! Nothing here waits but [`ChatScreen::wait`].
+//! If standard input or output is a pipe, there is no editing and no prompt: lines are read as they
+//! are, and text is written as soon as it arrives. Only [`ChatScreen::wait`] and
+//! [`ChatScreen::flush`] block.
 
-use super::error::{ClientError, Trouble, reason};
-use super::screen;
+use super::error::{ClientError, RequestError, reason};
+use super::output;
 use crate::terminal::channel::Channel;
 use crate::terminal::line_editor::{EditorLimits, LineEditor, Typed};
 use crate::terminal::raw_mode::{self, Controls, RawMode};
@@ -31,102 +32,104 @@ use std::time::Instant;
 
 /// What was read from standard input.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// A line without its end.
+pub enum InputEvent {
+    /// A line without its line end.
     Line(String),
-    /// A line of more bytes than may be sent; it is gone.
+    /// A line over the length limit. It is dropped.
     TooLong,
-    /// The input is over: a pipe is closed, or a person pressed Ctrl-D.
+    /// End of input: end of file on a pipe, or Ctrl-D.
     End,
-    /// A person pressed Ctrl-C: the input is over, and what is not sent yet is not wanted.
+    /// Ctrl-C: end of input, and lines that are not sent yet are to be dropped.
     Interrupt,
 }
 
-/// What can be done without waiting.
+/// What can be read without blocking.
 #[derive(Debug, Default)]
 pub struct Ready {
-    /// Standard input can be read.
+    /// Standard input.
     pub input: bool,
-    /// The socket can be read.
-    pub heard: bool,
+    /// The socket.
+    pub socket: bool,
 }
 
-/// Standard input and output of a chat.
+/// Standard input and output of a chat client.
 pub struct ChatScreen {
-    /// Where a person sits, if one does.
-    seat: Option<Seat>,
-    /// What the person types, as long as more may come.
+    /// The terminal in raw mode. None: a pipe.
+    terminal: Option<ChatTerminal>,
+    /// The line being typed. None: a pipe, or the input has ended.
     editor: Option<LineEditor>,
-    /// The row of the cursor shows the line that is being typed.
-    drawn: bool,
-    /// The line of a pipe that was read up to here; of one that is too long only the beginning.
-    line: Vec<u8>,
-    /// Bytes of a line that may be sent.
-    most: usize,
-    /// A line to be shown whose end has not come: a person is shown whole lines.
-    part: String,
+    /// Whether the cursor is in the row that shows the line being typed.
+    is_drawn: bool,
+    /// The beginning of a line from a pipe, at most `max_line` + 2 bytes.
+    piped: Vec<u8>,
+    /// The longest line that may be sent, without its line end, in bytes.
+    max_line: usize,
+    /// Text without a line end that is not shown yet. Empty for a pipe, which gets it at once.
+    partial_line: String,
     output: Channel,
-    /// What standard output has not taken.
+    /// Bytes that standard output would not take without blocking.
     unwritten: Vec<u8>,
 }
 
-struct Seat {
-    mode: RawMode,
-    /// A byte for each SIGWINCH and SIGCONT.
+struct ChatTerminal {
+    raw_mode: RawMode,
+    /// Readable after SIGWINCH or SIGCONT.
     signals: UnixStream,
 }
 
 impl ChatScreen {
-    /// Opens the screen for lines of at most `most` bytes. A person is there only when both ends
-    /// are a terminal that can move its cursor.
-    pub fn open(prompt: &str, most: usize, history: usize) -> Result<ChatScreen, ClientError> {
+    /// Opens standard input and output. `max_line` is in bytes, `history` in lines. Lines are
+    /// edited if both are a terminal that can move its cursor.
+    pub fn open(prompt: &str, max_line: usize, history: usize) -> Result<ChatScreen, ClientError> {
         let (stdin, stdout) = (io::stdin(), io::stdout());
         let output = Channel::open(stdout.as_fd(), OFlags::WRONLY)
-            .map_err(|error| cannot_go_on(screen::unprintable(&error)))?;
+            .map_err(|error| chat_failed(output::cannot_print(&error)))?;
         let cursor_moves = !std::env::var("TERM").is_ok_and(|term| term == "dumb");
-        let is_person = stdin.is_terminal() && stdout.is_terminal() && cursor_moves;
-        let seat = is_person.then(|| Seat::take(output.as_fd()).ok()).flatten();
-        let editor = seat.as_ref().map(|_| {
+        let is_terminal = stdin.is_terminal() && stdout.is_terminal() && cursor_moves;
+        let terminal = is_terminal.then(|| ChatTerminal::open(output.as_fd()).ok());
+        let terminal = terminal.flatten();
+        let editor = terminal.as_ref().map(|_| {
             let columns = raw_mode::columns(output.as_fd());
-            // One more, so that a line that is too long is told and not cut.
-            let line = most + 1;
+            // One more character, so that a line over the limit is reported and not cut.
+            let line = max_line + 1;
             LineEditor::new(prompt, columns, EditorLimits { line, history })
         });
         Ok(ChatScreen {
-            seat,
+            terminal,
             editor,
-            drawn: false,
-            line: Vec::new(),
-            most,
-            part: String::new(),
+            is_drawn: false,
+            piped: Vec::new(),
+            max_line,
+            partial_line: String::new(),
             output,
             unwritten: Vec::new(),
         })
     }
 
-    /// Whether a person types.
+    /// Whether lines are typed at a terminal.
     pub fn is_terminal(&self) -> bool {
-        self.seat.is_some()
+        self.terminal.is_some()
     }
 
-    /// Waits until standard input or the socket has something, or until this time. As long as
-    /// standard output takes nothing, the socket is not read.
+    /// Waits until standard input (if `reads_input`) or the socket is ready, or until the deadline.
+    /// The socket is not read while standard output is blocked.
     pub fn wait(
         &mut self,
-        input: bool,
+        reads_input: bool,
         (socket, mut events): (BorrowedFd<'_>, PollFlags),
-        until: Option<Instant>,
+        deadline: Option<Instant>,
     ) -> Result<Ready, ClientError> {
-        if let Some(editor) = self.editor.as_ref().filter(|_| !self.drawn) {
+        if let Some(editor) = self.editor.as_ref().filter(|_| !self.is_drawn) {
             editor.draw(&mut self.unwritten);
-            self.drawn = true;
+            self.is_drawn = true;
         }
         self.write()?;
-        let is_stuck = !self.unwritten.is_empty();
-        if is_stuck {
+        let is_blocked = !self.unwritten.is_empty();
+        if is_blocked {
             events.remove(PollFlags::IN);
         }
         let stdin = io::stdin();
+        // A descriptor without wanted events is left out: poll(2) would report POLLHUP at once.
         let mut fds = Vec::with_capacity(4);
         let mut watch = |wanted: bool, fd, events| {
             if wanted {
@@ -134,48 +137,47 @@ impl ChatScreen {
             }
         };
         watch(!events.is_empty(), socket, events);
-        watch(input, stdin.as_fd(), PollFlags::IN);
-        watch(is_stuck, self.output.as_fd(), PollFlags::OUT);
-        if let Some(seat) = &self.seat {
-            watch(true, seat.signals.as_fd(), PollFlags::IN);
+        watch(reads_input, stdin.as_fd(), PollFlags::IN);
+        watch(is_blocked, self.output.as_fd(), PollFlags::OUT);
+        if let Some(terminal) = &self.terminal {
+            watch(true, terminal.signals.as_fd(), PollFlags::IN);
         }
-        match poll(&mut fds, until.map(time_to).as_ref()) {
+        match poll(&mut fds, deadline.map(time_until).as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(cannot_go_on(io::Error::from(error).into())),
+            Err(error) => return Err(chat_failed(io::Error::from(error).into())),
         }
-        let happened = |fd: BorrowedFd<'_>| {
-            let is_it = |polled: &&PollFd<'_>| polled.as_fd().as_raw_fd() == fd.as_raw_fd();
-            fds.iter()
-                .find(is_it)
-                .is_some_and(|polled| !polled.revents().is_empty())
+        let is_ready = |fd: BorrowedFd<'_>| {
+            fds.iter().any(|polled| {
+                polled.as_fd().as_raw_fd() == fd.as_raw_fd() && !polled.revents().is_empty()
+            })
         };
         let ready = Ready {
-            input: happened(stdin.as_fd()),
-            heard: happened(socket) && events.contains(PollFlags::IN),
+            input: is_ready(stdin.as_fd()),
+            socket: is_ready(socket) && events.contains(PollFlags::IN),
         };
-        self.obey_signals();
+        self.handle_signals();
         Ok(ready)
     }
 
-    /// The terminal has another width, or another job of the shell has used it.
-    fn obey_signals(&mut self) {
-        if let Some(seat) = &mut self.seat
-            && matches!(seat.signals.read(&mut [0; 64]), Ok(1..))
+    /// SIGWINCH: the width has changed. SIGCONT: the shell has set its own terminal mode.
+    fn handle_signals(&mut self) {
+        if let Some(terminal) = &mut self.terminal
+            && matches!(terminal.signals.read(&mut [0; 64]), Ok(1..))
         {
-            seat.mode.apply();
-            self.drawn = false;
+            terminal.raw_mode.apply();
+            self.is_drawn = false;
             if let Some(editor) = &mut self.editor {
                 editor.widen(raw_mode::columns(self.output.as_fd()));
             }
         }
     }
 
-    /// What was typed or piped in.
-    pub fn read(&mut self) -> Result<Vec<Entry>, ClientError> {
+    /// Reads from standard input once.
+    pub fn read(&mut self) -> Result<Vec<InputEvent>, ClientError> {
         let mut bytes = [0; 4096];
         match rustix::io::read(io::stdin(), &mut bytes) {
-            Ok(count) if self.is_terminal() && count > 0 => Ok(self.typed(&bytes[..count])),
-            Ok(count) => Ok(self.piped(&bytes[..count])),
+            Ok(count) if self.is_terminal() && count > 0 => Ok(self.read_keys(&bytes[..count])),
+            Ok(count) => Ok(self.read_pipe(&bytes[..count])),
             Err(Errno::INTR | Errno::AGAIN) => Ok(Vec::new()),
             Err(error) => {
                 let why = reason(&error.into());
@@ -186,103 +188,104 @@ impl ChatScreen {
         }
     }
 
-    fn typed(&mut self, keys: &[u8]) -> Vec<Entry> {
+    fn read_keys(&mut self, keys: &[u8]) -> Vec<InputEvent> {
         let Some(editor) = &mut self.editor else {
             return Vec::new();
         };
         let typed = editor.feed(keys, &mut self.unwritten);
-        // Behind Enter there is an empty row, and perhaps the beginning of the next line.
-        self.drawn = !editor.is_empty() || !matches!(typed.last(), Some(Typed::Line(_)));
-        if self.drawn {
+        // After Enter the cursor is in an empty row, unless the next line has already begun.
+        self.is_drawn = !editor.is_empty() || !matches!(typed.last(), Some(Typed::Line(_)));
+        if self.is_drawn {
             editor.draw(&mut self.unwritten);
         }
-        let mut entries = Vec::new();
+        let mut events = Vec::new();
         for typed in typed {
             match typed {
-                Typed::Line(line) if line.len() > self.most => entries.push(Entry::TooLong),
-                Typed::Line(line) => entries.push(Entry::Line(line)),
-                Typed::End => entries.push(Entry::End),
-                Typed::Interrupt => entries.push(Entry::Interrupt),
+                Typed::Line(line) if line.len() > self.max_line => events.push(InputEvent::TooLong),
+                Typed::Line(line) => events.push(InputEvent::Line(line)),
+                Typed::End => events.push(InputEvent::End),
+                Typed::Interrupt => events.push(InputEvent::Interrupt),
                 Typed::Suspend => self.suspend(),
             }
         }
-        entries
+        events
     }
 
-    /// The lines that these bytes complete; no bytes are the end.
-    fn piped(&mut self, bytes: &[u8]) -> Vec<Entry> {
-        let mut entries = Vec::new();
+    /// Adds bytes from a pipe. No bytes mean end of file.
+    fn read_pipe(&mut self, bytes: &[u8]) -> Vec<InputEvent> {
+        let mut events = Vec::new();
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
-            // Room for the line end, and for one byte that shows that the line is too long.
-            let room = self.most + 2 - self.line.len();
-            self.line.extend(&piece[..piece.len().min(room)]);
+            // Keeps at most the longest line, CR and LF: enough to see that a line is too long.
+            let room = self.max_line + 2 - self.piped.len();
+            self.piped.extend(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
-                entries.push(self.take_line());
+                events.push(self.take_piped_line());
             }
         }
         if bytes.is_empty() {
-            if !self.line.is_empty() {
-                entries.push(self.take_line());
+            if !self.piped.is_empty() {
+                events.push(self.take_piped_line());
             }
-            entries.push(Entry::End);
+            events.push(InputEvent::End);
         }
-        entries
+        events
     }
 
-    fn take_line(&mut self) -> Entry {
-        let mut line = std::mem::take(&mut self.line);
+    fn take_piped_line(&mut self) -> InputEvent {
+        let mut line = std::mem::take(&mut self.piped);
         if line.ends_with(b"\n") {
             line.pop();
             line.pop_if(|last| *last == b'\r');
         }
-        match line.len() > self.most {
-            true => Entry::TooLong,
-            false => Entry::Line(String::from_utf8_lossy(&line).into_owned()),
+        match line.len() > self.max_line {
+            true => InputEvent::TooLong,
+            false => InputEvent::Line(String::from_utf8_lossy(&line).into_owned()),
         }
     }
 
-    /// No line is typed any more. What was typed last stays on the screen.
+    /// Ends the editing of lines. A line that was begun stays on the screen.
     pub fn end_input(&mut self) {
-        self.leave_row();
+        self.end_row();
         self.editor = None;
     }
 
-    /// Shows text, which must be clean. A person gets its last line when it is whole, or when
-    /// [`ChatScreen::finish_line`] says that no more of it comes.
+    /// Shows text, which must be free of control characters other than LF and tab. On a terminal
+    /// the last line is held back until its line end arrives or
+    /// [`ChatScreen::end_partial_line`] is called.
     pub fn show(&mut self, text: &str) {
-        self.part.push_str(text);
-        let whole = match self.is_terminal() {
-            true => self.part.rfind('\n').map_or(0, |end| end + 1),
-            false => self.part.len(),
+        self.partial_line.push_str(text);
+        let complete = match self.is_terminal() {
+            true => self.partial_line.rfind('\n').map_or(0, |end| end + 1),
+            false => self.partial_line.len(),
         };
-        let rest = self.part.split_off(whole);
-        let lines = std::mem::replace(&mut self.part, rest);
+        let rest = self.partial_line.split_off(complete);
+        let lines = std::mem::replace(&mut self.partial_line, rest);
         self.print(&lines);
     }
 
-    /// The length of the line that is held back because its end has not come.
-    pub fn held(&self) -> usize {
-        self.part.len()
+    /// The length of the line that is held back, in bytes.
+    pub fn partial_len(&self) -> usize {
+        self.partial_line.len()
     }
 
-    /// Shows what is held back as a line of its own.
-    pub fn finish_line(&mut self) {
-        if !self.part.is_empty() {
+    /// Shows the line that is held back.
+    pub fn end_partial_line(&mut self) {
+        if !self.partial_line.is_empty() {
             self.show("\n");
         }
     }
 
-    /// Shows a person one line beside the conversation; on standard error if there is a pipe.
+    /// Shows a message of the client itself: on the terminal, or on standard error.
     pub fn notice(&mut self, line: impl Display) {
         match self.is_terminal() {
             true => self.print(&format!("{}\n", OneLine(line))),
-            false => screen::remark(line),
+            false => output::diagnostic(line),
         }
     }
 
-    /// Writes what is left, and waits for it.
-    pub fn finish(&mut self) -> Result<(), ClientError> {
-        self.leave_row();
+    /// Writes everything that is left, waiting for standard output.
+    pub fn flush(&mut self) -> Result<(), ClientError> {
+        self.end_row();
         loop {
             self.write()?;
             if self.unwritten.is_empty() {
@@ -292,69 +295,72 @@ impl ChatScreen {
         }
     }
 
+    /// Puts lines in place of the line being typed; [`ChatScreen::wait`] draws that again below.
     fn print(&mut self, lines: &str) {
         if lines.is_empty() {
             return;
         }
         if let Some(editor) = &self.editor {
             editor.erase(&mut self.unwritten);
-            self.drawn = false;
+            self.is_drawn = false;
         }
         self.unwritten.extend_from_slice(lines.as_bytes());
     }
 
-    fn leave_row(&mut self) {
-        if std::mem::take(&mut self.drawn) {
+    /// Moves the cursor below the line being typed.
+    fn end_row(&mut self) {
+        if std::mem::take(&mut self.is_drawn) {
             self.unwritten.extend_from_slice(b"\r\n");
         }
     }
 
+    /// Writes until standard output would block.
     fn write(&mut self) -> Result<(), ClientError> {
         while !self.unwritten.is_empty() {
             match self.output.write(&self.unwritten) {
                 Ok(count) => drop(self.unwritten.drain(..count)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(cannot_go_on(screen::unprintable(&error))),
+                Err(error) => return Err(chat_failed(output::cannot_print(&error))),
             }
         }
         Ok(())
     }
 
-    /// Ctrl-Z: the shell gets its terminal as it was, until it has us go on.
+    /// Ctrl-Z: restores the terminal mode, stops the process group, and continues after `fg`.
     fn suspend(&mut self) {
-        self.leave_row();
+        self.end_row();
         let _ = self.write();
-        if let Some(seat) = &self.seat {
-            seat.mode.leave();
+        if let Some(terminal) = &self.terminal {
+            terminal.raw_mode.leave();
             let _ = kill_current_process_group(Signal::TSTP);
-            seat.mode.apply();
+            terminal.raw_mode.apply();
         }
     }
 }
 
 impl Drop for ChatScreen {
     fn drop(&mut self) {
-        let _ = self.finish();
+        let _ = self.flush();
     }
 }
 
-impl Seat {
-    fn take(terminal: BorrowedFd<'_>) -> io::Result<Seat> {
+impl ChatTerminal {
+    fn open(terminal: BorrowedFd<'_>) -> io::Result<ChatTerminal> {
         let (signals, waker) = UnixStream::pair()?;
         signals.set_nonblocking(true)?;
         pipe::register(SIGWINCH, waker.try_clone()?)?;
         pipe::register(SIGCONT, waker)?;
-        let mode = RawMode::enter(terminal, Controls::Keys)?;
-        Ok(Seat { mode, signals })
+        let raw_mode = RawMode::enter(terminal, Controls::Keys)?;
+        Ok(ChatTerminal { raw_mode, signals })
     }
 }
 
-fn cannot_go_on(trouble: Trouble) -> ClientError {
-    trouble.in_context("cannot go on")
+fn chat_failed(error: RequestError) -> ClientError {
+    error.in_context("cannot continue the chat")
 }
 
-fn time_to(until: Instant) -> Timespec {
-    let left = until.saturating_duration_since(Instant::now());
-    Timespec::try_from(left).expect("a limit of this program")
+fn time_until(deadline: Instant) -> Timespec {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Timespec::try_from(left).expect("the limits of this program are shorter than i64::MAX seconds")
 }

@@ -1,6 +1,6 @@
 //! A blocking connection to a server: bytes, lines and replies, each with a timeout.
 
-use super::error::{ClientError, Trouble, reason};
+use super::error::{ClientError, RequestError, reason};
 use super::{ClientLimits, Keepalive};
 use crate::wire::text::is_host_and_port;
 use socket2::{SockRef, TcpKeepalive};
@@ -36,7 +36,7 @@ impl Address {
             .to_socket_addrs()
             .map_err(|error| {
                 ClientError::failure(format!(
-                    "cannot find the host of {text}: {}; is its name spelt right?",
+                    "cannot find the host of {text}: {}; is the name spelt right?",
                     reason(&error)
                 ))
             })?
@@ -58,23 +58,23 @@ impl Address {
     }
 }
 
-/// One open connection.
+/// One open connection to a server.
 #[derive(Debug)]
-pub struct Connection {
+pub struct BlockingConnection {
     stream: BufReader<TcpStream>,
     peer: String,
     limits: ClientLimits,
-    pace: Pace,
+    rate: RateMeter,
 }
 
 /// Checks the transfer rate, counting only the time spent waiting for the server.
 #[derive(Debug, Default)]
-struct Pace {
+struct RateMeter {
     waited: Duration,
     moved: u64,
 }
 
-impl Pace {
+impl RateMeter {
     /// Records bytes that moved after this wait. Fails when a whole window moved too few: a server
     /// that sends a byte now and then never exceeds the other timeouts.
     fn count(
@@ -82,32 +82,35 @@ impl Pace {
         waited: Duration,
         moved: usize,
         limits: &ClientLimits,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RequestError> {
         self.waited += waited;
         self.moved += moved as u64;
         if self.waited < limits.rate_window {
             return Ok(());
         }
-        let Pace { waited, moved } = std::mem::take(self);
+        let RateMeter { waited, moved } = std::mem::take(self);
         match moved < limits.min_rate * limits.rate_window.as_secs() {
-            true => Err(Trouble::Slow { moved, waited }),
+            true => Err(RequestError::TooSlow { moved, waited }),
             false => Ok(()),
         }
     }
 }
 
-impl Connection {
+impl BlockingConnection {
     /// Connects to the first address that answers.
-    pub fn open(address: &Address, limits: &ClientLimits) -> Result<Connection, ClientError> {
+    pub fn open(
+        address: &Address,
+        limits: &ClientLimits,
+    ) -> Result<BlockingConnection, ClientError> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for candidate in &address.resolved {
             match connect(candidate, limits) {
                 Ok(stream) => {
-                    return Ok(Connection {
+                    return Ok(BlockingConnection {
                         stream: BufReader::new(stream),
                         peer: address.text.clone(),
                         limits: *limits,
-                        pace: Pace::default(),
+                        rate: RateMeter::default(),
                     });
                 }
                 Err(error) => last = error,
@@ -145,21 +148,21 @@ impl Connection {
 
     /// Sends all bytes. If the server has closed the connection, the error is its last line, if it
     /// sent one. The rate is measured from here, so the time between commands does not count.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), RequestError> {
         let mut rest = bytes;
-        self.pace = Pace::default();
+        self.rate = RateMeter::default();
         while !rest.is_empty() {
             let begun = Instant::now();
             match self.stream.get_ref().write(rest) {
-                Ok(0) => return Err(Trouble::Closed),
+                Ok(0) => return Err(RequestError::Closed),
                 Ok(count) => {
                     rest = &rest[count..];
-                    self.pace.count(begun.elapsed(), count, &self.limits)?;
+                    self.rate.count(begun.elapsed(), count, &self.limits)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    let words = self.last_words();
-                    return Err(words.unwrap_or_else(|| self.trouble(error)));
+                    let refusal = self.take_refusal();
+                    return Err(refusal.unwrap_or_else(|| self.request_error(error)));
                 }
             }
         }
@@ -167,14 +170,14 @@ impl Connection {
     }
 
     /// Reads some bytes; 0 is end of stream.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, RequestError> {
         loop {
             let begun = Instant::now();
             match self.stream.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.trouble(error)),
+                Err(error) => return Err(self.request_error(error)),
                 Ok(count) => {
-                    self.pace.count(begun.elapsed(), count, &self.limits)?;
+                    self.rate.count(begun.elapsed(), count, &self.limits)?;
                     return Ok(count);
                 }
             }
@@ -182,26 +185,26 @@ impl Connection {
     }
 
     /// Reads a line, without its line end.
-    pub fn read_line(&mut self) -> Result<String, Trouble> {
+    pub fn read_line(&mut self) -> Result<String, RequestError> {
         let mut line = Vec::new();
         loop {
             let begun = Instant::now();
             let found = match self.stream.fill_buf() {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(self.trouble(error)),
+                Err(error) => return Err(self.request_error(error)),
             };
             if found.is_empty() {
-                return Err(Trouble::Closed);
+                return Err(RequestError::Closed);
             }
             let end = found.iter().position(|&byte| byte == b'\n');
             let taken = end.map_or(found.len(), |end| end + 1);
             line.extend_from_slice(&found[..end.unwrap_or(taken)]);
             self.stream.consume(taken);
-            self.pace.count(begun.elapsed(), taken, &self.limits)?;
+            self.rate.count(begun.elapsed(), taken, &self.limits)?;
             if line.len() > self.limits.reply_line {
                 line.truncate(self.limits.reply_line);
-                return Err(Trouble::Garbage(shorten(&line)));
+                return Err(RequestError::NotAReply(shorten(&line)));
             }
             if end.is_some() {
                 let text = line.strip_suffix(b"\r").unwrap_or(&line);
@@ -211,7 +214,7 @@ impl Connection {
     }
 
     /// Reads a reply: `OK` or `ERROR`.
-    pub fn read_reply(&mut self) -> Result<Reply, Trouble> {
+    pub fn read_reply(&mut self) -> Result<Reply, RequestError> {
         let line = self.read_line()?;
         if line.starts_with("ERROR") {
             return Ok(Reply::No(line));
@@ -219,12 +222,12 @@ impl Connection {
         match line.strip_prefix("OK") {
             Some("") => Ok(Reply::Yes(String::new())),
             Some(rest) if rest.starts_with(' ') => Ok(Reply::Yes(rest[1..].to_owned())),
-            _ => Err(Trouble::Garbage(shorten(line.as_bytes()))),
+            _ => Err(RequestError::NotAReply(shorten(line.as_bytes()))),
         }
     }
 
     /// Half-closes the connection.
-    pub fn finish_writing(&mut self) -> Result<(), Trouble> {
+    pub fn finish_writing(&mut self) -> Result<(), RequestError> {
         Ok(self.stream.get_ref().shutdown(Shutdown::Write)?)
     }
 
@@ -241,22 +244,22 @@ impl Connection {
 
     /// A server that refuses a body sends a line and closes; the write fails first. The line has
     /// arrived by then, so this does not wait.
-    fn last_words(&mut self) -> Option<Trouble> {
+    fn take_refusal(&mut self) -> Option<RequestError> {
         self.stream.get_ref().set_nonblocking(true).ok()?;
         loop {
             let line = self.read_line().ok()?;
             if line.starts_with("ERROR") {
-                return Some(Trouble::Refused(line));
+                return Some(RequestError::Refused(line));
             }
         }
     }
 
-    fn trouble(&self, error: io::Error) -> Trouble {
+    fn request_error(&self, error: io::Error) -> RequestError {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                Trouble::Silent(self.limits.quiet_timeout)
+                RequestError::TimedOut(self.limits.quiet_timeout)
             }
-            _ => Trouble::from(error),
+            _ => RequestError::from(error),
         }
     }
 }
@@ -289,11 +292,11 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    fn pair() -> (Connection, TcpStream) {
+    fn pair() -> (BlockingConnection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let text = listener.local_addr().unwrap().to_string();
         let address = Address::read(&text).unwrap();
-        let connection = Connection::open(&address, &ClientLimits::short()).unwrap();
+        let connection = BlockingConnection::open(&address, &ClientLimits::short()).unwrap();
         (connection, listener.accept().unwrap().0)
     }
 
@@ -321,7 +324,7 @@ mod tests {
         let text = listener.local_addr().unwrap().to_string();
         drop(listener);
         let address = Address::read(&text).unwrap();
-        let error = Connection::open(&address, &ClientLimits::short()).unwrap_err();
+        let error = BlockingConnection::open(&address, &ClientLimits::short()).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
@@ -334,16 +337,19 @@ mod tests {
     #[test]
     fn a_server_that_never_answers_times_out() {
         let (mut connection, _server) = pair();
-        assert!(matches!(connection.read_line(), Err(Trouble::Silent(_))));
+        assert!(matches!(
+            connection.read_line(),
+            Err(RequestError::TimedOut(_))
+        ));
         assert!(matches!(
             connection.read(&mut [0; 4]),
-            Err(Trouble::Silent(_))
+            Err(RequestError::TimedOut(_))
         ));
     }
 
     #[test]
     fn a_server_that_sends_a_byte_now_and_then_is_too_slow() {
-        type Read = fn(&mut Connection) -> Result<(), Trouble>;
+        type Read = fn(&mut BlockingConnection) -> Result<(), RequestError>;
         let line: Read = |connection| connection.read_line().map(drop);
         let body: Read =
             |connection| (0..1000).try_for_each(|_| connection.read(&mut [0; 4]).map(drop));
@@ -355,7 +361,7 @@ mod tests {
                 }
             });
             match read(&mut connection) {
-                Err(Trouble::Slow { moved, waited }) => {
+                Err(RequestError::TooSlow { moved, waited }) => {
                     assert!(moved < 1000 && waited >= connection.limits.rate_window);
                 }
                 other => panic!("{other:?}"),
@@ -370,14 +376,14 @@ mod tests {
         let limits = ClientLimits::short();
         let window = limits.rate_window;
         let enough = (limits.min_rate * window.as_secs()) as usize;
-        let mut pace = Pace::default();
+        let mut rate = RateMeter::default();
         for _ in 0..3 {
-            pace.count(window / 2, 1, &limits).unwrap();
-            pace.count(window / 2, enough, &limits).unwrap();
+            rate.count(window / 2, 1, &limits).unwrap();
+            rate.count(window / 2, enough, &limits).unwrap();
         }
         let (mut connection, mut server) = pair();
         for _ in 0..3 {
-            connection.pace.count(window / 2, 1, &limits).unwrap();
+            connection.rate.count(window / 2, 1, &limits).unwrap();
             connection.send(b"ls\n").unwrap();
             server.write_all(b"OK\n").unwrap();
             connection.read_reply().unwrap();
@@ -388,7 +394,10 @@ mod tests {
     fn a_server_that_never_reads_times_out() {
         let (mut connection, _server) = pair();
         let endless = vec![0; 64 << 20];
-        assert!(matches!(connection.send(&endless), Err(Trouble::Silent(_))));
+        assert!(matches!(
+            connection.send(&endless),
+            Err(RequestError::TimedOut(_))
+        ));
     }
 
     #[test]
@@ -397,7 +406,7 @@ mod tests {
         server.write_all(b"ERROR too large\n").unwrap();
         let endless = vec![0; 64 << 20];
         match connection.send(&endless) {
-            Err(Trouble::Refused(words)) => assert_eq!(words, "ERROR too large"),
+            Err(RequestError::Refused(words)) => assert_eq!(words, "ERROR too large"),
             other => panic!("{other:?}"),
         }
     }
@@ -410,14 +419,17 @@ mod tests {
         assert_eq!(reply().unwrap(), Reply::Yes(String::new()));
         assert_eq!(reply().unwrap(), Reply::Yes("7".to_owned()));
         assert_eq!(reply().unwrap(), Reply::No("ERROR: no".to_owned()));
-        assert!(matches!(reply(), Err(Trouble::Garbage(_))));
+        assert!(matches!(reply(), Err(RequestError::NotAReply(_))));
     }
 
     #[test]
     fn a_line_over_the_limit_is_an_error_and_not_stored() {
         let (mut connection, mut server) = pair();
         let writer = thread::spawn(move || server.write_all(&[b'x'; 100_000]));
-        assert!(matches!(connection.read_line(), Err(Trouble::Garbage(_))));
+        assert!(matches!(
+            connection.read_line(),
+            Err(RequestError::NotAReply(_))
+        ));
         drop(connection);
         let _ = writer.join().unwrap();
     }

@@ -1,30 +1,31 @@
-//! Carries on a conversation in a room: lines go there, and what the members say is shown.
+//! The room client after it has joined: sends typed lines to the room and shows the members' lines.
 //!
-//! One thread, and one `poll` over standard input and the socket, as in `talk.rs`. Besides, the
-//! room may lose what is sent, and forget its members when it is started again:
+//! It is one thread with one `poll` loop over standard input and the socket, as in `talk.rs`. UDP
+//! adds two problems: a message can be lost, and a room that is restarted has forgotten its
+//! members.
 //!
 //! ```text
-//!   standard input ── read_lines ──> unsent ── send_lines, at a pace ──> socket
-//!                                                    │ a copy            │
-//!                                                 unacked                │
-//!                                                    │ what came back    v
-//!   standard output <── ChatScreen <── hear <────────┴───────────────── socket
+//!   standard input ── read_lines ──> unsent ── send_lines ──> socket
+//!                                                  │             │
+//!                                               unacked          │
+//!                                                  v             v
+//!   standard output <── ChatScreen <── show <── own copies <── handle_datagram
 //!
-//!   in the room ── no answer to a question, or that of a stranger ──> out of it
-//!        ^────────────────────────── let in ─────────────────────────────┘
+//!   member ── a membership check fails ──> joining again
+//!      ^────────── admitted ──────────────────┘
 //! ```
 //!
-//! A person sees each message once. The prompt is the name and `: `, so that a line of one's own
-//! already reads as the others see it; the copy that the room sends back is not shown, and only
-//! one that does not come back is told. Into a pipe, where nothing is typed, goes the copy.
+//! The room sends every message back to its sender. On a terminal this copy is not shown: with the
+//! prompt `NAME: ` the typed line already looks like it. A message whose copy does not arrive is
+//! reported. A pipe gets the copies.
 
-use super::chat_screen::{ChatScreen, Entry};
-use super::error::{ClientError, is_pause, reason};
-use super::join::Inside;
-use super::membership::{Fault, Login, Membership, Step, is_answer};
-use super::screen;
+use super::chat_screen::{ChatScreen, InputEvent};
+use super::error::{ClientError, reason, would_block};
+use super::join::Joined;
+use super::membership::{Action, Login, Membership, RoomError, is_answer};
+use super::output;
 use super::unacked::Unacked;
-use super::{ClientLimits, RoomLimits};
+use super::{ClientLimits, RoomClientLimits};
 use crate::terminal::sanitize::clean;
 use rustix::event::PollFlags;
 use std::collections::VecDeque;
@@ -36,252 +37,267 @@ struct Conversation {
     socket: UdpSocket,
     screen: ChatScreen,
     membership: Membership,
-    /// As long as we are out of the room.
-    outside: Option<Outside>,
-    /// Lines that are sent one after the other.
+    /// None while the client is a member.
+    rejoin: Option<Rejoin>,
+    /// Lines read from standard input but not sent yet.
     unsent: VecDeque<String>,
-    /// The next one not before this time.
-    next: Instant,
+    /// The earliest time for the next message.
+    next_send: Instant,
     unacked: Unacked,
-    /// The input is over.
-    leaving: bool,
-    all_well: bool,
-    limits: RoomLimits,
+    /// The input has ended, or the user typed `exit`.
+    is_leaving: bool,
+    /// Whether a message was too long, lost, or not sent.
+    has_failed_message: bool,
+    limits: RoomClientLimits,
 }
 
-/// Out of the room: one attempt to get in follows the other.
-struct Outside {
-    /// Why we are out, as it was told last.
-    told: String,
-    /// Between the next attempt and the one behind it.
+/// Attempts to join the room again.
+struct Rejoin {
+    /// The reason that was shown last.
+    shown_reason: String,
+    /// The pause after the next failed attempt.
     pause: Duration,
-    wrong_password: bool,
+    has_wrong_password: bool,
 }
 
-/// Stays in the room until the person leaves.
-pub fn converse(inside: Inside, limits: &ClientLimits) -> Result<(), ClientError> {
-    let Inside {
+/// Runs until the user leaves or the input ends.
+pub fn converse(joined: Joined, limits: &ClientLimits) -> Result<(), ClientError> {
+    let Joined {
         socket,
         membership,
-        heard,
+        first_datagram,
         on_exit: _on_exit,
-    } = inside;
+    } = joined;
     let Login { at, name, .. } = &membership.login;
     let prompt = format!("{name}: ");
-    let most = limits.room.datagram - prompt.len();
-    let screen = ChatScreen::open(&prompt, most, limits.history)?;
-    let typed = screen.is_terminal();
-    if typed {
-        screen::remark(format!("in the room at {at} as {name}; exit leaves"));
+    let max_line = limits.room.datagram - prompt.len();
+    let screen = ChatScreen::open(&prompt, max_line, limits.history)?;
+    let is_terminal = screen.is_terminal();
+    if is_terminal {
+        output::diagnostic(format!("in the room at {at} as {name}; exit leaves"));
     }
     let now = Instant::now();
     let mut conversation = Conversation {
         socket,
         screen,
         membership,
-        outside: None,
+        rejoin: None,
         unsent: VecDeque::new(),
-        next: now,
-        unacked: Unacked::new(limits.room.relay),
-        leaving: false,
-        all_well: true,
+        next_send: now,
+        unacked: Unacked::new(limits.room.relay_timeout),
+        is_leaving: false,
+        has_failed_message: false,
         limits: limits.room,
     };
-    conversation.show(&heard, now);
+    conversation.show(&first_datagram, now);
     let mut outcome = Ok(());
     while outcome.is_ok() && !conversation.is_over() {
         outcome = conversation.turn();
     }
-    // A server that is gone cannot be told, and needs not be.
+    // An error is ignored: a server that is gone has no member to remove.
     let _ = conversation.socket.send(b"exit");
     outcome?;
-    conversation.screen.finish()?;
-    match conversation.all_well || typed {
-        true => Ok(()),
-        false => Err(ClientError::quiet(1)),
+    conversation.screen.flush()?;
+    match conversation.has_failed_message && !is_terminal {
+        true => Err(ClientError::quiet(1)),
+        false => Ok(()),
     }
 }
 
 impl Conversation {
-    /// A person does not wait for copies that are not shown.
+    /// On a terminal the copies are not shown, so the client does not wait for them.
     fn is_over(&self) -> bool {
-        let copies_came = self.screen.is_terminal() || self.unacked.deadline().is_none();
-        self.leaving && self.unsent.is_empty() && copies_came
+        let awaits_copies = !self.screen.is_terminal() && self.unacked.deadline().is_some();
+        self.is_leaving && self.unsent.is_empty() && !awaits_copies
     }
 
-    /// Waits until something can be done, and does it.
+    /// Waits for an event or a deadline and handles it.
     fn turn(&mut self) -> Result<(), ClientError> {
-        // A pipe waits for its turn to speak. A person can press Ctrl-C at any time.
-        let input = !self.leaving && (self.unsent.is_empty() || self.screen.is_terminal());
         let socket = (self.socket.as_fd(), PollFlags::IN);
-        let ready = self.screen.wait(input, socket, self.deadline())?;
+        let ready = self
+            .screen
+            .wait(self.reads_input(), socket, self.deadline())?;
         let now = Instant::now();
-        if ready.heard {
+        if ready.socket {
             self.receive(now)?;
         }
         if ready.input {
             self.read_lines()?;
         }
-        let step = self.membership.step(now);
-        self.act(step, now)?;
+        let action = self.membership.next_action(now);
+        self.perform(action, now)?;
         self.send_lines(now);
-        while let Some(message) = self.unacked.next_lost(now) {
-            self.all_well = false;
-            self.membership.doubt(now);
-            let relay = self.limits.relay;
-            let words = format!("the room did not take this within {relay:?}: {message}");
-            self.screen.notice(words);
-        }
+        self.report_lost_messages(now);
         Ok(())
     }
 
+    /// A pipe is read only when everything before has been sent, so that `unsent` stays small. A
+    /// terminal is always read, so that Ctrl-C works.
+    fn reads_input(&self) -> bool {
+        let has_room = self.unsent.is_empty() || self.screen.is_terminal();
+        !self.is_leaving && has_room
+    }
+
     fn deadline(&self) -> Option<Instant> {
-        let next = (!self.unsent.is_empty()).then_some(self.next);
-        let deadlines = [self.membership.deadline(), next, self.unacked.deadline()];
+        let next_send = (!self.unsent.is_empty()).then_some(self.next_send);
+        let deadlines = [
+            self.membership.deadline(),
+            next_send,
+            self.unacked.deadline(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 
     fn receive(&mut self, now: Instant) -> Result<(), ClientError> {
         let mut datagram = vec![0; self.limits.datagram];
         match self.socket.recv(&mut datagram) {
-            Ok(length) => self.hear(&datagram[..length], now),
-            Err(error) if is_pause(&error) => Ok(()),
-            Err(error) => self.refused(reason(&error), now),
+            Ok(length) => self.handle_datagram(&datagram[..length], now),
+            Err(error) if would_block(&error) => Ok(()),
+            Err(error) => self.handle_unreachable(reason(&error), now),
         }
     }
 
-    /// Only a member hears what goes on in the room.
-    fn hear(&mut self, datagram: &[u8], now: Instant) -> Result<(), ClientError> {
-        let was_in = self.membership.is_in();
-        let step = self.membership.hear(datagram, now);
-        self.act(step, now)?;
-        if was_in || self.membership.is_in() {
+    /// Shows the datagram, unless it arrives while the client is no member: then it is an answer to
+    /// an attempt to join.
+    fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<(), ClientError> {
+        let was_member = self.membership.is_member();
+        let action = self.membership.on_datagram(datagram, now);
+        self.perform(action, now)?;
+        if was_member || self.membership.is_member() {
             self.show(datagram, now);
         }
         Ok(())
     }
 
-    /// Shows what a member or the room says.
+    /// Shows what a member or the room says, without own copies, answers and empty datagrams.
     fn show(&mut self, datagram: &[u8], now: Instant) {
-        let text = shown(datagram);
-        // Another client claims our name, or has it by now: our question keeps it or gets it back.
-        let is_probe = text.trim().is_empty();
-        let own_end = format!("{} telah keluar dari chatroom.", self.membership.login.name);
-        if is_probe || text == own_end {
-            self.membership.doubt(now);
+        let text = display_text(datagram);
+        // The room sends an empty message to a member whose name another client claims, and
+        // announces each member that it removes. The check keeps the name or shows that it is lost.
+        let is_empty = text.trim().is_empty();
+        let own_removal = format!("{} telah keluar dari chatroom.", self.membership.login.name);
+        if is_empty || text == own_removal {
+            self.membership.check_now(now);
         }
-        let known = match self.unacked.take(&text) {
+        let is_hidden = match self.unacked.take(&text) {
             true => self.screen.is_terminal(),
-            false => self.membership.is_echo(text.as_bytes()) || is_answer(datagram),
+            false => self.membership.is_relayed_check(text.as_bytes()) || is_answer(datagram),
         };
-        if !known && !is_probe {
+        if !is_hidden && !is_empty {
             self.screen.show(&format!("{text}\n"));
         }
     }
 
-    /// The system reports that the server cannot be reached.
-    fn refused(&mut self, why: String, now: Instant) -> Result<(), ClientError> {
-        match self.membership.refused(now) {
-            Step::Out { fault, .. } => self.join_later(fault, why, now),
-            step => self.act(step, now),
+    /// The kernel reports that an earlier datagram did not reach the server.
+    fn handle_unreachable(&mut self, why: String, now: Instant) -> Result<(), ClientError> {
+        match self.membership.on_unreachable(now) {
+            Action::Left { error, .. } => self.join_again(error, why, now),
+            action => self.perform(action, now),
         }
     }
 
-    /// Does what is due to stay in the room, or to get in again.
-    fn act(&mut self, mut step: Step, now: Instant) -> Result<(), ClientError> {
+    /// Performs an action and those that are due after it.
+    fn perform(&mut self, mut action: Action, now: Instant) -> Result<(), ClientError> {
         loop {
-            match step {
-                Step::Wait => return Ok(()),
-                Step::Send(request) => {
+            match action {
+                Action::Wait => return Ok(()),
+                Action::Send(request) => {
                     if let Err(error) = self.socket.send(request.as_bytes()) {
-                        return self.refused(reason(&error), now);
+                        return self.handle_unreachable(reason(&error), now);
                     }
                 }
-                Step::In => {
-                    self.outside = None;
+                Action::Joined => {
+                    self.rejoin = None;
                     let Login { at, name, .. } = &self.membership.login;
-                    let words = format!("in the room at {at} again as {name}");
-                    self.screen.notice(words);
+                    let message = format!("in the room at {at} again as {name}");
+                    self.screen.notice(message);
                 }
-                Step::Out { fault, exit } => {
-                    if exit {
+                Action::Left { error, send_exit } => {
+                    if send_exit {
                         let _ = self.socket.send(b"exit");
                     }
-                    let why = match fault {
-                        Fault::Forgotten => "it does not know us any more".to_owned(),
-                        Fault::NameTaken => {
-                            format!("the name {} is taken", self.membership.login.name)
-                        }
+                    let name = &self.membership.login.name;
+                    let why = match error {
+                        RoomError::Forgotten => "it does not know this client any more".to_owned(),
+                        RoomError::NameTaken => format!("the name {name} is taken"),
                         _ => "it does not answer".to_owned(),
                     };
-                    self.join_later(fault, why, now)?;
+                    self.join_again(error, why, now)?;
                 }
             }
-            step = self.membership.step(now);
+            action = self.membership.next_action(now);
         }
     }
 
-    /// Joins again: at once, and after an attempt that failed after a pause, for as long as it
-    /// takes. From the same address: a server that still has us as a member keeps our place.
-    fn join_later(&mut self, fault: Fault, why: String, now: Instant) -> Result<(), ClientError> {
+    /// Starts an attempt to join: the first at once, each later one after a pause. All attempts use
+    /// the same socket: to a server that still has this member, its address proves who it is.
+    fn join_again(
+        &mut self,
+        error: RoomError,
+        why: String,
+        now: Instant,
+    ) -> Result<(), ClientError> {
         let Login { at, name, .. } = &self.membership.login;
-        let Some(outside) = &mut self.outside else {
+        let Some(rejoin) = &mut self.rejoin else {
             self.screen.notice(format!(
                 "out of the room at {at}: {why}; joining again as {name}"
             ));
-            self.outside = Some(Outside {
-                told: why,
+            self.rejoin = Some(Rejoin {
+                shown_reason: why,
                 pause: self.limits.first_pause,
-                wrong_password: false,
+                has_wrong_password: false,
             });
-            self.membership.join(now);
+            self.membership.restart(now);
             return Ok(());
         };
-        // The first one may be a late answer to a question.
-        if fault == Fault::WrongPassword {
-            if outside.wrong_password {
+        // The first such answer may be a late one, to a membership check.
+        if error == RoomError::WrongPassword {
+            if rejoin.has_wrong_password {
                 return Err(ClientError::failure(format!(
                     "cannot join the room at {at} again: the password is wrong now; \
                      start again with the new one"
                 )));
             }
-            outside.wrong_password = true;
-        } else if why != outside.told {
+            rejoin.has_wrong_password = true;
+        } else if why != rejoin.shown_reason {
             self.screen.notice(format!(
                 "still out of the room at {at}: {why}; trying again"
             ));
-            outside.told = why;
+            rejoin.shown_reason = why;
         }
-        self.membership.join(now + outside.pause);
-        outside.pause = (outside.pause * 2).min(self.limits.longest_pause);
+        self.membership.restart(now + rejoin.pause);
+        rejoin.pause = (rejoin.pause * 2).min(self.limits.max_pause);
         Ok(())
     }
 
+    /// Reads from standard input once and queues the complete lines.
     fn read_lines(&mut self) -> Result<(), ClientError> {
-        for entry in self.screen.read()? {
-            match entry {
-                Entry::Line(line) => {
+        for event in self.screen.read()? {
+            match event {
+                InputEvent::Line(line) => {
                     let line = clean(&line);
                     let word = line.trim();
-                    self.leaving = word.eq_ignore_ascii_case("exit");
-                    if !word.is_empty() && !self.leaving {
+                    self.is_leaving = word.eq_ignore_ascii_case("exit");
+                    if !word.is_empty() && !self.is_leaving {
                         self.unsent.push_back(line);
                     }
                 }
-                Entry::TooLong => {
-                    self.all_well = false;
-                    let most = self.limits.datagram - self.membership.login.name.len() - ": ".len();
+                InputEvent::TooLong => {
+                    self.has_failed_message = true;
+                    let name = &self.membership.login.name;
+                    let max_line = self.limits.datagram - name.len() - ": ".len();
                     self.screen.notice(format!(
-                        "cannot send a message of more than {most} bytes; say it in several"
+                        "cannot send a message of more than {max_line} bytes; split it into \
+                         shorter lines"
                     ));
                 }
-                Entry::End => self.leaving = true,
-                Entry::Interrupt => {
+                InputEvent::End => self.is_leaving = true,
+                InputEvent::Interrupt => {
                     self.unsent.clear();
-                    self.leaving = true;
+                    self.is_leaving = true;
                 }
             }
-            if self.leaving {
+            if self.is_leaving {
                 self.screen.end_input();
                 break;
             }
@@ -289,31 +305,44 @@ impl Conversation {
         Ok(())
     }
 
+    /// Sends the queued lines, one every [`RoomClientLimits::send_interval`].
     fn send_lines(&mut self, now: Instant) {
-        while self.next <= now
+        while self.next_send <= now
             && let Some(line) = self.unsent.pop_front()
         {
-            self.next = now + self.limits.pace;
+            self.next_send = now + self.limits.send_interval;
             let message = format!("{}: {line}", self.membership.login.name);
-            if self.outside.is_some() {
-                self.all_well = false;
-                let words = format!("not in the room; this was not sent: {message}");
-                self.screen.notice(words);
+            if self.rejoin.is_some() {
+                self.has_failed_message = true;
+                self.screen
+                    .notice(format!("not in the room; this was not sent: {message}"));
                 continue;
             }
-            self.membership.sent(now);
-            // The error belongs to an earlier datagram, and this one was not sent.
+            self.membership.on_sent(now);
+            // On a connected UDP socket, send(2) returns the pending error of an earlier datagram
+            // and does not send this one.
             if self.socket.send(message.as_bytes()).is_err() {
-                self.membership.doubt(now);
+                self.membership.check_now(now);
                 let _ = self.socket.send(message.as_bytes());
             }
             self.unacked.add(message, now);
         }
     }
+
+    fn report_lost_messages(&mut self, now: Instant) {
+        while let Some(message) = self.unacked.next_lost(now) {
+            self.has_failed_message = true;
+            self.membership.check_now(now);
+            let timeout = self.limits.relay_timeout;
+            self.screen.notice(format!(
+                "the room did not relay this within {timeout:?}: {message}"
+            ));
+        }
+    }
 }
 
-/// One datagram is one line, or a member could forge another's words.
-fn shown(datagram: &[u8]) -> String {
+/// One datagram becomes one line: with a line end in it, a member could forge another's message.
+fn display_text(datagram: &[u8]) -> String {
     let text = clean(&String::from_utf8_lossy(datagram));
     text.trim_end_matches('\n').replace('\n', " ")
 }

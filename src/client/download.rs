@@ -1,10 +1,10 @@
-//! Saves a download: writes it to a hidden file and renames that when it is complete.
-//! Leaves the old file alone until then, and nothing behind when the body never gets whole.
+//! Saves a download: writes a hidden file and renames it over the target when it is complete.
+//! The old file stays until then, and a failed download leaves no file behind.
 
 use super::ClientLimits;
-use super::connection::Connection;
-use super::error::{ClientError, Trouble, reason};
-use super::progress::Progress;
+use super::connection::BlockingConnection;
+use super::error::{ClientError, RequestError, reason};
+use super::progress::TransferProgress;
 use rustix::io::Errno;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -34,12 +34,12 @@ pub fn remove_unfinished() {
 #[derive(Debug)]
 pub struct Download {
     file: File,
-    aside: PathBuf,
+    part: PathBuf,
     target: PathBuf,
 }
 
 impl Download {
-    /// Creates the hidden file beside `target`. The target is not touched.
+    /// Creates the hidden file in the folder of `target`. The target is not touched.
     pub fn create(target: &Path) -> Result<Download, ClientError> {
         let shown = target.display();
         let cannot = |why: String| ClientError::failure(format!("cannot save {shown}: {why}"));
@@ -55,16 +55,16 @@ impl Download {
             return Err(cannot("that is not a file name; choose one".to_owned()));
         }
         let folder = folder_of(target);
-        let (file, aside) = create_aside(folder, replaced.as_ref()).map_err(|error| {
+        let (file, part) = create_part_file(folder, replaced.as_ref()).map_err(|error| {
             cannot(format!(
-                "{} in the folder {}; does it exist, and may you write there?",
+                "{} in the folder {}; does it exist, and do you have write permission?",
                 reason(&error),
                 folder.display()
             ))
         })?;
         Ok(Download {
             file,
-            aside,
+            part,
             target: target.to_owned(),
         })
     }
@@ -72,19 +72,19 @@ impl Download {
     /// Receives exactly `size` bytes and renames the file to its target.
     pub fn receive(
         mut self,
-        connection: &mut Connection,
+        connection: &mut BlockingConnection,
         size: u64,
         limits: &ClientLimits,
-    ) -> Result<(), Trouble> {
-        let mut progress = Progress::new(&self.target.display().to_string(), size, limits);
+    ) -> Result<(), RequestError> {
+        let mut progress = TransferProgress::new(&self.target.display().to_string(), size, limits);
         let mut buffer = vec![0; limits.body_piece];
         let mut got = 0;
         while got < size {
             let wanted = usize::try_from(size - got).unwrap_or(usize::MAX);
             let window = wanted.min(buffer.len());
             let count = match connection.read(&mut buffer[..window]) {
-                Ok(0) | Err(Trouble::Closed) => {
-                    return Err(Trouble::Cut {
+                Ok(0) | Err(RequestError::Closed) => {
+                    return Err(RequestError::Truncated {
                         got,
                         announced: size,
                     });
@@ -100,15 +100,15 @@ impl Download {
         self.commit()
     }
 
-    fn commit(self) -> Result<(), Trouble> {
+    fn commit(self) -> Result<(), RequestError> {
         let mut paths = unfinished();
-        fs::rename(&self.aside, &self.target).map_err(|error| self.unwritable(&error))?;
-        paths.retain(|path| path != &self.aside);
+        fs::rename(&self.part, &self.target).map_err(|error| self.unwritable(&error))?;
+        paths.retain(|path| path != &self.part);
         Ok(())
     }
 
-    fn unwritable(&self, error: &io::Error) -> Trouble {
-        Trouble::Local(format!(
+    fn unwritable(&self, error: &io::Error) -> RequestError {
+        RequestError::Local(format!(
             "cannot write {}: {}; nothing was saved",
             self.target.display(),
             reason(error)
@@ -119,8 +119,8 @@ impl Download {
 impl Drop for Download {
     fn drop(&mut self) {
         let mut paths = unfinished();
-        if let Some(place) = paths.iter().position(|path| path == &self.aside) {
-            let _ = fs::remove_file(&self.aside);
+        if let Some(place) = paths.iter().position(|path| path == &self.part) {
+            let _ = fs::remove_file(&self.part);
             paths.swap_remove(place);
         }
     }
@@ -136,17 +136,18 @@ fn folder_of(path: &Path) -> &Path {
 /// Follows symbolic links, also to a file that does not exist yet: renaming over a link would
 /// replace the link.
 fn follow(path: &Path) -> Result<PathBuf, String> {
-    let looped = |error: io::Error| error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
-    if fs::metadata(path).is_err_and(looped) {
-        return Err("its symbolic links lead in a circle; choose another name".to_owned());
+    let is_loop = |error: io::Error| error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+    if fs::metadata(path).is_err_and(is_loop) {
+        return Err("its symbolic links form a loop; choose another name".to_owned());
     }
     let mut path = path.to_owned();
     while let Ok(found) = fs::symlink_metadata(&path)
         && found.is_symlink()
     {
-        if is_planted(&path, &found) {
+        if is_foreign_link(&path, &found) {
             return Err(
-                "another user put a symbolic link there, into a folder for all; choose another name"
+                "another user created the symbolic link, in a sticky world-writable folder; \
+                 choose another name"
                     .to_owned(),
             );
         }
@@ -158,7 +159,7 @@ fn follow(path: &Path) -> Result<PathBuf, String> {
 
 /// The rule of `fs.protected_symlinks` (proc_sys_fs(5)), which following links ourselves would
 /// bypass.
-fn is_planted(path: &Path, link: &Metadata) -> bool {
+fn is_foreign_link(path: &Path, link: &Metadata) -> bool {
     let shared = |folder: &Metadata| folder.mode() & 0o1002 == 0o1002 && folder.uid() != link.uid();
     let ours = link.uid() == rustix::process::geteuid().as_raw();
     !ours && fs::metadata(folder_of(path)).is_ok_and(|folder| shared(&folder))
@@ -177,8 +178,8 @@ fn keep_permissions(file: &File, old: &Metadata) {
     let _ = file.set_permissions(Permissions::from_mode(bits));
 }
 
-/// Its permissions are never wider than those of the file that it replaces.
-fn create_aside(folder: &Path, replaced: Option<&Metadata>) -> io::Result<(File, PathBuf)> {
+/// Creates the hidden file. Its permissions are never wider than those of the replaced file.
+fn create_part_file(folder: &Path, replaced: Option<&Metadata>) -> io::Result<(File, PathBuf)> {
     let mode = if replaced.is_some() { 0o600 } else { 0o666 };
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
@@ -231,11 +232,11 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_name_in_use_is_not_taken() {
+    fn two_downloads_of_one_file_use_two_hidden_files() {
         let folder = tempfile::tempdir().unwrap();
         let first = Download::create(&folder.path().join("a")).unwrap();
         let second = Download::create(&folder.path().join("a")).unwrap();
-        assert_ne!(first.aside, second.aside);
+        assert_ne!(first.part, second.part);
         first.commit().unwrap();
         second.commit().unwrap();
         assert_eq!(names_in(folder.path()), ["a"]);
@@ -261,8 +262,8 @@ mod tests {
             fs::write(&target, "old").unwrap();
             fs::set_permissions(&target, Permissions::from_mode(bits)).unwrap();
             let download = Download::create(&target).unwrap();
-            let aside = fs::metadata(&download.aside).unwrap();
-            assert_eq!(aside.mode() & 0o7777, kept, "{bits:o}");
+            let part = fs::metadata(&download.part).unwrap();
+            assert_eq!(part.mode() & 0o7777, kept, "{bits:o}");
             download.commit().unwrap();
             let found = fs::metadata(&target).unwrap();
             assert_eq!(found.mode() & 0o7777, kept, "{bits:o}");
@@ -285,14 +286,14 @@ mod tests {
         symlink("sub/a", inside("first")).unwrap();
         symlink(inside("first"), inside("second")).unwrap();
         symlink("sub/new", inside("dangling")).unwrap();
-        symlink("circle", inside("circle")).unwrap();
+        symlink("loop", inside("loop")).unwrap();
         symlink("/dev/null", inside("device")).unwrap();
         for (link, file) in [("second", "sub/a"), ("dangling", "sub/new")] {
             save(&inside(link), b"new");
             assert!(inside(link).is_symlink(), "{link}");
             assert_eq!(fs::read(inside(file)).unwrap(), b"new");
         }
-        for (link, words) in [("circle", "in a circle"), ("device", "not a regular file")] {
+        for (link, words) in [("loop", "form a loop"), ("device", "not a regular file")] {
             let error = Download::create(&inside(link)).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
         }
@@ -300,11 +301,11 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_another_user_put_into_a_folder_for_all_is_not_followed() {
+    fn a_link_that_another_user_created_in_a_sticky_folder_is_not_followed() {
         use std::os::unix::fs::{lchown, symlink};
         if !rustix::process::geteuid().is_root() {
             eprintln!(
-                "SKIPPED a_link_that_another_user_put_into_a_folder_for_all_is_not_followed: \
+                "SKIPPED a_link_that_another_user_created_in_a_sticky_folder_is_not_followed: \
                  needs root"
             );
             return;

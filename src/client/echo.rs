@@ -1,62 +1,62 @@
 //! The echo client: sends lines and checks that the same bytes come back.
 
 use super::ClientLimits;
-use super::connection::{Address, Connection};
-use super::error::{ClientError, Trouble};
+use super::connection::{Address, BlockingConnection};
+use super::error::{ClientError, RequestError};
 use super::input::Input;
-use super::screen;
+use super::output;
 
 /// Sends one message and LF, prints the answer, and waits for end of stream.
 pub fn once(message: &str, at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
-    let mut connection = Connection::open(&Address::read(at)?, limits)?;
+    let mut connection = BlockingConnection::open(&Address::read(at)?, limits)?;
     let line = format!("{message}\n");
     round_trip(&mut connection, line.as_bytes(), limits)
         .and_then(|()| finish(&mut connection))
-        .map_err(|trouble| in_context(trouble, at))
+        .map_err(|error| in_context(error, at))
 }
 
 /// Sends each line of the input and waits for it to come back, until the input ends.
 pub fn converse(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
-    let mut connection = Connection::open(&Address::read(at)?, limits)?;
+    let mut connection = BlockingConnection::open(&Address::read(at)?, limits)?;
     let mut input = Input::open()?;
     if input.is_terminal() {
-        screen::remark(format!("connected to {at}; Ctrl-D ends"));
+        output::diagnostic(format!("connected to {at}; Ctrl-D leaves"));
     }
     while let Some(line) = input.next("echo> ", limits.echo_piece)? {
-        round_trip(&mut connection, &line, limits).map_err(|trouble| in_context(trouble, at))?;
+        round_trip(&mut connection, &line, limits).map_err(|error| in_context(error, at))?;
     }
-    finish(&mut connection).map_err(|trouble| in_context(trouble, at))
+    finish(&mut connection).map_err(|error| in_context(error, at))
 }
 
 /// Writes in pieces and reads each back: a server stops reading from a client that does not read.
 fn round_trip(
-    connection: &mut Connection,
+    connection: &mut BlockingConnection,
     bytes: &[u8],
     limits: &ClientLimits,
-) -> Result<(), Trouble> {
+) -> Result<(), RequestError> {
     for piece in bytes.chunks(limits.echo_piece) {
         connection.send(piece)?;
         let echo = read_back(connection, piece.len())?;
         if let Some(place) = piece.iter().zip(&echo).position(|(sent, got)| sent != got) {
-            return Err(Trouble::Local(format!(
+            return Err(RequestError::Local(format!(
                 "a byte sent as {:#04x} came back as {:#04x}; is this the port of an echo service?",
                 piece[place], echo[place]
             )));
         }
-        screen::bytes(&echo)?;
+        output::bytes(&echo)?;
     }
     Ok(())
 }
 
-fn read_back(connection: &mut Connection, length: usize) -> Result<Vec<u8>, Trouble> {
+fn read_back(connection: &mut BlockingConnection, length: usize) -> Result<Vec<u8>, RequestError> {
     let mut echo = vec![0; length];
     let mut got = 0;
     while got < length {
         match connection.read(&mut echo[got..])? {
             0 => {
-                return Err(Trouble::Local(format!(
+                return Err(RequestError::Local(format!(
                     "the server closed the connection after {got} of {length} bytes came back; \
-                     see its log for the reason, or try again"
+                     see the log of the server, or try again"
                 )));
             }
             count => got += count,
@@ -65,16 +65,16 @@ fn read_back(connection: &mut Connection, length: usize) -> Result<Vec<u8>, Trou
     Ok(echo)
 }
 
-fn finish(connection: &mut Connection) -> Result<(), Trouble> {
+fn finish(connection: &mut BlockingConnection) -> Result<(), RequestError> {
     connection.finish_writing()?;
     match connection.read(&mut [0])? {
         0 => Ok(()),
-        _ => Err(Trouble::Local(
+        _ => Err(RequestError::Local(
             "more bytes came back than were sent; is this the port of an echo service?".to_owned(),
         )),
     }
 }
 
-fn in_context(trouble: Trouble, at: &str) -> ClientError {
-    trouble.in_context(format!("cannot echo through {at}"))
+fn in_context(error: RequestError, at: &str) -> ClientError {
+    error.in_context(format!("cannot echo through {at}"))
 }

@@ -57,30 +57,30 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {}
 
-/// Whether a call was interrupted, or would have to wait.
-pub fn is_pause(error: &io::Error) -> bool {
+/// Whether a call was interrupted, would block, or has timed out (SO_RCVTIMEO).
+pub fn would_block(error: &io::Error) -> bool {
     let kinds = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock];
     kinds.contains(&error.kind())
 }
 
-/// Why a conversation failed. The caller adds what was tried, and on which server.
+/// Why a request to a server failed. The caller adds what was tried, and on which server.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum RequestError {
     /// The server refused with this line.
     Refused(String),
     /// The stream ended before the answer.
     Closed,
     /// The stream ended within a body.
-    Cut {
+    Truncated {
         /// The bytes that arrived.
         got: u64,
         /// The bytes that were announced.
         announced: u64,
     },
     /// No byte could be read or written for this time.
-    Silent(Duration),
+    TimedOut(Duration),
     /// The transfer was below the minimum rate.
-    Slow {
+    TooSlow {
         /// The bytes transferred.
         moved: u64,
         /// The time spent waiting.
@@ -89,66 +89,66 @@ pub enum Trouble {
     /// The network failed.
     Network(io::Error),
     /// This line is not a reply of the service.
-    Garbage(String),
+    NotAReply(String),
     /// Something on this side failed, with this text.
     Local(String),
     /// The reader of standard output has closed it.
     OutputClosed,
 }
 
-impl Trouble {
+impl RequestError {
     /// Adds what was tried, for instance `cannot send a.bin to 127.0.0.1:5050`.
     pub fn in_context(self, tried: impl fmt::Display) -> ClientError {
         match self {
-            // The reader of our output, for example head(1), has all it wants: not a failure.
-            Trouble::OutputClosed => ClientError::quiet(0),
+            // The reader of our output, for example head(1), has exited: no failure.
+            RequestError::OutputClosed => ClientError::quiet(0),
             other => ClientError::failure(format!("{tried}: {other}")),
         }
     }
 }
 
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Trouble {
+impl From<io::Error> for RequestError {
+    fn from(error: io::Error) -> RequestError {
         match error.kind() {
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe => Trouble::Closed,
-            _ => Trouble::Network(error),
+            | io::ErrorKind::BrokenPipe => RequestError::Closed,
+            _ => RequestError::Network(error),
         }
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for RequestError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Refused(words) => write!(out, "the server answered: {words}"),
-            Trouble::Closed => write!(
+            RequestError::Refused(words) => write!(out, "the server answered: {words}"),
+            RequestError::Closed => write!(
                 out,
-                "the server closed the connection; see its log for the reason, or try again"
+                "the server closed the connection; see the log of the server, or try again"
             ),
-            Trouble::Cut { got, announced } => write!(
+            RequestError::Truncated { got, announced } => write!(
                 out,
                 "the server closed the connection after {got} of {announced} bytes; \
                  nothing was saved, try again"
             ),
-            Trouble::Silent(patience) => write!(
+            RequestError::TimedOut(timeout) => write!(
                 out,
-                "no data for {patience:?}; is this the right port, and is the server running?"
+                "no data for {timeout:?}; is this the right port, and is the server running?"
             ),
-            Trouble::Slow { moved, waited } => write!(
+            RequestError::TooSlow { moved, waited } => write!(
                 out,
                 "only {moved} bytes moved in {} s; is the server or the network overloaded? try \
                  again later",
                 waited.as_secs()
             ),
-            Trouble::Network(error) => write!(out, "{}; try again", reason(error)),
-            Trouble::Garbage(line) => write!(
+            RequestError::Network(error) => write!(out, "{}; try again", reason(error)),
+            RequestError::NotAReply(line) => write!(
                 out,
                 "the server answered `{line}`, which is not a reply of this service; \
                  is this the right port?"
             ),
-            Trouble::Local(words) => out.write_str(words),
-            Trouble::OutputClosed => write!(out, "the output was closed"),
+            RequestError::Local(words) => out.write_str(words),
+            RequestError::OutputClosed => write!(out, "the output was closed"),
         }
     }
 }
@@ -158,8 +158,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_of_a_server_are_escaped() {
-        let error = Trouble::Refused("ERROR \x1b[2Jgone".to_owned()).in_context("cannot list");
+    fn control_characters_in_the_answer_of_a_server_are_escaped() {
+        let error = RequestError::Refused("ERROR \x1b[2Jgone".to_owned()).in_context("cannot list");
         assert_eq!(
             error.to_string(),
             "cannot list: the server answered: ERROR \\u{1b}[2Jgone"

@@ -1,12 +1,12 @@
 //! The client of the files service: `ls`, `size`, `rm`, `download`, `upload`.
 
 use super::ClientLimits;
-use super::connection::{Connection, Reply};
-use super::dialer::Dialer;
+use super::connection::{BlockingConnection, Reply};
 use super::download::Download;
-use super::error::{ClientError, Trouble};
+use super::error::{ClientError, RequestError};
 use super::names;
-use super::screen;
+use super::output;
+use super::reconnector::Reconnector;
 use super::upload_file::UploadFile;
 use crate::terminal::sanitize::Cleaner;
 use crate::wire::files_command::quote;
@@ -14,33 +14,33 @@ use std::path::{Path, PathBuf};
 
 /// A client of the files service. The first command connects.
 #[derive(Debug)]
-pub struct Files {
-    dialer: Dialer,
+pub struct FilesClient {
+    server: Reconnector,
 }
 
-impl Files {
+impl FilesClient {
     /// Parses the address; does not connect yet.
-    pub fn new(at: &str, limits: &ClientLimits) -> Result<Files, ClientError> {
-        Ok(Files {
-            dialer: Dialer::new(at, limits)?,
+    pub fn new(at: &str, limits: &ClientLimits) -> Result<FilesClient, ClientError> {
+        Ok(FilesClient {
+            server: Reconnector::new(at, limits)?,
         })
     }
 
     /// The address of the server as it was given.
     pub fn peer(&self) -> &str {
-        self.dialer.peer()
+        self.server.peer()
     }
 
     /// Connects, if no connection is open.
     pub fn connect(&mut self) -> Result<(), ClientError> {
-        let connection = self.dialer.take()?;
-        self.dialer.keep(connection);
+        let connection = self.server.take()?;
+        self.server.keep(connection);
         Ok(())
     }
 
     /// Closes the connection, if one is open.
     pub fn hang_up(&mut self) {
-        self.dialer.hang_up();
+        self.server.hang_up();
     }
 
     /// Lists a folder, or the root.
@@ -53,8 +53,8 @@ impl Files {
         let (mut connection, reply) = self.ask(&command, &tried)?;
         size_of(&reply)
             .and_then(|size| self.print_listing(&mut connection, size))
-            .map_err(|trouble| trouble.in_context(tried))?;
-        self.dialer.keep(connection);
+            .map_err(|error| error.in_context(tried))?;
+        self.server.keep(connection);
         Ok(())
     }
 
@@ -81,33 +81,33 @@ impl Files {
         let download = Download::create(&target)?;
         let tried = self.tried("download", name);
         let (mut connection, reply) = self.ask(&command, &tried)?;
-        let limits = *self.dialer.limits();
+        let limits = *self.server.limits();
         let received = size_of(&reply).and_then(|size| {
             download.receive(&mut connection, size, &limits)?;
             Ok(size)
         });
         received
             .and_then(|size| {
-                self.dialer.keep(connection);
-                screen::note_saved(&target, size)
+                self.server.keep(connection);
+                output::saved(&target, size)
             })
-            .map_err(|trouble| trouble.in_context(tried))
+            .map_err(|error| error.in_context(tried))
     }
 
     /// Uploads a file under `name` or its own name.
     pub fn upload(&mut self, file: &Path, name: Option<&str>) -> Result<(), ClientError> {
-        let mut upload = UploadFile::open(file, self.dialer.limits())?;
+        let mut upload = UploadFile::open(file, self.server.limits())?;
         let stored = names::remote_name(file, name)?;
         let size = upload.size();
         let tried = self.tried("upload", &file.display().to_string());
         let (connection, reply) = self.ask(&format!("upload {} {size}", quote(stored)), &tried)?;
         self.send_body(connection, &reply, &mut upload)
             .and_then(|words| {
-                upload.growth().into_iter().for_each(screen::remark);
-                screen::note(words)
+                upload.growth().into_iter().for_each(output::diagnostic);
+                output::line(words)
             })
-            .and_then(|()| screen::note(format!("sent {stored}, {size} bytes")))
-            .map_err(|trouble| trouble.in_context(tried))
+            .and_then(|()| output::line(format!("sent {stored}, {size} bytes")))
+            .map_err(|error| error.in_context(tried))
     }
 
     /// Sends `byebye` and closes the connection.
@@ -122,27 +122,35 @@ impl Files {
     }
 
     /// Sends a command; returns the connection and the text after `OK`.
-    fn ask(&mut self, command: &str, tried: &str) -> Result<(Connection, String), ClientError> {
-        let mut connection = self.dialer.take()?;
+    fn ask(
+        &mut self,
+        command: &str,
+        tried: &str,
+    ) -> Result<(BlockingConnection, String), ClientError> {
+        let mut connection = self.server.take()?;
         let reply = connection
             .send(format!("{command}\n").as_bytes())
             .and_then(|()| connection.read_reply());
-        let trouble = match reply {
+        let error = match reply {
             Ok(Reply::Yes(words)) => return Ok((connection, words)),
-            Ok(Reply::No(words)) => self.dialer.refused(connection, words),
-            Err(trouble) => trouble,
+            Ok(Reply::No(words)) => self.server.refused(connection, words),
+            Err(error) => error,
         };
-        Err(trouble.in_context(tried))
+        Err(error.in_context(tried))
     }
 
     fn ask_in_a_line(&mut self, command: &str, tried: &str) -> Result<(), ClientError> {
         let (connection, words) = self.ask(command, tried)?;
-        self.dialer.keep(connection);
-        screen::note(words).map_err(|trouble| trouble.in_context(tried))
+        self.server.keep(connection);
+        output::line(words).map_err(|error| error.in_context(tried))
     }
 
-    fn print_listing(&self, connection: &mut Connection, size: u64) -> Result<(), Trouble> {
-        let mut buffer = vec![0; self.dialer.limits().body_piece];
+    fn print_listing(
+        &self,
+        connection: &mut BlockingConnection,
+        size: u64,
+    ) -> Result<(), RequestError> {
+        let mut buffer = vec![0; self.server.limits().body_piece];
         let mut cleaner = Cleaner::default();
         let mut ended = true;
         let mut got = 0;
@@ -151,7 +159,7 @@ impl Files {
             let window = wanted.min(buffer.len());
             let piece = match connection.read(&mut buffer[..window])? {
                 0 => {
-                    return Err(Trouble::Cut {
+                    return Err(RequestError::Truncated {
                         got,
                         announced: size,
                     });
@@ -160,38 +168,38 @@ impl Files {
             };
             got += piece.len() as u64;
             ended = piece.ends_with(b"\n");
-            screen::bytes(cleaner.clean(piece).as_bytes())?;
+            output::bytes(cleaner.clean(piece).as_bytes())?;
         }
         let line_end = if ended { "" } else { "\n" };
-        screen::text(&format!("{}{line_end}", cleaner.finish()))
+        output::text(&format!("{}{line_end}", cleaner.finish()))
     }
 
     fn send_body(
         &mut self,
-        mut connection: Connection,
+        mut connection: BlockingConnection,
         reply: &str,
         upload: &mut UploadFile,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, RequestError> {
         if !reply.is_empty() {
-            return Err(Trouble::Garbage(format!("OK {reply}")));
+            return Err(RequestError::NotAReply(format!("OK {reply}")));
         }
-        upload.send(&mut connection, self.dialer.limits())?;
+        upload.send(&mut connection, self.server.limits())?;
         match connection.read_reply()? {
-            Reply::No(words) => Err(Trouble::Refused(words)),
+            Reply::No(words) => Err(RequestError::Refused(words)),
             Reply::Yes(words) => {
-                self.dialer.keep(connection);
+                self.server.keep(connection);
                 Ok(words)
             }
         }
     }
 }
 
-fn size_of(reply: &str) -> Result<u64, Trouble> {
+fn size_of(reply: &str) -> Result<u64, RequestError> {
     // `parse` would accept `+5`.
     let digits = reply.bytes().all(|byte| byte.is_ascii_digit());
     match reply.parse() {
         Ok(size) if digits => Ok(size),
-        _ => Err(Trouble::Garbage(format!("OK {reply}"))),
+        _ => Err(RequestError::NotAReply(format!("OK {reply}"))),
     }
 }
 

@@ -1,47 +1,47 @@
-//! Gets one person into a room before a conversation begins, and waits for it.
+//! Joins a room, blocking until the room admits the client or the attempt fails.
 
-use super::RoomLimits;
+use super::RoomClientLimits;
 use super::connection::Address;
-use super::error::{ClientError, is_pause, reason};
-use super::membership::{Fault, Login, Membership, Step};
+use super::error::{ClientError, reason, would_block};
+use super::membership::{Action, Login, Membership, RoomError};
 use crate::terminal::on_exit::OnExit;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
-/// A member's end of the room.
+/// A room that the client has joined.
 #[derive(Debug)]
-pub struct Inside {
-    /// Takes datagrams of this server alone, and never waits.
+pub struct Joined {
+    /// Non-blocking, and connected to the server, so that it receives from no other address.
     pub socket: UdpSocket,
-    /// Where we are in the room.
+    /// The membership.
     pub membership: Membership,
-    /// The datagram that let us in.
-    pub heard: Vec<u8>,
-    /// Leaves the room when a signal ends the process.
+    /// The datagram that proved the membership.
+    pub first_datagram: Vec<u8>,
+    /// Sends `exit` when a signal ends the process.
     pub on_exit: OnExit,
 }
 
-/// Tries to get in, at each of the addresses of the server until one does not refuse. Every
-/// attempt has a socket of its own, so that a late answer to the last one is not taken for an
-/// answer to this one.
+/// Tries the addresses of the server in order until one can be reached. Each attempt uses a new
+/// socket, so that it receives no late answer to an earlier attempt. The inner error is for the
+/// user to correct: a wrong password or a taken name.
 pub fn enter(
     address: &Address,
     login: &Login,
-    limits: &RoomLimits,
-) -> Result<Result<Inside, Fault>, ClientError> {
+    limits: &RoomClientLimits,
+) -> Result<Result<Joined, RoomError>, ClientError> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for candidate in address.resolved() {
         match attempt(candidate, login, limits) {
-            Ok(Err(Fault::Silent)) => {
+            Ok(Err(RoomError::NoAnswer)) => {
                 return Err(ClientError::failure(format!(
-                    "cannot enter the room at {}: no answer to {} tries; is the address right? \
-                     after too many wrong passwords the room is silent for a while",
+                    "cannot enter the room at {}: no answer to {} requests; is the address right? \
+                     after too many wrong passwords the room does not answer for a while",
                     address.text(),
-                    limits.tries
+                    limits.max_tries
                 )));
             }
-            Ok(ended) => return Ok(ended),
+            Ok(outcome) => return Ok(outcome),
             Err(error) => last = error,
         }
     }
@@ -55,60 +55,60 @@ pub fn enter(
 fn attempt(
     server: &SocketAddr,
     login: &Login,
-    limits: &RoomLimits,
-) -> io::Result<Result<Inside, Fault>> {
+    limits: &RoomClientLimits,
+) -> io::Result<Result<Joined, RoomError>> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let socket = UdpSocket::bind(any)?;
     socket.connect(server)?;
-    // The server may let us in long before we learn of it.
+    // From here on: the server may admit the client before its answer arrives.
     let leaving = socket.try_clone()?;
     let on_exit = OnExit::new(move || {
         let _ = leaving.send(b"exit");
     });
     let mut membership = Membership::new(login.clone(), limits, Instant::now());
-    let mut heard = Vec::new();
+    let mut first_datagram = Vec::new();
     loop {
         let now = Instant::now();
-        let step = match membership.step(now) {
-            Step::Wait => match receive(&socket, membership.deadline(), limits)? {
+        let action = match membership.next_action(now) {
+            Action::Wait => match receive(&socket, membership.deadline(), limits)? {
                 Some(datagram) => {
-                    heard = datagram;
-                    membership.hear(&heard, Instant::now())
+                    first_datagram = datagram;
+                    membership.on_datagram(&first_datagram, Instant::now())
                 }
-                None => Step::Wait,
+                None => Action::Wait,
             },
-            step => step,
+            action => action,
         };
-        match step {
-            Step::Wait => {}
-            Step::Send(request) => drop(socket.send(request.as_bytes())?),
-            Step::In => {
+        match action {
+            Action::Wait => {}
+            Action::Send(request) => drop(socket.send(request.as_bytes())?),
+            Action::Joined => {
                 socket.set_nonblocking(true)?;
-                return Ok(Ok(Inside {
+                return Ok(Ok(Joined {
                     socket,
                     membership,
-                    heard,
+                    first_datagram,
                     on_exit,
                 }));
             }
-            Step::Out { fault, exit } => {
-                if exit {
+            Action::Left { error, send_exit } => {
+                if send_exit {
                     socket.send(b"exit")?;
                 }
-                return Ok(Err(fault));
+                return Ok(Err(error));
             }
         }
     }
 }
 
-/// A datagram, or none at the deadline.
+/// Receives one datagram, or none until the deadline.
 fn receive(
     socket: &UdpSocket,
     deadline: Option<Instant>,
-    limits: &RoomLimits,
+    limits: &RoomClientLimits,
 ) -> io::Result<Option<Vec<u8>>> {
     let left = deadline.map(|due| due.saturating_duration_since(Instant::now()));
     if left.is_some_and(|left| left.is_zero()) {
@@ -121,7 +121,7 @@ fn receive(
             datagram.truncate(length);
             Ok(Some(datagram))
         }
-        Err(error) if is_pause(&error) => Ok(None),
+        Err(error) if would_block(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -132,23 +132,24 @@ mod tests {
     use crate::client::ClientLimits;
     use std::thread;
 
-    /// A room that answers each request in turn with these datagrams, and what it was asked.
+    /// Joins a room that answers each request with the next list of datagrams. Returns the outcome
+    /// and the requests.
     fn enter_against(
         script: &'static [&'static [&'static str]],
-    ) -> (Result<Inside, Fault>, Vec<String>) {
+    ) -> (Result<Joined, RoomError>, Vec<String>) {
         let room = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = Address::read(&room.local_addr().unwrap().to_string()).unwrap();
         let server = thread::spawn(move || {
-            let mut asked = Vec::new();
+            let mut requests = Vec::new();
             for answers in script {
                 let mut datagram = [0; 64];
                 let (length, peer) = room.recv_from(&mut datagram).unwrap();
-                asked.push(String::from_utf8_lossy(&datagram[..length]).into_owned());
+                requests.push(String::from_utf8_lossy(&datagram[..length]).into_owned());
                 for answer in *answers {
                     room.send_to(answer.as_bytes(), peer).unwrap();
                 }
             }
-            asked
+            requests
         });
         let limits = ClientLimits::short().room;
         let login = Login {
@@ -161,38 +162,38 @@ mod tests {
     }
 
     #[test]
-    fn a_late_second_answer_to_the_password_is_no_answer_to_the_name() {
-        let (entry, asked) = enter_against(&[
+    fn the_second_answer_to_a_repeated_password_is_not_taken_for_an_answer_to_the_name() {
+        let (entry, requests) = enter_against(&[
             &[],
             &["PASSWORD OK", "PASSWORD OK"],
             &["PASSWORD OK", "USERNAME OK"],
         ]);
         assert!(entry.is_ok(), "{entry:?}");
-        assert_eq!(asked, ["PASSWORD pw", "PASSWORD pw", "USERNAME ani"]);
+        assert_eq!(requests, ["PASSWORD pw", "PASSWORD pw", "USERNAME ani"]);
     }
 
     #[test]
-    fn a_name_that_is_taken_by_ourselves_is_ours() {
+    fn a_name_that_an_earlier_request_of_this_client_took_is_accepted() {
         let (entry, _) = enter_against(&[
             &["PASSWORD OK"],
             &[],
             &["USERNAME TAKEN", "ani bergabung ke chatroom."],
         ]);
-        assert_eq!(entry.unwrap().heard, b"ani bergabung ke chatroom.");
+        assert_eq!(entry.unwrap().first_datagram, b"ani bergabung ke chatroom.");
     }
 
     #[test]
-    fn a_name_taken_by_another_is_told_and_nobody_is_left_behind() {
+    fn a_name_taken_by_another_member_is_reported_and_exit_removes_a_lost_admission() {
         let (entry, _) = enter_against(&[&["PASSWORD OK"], &["USERNAME TAKEN"]]);
-        assert_eq!(entry.unwrap_err(), Fault::NameTaken);
-        let (entry, asked) = enter_against(&[&["PASSWORD OK"], &[], &["USERNAME TAKEN"], &[]]);
-        assert_eq!(entry.unwrap_err(), Fault::NameTaken);
-        assert_eq!(asked[3], "exit");
+        assert_eq!(entry.unwrap_err(), RoomError::NameTaken);
+        let (entry, requests) = enter_against(&[&["PASSWORD OK"], &[], &["USERNAME TAKEN"], &[]]);
+        assert_eq!(entry.unwrap_err(), RoomError::NameTaken);
+        assert_eq!(requests[3], "exit");
     }
 
     #[test]
-    fn a_server_that_forgot_the_password_wants_it_again() {
+    fn a_server_that_forgot_the_password_is_a_wrong_password() {
         let (entry, _) = enter_against(&[&["PASSWORD OK"], &["PASSWORD INCORRECT"]]);
-        assert_eq!(entry.unwrap_err(), Fault::WrongPassword);
+        assert_eq!(entry.unwrap_err(), RoomError::WrongPassword);
     }
 }

@@ -1,24 +1,25 @@
-//! Gets one person into a room, and finds out whether the room still has this member: a server that
-//! was started again has not. Without a socket: `join.rs` and `conversation.rs` send and receive.
+//! Decides what a room client sends to join, and to find out whether it is still a member: a room
+//! that is restarted has forgotten it. No I/O: `join.rs` and `conversation.rs` send and receive.
 //!
 //! ```text
-//!   Password ── PASSWORD OK ──> Name ── USERNAME OK, or what only members hear ──> Member
-//!                                                                            ^       │
-//!                                                                USERNAME OK │       │ silence
-//!                                                                            │       v
-//!                                                                            └──── Asked
+//!   Password ── PASSWORD OK ──> Name ── USERNAME OK, or a room message ──> Member
+//!                                                                          ^    │
+//!                                                              USERNAME OK │    │ silence
+//!                                                                          │    v
+//!                                                                         Checking
 //! ```
 //!
-//! Without an answer, or with another one, we are out, and start over.
+//! From each state, no answer or a negative one means that the client is no member, and has to
+//! start over.
 //!
-//! A member that sends its own `USERNAME` is answered `USERNAME OK` and not relayed. To a stranger
-//! the answer is another one, and a server that is gone has none. The same question keeps a silent
-//! member from being removed as idle.
+//! The membership check sends the client's own `USERNAME` again. To a member, the room answers
+//! `USERNAME OK` and does not relay the datagram; any other answer means that the membership is
+//! lost. The check also keeps a silent member from being removed as idle.
 
-use super::RoomLimits;
+use super::RoomClientLimits;
 use std::time::Instant;
 
-/// The room's own answers. Members never write these: what they say begins with a name and `: `.
+/// The answers of the room. No relayed message equals one: it begins with a name and `: `.
 const ANSWERS: [&str; 4] = [
     "PASSWORD OK",
     "PASSWORD INCORRECT",
@@ -26,17 +27,17 @@ const ANSWERS: [&str; 4] = [
     "USERNAME TAKEN",
 ];
 
-/// Whether a datagram is an answer to a request, which may come doubled and late.
+/// Whether a datagram is an answer to a request. Answers can arrive twice, and late.
 pub fn is_answer(datagram: &[u8]) -> bool {
     ANSWERS
         .iter()
         .any(|answer| datagram.trim_ascii_end() == answer.as_bytes())
 }
 
-/// What opens the room, also for the second time.
+/// What a client needs to join, and to join again.
 #[derive(Debug, Clone)]
 pub struct Login {
-    /// The address, as the person wrote it.
+    /// The address as the user wrote it.
     pub at: String,
     /// The name in the room.
     pub name: String,
@@ -44,188 +45,192 @@ pub struct Login {
     pub password: String,
 }
 
-/// What this person knows of its place in the room.
+/// The membership of one client, as far as the client knows.
 #[derive(Debug)]
 pub struct Membership {
-    /// What opens the room.
+    /// What the client joins with.
     pub login: Login,
-    stage: Stage,
-    /// How often the request of this stage was sent.
+    state: MemberState,
+    /// The number of times the request of this state was sent.
     tries: u32,
-    /// When it is sent next. None means that a member cannot ask: the server relays the question
-    /// like any other message.
+    /// When the request is sent next. None: this room relays the check like a message, so a member
+    /// cannot use it.
     due: Option<Instant>,
-    /// The name is taken, by another or by ourselves.
-    taken: bool,
-    limits: RoomLimits,
+    /// `USERNAME TAKEN` arrived after a repeated request: the holder may be this client itself.
+    is_name_taken: bool,
+    limits: RoomClientLimits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum MemberState {
     Password,
     Name,
     Member,
-    Asked,
+    Checking,
 }
 
-/// What to do next.
+/// What the caller does next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing.
+pub enum Action {
+    /// Wait for a datagram or the deadline.
     Wait,
-    /// Send this.
+    /// Send this datagram.
     Send(String),
-    /// We are in the room.
-    In,
-    /// We are not in the room. If the server may have let us in nevertheless, because only its
-    /// answers were lost, we leave, so that no member stays under our name.
-    Out {
-        /// Why.
-        fault: Fault,
-        /// Say `exit`. To a stranger the word means nothing.
-        exit: bool,
+    /// The client is now a member.
+    Joined,
+    /// The client is not a member.
+    Left {
+        /// The reason.
+        error: RoomError,
+        /// Send `exit`: the room may have admitted the client although its answers were lost, and
+        /// the name would stay taken. Other rooms ignore it.
+        send_exit: bool,
     },
 }
 
-/// Why we are not in the room.
+/// Why a client is not a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The server does not answer.
-    Silent,
-    /// The system reports that the server cannot be reached.
-    Refused,
-    /// The server has forgotten us.
+pub enum RoomError {
+    /// No answer to [`RoomClientLimits::max_tries`] requests.
+    NoAnswer,
+    /// The kernel reports that the server cannot be reached.
+    Unreachable,
+    /// The answer to a membership check was negative.
     Forgotten,
-    /// Another password is needed.
+    /// The password is wrong.
     WrongPassword,
-    /// Another name is needed.
+    /// Another member has the name.
     NameTaken,
 }
 
 impl Membership {
-    /// One who joins from this time on.
-    pub fn new(login: Login, limits: &RoomLimits, start: Instant) -> Membership {
+    /// A client that sends its first request at `start`.
+    pub fn new(login: Login, limits: &RoomClientLimits, start: Instant) -> Membership {
         Membership {
             login,
-            stage: Stage::Password,
+            state: MemberState::Password,
             tries: 0,
             due: Some(start),
-            taken: false,
+            is_name_taken: false,
             limits: *limits,
         }
     }
 
     /// Starts over at this time.
-    pub fn join(&mut self, start: Instant) {
+    pub fn restart(&mut self, start: Instant) {
         *self = Membership::new(self.login.clone(), &self.limits, start);
     }
 
-    /// Whether messages reach the room, as far as is known.
-    pub fn is_in(&self) -> bool {
-        matches!(self.stage, Stage::Member | Stage::Asked)
+    /// Whether the client is a member, as far as it knows.
+    pub fn is_member(&self) -> bool {
+        matches!(self.state, MemberState::Member | MemberState::Checking)
     }
 
-    /// When the next step is due.
+    /// When [`Membership::next_action`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.due
     }
 
-    /// A message was sent: if it does not come back, [`Membership::doubt`] follows.
-    pub fn sent(&mut self, now: Instant) {
-        if let (Stage::Member, Some(due)) = (self.stage, &mut self.due) {
-            *due = now + self.limits.probe;
+    /// A message was sent. Its copy proves the membership, so the next check is put off.
+    pub fn on_sent(&mut self, now: Instant) {
+        if let (MemberState::Member, Some(due)) = (self.state, &mut self.due) {
+            *due = now + self.limits.check_interval;
         }
     }
 
-    /// A message was lost or refused: the room is asked at once.
-    pub fn doubt(&mut self, now: Instant) {
-        if let (Stage::Member, Some(due)) = (self.stage, &mut self.due) {
+    /// Makes a membership check due: a message was lost, or the membership is in doubt.
+    pub fn check_now(&mut self, now: Instant) {
+        if let (MemberState::Member, Some(due)) = (self.state, &mut self.due) {
             *due = now;
         }
     }
 
-    /// Time has passed.
-    pub fn step(&mut self, now: Instant) -> Step {
+    /// The action that is due by now.
+    pub fn next_action(&mut self, now: Instant) -> Action {
         if self.due.is_none_or(|due| now < due) {
-            return Step::Wait;
+            return Action::Wait;
         }
-        if self.stage == Stage::Member {
-            (self.stage, self.tries) = (Stage::Asked, 0);
+        if self.state == MemberState::Member {
+            (self.state, self.tries) = (MemberState::Checking, 0);
         }
-        if self.taken {
-            return self.out(Fault::NameTaken);
+        if self.is_name_taken {
+            return self.left(RoomError::NameTaken);
         }
-        if self.tries == self.limits.tries {
-            return self.out(Fault::Silent);
+        if self.tries == self.limits.max_tries {
+            return self.left(RoomError::NoAnswer);
         }
         self.tries += 1;
-        self.due = Some(now + self.limits.answer);
-        Step::Send(match self.stage {
-            Stage::Password => format!("PASSWORD {}", self.login.password),
+        self.due = Some(now + self.limits.answer_timeout);
+        Action::Send(match self.state {
+            MemberState::Password => format!("PASSWORD {}", self.login.password),
             _ => format!("USERNAME {}", self.login.name),
         })
     }
 
-    /// A datagram came.
+    /// A datagram arrived.
     ///
-    /// The name may be taken by ourselves, when the answer to the first try was lost. Only members
-    /// hear what goes on in the room, so that any other datagram means that we are in.
-    pub fn hear(&mut self, datagram: &[u8], now: Instant) -> Step {
-        match (self.stage, datagram.trim_ascii_end()) {
-            (Stage::Password, b"PASSWORD OK") if self.tries > 0 => {
-                (self.stage, self.tries, self.due) = (Stage::Name, 0, Some(now));
+    /// After a repeated `USERNAME` the name may be taken by this client itself, if the first answer
+    /// was lost. Only members receive messages, so any other datagram proves the membership.
+    pub fn on_datagram(&mut self, datagram: &[u8], now: Instant) -> Action {
+        use MemberState::{Checking, Member, Name, Password};
+        match (self.state, datagram.trim_ascii_end()) {
+            (Password, b"PASSWORD OK") if self.tries > 0 => {
+                (self.state, self.tries, self.due) = (Name, 0, Some(now));
             }
-            (Stage::Password, b"PASSWORD INCORRECT") if self.tries > 0 => {
-                return self.out(Fault::WrongPassword);
+            (Password, b"PASSWORD INCORRECT") if self.tries > 0 => {
+                return self.left(RoomError::WrongPassword);
             }
-            // A late answer to the password when it was sent twice.
-            (Stage::Name, b"PASSWORD OK") => {}
-            (Stage::Name, b"USERNAME TAKEN") if self.tries > 1 => self.taken = true,
-            (Stage::Name, b"USERNAME TAKEN") => return self.out(Fault::NameTaken),
-            // The server has forgotten the password.
-            (Stage::Name, b"PASSWORD INCORRECT") => return self.out(Fault::WrongPassword),
-            (Stage::Name, _) => {
-                (self.stage, self.due) = (Stage::Member, Some(now + self.limits.probe));
-                return Step::In;
+            // The second answer to a repeated password.
+            (Name, b"PASSWORD OK") => {}
+            (Name, b"USERNAME TAKEN") if self.tries > 1 => self.is_name_taken = true,
+            (Name, b"USERNAME TAKEN") => return self.left(RoomError::NameTaken),
+            // The server no longer knows that this address sent the password.
+            (Name, b"PASSWORD INCORRECT") => return self.left(RoomError::WrongPassword),
+            (Name, _) => {
+                (self.state, self.due) = (Member, Some(now + self.limits.check_interval));
+                return Action::Joined;
             }
-            (Stage::Asked, b"USERNAME OK") => {
-                (self.stage, self.due) = (Stage::Member, Some(now + self.limits.probe));
+            (Checking, b"USERNAME OK") => {
+                (self.state, self.due) = (Member, Some(now + self.limits.check_interval));
             }
-            (Stage::Asked, b"PASSWORD INCORRECT" | b"USERNAME TAKEN") => {
-                return self.out(Fault::Forgotten);
+            (Checking, b"PASSWORD INCORRECT" | b"USERNAME TAKEN") => {
+                return self.left(RoomError::Forgotten);
             }
-            (Stage::Asked, text) if self.is_echo(text) => {
-                (self.stage, self.due) = (Stage::Member, None);
+            (Checking, text) if self.is_relayed_check(text) => {
+                (self.state, self.due) = (Member, None);
             }
-            (Stage::Password | Stage::Member | Stage::Asked, _) => {}
+            (Password | Member | Checking, _) => {}
         }
-        Step::Wait
+        Action::Wait
     }
 
-    /// The system reports that the server cannot be reached. To a member the first report may be
-    /// an old one, or forged; before an attempt to join begins, it belongs to the one before.
-    pub fn refused(&mut self, now: Instant) -> Step {
-        match self.stage {
-            Stage::Password if self.tries == 0 => Step::Wait,
-            Stage::Member if self.due.is_some() => {
-                self.doubt(now);
-                self.step(now)
+    /// The kernel reports that the server cannot be reached: an ICMP error arrived.
+    ///
+    /// A member checks first, because the report may be old or forged. Before the first request of
+    /// an attempt to join, the report belongs to the previous attempt.
+    pub fn on_unreachable(&mut self, now: Instant) -> Action {
+        match self.state {
+            MemberState::Password if self.tries == 0 => Action::Wait,
+            MemberState::Member if self.due.is_some() => {
+                self.check_now(now);
+                self.next_action(now)
             }
-            _ => Step::Out {
-                fault: Fault::Refused,
-                exit: false,
+            _ => Action::Left {
+                error: RoomError::Unreachable,
+                send_exit: false,
             },
         }
     }
 
-    /// Whether this is what a room that does not know our question makes of it.
-    pub fn is_echo(&self, text: &[u8]) -> bool {
+    /// Whether this is the client's membership check, relayed as a message by a room that does not
+    /// know such checks.
+    pub fn is_relayed_check(&self, text: &[u8]) -> bool {
         text == format!("{0}: USERNAME {0}", self.login.name).as_bytes()
     }
 
-    fn out(&mut self, fault: Fault) -> Step {
-        let exit = self.stage == Stage::Name;
-        Step::Out { fault, exit }
+    fn left(&self, error: RoomError) -> Action {
+        let send_exit = self.state == MemberState::Name;
+        Action::Left { error, send_exit }
     }
 }
 
@@ -242,77 +247,86 @@ mod tests {
             password: "pw".to_owned(),
         };
         let mut member = Membership::new(login, &limits, now);
-        assert_eq!(member.step(now), Step::Send("PASSWORD pw".to_owned()));
-        assert_eq!(member.hear(b"PASSWORD OK", now), Step::Wait);
-        assert_eq!(member.step(now), asks());
-        assert_eq!(member.hear(b"USERNAME OK", now), Step::In);
+        assert_eq!(
+            member.next_action(now),
+            Action::Send("PASSWORD pw".to_owned())
+        );
+        assert_eq!(member.on_datagram(b"PASSWORD OK", now), Action::Wait);
+        assert_eq!(member.next_action(now), check());
+        assert_eq!(member.on_datagram(b"USERNAME OK", now), Action::Joined);
         (member, now)
     }
 
-    fn asks() -> Step {
-        Step::Send("USERNAME ani".to_owned())
+    fn check() -> Action {
+        Action::Send("USERNAME ani".to_owned())
     }
 
-    fn out(fault: Fault) -> Step {
-        Step::Out { fault, exit: false }
+    fn left(error: RoomError) -> Action {
+        Action::Left {
+            error,
+            send_exit: false,
+        }
     }
 
-    fn asked() -> (Membership, Instant) {
+    fn checking() -> (Membership, Instant) {
         let (mut member, now) = member();
-        assert_eq!(member.step(now), Step::Wait);
-        let due = now + member.limits.probe;
-        member.sent(due);
-        assert_eq!(member.step(due), Step::Wait);
-        let due = due + member.limits.probe;
-        assert_eq!(member.step(due), asks());
+        assert_eq!(member.next_action(now), Action::Wait);
+        let due = now + member.limits.check_interval;
+        member.on_sent(due);
+        assert_eq!(member.next_action(due), Action::Wait);
+        let due = due + member.limits.check_interval;
+        assert_eq!(member.next_action(due), check());
         (member, due)
     }
 
     #[test]
-    fn a_member_that_is_known_stays_and_is_asked_again_after_a_silence() {
-        let (mut member, now) = asked();
-        assert_eq!(member.hear(b"budi: hi", now), Step::Wait);
-        assert_eq!(member.hear(b"USERNAME OK", now), Step::Wait);
-        assert_eq!(member.step(now), Step::Wait);
-        member.doubt(now);
-        assert_eq!(member.step(now), asks());
+    fn a_member_stays_after_a_positive_check_and_checks_again_when_in_doubt() {
+        let (mut member, now) = checking();
+        assert_eq!(member.on_datagram(b"budi: hi", now), Action::Wait);
+        assert_eq!(member.on_datagram(b"USERNAME OK", now), Action::Wait);
+        assert_eq!(member.next_action(now), Action::Wait);
+        member.check_now(now);
+        assert_eq!(member.next_action(now), check());
     }
 
     #[test]
-    fn a_server_that_forgot_the_member_or_is_silent_or_refuses_is_joined_again() {
+    fn a_negative_check_no_answer_or_no_server_ends_the_membership() {
         for answer in ["PASSWORD INCORRECT", "USERNAME TAKEN\n"] {
-            let (mut member, now) = asked();
-            assert_eq!(member.hear(answer.as_bytes(), now), out(Fault::Forgotten));
+            let (mut member, now) = checking();
+            assert_eq!(
+                member.on_datagram(answer.as_bytes(), now),
+                left(RoomError::Forgotten)
+            );
         }
-        let (mut member, mut now) = asked();
-        for wanted in [asks(), asks(), out(Fault::Silent)] {
-            now += member.limits.answer;
-            assert_eq!(member.step(now), wanted);
+        let (mut member, mut now) = checking();
+        for wanted in [check(), check(), left(RoomError::NoAnswer)] {
+            now += member.limits.answer_timeout;
+            assert_eq!(member.next_action(now), wanted);
         }
-        let (mut member, now) = asked();
-        assert_eq!(member.refused(now), out(Fault::Refused));
+        let (mut member, now) = checking();
+        assert_eq!(member.on_unreachable(now), left(RoomError::Unreachable));
     }
 
     #[test]
-    fn one_refusal_and_a_late_answer_prove_nothing() {
+    fn a_late_answer_and_one_icmp_error_do_not_end_the_membership() {
         let (mut member, now) = member();
-        assert_eq!(member.hear(b"PASSWORD INCORRECT", now), Step::Wait);
-        assert_eq!(member.refused(now), asks());
-        assert_eq!(member.hear(b"USERNAME OK", now), Step::Wait);
-        assert!(member.is_in());
+        assert_eq!(member.on_datagram(b"PASSWORD INCORRECT", now), Action::Wait);
+        assert_eq!(member.on_unreachable(now), check());
+        assert_eq!(member.on_datagram(b"USERNAME OK", now), Action::Wait);
+        assert!(member.is_member());
     }
 
     #[test]
-    fn a_room_that_relays_the_question_is_not_asked_again() {
-        let (mut member, now) = asked();
-        assert_eq!(member.hear(b"ani: USERNAME ani", now), Step::Wait);
-        let later = now + member.limits.probe * 1000;
-        assert_eq!(member.step(later), Step::Wait);
-        assert_eq!(member.refused(later), out(Fault::Refused));
+    fn a_room_that_relays_the_check_is_not_checked_again() {
+        let (mut member, now) = checking();
+        assert_eq!(member.on_datagram(b"ani: USERNAME ani", now), Action::Wait);
+        let later = now + member.limits.check_interval * 1000;
+        assert_eq!(member.next_action(later), Action::Wait);
+        assert_eq!(member.on_unreachable(later), left(RoomError::Unreachable));
     }
 
     #[test]
-    fn answers_are_told_from_what_members_say() {
+    fn an_answer_is_distinguished_from_a_message_with_the_same_text() {
         assert!(is_answer(b"USERNAME OK\n"));
         assert!(!is_answer(b"ani: USERNAME OK"));
     }

@@ -1,15 +1,15 @@
-//! The blocking clients: one conversation a file, each over one plain socket of `std::net`.
+//! The blocking clients: one file for each protocol, over plain sockets of `std::net`.
 //!
-//! Reading order: `echo` is the smallest whole conversation; `connection` and `dialer` are what
-//! all of them stand on; `transfer` and `files` add bodies (`upload_file` out, `download` in);
-//! `shell` is `files` with a prompt. `talk` and `room` have people at both ends, and each is one
-//! `poll` over standard input and a socket: `chat_screen` shows what arrives while something is
-//! typed, and `membership` is the way into a room and tells when it has to be taken again.
+//! Reading order: `echo` is the smallest complete client. `connection` and `reconnector` are shared
+//! by all TCP clients. `transfer` and `files` move file contents, with `upload_file` and
+//! `download`; `shell` is `files` with a prompt. In the chat clients, `talk` and `room`, a line can
+//! arrive while another is being typed, so each is a `poll` loop over standard input and a socket:
+//! `talk` is the shorter one; `room` continues in `join`, `conversation` and `membership`;
+//! `chat_screen` is the terminal of both.
 
 pub mod chat_screen;
 pub mod connection;
 pub mod conversation;
-pub mod dialer;
 pub mod download;
 pub mod echo;
 pub mod error;
@@ -18,10 +18,11 @@ pub mod input;
 pub mod join;
 pub mod membership;
 pub mod names;
+pub mod output;
 pub mod progress;
-pub mod question;
+pub mod prompt;
+pub mod reconnector;
 pub mod room;
-pub mod screen;
 pub mod shell;
 pub mod split_args;
 pub mod talk;
@@ -31,82 +32,82 @@ pub mod upload_file;
 
 use std::time::Duration;
 
-/// The patience and the buffer sizes of one client.
+/// Timeouts and buffer sizes of one client.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientLimits {
-    /// One address of the server must answer within this.
+    /// The time to connect to one address of the server.
     pub connect_timeout: Duration,
-    /// No byte could be read or written for this long: the conversation is given up.
+    /// The longest time in which no byte can be read or written.
     pub quiet_timeout: Duration,
-    /// The time over which the rate is judged.
+    /// The time over which the transfer rate is measured.
     pub rate_window: Duration,
-    /// Fewer bytes a second: the conversation is given up.
+    /// The lowest transfer rate, in bytes per second.
     pub min_rate: u64,
-    /// Shorter transfers show no progress bar.
+    /// A transfer that is shorter than this shows no progress bar.
     pub progress_delay: Duration,
-    /// The longest line a server may answer, in bytes.
+    /// The longest reply line of a server, in bytes.
     pub reply_line: usize,
     /// The longest line of a script for the shell, in bytes.
     pub command_line: usize,
     /// What echo writes before it reads back, in bytes.
     pub echo_piece: usize,
-    /// What a transfer moves at once, in bytes.
+    /// The buffer of a file transfer, in bytes.
     pub body_piece: usize,
-    /// Lines of a chat that arrow-up brings back.
+    /// The history of a chat, in lines.
     pub history: usize,
-    /// The talk client alone.
-    pub talk: TalkLimits,
-    /// The room client alone.
-    pub room: RoomLimits,
+    /// The limits of the talk client.
+    pub talk: TalkClientLimits,
+    /// The limits of the room client.
+    pub room: RoomClientLimits,
 }
 
-/// What the talk client waits for and holds.
+/// Timeouts and buffer sizes of the talk client.
 #[derive(Debug, Clone, Copy)]
-pub struct TalkLimits {
-    /// The longest line that is sent, without its end, in bytes.
+pub struct TalkClientLimits {
+    /// The longest line that is sent, without its line end, in bytes.
     pub line: usize,
-    /// What is read at once, in bytes.
+    /// The buffer for one read from the socket, in bytes.
     pub piece: usize,
-    /// A line without an end is shown to a person after this silence.
+    /// The silence after which a line without its line end is shown on a terminal.
     pub settle: Duration,
-    /// After the end of the input the server is heard until it is silent for so long.
-    pub last_words: Duration,
-    /// How a dead server is found.
+    /// The silence after which the client exits once its input has ended.
+    pub drain_timeout: Duration,
+    /// How a server that is gone without a FIN or RST is detected.
     pub keepalive: Keepalive,
 }
 
-/// The kernel's probes of a connection on which nothing moves.
+/// TCP keepalive: probes of an idle connection. See tcp(7).
 #[derive(Debug, Clone, Copy)]
 pub struct Keepalive {
-    /// The silence before the first probe.
+    /// The idle time before the first probe (TCP_KEEPIDLE).
     pub idle: Duration,
-    /// The time between two probes.
+    /// The time between two probes (TCP_KEEPINTVL).
     pub interval: Duration,
-    /// So many unanswered probes end the connection.
+    /// The number of unanswered probes that end the connection (TCP_KEEPCNT).
     pub probes: u32,
 }
 
-/// What the room client waits for and sends.
+/// Timeouts and sizes of the room client.
 #[derive(Debug, Clone, Copy)]
-pub struct RoomLimits {
+pub struct RoomClientLimits {
     /// The longest datagram, in bytes.
     pub datagram: usize,
     /// The longest name, in characters.
     pub name: usize,
-    /// A request unanswered for so long is sent again.
-    pub answer: Duration,
-    /// A request is sent so often at most.
-    pub tries: u32,
-    /// A message that has not come back from the room within this is called lost.
-    pub relay: Duration,
-    /// Between two messages.
-    pub pace: Duration,
-    /// After this time without a message the room is asked whether it still knows us.
-    pub probe: Duration,
-    /// The first pause between two attempts to join again; it doubles each time.
+    /// The time after which an unanswered request is sent again.
+    pub answer_timeout: Duration,
+    /// The number of times that a request is sent.
+    pub max_tries: u32,
+    /// The time after which a message whose copy has not come back counts as lost.
+    pub relay_timeout: Duration,
+    /// The time between two messages.
+    pub send_interval: Duration,
+    /// The time without a message after which the client checks its membership.
+    pub check_interval: Duration,
+    /// The pause between the first two failed attempts to join again. It doubles each time.
     pub first_pause: Duration,
     /// The longest such pause.
-    pub longest_pause: Duration,
+    pub max_pause: Duration,
 }
 
 #[cfg(test)]
@@ -114,7 +115,7 @@ use crate::config::client::CLIENT;
 
 #[cfg(test)]
 impl ClientLimits {
-    /// Small and impatient, for tests in this folder.
+    /// Small sizes and short timeouts, for tests in this folder.
     pub fn short() -> ClientLimits {
         ClientLimits {
             quiet_timeout: Duration::from_millis(50),
@@ -125,21 +126,21 @@ impl ClientLimits {
             echo_piece: 16,
             body_piece: 16,
             history: 2,
-            talk: TalkLimits {
+            talk: TalkClientLimits {
                 line: 64,
                 piece: 16,
                 settle: Duration::from_millis(20),
-                last_words: Duration::from_millis(50),
+                drain_timeout: Duration::from_millis(50),
                 ..CLIENT.talk
             },
-            room: RoomLimits {
+            room: RoomClientLimits {
                 datagram: 64,
                 name: 8,
-                answer: Duration::from_millis(500),
-                relay: Duration::from_millis(50),
-                pace: Duration::ZERO,
+                answer_timeout: Duration::from_millis(500),
+                relay_timeout: Duration::from_millis(50),
+                send_interval: Duration::ZERO,
                 first_pause: Duration::from_millis(1),
-                longest_pause: Duration::from_millis(4),
+                max_pause: Duration::from_millis(4),
                 ..CLIENT.room
             },
             ..CLIENT

@@ -6,14 +6,14 @@ use crate::wire::names::WireLimits;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Returns the name, if a line of the protocol can carry it.
+/// Returns the name if it can be sent in a line of the protocol. The server has its own limits.
 pub fn check(name: &str) -> Result<&str, ClientError> {
-    let unmeasured = WireLimits {
+    let unlimited = WireLimits {
         unit: usize::MAX,
         name: usize::MAX,
         component: usize::MAX,
     };
-    names::check(name.as_bytes(), &unmeasured)
+    names::check(name.as_bytes(), &unlimited)
         .map_err(|bad| ClientError::usage(format!("cannot ask for {name:?}: {}", bad.fault)))
 }
 
@@ -47,17 +47,17 @@ pub fn remote_name<'a>(path: &'a Path, chosen: Option<&'a str>) -> Result<&'a st
     }
 }
 
-/// Refuses a list in which one file would replace another.
-pub fn refuse_alike<'a>(
+/// Returns an error if two files of a list would be stored under one name.
+pub fn refuse_duplicates<'a>(
     pairs: impl IntoIterator<Item = (String, &'a str)>,
 ) -> Result<(), ClientError> {
     let mut taken: HashMap<&str, String> = HashMap::new();
-    for (asked, stored) in pairs {
-        if let Some(other) = taken.insert(stored, asked.clone())
-            && other != asked
+    for (source, stored) in pairs {
+        if let Some(other) = taken.insert(stored, source.clone())
+            && other != source
         {
             return Err(ClientError::usage(format!(
-                "{other} and {asked} would both be stored as {stored}; take them one at a time"
+                "{other} and {source} would both be stored as {stored}; take them one at a time"
             )));
         }
     }
@@ -83,9 +83,9 @@ mod tests {
 
     #[test]
     fn two_files_with_one_name_are_refused_and_one_file_twice_is_not() {
-        let alike = [("a/x".to_owned(), "x"), ("b/x".to_owned(), "x")];
-        assert_eq!(refuse_alike(alike).unwrap_err().status(), 2);
-        assert!(refuse_alike([("x".to_owned(), "x"), ("x".to_owned(), "x")]).is_ok());
+        let pairs = [("a/x".to_owned(), "x"), ("b/x".to_owned(), "x")];
+        assert_eq!(refuse_duplicates(pairs).unwrap_err().status(), 2);
+        assert!(refuse_duplicates([("x".to_owned(), "x"), ("x".to_owned(), "x")]).is_ok());
     }
 
     #[test]

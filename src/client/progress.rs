@@ -1,5 +1,5 @@
-//! The progress bar of a transfer, shown after a delay and only on a terminal.
-//! Shows nothing when standard error is no terminal, and counts nothing that is relied upon.
+//! The progress bar of a transfer. It appears after a delay, and only if standard error is a
+//! terminal.
 
 use super::ClientLimits;
 use crate::wire::text::OneLine;
@@ -7,24 +7,24 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::time::Instant;
 
-/// The progress of one transfer. Dropping it removes the bar.
+/// The progress bar of one transfer. Dropping it removes the bar from the screen.
 #[derive(Debug)]
-pub struct Progress {
+pub struct TransferProgress {
     bar: ProgressBar,
     hidden_until: Option<Instant>,
 }
 
-impl Progress {
-    /// Starts the progress of a transfer of `total` bytes.
-    pub fn new(label: &str, total: u64, limits: &ClientLimits) -> Progress {
-        // Hidden, not absent: the rate that it shows later is that of the whole transfer.
+impl TransferProgress {
+    /// Starts a transfer of `total` bytes.
+    pub fn new(label: &str, total: u64, limits: &ClientLimits) -> TransferProgress {
+        // Created now and hidden, so that the rate it shows later is that of the whole transfer.
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden())
             .with_style(style())
             .with_message(OneLine(label).to_string());
-        let visible = stderr().is_terminal();
-        Progress {
+        let is_visible = stderr().is_terminal();
+        TransferProgress {
             bar,
-            hidden_until: visible.then(|| Instant::now() + limits.progress_delay),
+            hidden_until: is_visible.then(|| Instant::now() + limits.progress_delay),
         }
     }
 
@@ -38,7 +38,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for TransferProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -1,18 +1,19 @@
-//! Brings one person into a room: asks for what is missing until the server lets the person in.
+//! The command `loket room`: prompts for a missing name or password, joins, and starts the chat.
 
 use super::connection::Address;
 use super::conversation;
 use super::error::ClientError;
 use super::join;
-use super::membership::{Fault, Login};
-use super::question;
-use super::screen;
-use super::{ClientLimits, RoomLimits};
+use super::membership::{Login, RoomError};
+use super::output;
+use super::prompt;
+use super::{ClientLimits, RoomClientLimits};
 use crate::terminal::sanitize::clean;
 use crate::wire::text::steers;
 use std::io::{self, IsTerminal};
 
-/// Enters the room, asking for what is missing, and stays until the person leaves.
+/// Joins the room and runs until the user leaves. At a terminal, a wrong password or a taken name
+/// is prompted for again.
 pub fn run(
     at: &str,
     name: Option<String>,
@@ -36,74 +37,74 @@ pub fn run(
         password: password.map_or_else(|| ask_password(&limits.room), Ok)?,
     };
     loop {
-        let (fault, refusal) = match join::enter(&address, &login, &limits.room)? {
-            Ok(inside) => return conversation::converse(inside, limits),
-            Err(Fault::NameTaken) => (
-                Fault::NameTaken,
+        let (error, refusal) = match join::enter(&address, &login, &limits.room)? {
+            Ok(joined) => return conversation::converse(joined, limits),
+            Err(RoomError::NameTaken) => (
+                RoomError::NameTaken,
                 format!("the name {} is taken", login.name),
             ),
-            Err(fault) => (fault, "the password is wrong".to_owned()),
+            Err(error) => (error, "the password is wrong".to_owned()),
         };
         if !io::stdin().is_terminal() {
             return Err(ClientError::failure(format!(
-                "cannot enter the room at {at}: {refusal}; try again with another"
+                "cannot enter the room at {at}: {refusal}; give another one"
             )));
         }
-        screen::remark(format!("{refusal}; try another, or leave with Ctrl-C"));
-        match fault {
-            Fault::NameTaken => login.name = ask_name(&limits.room)?,
+        output::diagnostic(format!("{refusal}; try another, or leave with Ctrl-C"));
+        match error {
+            RoomError::NameTaken => login.name = ask_name(&limits.room)?,
             _ => login.password = ask_password(&limits.room)?,
         }
     }
 }
 
-fn check_name(name: &str, limits: &RoomLimits) -> Result<(), ClientError> {
-    let strange = |letter: char| letter.is_whitespace() || steers(letter);
-    // As the room has it: without what shows nothing.
+fn check_name(name: &str, limits: &RoomClientLimits) -> Result<(), ClientError> {
+    let is_forbidden = |letter: char| letter.is_whitespace() || steers(letter);
+    // The room counts the characters that remain without hidden ones.
     let length = clean(name).chars().count();
-    if !(1..=limits.name).contains(&length) || name.contains(strange) {
+    if !(1..=limits.name).contains(&length) || name.contains(is_forbidden) {
         return Err(ClientError::usage(format!(
-            "cannot enter as {name:?}: a name has 1 to {} characters, no blanks among them; \
-             choose another",
+            "cannot enter as {name:?}: a name has 1 to {} characters and no blanks; choose \
+             another",
             limits.name
         )));
     }
     Ok(())
 }
 
-/// Does not repeat the password: others may look on.
-fn check_password(password: &str, limits: &RoomLimits) -> Result<(), ClientError> {
+/// The message does not contain the password: others may see the screen.
+fn check_password(password: &str, limits: &RoomClientLimits) -> Result<(), ClientError> {
     let longest = limits.datagram - "PASSWORD ".len();
     if password.is_empty() || password.len() > longest || password.contains(char::is_control) {
         return Err(ClientError::usage(format!(
-            "cannot use this password: one has 1 to {longest} bytes, no control characters among \
-             them; is it written right?"
+            "cannot use this password: it needs 1 to {longest} bytes and no control characters; \
+             is it spelt right?"
         )));
     }
     Ok(())
 }
 
-fn ask_name(limits: &RoomLimits) -> Result<String, ClientError> {
-    let ask = || question::ask("name: ", limits.datagram);
-    until_fit("name", ask, |name| check_name(name, limits)).map(|name| clean(&name))
+fn ask_name(limits: &RoomClientLimits) -> Result<String, ClientError> {
+    let ask = || prompt::ask("name: ", limits.datagram);
+    ask_until_valid("name", ask, |name| check_name(name, limits)).map(|name| clean(&name))
 }
 
-fn ask_password(limits: &RoomLimits) -> Result<String, ClientError> {
-    let ask = || question::ask_secretly("password: ", limits.datagram);
-    until_fit("password", ask, |password| check_password(password, limits))
+fn ask_password(limits: &RoomClientLimits) -> Result<String, ClientError> {
+    let ask = || prompt::ask_secret("password: ", limits.datagram);
+    ask_until_valid("password", ask, |password| check_password(password, limits))
 }
 
-/// A person may try again; a script may not.
-fn until_fit(
+/// Prompts until the answer is valid. If standard input is no terminal, the first answer counts.
+fn ask_until_valid(
     what: &str,
     ask: impl Fn() -> Result<Option<String>, ClientError>,
     check: impl Fn(&str) -> Result<(), ClientError>,
 ) -> Result<String, ClientError> {
     loop {
-        let fault = match ask()? {
+        let error = match ask()? {
             Some(answer) => match check(&answer) {
                 Ok(()) => return Ok(answer),
-                Err(fault) => fault,
+                Err(error) => error,
             },
             None => {
                 return Err(ClientError::usage(format!(
@@ -112,9 +113,9 @@ fn until_fit(
             }
         };
         if !io::stdin().is_terminal() {
-            return Err(fault);
+            return Err(error);
         }
-        screen::complain(&fault);
+        output::error(&error);
     }
 }
 
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_measured_in_characters_and_has_no_blanks() {
+    fn a_name_is_limited_in_characters_and_has_no_blanks() {
         let limits = ClientLimits::short().room;
         for name in ["a", "äöüäöüäö", "a-b:c"] {
             assert!(check_name(name, &limits).is_ok(), "{name}");
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_cannot_be_sent_is_not_repeated() {
+    fn the_message_about_an_invalid_password_does_not_contain_it() {
         let limits = ClientLimits::short().room;
         assert!(check_password("p w", &limits).is_ok());
         let error = check_password("secret\n", &limits).unwrap_err();

@@ -1,51 +1,45 @@
 //! The shell of the files client: reads commands from a terminal or a script and runs them.
 
 use super::ClientLimits;
-use super::error::{ClientError, Trouble};
-use super::files::Files;
+use super::error::{ClientError, RequestError};
+use super::files::FilesClient;
 use super::input::Input;
-use super::screen;
+use super::output;
 use super::split_args;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// The commands, one line each.
 const HELP: &str = "\
 ls [DIR]              list a folder
-size NAME             tell the size of a file
+size NAME             show the size of a file
 rm NAME               remove a file
-download NAME [PATH]  fetch a file
-upload FILE [NAME]    store a file
+download NAME [PATH]  download a file
+upload FILE [NAME]    upload a file
 connme                close the connection and open a new one
 byebye                close the connection and leave
-help                  show this
+help                  show this list
 A name with blanks needs quotes: rm \"a b\"
 ";
-
-/// Whether the shell continues.
-#[derive(Debug, PartialEq, Eq)]
-enum After {
-    Next,
-    Leave,
-}
 
 /// Runs commands until `byebye` or end of input. A command that fails prints one line and does not
 /// end the shell; in a script it makes the exit status 1.
 pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
-    let mut files = Files::new(at, limits)?;
+    let mut files = FilesClient::new(at, limits)?;
     files.connect()?;
     let mut input = Input::open()?;
     if input.is_terminal() {
-        screen::remark(format!("connected to {at}; help shows the words"));
+        output::diagnostic(format!("connected to {at}; help lists the commands"));
     }
     let mut failed = false;
     while let Some(line) = next_line(&mut input, limits)? {
         match line.and_then(|line| run_line(&mut files, &line)) {
-            Ok(After::Next) => {}
-            Ok(After::Leave) => break,
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(())) => break,
             // The output was closed: the rest of the script would print nothing.
             Err(error) if error.is_quiet() => return Err(ClientError::quiet(1)),
             Err(error) => {
-                screen::complain(&error);
+                output::error(&error);
                 failed = true;
             }
         }
@@ -77,12 +71,13 @@ fn next_line(
         )))));
     }
     let text = String::from_utf8(line).map_err(|_| {
-        ClientError::failure("cannot run a line that is not UTF-8 text; write the name anew")
+        ClientError::failure("cannot run a line that is not UTF-8 text; write the name again")
     });
     Ok(Some(text))
 }
 
-fn run_line(files: &mut Files, line: &str) -> Result<After, ClientError> {
+/// Runs one line. `Break` means that the shell ends.
+fn run_line(files: &mut FilesClient, line: &str) -> Result<ControlFlow<()>, ClientError> {
     let words = split_args::split(line)
         .map_err(|fault| ClientError::failure(format!("cannot read the line: {fault}")))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -96,29 +91,29 @@ fn run_line(files: &mut Files, line: &str) -> Result<After, ClientError> {
         ["download", name, path] => files.download(name, Some(Path::new(path)))?,
         ["upload", file] => files.upload(Path::new(file), None)?,
         ["upload", file, name] => files.upload(Path::new(file), Some(name))?,
-        ["connme"] => connect_anew(files)?,
-        ["help"] => shown(screen::text(HELP))?,
+        ["connme"] => reconnect(files)?,
+        ["help"] => printed(output::text(HELP))?,
         ["byebye"] => {
             files.goodbye()?;
-            return Ok(After::Leave);
+            return Ok(ControlFlow::Break(()));
         }
-        [word, ..] => return Err(ClientError::failure(wrong_use(word))),
+        [word, ..] => return Err(ClientError::failure(usage_message(word))),
     }
-    Ok(After::Next)
+    Ok(ControlFlow::Continue(()))
 }
 
-fn connect_anew(files: &mut Files) -> Result<(), ClientError> {
+fn reconnect(files: &mut FilesClient) -> Result<(), ClientError> {
     files.hang_up();
-    shown(screen::text("Koneksi Ditutup\n"))?;
+    printed(output::text("Koneksi Ditutup\n"))?;
     files.connect()?;
-    shown(screen::text("Koneksi Baru Tersambung\n"))
+    printed(output::text("Koneksi Baru Tersambung\n"))
 }
 
-fn shown(result: Result<(), Trouble>) -> Result<(), ClientError> {
-    result.map_err(|trouble| trouble.in_context("cannot go on"))
+fn printed(result: Result<(), RequestError>) -> Result<(), ClientError> {
+    result.map_err(|error| error.in_context("cannot continue the shell"))
 }
 
-fn wrong_use(word: &str) -> String {
+fn usage_message(word: &str) -> String {
     let known = HELP
         .lines()
         .filter_map(|line| line.split_once("  "))
@@ -128,7 +123,7 @@ fn wrong_use(word: &str) -> String {
             format!("cannot run {word} like this; write: {usage} (quotes keep blanks together)")
         }
         None => format!(
-            "cannot run {word}: the words are ls, rm, upload, download, size, byebye, connme \
+            "cannot run {word}: the commands are ls, rm, upload, download, size, byebye, connme \
              and help"
         ),
     }
@@ -139,12 +134,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrong_arguments_and_unknown_words_have_different_messages() {
+    fn wrong_arguments_and_an_unknown_command_have_different_messages() {
         assert_eq!(
-            wrong_use("rm"),
+            usage_message("rm"),
             "cannot run rm like this; write: rm NAME (quotes keep blanks together)"
         );
-        assert!(wrong_use("dir").contains("the words are ls"));
-        assert!(wrong_use("A").contains("the words are ls"));
+        assert!(usage_message("dir").contains("the commands are ls"));
+        assert!(usage_message("A").contains("the commands are ls"));
     }
 }

@@ -1,5 +1,5 @@
 //! Splits a line of the shell into words; quotes keep blanks.
-//! Expands nothing: `*`, `~` and `\` are letters like any other.
+//! Nothing is expanded: `*`, `~` and `\` are ordinary characters.
 
 /// The words of the line, or why it is invalid.
 pub fn split(line: &str) -> Result<Vec<String>, String> {

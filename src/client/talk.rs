@@ -1,21 +1,21 @@
-//! Talks with the operator of a server: lines go there, and what comes is shown at once.
+//! The talk client: sends typed lines to the operator of a server and shows the operator's lines.
 //!
-//! One thread, and one `poll` over standard input and the socket:
+//! It is one thread with one `poll` loop over standard input and the socket:
 //!
 //! ```text
 //!   standard input ──┐            ┌── read_lines ──> unsent ── send ──> socket
 //!                    ├──> poll ───┤
 //!   socket ──────────┘            └── receive ──> ChatScreen ──> standard output
 //!
-//!   Talking ── the input ends ──> HearingOut ── the server closes or is silent ──> Over
-//!      └────── the server closes ──> Closed
+//!   Open ── end of input ──> Draining ── end of stream, or a silence ──> Done
+//!     └──── end of stream ──> ClosedByServer
 //! ```
 
-use super::chat_screen::{ChatScreen, Entry};
-use super::connection::{Address, Connection};
-use super::error::{ClientError, is_pause, reason};
-use super::screen;
-use super::{ClientLimits, TalkLimits};
+use super::chat_screen::{ChatScreen, InputEvent};
+use super::connection::{Address, BlockingConnection};
+use super::error::{ClientError, reason, would_block};
+use super::output;
+use super::{ClientLimits, TalkClientLimits};
 use crate::terminal::sanitize::Cleaner;
 use rustix::event::PollFlags;
 use std::io::{self, Read, Write};
@@ -23,161 +23,165 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-struct Talk<'a> {
+struct TalkClient<'a> {
+    /// The server address as the user wrote it.
     at: &'a str,
     stream: TcpStream,
     screen: ChatScreen,
-    /// Joins characters that the network has cut.
+    /// Joins a character whose bytes arrive in two reads.
     cleaner: Cleaner,
-    /// Lines that the socket has not taken.
+    /// Lines read from standard input but not yet written to the socket.
     unsent: Vec<u8>,
-    state: State,
-    /// When the server spoke last.
-    heard: Instant,
-    /// A line was not sent because it is too long.
-    refused: bool,
-    limits: TalkLimits,
+    state: TalkState,
+    last_received: Instant,
+    /// Whether a line was too long and was not sent.
+    has_refused_line: bool,
+    limits: TalkClientLimits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Talking,
-    /// The input is over, and the server has until then to say more.
-    HearingOut {
-        until: Instant,
-    },
-    /// The server has closed the connection while we talked.
-    Closed,
-    Over,
+enum TalkState {
+    /// Both directions are open.
+    Open,
+    /// The input has ended. Data from the server is shown until the deadline, which moves forward
+    /// with every byte that is sent or received.
+    Draining { deadline: Instant },
+    /// The server closed the connection before the input ended.
+    ClosedByServer,
+    /// The input has ended, and the server has closed the connection or sends nothing more.
+    Done,
 }
 
-/// Talks until the server closes the connection, or the input ends and the server is silent.
+/// Runs until the server closes the connection, or until the input has ended and the server is
+/// silent for [`TalkClientLimits::drain_timeout`].
 pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
-    let connection = Connection::open(&Address::read(at)?, limits)?;
+    let connection = BlockingConnection::open(&Address::read(at)?, limits)?;
     let stream = connection.into_stream();
-    let stream = stream.map_err(|error| broken(at, &error))?;
+    let stream = stream.map_err(|error| connection_failed(at, &error))?;
     let screen = ChatScreen::open("talk> ", limits.talk.line, limits.history)?;
-    let typed = screen.is_terminal();
-    if typed {
-        screen::remark(format!("connected to {at}; Ctrl-D leaves"));
+    let is_terminal = screen.is_terminal();
+    if is_terminal {
+        output::diagnostic(format!("connected to {at}; Ctrl-D leaves"));
     }
-    let mut talk = Talk {
+    let mut client = TalkClient {
         at,
         stream,
         screen,
         cleaner: Cleaner::default(),
         unsent: Vec::new(),
-        state: State::Talking,
-        heard: Instant::now(),
-        refused: false,
+        state: TalkState::Open,
+        last_received: Instant::now(),
+        has_refused_line: false,
         limits: limits.talk,
     };
-    while !matches!(talk.state, State::Closed | State::Over) {
-        talk.turn()?;
+    while !matches!(client.state, TalkState::ClosedByServer | TalkState::Done) {
+        client.turn()?;
     }
-    talk.screen.finish()?;
-    if talk.state == State::Closed {
-        screen::remark(format!(
+    client.screen.flush()?;
+    if client.state == TalkState::ClosedByServer {
+        output::diagnostic(format!(
             "{at} closed the connection; the conversation is over"
         ));
     }
-    match talk.refused && !typed {
+    match client.has_refused_line && !is_terminal {
         true => Err(ClientError::quiet(1)),
         false => Ok(()),
     }
 }
 
-impl Talk<'_> {
-    /// Waits until something can be done, and does it.
+impl TalkClient<'_> {
+    /// Waits for an event or a deadline and handles it.
     fn turn(&mut self) -> Result<(), ClientError> {
         let mut events = PollFlags::IN;
         events.set(PollFlags::OUT, !self.unsent.is_empty());
         let socket = (self.stream.as_fd(), events);
         let ready = self
             .screen
-            .wait(self.wants_lines(), socket, self.deadline())?;
-        if ready.heard {
+            .wait(self.reads_input(), socket, self.deadline())?;
+        if ready.socket {
             self.receive()?;
         }
-        if ready.input && self.state == State::Talking {
+        if ready.input && self.state == TalkState::Open {
             self.read_lines()?;
         }
         self.send()?;
         let now = Instant::now();
-        if self.settles_at().is_some_and(|then| then <= now) {
-            self.screen.finish_line();
+        if self.partial_line_deadline().is_some_and(|due| due <= now) {
+            self.screen.end_partial_line();
         }
-        if matches!(self.state, State::HearingOut { until } if until <= now) {
-            self.state = State::Over;
+        if matches!(self.state, TalkState::Draining { deadline } if deadline <= now) {
+            self.state = TalkState::Done;
         }
         Ok(())
     }
 
-    /// A pipe waits for a server that takes nothing. A person can press Ctrl-C at any time.
-    fn wants_lines(&self) -> bool {
-        let can_be_sent = self.unsent.is_empty() || self.screen.is_terminal();
-        self.state == State::Talking && can_be_sent
+    /// A pipe is read only when everything before has been sent, so that `unsent` stays small. A
+    /// terminal is always read, so that Ctrl-C works.
+    fn reads_input(&self) -> bool {
+        let has_room = self.unsent.is_empty() || self.screen.is_terminal();
+        self.state == TalkState::Open && has_room
     }
 
     fn deadline(&self) -> Option<Instant> {
-        match self.state {
-            State::HearingOut { until } => {
-                Some(self.settles_at().map_or(until, |at| at.min(until)))
-            }
-            _ => self.settles_at(),
-        }
+        let drain = match self.state {
+            TalkState::Draining { deadline } => Some(deadline),
+            _ => None,
+        };
+        drain.into_iter().chain(self.partial_line_deadline()).min()
     }
 
-    /// When a line without an end is shown to a person.
-    fn settles_at(&self) -> Option<Instant> {
-        (self.screen.held() > 0).then(|| self.heard + self.limits.settle)
+    /// When the beginning of a line is shown on a terminal although its line end is missing.
+    fn partial_line_deadline(&self) -> Option<Instant> {
+        let has_partial_line = self.screen.partial_len() > 0;
+        has_partial_line.then(|| self.last_received + self.limits.settle)
     }
 
-    /// Shows what the server says.
+    /// Reads from the socket once and shows the text.
     fn receive(&mut self) -> Result<(), ClientError> {
-        let mut piece = vec![0; self.limits.piece];
-        match self.stream.read(&mut piece) {
+        let mut buffer = vec![0; self.limits.piece];
+        match self.stream.read(&mut buffer) {
             Ok(0) => {
                 self.screen.show(std::mem::take(&mut self.cleaner).finish());
-                self.screen.finish_line();
+                self.screen.end_partial_line();
                 self.state = match self.state {
-                    State::Talking => State::Closed,
-                    _ => State::Over,
+                    TalkState::Open => TalkState::ClosedByServer,
+                    _ => TalkState::Done,
                 };
             }
             Ok(count) => {
-                self.screen.show(&self.cleaner.clean(&piece[..count]));
-                // Whoever sends no line end for so long means no line.
-                if self.screen.held() > self.limits.line {
-                    self.screen.finish_line();
+                self.screen.show(&self.cleaner.clean(&buffer[..count]));
+                // Bounds the memory if the server never sends a line end.
+                if self.screen.partial_len() > self.limits.line {
+                    self.screen.end_partial_line();
                 }
-                self.heard = Instant::now();
-                self.moved();
+                self.last_received = Instant::now();
+                self.extend_drain();
             }
-            Err(error) if is_pause(&error) => {}
-            Err(error) => return Err(broken(self.at, &error)),
+            Err(error) if would_block(&error) => {}
+            Err(error) => return Err(connection_failed(self.at, &error)),
         }
         Ok(())
     }
 
+    /// Reads from standard input once and queues the complete lines.
     fn read_lines(&mut self) -> Result<(), ClientError> {
-        for entry in self.screen.read()? {
-            match entry {
-                Entry::Line(line) => self.unsent.extend((line + "\n").bytes()),
-                Entry::TooLong => {
-                    self.refused = true;
+        for event in self.screen.read()? {
+            match event {
+                InputEvent::Line(line) => self.unsent.extend((line + "\n").bytes()),
+                InputEvent::TooLong => {
+                    self.has_refused_line = true;
                     self.screen.notice(format!(
-                        "cannot send a line of more than {} bytes; say it in several",
+                        "cannot send a line of more than {} bytes; split it into shorter lines",
                         self.limits.line
                     ));
                 }
-                Entry::End | Entry::Interrupt => {
-                    if entry == Entry::Interrupt {
+                InputEvent::End | InputEvent::Interrupt => {
+                    if event == InputEvent::Interrupt {
                         self.unsent.clear();
                     }
                     self.screen.end_input();
-                    let until = Instant::now() + self.limits.last_words;
-                    self.state = State::HearingOut { until };
+                    let deadline = Instant::now() + self.limits.drain_timeout;
+                    self.state = TalkState::Draining { deadline };
                     break;
                 }
             }
@@ -185,36 +189,36 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Sends what the socket takes. Behind the last line the server is told that it was the last.
+    /// Writes until the socket buffer is full. After the last line it closes the sending side.
     fn send(&mut self) -> Result<(), ClientError> {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
                 Ok(count) => {
                     self.unsent.drain(..count);
-                    self.moved();
+                    self.extend_drain();
                 }
-                Err(error) if is_pause(&error) => return Ok(()),
-                Err(error) => return Err(broken(self.at, &error)),
+                Err(error) if would_block(&error) => return Ok(()),
+                Err(error) => return Err(connection_failed(self.at, &error)),
             }
         }
-        if self.state != State::Talking {
-            // When the connection is broken, reading tells it.
+        if self.state != TalkState::Open {
+            // An error is ignored: the next read reports a broken connection.
             let _ = self.stream.shutdown(Shutdown::Write);
         }
         Ok(())
     }
 
-    /// The server took or sent something.
-    fn moved(&mut self) {
-        if let State::HearingOut { until } = &mut self.state {
-            *until = Instant::now() + self.limits.last_words;
+    /// Moves the drain deadline after bytes were sent or received.
+    fn extend_drain(&mut self) {
+        if let TalkState::Draining { deadline } = &mut self.state {
+            *deadline = Instant::now() + self.limits.drain_timeout;
         }
     }
 }
 
-fn broken(at: &str, error: &io::Error) -> ClientError {
+fn connection_failed(at: &str, error: &io::Error) -> ClientError {
     ClientError::failure(format!(
-        "the connection to {at} broke: {}; what was written last may be lost, connect again",
+        "the connection to {at} broke: {}; the last lines may be lost, connect again",
         reason(error)
     ))
 }

@@ -1,12 +1,12 @@
 //! The client of the transfer service: sends and receives files over one connection.
 
 use super::ClientLimits;
-use super::connection::{Connection, Reply};
-use super::dialer::Dialer;
+use super::connection::{BlockingConnection, Reply};
 use super::download::Download;
-use super::error::{ClientError, Trouble};
+use super::error::{ClientError, RequestError};
 use super::names;
-use super::screen;
+use super::output;
+use super::reconnector::Reconnector;
 use super::upload_file::UploadFile;
 use crate::wire::SEPARATOR;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,8 @@ pub fn send(
             )));
         }
     }
-    let mut dialer = Dialer::new(to, limits)?;
-    names::refuse_alike(files.iter().filter_map(|file| {
+    let mut server = Reconnector::new(to, limits)?;
+    names::refuse_duplicates(files.iter().filter_map(|file| {
         let stored = names::remote_name(file, name).ok()?;
         Some((file.display().to_string(), stored))
     }))?;
@@ -40,10 +40,10 @@ pub fn send(
         match opened {
             Err(error) => tally.failed(error),
             Ok((upload, stored)) => {
-                let connection = dialer.take()?;
-                let sent = send_one(&mut dialer, connection, upload, stored);
+                let connection = server.take()?;
+                let sent = send_one(&mut server, connection, upload, stored);
                 let tried = format!("cannot send {} to {to}", file.display());
-                tally.count(sent.map_err(|trouble| trouble.in_context(tried)));
+                tally.count(sent.map_err(|error| error.in_context(tried)));
             }
         }
     }
@@ -51,26 +51,26 @@ pub fn send(
 }
 
 fn send_one(
-    dialer: &mut Dialer,
-    mut connection: Connection,
+    server: &mut Reconnector,
+    mut connection: BlockingConnection,
     mut upload: UploadFile,
     name: &str,
-) -> Result<(), Trouble> {
+) -> Result<(), RequestError> {
     let size = upload.size();
     connection.send(format!("SEND\n{name}\n{name}{SEPARATOR}{size}\n").as_bytes())?;
     // A read-only server refuses here, before the body is sent.
     if let Reply::No(words) = connection.read_reply()? {
-        return Err(Trouble::Refused(words));
+        return Err(RequestError::Refused(words));
     }
-    upload.send(&mut connection, dialer.limits())?;
+    upload.send(&mut connection, server.limits())?;
     match connection.read_reply()? {
-        Reply::No(words) => Err(Trouble::Refused(words)),
+        Reply::No(words) => Err(RequestError::Refused(words)),
         Reply::Yes(stored) if stored == size.to_string() => {
-            dialer.keep(connection);
-            upload.growth().into_iter().for_each(screen::remark);
-            screen::note(format!("sent {name}, {size} bytes"))
+            server.keep(connection);
+            upload.growth().into_iter().for_each(output::diagnostic);
+            output::line(format!("sent {name}, {size} bytes"))
         }
-        Reply::Yes(stored) => Err(Trouble::Local(format!(
+        Reply::Yes(stored) => Err(RequestError::Local(format!(
             "the server says that it stored {stored:?} instead of {size} bytes; \
              look at the file there and send it again"
         ))),
@@ -84,12 +84,12 @@ pub fn receive(
     from: &str,
     limits: &ClientLimits,
 ) -> Result<(), ClientError> {
-    let mut dialer = Dialer::new(from, limits)?;
+    let mut server = Reconnector::new(from, limits)?;
     let mut pairs = Vec::new();
     for name in names {
         pairs.push((name.clone(), names::local_name(name)?));
     }
-    names::refuse_alike(pairs.iter().cloned())?;
+    names::refuse_duplicates(pairs.iter().cloned())?;
     if !folder.is_dir() {
         return Err(ClientError::failure(format!(
             "cannot save in {}: there is no such folder; make it first, or choose another with -o",
@@ -105,11 +105,11 @@ pub fn receive(
         match Download::create(&target) {
             Err(error) => tally.failed(error),
             Ok(download) => {
-                let connection = dialer.take()?;
-                let received = receive_one(&mut dialer, connection, name, download)
-                    .and_then(|size| screen::note_saved(&target, size));
+                let connection = server.take()?;
+                let received = receive_one(&mut server, connection, name, download)
+                    .and_then(|size| output::saved(&target, size));
                 let tried = format!("cannot receive {name} from {from}");
-                tally.count(received.map_err(|trouble| trouble.in_context(tried)));
+                tally.count(received.map_err(|error| error.in_context(tried)));
             }
         }
     }
@@ -117,25 +117,25 @@ pub fn receive(
 }
 
 fn receive_one(
-    dialer: &mut Dialer,
-    mut connection: Connection,
+    server: &mut Reconnector,
+    mut connection: BlockingConnection,
     name: &str,
     download: Download,
-) -> Result<u64, Trouble> {
+) -> Result<u64, RequestError> {
     connection.send(format!("RECEIVE\n{name}\n").as_bytes())?;
     if let Reply::No(words) = connection.read_reply()? {
-        return Err(dialer.refused(connection, words));
+        return Err(server.refused(connection, words));
     }
     let header = connection.read_line()?;
     // Parse as a header first: a file may be called ERRORS.txt.
     match size_in(&header) {
         Some(size) => {
-            download.receive(&mut connection, size, dialer.limits())?;
-            dialer.keep(connection);
+            download.receive(&mut connection, size, server.limits())?;
+            server.keep(connection);
             Ok(size)
         }
-        None if header.starts_with("ERROR") => Err(dialer.refused(connection, header)),
-        None => Err(Trouble::Garbage(header)),
+        None if header.starts_with("ERROR") => Err(server.refused(connection, header)),
+        None => Err(RequestError::NotAReply(header)),
     }
 }
 
@@ -175,7 +175,7 @@ impl Tally {
     /// Prints the error at once, unless the list has one file: then it is the error of the command.
     fn failed(&mut self, error: ClientError) {
         if self.total > 1 {
-            screen::complain(&error);
+            output::error(&error);
         }
         self.failures.push(error);
     }

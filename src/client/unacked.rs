@@ -1,42 +1,42 @@
-//! Remembers the messages that the room has not sent back yet.
-//! Sends none again: the room would show them twice.
+//! Messages whose copy has not come back from the room: in flight, or lost.
+//! A lost message is reported and not sent again, because the room may have relayed it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The messages on their way, oldest first.
+/// The messages without a copy, oldest first.
 #[derive(Debug)]
 pub struct Unacked {
     sent: VecDeque<(String, Instant)>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Unacked {
-    /// Messages that have not come back after `patience` are lost.
-    pub fn new(patience: Duration) -> Unacked {
+    /// A message without a copy after `timeout` is lost.
+    pub fn new(timeout: Duration) -> Unacked {
         Unacked {
             sent: VecDeque::new(),
-            patience,
+            timeout,
         }
     }
 
-    /// This message is about to be sent.
+    /// Adds a message that was just sent.
     pub fn add(&mut self, message: String, now: Instant) {
-        self.sent.push_back((message, now + self.patience));
+        self.sent.push_back((message, now + self.timeout));
     }
 
-    /// Whether this is one of ours; it is then not on its way any more.
+    /// Removes the oldest message with this text. Returns whether there was one.
     pub fn take(&mut self, message: &str) -> bool {
-        let place = self.sent.iter().position(|(ours, _)| ours == message);
-        place.and_then(|place| self.sent.remove(place)).is_some()
+        let index = self.sent.iter().position(|(sent, _)| sent == message);
+        index.and_then(|index| self.sent.remove(index)).is_some()
     }
 
-    /// When the oldest is to be called lost.
+    /// When the oldest message counts as lost.
     pub fn deadline(&self) -> Option<Instant> {
         self.sent.front().map(|(_, deadline)| *deadline)
     }
 
-    /// A message that is lost by now.
+    /// Removes the oldest message, if it is lost by now.
     pub fn next_lost(&mut self, now: Instant) -> Option<String> {
         self.deadline().filter(|deadline| *deadline <= now)?;
         self.sent.pop_front().map(|(message, _)| message)
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_back_is_taken_once_and_the_rest_is_lost_in_time() {
+    fn a_copy_acknowledges_one_message_and_the_others_are_lost_at_their_deadline() {
         let mut unacked = Unacked::new(Duration::from_secs(1));
         let begin = Instant::now();
         for message in ["ani: a", "ani: b", "ani: a"] {

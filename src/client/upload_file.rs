@@ -1,9 +1,9 @@
 //! A local file to upload: its size, and exactly that many bytes of it.
 
 use super::ClientLimits;
-use super::connection::Connection;
-use super::error::{ClientError, Trouble, reason};
-use super::progress::Progress;
+use super::connection::BlockingConnection;
+use super::error::{ClientError, RequestError, reason};
+use super::progress::TransferProgress;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::Path;
@@ -26,11 +26,11 @@ impl UploadFile {
         let shown = path.display().to_string();
         let cannot = |why: String| ClientError::failure(format!("cannot read {shown}: {why}"));
         let unreadable = |error: io::Error| {
-            let way_out = match error.kind() {
+            let advice = match error.kind() {
                 io::ErrorKind::NotFound => "is the name spelt right?",
-                _ => "may you read it?",
+                _ => "do you have read permission?",
             };
-            cannot(format!("{}; {way_out}", reason(&error)))
+            cannot(format!("{}; {advice}", reason(&error)))
         };
         // Checked before opening: open(2) of a FIFO waits for a writer.
         let kind = fs::metadata(path).map_err(unreadable)?;
@@ -92,10 +92,10 @@ impl UploadFile {
     /// error, after which the connection cannot be used.
     pub fn send(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut BlockingConnection,
         limits: &ClientLimits,
-    ) -> Result<(), Trouble> {
-        let mut progress = Progress::new(&self.shown, self.size, limits);
+    ) -> Result<(), RequestError> {
+        let mut progress = TransferProgress::new(&self.shown, self.size, limits);
         connection.send(&self.head)?;
         progress.advance(self.head.len());
         let mut sent = self.head.len() as u64;
@@ -106,15 +106,15 @@ impl UploadFile {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    return Err(Trouble::Local(format!(
-                        "cannot read on after {sent} of {} bytes: {}; nothing was stored",
+                    return Err(RequestError::Local(format!(
+                        "cannot continue reading after {sent} of {} bytes: {}; nothing was stored",
                         self.size,
                         reason(&error)
                     )));
                 }
             };
             if count == 0 {
-                return Err(Trouble::Local(format!(
+                return Err(RequestError::Local(format!(
                     "the file shrank from {} to {sent} bytes while it was being sent; \
                      nothing was stored, send it again",
                     self.size
@@ -194,10 +194,10 @@ mod tests {
         let mut upload = UploadFile::open(file.path(), &ClientLimits::short()).unwrap();
         assert_eq!(upload.growth(), None);
         file.write_all(b"def").unwrap();
-        let told = upload.growth().unwrap();
+        let message = upload.growth().unwrap();
         assert!(
-            told.contains("grew") && told.contains("first 3 bytes"),
-            "{told}"
+            message.contains("grew") && message.contains("first 3 bytes"),
+            "{message}"
         );
     }
 }

@@ -4,7 +4,7 @@
 use super::WIRE;
 use super::reactor::REACTOR;
 use super::room::ROOM;
-use crate::client::{ClientLimits, Keepalive, RoomLimits, TalkLimits};
+use crate::client::{ClientLimits, Keepalive, RoomClientLimits, TalkClientLimits};
 use std::time::Duration;
 
 /// All of them.
@@ -31,7 +31,7 @@ pub const CLIENT: ClientLimits = ClientLimits {
     body_piece: 256 * 1024,
     // An evening's chat.
     history: 100,
-    talk: TalkLimits {
+    talk: TalkClientLimits {
         // The server ends the connection of a client whose line is longer than its longest unit.
         line: WIRE.unit - 1,
         // More than a person writes in a minute.
@@ -40,7 +40,7 @@ pub const CLIENT: ClientLimits = ClientLimits {
         settle: Duration::from_millis(REACTOR.settle_millis),
         // A server of ours closes at once; one that does not is believed to be done after longer
         // than any round trip.
-        last_words: Duration::from_secs(1),
+        drain_timeout: Duration::from_secs(1),
         // A talk connection may be silent for hours. The server probes at the same pace, and a line
         // that died is told within a minute and a half.
         keepalive: Keepalive {
@@ -49,26 +49,26 @@ pub const CLIENT: ClientLimits = ClientLimits {
             probes: 3,
         },
     },
-    room: RoomLimits {
+    room: RoomClientLimits {
         datagram: ROOM.message,
         name: ROOM.name,
         // A request that is not answered for so long was lost: far beyond any round trip.
-        answer: Duration::from_secs(1),
+        answer_timeout: Duration::from_secs(1),
         // Three losses in a row mean that nobody is there, and a person has waited for three
         // seconds.
-        tries: 3,
+        max_tries: 3,
         // The room sends every message back to its sender: after the same three seconds it was
         // lost.
-        relay: Duration::from_secs(3),
+        relay_timeout: Duration::from_secs(3),
         // A script or a pasted text stays below the room's rate, over which the server drops. A
         // person never notices.
-        pace: Duration::from_millis(1_000 / ROOM.rate as u64),
+        send_interval: Duration::from_millis(1_000 / ROOM.rate as u64),
         // So a silent member learns of a server that was started again. 4,096 members make 410
         // datagrams a second; an idle limit is 900 s.
-        probe: Duration::from_secs(10),
+        check_interval: Duration::from_secs(10),
         // A server that is started again needs about a second.
         first_pause: Duration::from_secs(1),
         // Half a minute after the server is back every member is back, too.
-        longest_pause: Duration::from_secs(30),
+        max_pause: Duration::from_secs(30),
     },
 };

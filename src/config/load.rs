@@ -63,7 +63,7 @@ pub const LOAD: LoadLimits = LoadLimits {
     room_buffer: DATAGRAMS.receive_buffer,
     // Each newcomer is announced to everybody who is there: more would flood their sockets.
     joining: 32,
-    room_tries: CLIENT.room.tries,
+    room_tries: CLIENT.room.max_tries,
     room_answer_micros: SECOND,
     // What a room has not sent by then was lost.
     last_copies_micros: 2 * SECOND,

@@ -1,28 +1,30 @@
-//! A room that plays a script, datagram by datagram.
+//! A UDP room that follows a script.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Far beyond what anything here takes: a test that reaches it hangs.
+/// Much longer than any step of a test: a test that reaches it hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The room's end, and the address of the client that was heard last.
+/// The room side of the socket.
 pub struct Room {
     pub socket: UdpSocket,
+    /// The sender of the last datagram.
     pub client: Option<SocketAddr>,
-    /// A member's question whether it still is one: it is answered and not part of the script.
-    pub question: Option<String>,
+    /// The membership check of the client. It is answered outside the script.
+    pub check: Option<String>,
 }
 
 impl Room {
+    /// Receives the next datagram that is no membership check.
     pub fn next(&mut self) -> String {
         loop {
             let mut datagram = vec![0; 65_536];
             let (length, client) = self.socket.recv_from(&mut datagram).unwrap();
             self.client = Some(client);
             let text = String::from_utf8(datagram[..length].to_vec()).unwrap();
-            if self.question.as_ref() != Some(&text) {
+            if self.check.as_ref() != Some(&text) {
                 return text;
             }
             self.send("USERNAME OK");
@@ -39,35 +41,36 @@ impl Room {
         self.socket.send_to(datagram.as_ref(), client).unwrap();
     }
 
-    /// Answers this one request.
+    /// Expects this datagram and answers it.
     #[track_caller]
     pub fn answer(&mut self, request: &str, answer: &str) {
         self.expect(request);
         self.send(answer);
     }
 
+    /// Answers the requests of a client that joins.
     #[track_caller]
-    pub fn let_in(&mut self, name: &str) {
+    pub fn admit(&mut self, name: &str) {
         self.answer("PASSWORD pw", "PASSWORD OK");
-        let question = format!("USERNAME {name}");
-        self.answer(&question, "USERNAME OK");
+        let check = format!("USERNAME {name}");
+        self.answer(&check, "USERNAME OK");
         self.send(format!("{name} bergabung ke chatroom."));
-        self.question = Some(question);
+        self.check = Some(check);
     }
 
-    /// From now on it is a server that was started again.
-    pub fn start_again(&mut self) {
-        self.question = None;
+    /// From now on the room has no members, like a restarted server.
+    pub fn restart(&mut self) {
+        self.check = None;
     }
 
-    /// Relays what the client says, as rooms do.
+    /// Expects this message and sends it back, as a room does.
     #[track_caller]
     pub fn relay(&mut self, message: &str) {
         self.answer(message, message);
     }
 }
 
-/// A room that plays one script.
+/// A room that runs one script.
 pub struct FakeRoom {
     pub address: String,
     worker: JoinHandle<()>,
@@ -78,6 +81,7 @@ impl FakeRoom {
         FakeRoom::at("127.0.0.1:0", script)
     }
 
+    /// A room at this address.
     pub fn at(address: &str, script: impl FnOnce(&mut Room) + Send + 'static) -> FakeRoom {
         let socket = UdpSocket::bind(address).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -87,12 +91,13 @@ impl FakeRoom {
                 script(&mut Room {
                     socket,
                     client: None,
-                    question: None,
+                    check: None,
                 });
             }),
         }
     }
 
+    /// Waits until the script has ended.
     pub fn finish(self) {
         if let Err(panic) = self.worker.join() {
             std::panic::resume_unwind(panic);

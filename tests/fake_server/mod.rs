@@ -1,5 +1,5 @@
-//! Plays a server from a script, one connection after the other, and runs the client against it.
-#![allow(dead_code, reason = "every test file uses a part of it")]
+//! A TCP server that follows a script, one connection after another, and the client run against it.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,10 +10,10 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Far beyond what anything here takes: a test that reaches it hangs.
+/// Much longer than any step of a test: a test that reaches it hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The server's end of one connection.
+/// The server side of one connection.
 pub struct Peer(BufReader<TcpStream>);
 
 impl Peer {
@@ -35,21 +35,21 @@ impl Peer {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// The client closes its side, and sends nothing before that.
+    /// Expects that the client closes its side without sending more bytes.
     pub fn expect_end(&mut self) {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).unwrap();
         assert_eq!(rest.escape_ascii().to_string(), "");
     }
 
-    /// Everything up to the client's end, however it ends.
-    pub fn read_away(&mut self) -> usize {
+    /// Reads until the client closes or resets the connection. Returns the number of bytes.
+    pub fn discard_rest(&mut self) -> usize {
         let mut rest = Vec::new();
         let _ = self.0.read_to_end(&mut rest);
         rest.len()
     }
 
-    /// Sends everything back until the client's end.
+    /// Sends all bytes back until the client closes its side.
     pub fn echo(&mut self) {
         loop {
             let piece = self.0.fill_buf().unwrap();
@@ -70,7 +70,7 @@ impl Peer {
 
 pub type Script = Box<dyn FnOnce(&mut Peer) + Send>;
 
-/// What must come and what it is answered, in turn; then the client's end, or the server's.
+/// Pairs of expected bytes and their answer. At the end the client closes, or else the server.
 pub fn replies(steps: &[(&str, &str)], expects_end: bool) -> Script {
     let owned = |(expected, answer): &(&str, &str)| ((*expected).to_owned(), (*answer).to_owned());
     let steps: Vec<(String, String)> = steps.iter().map(owned).collect();
@@ -85,18 +85,18 @@ pub fn replies(steps: &[(&str, &str)], expects_end: bool) -> Script {
     })
 }
 
-/// A server that plays one script a connection.
+/// A server that runs one script for each connection.
 pub struct FakeServer {
     pub address: String,
     worker: JoinHandle<()>,
-    over: mpsc::Receiver<()>,
+    ended: mpsc::Receiver<()>,
 }
 
 impl FakeServer {
     pub fn new(scripts: Vec<Script>) -> FakeServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (done, over) = mpsc::channel();
+        let (done, ended) = mpsc::channel();
         let worker = thread::spawn(move || {
             for script in scripts {
                 let stream = listener.accept().unwrap().0;
@@ -110,7 +110,7 @@ impl FakeServer {
         FakeServer {
             address,
             worker,
-            over,
+            ended,
         }
     }
 
@@ -118,22 +118,22 @@ impl FakeServer {
         FakeServer::new(vec![Box::new(script)])
     }
 
-    /// Plays one connection: what must come and what it is answered, then the client's end.
+    /// One connection: pairs of expected bytes and their answer, and then the client closes.
     pub fn plays(steps: &[(&str, &str)]) -> FakeServer {
         FakeServer::new(vec![replies(steps, true)])
     }
 
-    /// Plays one connection, and closes it.
+    /// One connection: pairs of expected bytes and their answer, and then the server closes.
     pub fn closes_after(steps: &[(&str, &str)]) -> FakeServer {
         FakeServer::new(vec![replies(steps, false)])
     }
 
-    /// Runs a client to the end of both; the server's address is its last argument.
+    /// Runs a client with the address of this server as its last argument, until both have ended.
     pub fn run(self, folder: &Path, arguments: &[&str]) -> Ended {
         self.run_with(folder, arguments, b"")
     }
 
-    /// Runs a client with this on its standard input.
+    /// [`FakeServer::run`] with this standard input.
     pub fn run_with(self, folder: &Path, arguments: &[&str], input: &[u8]) -> Ended {
         let arguments = [arguments, &[&self.address]].concat();
         let ended = run_with(folder, &arguments, input);
@@ -141,14 +141,14 @@ impl FakeServer {
         ended
     }
 
-    /// One more script is over and its connection is closed.
-    pub fn wait_for_a_script(&self) {
-        self.over.recv_timeout(DEADLINE).unwrap();
+    /// Waits until one more script has ended and its connection is closed.
+    pub fn wait_for_script(&self) {
+        self.ended.recv_timeout(DEADLINE).unwrap();
     }
 
-    /// Every script was played to its end.
+    /// Waits until all scripts have ended.
     pub fn finish(self) {
-        // A script that waits for a client that never came gets a caller who says nothing.
+        // Ends a script that waits for a client: it gets a connection that closes at once.
         let _ = TcpStream::connect(&self.address);
         if let Err(panic) = self.worker.join() {
             std::panic::resume_unwind(panic);
@@ -156,26 +156,26 @@ impl FakeServer {
     }
 }
 
-/// An address at which nobody has called when the test asks.
-pub struct Nobody(TcpListener);
+/// A listening address to which no client may connect.
+pub struct UnusedAddress(TcpListener);
 
-impl Nobody {
-    pub fn new() -> Nobody {
+impl UnusedAddress {
+    pub fn new() -> UnusedAddress {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        Nobody(listener)
+        UnusedAddress(listener)
     }
 
     pub fn address(&self) -> String {
         self.0.local_addr().unwrap().to_string()
     }
 
-    pub fn was_not_called(&self) {
+    pub fn assert_no_connection(&self) {
         assert!(self.0.accept().is_err(), "a connection was opened");
     }
 }
 
-/// What the client printed and how it ended.
+/// The output and the exit status of a client.
 #[derive(Debug)]
 pub struct Ended {
     pub out: String,
@@ -192,7 +192,7 @@ impl Ended {
         );
     }
 
-    /// It failed, and said so in words that hold these.
+    /// Expects this exit status, and a standard error that contains these texts.
     #[track_caller]
     pub fn expect_failure(&self, status: i32, words: &[&str]) {
         assert_eq!(self.status, Some(status), "{self:?}");
@@ -213,15 +213,15 @@ pub fn start(folder: &Path, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Reads exactly this from the client's standard output.
-pub fn hear(child: &mut Child, words: &str) {
-    let mut heard = vec![0; words.len()];
+/// Expects exactly this text on the client's standard output.
+pub fn expect_output(child: &mut Child, words: &str) {
+    let mut found = vec![0; words.len()];
     let output = child.stdout.as_mut().unwrap();
-    output.read_exact(&mut heard).unwrap();
-    assert_eq!(String::from_utf8_lossy(&heard), words);
+    output.read_exact(&mut found).unwrap();
+    assert_eq!(String::from_utf8_lossy(&found), words);
 }
 
-/// Waits for the client, and ends the test if that takes too long.
+/// Waits for the client to exit. Kills it and panics at the deadline.
 pub fn wait(child: Child) -> Ended {
     let pid = rustix::process::Pid::from_child(&child);
     let (sender, receiver) = mpsc::channel();
@@ -246,7 +246,7 @@ pub fn run(folder: &Path, arguments: &[&str]) -> Ended {
     run_with(folder, arguments, b"")
 }
 
-/// Runs the client with this on its standard input.
+/// [`run`] with this standard input.
 pub fn run_with(folder: &Path, arguments: &[&str], input: &[u8]) -> Ended {
     let mut child = start(folder, arguments);
     let mut stdin = child.stdin.take().unwrap();
@@ -268,7 +268,7 @@ pub fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Bytes in which every cut shows.
+/// Pseudo-random bytes, so that a missing or moved part is noticed.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_u32;
     let mut step = || {

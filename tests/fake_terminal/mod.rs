@@ -1,31 +1,31 @@
-//! Runs a program in a real pseudo-terminal, types its keys and reads its screen, through tmux.
-#![allow(dead_code, reason = "every test file uses a part of it")]
+//! Runs a program in a pseudo-terminal of tmux: sends keys and reads the screen.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Far beyond what anything here takes: a test that reaches it hangs.
+/// Much longer than any step of a test: a test that reaches it hangs.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What the terminal says when the client has ended and left it as it was.
+/// Printed after the client has exited, if the terminal modes are those from before.
 pub const RESTORED: &str = "terminal restored";
 
-/// The program that is tested.
+/// The program under test.
 pub const LOKET: &str = env!("CARGO_BIN_EXE_loket");
 
-/// A terminal of 100 columns and 60 rows. Dropping it ends it and what runs in it.
+/// A terminal of 100 columns and 60 rows. Dropping it kills its programs.
 pub struct Terminal(TempDir);
 
 impl Terminal {
-    /// Starts the client in a terminal. Without tmux the test is skipped, and says so.
+    /// Starts the client in a terminal. Returns none, and prints so, if tmux is missing.
     pub fn start(test: &str, arguments: &[&str]) -> Option<Terminal> {
         let quoted: Vec<String> = arguments
             .iter()
             .map(|argument| format!("'{argument}'"))
             .collect();
-        // The shell outlives a Ctrl-C that was meant for the client.
+        // The trap: the shell survives a Ctrl-C that is meant for the client.
         let script = format!(
             "trap : INT; env -u LOKET_ROOM_PASSWORD {LOKET} {}; echo status $?; \
              if stty -a | grep -q -e ' -echo ' -e ' -icanon' -e ' echonl'; \
@@ -35,7 +35,7 @@ impl Terminal {
         Terminal::open(test, &["tmux"], &["sh", "-c", &script])
     }
 
-    /// A shell with job control in a terminal.
+    /// Starts a shell with job control in a terminal.
     pub fn shell(test: &str) -> Option<Terminal> {
         let shell = [
             "env",
@@ -72,52 +72,52 @@ impl Terminal {
         Some(terminal)
     }
 
-    /// A folder of this terminal alone.
+    /// The temporary folder of this terminal.
     pub fn folder(&self) -> &Path {
         self.0.path()
     }
 
-    /// Types this text.
+    /// Types text.
     pub fn keys(&self, text: &str) {
         self.tmux(&["send-keys", "-l", "--", text]);
     }
 
-    /// Presses a key by its name in tmux: Enter, C-c, C-d, Left.
+    /// Presses the key with this tmux name, for example Enter, C-c or Left.
     pub fn press(&self, key: &str) {
         self.tmux(&["send-keys", key]);
     }
 
-    /// Types a line.
+    /// Types a line and Enter.
     pub fn enter(&self, line: &str) {
         self.keys(line);
         self.press("Enter");
     }
 
-    /// The rows of the screen without the blanks at their ends; the empty ones at its end left out.
+    /// The rows of the screen without trailing blanks and without empty rows at the end.
     pub fn rows(&self) -> Vec<String> {
         let screen = self.tmux(&["capture-pane", "-p"]);
         let text = screen.trim_end();
         text.lines().map(|row| row.trim_end().to_owned()).collect()
     }
 
-    /// Waits until the screen is as it should be.
+    /// Waits until the rows of the screen meet a condition.
     #[track_caller]
-    pub fn wait_until(&self, what: &str, holds: impl Fn(&[String]) -> bool) -> Vec<String> {
+    pub fn wait_until(&self, what: &str, condition: impl Fn(&[String]) -> bool) -> Vec<String> {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let rows = self.rows();
-            if holds(&rows) {
+            if condition(&rows) {
                 return rows;
             }
             assert!(
                 Instant::now() < deadline,
-                "never {what}:\n{}",
+                "the screen never showed {what}:\n{}",
                 rows.join("\n")
             );
         }
     }
 
-    /// Waits until the screen ends in these rows.
+    /// Waits until these are the last rows of the screen.
     #[track_caller]
     pub fn expect_end(&self, wanted: &[&str]) -> Vec<String> {
         self.wait_until(&wanted.join("\n"), |rows| {
@@ -125,15 +125,15 @@ impl Terminal {
         })
     }
 
-    /// Waits for a row that holds this; answers what stands behind it.
+    /// Waits for a row that contains the text. Returns the rest of the row.
     #[track_caller]
     pub fn find(&self, text: &str) -> String {
         let rows = self.wait_until(text, |rows| rows.iter().any(|row| row.contains(text)));
-        let behind = rows.iter().find_map(|row| row.split_once(text));
-        behind.expect("it was found").1.to_owned()
+        let rest = rows.iter().find_map(|row| row.split_once(text));
+        rest.expect("the row contains it").1.to_owned()
     }
 
-    /// Starts a server in the shell that serves talk alone; answers its address.
+    /// Starts a server with only the talk service in the shell. Returns its address.
     pub fn serve(&self, flags: &str) -> String {
         let root = self.folder().join("root");
         let only_talk = "--echo off --transfer off --files off --talk 0 --room off";
@@ -145,7 +145,7 @@ impl Terminal {
         self.find("talk listening on tcp ")
     }
 
-    /// Has tmux do this; answers what it prints.
+    /// Runs a tmux command. Returns its output.
     #[track_caller]
     pub fn tmux(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("tmux");

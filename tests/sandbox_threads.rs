@@ -34,8 +34,8 @@ fn in_an_enclosure(read_only: bool, act: impl FnOnce(&Path) + Send + 'static) {
 }
 
 #[test]
-fn an_enclosed_thread_reaches_nothing_outside_the_root() {
-    if !has_landlock("an_enclosed_thread_reaches_nothing_outside_the_root") {
+fn a_sandboxed_thread_cannot_access_files_outside_the_root() {
+    if !has_landlock("a_sandboxed_thread_cannot_access_files_outside_the_root") {
         return;
     }
     in_an_enclosure(false, |root| {
@@ -60,8 +60,8 @@ fn an_enclosed_thread_reaches_nothing_outside_the_root() {
 }
 
 #[test]
-fn an_enclosed_thread_works_below_the_root() {
-    if !has_landlock("an_enclosed_thread_works_below_the_root") {
+fn a_sandboxed_thread_can_use_files_below_the_root() {
+    if !has_landlock("a_sandboxed_thread_can_use_files_below_the_root") {
         return;
     }
     in_an_enclosure(false, |root| {
@@ -78,8 +78,8 @@ fn an_enclosed_thread_works_below_the_root() {
 }
 
 #[test]
-fn an_enclosed_thread_that_only_reads_cannot_write() {
-    if !has_landlock("an_enclosed_thread_that_only_reads_cannot_write") {
+fn a_read_only_sandboxed_thread_cannot_write() {
+    if !has_landlock("a_read_only_sandboxed_thread_cannot_write") {
         return;
     }
     in_an_enclosure(true, |root| {
@@ -108,8 +108,8 @@ fn an_enclosed_thread_that_only_reads_cannot_write() {
 }
 
 #[test]
-fn an_enclosed_thread_opens_no_new_tcp_connection_and_signals_nobody() {
-    const NAME: &str = "an_enclosed_thread_opens_no_new_tcp_connection_and_signals_nobody";
+fn a_sandboxed_thread_cannot_open_tcp_connections_or_send_signals() {
+    const NAME: &str = "a_sandboxed_thread_cannot_open_tcp_connections_or_send_signals";
     if !kernel_knows(ABI::V6) {
         println!("SKIPPED {NAME}: this kernel's Landlock knows no scopes (Linux 6.12 does)");
         return;
@@ -137,8 +137,8 @@ fn all_refused<const N: usize>(tried: [(&str, Option<Errno>); N]) {
 }
 
 #[test]
-fn an_enclosed_thread_makes_no_socket_of_any_kind() {
-    if !has_seccomp("an_enclosed_thread_makes_no_socket_of_any_kind") {
+fn a_sandboxed_thread_cannot_create_a_socket_of_any_kind() {
+    if !has_seccomp("a_sandboxed_thread_cannot_create_a_socket_of_any_kind") {
         return;
     }
     in_an_enclosure(false, |_| {
@@ -164,8 +164,8 @@ fn an_enclosed_thread_makes_no_socket_of_any_kind() {
 }
 
 #[test]
-fn an_enclosed_thread_reaches_no_unix_socket_by_its_path() {
-    if !has_seccomp("an_enclosed_thread_reaches_no_unix_socket_by_its_path") {
+fn a_sandboxed_thread_cannot_connect_to_a_unix_socket() {
+    if !has_seccomp("a_sandboxed_thread_cannot_connect_to_a_unix_socket") {
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -190,8 +190,8 @@ fn an_enclosed_thread_reaches_no_unix_socket_by_its_path() {
 }
 
 #[test]
-fn an_enclosed_thread_turns_no_open_socket_to_new_ends() {
-    if !has_seccomp("an_enclosed_thread_turns_no_open_socket_to_new_ends") {
+fn a_sandboxed_thread_cannot_connect_or_bind_an_open_socket() {
+    if !has_seccomp("a_sandboxed_thread_cannot_connect_or_bind_an_open_socket") {
         return;
     }
     let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -223,8 +223,8 @@ fn an_enclosed_thread_turns_no_open_socket_to_new_ends() {
 }
 
 #[test]
-fn an_enclosed_thread_leaves_its_namespaces_and_its_root_folder_as_they_are() {
-    const NAME: &str = "an_enclosed_thread_leaves_its_namespaces_and_its_root_folder_as_they_are";
+fn a_sandboxed_thread_cannot_change_its_namespaces_or_root_directory() {
+    const NAME: &str = "a_sandboxed_thread_cannot_change_its_namespaces_or_root_directory";
     if !has_seccomp(NAME) {
         return;
     }
@@ -247,12 +247,12 @@ fn an_enclosed_thread_leaves_its_namespaces_and_its_root_folder_as_they_are() {
 }
 
 #[test]
-fn an_enclosed_thread_gets_no_io_uring() {
-    if !has_seccomp("an_enclosed_thread_gets_no_io_uring") {
+fn a_sandboxed_thread_cannot_create_an_io_uring() {
+    if !has_seccomp("a_sandboxed_thread_cannot_create_an_io_uring") {
         return;
     }
     if let Err(error) = io_uring::IoUring::new(1) {
-        println!("SKIPPED an_enclosed_thread_gets_no_io_uring: not even without: {error}");
+        println!("SKIPPED a_sandboxed_thread_cannot_create_an_io_uring: not even without: {error}");
         return;
     }
     in_an_enclosure(false, |_| {
@@ -262,8 +262,8 @@ fn an_enclosed_thread_gets_no_io_uring() {
 }
 
 #[test]
-fn an_enclosed_thread_changes_no_owner_mode_or_time_by_name() {
-    if !has_seccomp("an_enclosed_thread_changes_no_owner_mode_or_time_by_name") {
+fn a_sandboxed_thread_cannot_change_owner_mode_or_time() {
+    if !has_seccomp("a_sandboxed_thread_cannot_change_owner_mode_or_time") {
         return;
     }
     // Landlock looks at none of these, not even outside the root.
@@ -289,8 +289,8 @@ fn an_enclosed_thread_changes_no_owner_mode_or_time_by_name() {
 }
 
 #[test]
-fn an_enclosed_thread_has_no_hold_on_other_processes() {
-    if !has_seccomp("an_enclosed_thread_has_no_hold_on_other_processes") {
+fn a_sandboxed_thread_cannot_change_limits_of_other_processes() {
+    if !has_seccomp("a_sandboxed_thread_cannot_change_limits_of_other_processes") {
         return;
     }
     let server = Server::start(&[]);

@@ -56,8 +56,8 @@ fn id(flag: &str, user: &str) -> String {
 }
 
 #[test]
-fn a_folder_that_leaves_the_root_takes_no_upload_with_it() {
-    if !has_landlock("a_folder_that_leaves_the_root_takes_no_upload_with_it") {
+fn an_upload_into_a_folder_moved_out_of_the_root_fails() {
+    if !has_landlock("an_upload_into_a_folder_moved_out_of_the_root_fails") {
         return;
     }
     // Names are resolved when an upload begins; where its folder stands when it ends, only
@@ -88,7 +88,7 @@ fn a_folder_that_leaves_the_root_takes_no_upload_with_it() {
 }
 
 #[test]
-fn an_enclosed_server_does_all_that_it_did() {
+fn a_sandboxed_server_serves_as_before() {
     for flags in BOTH_WAYS {
         let server = Server::start(flags);
         assert_eq!(status(&server, "NoNewPrivs:"), "1");
@@ -119,15 +119,15 @@ fn an_enclosed_server_does_all_that_it_did() {
             "{log}"
         );
         // The threads that wait for disks were started meanwhile.
-        if has_seccomp("an_enclosed_server_does_all_that_it_did (its filter)") {
+        if has_seccomp("a_sandboxed_server_serves_as_before (its filter)") {
             assert_eq!(status(&server, "Seccomp:"), "2");
         }
     }
 }
 
 #[test]
-fn where_the_kernel_refuses_serving_goes_on_with_a_warning() {
-    if !has_landlock("where_the_kernel_refuses_serving_goes_on_with_a_warning") {
+fn without_landlock_the_server_runs_with_a_warning() {
+    if !has_landlock("without_landlock_the_server_runs_with_a_warning") {
         return;
     }
     let thread = std::thread::spawn(|| {
@@ -151,8 +151,8 @@ fn where_the_kernel_refuses_serving_goes_on_with_a_warning() {
 }
 
 #[test]
-fn a_server_that_root_starts_becomes_the_user_for_good() {
-    if !is_root("a_server_that_root_starts_becomes_the_user_for_good") {
+fn a_server_started_by_root_becomes_the_user_permanently() {
+    if !is_root("a_server_started_by_root_becomes_the_user_permanently") {
         return;
     }
     // Nobody but root can enter the folder above, and nobody need: the root is open by then.
@@ -183,8 +183,8 @@ fn a_server_that_root_starts_becomes_the_user_for_good() {
 }
 
 #[test]
-fn a_server_that_stays_root_says_so() {
-    if !is_root("a_server_that_stays_root_says_so") {
+fn a_server_that_stays_root_logs_a_warning() {
+    if !is_root("a_server_that_stays_root_logs_a_warning") {
         return;
     }
     let log = log_of_the_start(&Server::start(&[]));
@@ -193,8 +193,8 @@ fn a_server_that_stays_root_says_so() {
 }
 
 #[test]
-fn a_server_that_stays_root_keeps_only_what_files_of_others_need() {
-    if !is_root("a_server_that_stays_root_keeps_only_what_files_of_others_need") {
+fn a_server_that_stays_root_keeps_only_file_capabilities() {
+    if !is_root("a_server_that_stays_root_keeps_only_file_capabilities") {
         return;
     }
     let reading = CapabilitySet::DAC_READ_SEARCH;
@@ -261,7 +261,7 @@ fn refused(program: &[&str], folder: &Path, flags: &[&str]) -> (Option<i32>, Str
 const PROGRAM: &str = env!("CARGO_BIN_EXE_loket");
 
 #[test]
-fn only_a_known_user_is_assumed_and_only_by_root() {
+fn user_needs_root_and_an_existing_user() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let refusal = |user: &str| {
         let (code, said) = refused(&[PROGRAM], folder.path(), &["--user", user]);
@@ -279,8 +279,8 @@ fn only_a_known_user_is_assumed_and_only_by_root() {
 }
 
 #[test]
-fn who_is_not_root_is_refused_a_user() {
-    if !is_root("who_is_not_root_is_refused_a_user") {
+fn user_is_refused_without_root() {
+    if !is_root("user_is_refused_without_root") {
         return;
     }
     // The build may stand where nobody else can go.
@@ -303,8 +303,8 @@ fn who_is_not_root_is_refused_a_user() {
 }
 
 #[test]
-fn a_root_that_the_user_cannot_use_is_refused_at_once() {
-    if !is_root("a_root_that_the_user_cannot_use_is_refused_at_once") {
+fn a_root_folder_that_the_user_cannot_use_is_refused_at_start() {
+    if !is_root("a_root_folder_that_the_user_cannot_use_is_refused_at_start") {
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -361,7 +361,7 @@ mod supervised {
     }
 
     #[test]
-    fn a_supervisor_is_told_of_both_ends() {
+    fn a_supervisor_is_notified_of_start_and_stop() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
@@ -369,7 +369,7 @@ mod supervised {
     }
 
     #[test]
-    fn a_supervisor_without_a_place_in_the_file_system_is_told_too() {
+    fn a_supervisor_with_an_abstract_socket_is_notified_too() {
         let name = format!("loket-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).expect("a name");
         let socket = UnixDatagram::bind_addr(&address).expect("a socket");
@@ -377,8 +377,8 @@ mod supervised {
     }
 
     #[test]
-    fn a_server_that_has_become_another_user_tells_its_supervisor_too() {
-        if !is_root("a_server_that_has_become_another_user_tells_its_supervisor_too") {
+    fn a_server_that_became_another_user_notifies_its_supervisor_too() {
+        if !is_root("a_server_that_became_another_user_notifies_its_supervisor_too") {
             return;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -388,7 +388,7 @@ mod supervised {
     }
 
     #[test]
-    fn a_supervisor_that_is_not_there_keeps_nobody_from_being_served() {
+    fn the_server_runs_with_a_warning_without_its_supervisor() {
         let mut prepared = Prepared::new();
         prepared.command.env("NOTIFY_SOCKET", "/nowhere/notify");
         let server = prepared.launch();
@@ -402,7 +402,7 @@ mod supervised {
 }
 
 #[test]
-fn an_open_address_is_told_what_it_exposes() {
+fn a_public_address_is_logged_with_what_it_exposes() {
     let log = log_of_the_start(&Server::start(&["--host", "0.0.0.0"]));
     assert_eq!(
         log.matches("store, replace and remove files below").count(),
@@ -425,14 +425,14 @@ fn an_open_address_is_told_what_it_exposes() {
 }
 
 #[test]
-fn an_address_of_this_machine_alone_is_told_nothing() {
+fn a_loopback_address_logs_no_warning() {
     let log = log_of_the_start(&Prepared::without_password().launch());
     assert!(!log.contains("every machine that reaches"), "{log}");
     assert!(!log.contains("generated"), "{log}");
 }
 
 #[test]
-fn the_unit_is_understood_by_systemd_and_by_the_server() {
+fn systemd_and_the_server_accept_the_unit_file() {
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/loket.service");
     let unit = fs::read_to_string(unit).expect("the unit");
     let starts = unit
@@ -457,7 +457,7 @@ fn the_unit_is_understood_by_systemd_and_by_the_server() {
         .arg(&path)
         .output()
     else {
-        println!("SKIPPED the_unit_is_understood_by_systemd_and_by_the_server: no systemd-analyze");
+        println!("SKIPPED systemd_and_the_server_accept_the_unit_file: no systemd-analyze");
         return;
     };
     let said = String::from_utf8_lossy(&verified.stderr);

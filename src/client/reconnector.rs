@@ -1,23 +1,23 @@
-//! Keeps the connection open between commands, and reconnects when it was closed.
-//! Retries nothing: a command whose connection broke has failed, and the next one gets a new one.
+//! Keeps the connection open between commands, and reconnects if the server has closed it.
+//! A command is never retried: if its connection breaks, it fails, and the next command reconnects.
 
 use super::ClientLimits;
-use super::connection::{Address, Connection};
-use super::error::{ClientError, Trouble};
-use super::screen;
+use super::connection::{Address, BlockingConnection};
+use super::error::{ClientError, RequestError};
+use super::output;
 
 /// A server, and the connection to it if one is open.
 #[derive(Debug)]
-pub struct Dialer {
+pub struct Reconnector {
     address: Address,
     limits: ClientLimits,
-    kept: Option<Connection>,
+    kept: Option<BlockingConnection>,
 }
 
-impl Dialer {
+impl Reconnector {
     /// Parses the address; does not connect yet.
-    pub fn new(at: &str, limits: &ClientLimits) -> Result<Dialer, ClientError> {
-        Ok(Dialer {
+    pub fn new(at: &str, limits: &ClientLimits) -> Result<Reconnector, ClientError> {
+        Ok(Reconnector {
             address: Address::read(at)?,
             limits: *limits,
             kept: None,
@@ -35,33 +35,33 @@ impl Dialer {
     }
 
     /// Gives the connection to a command, connecting if necessary. A connection that is not
-    /// returned with [`Dialer::keep`] is in an unknown state, so dropping it closes it.
-    pub fn take(&mut self) -> Result<Connection, ClientError> {
+    /// returned with [`Reconnector::keep`] is in an unknown state, so dropping it closes it.
+    pub fn take(&mut self) -> Result<BlockingConnection, ClientError> {
         if let Some(mut connection) = self.kept.take() {
             if connection.is_open() {
                 return Ok(connection);
             }
-            screen::remark(format!(
+            output::diagnostic(format!(
                 "{} closed the connection; connecting again",
                 connection.peer()
             ));
         }
-        Connection::open(&self.address, &self.limits)
+        BlockingConnection::open(&self.address, &self.limits)
     }
 
     /// Takes the connection back for the next command.
-    pub fn keep(&mut self, connection: Connection) {
+    pub fn keep(&mut self, connection: BlockingConnection) {
         self.kept = Some(connection);
     }
 
     /// Takes the connection back after a refusal, if the server keeps it open: it does after a
     /// negative answer, and closes it after every other error.
-    pub fn refused(&mut self, connection: Connection, words: String) -> Trouble {
-        let plain_no = ["ERROR File Tidak Ditemukan", "ERROR: File not found"];
-        if plain_no.contains(&words.as_str()) {
+    pub fn refused(&mut self, connection: BlockingConnection, words: String) -> RequestError {
+        let keeps_open = ["ERROR File Tidak Ditemukan", "ERROR: File not found"];
+        if keeps_open.contains(&words.as_str()) {
             self.keep(connection);
         }
-        Trouble::Refused(words)
+        RequestError::Refused(words)
     }
 
     /// Closes the connection, if one is open.
