@@ -42,7 +42,7 @@
 //! When you need it:
 //!
 //! - [`reactor::acceptor`], [`reactor::io`], [`reactor::linux`]: new connections and system calls.
-//! - [`reactor::body_in`], [`reactor::body_out`]: bodies of files bypass the protocols.
+//! - [`reactor::splice`], [`reactor::sendfile`]: bodies of files bypass the protocols.
 //! - [`reactor::timers`]: silences that mean something, deadlines, how slow a body may be.
 //! - [`wire::framing`], [`wire::ambiguous_size`]: how clients without framing are understood.
 //! - [`store::file_store`], [`store::upload`]: files that cannot leave their root, and

@@ -11,11 +11,10 @@ use crate::reactor::ReactorLimits;
 use crate::reactor::acceptor::Listener;
 use crate::reactor::clock::SECOND;
 use crate::reactor::datagram::Datagrams;
-use crate::reactor::descriptors;
 use crate::reactor::event_loop::{EventLoop, Stopped};
+use crate::reactor::fd_limit;
 use crate::reactor::linux::{LinuxIo, LinuxListener, uses_bbr};
-use crate::reactor::log_queue::LogQueue;
-use crate::reactor::log_sink::LogSink;
+use crate::reactor::log::{LogQueue, LogSink};
 use crate::reactor::signals;
 use crate::reactor::stdio::Stdio;
 use crate::reactor::trace::Trace;
@@ -370,7 +369,7 @@ fn reactor_limits(options: &ServeOptions) -> ReactorLimits {
         options.idle_timeout,
     );
     ReactorLimits {
-        connections: descriptors::connections(most, config::DESCRIPTOR_RESERVE),
+        connections: fd_limit::connections(most, config::DESCRIPTOR_RESERVE),
         per_address: options.max_per_address.map(|count| count as usize),
         min_rate: options.min_rate,
         idle_seconds: (idle > 0).then_some(idle),

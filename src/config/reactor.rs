@@ -115,7 +115,7 @@ pub const BODIES: BodySteps = BodySteps {
     },
     take: StepLimits {
         // Also the size of the pipe. What `splice` saves over reading and writing comes with the
-        // megabyte; a step takes 0.35 to 0.5 ms. The figures stand in `reactor/body_in.rs`.
+        // megabyte; a step takes 0.35 to 0.5 ms. The figures stand in `reactor/splice.rs`.
         most: MIB,
         // `splice` of less costs more than copying.
         least: 64 * KIB,

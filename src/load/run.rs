@@ -13,7 +13,7 @@ use super::room::Room;
 use super::script::Script;
 use super::settings::{Settings, Work};
 use super::transfer::Transfer;
-use crate::reactor::descriptors::raise_limit;
+use crate::reactor::fd_limit::raise_limit;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::SocketAddr;

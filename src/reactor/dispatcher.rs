@@ -2,11 +2,11 @@
 //! Makes no system call and polls nothing; `event_loop.rs` does, and a simulator can.
 
 use super::ReactorLimits; // numbers from config/
-use super::addresses::Addresses; // how many connections each client has
 use super::clock::Moment; // microseconds since the start
 use super::connection::{Connection, Phase}; // a socket, its session, its readiness
 use super::io::Io; // the system calls; a simulator has its own
-use super::lag::Lag; // the longest turn, for the log
+use super::loop_lag::Lag; // the longest turn, for the log
+use super::per_ip_limit::Addresses; // how many connections each client has
 use super::run_queue::RunQueue; // which connections wait for a turn
 use super::table::Table; // the connections, in a slab
 use super::timers::Timers; // silences and deadlines

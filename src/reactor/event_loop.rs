@@ -7,7 +7,7 @@ use super::clock::{Clock, Moment, SECOND}; // microseconds since the start
 use super::datagram::Datagrams; // the chat room over UDP
 use super::dispatcher::Dispatcher; // all connections, and which has the next turn
 use super::linux::{LinuxIo, LinuxListener, Stream}; // calls; a port; a socket or the terminal
-use super::log_sink::LogSink; // standard error, which gets the lines of log::info!
+use super::log::LogSink; // standard error, which gets the lines of log::info!
 use super::signals; // which signals end the server
 use super::stdio::Stdio; // standard input and output, without waiting
 use super::token::Target; // what an event is about, packed into a Token of mio

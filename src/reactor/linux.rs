@@ -1,10 +1,10 @@
 //! Makes the system calls of the acceptor and the turn on real TCP sockets.
 
 use super::acceptor::Listener;
-use super::body_in::BodyPipe;
-use super::body_out;
 use super::clock::{Clock, Moment};
 use super::io::{Io, Sent, TakeError};
+use super::sendfile;
+use super::splice::BodyPipe;
 use super::stdio::Stdio;
 use super::step_size::{StepLimits, StepSize};
 use super::token::{Key, Target};
@@ -158,11 +158,11 @@ impl Io for LinuxIo {
     ) -> io::Result<Sent> {
         let socket = stream.tcp()?;
         let Some(file) = blob.fd().filter(|_| self.direct) else {
-            return body_out::copy(socket, blob, at, most, &mut self.copy).map(Sent::Bytes);
+            return sendfile::copy(socket, blob, at, most, &mut self.copy).map(Sent::Bytes);
         };
         let begin = self.clock.now();
         let most = most.min(self.sending.step());
-        let sent = body_out::send(socket.as_fd(), file, at, most, self.probe_step)?;
+        let sent = sendfile::send(socket.as_fd(), file, at, most, self.probe_step)?;
         if let Sent::Bytes(count) = sent {
             let took = begin.micros_until(self.clock.now());
             self.sending.took(count, took);

@@ -1,22 +1,21 @@
 //! The readiness loop: the only room that knows mio, sockets and the clock.
 
 pub mod acceptor;
-pub mod addresses;
-pub mod body_in;
-pub mod body_out;
 pub mod clock;
 pub mod connection;
 pub mod datagram;
-pub mod descriptors;
 pub mod dispatcher;
 pub mod event_loop;
+pub mod fd_limit;
 pub mod io;
-pub mod lag;
 pub mod linux;
-pub mod log_queue;
-pub mod log_sink;
+pub mod log;
+pub mod loop_lag;
+pub mod per_ip_limit;
 pub mod run_queue;
+pub mod sendfile;
 pub mod signals;
+pub mod splice;
 pub mod stdio;
 pub mod step_size;
 pub mod table;
