@@ -54,7 +54,7 @@ fn serve(options: ServeOptions) -> ExitCode {
 fn run_server(server: Server, log: &LogQueue) -> ExitCode {
     match server.run(&mut io::stdout(), log.clone()) {
         Ok(Stopped::Gracefully) => ExitCode::SUCCESS,
-        Ok(Stopped::Cutting(connections)) => {
+        Ok(Stopped::Forced(connections)) => {
             log::warn!("connections that were cut: {connections}");
             ExitCode::SUCCESS
         }

@@ -8,7 +8,7 @@ use crate::config::room::{DATAGRAMS, ROOM};
 use crate::config::services::{EDITOR, SERVICES};
 use crate::config::store::STORE;
 use crate::reactor::ReactorLimits;
-use crate::reactor::acceptor::Listener;
+use crate::reactor::acceptor::ServiceListener;
 use crate::reactor::clock::SECOND;
 use crate::reactor::datagram::Datagrams;
 use crate::reactor::event_loop::{EventLoop, Stopped};
@@ -191,7 +191,7 @@ impl Server {
         });
         let listener = |(service, socket): (&TcpService, _)| {
             let (make, parts) = (service.make, parts.clone());
-            Listener {
+            ServiceListener {
                 name: service.name,
                 socket,
                 make: Box::new(move |peer| make(&parts, peer)),
@@ -253,7 +253,7 @@ impl Server {
             .and_then(|()| announce.flush());
         if let Some(service_manager) = service_manager {
             service_manager.ready(&addresses.join(", "));
-            event_loop.at_stop(move || service_manager.stopping());
+            event_loop.on_stop(move || service_manager.stopping());
         }
         event_loop.run().map_err(|error| {
             let text = format!("the loop failed: {error}");
@@ -332,7 +332,7 @@ fn open_room(
     let room = Box::new(Room::new(password, limits));
     let bound = Datagrams::bind("room", address, room, DATAGRAMS);
     bound
-        .and_then(|mut room| room.answer_from_asked_address().map(|()| room))
+        .and_then(|mut room| room.reply_from_local_address().map(|()| room))
         .map_err(|error| listen::cannot_listen("room", "udp", address, &error))
 }
 
@@ -370,11 +370,11 @@ fn reactor_limits(options: &ServeOptions) -> ReactorLimits {
     );
     ReactorLimits {
         connections: fd_limit::connections(most, config::DESCRIPTOR_RESERVE),
-        per_address: options.max_per_address.map(|count| count as usize),
+        per_ip: options.max_per_address.map(|count| count as usize),
         min_rate: options.min_rate,
         idle_seconds: (idle > 0).then_some(idle),
         settle_millis: options.settle,
-        gap_millis: options.bare_gap,
+        header_gap_millis: options.bare_gap,
         ..REACTOR
     }
 }

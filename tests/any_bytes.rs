@@ -15,8 +15,8 @@ use loket::config::store::STORE;
 use loket::services::guess::Guess;
 use loket::services::room::Room;
 use loket::services::talk::Talk;
-use loket::session::datagram::{Copies, DatagramContext, DatagramProtocol};
-use loket::session::notice::{Notice, PeerId};
+use loket::session::datagram::{SendQueue, DatagramContext, DatagramProtocol};
+use loket::session::notice::Notice;
 use loket::session::outbox::Outbox;
 use loket::session::protocol::Protocol;
 use loket::session::shared::Shared;
@@ -33,6 +33,7 @@ use loket::wire::names::WireLimits;
 use loket::wire::text;
 use loket::wire::transfer_header::{self, BareHeader, Pauses};
 use loket::wire::unended::Unended;
+use loket::session::session_id::SessionId;
 use memory::store::Memory;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -303,7 +304,7 @@ proptest! {
         let digits = digits.at_most(STORE.largest).expect("the size itself fits");
         let taken = digits.text().len();
         let store = Memory::default();
-        let client = Requester { session: PeerId(1), address: [127, 0, 0, 1].into() };
+        let client = Requester { session: SessionId(1), address: [127, 0, 0, 1].into() };
         let upload = store.create("a", None, client).take().ok().expect("at once");
         let upload = upload.expect("a file");
         let blob = upload.blob();
@@ -452,7 +453,7 @@ proptest! {
         said in prop::collection::vec((0..4_u16, bytes()), 1..12), join in any::<bool>(),
     ) {
         let mut room = Room::new("sesame", ROOM);
-        let (mut out, mut posts) = (Copies::new(1_000), Vec::new());
+        let (mut out, mut posts) = (SendQueue::new(1_000), Vec::new());
         let members: &[u16] = if join { &[0, 1] } else { &[] };
         let entrance = members.iter().flat_map(|&port| {
             [(port, b"PASSWORD sesame".to_vec()), (port, format!("USERNAME m{port}").into())]
@@ -500,7 +501,7 @@ proptest! {
                 let last = number + 1 == ends.len();
                 let follows = if last { Follows::Eof } else { Follows::More };
                 loop {
-                    let mut cx = shared.lend(&mut out, PeerId(1));
+                    let mut cx = shared.context(&mut out, SessionId(1));
                     let (taken, _) = talk.on_bytes(&input[from..end], follows, &mut cx);
                     from += taken;
                     if taken == 0 {

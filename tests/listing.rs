@@ -5,9 +5,9 @@ mod support;
 
 use loket::config::store::STORE;
 use loket::session::blob::Blob;
-use loket::session::notice::PeerId;
 use loket::store::file_store::FileStore;
 use loket::store::{Content, ListingLimits, Requester, Store, StoreSettings};
+use loket::session::session_id::SessionId;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -119,7 +119,7 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
 
 fn list(store: &FileStore) -> Content {
     let client = Requester {
-        session: PeerId(1),
+        session: SessionId(1),
         address: [127, 0, 0, 1].into(),
     };
     match store.list(None, client).take() {

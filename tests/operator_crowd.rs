@@ -10,12 +10,13 @@ use loket::reactor::clock::SECOND;
 use loket::services::operator::Operator;
 use loket::services::roster::Roster;
 use loket::services::talk::Talk;
-use loket::session::notice::{Audience, Notice, PeerId};
+use loket::session::notice::{Audience, Notice};
 use loket::session::outbox::{Front, Outbox};
 use loket::session::protocol::{Intake, Protocol};
 use loket::session::shared::Shared;
 use loket::terminal::line_editor::LineEditor;
 use loket::wire::follows::Follows;
+use loket::session::session_id::SessionId;
 use memory::store::Files;
 use sim::by_hand::{Peer, Simulation};
 use std::cell::RefCell;
@@ -32,7 +33,7 @@ struct Desk {
     shared: Shared,
     out: Outbox,
     shown: String,
-    written: Vec<(PeerId, Rc<str>)>,
+    written: Vec<(SessionId, Rc<str>)>,
     /// The most that one call has shown, and posted.
     most: (usize, usize),
 }
@@ -43,7 +44,7 @@ impl Desk {
         let roster = Rc::<RefCell<Roster>>::default();
         let text = "\u{e9}".repeat(2_000);
         for id in 1..=LAST {
-            let (peer, address) = (PeerId(id.into()), ([127, 0, 0, 1], 1).into());
+            let (peer, address) = (SessionId(id.into()), ([127, 0, 0, 1], 1).into());
             assert_eq!(roster.borrow_mut().join(peer, address, 0), id);
             roster.borrow_mut().say(id, &text);
         }
@@ -83,7 +84,7 @@ impl Desk {
     /// Types all of it, and has everything done that it asks for.
     fn types(&mut self, mut input: &[u8]) {
         while !input.is_empty() {
-            let mut cx = self.shared.lend(&mut self.out, PeerId(0));
+            let mut cx = self.shared.context(&mut self.out, SessionId(0));
             let (taken, intake) = self.console.on_bytes(input, Follows::More, &mut cx);
             assert!(taken > 0, "it takes whole lines");
             input = &input[taken..];
@@ -94,7 +95,7 @@ impl Desk {
 
     fn works(&mut self, mut intake: Intake) {
         while matches!(intake, Intake::Work) {
-            let mut cx = self.shared.lend(&mut self.out, PeerId(0));
+            let mut cx = self.shared.context(&mut self.out, SessionId(0));
             intake = self.console.on_work(&mut cx);
             self.collect();
         }
@@ -137,10 +138,10 @@ fn list_shows_10_000_clients_in_bounded_steps() {
 fn a_line_for_all_is_posted_to_10_000_clients_in_bounded_steps_and_in_order() {
     at_a_pipe_and_at_a_terminal(|mut desk| {
         desk.types(b"first\n/to 2 one\nsecond\n");
-        let everyone = || (2..=LAST).step_by(2).map(|id| PeerId(id.into()));
+        let everyone = || (2..=LAST).step_by(2).map(|id| SessionId(id.into()));
         let to_all = |text| everyone().map(move |peer| (peer, Rc::from(text)));
-        let wanted: Vec<(PeerId, Rc<str>)> = to_all("first")
-            .chain([(PeerId(2), "one".into())])
+        let wanted: Vec<(SessionId, Rc<str>)> = to_all("first")
+            .chain([(SessionId(2), "one".into())])
             .chain(to_all("second"))
             .collect();
         assert!(desk.written == wanted, "{} posts", desk.written.len());
@@ -159,13 +160,13 @@ fn pasted_lines_are_carried_out_one_at_a_time() {
 #[test]
 fn a_list_tolerates_clients_that_connect_and_disconnect_meanwhile() {
     let mut desk = Desk::open(None);
-    let mut cx = desk.shared.lend(&mut desk.out, PeerId(0));
+    let mut cx = desk.shared.context(&mut desk.out, SessionId(0));
     let (taken, intake) = desk.console.on_bytes(b"/list\n", Follows::More, &mut cx);
     assert!(taken == 6 && matches!(intake, Intake::Work));
     for id in (2..=LAST).step_by(2) {
         desk.roster.borrow_mut().leave(id);
     }
-    let (peer, address) = (PeerId(7), ([127, 0, 0, 1], 1).into());
+    let (peer, address) = (SessionId(7), ([127, 0, 0, 1], 1).into());
     let id = desk.roster.borrow_mut().join(peer, address, 0);
     desk.collect();
     desk.shown.clear();

@@ -94,7 +94,7 @@ fn route_to(bound: IpAddr) -> Route {
     let protocol = Box::new(Answering(std::rc::Rc::clone(&routes)));
     let limits = loket::config::room::DATAGRAMS;
     let mut server = Datagrams::bind("test", (bound, 0).into(), protocol, limits).expect("a port");
-    server.answer_from_asked_address().expect("an option");
+    server.reply_from_local_address().expect("an option");
     let port = server.local_address().port();
     let guest = Guest::between((host(9), 0).into(), (host(1), port).into());
     guest.send("hello");

@@ -447,7 +447,7 @@ fn systemd_and_the_server_accept_the_unit_file() {
     assert_eq!(commands, 3, "one that runs and two in the comments");
     let reserve = format!("{} are kept in", config::DESCRIPTOR_RESERVE);
     assert!(unit.contains(&reserve), "the code reserves {reserve}");
-    let drain = format!("have {} seconds to finish", REACTOR.wind_down_seconds);
+    let drain = format!("have {} seconds to finish", REACTOR.drain_seconds);
     assert!(unit.contains(&drain), "transfers {drain}");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("loket.service");

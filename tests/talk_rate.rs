@@ -8,10 +8,11 @@ use loket::config::services::SERVICES;
 use loket::services::roster::Roster;
 use loket::services::talk::Talk;
 use loket::session::close_reason::CloseReason;
-use loket::session::notice::{Notice, PeerId};
+use loket::session::notice::Notice;
 use loket::session::session::{Next, Session};
 use loket::session::shared::Shared;
 use loket::wire::follows::{Follows, Timer};
+use loket::session::session_id::SessionId;
 use std::cell::RefCell;
 use std::rc::Rc;
 use support::Server;
@@ -36,7 +37,7 @@ impl Flood {
         let limits = Rc::new(SERVICES);
         let talk = Talk::new(limits, roster.clone(), ([127, 0, 0, 1], 9).into());
         let mut flood = Flood {
-            session: Session::new(Box::new(talk), PeerId(1)),
+            session: Session::new(Box::new(talk), SessionId(1)),
             shared: Shared::new(OUTBOX_HIGH_WATER),
             said: 0,
             last: String::new(),

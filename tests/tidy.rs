@@ -54,8 +54,8 @@ const ENTRY_PATH: [&str; 9] = [
 const NO_LIMITS: &[&str] = &[
     "src/wire/ambiguous_size.rs MOST_DIGITS",
     "src/reactor/token.rs KIND_SHIFT",
-    "src/reactor/token.rs SERIAL_SHIFT",
-    "src/reactor/token.rs SERIAL_MASK",
+    "src/session/session_id.rs SERIAL_SHIFT",
+    "src/session/session_id.rs SERIAL_MASK",
     "src/reactor/timers.rs NEVER",
     "src/reactor/clock.rs SECOND",
     "src/session/log_limit.rs SECOND",

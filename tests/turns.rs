@@ -8,14 +8,14 @@ use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::config::services::SERVICES;
 use loket::reactor::clock::Moment;
 use loket::reactor::connection::{Connection, Phase};
-use loket::reactor::turn::{Lent, Turn};
+use loket::reactor::turn::{Scratch, Turn};
 use loket::services::operator::Operator;
 use loket::session::close_reason::CloseReason;
-use loket::session::notice::PeerId;
 use loket::session::observer::TurnEnd;
 use loket::session::session::Session;
 use loket::session::shared::Shared;
 use loket::wire::follows::{Follows, Timer};
+use loket::session::session_id::SessionId;
 use memory::Service;
 use memory::store::{Fault, Faults, Files, Memory};
 use sim::by_hand::{Peer, Probe, Seen, Shown, Simulation, limits, socket};
@@ -162,7 +162,7 @@ fn a_spent_budget_goes_to_the_back_of_the_queue() {
             _ => None,
         })
         .collect();
-    let in_turn: Vec<u32> = peers.iter().map(|peer| peer.key.serial).collect();
+    let in_turn: Vec<u32> = peers.iter().map(|peer| peer.id.serial()).collect();
     assert!(turns.len() > 6);
     assert!(turns.chunks(3).all(|round| round == in_turn), "{turns:?}");
     assert_eq!(seen[1], Seen::Ended(in_turn[0], TurnEnd::Requeue));
@@ -225,8 +225,8 @@ fn a_stale_key_finds_no_connection() {
     assert!(simulation.closed(&old).is_some());
     let (new, shown) = probe(&mut simulation, None);
     assert_eq!(
-        (old.key.slot, old.key.serial + 1),
-        (new.key.slot, new.key.serial)
+        (old.id.slot(), old.id.serial() + 1),
+        (new.id.slot(), new.id.serial())
     );
     let before = (simulation.seen(), reads(&new));
     simulation.say_and_finish(&old, "late");
@@ -244,7 +244,7 @@ fn a_timer_of_a_closed_connection_does_not_reach_the_next_one_in_its_slot() {
     simulation.run();
     simulation.pass(SETTLE / 2);
     let (new, shown) = probe(&mut simulation, Some(Timer::Settle));
-    assert_eq!(old.key.slot, new.key.slot);
+    assert_eq!(old.id.slot(), new.id.slot());
     simulation.pass(SETTLE - 1);
     assert_eq!(silences(&shown, Timer::Settle), 0);
     simulation.pass(1);
@@ -258,10 +258,10 @@ fn an_idle_session_holds_no_buffers() {
         socket.borrow_mut().script.say("hello");
         socket.borrow_mut().arrive(5);
     };
-    let session = Session::new(Service::Echo.protocol(&Memory::default()), PeerId(1));
+    let session = Session::new(Service::Echo.protocol(&Memory::default()), SessionId(1));
     let mut connection = Connection::new(socket.clone(), session, 1, 0, Moment(0));
     let mut shared = Shared::new(OUTBOX_HIGH_WATER);
-    let (mut lent, limits) = (Lent::new(REACTOR.read_buffer), limits());
+    let (mut scratch, limits) = (Scratch::new(REACTOR.read_buffer), limits());
     let mut serve = |connection: &mut Connection<_>| {
         let mut turn = Turn {
             io: &mut SimIo {
@@ -269,7 +269,7 @@ fn an_idle_session_holds_no_buffers() {
                 ..SimIo::default()
             },
             shared: &mut shared,
-            lent: &mut lent,
+            scratch: &mut scratch,
             limits: &limits,
             now: Moment(0),
             bulk: false,
@@ -288,7 +288,7 @@ fn an_idle_session_holds_no_buffers() {
     (socket.borrow_mut().window, connection.ready.readable) = (5, true);
     say_hello();
     assert_eq!(serve(&mut connection), TurnEnd::Parked);
-    assert!(connection.session.owes(), "unsent output is kept");
+    assert!(connection.session.has_unsent(), "unsent output is kept");
 
     (socket.borrow_mut().window, connection.ready.writable) = (100, true);
     assert_eq!(serve(&mut connection), TurnEnd::Parked);
@@ -532,7 +532,7 @@ fn draining_completes_transfers_and_closes_idle_connections() {
     let busy = simulation.accept(Service::Files, 0);
     simulation.say(&busy, "download big\n");
     simulation.run();
-    simulation.dispatcher.wind_down();
+    simulation.dispatcher.drain();
     simulation.run();
     assert_eq!(simulation.closed(&idle), Some(CloseReason::Shutdown));
     assert_eq!(simulation.closed(&busy), None);

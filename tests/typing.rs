@@ -22,7 +22,7 @@ const PACES: [u64; 12] = [1, 2, 4, 5, 6, 10, 49, 50, 51, 120, 999, 2_000];
 
 /// Whether the next byte arrives before silence refuses the partial command.
 fn is_executed(pace: u64) -> bool {
-    pace < REACTOR.word_millis
+    pace < REACTOR.partial_command_millis
 }
 
 /// Every prefix of every typed name is a file: a command on a cut name would change it.
@@ -206,7 +206,7 @@ fn a_typed_question_is_answered_after_a_long_silence() {
         }
         for pace in [6, 49, 120, 900] {
             let (mut simulation, peer) = written(case.service, &bytes(case.sent), pace);
-            simulation.pass((REACTOR.word_millis - pace) * MILLI);
+            simulation.pass((REACTOR.partial_command_millis - pace) * MILLI);
             assert_eq!(peer.text(), case.answer, "{:?} at {pace} ms", case.sent);
         }
     }
@@ -394,7 +394,7 @@ fn keys_pressed_before_the_answer_count_as_typed() {
     let peer = simulation.connect(Service::Files);
     peer.takes(0);
     write(&mut simulation, &peer, &["l", "s"], 120);
-    simulation.pass(REACTOR.word_millis * MILLI);
+    simulation.pass(REACTOR.partial_command_millis * MILLI);
     // The answer is not sent yet: keys typed meanwhile arrive in one piece.
     write(&mut simulation, &peer, &bytes("rm lap"), 120);
     simulation.make_room(&peer, 10_000);

@@ -4,9 +4,9 @@ use crate::memory::Service;
 use crate::memory::store::{Faults, Files, Memory};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use loket::config::reactor::OUTBOX_HIGH_WATER;
-use loket::session::notice::PeerId;
 use loket::session::outbox::{Front, Outbox};
 use loket::session::session::Session;
+use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
 use loket::store::{Requester, Store};
 use loket::wire::follows::Follows;
@@ -54,7 +54,7 @@ fn conversation(service: Service) -> (Session, Shared) {
     let files: Files = [(NAME.to_owned(), vec![7; SIZE])].into();
     let store = Memory::with(&files, Faults::default());
     (
-        Session::new(service.protocol(&store), PeerId(1)),
+        Session::new(service.protocol(&store), SessionId(1)),
         Shared::new(OUTBOX_HIGH_WATER),
     )
 }
@@ -121,7 +121,7 @@ fn outbox(criterion: &mut Criterion) {
         let files: Files = [(NAME.to_owned(), vec![7; SIZE])].into();
         let store = Memory::with(&files, Faults::default());
         let client = Requester {
-            session: PeerId(1),
+            session: SessionId(1),
             address: [127, 0, 0, 1].into(),
         };
         let opened = store.open(NAME, client).take().ok().expect("at once");

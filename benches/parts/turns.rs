@@ -6,11 +6,11 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use loket::config::reactor::{BODIES, OUTBOX_HIGH_WATER, REACTOR};
 use loket::reactor::clock::{Clock, Moment};
 use loket::reactor::dispatcher::Dispatcher;
-use loket::reactor::io::{Io, Sent, TakeError};
+use loket::reactor::io::{Io, ReceiveError, Sent};
 use loket::reactor::linux::{LinuxIo, Stream};
-use loket::reactor::token::Key;
 use loket::session::blob::Blob;
 use loket::session::observer::Readiness;
+use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 const NEWS: Readiness = Readiness {
     readable: true,
     writable: true,
-    read_on: false,
+    drain_to_eof: false,
 };
 
 pub fn time(criterion: &mut Criterion) {
@@ -26,7 +26,7 @@ pub fn time(criterion: &mut Criterion) {
     over_sockets(criterion);
 }
 
-fn dispatcher<I: Io>(io: I, socket: I::Socket) -> (Dispatcher<I>, Key) {
+fn dispatcher<I: Io>(io: I, socket: I::Socket) -> (Dispatcher<I>, SessionId) {
     let shared = Shared::new(OUTBOX_HIGH_WATER);
     let mut dispatcher = Dispatcher::new(io, shared, REACTOR, vec!["echo"]);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
@@ -37,9 +37,9 @@ fn dispatcher<I: Io>(io: I, socket: I::Socket) -> (Dispatcher<I>, Key) {
         |_| Service::Echo.protocol(&Memory::default()),
         Moment(0),
     );
-    let key = opened.expect("it is registered");
+    let id = opened.expect("it is registered");
     dispatcher.round(Moment(0));
-    (dispatcher, key)
+    (dispatcher, id)
 }
 
 /// A kernel whose only call that costs anything is the look at the clock.
@@ -56,7 +56,7 @@ impl Io for Free {
         Err(ErrorKind::WouldBlock.into())
     }
 
-    fn register(&mut self, _: &mut Waiting, _: Key) -> io::Result<()> {
+    fn register(&mut self, _: &mut Waiting, _: SessionId) -> io::Result<()> {
         Ok(())
     }
 
@@ -79,29 +79,29 @@ impl Io for Free {
         Ok(bytes.len())
     }
 
-    fn send_body(&mut self, _: &mut Waiting, _: &dyn Blob, _: u64, _: usize) -> io::Result<Sent> {
+    fn send_file(&mut self, _: &mut Waiting, _: &dyn Blob, _: u64, _: usize) -> io::Result<Sent> {
         Err(ErrorKind::Unsupported.into())
     }
 
-    fn can_take_body(&mut self, _: &dyn Blob) -> bool {
+    fn can_receive_file(&mut self, _: &dyn Blob) -> bool {
         false
     }
 
-    fn take_body(
+    fn receive_file(
         &mut self,
         _: &mut Waiting,
         _: &dyn Blob,
         _: u64,
         _: usize,
-    ) -> Result<usize, TakeError> {
-        Err(TakeError::Socket(ErrorKind::Unsupported.into()))
+    ) -> Result<usize, ReceiveError> {
+        Err(ReceiveError::Socket(ErrorKind::Unsupported.into()))
     }
 
     fn cork(&mut self, _: &mut Waiting, _: bool) {}
 
-    fn acknowledge_now(&mut self, _: &mut Waiting) {}
+    fn quick_ack(&mut self, _: &mut Waiting) {}
 
-    fn finish_writing(&mut self, _: &mut Waiting) -> io::Result<()> {
+    fn shutdown_write(&mut self, _: &mut Waiting) -> io::Result<()> {
         Ok(())
     }
 
@@ -114,11 +114,11 @@ fn in_memory(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("turn");
     group.throughput(Throughput::Elements(1));
     group.bench_function("echo of 64 bytes, free system calls", |bencher| {
-        let (mut dispatcher, key) = dispatcher(Free(Clock::start()), Waiting(0));
+        let (mut dispatcher, id) = dispatcher(Free(Clock::start()), Waiting(0));
         let mut now = 0;
         bencher.iter(|| {
             now += 10;
-            dispatcher.mark(key, NEWS);
+            dispatcher.mark(id, NEWS);
             dispatcher.round(Moment(now));
             assert!(!dispatcher.has_turns(), "one round is one turn");
         });
@@ -162,10 +162,10 @@ fn over_sockets(criterion: &mut Criterion) {
             let linux = LinuxIo::new(registry, true, &BODIES);
             let clock = linux.clock();
             let far = Stream::Tcp(mio::net::TcpStream::from_std(far));
-            let (mut dispatcher, key) = dispatcher(linux, far);
+            let (mut dispatcher, id) = dispatcher(linux, far);
             bencher.iter(|| {
                 near.write_all(&message).expect("the message is taken");
-                dispatcher.mark(key, NEWS);
+                dispatcher.mark(id, NEWS);
                 dispatcher.round(clock.now());
                 near.read_exact(&mut back).expect("it comes back");
             });

@@ -37,7 +37,7 @@ pub const REACTOR: ReactorLimits = ReactorLimits {
     // one long step, and not for four of them.
     bulk_micros: 150,
     send_step: BODIES.send.most,
-    take_step: BODIES.take.most,
+    receive_step: BODIES.receive.most,
     small_body: SMALL_BODY,
     // 16 KiB halves the throughput of large messages, more gains nothing.
     read_buffer: 64 * KIB,
@@ -60,9 +60,9 @@ pub const REACTOR: ReactorLimits = ReactorLimits {
     settle_millis: 50,
     // A unit that is no whole command waits so long for its rest: line clients that send a command
     // in pieces wait a round trip between them, and even far away that is well under a second.
-    word_millis: 1_000,
+    partial_command_millis: 1_000,
     // A textbook client takes its first `recv` for the header: the data must not be there yet.
-    gap_millis: 20,
+    header_gap_millis: 20,
     // A client that cannot end its upload waits for ever otherwise, and so does its user.
     first_byte_millis: 2_000,
     // When to look again whether a talk client may go on. Its rate is counted by whole seconds.
@@ -84,7 +84,7 @@ pub const REACTOR: ReactorLimits = ReactorLimits {
     // more where they are told to.
     rate_surplus: 16 * MIB as u64,
     // Any number, where the user sets none.
-    per_address: None,
+    per_ip: None,
     // People begin to notice.
     slow_micros: 50_000,
     // What a talk client says in a turn still fits into the backlog of 256 KiB: 16 of the longest
@@ -95,7 +95,7 @@ pub const REACTOR: ReactorLimits = ReactorLimits {
     // A class of thirty whose uploads meet a full disk is logged one by one, a client that repeats
     // a bad one is not.
     uploads_logged: 30,
-    wind_down_seconds: 10,
+    drain_seconds: 10,
 };
 
 /// See [`REACTOR`]; the flag says 0 for never.
@@ -113,7 +113,7 @@ pub const BODIES: BodySteps = BodySteps {
         // steps of 1.25 MiB, and at twice the CPU.
         micros: 400,
     },
-    take: StepLimits {
+    receive: StepLimits {
         // Also the size of the pipe. What `splice` saves over reading and writing comes with the
         // megabyte; a step takes 0.35 to 0.5 ms. The figures stand in `reactor/splice.rs`.
         most: MIB,
@@ -129,7 +129,7 @@ pub const BODIES: BodySteps = BodySteps {
     // The kernel may keep more of the rest for such a peer: with
     // [`UNSENT_BYTES`](super::UNSENT_BYTES) for all of it, 8 downloads of 64 MiB took 3.5 times
     // the CPU of the server, and 64 of 4 MiB 2.5 times.
-    reads: MIB as u64,
+    lowat_reset: MIB as u64,
 };
 
 /// How bodies are moved where bbr paces what is sent.

@@ -78,7 +78,7 @@ pub const DATAGRAMS: DatagramLimits = DatagramLimits {
     copies: 200_000,
     copies_high_water: 100_000,
     // Texts of 256 KiB at most. A refusal comes a round trip after the copy.
-    recalled: 256,
+    remembered: 256,
 };
 
 const MEMBERS: usize = 4_096;

@@ -7,8 +7,8 @@ use super::schedule::Schedule;
 use super::settings::Settings;
 use crate::reactor::clock::{Moment, SECOND};
 use crate::session::close_reason::CloseReason;
-use crate::session::notice::PeerId;
-use crate::session::observer::{Direction, Observer, Who};
+use crate::session::observer::{ConnLabel, IoDirection, Observer};
+use crate::session::session_id::SessionId;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -49,7 +49,7 @@ pub struct Board {
     /// The counts.
     pub recorder: Recorder,
     /// Lanes whose connection could carry one more request.
-    pub idle: VecDeque<PeerId>,
+    pub idle: VecDeque<SessionId>,
     /// Connections that have ended since the loop last looked.
     pub gone: Vec<Gone>,
     /// Lanes that are prepared.
@@ -109,17 +109,17 @@ impl Board {
 pub struct Ledger(pub Rc<RefCell<Board>>);
 
 impl Observer for Ledger {
-    fn moved(&mut self, direction: Direction, bytes: usize, _body: bool) {
+    fn moved(&mut self, direction: IoDirection, bytes: usize, _body: bool) {
         let board = &mut *self.0.borrow_mut();
         let (into, out) = match direction {
-            Direction::In => (bytes as u64, 0),
-            Direction::Out => (0, bytes as u64),
+            IoDirection::In => (bytes as u64, 0),
+            IoDirection::Out => (0, bytes as u64),
         };
         board.recorder.moved(into, out, board.now);
     }
 
     /// The session has put itself among those that are gone, just before.
-    fn closed(&mut self, _who: Who<'_>, reason: CloseReason) {
+    fn closed(&mut self, _conn: ConnLabel<'_>, reason: CloseReason) {
         let board = &mut *self.0.borrow_mut();
         let Some(gone) = board.gone.last().filter(|gone| !gone.done) else {
             return;

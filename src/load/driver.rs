@@ -21,8 +21,9 @@ use crate::reactor::clock::{Moment, SECOND};
 use crate::reactor::dispatcher::Dispatcher;
 use crate::reactor::linux::{LinuxIo, Stream};
 use crate::reactor::token::Target;
-use crate::session::notice::{Audience, Notice, PeerId, Post};
+use crate::session::notice::{Audience, Notice, Post};
 use crate::session::protocol::Protocol;
+use crate::session::session_id::SessionId;
 use crate::session::shared::Shared;
 use mio::net::TcpStream;
 use std::cell::RefCell;
@@ -190,7 +191,7 @@ impl Driver {
         }
     }
 
-    fn wake(&mut self, peer: PeerId) {
+    fn wake(&mut self, peer: SessionId) {
         self.dispatcher.posts().push(Post {
             to: Audience::One(peer),
             notice: Notice::Due,

@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 pub type MakeProtocol = Box<dyn Fn(SocketAddr) -> Box<dyn Protocol>>;
 
 /// A listening socket and the service behind it.
-pub struct Listener<L> {
+pub struct ServiceListener<L> {
     /// The service's name.
     pub name: &'static str,
     /// The socket.
@@ -30,7 +30,7 @@ pub struct Listener<L> {
 
 /// The listeners, and whether a place is free.
 pub struct Acceptor<I: Io> {
-    listeners: Vec<Listener<I::Listener>>,
+    listeners: Vec<ServiceListener<I::Listener>>,
     limit: usize,
     per_turn: usize,
     /// The number of the listener that has the first turn.
@@ -51,7 +51,7 @@ struct Shortage {
 
 impl<I: Io> Acceptor<I> {
     /// Accepts from these.
-    pub fn new(listeners: Vec<Listener<I::Listener>>, limits: &ReactorLimits) -> Acceptor<I> {
+    pub fn new(listeners: Vec<ServiceListener<I::Listener>>, limits: &ReactorLimits) -> Acceptor<I> {
         Acceptor {
             listeners,
             limit: limits.connections,
@@ -116,7 +116,7 @@ impl<I: Io> Acceptor<I> {
             if let Some(refusal) = listener.refusal {
                 // As much as the empty socket takes: nothing waits for this peer.
                 let _ = dispatcher.io.write(&mut socket, refusal);
-                let _ = dispatcher.io.finish_writing(&mut socket);
+                let _ = dispatcher.io.shutdown_write(&mut socket);
             }
             self.log_refused(peer.ip(), now);
             return true;
@@ -194,7 +194,7 @@ mod tests {
     /// With one listener, at which connections may be waiting.
     fn acceptor(limit: usize) -> Acceptor<LinuxIo> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listener = Listener {
+        let listener = ServiceListener {
             name: "",
             socket: TcpListener::bind(address).expect("a free port"),
             make: Box::new(|_| unreachable!("no connection is accepted")),

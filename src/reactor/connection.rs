@@ -34,7 +34,7 @@ pub struct Connection<S> {
     /// The conversation.
     pub session: Session,
     /// When the peer last made progress in any direction.
-    pub progress: Moment,
+    pub last_progress: Moment,
     /// The number that names this connection in events, logs and traces.
     pub serial: u32,
     /// The place of its service in the list of listeners.
@@ -48,7 +48,7 @@ pub struct Connection<S> {
     /// What its deadline means.
     pub deadline: Deadline,
     /// The second in which that comes, however much moves until then; `u32::MAX` is never.
-    pub ends: u32,
+    pub deadline_second: u32,
     /// Bytes moved since that was set.
     pub moved: u64,
     /// Whether the protocol has taken bytes since the deadline was looked at.
@@ -59,9 +59,9 @@ pub struct Connection<S> {
     pub phase: Phase,
     /// A silence that is over, and that the session has not been shown.
     pub silence: Option<Timer>,
-    /// Kinds of delay that have an entry in the queues, one bit each.
+    /// Kinds of timer that have an entry in the queues, one bit each.
     pub armed: u8,
-    /// Kinds of delay that have passed since the last progress, one bit each.
+    /// Kinds of timer that have passed since the last progress, one bit each.
     pub passed: u8,
 }
 
@@ -78,7 +78,7 @@ impl<S> Connection<S> {
         Connection {
             socket,
             session,
-            progress: now,
+            last_progress: now,
             serial,
             service,
             queued: false,
@@ -86,13 +86,13 @@ impl<S> Connection<S> {
             cost: 64,
             corked: false,
             deadline: Deadline::None,
-            ends: u32::MAX,
+            deadline_second: u32::MAX,
             moved: 0,
             consumed: false,
             ready: Readiness {
                 readable: true,
                 writable: true,
-                read_on: false,
+                drain_to_eof: false,
             },
             phase: Phase::Open,
             silence: None,
@@ -104,14 +104,14 @@ impl<S> Connection<S> {
     /// So many bytes have moved, or something else has: silences begin anew.
     pub fn progressed(&mut self, bytes: usize, now: Moment) {
         self.moved = self.moved.saturating_add(bytes as u64);
-        self.progress = now;
+        self.last_progress = now;
         self.silence = None;
         self.passed = 0;
     }
 
     /// A turn took so long. One long turn alone is not believed: another process may have had the
     /// core meanwhile.
-    pub fn took(&mut self, micros: u64) {
+    pub fn record_cost(&mut self, micros: u64) {
         let believed = micros.min(u64::from(2 * self.cost + 64)) as u16;
         self.cost = self.cost.midpoint(believed).min(1_000);
     }
@@ -121,17 +121,17 @@ impl<S> Connection<S> {
         self.armed & bit(Timer::Cold) != 0
     }
 
-    /// The delay to measure now, if it has not passed since the last progress.
+    /// The timer to measure now, if it has not passed since the last progress.
     pub fn awaited(&self) -> Option<Timer> {
         let awaited = match self.phase {
             Phase::Open => self.session.awaited(),
             Phase::Lingering { .. } => Some(Timer::Linger),
         };
-        awaited.filter(|delay| self.passed & bit(*delay) == 0)
+        awaited.filter(|timer| self.passed & bit(*timer) == 0)
     }
 }
 
-/// The bit of a delay in `armed` and `passed`.
-pub fn bit(delay: Timer) -> u8 {
-    1 << delay.index()
+/// The bit of a timer in `armed` and `passed`.
+pub fn bit(timer: Timer) -> u8 {
+    1 << timer.index()
 }

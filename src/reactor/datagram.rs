@@ -2,7 +2,7 @@
 
 use super::clock::Moment;
 use super::udp::Udp;
-use crate::session::datagram::{Copies, DatagramContext, DatagramProtocol};
+use crate::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
 use crate::session::log_limit::LogLimit;
 use crate::session::notice::Post;
 use mio::net::UdpSocket;
@@ -24,8 +24,8 @@ pub struct DatagramLimits {
     pub copies: usize,
     /// Above so many waiting copies nothing is read: the kernel's queue is the brake.
     pub copies_high_water: usize,
-    /// Texts that are recalled after they were sent: a refusal quotes one of them.
-    pub recalled: usize,
+    /// Texts that are remembered after they were sent: a refusal quotes one of them.
+    pub remembered: usize,
 }
 
 /// A service on a UDP socket.
@@ -34,7 +34,7 @@ pub struct Datagrams {
     pub name: &'static str,
     socket: Udp,
     protocol: Box<dyn DatagramProtocol>,
-    out: Copies,
+    out: SendQueue,
     limits: DatagramLimits,
     buffer: Box<[u8]>,
     readable: bool,
@@ -56,7 +56,7 @@ impl Datagrams {
             name,
             socket: Udp::bind(address, limits.receive_buffer)?,
             protocol,
-            out: Copies::new(limits.copies).recalling(limits.recalled),
+            out: SendQueue::new(limits.copies).remember_sent(limits.remembered),
             limits,
             // One byte more than is allowed shows what is too long.
             buffer: vec![0; limits.length + 1].into(),
@@ -68,8 +68,8 @@ impl Datagrams {
     }
 
     /// Each answer leaves from the address that was asked, also where the socket is bound to all.
-    pub fn answer_from_asked_address(&mut self) -> io::Result<()> {
-        self.socket.tell_asked()
+    pub fn reply_from_local_address(&mut self) -> io::Result<()> {
+        self.socket.report_local_address()
     }
 
     /// Where it listens.
@@ -83,7 +83,7 @@ impl Datagrams {
     }
 
     /// What is to be sent, for those who speak without being spoken to.
-    pub fn outbox(&mut self) -> &mut Copies {
+    pub fn outbox(&mut self) -> &mut SendQueue {
         &mut self.out
     }
 
@@ -173,7 +173,7 @@ impl Datagrams {
     fn read_errors(&mut self, posts: &mut Vec<Post>, now: Moment) -> bool {
         let mut found = false;
         for _ in 0..self.limits.reads_per_turn {
-            let Some(report) = self.socket.reported(&mut self.buffer) else {
+            let Some(report) = self.socket.next_error(&mut self.buffer) else {
                 break;
             };
             found = true;
@@ -197,7 +197,7 @@ impl Datagrams {
     }
 }
 
-fn cx<'a>(out: &'a mut Copies, posts: &'a mut Vec<Post>, now: Moment) -> DatagramContext<'a> {
+fn cx<'a>(out: &'a mut SendQueue, posts: &'a mut Vec<Post>, now: Moment) -> DatagramContext<'a> {
     DatagramContext {
         out,
         posts,

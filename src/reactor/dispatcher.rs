@@ -5,19 +5,19 @@ use super::ReactorLimits; // numbers from config/
 use super::clock::Moment; // microseconds since the start
 use super::connection::{Connection, Phase}; // a socket, its session, its readiness
 use super::io::Io; // the system calls; a simulator has its own
-use super::loop_lag::Lag; // the longest turn, for the log
-use super::per_ip_limit::Addresses; // how many connections each client has
+use super::loop_lag::LoopLag; // the longest turn, for the log
+use super::per_ip_limit::PerIpLimit; // how many connections each client has
 use super::run_queue::RunQueue; // which connections wait for a turn
 use super::table::Table; // the connections, in a slab
 use super::timers::Timers; // silences and deadlines
-use super::token::Key; // a slot of the table, and a serial against stale events
-use super::turn::{Lent, Turn}; // the memory of a turn; the turn
+use super::turn::{Scratch, Turn}; // the memory of a turn; the turn
 use crate::session::close_reason::CloseReason; // why a connection ends
 use crate::session::log_limit::LogLimit; // lines a second that are logged
-use crate::session::notice::{Audience, Notice, PeerId, Post}; // messages of sessions
-use crate::session::observer::{Observer, Readiness, TurnEnd, Who}; // for --trace; how a turn ended
+use crate::session::notice::{Audience, Notice, Post}; // messages of sessions
+use crate::session::observer::{ConnLabel, Observer, Readiness, TurnEnd}; // for --trace; how a turn ended
 use crate::session::protocol::Protocol; // a service's side of a conversation
 use crate::session::session::Session; // a protocol and what it is about to do
+use crate::session::session_id::SessionId; // a slot of the table, and a serial against stale events
 use crate::session::shared::Shared; // what all protocols share: posts, the time
 use crate::wire::follows::Timer; // which silence
 use std::io;
@@ -32,14 +32,14 @@ pub struct Dispatcher<I: Io> {
     table: Table<I::Socket>,
     queue: RunQueue,
     timers: Timers,
-    addresses: Addresses,
-    lag: Lag,
+    per_ip: PerIpLimit,
+    loop_lag: LoopLag,
     uploads_logged: LogLimit,
-    lent: Lent,
+    scratch: Scratch,
     /// The console's place in the table. It is no connection: no limit counts it, no deadline
     /// ends it, and a server that goes down does not wait for it.
-    operator: Option<Key>,
-    winding_down: bool,
+    operator: Option<SessionId>,
+    draining: bool,
 }
 
 impl<I: Io> Dispatcher<I> {
@@ -57,12 +57,12 @@ impl<I: Io> Dispatcher<I> {
             table: Table::new(),
             queue: RunQueue::default(),
             timers: Timers::new(limits),
-            addresses: Addresses::new(limits.per_address),
-            lag: Lag::new(limits.slow_micros),
+            per_ip: PerIpLimit::new(limits.per_ip),
+            loop_lag: LoopLag::new(limits.slow_micros),
             uploads_logged: LogLimit::new(limits.uploads_logged),
-            lent: Lent::new(limits.read_buffer),
+            scratch: Scratch::new(limits.read_buffer),
             operator: None,
-            winding_down: false,
+            draining: false,
             limits,
         }
     }
@@ -76,19 +76,19 @@ impl<I: Io> Dispatcher<I> {
         peer: SocketAddr,
         make: impl FnOnce(SocketAddr) -> Box<dyn Protocol>,
         now: Moment,
-    ) -> io::Result<Key> {
-        let key = self.insert(socket, service, || make(peer), now)?;
-        self.addresses.enter(key.slot, peer.ip());
+    ) -> io::Result<SessionId> {
+        let id = self.insert(socket, service, || make(peer), now)?;
+        self.per_ip.enter(id.slot(), peer.ip());
         self.shared
             .observer
-            .opened(who(&self.services, service as u16, key.serial), peer);
+            .opened(label(&self.services, service as u16, id.serial()), peer);
         log::debug!(
             "conn {} {}: opened by {peer}",
-            key.serial,
+            id.serial(),
             self.services[service]
         );
         self.deliver();
-        Ok(key)
+        Ok(id)
     }
 
     /// Takes the streams of the operator, whose service is the last of all.
@@ -99,11 +99,11 @@ impl<I: Io> Dispatcher<I> {
         now: Moment,
     ) -> io::Result<()> {
         let service = self.services.len() - 1;
-        let key = self.insert(streams, service, || protocol, now)?;
+        let id = self.insert(streams, service, || protocol, now)?;
         // A terminal hands out one line a read, and a regular file is never announced again.
-        let console = self.table.find(key).expect("it was just inserted");
-        console.ready.read_on = true;
-        self.operator = Some(key);
+        let console = self.table.find(id).expect("it was just inserted");
+        console.ready.drain_to_eof = true;
+        self.operator = Some(id);
         Ok(())
     }
 
@@ -113,16 +113,16 @@ impl<I: Io> Dispatcher<I> {
         service: usize,
         make: impl FnOnce() -> Box<dyn Protocol>,
         now: Moment,
-    ) -> io::Result<Key> {
-        let key = self.table.next_key();
-        self.io.register(&mut socket, key)?;
-        let mut session = Session::new(make(), key.peer());
+    ) -> io::Result<SessionId> {
+        let id = self.table.next_id();
+        self.io.register(&mut socket, id)?;
+        let mut session = Session::new(make(), id);
         session.open(&mut self.shared);
-        let mut connection = Connection::new(socket, session, key.serial, service as u16, now);
-        self.timers.watch(key.slot, &mut connection, now);
-        self.table.insert(key, connection);
-        self.enqueue(key);
-        Ok(key)
+        let mut connection = Connection::new(socket, session, id.serial(), service as u16, now);
+        self.timers.update_deadline(id.slot(), &mut connection, now);
+        self.table.insert(id, connection);
+        self.enqueue(id);
+        Ok(id)
     }
 
     /// Delivers what sessions have posted. Not within a turn: that changes no connection but its
@@ -130,42 +130,42 @@ impl<I: Io> Dispatcher<I> {
     pub fn deliver(&mut self) {
         while !self.shared.posts.is_empty() {
             for post in std::mem::take(&mut self.shared.posts) {
-                let key = match post.to {
+                let id = match post.to {
                     Audience::Operator => self.operator,
-                    Audience::One(peer) => Some(Key::of_peer(peer)),
+                    Audience::One(peer) => Some(peer),
                     Audience::Log => {
                         self.log(&post.notice);
                         None
                     }
                 };
-                let Some(key) = key else { continue };
-                let Some(connection) = self.table.find(key) else {
+                let Some(id) = id else { continue };
+                let Some(connection) = self.table.find(id) else {
                     continue;
                 };
                 match connection.session.notify(&post.notice, &mut self.shared) {
-                    Some(reason) => self.close(key, reason),
-                    None => self.enqueue(key),
+                    Some(reason) => self.close(id, reason),
+                    None => self.enqueue(id),
                 }
             }
         }
-        self.hurry_operator();
+        self.prioritize_operator();
     }
 
     /// Standard output is written before more is said than it may owe.
-    fn hurry_operator(&mut self) {
+    fn prioritize_operator(&mut self) {
         self.shared.operator_behind = false;
-        if let Some(key) = self.operator
-            && let Some(connection) = self.table.find(key)
+        if let Some(id) = self.operator
+            && let Some(connection) = self.table.find(id)
             && let Some(outbox) = connection.session.outbox()
             && outbox.pending() >= self.limits.operator_high_water
         {
             if connection.ready.writable {
-                self.queue.push_next(key);
+                self.queue.push_next(id);
             }
             let silent = self
                 .shared
                 .now
-                .saturating_sub(connection.progress.seconds());
+                .saturating_sub(connection.last_progress.seconds());
             self.shared.operator_behind = silent < self.limits.operator_stall_seconds;
         }
     }
@@ -185,19 +185,19 @@ impl<I: Io> Dispatcher<I> {
     }
 
     /// What these sessions waited for is done: they go on.
-    pub fn end_waits(&mut self, peers: Vec<PeerId>) {
+    pub fn end_waits(&mut self, peers: Vec<SessionId>) {
         for peer in peers {
-            let key = Key::of_peer(peer);
-            if let Some(connection) = self.table.find(key) {
+            let id = peer;
+            if let Some(connection) = self.table.find(id) {
                 connection.session.wait_is_over();
                 // With more requests behind this one, it goes to the bulk queue.
                 let bulk = !connection.queued && !connection.session.inbox().is_empty();
-                let who = who(&self.services, connection.service, key.serial);
-                self.shared.observer.waited(who, bulk);
+                let conn = label(&self.services, connection.service, id.serial());
+                self.shared.observer.wait_over(conn, bulk);
                 if bulk {
-                    self.enqueue_bulk(key);
+                    self.enqueue_bulk(id);
                 } else {
-                    self.enqueue(key);
+                    self.enqueue(id);
                 }
             }
         }
@@ -208,33 +208,31 @@ impl<I: Io> Dispatcher<I> {
         &mut self.shared.posts
     }
 
-    /// The console's key, and whether there is one.
-    pub fn operator(&self) -> Option<Key> {
+    /// The console's id, and whether there is one.
+    pub fn operator(&self) -> Option<SessionId> {
         self.operator
     }
 
     /// The console's streams.
     pub fn operator_streams(&mut self) -> Option<&mut I::Socket> {
-        let key = self.operator?;
-        self.table
-            .find(key)
-            .map(|connection| &mut connection.socket)
+        let id = self.operator?;
+        self.table.find(id).map(|connection| &mut connection.socket)
     }
 
-    /// Notes what the kernel told. A stale key is ignored.
-    pub fn mark(&mut self, key: Key, told: Readiness) {
-        let Some(connection) = self.table.find(key) else {
+    /// Notes what the kernel told. A stale id is ignored.
+    pub fn mark(&mut self, id: SessionId, told: Readiness) {
+        let Some(connection) = self.table.find(id) else {
             return;
         };
         connection.ready.readable |= told.readable;
         connection.ready.writable |= told.writable;
-        connection.ready.read_on |= told.read_on;
+        connection.ready.drain_to_eof |= told.drain_to_eof;
         // Every edge repeats that the socket is writable, which matters where something is owed.
-        let matters = told.readable || connection.session.owes();
-        let who = who(&self.services, connection.service, key.serial);
-        self.shared.observer.event(who, told);
+        let matters = told.readable || connection.session.has_unsent();
+        let conn = label(&self.services, connection.service, id.serial());
+        self.shared.observer.event(conn, told);
         if matters {
-            self.enqueue(key);
+            self.enqueue(id);
         }
     }
 
@@ -250,16 +248,16 @@ impl<I: Io> Dispatcher<I> {
         let begin = self.io.now();
         let mut since = begin;
         let short = self.queue.begin_round();
-        while let Some(key) = self.queue.pop_short() {
-            self.turn(key, false, now, &mut since);
+        while let Some(id) = self.queue.pop_short() {
+            self.turn(id, false, now, &mut since);
             if begin.micros_until(since) >= self.limits.short_micros {
                 self.queue.defer_short();
             }
         }
         let short_took = begin.micros_until(since);
         let (begin, mut moved, mut turns) = (since, 0, 0);
-        while let Some(key) = self.queue.pop_bulk() {
-            let (bytes, posts) = self.turn(key, true, now, &mut since);
+        while let Some(id) = self.queue.pop_bulk() {
+            let (bytes, posts) = self.turn(id, true, now, &mut since);
             moved += bytes;
             turns += 1;
             let took = begin.micros_until(since);
@@ -281,18 +279,24 @@ impl<I: Io> Dispatcher<I> {
 
     /// One turn of one connection; says how many bytes it moved, and whether it posted anything.
     /// `since` is when the turn before it ended.
-    fn turn(&mut self, key: Key, bulk: bool, now: Moment, since: &mut Moment) -> (usize, bool) {
-        let Some(connection) = self.table.find(key) else {
+    fn turn(
+        &mut self,
+        id: SessionId,
+        bulk: bool,
+        now: Moment,
+        since: &mut Moment,
+    ) -> (usize, bool) {
+        let Some(connection) = self.table.find(id) else {
             return (0, false);
         };
         connection.queued = false;
-        let who = who(&self.services, connection.service, key.serial);
-        self.shared.observer.turn(who, connection.ready);
+        let conn = label(&self.services, connection.service, id.serial());
+        self.shared.observer.turn(conn, connection.ready);
         let was_open = connection.phase == Phase::Open;
         let mut turn = Turn {
             io: &mut self.io,
             shared: &mut self.shared,
-            lent: &mut self.lent,
+            scratch: &mut self.scratch,
             limits: &self.limits,
             now,
             bulk,
@@ -304,22 +308,22 @@ impl<I: Io> Dispatcher<I> {
         };
         let mut ended = turn.serve(connection);
         let spent = turn.spent;
-        let leaves = self.winding_down && self.operator != Some(key);
+        let leaves = self.draining && self.operator != Some(id);
         if leaves && ended == TurnEnd::Parked && !connection.session.is_busy() {
             ended = TurnEnd::Closed(CloseReason::Shutdown);
         }
-        let (owes, awaited) = (connection.session.owes(), connection.awaited());
-        self.shared.observer.ended(who, ended, owes, awaited);
+        let (owes, awaited) = (connection.session.has_unsent(), connection.awaited());
+        self.shared.observer.turn_ended(conn, ended, owes, awaited);
         if let Phase::Lingering { reason, .. } = connection.phase
             && was_open
         {
-            self.shared.observer.lingers(who, reason);
+            self.shared.observer.lingering(conn, reason);
         }
         let took = since.micros_until(self.io.now());
-        self.lag.turned(who.service, took);
-        connection.took(took);
+        self.loop_lag.record_turn(conn.service, took);
+        connection.record_cost(took);
         *since = since.after(took);
-        let progressed = connection.progress == now;
+        let progressed = connection.last_progress == now;
         if progressed
             && matches!(
                 awaited,
@@ -327,16 +331,16 @@ impl<I: Io> Dispatcher<I> {
             )
         {
             // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
-            self.io.acknowledge_now(&mut connection.socket);
+            self.io.quick_ack(&mut connection.socket);
         }
         // Also where nothing moved: a silence completes a command, too, and an end of stream an
         // upload, and a peer that waits for our disk from then on is not slow.
-        self.timers.watch(key.slot, connection, now);
+        self.timers.update_deadline(id.slot(), connection, now);
         match ended {
-            TurnEnd::Parked => self.timers.await_silence(key, connection),
-            TurnEnd::Requeue => self.enqueue_bulk(key),
-            TurnEnd::AwaitDisk => self.timers.await_disk(key, connection, now),
-            TurnEnd::Closed(reason) => self.close(key, reason),
+            TurnEnd::Parked => self.timers.await_silence(id, connection),
+            TurnEnd::Requeue => self.enqueue_bulk(id),
+            TurnEnd::AwaitDisk => self.timers.await_disk(id, connection, now),
+            TurnEnd::Closed(reason) => self.close(id, reason),
         }
         let posts = !self.shared.posts.is_empty();
         self.deliver();
@@ -346,23 +350,24 @@ impl<I: Io> Dispatcher<I> {
     /// Looks at the clock: silences that have lasted long enough get a turn, deadlines close.
     pub fn on_time(&mut self, now: Moment) {
         self.shared.now = now.seconds();
-        while let Some((delay, key)) = self.timers.pop_delay(&mut self.table, now) {
+        while let Some((delay, id)) = self.timers.pop_silence(&mut self.table, now) {
             if delay == Timer::Cold {
-                self.enqueue_bulk(key);
+                self.enqueue_bulk(id);
                 continue;
             }
-            let connection = self.table.find(key).expect("it waits for the delay");
-            self.shared
-                .observer
-                .silence(who(&self.services, connection.service, key.serial), delay);
-            self.enqueue(key);
+            let connection = self.table.find(id).expect("it waits for the delay");
+            self.shared.observer.silence(
+                label(&self.services, connection.service, id.serial()),
+                delay,
+            );
+            self.enqueue(id);
         }
         for slot in self.timers.expired(now.seconds()) {
-            if let Some(key) = self.table.key_at(slot)
-                && let Some(connection) = self.table.find(key)
-                && let Some(reason) = self.timers.judge(slot, connection, now)
+            if let Some(id) = self.table.id_at(slot)
+                && let Some(connection) = self.table.find(id)
+                && let Some(reason) = self.timers.check_deadline(slot, connection, now)
             {
-                self.close(key, reason);
+                self.close(id, reason);
             }
         }
         self.deliver();
@@ -374,29 +379,29 @@ impl<I: Io> Dispatcher<I> {
     }
 
     /// Ends what is idle, and everything else as soon as it becomes idle.
-    pub fn wind_down(&mut self) {
-        self.winding_down = true;
-        for key in self.table.keys() {
-            self.enqueue(key);
+    pub fn drain(&mut self) {
+        self.draining = true;
+        for id in self.table.ids() {
+            self.enqueue(id);
         }
     }
 
     /// Ends everything now.
     pub fn close_all(&mut self) {
-        for key in self.table.keys() {
-            self.close(key, CloseReason::Shutdown);
+        for id in self.table.ids() {
+            self.close(id, CloseReason::Shutdown);
         }
         self.deliver();
     }
 
     /// Whether one more from this address is too many.
     pub fn over_ip_limit(&self, address: IpAddr) -> bool {
-        self.addresses.is_full(address)
+        self.per_ip.is_reached(address)
     }
 
     /// How long turns take.
-    pub fn lag(&mut self) -> &mut Lag {
-        &mut self.lag
+    pub fn loop_lag(&mut self) -> &mut LoopLag {
+        &mut self.loop_lag
     }
 
     /// Connections in the table.
@@ -415,59 +420,59 @@ impl<I: Io> Dispatcher<I> {
     }
 
     /// Queues a connection for a short turn, unless it waits for a turn already.
-    fn enqueue(&mut self, key: Key) {
-        if let Some(connection) = self.table.find(key)
+    fn enqueue(&mut self, id: SessionId) {
+        if let Some(connection) = self.table.find(id)
             && !std::mem::replace(&mut connection.queued, true)
         {
-            self.queue.push_short(key, connection.cost);
+            self.queue.push_short(id, connection.cost);
         }
     }
 
     /// The same for a bulk turn.
-    fn enqueue_bulk(&mut self, key: Key) {
-        if let Some(connection) = self.table.find(key)
+    fn enqueue_bulk(&mut self, id: SessionId) {
+        if let Some(connection) = self.table.find(id)
             && !std::mem::replace(&mut connection.queued, true)
         {
-            self.queue.push_bulk(key);
+            self.queue.push_bulk(id);
         }
     }
 
     /// The one place where connections end.
-    fn close(&mut self, key: Key, reason: CloseReason) {
-        let Some(connection) = self.table.find(key) else {
+    fn close(&mut self, id: SessionId, reason: CloseReason) {
+        let Some(connection) = self.table.find(id) else {
             return;
         };
-        let millis = match (reason, connection.session.owes()) {
+        let millis = match (reason, connection.session.has_unsent()) {
             // What is owed will not be whole any more.
             (CloseReason::Shutdown, true) => 0,
-            (reason, true) if reason.is_impatience() => 0,
-            (reason, false) if reason.is_impatience() => 1,
+            (reason, true) if reason.discards_unsent() => 0,
+            (reason, false) if reason.discards_unsent() => 1,
             _ => self.limits.unsent_millis,
         };
-        self.io.give_up(&mut connection.socket, millis);
+        self.io.abort(&mut connection.socket, millis);
         connection.session.end(reason, &mut self.shared);
         let service = connection.service;
-        self.table.remove(key);
-        if self.operator == Some(key) {
+        self.table.remove(id);
+        if self.operator == Some(id) {
             self.operator = None;
         }
-        self.timers.forget(key.slot);
-        self.addresses.leave(key.slot);
+        self.timers.clear(id.slot());
+        self.per_ip.leave(id.slot());
         self.shared
             .observer
-            .closed(who(&self.services, service, key.serial), reason);
-        let level = if reason.is_surprising() {
+            .closed(label(&self.services, service, id.serial()), reason);
+        let level = if reason.is_warning() {
             log::Level::Warn
         } else {
             log::Level::Debug
         };
         let name = self.services[usize::from(service)];
-        log::log!(level, "conn {} {name}: closed, {reason}", key.serial);
+        log::log!(level, "conn {} {name}: closed, {reason}", id.serial());
     }
 }
 
-fn who<'a>(services: &[&'a str], service: u16, serial: u32) -> Who<'a> {
-    Who {
+fn label<'a>(services: &[&'a str], service: u16, serial: u32) -> ConnLabel<'a> {
+    ConnLabel {
         serial,
         service: services[usize::from(service)],
     }

@@ -38,7 +38,7 @@ pub struct EventLoop {
     log: LogSink,
     limits: ReactorLimits,
     stopping: Stopping,
-    at_stop: Option<Box<dyn FnOnce()>>,
+    on_stop: Option<Box<dyn FnOnce()>>,
     completions: Completions,
     each_second: Option<Box<dyn Fn()>>,
     second: u32,
@@ -50,7 +50,7 @@ pub enum Stopped {
     /// All transfers were brought to their end.
     Gracefully,
     /// This number of connections was cut: a second signal came, or they took too long.
-    Cutting(usize),
+    Forced(usize),
 }
 
 /// What signals have asked for.
@@ -70,7 +70,9 @@ impl EventLoop {
         loop {
             let polls = self.clock.now();
             // A round that took too long is logged.
-            self.dispatcher.lag().polls(now.micros_until(polls), polls);
+            self.dispatcher
+                .loop_lag()
+                .before_poll(now.micros_until(polls), polls);
             let timeout = self.timeout(polls);
             match self.poll.poll(&mut self.events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
@@ -85,7 +87,7 @@ impl EventLoop {
             self.serve_datagrams(now);
             self.dispatcher.round(now);
             if let Some(stopped) = self.stopped(now) {
-                log::debug!("in all, {}", self.dispatcher.lag().record());
+                log::debug!("in all, {}", self.dispatcher.loop_lag().longest_turn());
                 // `main` writes the last lines: the operator has no turn any more.
                 return Ok(stopped);
             }
@@ -109,7 +111,7 @@ impl EventLoop {
             datagrams.turn(self.dispatcher.posts(), now);
             self.dispatcher.deliver();
             let took = since.micros_until(self.clock.now());
-            self.dispatcher.lag().turned(datagrams.name, took);
+            self.dispatcher.loop_lag().record_turn(datagrams.name, took);
         }
     }
 
@@ -141,7 +143,7 @@ impl EventLoop {
         let mut signalled = false;
         for event in &self.events {
             match Target::from_token(event.token()) {
-                Some(Target::Session(key)) => self.dispatcher.mark(key, readiness(event)),
+                Some(Target::Session(id)) => self.dispatcher.mark(id, readiness(event)),
                 Some(Target::Listener(number)) => self.acceptor.mark(number),
                 Some(Target::Signal) => signalled = true,
                 Some(Target::Datagram) => {
@@ -178,14 +180,14 @@ impl EventLoop {
                 }
                 continue;
             }
-            let seconds = self.limits.wind_down_seconds;
+            let seconds = self.limits.drain_seconds;
             log::info!("{name}: no more connections; transfers have {seconds} s to end");
             self.acceptor.close();
             self.datagrams = None;
-            if let Some(act) = self.at_stop.take() {
+            if let Some(act) = self.on_stop.take() {
                 act();
             }
-            self.dispatcher.wind_down();
+            self.dispatcher.drain();
             self.stopping = Stopping::By(now.after(seconds * SECOND));
         }
     }
@@ -200,13 +202,13 @@ impl EventLoop {
             self.dispatcher.posts().push(Post { to, notice });
             self.dispatcher.deliver();
         }
-        if let Some(key) = self.dispatcher.operator() {
+        if let Some(id) = self.dispatcher.operator() {
             let told = Readiness {
                 readable: true,
                 writable: true,
-                read_on: false,
+                drain_to_eof: false,
             };
-            self.dispatcher.mark(key, told);
+            self.dispatcher.mark(id, told);
         }
     }
 
@@ -218,7 +220,7 @@ impl EventLoop {
             Stopping::By(moment) if now < moment => None,
             Stopping::By(_) | Stopping::Now => {
                 self.dispatcher.close_all();
-                Some(Stopped::Cutting(connections))
+                Some(Stopped::Forced(connections))
             }
         }
     }
@@ -274,7 +276,7 @@ impl EventLoop {
             dispatcher: Dispatcher::new(io, shared, limits, services),
             limits,
             stopping: Stopping::No,
-            at_stop: None,
+            on_stop: None,
             completions,
             each_second: None,
             second: 0,
@@ -282,8 +284,8 @@ impl EventLoop {
     }
 
     /// Sets what is called when the first signal comes. It must not wait.
-    pub fn at_stop(&mut self, act: impl FnOnce() + 'static) {
-        self.at_stop = Some(Box::new(act));
+    pub fn on_stop(&mut self, act: impl FnOnce() + 'static) {
+        self.on_stop = Some(Box::new(act));
     }
 
     /// What is done once a second, as long as something happens.
@@ -321,6 +323,6 @@ pub fn readiness(event: &Event) -> Readiness {
     Readiness {
         readable: event.is_readable() || event.is_read_closed() || broken,
         writable: event.is_writable() || broken,
-        read_on: event.is_read_closed() || event.is_priority(),
+        drain_to_eof: event.is_read_closed() || event.is_priority(),
     }
 }

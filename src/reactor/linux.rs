@@ -1,14 +1,15 @@
 //! Makes the system calls of the acceptor and the turn on real TCP sockets.
 
-use super::acceptor::Listener;
+use super::acceptor::ServiceListener;
 use super::clock::{Clock, Moment};
-use super::io::{Io, Sent, TakeError};
+use super::io::{Io, ReceiveError, Sent};
 use super::sendfile;
-use super::splice::BodyPipe;
+use super::splice::SplicePipe;
 use super::stdio::Stdio;
 use super::step_size::{StepLimits, StepSize};
-use super::token::{Key, Target};
+use super::token::Target;
 use crate::session::blob::Blob;
+use crate::session::session_id::SessionId;
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
@@ -26,11 +27,11 @@ pub struct BodySteps {
     /// Steps from a file into a socket.
     pub send: StepLimits,
     /// Steps from a socket into a file; the longest is the size of the pipe for it.
-    pub take: StepLimits,
+    pub receive: StepLimits,
     /// Bytes copied at once, where they cannot be moved without.
     pub copy: usize,
     /// Bytes of a body after which its peer is known to read.
-    pub reads: u64,
+    pub lowat_reset: u64,
     /// How far apart the pages lie that are asked whether the disk has read them.
     pub probe: usize,
 }
@@ -39,14 +40,14 @@ pub struct BodySteps {
 pub struct LinuxIo {
     /// Where the events of connections come from.
     registry: Registry,
-    pipe: BodyPipe,
+    pipe: SplicePipe,
     sending: StepSize,
-    taking: StepSize,
+    receiving: StepSize,
     /// Only where bodies go the plain way, or a blob has no descriptor.
     copy: Box<[u8]>,
     direct: bool,
     probe_step: usize,
-    reads: u64,
+    lowat_reset: u64,
     clock: Clock,
 }
 
@@ -60,13 +61,13 @@ impl LinuxIo {
         };
         LinuxIo {
             registry,
-            pipe: BodyPipe::new(steps.take.most, direct),
+            pipe: SplicePipe::new(steps.receive.most, direct),
             sending: StepSize::new(steps.send),
-            taking: StepSize::new(steps.take),
+            receiving: StepSize::new(steps.receive),
             copy,
             direct,
             probe_step: steps.probe,
-            reads: steps.reads,
+            lowat_reset: steps.lowat_reset,
             clock: Clock::start(),
         }
     }
@@ -78,7 +79,7 @@ impl LinuxIo {
 }
 
 /// A service on a real port.
-pub type LinuxListener = Listener<TcpListener>;
+pub type LinuxListener = ServiceListener<TcpListener>;
 
 /// Whether bbr paces what the connections of a listener are sent: tcp(7).
 pub fn uses_bbr(listener: &LinuxListener) -> bool {
@@ -112,8 +113,8 @@ impl Io for LinuxIo {
         Ok((Stream::Tcp(socket), peer))
     }
 
-    fn register(&mut self, stream: &mut Stream, key: Key) -> io::Result<()> {
-        let token = Target::Session(key).token();
+    fn register(&mut self, stream: &mut Stream, id: SessionId) -> io::Result<()> {
+        let token = Target::Session(id).token();
         match stream {
             Stream::Tcp(socket) => {
                 // Once, for both directions, and never again. Urgent data is of no use here, but a
@@ -149,7 +150,7 @@ impl Io for LinuxIo {
         }
     }
 
-    fn send_body(
+    fn send_file(
         &mut self,
         stream: &mut Stream,
         blob: &dyn Blob,
@@ -165,33 +166,33 @@ impl Io for LinuxIo {
         let sent = sendfile::send(socket.as_fd(), file, at, most, self.probe_step)?;
         if let Sent::Bytes(count) = sent {
             let took = begin.micros_until(self.clock.now());
-            self.sending.took(count, took);
+            self.sending.record(count, took);
             // 0 is the bound of the system. Set once a MiB: no connection has to remember it.
-            if at / self.reads != (at + count as u64) / self.reads {
+            if at / self.lowat_reset != (at + count as u64) / self.lowat_reset {
                 let _ = SockRef::from(&*socket).set_tcp_notsent_lowat(0);
             }
         }
         Ok(sent)
     }
 
-    fn can_take_body(&mut self, blob: &dyn Blob) -> bool {
+    fn can_receive_file(&mut self, blob: &dyn Blob) -> bool {
         self.direct && blob.fd().is_some() && self.pipe.is_open()
     }
 
-    fn take_body(
+    fn receive_file(
         &mut self,
         stream: &mut Stream,
         blob: &dyn Blob,
         at: u64,
         most: usize,
-    ) -> Result<usize, TakeError> {
-        let socket = stream.tcp().map_err(TakeError::Socket)?;
-        let file = blob.fd().expect("asked by can_take_body");
+    ) -> Result<usize, ReceiveError> {
+        let socket = stream.tcp().map_err(ReceiveError::Socket)?;
+        let file = blob.fd().expect("asked by can_receive_file");
         let begin = self.clock.now();
-        let most = most.min(self.taking.step());
+        let most = most.min(self.receiving.step());
         let taken = self.pipe.take(socket.as_fd(), file, at, most)?;
-        self.taking
-            .took(taken, begin.micros_until(self.clock.now()));
+        self.receiving
+            .record(taken, begin.micros_until(self.clock.now()));
         Ok(taken)
     }
 
@@ -203,19 +204,19 @@ impl Io for LinuxIo {
         }
     }
 
-    fn acknowledge_now(&mut self, stream: &mut Stream) {
+    fn quick_ack(&mut self, stream: &mut Stream) {
         if let Ok(socket) = stream.tcp() {
             let _ = sockopt::set_tcp_quickack(&*socket, true);
         }
     }
 
-    fn finish_writing(&mut self, stream: &mut Stream) -> io::Result<()> {
+    fn shutdown_write(&mut self, stream: &mut Stream) -> io::Result<()> {
         stream.tcp()?.shutdown(std::net::Shutdown::Write)
     }
 
     // Trap: a peer that reads nothing but answers window probes keeps megabytes in the kernel for
     // as long as it likes, although the socket is closed and no descriptor is left of it.
-    fn give_up(&mut self, stream: &mut Stream, millis: u64) {
+    fn abort(&mut self, stream: &mut Stream, millis: u64) {
         let Ok(socket) = stream.tcp() else { return };
         let socket = SockRef::from(&*socket);
         let _ = match millis {

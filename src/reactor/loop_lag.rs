@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 
 /// What took long, and when that was last told.
 #[derive(Debug)]
-pub struct Lag {
+pub struct LoopLag {
     /// What is worth telling, in microseconds.
     limit: u64,
     /// The longest turn since the last poll.
@@ -22,10 +22,10 @@ struct Longest {
     micros: u64,
 }
 
-impl Lag {
+impl LoopLag {
     /// Tells of turns and rounds of more than `limit` microseconds.
-    pub fn new(limit: u64) -> Lag {
-        Lag {
+    pub fn new(limit: u64) -> LoopLag {
+        LoopLag {
             limit,
             longest: Longest::default(),
             record: Longest::default(),
@@ -34,14 +34,14 @@ impl Lag {
     }
 
     /// A turn of this service has taken so long.
-    pub fn turned(&mut self, service: &'static str, micros: u64) {
+    pub fn record_turn(&mut self, service: &'static str, micros: u64) {
         if micros > self.longest.micros {
             self.longest = Longest { service, micros };
         }
     }
 
     /// The loop polls again, so long after it was last told of events.
-    pub fn polls(&mut self, late: u64, now: Moment) {
+    pub fn before_poll(&mut self, late: u64, now: Moment) {
         let longest = std::mem::take(&mut self.longest);
         if longest.micros > self.record.micros {
             self.record = longest;
@@ -54,7 +54,7 @@ impl Lag {
     }
 
     /// The longest turn ever, for people.
-    pub fn record(&self) -> String {
+    pub fn longest_turn(&self) -> String {
         self.record.to_string()
     }
 }
@@ -84,29 +84,29 @@ mod tests {
 
     #[test]
     fn the_longest_turn_is_remembered_and_each_round_begins_anew() {
-        let mut lag = Lag::new(50_000);
-        lag.turned("files", 1_234);
-        lag.turned("echo", 70);
-        lag.polls(1_400, Moment(0));
+        let mut lag = LoopLag::new(50_000);
+        lag.record_turn("files", 1_234);
+        lag.record_turn("echo", 70);
+        lag.before_poll(1_400, Moment(0));
         assert_eq!(lag.longest.micros, 0);
-        lag.turned("echo", 900);
-        lag.polls(1_000, Moment(5));
-        assert_eq!(lag.record(), "the longest turn was one of files, 1.2 ms");
+        lag.record_turn("echo", 900);
+        lag.before_poll(1_000, Moment(5));
+        assert_eq!(lag.longest_turn(), "the longest turn was one of files, 1.2 ms");
     }
 
     #[test]
     fn a_delay_without_a_turn_is_told_without_a_service() {
-        let lag = Lag::new(50_000);
+        let lag = LoopLag::new(50_000);
         assert_eq!(lag.longest.to_string(), "no connection had a turn");
     }
 
     #[test]
     fn only_a_late_poll_is_told() {
-        let mut lag = Lag::new(50_000);
-        lag.polls(50_000, Moment(0));
+        let mut lag = LoopLag::new(50_000);
+        lag.before_poll(50_000, Moment(0));
         assert_eq!(lag.told.pass(0), Some(0));
-        let mut lag = Lag::new(50_000);
-        lag.polls(50_001, Moment(0));
+        let mut lag = LoopLag::new(50_000);
+        lag.before_poll(50_001, Moment(0));
         assert_eq!(lag.told.pass(0), None);
     }
 }

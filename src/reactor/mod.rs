@@ -53,7 +53,7 @@ pub struct ReactorLimits {
     /// Bytes of a body sent in one step.
     pub send_step: usize,
     /// Bytes of a body taken in one step.
-    pub take_step: usize,
+    pub receive_step: usize,
     /// A body of at most this is moved at once, beside the short turns.
     pub small_body: usize,
     /// The one read buffer.
@@ -69,9 +69,9 @@ pub struct ReactorLimits {
     /// See [`Timer::Settle`].
     pub settle_millis: u64,
     /// See [`Timer::PartialCommand`].
-    pub word_millis: u64,
+    pub partial_command_millis: u64,
     /// See [`Timer::HeaderGap`].
-    pub gap_millis: u64,
+    pub header_gap_millis: u64,
     /// See [`Timer::FirstByte`].
     pub first_byte_millis: u64,
     /// See [`Timer::Linger`].
@@ -91,7 +91,7 @@ pub struct ReactorLimits {
     /// Bytes that a reader may be ahead of that.
     pub rate_surplus: u64,
     /// Connections from one address; `None` is any number.
-    pub per_address: Option<usize>,
+    pub per_ip: Option<usize>,
     /// A turn, or a round without a poll, of so many microseconds is told to the operator.
     pub slow_micros: u64,
     /// Bytes of lines for the operator above which standard output comes before all others.
@@ -101,7 +101,7 @@ pub struct ReactorLimits {
     /// Lines a second about uploads that were refused, cut or failed.
     pub uploads_logged: u32,
     /// Seconds that transfers under way are given when the server goes down.
-    pub wind_down_seconds: u64,
+    pub drain_seconds: u64,
 }
 
 impl ReactorLimits {
@@ -110,8 +110,8 @@ impl ReactorLimits {
         let millis = match delay {
             Timer::Interbyte => self.interbyte_millis,
             Timer::Settle => self.settle_millis,
-            Timer::PartialCommand => self.word_millis,
-            Timer::HeaderGap => self.gap_millis,
+            Timer::PartialCommand => self.partial_command_millis,
+            Timer::HeaderGap => self.header_gap_millis,
             Timer::FirstByte => self.first_byte_millis,
             Timer::Linger => self.linger_millis,
             Timer::Pace => self.pace_millis,

@@ -6,17 +6,17 @@ use std::net::IpAddr;
 
 /// The counts. Without a limit there are none, and no memory is spent on them.
 #[derive(Debug)]
-pub struct Addresses {
+pub struct PerIpLimit {
     limit: Option<usize>,
     counts: HashMap<IpAddr, usize>,
     /// Where the connection of a slot comes from.
     slots: Vec<Option<IpAddr>>,
 }
 
-impl Addresses {
+impl PerIpLimit {
     /// At most `limit` connections from one address; `None` is any number.
-    pub fn new(limit: Option<usize>) -> Addresses {
-        Addresses {
+    pub fn new(limit: Option<usize>) -> PerIpLimit {
+        PerIpLimit {
             limit,
             counts: HashMap::new(),
             slots: Vec::new(),
@@ -24,7 +24,7 @@ impl Addresses {
     }
 
     /// Whether one more from there is too many.
-    pub fn is_full(&self, address: IpAddr) -> bool {
+    pub fn is_reached(&self, address: IpAddr) -> bool {
         let count = self.counts.get(&client_net(address)).copied().unwrap_or(0);
         self.limit.is_some_and(|limit| count >= limit)
     }
@@ -61,16 +61,16 @@ mod tests {
     #[test]
     fn who_leaves_makes_room_and_nothing_is_remembered_of_them() {
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let mut addresses = Addresses::new(Some(2));
-        addresses.enter(5, here);
-        addresses.enter(1, here);
-        addresses.enter(2, there);
-        assert!(addresses.is_full(here) && !addresses.is_full(there));
-        addresses.leave(5);
-        addresses.leave(5);
-        assert!(!addresses.is_full(here));
-        addresses.leave(1);
-        addresses.leave(2);
-        assert!(addresses.counts.is_empty());
+        let mut per_ip = PerIpLimit::new(Some(2));
+        per_ip.enter(5, here);
+        per_ip.enter(1, here);
+        per_ip.enter(2, there);
+        assert!(per_ip.is_reached(here) && !per_ip.is_reached(there));
+        per_ip.leave(5);
+        per_ip.leave(5);
+        assert!(!per_ip.is_reached(here));
+        per_ip.leave(1);
+        per_ip.leave(2);
+        assert!(per_ip.counts.is_empty());
     }
 }

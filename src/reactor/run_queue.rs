@@ -1,8 +1,8 @@
 //! Holds the connections that wait for a turn: a short one, or a bulk one that moves a big piece.
 //! A connection is in it at most once.
 
-use super::token::Key; // names a connection
 use std::collections::VecDeque;
+use crate::session::session_id::SessionId; // the number of a session
 
 /// The queues. A round gives short turns for a bounded time, the cheap ones first, and then one
 /// bulk turn, or bulk turns for as long as the short ones took. So a small request waits for a few
@@ -18,12 +18,12 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub struct RunQueue {
     /// By what their last turns cost: below 8 us, 16, 32, and so on.
-    short: [VecDeque<Key>; 7],
+    short: [VecDeque<SessionId>; 7],
     /// The short turns of the round under way, in their order.
-    round: VecDeque<Key>,
+    round: VecDeque<SessionId>,
     /// Goes before all others.
-    next: Option<Key>,
-    bulk: VecDeque<Key>,
+    next: Option<SessionId>,
+    bulk: VecDeque<SessionId>,
     /// Bulk turns that were given.
     given: u64,
     /// How many will have been given when the short turns are over that were deferred first since
@@ -33,19 +33,19 @@ pub struct RunQueue {
 
 impl RunQueue {
     /// Waits for a short turn behind all that cost no more: `cost` in microseconds.
-    pub fn push_short(&mut self, key: Key, cost: u16) {
+    pub fn push_short(&mut self, id: SessionId, cost: u16) {
         let level = (cost / 8).checked_ilog2().map_or(0, |log| 1 + log as usize);
-        self.short[level.min(self.short.len() - 1)].push_back(key);
+        self.short[level.min(self.short.len() - 1)].push_back(id);
     }
 
     /// Goes before all others, also if it is in the queue already: a turn in vain costs little.
-    pub fn push_next(&mut self, key: Key) {
-        self.next = Some(key);
+    pub fn push_next(&mut self, id: SessionId) {
+        self.next = Some(id);
     }
 
     /// Goes to the end of the bulk queue.
-    pub fn push_bulk(&mut self, key: Key) {
-        self.bulk.push_back(key);
+    pub fn push_bulk(&mut self, id: SessionId) {
+        self.bulk.push_back(id);
     }
 
     /// A round begins: it serves those that wait for a short turn now. Says how many there are.
@@ -57,7 +57,7 @@ impl RunQueue {
     }
 
     /// The next short turn of the round.
-    pub fn pop_short(&mut self) -> Option<Key> {
+    pub fn pop_short(&mut self) -> Option<SessionId> {
         self.next.take().or_else(|| self.round.pop_front())
     }
 
@@ -81,7 +81,7 @@ impl RunQueue {
     }
 
     /// The next bulk turn.
-    pub fn pop_bulk(&mut self) -> Option<Key> {
+    pub fn pop_bulk(&mut self) -> Option<SessionId> {
         self.given += u64::from(!self.bulk.is_empty());
         self.bulk.pop_front()
     }
@@ -97,14 +97,14 @@ impl RunQueue {
 mod tests {
     use super::*;
 
-    fn key(slot: u32) -> Key {
-        Key { slot, serial: slot }
+    fn id(slot: u32) -> SessionId {
+        SessionId::new(slot, slot)
     }
 
     #[test]
     fn connections_are_accepted_when_those_that_were_deferred_had_their_turn() {
         let mut queue = RunQueue::default();
-        (0..3).for_each(|slot| queue.push_short(key(slot), 0));
+        (0..3).for_each(|slot| queue.push_short(id(slot), 0));
         queue.begin_round();
         queue.pop_short();
         assert!(queue.accepts());
@@ -112,7 +112,7 @@ mod tests {
         for slot in 10..12 {
             assert!(!queue.accepts());
             // A crowd that is deferred again and again.
-            queue.push_short(key(slot), 0);
+            queue.push_short(id(slot), 0);
             queue.begin_round();
             queue.defer_short();
             queue.pop_bulk();

@@ -6,25 +6,25 @@
 //! 64 KiB pipe 0.54 / 0.47; 256 KiB 0.42 / 0.45; **1 MiB 0.36 / 0.39**; a 1 MiB pipe asked for
 //! 256 KiB a step is no better than the small pipe.
 
-use super::io::TakeError;
+use super::io::ReceiveError;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The one pipe of the reactor. It is empty between uses.
-pub struct BodyPipe {
+pub struct SplicePipe {
     /// `None` after a failure, and where no descriptor was left for it.
     ends: Option<(OwnedFd, OwnedFd)>,
     size: usize,
 }
 
-impl BodyPipe {
+impl SplicePipe {
     /// A pipe of `size` bytes. It is opened here where it will be `used`: an upload that was
     /// accepted needs no descriptor that may be lacking later.
-    pub fn new(size: usize, used: bool) -> BodyPipe {
+    pub fn new(size: usize, used: bool) -> SplicePipe {
         let ends = used.then(|| open_pipe(size).ok()).flatten();
-        BodyPipe { ends, size }
+        SplicePipe { ends, size }
     }
 
     /// Whether there is a pipe; one that is lacking is opened if it can be.
@@ -45,16 +45,16 @@ impl BodyPipe {
         file: BorrowedFd<'_>,
         at: u64,
         most: usize,
-    ) -> Result<usize, TakeError> {
+    ) -> Result<usize, ReceiveError> {
         let (reader, writer) = self.ends.take().expect("asked by is_open");
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let taken = rustix::pipe::splice(socket, None, &writer, None, most, flags);
         let moved = match taken {
             Ok(count) => drain(reader.as_fd(), file, at, count),
-            Err(errno) => Err(TakeError::Socket(errno.into())),
+            Err(errno) => Err(ReceiveError::Socket(errno.into())),
         };
         // When the file took less, bytes of this body are still in the pipe: throw it away.
-        if !matches!(moved, Err(TakeError::Blob(_))) {
+        if !matches!(moved, Err(ReceiveError::Blob(_))) {
             self.ends = Some((reader, writer));
         }
         moved
@@ -75,16 +75,16 @@ fn drain(
     file: BorrowedFd<'_>,
     at: u64,
     count: usize,
-) -> Result<usize, TakeError> {
+) -> Result<usize, ReceiveError> {
     let mut done = 0;
     while done < count {
         let mut to = at + done as u64;
         let left = count - done;
         match rustix::pipe::splice(reader, None, file, Some(&mut to), left, SpliceFlags::MOVE) {
-            Ok(0) => return Err(TakeError::Blob(io::ErrorKind::WriteZero.into())),
+            Ok(0) => return Err(ReceiveError::Blob(io::ErrorKind::WriteZero.into())),
             Ok(moved) => done += moved,
             Err(Errno::INTR) => {}
-            Err(errno) => return Err(TakeError::Blob(errno.into())),
+            Err(errno) => return Err(ReceiveError::Blob(errno.into())),
         }
     }
     Ok(done)

@@ -43,7 +43,7 @@ impl StepSize {
     }
 
     /// A step has moved so many bytes in so many microseconds.
-    pub fn took(&mut self, bytes: usize, micros: u64) {
+    pub fn record(&mut self, bytes: usize, micros: u64) {
         // Small steps are mostly the price of a system call.
         if bytes < self.limits.least {
             return;
@@ -72,7 +72,7 @@ mod tests {
     fn settle(size: &mut StepSize, micros: usize) -> usize {
         for _ in 0..40 {
             let step = size.step();
-            size.took(step, (step * micros / (1024 * KIB)) as u64);
+            size.record(step, (step * micros / (1024 * KIB)) as u64);
         }
         size.step()
     }
@@ -92,14 +92,14 @@ mod tests {
     fn one_long_step_changes_little() {
         let mut size = size();
         settle(&mut size, 300);
-        size.took(1024 * KIB, 1_000_000);
+        size.record(1024 * KIB, 1_000_000);
         assert!(size.step() >= 896 * KIB, "{}", size.step());
     }
 
     #[test]
     fn a_few_bytes_say_nothing() {
         let mut size = size();
-        size.took(1, 1_000);
+        size.record(1, 1_000);
         assert_eq!(size.step(), 1024 * KIB);
     }
 }

@@ -1,6 +1,6 @@
 //! Keeps the time of connections: silences that mean something, cold files, deadlines.
 //!
-//! Each kind of delay has one fixed length, so a queue in order of arrival is in order of time. An
+//! Each kind of timer has one fixed length, so a queue in order of arrival is in order of time. An
 //! entry that moved on goes back to its place, which is near the end. The deadlines are a dense
 //! column of whole seconds, one a slot: progress overwrites one integer, nothing is cancelled or
 //! sorted. Sweeping 20,000 of them takes 5 us, so a timer wheel would buy nothing.
@@ -20,19 +20,19 @@ use super::ReactorLimits;
 use super::clock::Moment;
 use super::connection::{Connection, bit};
 use super::table::Table;
-use super::token::Key;
 use crate::session::close_reason::CloseReason;
 use crate::session::session::Deadline;
 use crate::wire::follows::Timer;
+use crate::session::session_id::SessionId;
 use std::collections::VecDeque;
 
 /// Later than any second.
 const NEVER: u32 = u32::MAX;
 
-/// One sorted queue a kind of delay, and the column of deadlines.
+/// One sorted queue a kind of timer, and the column of deadlines.
 pub struct Timers {
     limits: ReactorLimits,
-    queues: [VecDeque<(Moment, Key)>; Timer::ALL.len()],
+    queues: [VecDeque<(Moment, SessionId)>; Timer::ALL.len()],
     /// The second of each slot's deadline.
     seconds: Vec<u32>,
     /// No deadline lies before this one; progress only ever moves them away from it.
@@ -51,73 +51,73 @@ impl Timers {
     }
 
     /// Begins to measure the silence that the session waits for, unless it is being measured.
-    pub fn await_silence<S>(&mut self, key: Key, connection: &mut Connection<S>) {
-        if let Some(delay) = connection.awaited()
-            && connection.armed & bit(delay) == 0
+    pub fn await_silence<S>(&mut self, id: SessionId, connection: &mut Connection<S>) {
+        if let Some(timer) = connection.awaited()
+            && connection.armed & bit(timer) == 0
         {
-            connection.armed |= bit(delay);
-            self.arm(delay, connection.progress, key);
+            connection.armed |= bit(timer);
+            self.arm(timer, connection.last_progress, id);
         }
     }
 
     /// The disk is given its time to read what the connection is to be sent.
-    pub fn await_disk<S>(&mut self, key: Key, connection: &mut Connection<S>, now: Moment) {
+    pub fn await_disk<S>(&mut self, id: SessionId, connection: &mut Connection<S>, now: Moment) {
         connection.armed |= bit(Timer::Cold);
-        self.arm(Timer::Cold, now, key);
+        self.arm(Timer::Cold, now, id);
     }
 
-    fn arm(&mut self, delay: Timer, since: Moment, key: Key) {
-        let due = self.due(delay, since);
-        let queue = &mut self.queues[delay.index()];
+    fn arm(&mut self, timer: Timer, since: Moment, id: SessionId) {
+        let due = self.due(timer, since);
+        let queue = &mut self.queues[timer.index()];
         let place = queue.partition_point(|&(earlier, _)| earlier <= due);
-        queue.insert(place, (due, key));
+        queue.insert(place, (due, id));
     }
 
-    /// When a delay that began at `since` is over.
-    fn due(&self, delay: Timer, since: Moment) -> Moment {
-        since.after(self.limits.micros(delay))
+    /// When a timer that began at `since` is over.
+    fn due(&self, timer: Timer, since: Moment) -> Moment {
+        since.after(self.limits.micros(timer))
     }
 
-    /// Takes a delay that is over by now, and that its connection still waits for.
-    pub fn pop_delay<S>(&mut self, table: &mut Table<S>, now: Moment) -> Option<(Timer, Key)> {
-        while let Some((delay, key)) = self.pop_due(now) {
-            let Some(connection) = table.find(key) else {
+    /// Takes a timer that is over by now, and that its connection still waits for.
+    pub fn pop_silence<S>(&mut self, table: &mut Table<S>, now: Moment) -> Option<(Timer, SessionId)> {
+        while let Some((timer, id)) = self.pop_due(now) {
+            let Some(connection) = table.find(id) else {
                 continue;
             };
-            connection.armed &= !bit(delay);
-            if delay == Timer::Cold {
-                return Some((delay, key));
+            connection.armed &= !bit(timer);
+            if timer == Timer::Cold {
+                return Some((timer, id));
             }
-            if connection.awaited() != Some(delay) {
+            if connection.awaited() != Some(timer) {
                 continue;
             }
             // Bytes void a silence, but not the time in which one `send()` arrives: keys can come
             // more closely, and then stop in the middle of a command.
-            if delay != Timer::Interbyte && self.due(delay, connection.progress) > now {
+            if timer != Timer::Interbyte && self.due(timer, connection.last_progress) > now {
                 // The peer has spoken since: the silence began later.
-                self.await_silence(key, connection);
+                self.await_silence(id, connection);
                 continue;
             }
             // Trap: bytes that came while the loop was busy have no event yet, and void the
             // silence.
             connection.ready.readable = true;
-            connection.passed |= bit(delay);
-            connection.silence = Some(delay);
-            return Some((delay, key));
+            connection.passed |= bit(timer);
+            connection.silence = Some(timer);
+            return Some((timer, id));
         }
         None
     }
 
-    fn pop_due(&mut self, now: Moment) -> Option<(Timer, Key)> {
+    fn pop_due(&mut self, now: Moment) -> Option<(Timer, SessionId)> {
         Timer::ALL.into_iter().find_map(|delay| {
-            let queue = &mut self.queues[delay.index()];
+            let queue = &mut self.queues[timer.index()];
             queue.front().filter(|(due, _)| *due <= now)?;
-            queue.pop_front().map(|(_, key)| (delay, key))
+            queue.pop_front().map(|(_, id)| (timer, id))
         })
     }
 
     /// Sets the deadline that fits what the connection is doing now.
-    pub fn watch<S>(&mut self, slot: u32, connection: &mut Connection<S>, now: Moment) {
+    pub fn update_deadline<S>(&mut self, slot: u32, connection: &mut Connection<S>, now: Moment) {
         let consumed = std::mem::take(&mut connection.consumed);
         let deadline = connection.session.deadline();
         let (seconds, goes_on) = match deadline {
@@ -130,7 +130,7 @@ impl Timers {
         }
         connection.deadline = deadline;
         connection.moved = 0;
-        connection.ends = seconds.map_or(NEVER, |seconds| second_after(now, seconds));
+        connection.deadline_second = seconds.map_or(NEVER, |seconds| second_after(now, seconds));
         self.set_deadline(slot, connection);
     }
 
@@ -139,9 +139,9 @@ impl Timers {
     fn set_deadline<S>(&mut self, slot: u32, connection: &Connection<S>) {
         let idle = match (connection.deadline, self.limits.idle_seconds) {
             (Deadline::None, _) | (_, None) => NEVER,
-            (_, Some(idle)) => second_after(connection.progress, idle),
+            (_, Some(idle)) => second_after(connection.last_progress, idle),
         };
-        self.set_second(slot, idle.min(connection.ends));
+        self.set_second(slot, idle.min(connection.deadline_second));
     }
 
     fn set_second(&mut self, slot: u32, second: u32) {
@@ -154,7 +154,7 @@ impl Timers {
     }
 
     /// The slot's connection is closed.
-    pub fn forget(&mut self, slot: u32) {
+    pub fn clear(&mut self, slot: u32) {
         self.set_second(slot, NEVER);
     }
 
@@ -175,30 +175,30 @@ impl Timers {
     }
 
     /// Why the connection is to be closed now that its deadline has come, if it is.
-    pub fn judge<S>(
+    pub fn check_deadline<S>(
         &mut self,
         slot: u32,
         connection: &mut Connection<S>,
         now: Moment,
     ) -> Option<CloseReason> {
-        let quiet = connection.progress.until(now).as_secs();
+        let quiet = connection.last_progress.until(now).as_secs();
         let idle = self.limits.idle_seconds.map(u64::from);
         if idle.is_some_and(|idle| quiet >= idle) {
             return Some(CloseReason::Idle);
         }
-        if now.seconds() < connection.ends {
+        if now.seconds() < connection.deadline_second {
             self.set_deadline(slot, connection);
             return None;
         }
         match connection.deadline {
             Deadline::None | Deadline::Idle => unreachable!("only silence ends it"),
             Deadline::Command => Some(CloseReason::Unfinished),
-            Deadline::Rate => self.judge_rate(slot, connection, now),
+            Deadline::Rate => self.check_rate(slot, connection, now),
         }
     }
 
     /// Whether a body has moved fast enough since this was last asked.
-    fn judge_rate<S>(
+    fn check_rate<S>(
         &mut self,
         slot: u32,
         connection: &mut Connection<S>,
@@ -216,7 +216,7 @@ impl Timers {
             Some(_) => 0,
             None => (connection.moved - wanted).min(self.limits.rate_surplus),
         };
-        connection.ends = second_after(now, window);
+        connection.deadline_second = second_after(now, window);
         self.set_deadline(slot, connection);
         None
     }
@@ -248,17 +248,17 @@ mod tests {
 
     #[test]
     fn entries_come_out_in_order_of_time_also_when_one_moved_on() {
-        let key = |slot| Key { slot, serial: slot };
+        let id = |slot| SessionId::new(slot, slot);
         let at = |millis: u64| Moment(millis * 1_000);
         let mut timers = timers();
-        timers.arm(Timer::Settle, at(0), key(1));
-        timers.arm(Timer::Settle, at(45), key(2));
+        timers.arm(Timer::Settle, at(0), id(1));
+        timers.arm(Timer::Settle, at(45), id(2));
         assert_eq!(timers.next_due(), Some(at(50)));
         assert_eq!(timers.pop_due(at(49)), None);
-        assert_eq!(timers.pop_due(at(50)), Some((Timer::Settle, key(1))));
-        timers.arm(Timer::Settle, at(10), key(1));
-        assert_eq!(timers.pop_due(at(60)), Some((Timer::Settle, key(1))));
-        assert_eq!(timers.pop_due(at(95)), Some((Timer::Settle, key(2))));
+        assert_eq!(timers.pop_due(at(50)), Some((Timer::Settle, id(1))));
+        timers.arm(Timer::Settle, at(10), id(1));
+        assert_eq!(timers.pop_due(at(60)), Some((Timer::Settle, id(1))));
+        assert_eq!(timers.pop_due(at(95)), Some((Timer::Settle, id(2))));
         assert_eq!(timers.next_due(), None);
     }
 
@@ -280,7 +280,7 @@ mod tests {
     fn a_closed_slot_has_no_deadline() {
         let mut timers = timers();
         timers.set_second(0, 5);
-        timers.forget(0);
+        timers.clear(0);
         assert!(timers.expired(100).is_empty());
     }
 }

@@ -4,7 +4,7 @@
 //! would never end. A round of which nothing else is told is left out for the same reason.
 
 use crate::session::close_reason::CloseReason;
-use crate::session::observer::{Direction, Observer, Readiness, TurnEnd, Who};
+use crate::session::observer::{IoDirection, Observer, Readiness, TurnEnd, ConnLabel};
 use crate::wire::follows::Timer;
 use crate::wire::text::grouped;
 use std::io::Write;
@@ -18,11 +18,11 @@ pub struct Trace<W: Write> {
     to: W,
     round: u64,
     /// The events of a round of which nothing was printed yet.
-    untold: Option<usize>,
+    unprinted: Option<usize>,
     /// The turn under way is the console's.
-    hushed: bool,
+    muted: bool,
     /// What the turn under way has done, to be printed as one line.
-    deeds: Vec<String>,
+    actions: Vec<String>,
     /// Bytes moved in this turn: in, out, into a body, out of a body.
     moved: [usize; 4],
 }
@@ -33,15 +33,15 @@ impl<W: Write> Trace<W> {
         Trace {
             to,
             round: 0,
-            untold: None,
-            hushed: false,
-            deeds: Vec::new(),
+            unprinted: None,
+            muted: false,
+            actions: Vec::new(),
             moved: [0; 4],
         }
     }
 
     fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        if let Some(events) = self.untold.take() {
+        if let Some(events) = self.unprinted.take() {
             let (round, plural) = (self.round, if events == 1 { "" } else { "s" });
             let _ = writeln!(self.to, "round {round}: {events} event{plural}");
         }
@@ -49,47 +49,47 @@ impl<W: Write> Trace<W> {
         let _ = writeln!(self.to, "{text}");
     }
 
-    fn say(&mut self, who: Who<'_>, text: std::fmt::Arguments<'_>) {
-        self.line(format_args!("conn {} {}: {text}", who.serial, who.service));
+    fn conn_line(&mut self, conn: ConnLabel<'_>, text: std::fmt::Arguments<'_>) {
+        self.line(format_args!("conn {} {}: {text}", conn.serial, conn.service));
     }
 }
 
 impl<W: Write> Observer for Trace<W> {
     fn round(&mut self, events: usize) {
         self.round += 1;
-        self.untold = Some(events);
+        self.unprinted = Some(events);
     }
 
-    fn opened(&mut self, who: Who<'_>, peer: SocketAddr) {
-        self.say(who, format_args!("opened by {peer}"));
+    fn opened(&mut self, conn: ConnLabel<'_>, peer: SocketAddr) {
+        self.conn_line(conn, format_args!("opened by {peer}"));
     }
 
-    fn event(&mut self, who: Who<'_>, ready: Readiness) {
-        if is_console(who) {
+    fn event(&mut self, conn: ConnLabel<'_>, ready: Readiness) {
+        if is_console(conn) {
             return;
         }
         let told = [
             (ready.readable, "readable"),
             (ready.writable, "writable"),
-            (ready.read_on, "to be read to its end"),
+            (ready.drain_to_eof, "to be read to its end"),
         ];
         let told: Vec<_> = told
             .iter()
             .filter(|(set, _)| *set)
             .map(|(_, name)| *name)
             .collect();
-        self.say(who, format_args!("event, {}", told.join(" and ")));
+        self.conn_line(conn, format_args!("event, {}", told.join(" and ")));
     }
 
-    fn silence(&mut self, who: Who<'_>, delay: Timer) {
-        self.say(who, format_args!("silent for the {}", name(delay)));
+    fn silence(&mut self, conn: ConnLabel<'_>, timer: Timer) {
+        self.conn_line(conn, format_args!("silent for the {}", timer_name(timer)));
     }
 
-    fn turn(&mut self, who: Who<'_>, ready: Readiness) {
-        self.hushed = is_console(who);
+    fn turn(&mut self, conn: ConnLabel<'_>, ready: Readiness) {
+        self.muted = is_console(conn);
         self.moved = [0; 4];
-        self.deeds.clear();
-        self.deeds.push(
+        self.actions.clear();
+        self.actions.push(
             match (ready.readable, ready.writable) {
                 (true, _) => "readable",
                 (false, true) => "writable",
@@ -99,17 +99,17 @@ impl<W: Write> Observer for Trace<W> {
         );
     }
 
-    fn took(&mut self, bytes: &[u8]) {
-        if !self.hushed {
-            self.deeds.push(format!("took {}", quoted(bytes)));
+    fn consumed(&mut self, bytes: &[u8]) {
+        if !self.muted {
+            self.actions.push(format!("took {}", quoted(bytes)));
         }
     }
 
     fn answered(&mut self, bytes: usize, body: u64) {
-        if self.hushed {
+        if self.muted {
             return;
         }
-        self.deeds.push(match (bytes, body) {
+        self.actions.push(match (bytes, body) {
             (bytes, 0) => format!("sends {} B", grouped(bytes as u64)),
             (0, body) => format!("sends {} B of a file", grouped(body)),
             (bytes, body) => {
@@ -122,31 +122,31 @@ impl<W: Write> Observer for Trace<W> {
         });
     }
 
-    fn moved(&mut self, direction: Direction, bytes: usize, body: bool) {
-        let place = usize::from(direction == Direction::Out) + 2 * usize::from(body);
+    fn moved(&mut self, direction: IoDirection, bytes: usize, body: bool) {
+        let place = usize::from(direction == IoDirection::Out) + 2 * usize::from(body);
         self.moved[place] += bytes;
     }
 
-    fn ended(&mut self, who: Who<'_>, end: TurnEnd, owes: bool, awaited: Option<Timer>) {
-        if self.hushed {
+    fn turn_ended(&mut self, conn: ConnLabel<'_>, end: TurnEnd, owes: bool, awaited: Option<Timer>) {
+        if self.muted {
             return;
         }
         let moved = self.moved;
         let names = ["read", "wrote", "moved into a file", "moved out of a file"];
         for (bytes, name) in moved.into_iter().zip(names).filter(|(bytes, _)| *bytes > 0) {
-            self.deeds
+            self.actions
                 .push(format!("{name} {} B", grouped(bytes as u64)));
         }
-        let deeds = std::mem::take(&mut self.deeds).join(", ");
-        self.say(who, format_args!("{deeds}"));
-        let serial = who.serial;
+        let actions = std::mem::take(&mut self.actions).join(", ");
+        self.conn_line(conn, format_args!("{actions}"));
+        let serial = conn.serial;
         match (end, awaited) {
             (TurnEnd::Parked, _) if owes => {
                 self.line(format_args!("conn {serial} parked: socket full"))
             }
-            (TurnEnd::Parked, Some(delay)) => self.line(format_args!(
+            (TurnEnd::Parked, Some(timer)) => self.line(format_args!(
                 "conn {serial} parked: waits for the {}",
-                name(delay)
+                timer_name(timer)
             )),
             (TurnEnd::Parked, None) => {
                 self.line(format_args!("conn {serial} parked: nothing to read"))
@@ -161,24 +161,24 @@ impl<W: Write> Observer for Trace<W> {
         }
     }
 
-    fn lingers(&mut self, who: Who<'_>, reason: CloseReason) {
-        self.say(
-            who,
+    fn lingering(&mut self, conn: ConnLabel<'_>, reason: CloseReason) {
+        self.conn_line(
+            conn,
             format_args!("finished writing ({reason}), reads away what still comes"),
         );
     }
 
-    fn closed(&mut self, who: Who<'_>, reason: CloseReason) {
-        self.say(who, format_args!("closed, {reason}"));
+    fn closed(&mut self, conn: ConnLabel<'_>, reason: CloseReason) {
+        self.conn_line(conn, format_args!("closed, {reason}"));
     }
 }
 
-fn is_console(who: Who<'_>) -> bool {
-    who.service == "console"
+fn is_console(conn: ConnLabel<'_>) -> bool {
+    conn.service == "console"
 }
 
-fn name(delay: Timer) -> &'static str {
-    match delay {
+fn timer_name(timer: Timer) -> &'static str {
+    match timer {
         Timer::Interbyte => "pause within a command",
         Timer::Settle => "settle window",
         Timer::PartialCommand => "end of an unfinished command",

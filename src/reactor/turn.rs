@@ -7,9 +7,9 @@
 use super::ReactorLimits; // numbers from config/
 use super::clock::Moment; // microseconds since the start
 use super::connection::{Connection, Phase}; // a socket, its session, its readiness
-use super::io::{Io, Sent, TakeError}; // system calls; what was sent; which end failed
+use super::io::{Io, ReceiveError, Sent}; // system calls; what was sent; which end failed
 use crate::session::close_reason::CloseReason; // why a connection ends
-use crate::session::observer::{Direction, TurnEnd}; // which way bytes went; how a turn ended
+use crate::session::observer::{IoDirection, TurnEnd}; // which way bytes went; how a turn ended
 use crate::session::outbox::Front; // what is sent next: bytes, or a range of a file
 use crate::session::session::{Buffers, Next}; // its memory; what it needs next
 use crate::session::shared::Shared; // what all protocols share: posts, the time
@@ -17,7 +17,7 @@ use crate::wire::follows::{Follows, Timer}; // which silence; that it is over, o
 use std::io::{self, ErrorKind};
 
 /// What came of one step of a turn.
-enum Progress {
+enum StepResult {
     /// So many bytes moved, and the turn goes on.
     Moved(usize),
     /// The turn is over.
@@ -25,15 +25,15 @@ enum Progress {
 }
 
 /// Memory that the reactor lends to the connection that has the turn.
-pub struct Lent {
+pub struct Scratch {
     read: Box<[u8]>,
     spare: Option<Box<Buffers>>,
 }
 
-impl Lent {
+impl Scratch {
     /// One read buffer for the whole reactor.
-    pub fn new(read_buffer: usize) -> Lent {
-        Lent {
+    pub fn new(read_buffer: usize) -> Scratch {
+        Scratch {
             read: vec![0; read_buffer].into(),
             spare: None,
         }
@@ -47,7 +47,7 @@ pub struct Turn<'a, I: Io> {
     /// What sessions can reach.
     pub shared: &'a mut Shared,
     /// Borrowed memory.
-    pub lent: &'a mut Lent,
+    pub scratch: &'a mut Scratch,
     /// The limits.
     pub limits: &'a ReactorLimits,
     /// The time.
@@ -63,12 +63,12 @@ pub struct Turn<'a, I: Io> {
 impl<I: Io> Turn<'_, I> {
     /// Serves the connection.
     pub fn serve(&mut self, connection: &mut Connection<I::Socket>) -> TurnEnd {
-        connection.session.lend(&mut self.lent.spare);
+        connection.session.attach_buffers(&mut self.scratch.spare);
         let mut budget = self.limits.turn_bytes;
         let ended = loop {
             match self.step(connection) {
-                Progress::End(ended) => break ended,
-                Progress::Moved(count) => {
+                StepResult::End(ended) => break ended,
+                StepResult::Moved(count) => {
                     self.spent += count;
                     if count >= budget {
                         break TurnEnd::Requeue;
@@ -77,44 +77,44 @@ impl<I: Io> Turn<'_, I> {
                 }
             }
         };
-        if let Some(buffers) = connection.session.give_back() {
-            self.lent.spare = Some(buffers);
+        if let Some(buffers) = connection.session.detach_buffers() {
+            self.scratch.spare = Some(buffers);
         }
         ended
     }
 
-    fn step(&mut self, connection: &mut Connection<I::Socket>) -> Progress {
+    fn step(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
         let Connection { session, ready, .. } = &*connection;
         if let Phase::Lingering { reason, .. } = connection.phase {
             return match connection.silence {
-                Some(Timer::Linger) => Progress::End(TurnEnd::Closed(reason)),
+                Some(Timer::Linger) => StepResult::End(TurnEnd::Closed(reason)),
                 _ if ready.readable => self.drain(connection),
-                _ => Progress::End(TurnEnd::Parked),
+                _ => StepResult::End(TurnEnd::Parked),
             };
         }
         let can_write = ready.writable && !connection.is_cold();
         let (silence, high_water) = (connection.silence, self.shared.high_water);
         match session.next(ready.readable, can_write, silence, high_water) {
             Next::Write => self.write(connection),
-            Next::Work if !self.take_big_step() => Progress::End(TurnEnd::Requeue),
+            Next::Work if !self.take_big_step() => StepResult::End(TurnEnd::Requeue),
             Next::Work => {
                 // It takes as long as a big step.
                 self.spent += self.limits.bulk_bytes;
                 self.work(connection)
             }
             Next::Resume | Next::Feed(_) | Next::Read(_) if self.calls == 0 => {
-                Progress::End(TurnEnd::Requeue)
+                StepResult::End(TurnEnd::Requeue)
             }
             Next::Resume => self.work(connection),
             Next::Feed(follows) => self.feed(connection, follows),
             Next::Read(most) => self.read(connection, most),
             // Such a peer is not read from, so that a broken connection is not met.
             Next::Wait if ready.readable && self.io.is_broken(&connection.socket) => {
-                Progress::End(TurnEnd::Closed(CloseReason::PeerReset))
+                StepResult::End(TurnEnd::Closed(CloseReason::PeerReset))
             }
-            Next::Wait | Next::Park => Progress::End(TurnEnd::Parked),
+            Next::Wait | Next::Park => StepResult::End(TurnEnd::Parked),
             Next::Finish(reason) => self.finish(connection, reason),
-            Next::End(reason) => Progress::End(TurnEnd::Closed(reason)),
+            Next::End(reason) => StepResult::End(TurnEnd::Closed(reason)),
         }
     }
 
@@ -123,7 +123,7 @@ impl<I: Io> Turn<'_, I> {
         std::mem::take(&mut self.bulk)
     }
 
-    fn write(&mut self, connection: &mut Connection<I::Socket>) -> Progress {
+    fn write(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
         let Connection {
             socket, session, ..
         } = connection;
@@ -139,16 +139,16 @@ impl<I: Io> Turn<'_, I> {
             Front::Body(blob, range) => {
                 let left = range.end - range.start;
                 if left > self.limits.small_body as u64 && !self.take_big_step() {
-                    return Progress::End(TurnEnd::Requeue);
+                    return StepResult::End(TurnEnd::Requeue);
                 }
                 let most = left.min(self.limits.send_step as u64) as usize;
-                (self.io.send_body(socket, &**blob, range.start, most), true)
+                (self.io.send_file(socket, &**blob, range.start, most), true)
             }
         };
         match sent {
             // The file shrank: the length that was promised cannot be kept.
-            Ok(Sent::Bytes(0)) if body => Progress::End(TurnEnd::Closed(CloseReason::BodyCut)),
-            Ok(Sent::Cold) => Progress::End(TurnEnd::AwaitDisk),
+            Ok(Sent::Bytes(0)) if body => StepResult::End(TurnEnd::Closed(CloseReason::BodyCut)),
+            Ok(Sent::Cold) => StepResult::End(TurnEnd::AwaitDisk),
             Ok(Sent::Bytes(count)) => {
                 outbox.advance(count);
                 if connection.corked && outbox.is_empty() {
@@ -156,8 +156,8 @@ impl<I: Io> Turn<'_, I> {
                     connection.corked = false;
                 }
                 connection.progressed(count, self.now);
-                self.shared.observer.moved(Direction::Out, count, body);
-                Progress::Moved(count)
+                self.shared.observer.moved(IoDirection::Out, count, body);
+                StepResult::Moved(count)
             }
             Err(error) => failed(
                 &error,
@@ -167,27 +167,31 @@ impl<I: Io> Turn<'_, I> {
         }
     }
 
-    fn finish(&mut self, connection: &mut Connection<I::Socket>, reason: CloseReason) -> Progress {
-        if self.io.finish_writing(&mut connection.socket).is_err() {
-            return Progress::End(TurnEnd::Closed(reason));
+    fn finish(
+        &mut self,
+        connection: &mut Connection<I::Socket>,
+        reason: CloseReason,
+    ) -> StepResult {
+        if self.io.shutdown_write(&mut connection.socket).is_err() {
+            return StepResult::End(TurnEnd::Closed(reason));
         }
         connection.progressed(0, self.now);
         connection.phase = Phase::Lingering {
             left: self.limits.linger_bytes as u32,
             reason,
         };
-        Progress::Moved(0)
+        StepResult::Moved(0)
     }
 
-    fn work(&mut self, connection: &mut Connection<I::Socket>) -> Progress {
+    fn work(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
         self.calls = self.calls.saturating_sub(1);
         connection.session.work(self.shared);
         // The peer waits for us: its idle deadline does not run meanwhile.
         connection.progressed(0, self.now);
-        Progress::Moved(0)
+        StepResult::Moved(0)
     }
 
-    fn feed(&mut self, connection: &mut Connection<I::Socket>, follows: Follows) -> Progress {
+    fn feed(&mut self, connection: &mut Connection<I::Socket>, follows: Follows) -> StepResult {
         connection.silence = None;
         let kept = connection.session.take_inbox();
         connection.consumed |=
@@ -196,19 +200,19 @@ impl<I: Io> Turn<'_, I> {
             // The peer was kept from speaking: if it is again, that silence begins now.
             connection.progressed(0, self.now);
         }
-        Progress::Moved(0)
+        StepResult::Moved(0)
     }
 
-    fn read(&mut self, connection: &mut Connection<I::Socket>, most: u64) -> Progress {
+    fn read(&mut self, connection: &mut Connection<I::Socket>, most: u64) -> StepResult {
         if let Some(body) = connection.session.body()
             && body.left > self.limits.small_body as u64
         {
             if !self.take_big_step() {
-                return Progress::End(TurnEnd::Requeue);
+                return StepResult::End(TurnEnd::Requeue);
             }
             // Urgent data in front would stop a splice, and nothing announces what is behind it.
-            if !connection.ready.read_on && self.io.can_take_body(&*body.into) {
-                return self.take_body(connection);
+            if !connection.ready.drain_to_eof && self.io.can_receive_file(&*body.into) {
+                return self.receive_file(connection);
             }
         }
         let Connection {
@@ -219,16 +223,16 @@ impl<I: Io> Turn<'_, I> {
         let (least, largest) = (self.limits.command_read, self.limits.read_buffer);
         let most = most.clamp(least as u64, largest as u64) as usize;
         if kept == most {
-            return Progress::End(TurnEnd::Closed(CloseReason::FrameTooLong));
+            return StepResult::End(TurnEnd::Closed(CloseReason::FrameTooLong));
         }
-        self.lent.read[..kept].copy_from_slice(session.inbox());
-        let room = &mut self.lent.read[kept..most];
+        self.scratch.read[..kept].copy_from_slice(session.inbox());
+        let room = &mut self.scratch.read[kept..most];
         match self.io.read(socket, room) {
             Ok(count) => {
                 // A short read means that the socket is empty, and saves asking again (5 % of an
                 // echo's CPU). Not so once its end is announced, or urgent data: what stands
                 // behind gets no edge of its own.
-                if count < room.len() && !connection.ready.read_on {
+                if count < room.len() && !connection.ready.drain_to_eof {
                     connection.ready.readable = false;
                 }
                 let follows = if count == 0 {
@@ -236,11 +240,11 @@ impl<I: Io> Turn<'_, I> {
                 } else {
                     Follows::More
                 };
-                let input = &self.lent.read[..kept + count];
+                let input = &self.scratch.read[..kept + count];
                 connection.consumed |= session.feed(input, follows, &mut self.calls, self.shared);
                 connection.progressed(count, self.now);
-                self.shared.observer.moved(Direction::In, count, false);
-                Progress::Moved(count)
+                self.shared.observer.moved(IoDirection::In, count, false);
+                StepResult::Moved(count)
             }
             Err(error) => failed(
                 &error,
@@ -250,32 +254,32 @@ impl<I: Io> Turn<'_, I> {
         }
     }
 
-    fn take_body(&mut self, connection: &mut Connection<I::Socket>) -> Progress {
+    fn receive_file(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
         let Connection {
             socket, session, ..
         } = connection;
         let body = session.body().expect("asked for by the caller");
         // Never more than the body has left: what follows it belongs to the next command.
-        let most = body.left.min(self.limits.take_step as u64) as usize;
-        match self.io.take_body(socket, &*body.into, body.at, most) {
+        let most = body.left.min(self.limits.receive_step as u64) as usize;
+        match self.io.receive_file(socket, &*body.into, body.at, most) {
             Ok(0) => {
                 connection.consumed |=
                     session.feed(&[], Follows::Eof, &mut self.calls, self.shared);
-                Progress::Moved(0)
+                StepResult::Moved(0)
             }
             Ok(count) => {
                 session.body_moved(Ok(count as u64), self.shared);
                 connection.progressed(count, self.now);
-                self.shared.observer.moved(Direction::In, count, true);
-                Progress::Moved(count)
+                self.shared.observer.moved(IoDirection::In, count, true);
+                StepResult::Moved(count)
             }
-            Err(TakeError::Blob(error)) => {
+            Err(ReceiveError::Blob(error)) => {
                 session.body_moved(Err(error), self.shared);
                 // The disk has failed, not the peer: its bytes have come.
                 connection.progressed(0, self.now);
-                Progress::Moved(0)
+                StepResult::Moved(0)
             }
-            Err(TakeError::Socket(error)) => failed(
+            Err(ReceiveError::Socket(error)) => failed(
                 &error,
                 &mut connection.ready.readable,
                 CloseReason::PeerReset,
@@ -284,17 +288,17 @@ impl<I: Io> Turn<'_, I> {
     }
 
     /// Reads and discards what the peer still sends after our end of the stream.
-    fn drain(&mut self, connection: &mut Connection<I::Socket>) -> Progress {
+    fn drain(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
         let Phase::Lingering { left, reason } = &mut connection.phase else {
             unreachable!("only a lingering connection is drained")
         };
-        match self.io.read(&mut connection.socket, &mut self.lent.read) {
+        match self.io.read(&mut connection.socket, &mut self.scratch.read) {
             Ok(count) if count == 0 || count as u32 >= *left => {
-                Progress::End(TurnEnd::Closed(*reason))
+                StepResult::End(TurnEnd::Closed(*reason))
             }
             Ok(count) => {
                 *left -= count as u32;
-                Progress::Moved(count)
+                StepResult::Moved(count)
             }
             // The goodbye was sent; how the peer hangs up does not matter.
             Err(error) => failed(&error, &mut connection.ready.readable, *reason),
@@ -304,11 +308,11 @@ impl<I: Io> Turn<'_, I> {
 
 /// A call that would block waits for the next edge, an interrupted one is made again at once. Any
 /// other error is the end of the connection.
-fn failed(error: &io::Error, ready: &mut bool, reason: CloseReason) -> Progress {
+fn failed(error: &io::Error, ready: &mut bool, reason: CloseReason) -> StepResult {
     match error.kind() {
         ErrorKind::WouldBlock => *ready = false,
         ErrorKind::Interrupted => {}
-        _ => return Progress::End(TurnEnd::Closed(reason)),
+        _ => return StepResult::End(TurnEnd::Closed(reason)),
     }
-    Progress::Moved(0)
+    StepResult::Moved(0)
 }

@@ -27,11 +27,11 @@ pub struct Udp {
     /// The addresses of this machine that the socket serves.
     own: HashSet<IpAddr>,
     /// Room for the address that was asked; empty where there is but one.
-    asked: Vec<u8>,
+    control: Vec<u8>,
 }
 
 /// What the error queue told of a datagram.
-pub struct Reported {
+pub struct QueuedError {
     /// Where the datagram was going, when the host there answered that the port is closed.
     pub refused: Option<SocketAddr>,
     /// How much of the datagram was quoted, in bytes.
@@ -52,13 +52,13 @@ impl Udp {
             local: socket.local_addr()?,
             socket,
             own: HashSet::from([address.ip().to_canonical()]),
-            asked: Vec::new(),
+            control: Vec::new(),
         })
     }
 
     /// From now on each datagram tells which address of this machine was asked. A socket that is
     /// bound to one address knows that already.
-    pub fn tell_asked(&mut self) -> io::Result<()> {
+    pub fn report_local_address(&mut self) -> io::Result<()> {
         if !self.local.ip().is_unspecified() {
             return Ok(());
         }
@@ -67,7 +67,7 @@ impl Udp {
         } else {
             setsockopt(&self.socket, sockopt::Ipv4PacketInfo, &true)?;
         }
-        self.asked = nix::cmsg_space!(in6_pktinfo);
+        self.control = nix::cmsg_space!(in6_pktinfo);
         let interfaces = getifaddrs()?.filter_map(|interface| interface.address);
         self.own
             .extend(interfaces.filter_map(|storage| Some(address(&storage)?.ip().to_canonical())));
@@ -86,17 +86,17 @@ impl Udp {
 
     /// The next datagram: its length, cut to the buffer, and where it came from.
     pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
-        if self.asked.is_empty() {
+        if self.control.is_empty() {
             let (length, peer) = self.socket.recv_from(buffer)?;
             return Ok((length, peer.into()));
         }
         let mut data = [IoSliceMut::new(buffer)];
         let fd = self.socket.as_raw_fd();
         let flags = MsgFlags::empty();
-        let message = recvmsg::<SockaddrStorage>(fd, &mut data, Some(&mut self.asked), flags)?;
+        let message = recvmsg::<SockaddrStorage>(fd, &mut data, Some(&mut self.control), flags)?;
         let peer = message.address.as_ref().and_then(address);
         let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
-        let local = message.cmsgs()?.find_map(asked);
+        let local = message.cmsgs()?.find_map(local_address);
         Ok((message.bytes, Route { peer, local }))
     }
 
@@ -151,7 +151,7 @@ impl Udp {
     ///
     /// Other errors stand there too, of a router that has lost its way for example, and have to be
     /// read: what is left takes room from datagrams. They pass, so they refuse nothing.
-    pub fn reported(&self, buffer: &mut [u8]) -> Option<Reported> {
+    pub fn next_error(&self, buffer: &mut [u8]) -> Option<QueuedError> {
         // Where the asked address is told, it comes first: without room for it the error is cut.
         let mut control = nix::cmsg_space!(in6_pktinfo, sock_extended_err, sockaddr_in6);
         let mut data = [IoSliceMut::new(buffer)];
@@ -164,7 +164,7 @@ impl Udp {
             let mut notes = message.cmsgs().into_iter().flatten();
             notes.any(|note| refusing_host(note) == Some(to.ip().to_canonical()))
         });
-        Some(Reported {
+        Some(QueuedError {
             refused,
             quoted: message.bytes,
         })
@@ -191,7 +191,7 @@ fn refusing_host(note: ControlMessageOwned) -> Option<IpAddr> {
 
 /// The address of this machine that a datagram was sent to. For a broadcast it is that of the
 /// interface; a multicast group is no address to answer from.
-fn asked(note: ControlMessageOwned) -> Option<IpAddr> {
+fn local_address(note: ControlMessageOwned) -> Option<IpAddr> {
     match note {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
             let bits = u32::from_be(info.ipi_spec_dst.s_addr);

@@ -125,7 +125,7 @@ pub struct ServeOptions {
           value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub settle: u64,
     /// Wait between header and data for a client that sends no line ends.
-    #[arg(long, value_name = "MS", default_value_t = REACTOR.gap_millis,
+    #[arg(long, value_name = "MS", default_value_t = REACTOR.header_gap_millis,
           value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub bare_gap: u64,
     /// Messages a second that one member of the room may send.

@@ -4,9 +4,10 @@
 use super::ServiceLimits;
 use super::roster::{Client, Roster};
 use crate::session::close_reason::CloseReason;
-use crate::session::notice::{Audience, Notice, PeerId, Post};
+use crate::session::notice::{Audience, Notice, Post};
 use crate::session::outbox::Outbox;
 use crate::session::protocol::{Context, Intake, Protocol, Reaction};
+use crate::session::session_id::SessionId;
 use crate::terminal::line_editor::{LineEditor, Typed};
 use crate::wire::follows::Follows;
 use crate::wire::text;
@@ -126,7 +127,7 @@ impl Operator {
         }
     }
 
-    fn find(&self, id: &str) -> Option<PeerId> {
+    fn find(&self, id: &str) -> Option<SessionId> {
         self.roster.as_ref()?.borrow().find(id)
     }
 

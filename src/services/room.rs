@@ -244,7 +244,7 @@ impl Room {
         let pays = member.bucket.pay(self.rate, cx.now);
         let pays = pays && self.networks.pay(from.ip(), cx.now);
         if !pays {
-            cx.out.drop_one();
+            cx.out.count_dropped();
         }
         pays
     }

@@ -1,7 +1,7 @@
 //! Lists the talk clients, for the operator and for their share of what all may have printed.
 
 use super::TalkRate;
-use crate::session::notice::PeerId;
+use crate::session::session_id::SessionId;
 use crate::wire::text;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ pub struct Roster {
 /// A talk client.
 pub struct Client {
     /// Its session.
-    pub peer: PeerId,
+    pub peer: SessionId,
     address: SocketAddr,
     since: u32,
     /// The beginning of what it said last.
@@ -29,7 +29,7 @@ pub struct Client {
 
 impl Roster {
     /// A client joins. Answers its number for people.
-    pub fn join(&mut self, peer: PeerId, address: SocketAddr, now: u32) -> u32 {
+    pub fn join(&mut self, peer: SessionId, address: SocketAddr, now: u32) -> u32 {
         self.newest += 1;
         let client = Client {
             peer,
@@ -54,7 +54,7 @@ impl Roster {
     }
 
     /// The session of the client with this number.
-    pub fn find(&self, id: &str) -> Option<PeerId> {
+    pub fn find(&self, id: &str) -> Option<SessionId> {
         let id: u32 = id.trim().parse().ok()?;
         self.clients.get(&id).map(|client| client.peer)
     }

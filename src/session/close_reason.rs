@@ -33,13 +33,13 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Whether the peer has had its time: what it has not taken by now is not kept for it.
-    pub fn is_impatience(self) -> bool {
+    pub fn discards_unsent(self) -> bool {
         use CloseReason::{Idle, SlowReader, TooSlow, Unfinished};
         matches!(self, Idle | SlowReader | TooSlow | Unfinished)
     }
 
     /// Whether an operator should see it without asking.
-    pub fn is_surprising(self) -> bool {
+    pub fn is_warning(self) -> bool {
         use CloseReason::{BodyCut, FrameTooLong, SlowReader};
         matches!(self, FrameTooLong | BodyCut | SlowReader)
     }

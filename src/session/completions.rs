@@ -1,7 +1,7 @@
 //! How other threads tell the loop that a session need not wait any more.
 //! Carries no outcome: the session asks for it where it asked for the work.
 
-use super::notice::PeerId;
+use super::session_id::SessionId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The sessions whose waits are over. The loop makes it and takes them; clones share it.
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Completions(Arc<Inner>);
 
 struct Inner {
-    peers: Mutex<Vec<PeerId>>,
+    peers: Mutex<Vec<SessionId>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -23,7 +23,7 @@ impl Completions {
     }
 
     /// What this session waits for is done.
-    pub fn add(&self, peer: PeerId) {
+    pub fn add(&self, peer: SessionId) {
         let mut peers = self.peers();
         peers.push(peer);
         // The first one wakes the loop for all that it has not taken yet.
@@ -33,11 +33,11 @@ impl Completions {
     }
 
     /// All that were added since this was last asked.
-    pub fn take(&self) -> Vec<PeerId> {
+    pub fn take(&self) -> Vec<SessionId> {
         std::mem::take(&mut *self.peers())
     }
 
-    fn peers(&self) -> MutexGuard<'_, Vec<PeerId>> {
+    fn peers(&self) -> MutexGuard<'_, Vec<SessionId>> {
         self.0.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

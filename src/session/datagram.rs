@@ -37,7 +37,7 @@ impl From<SocketAddr> for Route {
 /// What a datagram protocol can reach during a call.
 pub struct DatagramContext<'a> {
     /// What is to be sent, in this order.
-    pub out: &'a mut Copies,
+    pub out: &'a mut SendQueue,
     /// What sessions are to be told.
     pub posts: &'a mut Vec<Post>,
     /// Microseconds since the server started.
@@ -52,7 +52,7 @@ impl DatagramContext<'_> {
 }
 
 /// One text and its recipients.
-struct Job {
+struct Broadcast {
     bytes: Rc<[u8]>,
     to: Recipients,
     next: usize,
@@ -72,33 +72,33 @@ impl Recipients {
     }
 }
 
-/// Copies waiting to be sent: a text to many is one job, and a job is sent in order.
-pub struct Copies {
-    jobs: VecDeque<Job>,
+/// Copies waiting to be sent: a text to many is one broadcast, and a broadcast is sent in order.
+pub struct SendQueue {
+    broadcasts: VecDeque<Broadcast>,
     pending: usize,
     limit: usize,
     dropped: u64,
     /// The texts that were sent last, the newest behind.
     sent: VecDeque<Rc<[u8]>>,
-    recalled: usize,
+    remembered: usize,
 }
 
-impl Copies {
+impl SendQueue {
     /// An empty queue of at most `limit` copies.
-    pub fn new(limit: usize) -> Copies {
-        Copies {
-            jobs: VecDeque::new(),
+    pub fn new(limit: usize) -> SendQueue {
+        SendQueue {
+            broadcasts: VecDeque::new(),
             pending: 0,
             limit,
             dropped: 0,
             sent: VecDeque::new(),
-            recalled: 0,
+            remembered: 0,
         }
     }
 
-    /// The same queue, which keeps the last `texts` that were sent for [`Copies::has_sent`].
-    pub fn recalling(mut self, texts: usize) -> Copies {
-        self.recalled = texts;
+    /// The same queue, which keeps the last `texts` that were sent for [`SendQueue::has_sent`].
+    pub fn remember_sent(mut self, texts: usize) -> SendQueue {
+        self.remembered = texts;
         self
     }
 
@@ -123,30 +123,30 @@ impl Copies {
             return false;
         }
         self.pending += count;
-        self.jobs.push_back(Job { bytes, to, next: 0 });
+        self.broadcasts.push_back(Broadcast { bytes, to, next: 0 });
         true
     }
 
     /// The next copy.
     pub fn front(&self) -> Option<(&[u8], Route)> {
-        self.jobs
+        self.broadcasts
             .front()
-            .map(|job| (&*job.bytes, job.to.all()[job.next]))
+            .map(|broadcast| (&*broadcast.bytes, broadcast.to.all()[broadcast.next]))
     }
 
     /// The next copy has been sent, or given up.
     pub fn advance(&mut self) {
-        let job = self.jobs.front_mut().expect("there is a copy");
-        if job.next == 0 && self.recalled > 0 {
-            if self.sent.len() == self.recalled {
+        let broadcast = self.broadcasts.front_mut().expect("there is a copy");
+        if broadcast.next == 0 && self.remembered > 0 {
+            if self.sent.len() == self.remembered {
                 self.sent.pop_front();
             }
-            self.sent.push_back(job.bytes.clone());
+            self.sent.push_back(broadcast.bytes.clone());
         }
-        job.next += 1;
+        broadcast.next += 1;
         self.pending -= 1;
-        if job.next == job.to.all().len() {
-            self.jobs.pop_front();
+        if broadcast.next == broadcast.to.all().len() {
+            self.broadcasts.pop_front();
         }
     }
 
@@ -156,7 +156,7 @@ impl Copies {
     }
 
     /// A datagram was not let through: it is counted with the copies that found no room.
-    pub fn drop_one(&mut self) {
+    pub fn count_dropped(&mut self) {
         self.dropped += 1;
     }
 
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn copies_leave_in_order_and_a_text_over_the_limit_is_dropped_whole() {
-        let mut copies = Copies::new(4);
+        let mut copies = SendQueue::new(4);
         copies.to_one(b"hello", address(1));
         let two: Rc<[Route]> = [address(2).into(), address(3).into()].into();
         assert!(copies.to_many(b"all", &two));
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_last_texts_are_recalled_by_their_beginning() {
-        let mut copies = Copies::new(4).recalling(2);
+        let mut copies = SendQueue::new(4).remember_sent(2);
         for text in ["first", "second", "third"] {
             copies.to_one(text.as_bytes(), address(1));
             assert!(!copies.has_sent(text.as_bytes()), "it only waits");

@@ -11,26 +11,26 @@ use std::ops::Deref;
 /// did not read left 60 to 280 MiB in it, below a few small pieces that were still in use.
 pub enum Held {
     /// In the heap.
-    Few(Vec<u8>),
+    Heap(Vec<u8>),
     /// In pages of their own.
-    Many(MmapMut),
+    Mapped(MmapMut),
 }
 
 impl Held {
     /// Moves bytes out of the heap, if there are many.
     pub fn new(mut bytes: Vec<u8>) -> Held {
         match Held::map(&bytes) {
-            Some(pages) => Held::Many(pages),
+            Some(pages) => Held::Mapped(pages),
             None => {
                 bytes.shrink_to_fit();
-                Held::Few(bytes)
+                Held::Heap(bytes)
             }
         }
     }
 
     /// The same for bytes that are held already.
-    pub fn settle(&mut self) {
-        if let Held::Few(bytes) = self {
+    pub fn compact(&mut self) {
+        if let Held::Heap(bytes) = self {
             *self = Held::new(std::mem::take(bytes));
         }
     }
@@ -48,7 +48,7 @@ impl Held {
 
 impl Default for Held {
     fn default() -> Held {
-        Held::Few(Vec::new())
+        Held::Heap(Vec::new())
     }
 }
 
@@ -57,8 +57,8 @@ impl Deref for Held {
 
     fn deref(&self) -> &[u8] {
         match self {
-            Held::Few(bytes) => bytes,
-            Held::Many(pages) => pages,
+            Held::Heap(bytes) => bytes,
+            Held::Mapped(pages) => pages,
         }
     }
 }

@@ -14,4 +14,5 @@ pub mod outbox;
 pub mod protocol;
 #[allow(clippy::module_inception)] // session/session.rs is where a reader looks for the session
 pub mod session;
+pub mod session_id;
 pub mod shared;

@@ -2,11 +2,8 @@
 //! Posts are pushed in a turn; the dispatcher delivers them after it.
 
 use super::close_reason::CloseReason;
+use super::session_id::SessionId;
 use std::rc::Rc;
-
-/// A session, as others may name it. The number is the reactor's; nobody else reads it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PeerId(pub u64);
 
 /// Who is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +11,7 @@ pub enum Audience {
     /// The person at the server, if there is one.
     Operator,
     /// One session, if it is still there.
-    One(PeerId),
+    One(SessionId),
     /// The log of the server.
     Log,
 }

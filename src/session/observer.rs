@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 /// Who an observation is about: the connection's number and its service.
 #[derive(Debug, Clone, Copy)]
-pub struct Who<'a> {
+pub struct ConnLabel<'a> {
     /// The serial.
     pub serial: u32,
     /// The service's name.
@@ -19,32 +19,39 @@ pub trait Observer {
     /// A round begins with so many events.
     fn round(&mut self, _events: usize) {}
     /// A connection was accepted.
-    fn opened(&mut self, _who: Who<'_>, _peer: SocketAddr) {}
+    fn opened(&mut self, _conn: ConnLabel<'_>, _peer: SocketAddr) {}
     /// The kernel told something of a connection.
-    fn event(&mut self, _who: Who<'_>, _ready: Readiness) {}
+    fn event(&mut self, _conn: ConnLabel<'_>, _ready: Readiness) {}
     /// A silence has lasted long enough to mean something.
-    fn silence(&mut self, _who: Who<'_>, _delay: Timer) {}
+    fn silence(&mut self, _conn: ConnLabel<'_>, _delay: Timer) {}
     /// A wait for the disk is over; `bulk` says for which kind of turn it is queued now.
-    fn waited(&mut self, _who: Who<'_>, _bulk: bool) {}
+    fn wait_over(&mut self, _conn: ConnLabel<'_>, _bulk: bool) {}
     /// A turn begins.
-    fn turn(&mut self, _who: Who<'_>, _ready: Readiness) {}
+    fn turn(&mut self, _conn: ConnLabel<'_>, _ready: Readiness) {}
     /// The protocol took these bytes.
-    fn took(&mut self, _bytes: &[u8]) {}
+    fn consumed(&mut self, _bytes: &[u8]) {}
     /// The protocol answered with so many bytes from memory and so many from a blob.
     fn answered(&mut self, _bytes: usize, _body: u64) {}
     /// So many bytes came or left; of a body or not.
-    fn moved(&mut self, _direction: Direction, _bytes: usize, _body: bool) {}
+    fn moved(&mut self, _direction: IoDirection, _bytes: usize, _body: bool) {}
     /// The turn ended; `owes` says that the socket is full.
-    fn ended(&mut self, _who: Who<'_>, _end: TurnEnd, _owes: bool, _awaited: Option<Timer>) {}
+    fn turn_ended(
+        &mut self,
+        _conn: ConnLabel<'_>,
+        _end: TurnEnd,
+        _owes: bool,
+        _awaited: Option<Timer>,
+    ) {
+    }
     /// The sending side is closed; what still comes is read away.
-    fn lingers(&mut self, _who: Who<'_>, _reason: CloseReason) {}
+    fn lingering(&mut self, _conn: ConnLabel<'_>, _reason: CloseReason) {}
     /// The connection is gone.
-    fn closed(&mut self, _who: Who<'_>, _reason: CloseReason) {}
+    fn closed(&mut self, _conn: ConnLabel<'_>, _reason: CloseReason) {}
 }
 
 /// Which way bytes went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum IoDirection {
     /// From the peer.
     In,
     /// To the peer.
@@ -62,7 +69,7 @@ pub struct Readiness {
     /// Keep reading to the end of the stream: a short read no longer proves that the socket is
     /// empty. The end has been announced, by the same edge as the last bytes; or the peer has sent
     /// urgent data (`MSG_OOB`), which a read stops in front of.
-    pub read_on: bool,
+    pub drain_to_eof: bool,
 }
 
 /// How a turn ended.

@@ -56,7 +56,7 @@ impl Outbox {
         }
         if !self.tail.is_empty() {
             let tail = std::mem::take(&mut self.tail);
-            self.queue.push_back(Segment::Bytes(Held::Few(tail)));
+            self.queue.push_back(Segment::Bytes(Held::Heap(tail)));
         }
         self.queue.push_back(Segment::Body(blob, range));
         self.bodies += 1;
@@ -135,17 +135,17 @@ impl Outbox {
     }
 
     /// Takes no more memory than what is left needs.
-    pub fn settle(&mut self) {
+    pub fn compact(&mut self) {
         if self.queue.is_empty() {
             self.tail.drain(..std::mem::take(&mut self.written));
         }
         match Held::new(std::mem::take(&mut self.tail)) {
-            Held::Few(bytes) => self.tail = bytes,
+            Held::Heap(bytes) => self.tail = bytes,
             pages => self.queue.push_back(Segment::Bytes(pages)),
         }
         for segment in &mut self.queue {
             if let Segment::Bytes(bytes) = segment {
-                bytes.settle();
+                bytes.compact();
             }
         }
         self.queue.shrink_to_fit();

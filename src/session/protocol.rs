@@ -15,8 +15,9 @@
 //! Dropping a session closes its files and discards its unfinished upload.
 
 use super::close_reason::CloseReason; // why a connection ends
-use super::notice::{Notice, PeerId, Post}; // a message and its way to another session
+use super::notice::{Notice, Post}; // a message and its way to another session
 use super::outbox::Outbox; // what the peer is sent, in order
+use super::session_id::SessionId; // the number of a session
 use crate::session::blob::Blob; // the bytes of one file
 use crate::wire::follows::{Follows, Timer}; // which silence; that it is over, or the stream is
 use std::io;
@@ -135,7 +136,7 @@ pub struct Context<'a> {
     /// Notices, which are delivered after this turn.
     pub posts: &'a mut Vec<Post>,
     /// This session, as others may name it.
-    pub me: PeerId,
+    pub me: SessionId,
     /// Whole seconds since the server started; read by the reactor, once a round.
     pub now: u32,
     /// Lines for the operator come faster than standard output takes them.

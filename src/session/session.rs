@@ -15,9 +15,10 @@
 
 use super::close_reason::CloseReason; // why a connection ends
 use super::held::Held; // bytes that are kept from turn to turn
-use super::notice::{Notice, PeerId}; // a message to a session; its number
+use super::notice::Notice; // a message to a session
 use super::outbox::Outbox; // what the peer is sent, in order
 use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive}; // the service's side
+use super::session_id::SessionId; // the number of a session
 use crate::session::shared::Shared; // what all protocols share: posts, the time
 use crate::wire::follows::{Follows, Timer}; // which silence; that it is over, or the stream is
 use std::io;
@@ -71,7 +72,7 @@ pub struct Buffers {
 /// One conversation: a protocol and the state of its stream.
 pub struct Session {
     protocol: Box<dyn Protocol>,
-    me: PeerId,
+    me: SessionId,
     intake: Intake,
     buffers: Option<Box<Buffers>>,
     /// The inbox holds bytes, or the end of the stream, that the protocol was not asked about.
@@ -84,7 +85,7 @@ pub struct Session {
 
 impl Session {
     /// A new conversation.
-    pub fn new(protocol: Box<dyn Protocol>, me: PeerId) -> Session {
+    pub fn new(protocol: Box<dyn Protocol>, me: SessionId) -> Session {
         Session {
             protocol,
             me,
@@ -99,7 +100,7 @@ impl Session {
     /// The conversation begins.
     pub fn open(&mut self, shared: &mut Shared) {
         let out = &mut self.buffers.get_or_insert_default().outbox;
-        self.protocol.on_open(&mut shared.lend(out, self.me));
+        self.protocol.on_open(&mut shared.context(out, self.me));
     }
 
     /// What is to be done, the most urgent first. `silence` is one that has lasted long enough.
@@ -110,18 +111,18 @@ impl Session {
         silence: Option<Timer>,
         high_water: usize,
     ) -> Next {
-        if can_write && self.owes() {
+        if can_write && self.has_unsent() {
             return Next::Write;
         }
         match &self.intake {
-            Intake::Close(reason) => match self.owes() {
+            Intake::Close(reason) => match self.has_unsent() {
                 true if silence == Some(Timer::Linger) => Next::End(*reason),
                 true => Next::Park,
                 false if self.finished => Next::End(*reason),
                 false => Next::Finish(*reason),
             },
             Intake::Wait if !self.waited => Next::Wait,
-            _ if !self.has_room(high_water) => Next::Park,
+            _ if !self.below_high_water(high_water) => Next::Park,
             Intake::Wait => Next::Resume,
             Intake::Work => Next::Work,
             Intake::Bytes | Intake::Body(_) if self.needs_feed => Next::Feed(match self.finished {
@@ -130,7 +131,7 @@ impl Session {
             }),
             Intake::Bytes if can_read && !self.finished => {
                 // What it owes already would grow by all that is read.
-                let keeps = self.owes() || !self.protocol.is_stream();
+                let keeps = self.has_unsent() || !self.protocol.is_stream();
                 Next::Read(if keeps { 0 } else { u64::MAX })
             }
             Intake::Body(body) if can_read && !self.finished => Next::Read(body.left),
@@ -155,10 +156,10 @@ impl Session {
         self.finished |= follows == Follows::Eof;
         let (mut rest, mut consumed) = (input, false);
         // Whether something is known that the protocol has not been told.
-        let mut news = !rest.is_empty() || follows != Follows::More;
-        while news {
+        let mut unshown = !rest.is_empty() || follows != Follows::More;
+        while unshown {
             match &self.intake {
-                Intake::Bytes if !self.has_room(shared.high_water) => break,
+                Intake::Bytes if !self.below_high_water(shared.high_water) => break,
                 Intake::Hold if !matches!(follows, Follows::Silence(_)) => break,
                 Intake::Bytes | Intake::Hold if *calls == 0 => break,
                 Intake::Bytes | Intake::Hold => {
@@ -168,7 +169,7 @@ impl Session {
                     consumed |= taken > 0;
                     // A silence says something about all that had come, not about what is left.
                     let told = taken == 0 || (rest.is_empty() && !self.finished);
-                    news = !(told && matches!(self.intake, Intake::Bytes | Intake::Hold));
+                    unshown = !(told && matches!(self.intake, Intake::Bytes | Intake::Hold));
                     if taken == 0 && self.finished && matches!(self.intake, Intake::Bytes) {
                         self.intake = Intake::Close(CloseReason::PeerFinished);
                     }
@@ -179,33 +180,33 @@ impl Session {
                     let filled = body.into.write_all_at(&rest[..count], body.at);
                     self.body_moved(filled.map(|()| count as u64), shared);
                     rest = &rest[count..];
-                    news = !rest.is_empty() || self.finished;
+                    unshown = !rest.is_empty() || self.finished;
                 }
                 Intake::Body(body) if self.finished => {
                     let missing = body.left;
                     self.end_body(BodyEnd::PeerFinished { missing }, shared);
                 }
-                Intake::Body(_) => news = false,
+                Intake::Body(_) => unshown = false,
                 Intake::Work | Intake::Wait => break,
-                Intake::Close(_) => (rest, news) = (&[], false),
+                Intake::Close(_) => (rest, unshown) = (&[], false),
             }
         }
-        self.needs_feed = news;
-        self.buffers.get_or_insert_default().inbox = Held::Few(rest.to_vec());
+        self.needs_feed = unshown;
+        self.buffers.get_or_insert_default().inbox = Held::Heap(rest.to_vec());
         consumed
     }
 
     fn show(&mut self, rest: &[u8], follows: Follows, shared: &mut Shared) -> usize {
         let out = &mut self.buffers.get_or_insert_default().outbox;
         let owed = out.pending();
-        let mut cx = shared.lend(out, self.me);
+        let mut cx = shared.context(out, self.me);
         let (taken, intake) = self.protocol.on_bytes(rest, follows, &mut cx);
         assert!(
             taken <= rest.len(),
             "a protocol took more than it was shown"
         );
         if taken > 0 {
-            shared.observer.took(&rest[..taken]);
+            shared.observer.consumed(&rest[..taken]);
         }
         if out.pending() > owed || out.has_body() {
             shared
@@ -230,7 +231,7 @@ impl Session {
         );
         let out = &mut self.buffers.get_or_insert_default().outbox;
         let owed = out.pending();
-        let intake = self.protocol.on_work(&mut shared.lend(out, self.me));
+        let intake = self.protocol.on_work(&mut shared.context(out, self.me));
         self.enter(intake);
         if self.body().is_some_and(|body| body.left == 0) {
             // No byte will come whose feeding would find out that it has ended.
@@ -275,7 +276,9 @@ impl Session {
         // The blob is given back before the protocol decides what becomes of it.
         self.intake = Intake::Bytes;
         let out = &mut self.buffers.get_or_insert_default().outbox;
-        let intake = self.protocol.on_body(end, &mut shared.lend(out, self.me));
+        let intake = self
+            .protocol
+            .on_body(end, &mut shared.context(out, self.me));
         self.enter(intake);
     }
 
@@ -285,7 +288,7 @@ impl Session {
             return None;
         }
         let out = &mut self.buffers.get_or_insert_default().outbox;
-        let cx = &mut shared.lend(out, self.me);
+        let cx = &mut shared.context(out, self.me);
         match self.protocol.on_notice(notice, cx) {
             Reaction::Stay => None,
             Reaction::Drop(reason) => Some(reason),
@@ -300,9 +303,9 @@ impl Session {
 
     /// The connection is gone.
     pub fn end(&mut self, reason: CloseReason, shared: &mut Shared) {
-        let mut unheard = Outbox::default();
+        let mut discarded = Outbox::default();
         self.abandon_body(shared);
-        let cx = &mut shared.lend(&mut unheard, self.me);
+        let cx = &mut shared.context(&mut discarded, self.me);
         self.protocol.on_close(reason, cx);
     }
 
@@ -329,13 +332,13 @@ impl Session {
     }
 
     /// Whether the peer is owed anything.
-    pub fn owes(&self) -> bool {
+    pub fn has_unsent(&self) -> bool {
         let buffers = self.buffers.as_ref();
         buffers.is_some_and(|buffers| !buffers.outbox.is_empty())
     }
 
     /// Whether more output may be made.
-    fn has_room(&self, high_water: usize) -> bool {
+    fn below_high_water(&self, high_water: usize) -> bool {
         let is_full = |out: &Outbox| out.pending() >= high_water || out.has_body();
         let buffers = self.buffers.as_ref();
         buffers.is_none_or(|buffers| !is_full(&buffers.outbox))
@@ -371,13 +374,13 @@ impl Session {
             _ if self.buffers.as_deref().is_some_and(sends_body) => Deadline::Rate,
             Intake::Close(_) => Deadline::Idle,
             Intake::Bytes | Intake::Hold if self.protocol.may_idle() => Deadline::None,
-            Intake::Bytes | Intake::Hold if self.has_begun() => Deadline::Command,
+            Intake::Bytes | Intake::Hold if self.in_command() => Deadline::Command,
             Intake::Bytes | Intake::Hold => Deadline::Idle,
         }
     }
 
     /// Whether the protocol waits for the rest of what it has been shown.
-    fn has_begun(&self) -> bool {
+    fn in_command(&self) -> bool {
         !self.needs_feed && !self.finished && !self.inbox().is_empty()
     }
 
@@ -387,23 +390,26 @@ impl Session {
             Intake::Work | Intake::Wait | Intake::Body(_) => true,
             // A header whose body has yet to follow, or an upload whose first byte has, is a
             // promise.
-            _ => self.owes() || matches!(self.awaited(), Some(Timer::HeaderGap | Timer::FirstByte)),
+            _ => {
+                self.has_unsent()
+                    || matches!(self.awaited(), Some(Timer::HeaderGap | Timer::FirstByte))
+            }
         }
     }
 
     /// Takes the memory of an idle session away, or leaves a busy one no more than it needs.
-    pub fn give_back(&mut self) -> Option<Box<Buffers>> {
+    pub fn detach_buffers(&mut self) -> Option<Box<Buffers>> {
         let buffers = self.buffers.as_mut()?;
         if buffers.inbox.is_empty() && buffers.outbox.is_empty() {
             return self.buffers.take();
         }
-        buffers.inbox.settle();
-        buffers.outbox.settle();
+        buffers.inbox.compact();
+        buffers.outbox.compact();
         None
     }
 
     /// Lends memory for the length of a turn. A session that holds some needs none.
-    pub fn lend(&mut self, spare: &mut Option<Box<Buffers>>) {
+    pub fn attach_buffers(&mut self, spare: &mut Option<Box<Buffers>>) {
         if self.buffers.is_none() {
             self.buffers = Some(spare.take().unwrap_or_default());
         }

@@ -1,9 +1,10 @@
 //! All that a session can reach beside its own peer.
 
-use super::notice::{PeerId, Post};
+use super::notice::Post;
 use super::observer::Observer;
 use super::outbox::Outbox;
 use super::protocol::Context;
+use super::session_id::SessionId;
 
 /// All that a session can reach beside its own peer.
 pub struct Shared {
@@ -32,7 +33,7 @@ impl Shared {
     }
 
     /// What a protocol gets to see of it during one call.
-    pub fn lend<'a>(&'a mut self, out: &'a mut Outbox, me: PeerId) -> Context<'a> {
+    pub fn context<'a>(&'a mut self, out: &'a mut Outbox, me: SessionId) -> Context<'a> {
         Context {
             out,
             posts: &mut self.posts,

@@ -17,10 +17,10 @@ mod sorted_names;
 use super::root::Beneath;
 use super::workers::{Worker, Workers};
 use crate::session::blob::Blob;
-use crate::session::notice::PeerId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::store::{Content, ListingLimits, Reply};
+use crate::session::session_id::SessionId;
 use cap_std::fs::Dir;
 use maker::{Maker, Queue};
 use rustix::io::Errno;
@@ -76,7 +76,7 @@ impl Lists {
     }
 
     /// The list of the folder as it is now, or will be in a moment.
-    pub(super) fn ask(&self, folder: Beneath, workers: Workers, session: PeerId) -> Reply<Content> {
+    pub(super) fn ask(&self, folder: Beneath, workers: Workers, session: SessionId) -> Reply<Content> {
         let seen = match Seen::now(folder.folder()) {
             Ok(seen) => seen,
             Err(errno) => return Pending::Ready(Err(errno.into())),
@@ -161,7 +161,7 @@ struct Order {
 }
 
 struct State {
-    waiting: Vec<PeerId>,
+    waiting: Vec<SessionId>,
     /// How the folder was when it began to be read.
     begun: Option<Seen>,
     /// It was taken from its readers.
@@ -170,7 +170,7 @@ struct State {
 
 impl Order {
     /// Has one more peer wait for the list, if it is good for what the peer has seen.
-    fn join(&self, seen: &Seen, peer: PeerId, limits: &ListingLimits) -> bool {
+    fn join(&self, seen: &Seen, peer: SessionId, limits: &ListingLimits) -> bool {
         let mut state = lock(&self.state);
         let is_same = self.folder == seen.folder;
         let is_good = state

@@ -14,7 +14,7 @@ pub mod workers;
 use self::error::StoreError;
 use self::pending::Pending;
 use crate::session::blob::Blob;
-use crate::session::notice::PeerId;
+use crate::session::session_id::SessionId;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub type Content = (Rc<dyn Blob>, u64);
 #[derive(Debug, Clone, Copy)]
 pub struct Requester {
     /// Its name for the completions.
-    pub session: PeerId,
+    pub session: SessionId,
     /// Where its peer comes from.
     pub address: IpAddr,
 }

@@ -21,10 +21,10 @@
 
 use super::backlog::{Asker, Backlog, JobEnd, Slip};
 use crate::session::completions::Completions;
-use crate::session::notice::PeerId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::store::{Reply, Requester};
+use crate::session::session_id::SessionId;
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
@@ -118,7 +118,7 @@ impl Workers {
     /// if the session is gone when its turn comes.
     pub fn spawn<T: Send + 'static>(
         &self,
-        session: PeerId,
+        session: SessionId,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Pending<T> {
         let (slot, answer) = self.slot(session);
@@ -208,7 +208,7 @@ impl Workers {
     }
 
     /// The session may go on: what it waits for was done on behalf of several.
-    pub fn tell(&self, peer: PeerId) {
+    pub fn tell(&self, peer: SessionId) {
         if let Some(completions) = self.completions() {
             completions.add(peer);
         }
@@ -224,7 +224,7 @@ impl Workers {
 
     fn slot<T: Send + 'static>(
         &self,
-        session: PeerId,
+        session: SessionId,
     ) -> (Slot<T>, impl FnOnce(T) + Send + use<T>) {
         let slot = Arc::new(Mutex::new(None));
         let answers = slot.clone();
@@ -329,7 +329,7 @@ mod tests {
 
     fn from(session: u64) -> Requester {
         Requester {
-            session: PeerId(session),
+            session: SessionId(session),
             address: IpAddr::from([192, 0, 2, 1]),
         }
     }
@@ -341,13 +341,13 @@ mod tests {
             .map(|number| match number % 3 {
                 0 => workers.spawn_synced(from(number), number % 2 == 0, |_| Ok(folder())),
                 1 => workers.spawn_synced(from(number), false, |_| Err(StoreError::NoSpace)),
-                _ => workers.spawn(PeerId(number), || Ok(())),
+                _ => workers.spawn(SessionId(number), || Ok(())),
             })
             .collect();
         let mut finished = Vec::new();
         while finished.len() < pending.len() {
             woken.recv().expect("the helper lives");
-            finished.extend(completions.take().into_iter().map(|PeerId(number)| number));
+            finished.extend(completions.take().into_iter().map(|SessionId(number)| number));
         }
         finished.sort_unstable();
         assert!(finished.into_iter().eq(0..200));
@@ -367,9 +367,9 @@ mod tests {
             may_end.recv().expect("the test tells when");
             Ok(folder())
         });
-        let look_up = workers.spawn(PeerId(2), || 5);
+        let look_up = workers.spawn(SessionId(2), || 5);
         woken.recv().expect("a helper lives");
-        assert_eq!(completions.take(), [PeerId(2)]);
+        assert_eq!(completions.take(), [SessionId(2)]);
         assert!(matches!(look_up.take(), Ok(5)));
         let Err(commit) = commit.take() else {
             panic!("the commit has not ended")
@@ -388,8 +388,8 @@ mod tests {
             end
         };
         let (look_ups, commits) = (busy(Worker::LookUps), busy(Worker::Commits));
-        drop(workers.spawn(PeerId(1), || unreachable!("nobody waits for it")));
-        let look_up = workers.spawn(PeerId(2), || 5);
+        drop(workers.spawn(SessionId(1), || unreachable!("nobody waits for it")));
+        let look_up = workers.spawn(SessionId(2), || 5);
         let (done, outcomes) = mpsc::channel();
         let commit = |peer| {
             let done = done.clone();
@@ -410,12 +410,12 @@ mod tests {
         look_ups.send(()).expect("it waits");
         assert_eq!(outcomes.recv(), Ok((4, false)));
         woken.recv().expect("a helper lives");
-        assert_eq!(completions.take(), [PeerId(2)]);
+        assert_eq!(completions.take(), [SessionId(2)]);
         assert!(matches!(look_up.take(), Ok(5)));
         commits.send(()).expect("it waits");
         assert_eq!(outcomes.recv(), Ok((3, true)));
         woken.recv().expect("a helper lives");
-        assert_eq!(completions.take(), [PeerId(3)]);
+        assert_eq!(completions.take(), [SessionId(3)]);
         assert!(matches!(awaited.take(), Ok(Ok(()))));
         while is_full(1, 1) {
             thread::yield_now();
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn without_a_helper_the_outcome_is_there_at_once() {
         let workers = Workers::default();
-        assert!(matches!(workers.spawn(PeerId(1), || 5).take(), Ok(5)));
+        assert!(matches!(workers.spawn(SessionId(1), || 5).take(), Ok(5)));
         let stored = workers
             .spawn_synced(from(1), false, |_| Ok(folder()))
             .take();

@@ -3,7 +3,7 @@
 
 use loket::config::room::{DATAGRAMS, ROOM};
 use loket::services::room::{Room, RoomLimits};
-use loket::session::datagram::{Copies, DatagramContext, DatagramProtocol};
+use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
 use loket::session::notice::{Audience, Notice, Post};
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ pub const SECOND: u64 = 1_000_000;
 /// A room without a socket.
 pub struct Hall {
     pub room: Room,
-    pub out: Copies,
+    pub out: SendQueue,
     posts: Vec<Post>,
     pub now: u64,
 }
@@ -35,7 +35,7 @@ impl Hall {
     pub fn within(limits: RoomLimits) -> Hall {
         Hall {
             room: Room::new("sesame", limits),
-            out: Copies::new(DATAGRAMS.copies),
+            out: SendQueue::new(DATAGRAMS.copies),
             posts: Vec::new(),
             now: 5 * SECOND,
         }

@@ -1,7 +1,7 @@
 //! A simulated disk that makes sessions wait and completes its operations in any order, by seed.
 
 use super::random::Random;
-use loket::session::notice::PeerId;
+use loket::session::session_id::SessionId;
 use loket::store::Reply;
 use loket::store::error::StoreError;
 use loket::store::pending::Pending;
@@ -16,12 +16,12 @@ pub struct Disk {
     percent: usize,
     random: Rc<Cell<u64>>,
     waits: Rc<RefCell<Vec<Rc<Wait>>>>,
-    finished: Rc<RefCell<Vec<PeerId>>>,
+    finished: Rc<RefCell<Vec<SessionId>>>,
 }
 
 /// A running disk operation, whether a session still waits for it or not.
 struct Wait {
-    peer: PeerId,
+    peer: SessionId,
     act: Cell<Option<Box<dyn FnOnce()>>>,
     over: Cell<bool>,
 }
@@ -53,7 +53,7 @@ impl Disk {
     /// Runs the operation now or later, by seed.
     pub fn reply<T: 'static>(
         &self,
-        peer: PeerId,
+        peer: SessionId,
         act: impl FnOnce() -> Result<T, StoreError> + 'static,
     ) -> Reply<T> {
         if !self.keeps_waiting() {
@@ -95,17 +95,17 @@ impl Disk {
     }
 
     /// Reports a completion for a session that may have none.
-    pub fn finish_wrongly(&self, peer: PeerId) {
+    pub fn finish_wrongly(&self, peer: SessionId) {
         self.finished.borrow_mut().push(peer);
     }
 
     /// The sessions of the reported completions.
-    pub fn reported(&self) -> Vec<PeerId> {
+    pub fn reported(&self) -> Vec<SessionId> {
         self.finished.borrow().clone()
     }
 
     /// Removes and returns the sessions of the reported completions.
-    pub fn finished(&self) -> Vec<PeerId> {
+    pub fn finished(&self) -> Vec<SessionId> {
         self.finished.take()
     }
 
@@ -115,7 +115,7 @@ impl Disk {
     }
 
     /// Whether a session waits for an operation, or has not handled its completion yet.
-    pub fn is_waited_for(&self, peer: PeerId) -> bool {
+    pub fn is_waited_for(&self, peer: SessionId) -> bool {
         if self.finished.borrow().contains(&peer) {
             return true;
         }

@@ -11,11 +11,11 @@ pub mod store;
 use counting::{Bodies, Counting};
 use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::session::close_reason::CloseReason;
-use loket::session::notice::PeerId;
 use loket::session::outbox::Front;
 use loket::session::session::{Next, Session};
 use loket::session::shared::Shared;
 use loket::wire::follows::{Follows, Timer};
+use loket::session::session_id::SessionId;
 pub use services::Service;
 use std::collections::VecDeque;
 use store::{Faults, Files, Memory};
@@ -113,7 +113,7 @@ impl Driver {
         let bodies = Bodies::default();
         let counting = Counting::new(service.protocol(&store), bodies.clone());
         Driver {
-            session: Session::new(Box::new(counting), PeerId(1)),
+            session: Session::new(Box::new(counting), SessionId(1)),
             shared: Shared::new(way.high_water),
             store,
             bodies,

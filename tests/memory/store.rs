@@ -3,7 +3,7 @@
 
 use super::disk::Disk;
 use loket::session::blob::Blob;
-use loket::session::notice::PeerId;
+use loket::session::session_id::SessionId;
 use loket::store::error::StoreError;
 use loket::store::{Content, Reply, Requester, Store, Upload};
 use rustix::io::Errno;
@@ -104,7 +104,7 @@ impl Memory {
     }
 
     /// Removes and returns the sessions whose operations are complete.
-    pub fn finished(&self) -> Vec<PeerId> {
+    pub fn finished(&self) -> Vec<SessionId> {
         self.disk.finished()
     }
 

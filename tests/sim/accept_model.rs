@@ -7,7 +7,7 @@ use super::seed_calls::{Backlog, REFUSAL, address};
 use super::shared::SimState;
 use super::sim_socket::Handle;
 use crate::memory::counting::Counting;
-use loket::reactor::acceptor::{Acceptor, Listener};
+use loket::reactor::acceptor::{Acceptor, ServiceListener};
 use loket::reactor::clock::Moment;
 use loket::reactor::dispatcher::Dispatcher;
 use loket::session::protocol::Protocol;
@@ -26,7 +26,7 @@ impl AcceptModel {
         let backlogs: Vec<Backlog> = (0..listeners).map(|_| Backlog::default()).collect();
         let listener = |backlog: &Backlog| {
             let shared = shared.clone();
-            Listener {
+            ServiceListener {
                 name: "simulated",
                 socket: backlog.clone(),
                 make: Box::new(move |address| protocol(&shared, address)),

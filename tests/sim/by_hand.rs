@@ -9,10 +9,10 @@ use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::reactor::ReactorLimits;
 use loket::reactor::clock::Moment;
 use loket::reactor::dispatcher::Dispatcher;
-use loket::reactor::token::Key;
 use loket::session::close_reason::CloseReason;
-use loket::session::observer::{Observer, Readiness, TurnEnd, Who};
+use loket::session::observer::{ConnLabel, Observer, Readiness, TurnEnd};
 use loket::session::protocol::{Context, Intake, Protocol};
+use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
 use loket::wire::follows::{Follows, Timer};
 use std::cell::{Cell, RefCell};
@@ -43,20 +43,20 @@ impl Log {
 }
 
 impl Observer for Log {
-    fn silence(&mut self, who: Who<'_>, delay: Timer) {
-        self.note(Seen::Silence(who.serial, delay));
+    fn silence(&mut self, conn: ConnLabel<'_>, delay: Timer) {
+        self.note(Seen::Silence(conn.serial, delay));
     }
-    fn turn(&mut self, who: Who<'_>, _: Readiness) {
-        self.note(Seen::Turn(who.serial));
+    fn turn(&mut self, conn: ConnLabel<'_>, _: Readiness) {
+        self.note(Seen::Turn(conn.serial));
     }
-    fn ended(&mut self, who: Who<'_>, end: TurnEnd, _: bool, _: Option<Timer>) {
-        self.note(Seen::Ended(who.serial, end));
+    fn turn_ended(&mut self, conn: ConnLabel<'_>, end: TurnEnd, _: bool, _: Option<Timer>) {
+        self.note(Seen::Ended(conn.serial, end));
     }
-    fn lingers(&mut self, who: Who<'_>, reason: CloseReason) {
-        self.note(Seen::Lingers(who.serial, reason));
+    fn lingering(&mut self, conn: ConnLabel<'_>, reason: CloseReason) {
+        self.note(Seen::Lingers(conn.serial, reason));
     }
-    fn closed(&mut self, who: Who<'_>, reason: CloseReason) {
-        self.note(Seen::Closed(who.serial, reason));
+    fn closed(&mut self, conn: ConnLabel<'_>, reason: CloseReason) {
+        self.note(Seen::Closed(conn.serial, reason));
     }
 }
 
@@ -64,7 +64,7 @@ impl Observer for Log {
 #[derive(Clone)]
 pub struct Peer {
     pub socket: Handle,
-    pub key: Key,
+    pub id: SessionId,
 }
 
 impl Peer {
@@ -185,8 +185,8 @@ impl Simulation {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let dispatcher = &mut self.dispatcher;
         let opened = dispatcher.open(socket.clone(), 0, address, |_| protocol, self.now);
-        let key = opened.expect("it is registered");
-        Peer { socket, key }
+        let id = opened.expect("it is registered");
+        Peer { socket, id }
     }
 
     /// The connection of the operator.
@@ -195,8 +195,8 @@ impl Simulation {
         let dispatcher = &mut self.dispatcher;
         let opened = dispatcher.open_operator(socket.clone(), protocol, self.now);
         opened.expect("it is registered");
-        let key = dispatcher.operator().expect("it was just opened");
-        Peer { socket, key }
+        let id = dispatcher.operator().expect("it was just opened");
+        Peer { socket, id }
     }
 
     /// Bytes arrive: one event.
@@ -228,9 +228,9 @@ impl Simulation {
         let told = Readiness {
             readable,
             writable,
-            read_on: read_closed,
+            drain_to_eof: read_closed,
         };
-        self.dispatcher.mark(peer.key, told);
+        self.dispatcher.mark(peer.id, told);
     }
 
     /// One round at the current time.
@@ -281,7 +281,7 @@ impl Simulation {
     /// Why a connection was closed, if it was.
     pub fn closed(&self, peer: &Peer) -> Option<CloseReason> {
         self.seen().into_iter().find_map(|seen| match seen {
-            Seen::Closed(serial, reason) if serial == peer.key.serial => Some(reason),
+            Seen::Closed(serial, reason) if serial == peer.id.serial() => Some(reason),
             _ => None,
         })
     }

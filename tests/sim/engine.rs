@@ -17,10 +17,10 @@ use crate::memory::random::Random;
 use crate::memory::store::Memory;
 use loket::reactor::clock::Moment;
 use loket::reactor::dispatcher::Dispatcher;
-use loket::reactor::token::Key;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::{Audience, Notice, Post};
 use loket::session::observer::Readiness;
+use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -43,8 +43,8 @@ pub struct Engine {
     pub operator: Handle,
     /// The number of peers that have connected.
     pub connected: usize,
-    /// Keys of closed connections.
-    gone: Vec<Key>,
+    /// Ids of closed connections.
+    gone: Vec<SessionId>,
 }
 
 impl Engine {
@@ -149,11 +149,11 @@ impl Engine {
         };
         for socket in self.live() {
             let socket = socket.borrow();
-            let key = socket.key.expect("it is in the table");
+            let id = socket.id.expect("it is in the table");
             let others = limits.command_seconds + limits.rate_seconds;
             let due = socket.served.seconds() + idle + others + 2;
-            let waits = self.disk.is_waited_for(key.peer())
-                || self.shared.queue.borrow().holds(key.serial)
+            let waits = self.disk.is_waited_for(id)
+                || self.shared.queue.borrow().holds(id.serial())
                 || socket.is_conversation();
             let overdue = !waits && due <= self.now().seconds();
             assert!(!overdue, "peer {} is idle and still there", socket.number);
@@ -171,38 +171,38 @@ impl Engine {
         let live = self.shared.live.borrow().len();
         assert_eq!(live, connections + operator, "connections in the table");
         for peer in &self.peers {
-            let Some(key) = peer.borrow().key.filter(|_| peer.borrow().closed.is_some()) else {
+            let Some(id) = peer.borrow().id.filter(|_| peer.borrow().closed.is_some()) else {
                 continue;
             };
-            if !self.gone.contains(&key) {
-                self.gone.push(key);
+            if !self.gone.contains(&id) {
+                self.gone.push(id);
             }
         }
     }
 
     /// Delivers a readiness event to a connection.
     pub fn tell(&mut self, socket: &Handle, told: Readiness) {
-        let (peer, key) = {
+        let (peer, id) = {
             let mut socket = socket.borrow_mut();
-            let Some(key) = socket.key.filter(|_| socket.closed.is_none()) else {
+            let Some(id) = socket.id.filter(|_| socket.closed.is_none()) else {
                 return;
             };
             socket.read_in_vain &= !told.readable;
             socket.write_in_vain &= !told.writable;
-            (socket.number, key)
+            (socket.number, id)
         };
         self.shared.note(Event::Told { peer, told });
         if told.readable || socket.borrow().owes {
-            self.shared.queue.borrow_mut().push_short(key.serial);
+            self.shared.queue.borrow_mut().push_short(id.serial());
         }
-        self.dispatcher.mark(key, told);
+        self.dispatcher.mark(id, told);
     }
 
     /// Delivers the pending event of a connection.
     pub fn deliver_event(&mut self, socket: &Handle) {
         let told = {
             let mut socket = socket.borrow_mut();
-            if socket.key.is_none() || !std::mem::take(&mut socket.event_pending) {
+            if socket.id.is_none() || !std::mem::take(&mut socket.event_pending) {
                 return;
             }
             socket.mask()
@@ -253,7 +253,7 @@ impl Engine {
         let everything = Readiness {
             readable: true,
             writable: true,
-            read_on: false,
+            drain_to_eof: false,
         };
         let live = self.live();
         for socket in &live {
@@ -277,30 +277,31 @@ impl Engine {
 
     /// An event for a closed connection.
     pub fn report_stale(&mut self, random: usize) {
-        let Some(&Key { slot, serial }) = self.gone.get(random % self.gone.len().max(1)) else {
+        let Some(&id) = self.gone.get(random % self.gone.len().max(1)) else {
             return;
         };
+        let (slot, serial) = (id.slot(), id.serial());
         self.shared.note(Event::Stale { slot, serial });
         let told = Readiness {
             readable: true,
             writable: true,
-            read_on: random.is_multiple_of(2),
+            drain_to_eof: random.is_multiple_of(2),
         };
-        self.dispatcher.mark(Key { slot, serial }, told);
+        self.dispatcher.mark(id, told);
     }
 
     /// A notice for a closed connection.
     pub fn post_late(&mut self, random: usize) {
-        let Some(&key) = self.gone.get(random % self.gone.len().max(1)) else {
+        let Some(&id) = self.gone.get(random % self.gone.len().max(1)) else {
             return;
         };
-        let Key { slot, serial } = key;
+        let (slot, serial) = (id.slot(), id.serial());
         self.shared.note(Event::LatePost { slot, serial });
         let notice = match random % 3 {
             0 => Notice::Close(CloseReason::Kicked),
             _ => Notice::Line("for a closed connection".into()),
         };
-        let to = Audience::One(key.peer());
+        let to = Audience::One(id);
         self.dispatcher.posts().push(Post { to, notice });
         self.dispatcher.deliver();
     }
@@ -315,11 +316,11 @@ impl Engine {
         let known: Vec<_> = self
             .peers
             .iter()
-            .filter_map(|peer| peer.borrow().key)
+            .filter_map(|peer| peer.borrow().id)
             .collect();
         if random.is_multiple_of(4) && !known.is_empty() {
-            let key = known[random % known.len()];
-            self.disk.finish_wrongly(key.peer());
+            let id = known[random % known.len()];
+            self.disk.finish_wrongly(id);
         } else {
             self.disk.finish(random);
         }
@@ -341,7 +342,7 @@ impl Engine {
         for serial in self.shared.live.borrow().keys() {
             self.shared.queue.borrow_mut().push_short(*serial);
         }
-        self.dispatcher.wind_down();
+        self.dispatcher.drain();
     }
 
     /// The second signal.

@@ -6,9 +6,9 @@ use super::seed_calls::Backlog;
 use super::shared::SimState;
 use super::sim_socket::{Call, Handle, SimSocket};
 use loket::reactor::clock::Moment;
-use loket::reactor::io::{Io, Sent, TakeError};
-use loket::reactor::token::Key;
+use loket::reactor::io::{Io, ReceiveError, Sent};
 use loket::session::blob::Blob;
+use loket::session::session_id::SessionId;
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -144,14 +144,14 @@ impl SimIo {
         blob: &dyn Blob,
         at: u64,
         most: usize,
-    ) -> Result<usize, TakeError> {
+    ) -> Result<usize, ReceiveError> {
         self.check(|_| socket.may_take(most));
         let count = self.readable(socket, most, true);
-        let count = count.map_err(TakeError::Socket)?;
+        let count = count.map_err(ReceiveError::Socket)?;
         let bytes = socket.script.input[socket.taken..socket.taken + count].to_vec();
         self.take(socket, count);
         self.check(|seed| seed.moved(0));
-        blob.write_all_at(&bytes, at).map_err(TakeError::Blob)?;
+        blob.write_all_at(&bytes, at).map_err(ReceiveError::Blob)?;
         self.check(|seed| seed.moved(count));
         Ok(count)
     }
@@ -166,9 +166,9 @@ impl Io for SimIo {
         seed.accept(backlog)
     }
 
-    fn register(&mut self, socket: &mut Handle, key: Key) -> io::Result<()> {
+    fn register(&mut self, socket: &mut Handle, id: SessionId) -> io::Result<()> {
         match &self.seed {
-            Some(seed) => seed.register(socket, key),
+            Some(seed) => seed.register(socket, id),
             None => Ok(()),
         }
     }
@@ -187,7 +187,7 @@ impl Io for SimIo {
 
     fn write(&mut self, socket: &mut Handle, bytes: &[u8]) -> io::Result<usize> {
         let socket = &mut *socket.borrow_mut();
-        if let Some(seed) = self.seed.as_ref().filter(|_| socket.key.is_none()) {
+        if let Some(seed) = self.seed.as_ref().filter(|_| socket.id.is_none()) {
             return Ok(seed.refuse(socket, bytes));
         }
         self.check(|seed| seed.called(socket));
@@ -198,7 +198,7 @@ impl Io for SimIo {
         wrote
     }
 
-    fn send_body(
+    fn send_file(
         &mut self,
         socket: &mut Handle,
         blob: &dyn Blob,
@@ -228,28 +228,28 @@ impl Io for SimIo {
         sent.map(Sent::Bytes)
     }
 
-    fn can_take_body(&mut self, _: &dyn Blob) -> bool {
+    fn can_receive_file(&mut self, _: &dyn Blob) -> bool {
         self.direct
     }
 
-    fn take_body(
+    fn receive_file(
         &mut self,
         socket: &mut Handle,
         blob: &dyn Blob,
         at: u64,
         most: usize,
-    ) -> Result<usize, TakeError> {
+    ) -> Result<usize, ReceiveError> {
         let socket = &mut *socket.borrow_mut();
         self.check(|seed| {
             seed.called(socket);
-            assert!(most <= seed.plan.limits.take_step, "a step too long");
+            assert!(most <= seed.plan.limits.receive_step, "a step too long");
             seed.stepped(most);
         });
         let took = self.take_now(socket, blob, at, most);
         let bytes = match &took {
             Ok(count) => Some(*count),
-            Err(TakeError::Blob(_)) => Some(0),
-            Err(TakeError::Socket(_)) => None,
+            Err(ReceiveError::Blob(_)) => Some(0),
+            Err(ReceiveError::Socket(_)) => None,
         };
         self.done(socket, Call::TakeBody { at, most }, bytes);
         took
@@ -261,14 +261,14 @@ impl Io for SimIo {
         self.done(socket, Call::Cork(corked), None);
     }
 
-    fn acknowledge_now(&mut self, socket: &mut Handle) {
+    fn quick_ack(&mut self, socket: &mut Handle) {
         // Called after the turn, on a connection that may be closed next.
         let socket = &mut *socket.borrow_mut();
         assert!(socket.closed.is_none(), "a call on a closed connection");
         self.done(socket, Call::Acknowledge, None);
     }
 
-    fn finish_writing(&mut self, socket: &mut Handle) -> io::Result<()> {
+    fn shutdown_write(&mut self, socket: &mut Handle) -> io::Result<()> {
         let socket = &mut *socket.borrow_mut();
         if socket.rejected {
             return Ok(());

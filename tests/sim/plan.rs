@@ -68,12 +68,12 @@ impl Plan {
             bulk_bytes: step(random),
             bulk_micros: 1,
             send_step: step(random),
-            take_step: step(random),
+            receive_step: step(random),
             small_body: random.pick(&[0, 1, 10, 40, 200]),
             read_buffer: read,
             command_read: read,
             linger_bytes: random.pick(&[50, 500, 100_000]),
-            per_address: random.chance(30).then(|| random.within(1..=4)),
+            per_ip: random.chance(30).then(|| random.within(1..=4)),
             command_seconds: if long_pauses {
                 random.within(3..=20) as u32
             } else {

@@ -7,7 +7,7 @@ use crate::memory::random::Random;
 use loket::config::room::ROOM;
 use loket::reactor::clock::{Moment, SECOND};
 use loket::services::room::{Room, RoomLimits};
-use loket::session::datagram::{Copies, DatagramContext, DatagramProtocol};
+use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
 use loket::session::notice::Post;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ const CLAIM: u64 = 500_000;
 /// The room, its send queue and the model of both.
 pub struct RoomModel {
     room: Room,
-    out: Copies,
+    out: SendQueue,
     limit: usize,
     per_turn: usize,
     /// How long a member may be silent, in microseconds.
@@ -83,7 +83,7 @@ impl RoomModel {
         };
         RoomModel {
             room: Room::new("sesame", limits),
-            out: Copies::new(limit),
+            out: SendQueue::new(limit),
             limit,
             per_turn: plan.limits.accepts_per_turn,
             idle,
@@ -408,6 +408,6 @@ impl RoomModel {
     }
 }
 
-fn cx<'a>(out: &'a mut Copies, posts: &'a mut Vec<Post>, now: u64) -> DatagramContext<'a> {
+fn cx<'a>(out: &'a mut SendQueue, posts: &'a mut Vec<Post>, now: u64) -> DatagramContext<'a> {
     DatagramContext { out, posts, now }
 }

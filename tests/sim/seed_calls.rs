@@ -3,7 +3,7 @@
 use super::shared::{Mode, SimState};
 use super::sim_socket::{Call, Handle, SimSocket};
 use super::trace::Event;
-use loket::reactor::token::Key;
+use loket::session::session_id::SessionId;
 use rustix::io::Errno;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -39,27 +39,27 @@ impl SimState {
         Ok((peer, address))
     }
 
-    /// Registers a connection under its key.
-    pub fn register(&self, socket: &Handle, key: Key) -> io::Result<()> {
+    /// Registers a connection under its id.
+    pub fn register(&self, socket: &Handle, id: SessionId) -> io::Result<()> {
         let mut open = socket.borrow_mut();
         if !open.is_operator() {
-            let most = self.plan.limits.per_address.unwrap_or(usize::MAX);
+            let most = self.plan.limits.per_ip.unwrap_or(usize::MAX);
             let there = self.connections_from(&open);
             assert!(there < most, "too many of one address");
             if self.injects(self.plan.faults.no_descriptor) {
                 open.rejected = true;
                 return Err(ErrorKind::OutOfMemory.into());
             }
-            let (peer, serial) = (open.number, key.serial);
+            let (peer, serial) = (open.number, id.serial());
             self.note(Event::Accepted { peer, serial });
         }
         let now = self.now.get();
-        (open.key, open.moved, open.served, open.consumed_at) = (Some(key), now, now, now);
+        (open.id, open.moved, open.served, open.consumed_at) = (Some(id), now, now, now);
         // Registration reports the current readiness at once (epoll(7)).
         open.event_pending = true;
         drop(open);
-        self.live.borrow_mut().insert(key.serial, socket.clone());
-        self.queue.borrow_mut().push_short(key.serial);
+        self.live.borrow_mut().insert(id.serial(), socket.clone());
+        self.queue.borrow_mut().push_short(id.serial());
         Ok(())
     }
 
@@ -67,7 +67,7 @@ impl SimState {
     pub fn refuse(&self, socket: &mut SimSocket, bytes: &[u8]) -> usize {
         assert_eq!(bytes, REFUSAL);
         let there = self.connections_from(socket);
-        assert_eq!(Some(there), self.plan.limits.per_address, "there was room");
+        assert_eq!(Some(there), self.plan.limits.per_ip, "there was room");
         socket.rejected = true;
         bytes.len()
     }
@@ -84,7 +84,7 @@ impl SimState {
 
     /// Asserts that a call is made in a turn of its connection, which is open.
     pub fn called(&self, socket: &SimSocket) {
-        let serial = socket.key.map(|key| key.serial);
+        let serial = socket.id.map(|id| id.serial());
         assert_eq!(self.turn.get().serial, serial, "a call out of turn");
         assert!(socket.closed.is_none(), "a call on a closed connection");
         assert!(!socket.reset_seen, "a call after the connection broke");

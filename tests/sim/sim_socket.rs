@@ -4,9 +4,9 @@ use super::script::{Script, Service, Until};
 use crate::memory::counting::Bodies;
 use loket::reactor::ReactorLimits;
 use loket::reactor::clock::Moment;
-use loket::reactor::token::Key;
 use loket::session::close_reason::CloseReason;
 use loket::session::observer::Readiness;
+use loket::session::session_id::SessionId;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -31,7 +31,7 @@ pub struct SimSocket {
     pub number: usize,
     pub script: Script,
     pub bodies: Bodies,
-    pub key: Option<Key>,
+    pub id: Option<SessionId>,
     /// Bytes of the input that have arrived, and that the server has read.
     pub arrived: usize,
     pub taken: usize,
@@ -165,7 +165,7 @@ impl SimSocket {
         Readiness {
             readable: self.arrived > self.taken || self.end_arrived || self.reset,
             writable: self.room() > 0 || self.reset,
-            read_on: self.end_arrived
+            drain_to_eof: self.end_arrived
                 || self.reset
                 || self.urgent.is_some_and(|urgent| urgent <= self.arrived),
         }

@@ -6,7 +6,7 @@ use super::sim_socket::SimSocket;
 use super::trace::Event;
 use loket::reactor::clock::{Moment, SECOND};
 use loket::session::close_reason::CloseReason;
-use loket::session::observer::{Observer, Readiness, TurnEnd, Who};
+use loket::session::observer::{ConnLabel, Observer, Readiness, TurnEnd};
 use loket::wire::follows::Timer;
 use loket::wire::text;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 pub struct Watcher(pub Rc<SimState>);
 
 impl Observer for Watcher {
-    fn took(&mut self, bytes: &[u8]) {
+    fn consumed(&mut self, bytes: &[u8]) {
         let serial = self.0.turn.get().serial.expect("bytes are taken in a turn");
         let socket = self.0.socket(serial);
         let mut current = socket.borrow_mut();
@@ -35,12 +35,12 @@ impl Observer for Watcher {
         }
     }
 
-    fn event(&mut self, who: Who<'_>, _: Readiness) {
-        self.0.socket(who.serial);
+    fn event(&mut self, conn: ConnLabel<'_>, _: Readiness) {
+        self.0.socket(conn.serial);
     }
 
-    fn silence(&mut self, who: Who<'_>, delay: Timer) {
-        let serial = who.serial;
+    fn silence(&mut self, conn: ConnLabel<'_>, delay: Timer) {
+        let serial = conn.serial;
         self.0.note(Event::Silence { serial, delay });
         let socket = self.0.socket(serial);
         let length = self.0.plan.limits.micros(delay);
@@ -52,16 +52,16 @@ impl Observer for Watcher {
         self.0.queue.borrow_mut().push_short(serial);
     }
 
-    fn waited(&mut self, who: Who<'_>, bulk: bool) {
+    fn wait_over(&mut self, conn: ConnLabel<'_>, bulk: bool) {
         let mut queue = self.0.queue.borrow_mut();
-        match bulk && !queue.holds(who.serial) {
-            true => queue.push_bulk(who.serial),
-            false => queue.push_short(who.serial),
+        match bulk && !queue.holds(conn.serial) {
+            true => queue.push_bulk(conn.serial),
+            false => queue.push_short(conn.serial),
         }
     }
 
-    fn turn(&mut self, who: Who<'_>, _: Readiness) {
-        let serial = who.serial;
+    fn turn(&mut self, conn: ConnLabel<'_>, _: Readiness) {
+        let serial = conn.serial;
         let socket = self.0.socket(serial);
         let bulk = self.0.queue.borrow_mut().turn(serial);
         socket.borrow_mut().served = self.0.now.get();
@@ -76,8 +76,14 @@ impl Observer for Watcher {
         });
     }
 
-    fn ended(&mut self, who: Who<'_>, end: TurnEnd, owes: bool, awaited: Option<Timer>) {
-        let serial = who.serial;
+    fn turn_ended(
+        &mut self,
+        conn: ConnLabel<'_>,
+        end: TurnEnd,
+        owes: bool,
+        awaited: Option<Timer>,
+    ) {
+        let serial = conn.serial;
         self.0.note(Event::Ended { serial, end });
         let turn = self.0.turn.replace(TurnUnderWay::default());
         let socket = self.0.socket(serial);
@@ -101,8 +107,8 @@ impl Observer for Watcher {
         }
     }
 
-    fn closed(&mut self, who: Who<'_>, reason: CloseReason) {
-        let serial = who.serial;
+    fn closed(&mut self, conn: ConnLabel<'_>, reason: CloseReason) {
+        let serial = conn.serial;
         self.0.note(Event::Closed { serial, reason });
         let socket = self.0.socket(serial);
         self.0.live.borrow_mut().remove(&serial);
