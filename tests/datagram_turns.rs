@@ -13,7 +13,7 @@ const LIMITS: DatagramLimits = DatagramLimits {
     copies_per_turn: 10,
     copies: 1_000,
     copies_high_water: 500,
-    recalled: 8,
+    remembered: 8,
 };
 
 /// Sends every datagram back; the first byte is the number of copies.

@@ -346,7 +346,7 @@ fn a_peer_that_disconnects_while_its_file_is_cold_leaks_nothing() {
     simulation.pass(10 * COLD_MICROS);
     assert_eq!(simulation.closed(&peer), Some(CloseReason::PeerReset));
     let next = simulation.connect(Service::Echo);
-    assert_eq!(next.key.slot, peer.key.slot);
+    assert_eq!(next.id.slot(), peer.id.slot());
     let before = turns(&simulation);
     simulation.pass(SECOND);
     assert_eq!(turns(&simulation), before);

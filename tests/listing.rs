@@ -5,9 +5,9 @@ mod support;
 
 use loket::config::store::STORE;
 use loket::session::blob::Blob;
+use loket::session::session_id::SessionId;
 use loket::store::file_store::FileStore;
 use loket::store::{Content, ListingLimits, Requester, Store, StoreSettings};
-use loket::session::session_id::SessionId;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;

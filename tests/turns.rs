@@ -13,9 +13,9 @@ use loket::services::operator::Operator;
 use loket::session::close_reason::CloseReason;
 use loket::session::observer::TurnEnd;
 use loket::session::session::Session;
+use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
 use loket::wire::follows::{Follows, Timer};
-use loket::session::session_id::SessionId;
 use memory::Service;
 use memory::store::{Fault, Faults, Files, Memory};
 use sim::by_hand::{Peer, Probe, Seen, Shown, Simulation, limits, socket};
@@ -217,7 +217,7 @@ fn a_connection_with_more_work_yields_to_short_turns() {
 }
 
 #[test]
-fn a_stale_key_finds_no_connection() {
+fn a_stale_id_finds_no_connection() {
     let mut simulation = Simulation::new(&Files::new());
     let old = simulation.connect(Service::Echo);
     simulation.say_and_finish(&old, "");

@@ -1,18 +1,19 @@
-//! The bare echo loop: edge-triggered, one shared 64 KiB buffer, a short read ends a turn.
-//! Has no budget: a peer that sends without end stops all others. `reactor/turn.rs` has one.
+//! A minimal echo server on edge-triggered epoll(7), with one shared buffer of 64 KiB.
+//! It has a fault: one peer that sends without end starves all others. `reactor/turn.rs` gives each
+//! connection a budget instead.
 
-use super::{Bare, Happened}; // a listener in an epoll(7) set; the listener or a slot
-use rustix::event::epoll::EventFlags; // rustix: a function for each system call
-use rustix::fd::OwnedFd; // closed when dropped
-use rustix::io::Errno; // AGAIN: nothing to read, or no room to write
+use super::{Bare, Happened}; // a listener and its epoll set; what an event is about
+use rustix::event::epoll::EventFlags; // EPOLLIN and others; rustix wraps system calls
+use rustix::fd::OwnedFd; // a descriptor, closed when dropped
+use rustix::io::Errno; // AGAIN: no bytes to read, or no room to write
 use rustix::net::{self, RecvFlags, SendFlags}; // send(2) and recv(2)
 
 const BUFFER: usize = 64 * 1024;
 
 struct Peer {
     fd: OwnedFd,
-    /// What the peer's full socket did not take yet; while there is any, nothing more is read.
-    owed: Vec<u8>,
+    /// Bytes that did not fit into the full socket. While there are any, nothing is read.
+    unsent: Vec<u8>,
 }
 
 pub fn run(mut bare: Bare) -> Result<(), String> {
@@ -26,14 +27,14 @@ pub fn run(mut bare: Bare) -> Result<(), String> {
                 Happened::Listener => {
                     bare.accept(&mut peers, flags, |fd| Peer {
                         fd,
-                        owed: Vec::new(),
+                        unsent: Vec::new(),
                     })?;
                 }
                 Happened::Slot(slot, what) => {
                     let Some(peer) = &mut peers[slot] else {
                         continue;
                     };
-                    // An error other than a full socket is the peer's end, whatever it was.
+                    // Only AGAIN keeps the connection; dropping a peer closes its socket.
                     if turn(peer, &mut buffer, what) != Err(Errno::AGAIN) {
                         peers[slot] = None;
                     }
@@ -43,15 +44,15 @@ pub fn run(mut bare: Bare) -> Result<(), String> {
     }
 }
 
-/// Ends with `AGAIN` when there is nothing more to do now, with `Ok` at the end of stream.
+/// Returns `AGAIN` when the socket is empty or full, and `Ok` at the end of the stream.
 fn turn(peer: &mut Peer, buffer: &mut [u8], what: EventFlags) -> Result<(), Errno> {
-    if !peer.owed.is_empty() {
-        let sent = net::send(&peer.fd, &peer.owed, SendFlags::NOSIGNAL)?;
-        peer.owed.drain(..sent);
-        if !peer.owed.is_empty() {
+    if !peer.unsent.is_empty() {
+        let sent = net::send(&peer.fd, &peer.unsent, SendFlags::NOSIGNAL)?;
+        peer.unsent.drain(..sent);
+        if !peer.unsent.is_empty() {
             return Err(Errno::AGAIN);
         }
-        peer.owed = Vec::new();
+        peer.unsent = Vec::new();
     } else if what == EventFlags::OUT {
         return Err(Errno::AGAIN);
     }
@@ -66,10 +67,11 @@ fn turn(peer: &mut Peer, buffer: &mut [u8], what: EventFlags) -> Result<(), Errn
             Err(e) => return Err(e),
         };
         if sent < got {
-            peer.owed.extend_from_slice(&buffer[sent..got]);
+            peer.unsent.extend_from_slice(&buffer[sent..got]);
             return Err(Errno::AGAIN);
         }
-        // An end of stream in the same edge brings no other edge: read on to the 0.
+        // A short read means that the socket is empty, unless the peer has ended its stream
+        // (EPOLLRDHUP): that causes no other event, so read until recv(2) returns 0.
         if got < buffer.len() && !what.contains(EventFlags::RDHUP) {
             return Err(Errno::AGAIN);
         }

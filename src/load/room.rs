@@ -246,7 +246,7 @@ impl Room {
             copies_per_turn: limits.reactor.turn_calls,
             copies: limits.dials,
             copies_high_water: limits.dials,
-            recalled: limits.reactor.turn_calls,
+            remembered: limits.reactor.turn_calls,
         };
         let mut member = Datagrams::bind("room", address, Box::new(member), bounds)?;
         let token = Target::Socket(number as u32).token();

@@ -51,7 +51,10 @@ struct Shortage {
 
 impl<I: Io> Acceptor<I> {
     /// Accepts from these.
-    pub fn new(listeners: Vec<ServiceListener<I::Listener>>, limits: &ReactorLimits) -> Acceptor<I> {
+    pub fn new(
+        listeners: Vec<ServiceListener<I::Listener>>,
+        limits: &ReactorLimits,
+    ) -> Acceptor<I> {
         Acceptor {
             listeners,
             limit: limits.connections,

@@ -1,26 +1,27 @@
-//! One connection: its socket, its session, and what is known of the socket's readiness.
+//! One connection: its socket, its session, and the readiness of the socket.
 //!
 //! ```text
-//!            session closes, outbox empty           end of stream, 1 MiB or 2 s
-//!   Open ─────────────────────────────▶ Lingering ─────────────────────────▶ over
-//!     └── the peer had finished already, or broke off, or was idle too long ──▶ over
+//!          session closes, outbox flushed         end of stream, 1 MiB or 2 s
+//!   Open ─────────────────────────────▶ Lingering ────────────────────────────▶ closed
+//!     └── the peer has ended its stream, or has reset it, or a deadline expired ──▶ closed
 //! ```
 
-use super::clock::Moment; // microseconds since the start
+use super::clock::Moment; // a time in microseconds since the start
 use crate::session::close_reason::CloseReason; // why a connection ends
-use crate::session::observer::Readiness; // which calls would not block
-use crate::session::session::{Deadline, Session}; // what must happen in time; the conversation
-use crate::wire::follows::Timer; // which silence of the peer
+use crate::session::observer::Readiness; // whether the socket is readable and writable
+use crate::session::session::{Deadline, Session}; // what is due in time; a protocol, its buffers
+use crate::wire::follows::Timer; // kinds of silence
 
-/// Where a connection stands in its life.
+/// Whether a connection is served, or only read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// The session is served.
+    /// The session has turns.
     Open,
-    /// Our stream has ended. What the peer still sends is read and discarded: closing over unread
-    /// bytes would reset the connection, and the peer might lose the last reply.
+    /// Our side of the stream is shut down. What the peer still sends is read and discarded:
+    /// close(2) with unread bytes would reset the connection, and the peer might lose the last
+    /// reply (RFC 1122, 4.2.2.13).
     Lingering {
-        /// How many more bytes are discarded.
+        /// Bytes that may still be discarded.
         left: u32,
         /// Why the session closed.
         reason: CloseReason,
@@ -29,45 +30,45 @@ pub enum Phase {
 
 /// A slot of the table.
 pub struct Connection<S> {
-    /// The stream.
+    /// The socket, or the streams of the operator.
     pub socket: S,
-    /// The conversation.
+    /// The protocol and its buffers.
     pub session: Session,
-    /// When the peer last made progress in any direction.
+    /// When a byte was last moved, in either direction.
     pub last_progress: Moment,
-    /// The number that names this connection in events, logs and traces.
+    /// The serial of its session id, which logs and traces show.
     pub serial: u32,
-    /// The place of its service in the list of listeners.
+    /// The number of its listener.
     pub service: u16,
-    /// Whether it stands in the run queue.
+    /// Whether it is in the run queue.
     pub queued: bool,
-    /// What its last turns took, in microseconds.
+    /// How long its last turns took: a smoothed value in microseconds.
     pub cost: u16,
-    /// Whether its socket is corked.
+    /// Whether `TCP_CORK` is set on the socket.
     pub corked: bool,
-    /// What its deadline means.
+    /// What the peer must do before `deadline_second`.
     pub deadline: Deadline,
-    /// The second in which that comes, however much moves until then; `u32::MAX` is never.
+    /// The second of that deadline, which progress does not move; `u32::MAX` is never.
     pub deadline_second: u32,
-    /// Bytes moved since that was set.
+    /// Bytes moved since that deadline was set.
     pub moved: u64,
-    /// Whether the protocol has taken bytes since the deadline was looked at.
+    /// Whether the protocol has consumed bytes since the deadline was last updated.
     pub consumed: bool,
     /// What the kernel has reported.
     pub ready: Readiness,
-    /// Where it stands in its life.
+    /// Whether it is served, or only read to its end.
     pub phase: Phase,
-    /// A silence that is over, and that the session has not been shown.
+    /// A timer that has expired and that the session has not got yet.
     pub silence: Option<Timer>,
-    /// Kinds of timer that have an entry in the queues, one bit each.
+    /// Timers that are in the queues of `timers.rs`, one bit each.
     pub armed: u8,
-    /// Kinds of timer that have passed since the last progress, one bit each.
-    pub passed: u8,
+    /// Timers that have expired since the last progress, one bit each.
+    pub expired: u8,
 }
 
 impl<S> Connection<S> {
-    /// A connection just accepted. Both bits are set: the peer may have spoken already, and edges
-    /// from before the registration do not come.
+    /// A connection that was just accepted. Both readiness bits are set: bytes may have arrived
+    /// before the registration, and cause no event.
     pub fn new(
         socket: S,
         session: Session,
@@ -82,7 +83,7 @@ impl<S> Connection<S> {
             serial,
             service,
             queued: false,
-            // Nothing is known of it yet: those that are known to be cheap come first.
+            // Not measured yet: connections with cheap turns come first.
             cost: 64,
             corked: false,
             deadline: Deadline::None,
@@ -97,41 +98,41 @@ impl<S> Connection<S> {
             phase: Phase::Open,
             silence: None,
             armed: 0,
-            passed: 0,
+            expired: 0,
         }
     }
 
-    /// So many bytes have moved, or something else has: silences begin anew.
+    /// Notes progress: bytes that were moved, or 0 for progress of another kind. Timers start anew.
     pub fn progressed(&mut self, bytes: usize, now: Moment) {
         self.moved = self.moved.saturating_add(bytes as u64);
         self.last_progress = now;
         self.silence = None;
-        self.passed = 0;
+        self.expired = 0;
     }
 
-    /// A turn took so long. One long turn alone is not believed: another process may have had the
-    /// core meanwhile.
+    /// Notes how long a turn took. One long turn counts little: another process may have had the
+    /// core.
     pub fn record_cost(&mut self, micros: u64) {
-        let believed = micros.min(u64::from(2 * self.cost + 64)) as u16;
-        self.cost = self.cost.midpoint(believed).min(1_000);
+        let capped = micros.min(u64::from(2 * self.cost + 64)) as u16;
+        self.cost = self.cost.midpoint(capped).min(1_000);
     }
 
-    /// Whether the next pages of the file that it is sent are still on the disk.
+    /// Whether the next pages of the file that is sent are still being read from the disk.
     pub fn is_cold(&self) -> bool {
         self.armed & bit(Timer::Cold) != 0
     }
 
-    /// The timer to measure now, if it has not passed since the last progress.
+    /// The timer that must run now, if it has not expired since the last progress.
     pub fn awaited(&self) -> Option<Timer> {
         let awaited = match self.phase {
             Phase::Open => self.session.awaited(),
             Phase::Lingering { .. } => Some(Timer::Linger),
         };
-        awaited.filter(|timer| self.passed & bit(*timer) == 0)
+        awaited.filter(|timer| self.expired & bit(*timer) == 0)
     }
 }
 
-/// The bit of a timer in `armed` and `passed`.
+/// The bit of a timer in `armed` and `expired`.
 pub fn bit(timer: Timer) -> u8 {
     1 << timer.index()
 }

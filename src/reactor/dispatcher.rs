@@ -1,29 +1,29 @@
-//! Gives turns: keeps the table of connections, the run queue and the timers.
-//! Makes no system call and polls nothing; `event_loop.rs` does, and a simulator can.
+//! Gives turns to connections: holds their table, the run queue and the timers.
+//! Makes system calls only through [`Io`], so it runs in the simulator of `tests/sim` as well.
 
-use super::ReactorLimits; // numbers from config/
-use super::clock::Moment; // microseconds since the start
-use super::connection::{Connection, Phase}; // a socket, its session, its readiness
-use super::io::Io; // the system calls; a simulator has its own
-use super::loop_lag::LoopLag; // the longest turn, for the log
-use super::per_ip_limit::PerIpLimit; // how many connections each client has
+use super::ReactorLimits; // the numbers of config/reactor.rs
+use super::clock::Moment; // a time in microseconds since the start
+use super::connection::{Connection, Phase}; // socket, session and readiness; open or lingering
+use super::io::Io; // the trait of the system calls
+use super::loop_lag::LoopLag; // measures the longest turn, for the log
+use super::per_ip_limit::PerIpLimit; // counts connections by address
 use super::run_queue::RunQueue; // which connections wait for a turn
 use super::table::Table; // the connections, in a slab
-use super::timers::Timers; // silences and deadlines
-use super::turn::{Scratch, Turn}; // the memory of a turn; the turn
+use super::timers::Timers; // the silences and deadlines of all connections
+use super::turn::{Scratch, Turn}; // the buffers of the running turn; the turn itself
 use crate::session::close_reason::CloseReason; // why a connection ends
-use crate::session::log_limit::LogLimit; // lines a second that are logged
-use crate::session::notice::{Audience, Notice, Post}; // messages of sessions
-use crate::session::observer::{ConnLabel, Observer, Readiness, TurnEnd}; // for --trace; how a turn ended
-use crate::session::protocol::Protocol; // a service's side of a conversation
-use crate::session::session::Session; // a protocol and what it is about to do
-use crate::session::session_id::SessionId; // a slot of the table, and a serial against stale events
-use crate::session::shared::Shared; // what all protocols share: posts, the time
-use crate::wire::follows::Timer; // which silence
+use crate::session::log_limit::LogLimit; // limits log lines to some a second
+use crate::session::notice::{Audience, Notice, Post}; // messages between sessions
+use crate::session::observer::{ConnLabel, Observer, Readiness, TurnEnd}; // see observer.rs
+use crate::session::protocol::Protocol; // the state machine of a service
+use crate::session::session::Session; // a protocol and its buffers
+use crate::session::session_id::SessionId; // slot in the table, and serial against stale events
+use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
+use crate::wire::follows::Timer; // kinds of silence
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// Everything above the system calls.
+/// All connections, and the order of their turns.
 pub struct Dispatcher<I: Io> {
     pub(super) io: I,
     shared: Shared,
@@ -36,14 +36,14 @@ pub struct Dispatcher<I: Io> {
     loop_lag: LoopLag,
     uploads_logged: LogLimit,
     scratch: Scratch,
-    /// The console's place in the table. It is no connection: no limit counts it, no deadline
-    /// ends it, and a server that goes down does not wait for it.
+    /// The session of the operator, at the console. It is no connection: no limit counts it, no
+    /// deadline closes it, and a server that drains does not wait for it.
     operator: Option<SessionId>,
     draining: bool,
 }
 
 impl<I: Io> Dispatcher<I> {
-    /// An empty table. `services` names the listeners, by their numbers.
+    /// A dispatcher without connections. `services` has the name of each listener, by its number.
     pub fn new(
         io: I,
         shared: Shared,
@@ -67,8 +67,8 @@ impl<I: Io> Dispatcher<I> {
         }
     }
 
-    /// Registers a connection, makes its protocol and queues it: it may have spoken before it was
-    /// registered.
+    /// Registers a connection, makes its protocol and queues it for a turn: bytes may have arrived
+    /// before the registration, and cause no event.
     pub fn open(
         &mut self,
         socket: I::Socket,
@@ -91,7 +91,7 @@ impl<I: Io> Dispatcher<I> {
         Ok(id)
     }
 
-    /// Takes the streams of the operator, whose service is the last of all.
+    /// Adds the console. Its service is the last in the list of names.
     pub fn open_operator(
         &mut self,
         streams: I::Socket,
@@ -100,8 +100,8 @@ impl<I: Io> Dispatcher<I> {
     ) -> io::Result<()> {
         let service = self.services.len() - 1;
         let id = self.insert(streams, service, || protocol, now)?;
-        // A terminal hands out one line a read, and a regular file is never announced again.
-        let console = self.table.find(id).expect("it was just inserted");
+        // A terminal returns one line a read, and epoll(7) never reports a regular file.
+        let console = self.table.find(id).expect("inserted above");
         console.ready.drain_to_eof = true;
         self.operator = Some(id);
         Ok(())
@@ -125,8 +125,8 @@ impl<I: Io> Dispatcher<I> {
         Ok(id)
     }
 
-    /// Delivers what sessions have posted. Not within a turn: that changes no connection but its
-    /// own.
+    /// Delivers the posts of sessions. Called between turns, since a turn changes no connection but
+    /// its own.
     pub fn deliver(&mut self) {
         while !self.shared.posts.is_empty() {
             for post in std::mem::take(&mut self.shared.posts) {
@@ -151,7 +151,8 @@ impl<I: Io> Dispatcher<I> {
         self.prioritize_operator();
     }
 
-    /// Standard output is written before more is said than it may owe.
+    /// Gives the console the next turn when its outbox is above the high-water mark, so that it is
+    /// written before more lines are added.
     fn prioritize_operator(&mut self) {
         self.shared.operator_behind = false;
         if let Some(id) = self.operator
@@ -172,7 +173,7 @@ impl<I: Io> Dispatcher<I> {
 
     fn log(&mut self, notice: &Notice) {
         let Notice::Line(line) = notice else {
-            unreachable!("nothing else is posted to the log")
+            unreachable!("only lines are posted to the log")
         };
         let now = self.io.now();
         if let Some(held_back) = self.uploads_logged.pass(now.0) {
@@ -184,13 +185,13 @@ impl<I: Io> Dispatcher<I> {
         }
     }
 
-    /// What these sessions waited for is done: they go on.
+    /// Queues sessions whose disk operation has completed.
     pub fn end_waits(&mut self, peers: Vec<SessionId>) {
         for peer in peers {
             let id = peer;
             if let Some(connection) = self.table.find(id) {
                 connection.session.wait_is_over();
-                // With more requests behind this one, it goes to the bulk queue.
+                // A session with more requests in its inbox goes to the bulk queue.
                 let bulk = !connection.queued && !connection.session.inbox().is_empty();
                 let conn = label(&self.services, connection.service, id.serial());
                 self.shared.observer.wait_over(conn, bulk);
@@ -203,12 +204,12 @@ impl<I: Io> Dispatcher<I> {
         }
     }
 
-    /// What sessions are told from outside the table.
+    /// The list of posts, to add some from outside; [`Dispatcher::deliver`] delivers them.
     pub fn posts(&mut self) -> &mut Vec<Post> {
         &mut self.shared.posts
     }
 
-    /// The console's id, and whether there is one.
+    /// The id of the console, if there is one.
     pub fn operator(&self) -> Option<SessionId> {
         self.operator
     }
@@ -219,18 +220,18 @@ impl<I: Io> Dispatcher<I> {
         self.table.find(id).map(|connection| &mut connection.socket)
     }
 
-    /// Notes what the kernel told. A stale id is ignored.
-    pub fn mark(&mut self, id: SessionId, told: Readiness) {
+    /// Notes readiness that the kernel has reported. A stale id is ignored.
+    pub fn mark(&mut self, id: SessionId, event: Readiness) {
         let Some(connection) = self.table.find(id) else {
             return;
         };
-        connection.ready.readable |= told.readable;
-        connection.ready.writable |= told.writable;
-        connection.ready.drain_to_eof |= told.drain_to_eof;
-        // Every edge repeats that the socket is writable, which matters where something is owed.
-        let matters = told.readable || connection.session.has_unsent();
+        connection.ready.readable |= event.readable;
+        connection.ready.writable |= event.writable;
+        connection.ready.drain_to_eof |= event.drain_to_eof;
+        // Every event says that the socket is writable, which matters only if output waits.
+        let matters = event.readable || connection.session.has_unsent();
         let conn = label(&self.services, connection.service, id.serial());
-        self.shared.observer.event(conn, told);
+        self.shared.observer.event(conn, event);
         if matters {
             self.enqueue(id);
         }
@@ -241,9 +242,9 @@ impl<I: Io> Dispatcher<I> {
         self.queue.accepts()
     }
 
-    /// Serves the short turns of the queue, for a bounded time, and then one bulk turn: more where
-    /// the short turns took longer, or where there were none (polling between them costs a
-    /// download 2 % of its CPU).
+    /// Gives the short turns of the queue, for a bounded time, and then bulk turns: one, or as many
+    /// as take the time that the short turns took. Without short turns, several bulk turns run
+    /// before the next poll, because a poll after each costs a download 2 % of its CPU.
     pub fn round(&mut self, now: Moment) {
         let begin = self.io.now();
         let mut since = begin;
@@ -270,15 +271,15 @@ impl<I: Io> Dispatcher<I> {
                 }
                 _ => took >= short_took,
             };
-            // What was posted is written before more is posted: that comes with the next round.
+            // Recipients of posts write in the next round, before more is posted.
             if is_over || posts {
                 break;
             }
         }
     }
 
-    /// One turn of one connection; says how many bytes it moved, and whether it posted anything.
-    /// `since` is when the turn before it ended.
+    /// Gives one turn to one connection. Returns the bytes that it moved, and whether it posted
+    /// anything. `since` is the end of the turn before, and is set to the end of this one.
     fn turn(
         &mut self,
         id: SessionId,
@@ -312,8 +313,10 @@ impl<I: Io> Dispatcher<I> {
         if leaves && ended == TurnEnd::Parked && !connection.session.is_busy() {
             ended = TurnEnd::Closed(CloseReason::Shutdown);
         }
-        let (owes, awaited) = (connection.session.has_unsent(), connection.awaited());
-        self.shared.observer.turn_ended(conn, ended, owes, awaited);
+        let (unsent, awaited) = (connection.session.has_unsent(), connection.awaited());
+        self.shared
+            .observer
+            .turn_ended(conn, ended, unsent, awaited);
         if let Phase::Lingering { reason, .. } = connection.phase
             && was_open
         {
@@ -330,11 +333,12 @@ impl<I: Io> Dispatcher<I> {
                 Some(Timer::Interbyte | Timer::Settle | Timer::PartialCommand)
             )
         {
-            // A unit came in pieces: the next one must not wait for a delayed acknowledgement.
+            // A command arrives in pieces: the peer sends the next one only after the
+            // acknowledgement if it uses Nagle's algorithm (RFC 1122, 4.2.3.4).
             self.io.quick_ack(&mut connection.socket);
         }
-        // Also where nothing moved: a silence completes a command, too, and an end of stream an
-        // upload, and a peer that waits for our disk from then on is not slow.
+        // Needed even if no byte moved: a silence may have completed a command, or the end of the
+        // stream an upload. From then on the peer waits for the disk, and is not slow.
         self.timers.update_deadline(id.slot(), connection, now);
         match ended {
             TurnEnd::Parked => self.timers.await_silence(id, connection),
@@ -347,7 +351,7 @@ impl<I: Io> Dispatcher<I> {
         (spent, posts)
     }
 
-    /// Looks at the clock: silences that have lasted long enough get a turn, deadlines close.
+    /// Gives turns to connections whose timer has expired, and closes those whose deadline has.
     pub fn on_time(&mut self, now: Moment) {
         self.shared.now = now.seconds();
         while let Some((delay, id)) = self.timers.pop_silence(&mut self.table, now) {
@@ -355,7 +359,7 @@ impl<I: Io> Dispatcher<I> {
                 self.enqueue_bulk(id);
                 continue;
             }
-            let connection = self.table.find(id).expect("it waits for the delay");
+            let connection = self.table.find(id).expect("its timer has expired");
             self.shared.observer.silence(
                 label(&self.services, connection.service, id.serial()),
                 delay,
@@ -373,12 +377,12 @@ impl<I: Io> Dispatcher<I> {
         self.deliver();
     }
 
-    /// When [`Dispatcher::on_time`] has something to do, if no event comes before.
+    /// The time of the next timer or deadline.
     pub fn next_due(&self) -> Option<Moment> {
         self.timers.next_due()
     }
 
-    /// Ends what is idle, and everything else as soon as it becomes idle.
+    /// Closes idle connections now, and each other one as soon as it becomes idle.
     pub fn drain(&mut self) {
         self.draining = true;
         for id in self.table.ids() {
@@ -386,7 +390,7 @@ impl<I: Io> Dispatcher<I> {
         }
     }
 
-    /// Ends everything now.
+    /// Closes all connections now.
     pub fn close_all(&mut self) {
         for id in self.table.ids() {
             self.close(id, CloseReason::Shutdown);
@@ -394,32 +398,32 @@ impl<I: Io> Dispatcher<I> {
         self.deliver();
     }
 
-    /// Whether one more from this address is too many.
+    /// Whether this address has as many connections as one address may have.
     pub fn over_ip_limit(&self, address: IpAddr) -> bool {
         self.per_ip.is_reached(address)
     }
 
-    /// How long turns take.
+    /// The measurement of how long turns take.
     pub fn loop_lag(&mut self) -> &mut LoopLag {
         &mut self.loop_lag
     }
 
-    /// Connections in the table.
+    /// The number of connections, without the console.
     pub fn connections(&self) -> usize {
         self.table.count() - usize::from(self.operator.is_some())
     }
 
-    /// Whether a connection waits for a turn.
+    /// Whether a connection is queued for a turn.
     pub fn has_turns(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// What is shown all that happens.
+    /// The observer of this loop.
     pub fn observer(&mut self) -> &mut dyn Observer {
         &mut *self.shared.observer
     }
 
-    /// Queues a connection for a short turn, unless it waits for a turn already.
+    /// Queues a connection for a short turn, unless it is queued.
     fn enqueue(&mut self, id: SessionId) {
         if let Some(connection) = self.table.find(id)
             && !std::mem::replace(&mut connection.queued, true)
@@ -437,13 +441,13 @@ impl<I: Io> Dispatcher<I> {
         }
     }
 
-    /// The one place where connections end.
+    /// The only place where a connection is closed.
     fn close(&mut self, id: SessionId, reason: CloseReason) {
         let Some(connection) = self.table.find(id) else {
             return;
         };
         let millis = match (reason, connection.session.has_unsent()) {
-            // What is owed will not be whole any more.
+            // The output is incomplete and of no value to the peer.
             (CloseReason::Shutdown, true) => 0,
             (reason, true) if reason.discards_unsent() => 0,
             (reason, false) if reason.discards_unsent() => 1,

@@ -1,33 +1,33 @@
-//! The readiness loop: polls, notes what has changed, accepts, serves, and polls again.
-//! One pass is a round. The dispatcher serves the connections, and `datagram.rs` the room.
+//! The event loop: polls, marks what is ready, accepts, gives turns, and polls again.
+//! One pass is a round. The dispatcher serves TCP connections, `datagram.rs` the UDP chat room.
 
-use super::ReactorLimits; // numbers from config/
-use super::acceptor::Acceptor; // accepts connections while a place is free
-use super::clock::{Clock, Moment, SECOND}; // microseconds since the start
+use super::ReactorLimits; // the numbers of config/reactor.rs
+use super::acceptor::Acceptor; // accepts connections, up to the limit
+use super::clock::{Clock, Moment, SECOND}; // the time in microseconds since the start
 use super::datagram::Datagrams; // the chat room over UDP
-use super::dispatcher::Dispatcher; // all connections, and which has the next turn
-use super::linux::{LinuxIo, LinuxListener, Stream}; // calls; a port; a socket or the terminal
-use super::log::LogSink; // standard error, which gets the lines of log::info!
-use super::signals; // which signals end the server
-use super::stdio::Stdio; // standard input and output, without waiting
-use super::token::Target; // what an event is about, packed into a Token of mio
-use crate::session::completions::Completions; // whose waits are over
+use super::dispatcher::Dispatcher; // the table of connections, and whose turn is next
+use super::linux::{LinuxIo, LinuxListener, Stream}; // system calls; a port; a socket or a terminal
+use super::log::LogSink; // writes the lines of log::info! to standard error
+use super::signals; // the signals that end the server
+use super::stdio::Stdio; // standard input and output, nonblocking
+use super::token::Target; // what an event is about, packed into mio's Token
+use crate::session::completions::Completions; // sessions whose disk operation has completed
 use crate::session::notice::{Audience, Notice, Post}; // a message to another session
-use crate::session::observer::Readiness; // what the kernel has said of a socket
-use crate::session::protocol::Protocol; // a service's side of a conversation
-use crate::session::shared::Shared; // what all protocols share: posts, the time
+use crate::session::observer::Readiness; // whether a socket is readable and writable
+use crate::session::protocol::Protocol; // the state machine of a service
+use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Waker};
 use signal_hook::consts::{SIGCONT, SIGWINCH, SIGXFSZ}; // numbers of signals
-use signal_hook_mio::v1_0::Signals; // signals that have arrived, as a descriptor
+use signal_hook_mio::v1_0::Signals; // makes signals readable from a descriptor
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The loop and what it serves.
+/// The event loop and all that it serves.
 pub struct EventLoop {
-    /// epoll(7), edge-triggered: it reports a change once.
+    /// epoll(7), edge-triggered: it reports each change once.
     poll: Poll,
     events: Events,
     signals: Signals,
@@ -44,22 +44,23 @@ pub struct EventLoop {
     second: u32,
 }
 
-/// How the loop came to its end.
+/// How the loop has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// All transfers were brought to their end.
+    /// All transfers were completed.
     Gracefully,
-    /// This number of connections was cut: a second signal came, or they took too long.
+    /// This number of connections was closed early: after a second signal, or after
+    /// `drain_seconds`.
     Forced(usize),
 }
 
-/// What signals have asked for.
+/// Whether a signal has asked the server to end.
 #[derive(Debug, Clone, Copy)]
 enum Stopping {
     No,
-    /// One has come: transfers have until then.
+    /// One signal: running transfers have until this moment.
     By(Moment),
-    /// A second one has come.
+    /// A second signal.
     Now,
 }
 
@@ -69,7 +70,7 @@ impl EventLoop {
         let mut now = self.clock.now();
         loop {
             let polls = self.clock.now();
-            // A round that took too long is logged.
+            // Logs a round that took too long.
             self.dispatcher
                 .loop_lag()
                 .before_poll(now.micros_until(polls), polls);
@@ -82,13 +83,13 @@ impl EventLoop {
             self.mark_events(now);
             self.acceptor.accept(&mut self.dispatcher, now);
             self.once_a_second(now);
-            // Silences and deadlines that are over.
+            // Timers and deadlines.
             self.dispatcher.on_time(now);
             self.serve_datagrams(now);
             self.dispatcher.round(now);
             if let Some(stopped) = self.stopped(now) {
                 log::debug!("in all, {}", self.dispatcher.loop_lag().longest_turn());
-                // `main` writes the last lines: the operator has no turn any more.
+                // `main` writes the last log lines: no round follows.
                 return Ok(stopped);
             }
             self.log.flush(&mut self.dispatcher);
@@ -115,7 +116,7 @@ impl EventLoop {
         }
     }
 
-    /// How long a poll may sleep; `None` is until an event comes.
+    /// How long epoll_wait(2) may sleep; `None` is until an event.
     fn timeout(&mut self, now: Moment) -> Option<Duration> {
         let connections = self.dispatcher.connections();
         let accepts = self.acceptor.due(connections, now);
@@ -135,7 +136,7 @@ impl EventLoop {
         due.map(|due| now.until(due))
     }
 
-    /// Events do no work here: they mark connections, and turns do the work.
+    /// Events only mark connections as ready; turns do the work.
     fn mark_events(&mut self, now: Moment) {
         if !self.events.is_empty() {
             self.dispatcher.observer().round(self.events.iter().count());
@@ -148,16 +149,16 @@ impl EventLoop {
                 Some(Target::Signal) => signalled = true,
                 Some(Target::Datagram) => {
                     if let Some(datagrams) = &mut self.datagrams {
-                        let told = readiness(event);
-                        datagrams.mark(told.readable, told.writable);
+                        let ready = readiness(event);
+                        datagrams.mark(ready.readable, ready.writable);
                     }
                 }
-                // Standard error takes lines again: the log is written at the end of each round.
+                // Standard error is writable: the log is written at the end of each round.
                 Some(Target::Log) => {}
-                // A helper thread has done what a connection waits for.
+                // A worker thread has completed what a connection waits for.
                 Some(Target::Waker) => self.dispatcher.end_waits(self.completions.take()),
                 Some(Target::Socket(_) | Target::Timer) | None => {
-                    unreachable!("a token that was never given out")
+                    unreachable!("no source is registered with this token")
                 }
             }
         }
@@ -192,7 +193,8 @@ impl EventLoop {
         }
     }
 
-    /// After `fg`: keys that were typed in the meantime have had their event already.
+    /// After SIGCONT or SIGWINCH. The terminal may have input whose event was consumed while this
+    /// process was in the background.
     fn resume_operator(&mut self) {
         if let Some(Stream::Operator(stdio)) = self.dispatcher.operator_streams()
             && let Some(columns) = stdio.resume()
@@ -203,12 +205,12 @@ impl EventLoop {
             self.dispatcher.deliver();
         }
         if let Some(id) = self.dispatcher.operator() {
-            let told = Readiness {
+            let ready = Readiness {
                 readable: true,
                 writable: true,
                 drain_to_eof: false,
             };
-            self.dispatcher.mark(id, told);
+            self.dispatcher.mark(id, ready);
         }
     }
 
@@ -228,8 +230,8 @@ impl EventLoop {
 
 /// Before the loop runs.
 impl EventLoop {
-    /// Registers the listeners and the signals in `ending`; `make_io` gets the registry for
-    /// connections. Nothing is accepted before [`EventLoop::run`].
+    /// Registers the listeners and handles the signals in `ending`. `make_io` gets the registry for
+    /// connections. No connection is accepted before [`EventLoop::run`].
     pub fn new(
         mut listeners: Vec<LinuxListener>,
         make_io: impl FnOnce(Registry) -> LinuxIo,
@@ -244,14 +246,15 @@ impl EventLoop {
         poll.registry()
             .register(&mut signals, signal, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), Target::Waker.token())?;
-        // A loop that cannot be woken would leave its peers waiting; an eventfd(2) cannot fail.
+        // A write to an eventfd(2) fails only when its counter is full; then the loop is awake.
         let completions = Completions::new(move || {
             waker.wake().expect("an eventfd takes one more");
         });
-        // With a handler, a write beyond `ulimit -f` fails; without one, it ends the server.
+        // With a handler for SIGXFSZ, a write beyond `ulimit -f` fails with EFBIG; without one, the
+        // signal ends the server.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         if let Some(stderr) = log.descriptor() {
-            // A regular file is always ready, and epoll(7) does not take it.
+            // epoll_ctl(2) refuses a regular file with EPERM; it is always ready.
             let token = Target::Log.token();
             let _ = poll
                 .registry()
@@ -283,17 +286,18 @@ impl EventLoop {
         })
     }
 
-    /// Sets what is called when the first signal comes. It must not wait.
+    /// Sets a function to be called on the first signal. It must not block.
     pub fn on_stop(&mut self, act: impl FnOnce() + 'static) {
         self.on_stop = Some(Box::new(act));
     }
 
-    /// What is done once a second, as long as something happens.
+    /// Sets a function to be called once a second, in rounds that run anyway: an idle loop is not
+    /// woken for it.
     pub fn each_second(&mut self, act: impl Fn() + 'static) {
         self.each_second = Some(Box::new(act));
     }
 
-    /// Where other threads say that a session need not wait any more.
+    /// A handle for other threads, which report a completed operation with it.
     pub fn completions(&self) -> Completions {
         self.completions.clone()
     }
@@ -309,7 +313,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Adds standard input and output, with a protocol behind them.
+    /// Adds standard input and output as one more session.
     pub fn add_operator(&mut self, stdio: Stdio, protocol: Box<dyn Protocol>) -> io::Result<()> {
         let streams = Stream::Operator(Box::new(stdio));
         self.dispatcher
@@ -317,7 +321,7 @@ impl EventLoop {
     }
 }
 
-/// What an event says of a socket. An error is found by reading or writing: it sets both bits.
+/// The readiness that an event reports. An error sets both bits: read(2) or write(2) returns it.
 pub fn readiness(event: &Event) -> Readiness {
     let broken = event.is_error() || event.is_write_closed();
     Readiness {

@@ -91,7 +91,10 @@ mod tests {
         assert_eq!(lag.longest.micros, 0);
         lag.record_turn("echo", 900);
         lag.before_poll(1_000, Moment(5));
-        assert_eq!(lag.longest_turn(), "the longest turn was one of files, 1.2 ms");
+        assert_eq!(
+            lag.longest_turn(),
+            "the longest turn was one of files, 1.2 ms"
+        );
     }
 
     #[test]

@@ -22,8 +22,8 @@ use super::connection::{Connection, bit};
 use super::table::Table;
 use crate::session::close_reason::CloseReason;
 use crate::session::session::Deadline;
-use crate::wire::follows::Timer;
 use crate::session::session_id::SessionId;
+use crate::wire::follows::Timer;
 use std::collections::VecDeque;
 
 /// Later than any second.
@@ -79,7 +79,11 @@ impl Timers {
     }
 
     /// Takes a timer that is over by now, and that its connection still waits for.
-    pub fn pop_silence<S>(&mut self, table: &mut Table<S>, now: Moment) -> Option<(Timer, SessionId)> {
+    pub fn pop_silence<S>(
+        &mut self,
+        table: &mut Table<S>,
+        now: Moment,
+    ) -> Option<(Timer, SessionId)> {
         while let Some((timer, id)) = self.pop_due(now) {
             let Some(connection) = table.find(id) else {
                 continue;
@@ -101,7 +105,7 @@ impl Timers {
             // Trap: bytes that came while the loop was busy have no event yet, and void the
             // silence.
             connection.ready.readable = true;
-            connection.passed |= bit(timer);
+            connection.expired |= bit(timer);
             connection.silence = Some(timer);
             return Some((timer, id));
         }
@@ -109,7 +113,7 @@ impl Timers {
     }
 
     fn pop_due(&mut self, now: Moment) -> Option<(Timer, SessionId)> {
-        Timer::ALL.into_iter().find_map(|delay| {
+        Timer::ALL.into_iter().find_map(|timer| {
             let queue = &mut self.queues[timer.index()];
             queue.front().filter(|(due, _)| *due <= now)?;
             queue.pop_front().map(|(_, id)| (timer, id))

@@ -4,7 +4,7 @@
 //! would never end. A round of which nothing else is told is left out for the same reason.
 
 use crate::session::close_reason::CloseReason;
-use crate::session::observer::{IoDirection, Observer, Readiness, TurnEnd, ConnLabel};
+use crate::session::observer::{ConnLabel, IoDirection, Observer, Readiness, TurnEnd};
 use crate::wire::follows::Timer;
 use crate::wire::text::grouped;
 use std::io::Write;
@@ -50,7 +50,10 @@ impl<W: Write> Trace<W> {
     }
 
     fn conn_line(&mut self, conn: ConnLabel<'_>, text: std::fmt::Arguments<'_>) {
-        self.line(format_args!("conn {} {}: {text}", conn.serial, conn.service));
+        self.line(format_args!(
+            "conn {} {}: {text}",
+            conn.serial, conn.service
+        ));
     }
 }
 
@@ -127,7 +130,13 @@ impl<W: Write> Observer for Trace<W> {
         self.moved[place] += bytes;
     }
 
-    fn turn_ended(&mut self, conn: ConnLabel<'_>, end: TurnEnd, owes: bool, awaited: Option<Timer>) {
+    fn turn_ended(
+        &mut self,
+        conn: ConnLabel<'_>,
+        end: TurnEnd,
+        owes: bool,
+        awaited: Option<Timer>,
+    ) {
         if self.muted {
             return;
         }

@@ -1,37 +1,37 @@
-//! Serves one connection for one turn: writes, works, reads, until it must wait or has done enough.
-//! The dispatcher chooses the connection, and carries out how the turn ended.
+//! One turn of one connection: reads, feeds and writes until it would block or its budget is spent.
+//! The dispatcher chooses the connection, and acts on the [`TurnEnd`].
 //!
-//! The loop asks the session what comes next and does it. Every step uses something up (a
-//! readiness bit, bytes, calls, a silence), so a turn ends.
+//! A turn is a loop of steps. Each step asks the session what to do next, and does it. Each step
+//! uses up a readiness bit, bytes, calls or a silence, so a turn always ends.
 
-use super::ReactorLimits; // numbers from config/
-use super::clock::Moment; // microseconds since the start
-use super::connection::{Connection, Phase}; // a socket, its session, its readiness
+use super::ReactorLimits; // the numbers of config/reactor.rs
+use super::clock::Moment; // a time in microseconds since the start
+use super::connection::{Connection, Phase}; // socket, session and readiness; open or lingering
 use super::io::{Io, ReceiveError, Sent}; // system calls; what was sent; which end failed
 use crate::session::close_reason::CloseReason; // why a connection ends
-use crate::session::observer::{IoDirection, TurnEnd}; // which way bytes went; how a turn ended
-use crate::session::outbox::Front; // what is sent next: bytes, or a range of a file
-use crate::session::session::{Buffers, Next}; // its memory; what it needs next
-use crate::session::shared::Shared; // what all protocols share: posts, the time
-use crate::wire::follows::{Follows, Timer}; // which silence; that it is over, or the stream is
+use crate::session::observer::{IoDirection, TurnEnd}; // in or out; how a turn ended
+use crate::session::outbox::Front; // the next output: bytes, or a range of a file
+use crate::session::session::{Buffers, Next}; // inbox and outbox; what to do next
+use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
+use crate::wire::follows::{Follows, Timer}; // more bytes, a silence or the end; kinds of silence
 use std::io::{self, ErrorKind};
 
-/// What came of one step of a turn.
+/// The result of one step.
 enum StepResult {
-    /// So many bytes moved, and the turn goes on.
+    /// This number of bytes was moved, and the turn goes on.
     Moved(usize),
-    /// The turn is over.
+    /// The turn ends.
     End(TurnEnd),
 }
 
-/// Memory that the reactor lends to the connection that has the turn.
+/// The buffers that the connections share: only the one that has the turn uses them.
 pub struct Scratch {
     read: Box<[u8]>,
     spare: Option<Box<Buffers>>,
 }
 
 impl Scratch {
-    /// One read buffer for the whole reactor.
+    /// Scratch memory with a read buffer of this many bytes.
     pub fn new(read_buffer: usize) -> Scratch {
         Scratch {
             read: vec![0; read_buffer].into(),
@@ -40,28 +40,31 @@ impl Scratch {
     }
 }
 
-/// Everything that a turn works with beside the connection.
+/// What a turn uses beside the connection.
 pub struct Turn<'a, I: Io> {
     /// The system calls.
     pub io: &'a mut I,
-    /// What sessions can reach.
+    /// What all sessions share.
     pub shared: &'a mut Shared,
-    /// Borrowed memory.
+    /// The shared buffers.
     pub scratch: &'a mut Scratch,
     /// The limits.
     pub limits: &'a ReactorLimits,
-    /// The time.
+    /// The time at which the round began.
     pub now: Moment,
-    /// Whether one big step is allowed.
+    /// Whether one big step is left. A short turn has none.
     pub bulk: bool,
-    /// Calls of the protocol that are left: a few bytes can ask for a lot of work.
+    /// Calls of the protocol that are left. They are limited because a few bytes can request much
+    /// work.
     pub calls: usize,
-    /// Bytes moved so far, or what took as long.
+    /// Bytes moved so far; a call of [`Session::work`] counts as `bulk_bytes`.
+    ///
+    /// [`Session::work`]: crate::session::session::Session::work
     pub spent: usize,
 }
 
 impl<I: Io> Turn<'_, I> {
-    /// Serves the connection.
+    /// Gives the turn to a connection.
     pub fn serve(&mut self, connection: &mut Connection<I::Socket>) -> TurnEnd {
         connection.session.attach_buffers(&mut self.scratch.spare);
         let mut budget = self.limits.turn_bytes;
@@ -98,7 +101,7 @@ impl<I: Io> Turn<'_, I> {
             Next::Write => self.write(connection),
             Next::Work if !self.take_big_step() => StepResult::End(TurnEnd::Requeue),
             Next::Work => {
-                // It takes as long as a big step.
+                // It takes as long as moving a big piece.
                 self.spent += self.limits.bulk_bytes;
                 self.work(connection)
             }
@@ -108,7 +111,7 @@ impl<I: Io> Turn<'_, I> {
             Next::Resume => self.work(connection),
             Next::Feed(follows) => self.feed(connection, follows),
             Next::Read(most) => self.read(connection, most),
-            // Such a peer is not read from, so that a broken connection is not met.
+            // The socket of a waiting peer is not read, so no read would report a reset.
             Next::Wait if ready.readable && self.io.is_broken(&connection.socket) => {
                 StepResult::End(TurnEnd::Closed(CloseReason::PeerReset))
             }
@@ -118,7 +121,7 @@ impl<I: Io> Turn<'_, I> {
         }
     }
 
-    /// A turn has at most one big step, and a short turn has none.
+    /// Takes the permission for a big step; `false` if it is used up.
     fn take_big_step(&mut self) -> bool {
         std::mem::take(&mut self.bulk)
     }
@@ -127,14 +130,14 @@ impl<I: Io> Turn<'_, I> {
         let Connection {
             socket, session, ..
         } = connection;
-        let outbox = session.outbox().expect("something is owed");
+        let outbox = session.outbox().expect("output waits");
         if outbox.has_body() && !connection.corked {
-            // Header and body in full frames: 30 % less CPU and 49 % more throughput at 64
-            // downloads, 19 % more at 1,000.
+            // TCP_CORK packs header and body into full segments: 30 % less CPU and 49 % more
+            // throughput at 64 downloads, 19 % more at 1,000.
             self.io.cork(socket, true);
             connection.corked = true;
         }
-        let (sent, body) = match outbox.front().expect("something is owed") {
+        let (sent, body) = match outbox.front().expect("output waits") {
             Front::Bytes(bytes) => (self.io.write(socket, bytes).map(Sent::Bytes), false),
             Front::Body(blob, range) => {
                 let left = range.end - range.start;
@@ -146,7 +149,7 @@ impl<I: Io> Turn<'_, I> {
             }
         };
         match sent {
-            // The file shrank: the length that was promised cannot be kept.
+            // The file shrank: fewer bytes follow than the header says.
             Ok(Sent::Bytes(0)) if body => StepResult::End(TurnEnd::Closed(CloseReason::BodyCut)),
             Ok(Sent::Cold) => StepResult::End(TurnEnd::AwaitDisk),
             Ok(Sent::Bytes(count)) => {
@@ -186,7 +189,7 @@ impl<I: Io> Turn<'_, I> {
     fn work(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
         self.calls = self.calls.saturating_sub(1);
         connection.session.work(self.shared);
-        // The peer waits for us: its idle deadline does not run meanwhile.
+        // The peer waits for the server, so its idle deadline starts anew.
         connection.progressed(0, self.now);
         StepResult::Moved(0)
     }
@@ -197,7 +200,7 @@ impl<I: Io> Turn<'_, I> {
         connection.consumed |=
             (connection.session).feed(&kept, follows, &mut self.calls, self.shared);
         if follows == Follows::Silence(Timer::Pace) {
-            // The peer was kept from speaking: if it is again, that silence begins now.
+            // If the peer still exceeds its rate, the next wait begins now.
             connection.progressed(0, self.now);
         }
         StepResult::Moved(0)
@@ -210,7 +213,7 @@ impl<I: Io> Turn<'_, I> {
             if !self.take_big_step() {
                 return StepResult::End(TurnEnd::Requeue);
             }
-            // Urgent data in front would stop a splice, and nothing announces what is behind it.
+            // splice(2) stops in front of urgent data, and no event reports the bytes behind it.
             if !connection.ready.drain_to_eof && self.io.can_receive_file(&*body.into) {
                 return self.receive_file(connection);
             }
@@ -218,7 +221,7 @@ impl<I: Io> Turn<'_, I> {
         let Connection {
             socket, session, ..
         } = connection;
-        // What was kept goes to the front of the buffer: the session sees one slice.
+        // Bytes of the inbox go to the front of the buffer: the session gets one slice.
         let kept = session.inbox().len();
         let (least, largest) = (self.limits.command_read, self.limits.read_buffer);
         let most = most.clamp(least as u64, largest as u64) as usize;
@@ -229,9 +232,9 @@ impl<I: Io> Turn<'_, I> {
         let room = &mut self.scratch.read[kept..most];
         match self.io.read(socket, room) {
             Ok(count) => {
-                // A short read means that the socket is empty, and saves asking again (5 % of an
-                // echo's CPU). Not so once its end is announced, or urgent data: what stands
-                // behind gets no edge of its own.
+                // A short read means that the socket is empty, which saves a read that would fail
+                // with EAGAIN (5 % of an echo's CPU). It does not when the kernel has reported
+                // the end or urgent data: the bytes behind it cause no event.
                 if count < room.len() && !connection.ready.drain_to_eof {
                     connection.ready.readable = false;
                 }
@@ -259,7 +262,7 @@ impl<I: Io> Turn<'_, I> {
             socket, session, ..
         } = connection;
         let body = session.body().expect("asked for by the caller");
-        // Never more than the body has left: what follows it belongs to the next command.
+        // At most the rest of the body: bytes behind it belong to the next command.
         let most = body.left.min(self.limits.receive_step as u64) as usize;
         match self.io.receive_file(socket, &*body.into, body.at, most) {
             Ok(0) => {
@@ -275,7 +278,7 @@ impl<I: Io> Turn<'_, I> {
             }
             Err(ReceiveError::Blob(error)) => {
                 session.body_moved(Err(error), self.shared);
-                // The disk has failed, not the peer: its bytes have come.
+                // The disk has failed, not the peer: its bytes have arrived.
                 connection.progressed(0, self.now);
                 StepResult::Moved(0)
             }
@@ -287,7 +290,7 @@ impl<I: Io> Turn<'_, I> {
         }
     }
 
-    /// Reads and discards what the peer still sends after our end of the stream.
+    /// Reads and discards what the peer still sends after our side of the stream is shut down.
     fn drain(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
         let Phase::Lingering { left, reason } = &mut connection.phase else {
             unreachable!("only a lingering connection is drained")
@@ -300,14 +303,14 @@ impl<I: Io> Turn<'_, I> {
                 *left -= count as u32;
                 StepResult::Moved(count)
             }
-            // The goodbye was sent; how the peer hangs up does not matter.
+            // The output has been sent, so a reset by the peer changes no reason.
             Err(error) => failed(&error, &mut connection.ready.readable, *reason),
         }
     }
 }
 
-/// A call that would block waits for the next edge, an interrupted one is made again at once. Any
-/// other error is the end of the connection.
+/// Handles an error of a system call: `WouldBlock` clears the readiness bit, an interrupted call is
+/// made again, and any other error closes the connection.
 fn failed(error: &io::Error, ready: &mut bool, reason: CloseReason) -> StepResult {
     match error.kind() {
         ErrorKind::WouldBlock => *ready = false,

@@ -1,11 +1,11 @@
-//! Names the network that a client comes from: an IPv4 address, or an IPv6 prefix of 64 bits.
+//! The network of a client: its IPv4 address, or the first 64 bits of its IPv6 address.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network of an address, by which clients are counted.
+/// The network of an address. Limits per client count by it.
 ///
-/// Trap: a client with IPv6 has not one address but the 2^64 of its network (RFC 4291), and may
-/// use any of them. So the network is what counts there.
+/// Trap: an IPv6 client can use any of the 2^64 addresses of its network (RFC 4291), so a limit per
+/// address would not limit it.
 pub fn client_net(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_addresses_of_one_network_are_one_machine() {
+    fn all_ipv6_addresses_of_one_network_count_as_one_client() {
         let of = |text: &str| client_net(text.parse().expect("an address"));
         assert_eq!(of("2001:db8::1"), of("2001:db8::2:3"));
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:ffff:ffff:ffff"));
@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_over_ipv4_has_one_address_however_it_is_written() {
+    fn an_ipv4_mapped_address_counts_as_its_ipv4_address() {
         let of = |text: &str| client_net(text.parse().expect("an address"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));

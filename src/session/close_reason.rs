@@ -1,44 +1,44 @@
-//! Lists why a connection can end.
+//! The reasons for which a connection is closed.
 
 use std::fmt;
 
-/// Why a connection ended.
+/// Why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The peer ended its stream and got all it was owed.
+    /// The peer has ended its stream and has got all output.
     PeerFinished,
-    /// The conversation is over by its own rules.
+    /// The protocol has ended the conversation, as after `quit`.
     Goodbye,
-    /// The peer broke the protocol or asked for what is not allowed, and was told so.
+    /// The peer broke the protocol or requested what is not allowed, and got an error reply.
     Refused,
-    /// The connection broke: reset, unreachable, or closed while we were writing.
+    /// The peer has reset the connection, is unreachable, or has closed it during a write.
     PeerReset,
-    /// The inbox is full and the protocol takes nothing of it.
+    /// The inbox is full, and the protocol consumes nothing of it.
     FrameTooLong,
-    /// No progress within the idle deadline.
+    /// No byte was moved for `idle_seconds`.
     Idle,
-    /// A command was begun and not completed within its deadline.
+    /// A command was not complete `command_seconds` after its first byte.
     Unfinished,
-    /// A body moved more slowly than the minimum rate.
+    /// A body was moved more slowly than `min_rate`.
     TooSlow,
-    /// The peer does not read what others have to say to it.
+    /// The peer does not read the messages of other sessions.
     SlowReader,
-    /// The operator ended the conversation.
+    /// The operator has closed the connection.
     Kicked,
-    /// A file shrank while it was being sent: the promised length cannot be kept.
+    /// A file shrank while it was being sent, so its announced length is wrong.
     BodyCut,
-    /// The server is going down.
+    /// The server is shutting down.
     Shutdown,
 }
 
 impl CloseReason {
-    /// Whether the peer has had its time: what it has not taken by now is not kept for it.
+    /// Whether the kernel discards unsent output: the peer has had its time to read.
     pub fn discards_unsent(self) -> bool {
         use CloseReason::{Idle, SlowReader, TooSlow, Unfinished};
         matches!(self, Idle | SlowReader | TooSlow | Unfinished)
     }
 
-    /// Whether an operator should see it without asking.
+    /// Whether it is logged as a warning, and not only with `--verbose`.
     pub fn is_warning(self) -> bool {
         use CloseReason::{BodyCut, FrameTooLong, SlowReader};
         matches!(self, FrameTooLong | BodyCut | SlowReader)

@@ -1,43 +1,43 @@
-//! How other threads tell the loop that a session need not wait any more.
-//! Carries no outcome: the session asks for it where it asked for the work.
+//! The list by which worker threads report completed operations to the event loop.
+//! It holds no results: the session gets the result from the store.
 
 use super::session_id::SessionId;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The sessions whose waits are over. The loop makes it and takes them; clones share it.
+/// The sessions whose operation has completed. Clones share one list.
 #[derive(Clone)]
 pub struct Completions(Arc<Inner>);
 
 struct Inner {
-    peers: Mutex<Vec<SessionId>>,
+    ids: Mutex<Vec<SessionId>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Completions {
-    /// `wake` is called, from any thread, when there is something to take.
+    /// An empty list. `wake` is called, from any thread, when it is no longer empty.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Completions {
         Completions(Arc::new(Inner {
-            peers: Mutex::default(),
+            ids: Mutex::default(),
             wake: Box::new(wake),
         }))
     }
 
-    /// What this session waits for is done.
-    pub fn add(&self, peer: SessionId) {
-        let mut peers = self.peers();
-        peers.push(peer);
-        // The first one wakes the loop for all that it has not taken yet.
-        if peers.len() == 1 {
+    /// Adds a session whose operation has completed.
+    pub fn add(&self, id: SessionId) {
+        let mut ids = self.ids();
+        ids.push(id);
+        // One wake-up is enough for all ids that the loop has not taken.
+        if ids.len() == 1 {
             (self.0.wake)();
         }
     }
 
-    /// All that were added since this was last asked.
+    /// Takes all ids out of the list.
     pub fn take(&self) -> Vec<SessionId> {
-        std::mem::take(&mut *self.peers())
+        std::mem::take(&mut *self.ids())
     }
 
-    fn peers(&self) -> MutexGuard<'_, Vec<SessionId>> {
-        self.0.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ids(&self) -> MutexGuard<'_, Vec<SessionId>> {
+        self.0.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

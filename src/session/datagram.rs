@@ -1,4 +1,4 @@
-//! Defines a protocol of datagrams, and the bounded queue of copies that it sends.
+//! The trait of a datagram protocol, and the bounded queue of datagrams that it sends.
 
 use super::notice::{Audience, Post};
 use std::collections::VecDeque;
@@ -7,24 +7,25 @@ use std::rc::Rc;
 
 /// A service on one UDP socket.
 pub trait DatagramProtocol {
-    /// A datagram has come. One that is longer than the socket takes is cut one byte behind that.
+    /// A datagram has arrived. If it is longer than the limit, only the limit and one byte more are
+    /// passed.
     fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>);
-    /// The host of an address answered that the port is closed, to a datagram that was sent there.
+    /// A host has replied to a datagram that its port is closed (ICMP port unreachable).
     fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramContext<'_>);
-    /// When [`DatagramProtocol::on_time`] is due, in microseconds since the server started.
+    /// When to call [`DatagramProtocol::on_time`], in microseconds since the server started.
     fn next_due(&self) -> Option<u64> {
         None
     }
-    /// A deadline has passed.
+    /// The time of [`DatagramProtocol::next_due`] has come.
     fn on_time(&mut self, _: &mut DatagramContext<'_>) {}
 }
 
-/// The two ends of the path that datagrams take.
+/// The addresses of both ends of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// The other end.
+    /// The peer.
     pub peer: SocketAddr,
-    /// The address of this machine that the peer sends to; with `None` the kernel chooses one.
+    /// The address of this host that the peer sends to; with `None` the kernel chooses one.
     pub local: Option<IpAddr>,
 }
 
@@ -34,24 +35,24 @@ impl From<SocketAddr> for Route {
     }
 }
 
-/// What a datagram protocol can reach during a call.
+/// What a datagram protocol can use during a call.
 pub struct DatagramContext<'a> {
-    /// What is to be sent, in this order.
+    /// The queue of datagrams to send.
     pub out: &'a mut SendQueue,
-    /// What sessions are to be told.
+    /// Notices to sessions and to the log, delivered after the call.
     pub posts: &'a mut Vec<Post>,
     /// Microseconds since the server started.
     pub now: u64,
 }
 
 impl DatagramContext<'_> {
-    /// A line for the person at the server.
+    /// Posts a line to the operator.
     pub fn print(&mut self, line: &str) {
         self.posts.push(Post::line(Audience::Operator, line));
     }
 }
 
-/// One text and its recipients.
+/// One text and its recipients, of which the first `next` have been served.
 struct Broadcast {
     bytes: Rc<[u8]>,
     to: Recipients,
@@ -72,13 +73,14 @@ impl Recipients {
     }
 }
 
-/// Copies waiting to be sent: a text to many is one broadcast, and a broadcast is sent in order.
+/// Datagrams that wait to be sent. A text to many recipients is stored once; each datagram with it
+/// is called a copy.
 pub struct SendQueue {
     broadcasts: VecDeque<Broadcast>,
     pending: usize,
     limit: usize,
     dropped: u64,
-    /// The texts that were sent last, the newest behind.
+    /// The texts that were sent last, the newest at the back.
     sent: VecDeque<Rc<[u8]>>,
     remembered: usize,
 }
@@ -96,18 +98,18 @@ impl SendQueue {
         }
     }
 
-    /// The same queue, which keeps the last `texts` that were sent for [`SendQueue::has_sent`].
+    /// Keeps the last `texts` after they were sent, for [`SendQueue::has_sent`].
     pub fn remember_sent(mut self, texts: usize) -> SendQueue {
         self.remembered = texts;
         self
     }
 
-    /// Queues one copy; says whether there was room.
+    /// Queues one copy. Returns whether there was room.
     pub fn to_one(&mut self, bytes: &[u8], to: impl Into<Route>) -> bool {
         self.push(bytes.into(), Recipients::One(to.into()))
     }
 
-    /// Queues a copy for each recipient; says whether there was room.
+    /// Queues a copy for each recipient. Returns whether there was room.
     pub fn to_many(&mut self, bytes: &[u8], to: &Rc<[Route]>) -> bool {
         self.push(bytes.into(), Recipients::Many(to.clone()))
     }
@@ -117,7 +119,7 @@ impl SendQueue {
         if count == 0 {
             return true;
         }
-        // All or nothing: a text that only half of the room gets helps nobody.
+        // All or nothing: a text that reaches only half of the room does more harm than none.
         if self.pending + count > self.limit {
             self.dropped += count as u64;
             return false;
@@ -127,14 +129,14 @@ impl SendQueue {
         true
     }
 
-    /// The next copy.
+    /// The next copy to send.
     pub fn front(&self) -> Option<(&[u8], Route)> {
         self.broadcasts
             .front()
             .map(|broadcast| (&*broadcast.bytes, broadcast.to.all()[broadcast.next]))
     }
 
-    /// The next copy has been sent, or given up.
+    /// Removes the next copy, which has been sent or has failed.
     pub fn advance(&mut self) {
         let broadcast = self.broadcasts.front_mut().expect("there is a copy");
         if broadcast.next == 0 && self.remembered > 0 {
@@ -150,22 +152,22 @@ impl SendQueue {
         }
     }
 
-    /// Whether a text that was sent a short while ago begins with these bytes.
+    /// Whether one of the remembered texts begins with these bytes.
     pub fn has_sent(&self, beginning: &[u8]) -> bool {
         self.sent.iter().any(|text| text.starts_with(beginning))
     }
 
-    /// A datagram was not let through: it is counted with the copies that found no room.
+    /// Counts a datagram that was dropped on arrival together with the copies that found no room.
     pub fn count_dropped(&mut self) {
         self.dropped += 1;
     }
 
-    /// Copies that wait.
+    /// The number of copies in the queue.
     pub fn pending(&self) -> usize {
         self.pending
     }
 
-    /// Takes the number of copies that found no room.
+    /// The number of dropped datagrams since the last call.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_leave_in_order_and_a_text_over_the_limit_is_dropped_whole() {
+    fn copies_are_sent_in_order_and_a_text_above_the_limit_is_dropped_whole() {
         let mut copies = SendQueue::new(4);
         copies.to_one(b"hello", address(1));
         let two: Rc<[Route]> = [address(2).into(), address(3).into()].into();
@@ -204,11 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn the_last_texts_are_recalled_by_their_beginning() {
+    fn the_last_texts_are_found_by_their_beginning() {
         let mut copies = SendQueue::new(4).remember_sent(2);
         for text in ["first", "second", "third"] {
             copies.to_one(text.as_bytes(), address(1));
-            assert!(!copies.has_sent(text.as_bytes()), "it only waits");
+            assert!(!copies.has_sent(text.as_bytes()), "not sent yet");
             copies.advance();
         }
         assert!(copies.has_sent(b"second") && copies.has_sent(b"thi"));

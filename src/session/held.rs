@@ -1,23 +1,23 @@
-//! Bytes that a session keeps from one turn to the next.
-//! Many of them are in pages of their own, which the kernel has back as soon as they are dropped.
+//! Bytes that a session keeps between turns.
+//! From a page on they are in an anonymous mapping, which goes back to the kernel when dropped.
 
 use memmap2::MmapMut;
 use rustix::param::page_size;
 use std::ops::Deref;
 
-/// Bytes that do not change any more.
+/// Bytes that do not change.
 ///
-/// Trap: malloc(3) gives the kernel back only what is free at the end of the heap. 1,200 peers that
-/// did not read left 60 to 280 MiB in it, below a few small pieces that were still in use.
+/// Trap: malloc(3) returns to the kernel only free memory at the top of the heap. After 1,200 peers
+/// that did not read, 60 to 280 MiB stayed in the heap below a few small allocations.
 pub enum Held {
-    /// In the heap.
+    /// On the heap.
     Heap(Vec<u8>),
-    /// In pages of their own.
+    /// In an anonymous mapping: mmap(2).
     Mapped(MmapMut),
 }
 
 impl Held {
-    /// Moves bytes out of the heap, if there are many.
+    /// Moves bytes from the heap into a mapping, if they fill a page.
     pub fn new(mut bytes: Vec<u8>) -> Held {
         match Held::map(&bytes) {
             Some(pages) => Held::Mapped(pages),
@@ -28,7 +28,7 @@ impl Held {
         }
     }
 
-    /// The same for bytes that are held already.
+    /// Does the same with bytes that are held already.
     pub fn compact(&mut self) {
         if let Held::Heap(bytes) = self {
             *self = Held::new(std::mem::take(bytes));
@@ -39,7 +39,8 @@ impl Held {
         if bytes.len() < page_size() {
             return None;
         }
-        // A process may have 65,530 mappings (`vm.max_map_count`); the heap has room for the rest.
+        // A process may have 65,530 mappings (`vm.max_map_count`). Above that, the bytes stay on
+        // the heap.
         let mut pages = MmapMut::map_anon(bytes.len()).ok()?;
         pages.copy_from_slice(bytes);
         Some(pages)

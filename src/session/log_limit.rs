@@ -1,42 +1,42 @@
-//! Limits the lines of one kind that a second may add to the log, and counts what it holds back.
+//! Limits how many log lines of one kind are written a second, and counts the others.
 
-/// In microseconds.
+/// One second in microseconds.
 const SECOND: u64 = 1_000_000;
 
-/// The limit of one kind of line.
+/// The limit for one kind of line.
 #[derive(Debug)]
 pub struct LogLimit {
     per_second: u32,
-    /// When the second began that is being counted.
+    /// The start of the current second, in microseconds.
     since: Option<u64>,
     written: u32,
-    held_back: u64,
+    suppressed: u64,
 }
 
 impl LogLimit {
-    /// At most `per_second` lines within a second of the first of them.
+    /// At most `per_second` lines in each second. A second begins with its first line.
     pub fn new(per_second: u32) -> LogLimit {
         LogLimit {
             per_second,
             since: None,
             written: 0,
-            held_back: 0,
+            suppressed: 0,
         }
     }
 
-    /// Whether a line may be written now, in microseconds; if so, how many were held back since the
-    /// last one.
+    /// Whether a line may be written at `now`, in microseconds. `Some` has the number of lines that
+    /// were suppressed since the last one.
     pub fn pass(&mut self, now: u64) -> Option<u64> {
         if self.since.is_none_or(|since| since + SECOND <= now) {
             self.since = Some(now);
             self.written = 0;
         }
         if self.written == self.per_second {
-            self.held_back += 1;
+            self.suppressed += 1;
             return None;
         }
         self.written += 1;
-        Some(std::mem::take(&mut self.held_back))
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_has_its_lines_and_the_next_one_tells_what_is_missing() {
+    fn lines_above_the_limit_are_counted_for_the_next_second() {
         let mut limit = LogLimit::new(2);
         assert_eq!(limit.pass(5), Some(0));
         assert_eq!(limit.pass(6), Some(0));

@@ -1,5 +1,5 @@
-//! The seam between protocols and the reactor: bytes in, an ordered outbox out, traits beside.
-//! Makes no system call, and knows no store: a protocol that serves files holds one itself.
+//! The interface between protocols and the reactor: traits, sessions and their buffers.
+//! Makes no system call and uses no store: a protocol that serves files holds a store itself.
 
 pub mod blob;
 pub mod client_net;

@@ -1,48 +1,49 @@
-//! Names what sessions tell each other and the log, and whom they can tell.
-//! Posts are pushed in a turn; the dispatcher delivers them after it.
+//! Messages that a session sends to another session, to the operator or to the log.
+//! A protocol adds posts during a turn; the dispatcher delivers them after it.
 
 use super::close_reason::CloseReason;
 use super::session_id::SessionId;
 use std::rc::Rc;
 
-/// Who is told.
+/// The recipient of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// The person at the server, if there is one.
+    /// The session of the operator, if there is one.
     Operator,
-    /// One session, if it is still there.
+    /// One session, if it is still open.
     One(SessionId),
-    /// The log of the server.
+    /// The log of the server, on standard error.
     Log,
 }
 
-/// What is told.
+/// The content of a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// A line to be shown: clean text, without a line end.
+    /// A line of text, without control characters and without a line end.
     Line(Rc<str>),
-    /// The conversation is to end, for this reason.
+    /// The session is to end, for this reason.
     Close(CloseReason),
-    /// The terminal is this wide, and may have lost what was drawn on it.
+    /// The operator's terminal was resized, or this process is in the foreground again: the line
+    /// must be drawn anew.
     Resize {
-        /// Its columns.
+        /// The width of the terminal.
         columns: usize,
     },
-    /// The time has come for what the session has planned.
+    /// The moment that a session of the load generator has planned for.
     Due,
 }
 
-/// A notice on its way.
+/// A notice with its recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Post {
-    /// Who is told.
+    /// The recipient.
     pub to: Audience,
-    /// What is told.
+    /// The content.
     pub notice: Notice,
 }
 
 impl Post {
-    /// A line on its way.
+    /// A post of a [`Notice::Line`].
     pub fn line(to: Audience, line: impl Into<Rc<str>>) -> Post {
         let notice = Notice::Line(line.into());
         Post { to, notice }

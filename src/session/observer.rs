@@ -1,55 +1,55 @@
-//! Names what can be seen of a loop and its sessions: rounds, events, turns, closes.
+//! The trait of an observer, which gets a call for each round, event, turn and close of a loop.
 //! `trace.rs` prints them, the simulator checks them.
 
 use super::close_reason::CloseReason;
 use crate::wire::follows::Timer;
 use std::net::SocketAddr;
 
-/// Who an observation is about: the connection's number and its service.
+/// How logs and traces name a connection: by its number and its service.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnLabel<'a> {
-    /// The serial.
+    /// The serial of its session id.
     pub serial: u32,
     /// The service's name.
     pub service: &'a str,
 }
 
-/// Watches the loop. Every method does nothing unless it is written.
+/// Gets a call for each thing that happens. By default, all methods do nothing.
 pub trait Observer {
-    /// A round begins with so many events.
+    /// A round begins, with this number of events from the kernel.
     fn round(&mut self, _events: usize) {}
     /// A connection was accepted.
     fn opened(&mut self, _conn: ConnLabel<'_>, _peer: SocketAddr) {}
-    /// The kernel told something of a connection.
+    /// The kernel has reported an event of a connection.
     fn event(&mut self, _conn: ConnLabel<'_>, _ready: Readiness) {}
-    /// A silence has lasted long enough to mean something.
-    fn silence(&mut self, _conn: ConnLabel<'_>, _delay: Timer) {}
-    /// A wait for the disk is over; `bulk` says for which kind of turn it is queued now.
+    /// The peer has been silent for as long as the protocol waits for.
+    fn silence(&mut self, _conn: ConnLabel<'_>, _timer: Timer) {}
+    /// A wait for the disk is over. The connection is queued for a bulk turn or for a short one.
     fn wait_over(&mut self, _conn: ConnLabel<'_>, _bulk: bool) {}
     /// A turn begins.
     fn turn(&mut self, _conn: ConnLabel<'_>, _ready: Readiness) {}
-    /// The protocol took these bytes.
+    /// The protocol has consumed these bytes.
     fn consumed(&mut self, _bytes: &[u8]) {}
-    /// The protocol answered with so many bytes from memory and so many from a blob.
+    /// The protocol has added output: bytes from memory and bytes of a blob.
     fn answered(&mut self, _bytes: usize, _body: u64) {}
-    /// So many bytes came or left; of a body or not.
+    /// Bytes were read or written; `body` if they went between the socket and a blob.
     fn moved(&mut self, _direction: IoDirection, _bytes: usize, _body: bool) {}
-    /// The turn ended; `owes` says that the socket is full.
+    /// The turn has ended. With `unsent`, the socket is full.
     fn turn_ended(
         &mut self,
         _conn: ConnLabel<'_>,
         _end: TurnEnd,
-        _owes: bool,
+        _unsent: bool,
         _awaited: Option<Timer>,
     ) {
     }
-    /// The sending side is closed; what still comes is read away.
+    /// Our side of the stream is shut down. What the peer still sends is read and discarded.
     fn lingering(&mut self, _conn: ConnLabel<'_>, _reason: CloseReason) {}
-    /// The connection is gone.
+    /// The connection is closed.
     fn closed(&mut self, _conn: ConnLabel<'_>, _reason: CloseReason) {}
 }
 
-/// Which way bytes went.
+/// The direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IoDirection {
     /// From the peer.
@@ -58,30 +58,30 @@ pub enum IoDirection {
     Out,
 }
 
-/// What the kernel has reported since the last call. Edges come once: only `WouldBlock`, or on
-/// reading a short read, may clear a bit.
+/// What the kernel has reported of a socket. An edge is reported once (epoll(7), `EPOLLET`): only
+/// `WouldBlock`, or a short read, may clear a bit.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Readiness {
-    /// Bytes, an end of stream or an error may be waiting.
+    /// There may be bytes to read, an end of stream or an error.
     pub readable: bool,
-    /// The socket may take bytes.
+    /// The socket may have room for bytes.
     pub writable: bool,
     /// Keep reading to the end of the stream: a short read no longer proves that the socket is
-    /// empty. The end has been announced, by the same edge as the last bytes; or the peer has sent
-    /// urgent data (`MSG_OOB`), which a read stops in front of.
+    /// empty. The kernel has reported the end (`EPOLLRDHUP`), together with the last bytes; or the
+    /// peer has sent urgent data (`MSG_OOB`, recv(2)), and a read stops in front of it.
     pub drain_to_eof: bool,
 }
 
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TurnEnd {
-    /// Every direction that is wanted waits for the kernel or the clock.
+    /// Nothing can be done until an event of the socket or a timer.
     Parked,
-    /// Enough was moved or asked, or the next step moves a big piece: to the end of the bulk queue.
+    /// The budget is used up, or the next step needs a bulk turn: to the end of the bulk queue.
     Requeue,
-    /// The disk has not read yet what is to be sent: back a little later.
+    /// The pages to send are not in memory: try again after [`Timer::Cold`].
     AwaitDisk,
-    /// The connection is over.
+    /// The connection is to be closed.
     Closed(CloseReason),
 }
 

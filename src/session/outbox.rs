@@ -1,5 +1,5 @@
-//! Keeps what a peer is owed, in order: bytes in memory and ranges of blobs.
-//! The reactor takes from the front as the socket allows.
+//! The output queue of a session: bytes in memory and ranges of blobs, in order.
+//! The turn sends from the front what fits into the socket.
 
 use super::held::Held;
 use crate::session::blob::Blob;
@@ -11,11 +11,11 @@ use std::rc::Rc;
 pub enum Segment {
     /// Bytes in memory.
     Bytes(Held),
-    /// A range of a blob, of which the bytes before the range's start have been sent.
+    /// A range of a blob. Its start moves with the bytes that have been sent.
     Body(Rc<dyn Blob>, Range<u64>),
 }
 
-/// What is at the front of an outbox.
+/// The front of an outbox.
 pub enum Front<'a> {
     /// Bytes to write.
     Bytes(&'a [u8]),
@@ -23,16 +23,16 @@ pub enum Front<'a> {
     Body(&'a Rc<dyn Blob>, Range<u64>),
 }
 
-/// An ordered queue of output.
+/// A queue of output.
 #[derive(Default)]
 pub struct Outbox {
-    /// Complete pieces; `tail` comes behind them.
+    /// Complete segments; `tail` follows them.
     queue: VecDeque<Segment>,
-    /// Bytes are gathered here, so that many small replies leave in one write.
+    /// New bytes are collected here, so that many small replies are sent by one write(2).
     tail: Vec<u8>,
-    /// How much of the front piece of bytes has been written.
+    /// Bytes of the front segment that have been written.
     written: usize,
-    /// Bytes in memory that are not written yet.
+    /// Bytes in memory that have not been written.
     pending: usize,
     bodies: usize,
 }
@@ -44,7 +44,7 @@ impl Outbox {
         self.pending += bytes.len();
     }
 
-    /// Appends a range of a blob, as bytes if it is short; an empty one is nothing.
+    /// Appends a range of a blob. A short range is copied as bytes, and an empty one ignored.
     pub fn body(&mut self, blob: Rc<dyn Blob>, range: Range<u64>) {
         if range.is_empty() {
             return;
@@ -62,17 +62,17 @@ impl Outbox {
         self.bodies += 1;
     }
 
-    /// Memory held, in bytes. A range of a blob counts nothing.
+    /// Bytes in memory that have not been written. Ranges of blobs do not count.
     pub fn pending(&self) -> usize {
         self.pending
     }
 
-    /// Whether a range of a blob is waiting.
+    /// Whether a range of a blob is in the queue.
     pub fn has_body(&self) -> bool {
         self.bodies > 0
     }
 
-    /// Bytes of blobs that are waiting.
+    /// Bytes of all ranges in the queue.
     pub fn body_left(&self) -> u64 {
         let bodies = self.queue.iter().map(|segment| match segment {
             Segment::Bytes(_) => 0,
@@ -81,12 +81,12 @@ impl Outbox {
         bodies.sum()
     }
 
-    /// Whether nothing is owed.
+    /// Whether all output has been sent.
     pub fn is_empty(&self) -> bool {
         self.pending == 0 && self.bodies == 0
     }
 
-    /// What goes out next.
+    /// The next output to send.
     pub fn front(&self) -> Option<Front<'_>> {
         match self.queue.front() {
             Some(Segment::Bytes(bytes)) => Some(Front::Bytes(&bytes[self.written..])),
@@ -98,7 +98,7 @@ impl Outbox {
         }
     }
 
-    /// The first `count` bytes of the front piece have left.
+    /// Removes the first `count` bytes of the front, which have been sent.
     pub fn advance(&mut self, count: usize) {
         match self.queue.front_mut() {
             Some(Segment::Bytes(bytes)) => {
@@ -128,13 +128,13 @@ impl Outbox {
             self.tail.clear();
             self.written = 0;
         } else if self.written > self.tail.len() / 2 {
-            // A reader that never quite catches up must not make the written half grow for ever.
+            // Without this, a reader that is always a little behind would make the tail grow.
             self.tail.drain(..self.written);
             self.written = 0;
         }
     }
 
-    /// Takes no more memory than what is left needs.
+    /// Frees the memory that the rest of the output does not need.
     pub fn compact(&mut self) {
         if self.queue.is_empty() {
             self.tail.drain(..std::mem::take(&mut self.written));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_body_leaves_with_its_header() {
+    fn a_short_body_is_sent_together_with_its_header() {
         let mut outbox = Outbox::default();
         outbox.bytes(b"header ");
         outbox.body(Rc::new(Memory(b"0123456789".to_vec())), 2..5);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn header_body_and_trailer_leave_in_order_at_any_step() {
+    fn header_body_and_trailer_are_sent_in_order_with_any_step() {
         for step in 1..12 {
             let mut outbox = Outbox::default();
             outbox.bytes(b"head ");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_always_behind_does_not_make_memory_grow() {
+    fn memory_does_not_grow_with_a_reader_that_is_always_behind() {
         let mut outbox = Outbox::default();
         outbox.bytes(&[0; 1000]);
         for _ in 0..10_000 {

@@ -1,48 +1,54 @@
-//! Defines what a protocol is: a state machine that is shown bytes and says what comes next.
+//! The trait of a protocol: a state machine that gets bytes and says what the next bytes are.
 //!
-//! The rules of the seam:
+//! The session and the turn that runs it are called the driver here. The rules between driver and
+//! protocol:
 //!
-//! 1. Taking 0 bytes and answering [`Intake::Bytes`] means "need more". A full inbox of which
-//!    nothing is taken is the driver's [`CloseReason::FrameTooLong`].
-//! 2. The driver calls again until nothing is taken: pipelining is free.
-//! 3. It does not call while the outbox holds a body or is above its high-water mark.
-//! 4. Body bytes are never shown; the driver moves them into the blob.
-//! 5. A protocol has no clock and no socket, and logs nothing: what the operator must know of an
-//!    upload is posted to the log, without a byte that could steer a terminal.
-//! 6. No reaching into other sessions: push a post.
-//! 7. `on_body` comes exactly once for each body, on every path.
+//! 1. To consume 0 bytes and return [`Intake::Bytes`] means "need more bytes". If the inbox is full
+//!    then, the driver closes the connection with [`CloseReason::FrameTooLong`].
+//! 2. The driver calls again with the rest until nothing is consumed, so pipelining needs no code.
+//! 3. The driver makes no call while the outbox holds a body or is above its high-water mark.
+//! 4. The driver moves the bytes of a body into the blob. The protocol never gets them.
+//! 5. A protocol has no clock and no socket. It logs by a post to [`Audience::Log`], whose text
+//!    must hold no control characters.
+//! 6. A protocol reaches other sessions by posts only.
+//! 7. `on_body` is called exactly once for each body, however the body ends.
 //!
-//! Dropping a session closes its files and discards its unfinished upload.
+//! When a session is dropped, its files are closed and its unfinished upload is deleted.
+//!
+//! [`Audience::Log`]: super::notice::Audience::Log
 
 use super::close_reason::CloseReason; // why a connection ends
-use super::notice::{Notice, Post}; // a message and its way to another session
+use super::notice::{Notice, Post}; // a message to a session; a message and its recipient
 use super::outbox::Outbox; // what the peer is sent, in order
 use super::session_id::SessionId; // the number of a session
-use crate::session::blob::Blob; // the bytes of one file
-use crate::wire::follows::{Follows, Timer}; // which silence; that it is over, or the stream is
+use crate::session::blob::Blob; // the bytes of one file, read and written at offsets
+use crate::wire::follows::{Follows, Timer}; // more bytes, a silence or the end; kinds of silence
 use std::io;
 use std::rc::Rc;
 
-/// One side of one conversation.
+/// The server's side of one connection.
 pub trait Protocol {
-    /// Takes a prefix of `input`; says how much was taken and what the following bytes are.
-    /// A silence applies to all of `input`: after a part is taken, the rest is shown with it again.
-    /// After `Follows::Eof` it takes something, or holds, or is closed.
+    /// Consumes a prefix of `input`. Returns its length and what the bytes after it are.
+    ///
+    /// A silence applies to the whole input. If only a part is consumed, the rest is passed again
+    /// with the same silence. After [`Follows::Eof`] a protocol that consumes nothing and returns
+    /// [`Intake::Bytes`] is closed.
     fn on_bytes(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>)
     -> (usize, Intake);
 
-    /// The body asked for by [`Intake::Body`] has ended.
+    /// The body that [`Intake::Body`] asked for has ended.
     fn on_body(&mut self, _end: BodyEnd, _cx: &mut Context<'_>) -> Intake {
-        unreachable!("a protocol that asks for no body gets no end of one")
+        unreachable!("this protocol asks for no body")
     }
 
-    /// Does one bounded piece of what was announced by [`Intake::Work`], or goes on after an
-    /// [`Intake::Wait`]. It may come before the wait is over: then it waits again.
+    /// Does one bounded piece of the work that [`Intake::Work`] announced, or goes on after
+    /// [`Intake::Wait`]. The call may come before the wait is over: then the protocol returns
+    /// [`Intake::Wait`] again.
     fn on_work(&mut self, _cx: &mut Context<'_>) -> Intake {
-        unreachable!("a protocol that announces no work is given no turn for it")
+        unreachable!("this protocol announces no work")
     }
 
-    /// The conversation begins: the peer may be greeted, or notices posted.
+    /// The connection is open. A greeting may be sent, and notices posted.
     fn on_open(&mut self, _cx: &mut Context<'_>) {}
 
     /// Another session has posted a notice.
@@ -50,64 +56,65 @@ pub trait Protocol {
         Reaction::Stay
     }
 
-    /// The conversation has ended: notices may be posted, but nothing is sent to the peer.
+    /// The connection has ended. Notices may be posted, but output is discarded.
     fn on_close(&mut self, _reason: CloseReason, _cx: &mut Context<'_>) {}
 
-    /// Whether it takes all bytes at once, however many there are.
+    /// Whether `on_bytes` always consumes the whole input, however long it is.
     fn is_stream(&self) -> bool {
         false
     }
 
-    /// Whether the peer may be silent for ever, as people are.
+    /// Whether the peer may be silent without a limit, as a person at a terminal may.
     fn may_idle(&self) -> bool {
         false
     }
 
-    /// Which silence of the peer means something now. [`Follows::Silence`] reports it.
+    /// The kind of silence that has a meaning now. When the peer has been silent for so long, it is
+    /// reported by [`Follows::Silence`].
     fn awaited(&self) -> Option<Timer> {
         None
     }
 }
 
-/// What the bytes behind those taken are.
+/// What the bytes after the consumed ones are.
 pub enum Intake {
-    /// More for `on_bytes`.
+    /// Input for `on_bytes`.
     Bytes,
-    /// A body, which goes into a blob unseen.
+    /// A body, which the driver moves into a blob.
     Body(Box<Receive>),
-    /// Not looked at before the awaited silence is over.
+    /// Input that waits: `on_bytes` is called again only after the awaited silence.
     Hold,
-    /// Not looked at yet: `on_work` first, as often as it says so.
+    /// Input that waits until `on_work` has been called, for as long as it returns this.
     Work,
-    /// Not looked at yet: the store has a disk to wait for, and `on_work` comes when it has not.
+    /// Input that waits until a disk operation of the store completes; then `on_work` is called.
     Wait,
-    /// Nothing: flush the outbox, then close.
+    /// None. The outbox is flushed, then the connection is closed.
     Close(CloseReason),
 }
 
-/// What a notice does to the conversation.
+/// What a notice does to the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
-    /// It goes on.
+    /// It stays open.
     Stay,
-    /// It ends once the peer has what it is owed.
+    /// It is closed when the outbox is flushed.
     Close(CloseReason),
-    /// It ends here: the peer would never take what it is owed.
+    /// It is closed at once: the peer does not read, so the outbox would never be flushed.
     Drop(CloseReason),
 }
 
-/// A body on its way in.
+/// A body that is being received.
 pub struct Receive {
-    /// Bytes still to come.
+    /// Bytes that have not arrived.
     pub left: u64,
-    /// Where in the blob the next of them belongs.
+    /// The offset in the blob of the next byte.
     pub at: u64,
     /// The blob.
     pub into: Rc<dyn Blob>,
 }
 
 impl Receive {
-    /// So many bytes, from the front of a blob on.
+    /// A body of `left` bytes, written to the blob from offset 0 on.
     pub fn new(into: Rc<dyn Blob>, left: u64) -> Box<Receive> {
         Box::new(Receive { left, at: 0, into })
     }
@@ -116,29 +123,29 @@ impl Receive {
 /// How a body ended.
 #[derive(Debug)]
 pub enum BodyEnd {
-    /// All bytes came.
+    /// All bytes have arrived.
     Complete,
-    /// The peer ended its stream with so many bytes still to come.
+    /// The peer ended its stream before the body was complete.
     PeerFinished {
-        /// The bytes that did not come.
+        /// The number of bytes that did not arrive.
         missing: u64,
     },
-    /// The blob took no more.
+    /// A write to the blob failed.
     BlobFailed(io::Error),
-    /// The connection is being closed; what is sent now is discarded.
+    /// The connection is being closed. Output is discarded.
     Abandoned,
 }
 
-/// What a protocol can reach during a call.
+/// What a protocol can use during a call.
 pub struct Context<'a> {
-    /// What the peer will be sent, in this order.
+    /// The output to the peer, in order.
     pub out: &'a mut Outbox,
-    /// Notices, which are delivered after this turn.
+    /// Notices to other sessions and to the log, delivered after this turn.
     pub posts: &'a mut Vec<Post>,
-    /// This session, as others may name it.
+    /// The id of this session, for posts to it.
     pub me: SessionId,
-    /// Whole seconds since the server started; read by the reactor, once a round.
+    /// Seconds since the server started. The reactor reads the clock once a round.
     pub now: u32,
-    /// Lines for the operator come faster than standard output takes them.
+    /// Standard output is too slow for the lines to the operator.
     pub operator_behind: bool,
 }

@@ -1,90 +1,89 @@
-//! Drives one protocol: shows it bytes, fills its bodies, keeps what was not taken.
-//! Touches no socket: the reactor and the tests bring the bytes and carry the outbox away.
+//! One protocol and its buffers: passes it bytes, fills its bodies, keeps what it did not consume.
+//! Makes no system call: the turn, or a test, reads the bytes and writes the outbox.
 //!
-//! A driver asks [`Session::next`] what to do, does it, and asks again. What the protocol has
-//! answered last, an [`Intake`], is the state:
+//! The caller asks [`Session::next`] what to do, does it, and asks again. The state is the last
+//! [`Intake`] that the protocol returned:
 //!
 //! ```text
 //!              Body(receive)                    Close(reason)
 //!   Bytes ──────────────────▶ Body      any ──────────────────▶ Close
 //!    ▲▲▲                       │
 //!    ││└────── on_body ────────┘
-//!    │└─────── on_work ────── Work, or Wait once the store says that the disk is done
+//!    │└─────── on_work ────── Work, or Wait when the disk operation has completed
 //!    └──── awaited silence ── Hold
 //! ```
 
 use super::close_reason::CloseReason; // why a connection ends
-use super::held::Held; // bytes that are kept from turn to turn
+use super::held::Held; // bytes kept between turns: on the heap, or in pages of their own
 use super::notice::Notice; // a message to a session
 use super::outbox::Outbox; // what the peer is sent, in order
-use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive}; // the service's side
+use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive}; // see protocol.rs
 use super::session_id::SessionId; // the number of a session
-use crate::session::shared::Shared; // what all protocols share: posts, the time
-use crate::wire::follows::{Follows, Timer}; // which silence; that it is over, or the stream is
+use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
+use crate::wire::follows::{Follows, Timer}; // more bytes, a silence or the end; kinds of silence
 use std::io;
 
-/// What a session needs next.
+/// What the caller must do next for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// The front of [`Session::outbox`] is to be sent.
+    /// Send the front of [`Session::outbox`].
     Write,
-    /// [`Session::work`], for a piece that takes as long as a big step.
+    /// Call [`Session::work`]: this takes as long as moving a big piece of a body.
     Work,
-    /// [`Session::work`] after a wait, which is short.
+    /// Call [`Session::work`] after a wait: this is short.
     Resume,
-    /// [`Session::feed`] with what the inbox holds.
+    /// Call [`Session::feed`] with the bytes of the inbox.
     Feed(Follows),
-    /// Bytes of the peer. More than so many at once would have to be kept.
+    /// Read from the peer, at most this many bytes: the session would have to keep more in memory.
     Read(u64),
-    /// Nothing before the store says that the disk is done, or the clock that a peer which is held
-    /// back may go on.
+    /// Nothing until a disk operation completes, or until a peer that exceeds its rate may go on.
     Wait,
-    /// Nothing before the peer or the clock does something.
+    /// Nothing until the socket becomes ready or a timer expires.
     Park,
-    /// All is sent, and the peer may go on sending: our side of the stream ends.
+    /// Shut down our side of the stream: the outbox is flushed, but the peer may go on sending.
     Finish(CloseReason),
-    /// The connection is over.
+    /// Close the connection.
     End(CloseReason),
 }
 
-/// What must happen in time, or the connection is closed.
+/// What the peer must do in time, or its connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deadline {
-    /// Nothing: people fall silent, or the peer waits for our disk.
+    /// Nothing: a person may be silent, and a peer may have to wait for the disk.
     None,
-    /// Something must move.
+    /// Any byte must be moved, in either direction.
     Idle,
-    /// The command that has begun must be whole.
+    /// The command that has begun must be complete.
     Command,
-    /// So much of a body must have moved.
+    /// A body must be moved at a minimum rate.
     Rate,
 }
 
-/// The memory of a session that is in the middle of something. An idle session has none.
+/// The memory of a session. An idle session has none.
 #[derive(Default)]
 pub struct Buffers {
-    /// Bytes of the peer that the protocol has not taken.
+    /// Bytes from the peer that the protocol has not consumed.
     inbox: Held,
-    /// Bytes for the peer.
+    /// Output to the peer.
     outbox: Outbox,
 }
 
-/// One conversation: a protocol and the state of its stream.
+/// A protocol and the state of its stream.
 pub struct Session {
     protocol: Box<dyn Protocol>,
     me: SessionId,
     intake: Intake,
     buffers: Option<Box<Buffers>>,
-    /// The inbox holds bytes, or the end of the stream, that the protocol was not asked about.
+    /// The protocol has not yet got the bytes in the inbox, or the end of the stream.
     needs_feed: bool,
     /// The peer has ended its stream.
     finished: bool,
-    /// The store has said that it is worth asking again.
+    /// The disk operation that the protocol waits for has completed.
     waited: bool,
 }
 
 impl Session {
-    /// A new conversation.
+    /// A session that has had no call yet.
     pub fn new(protocol: Box<dyn Protocol>, me: SessionId) -> Session {
         Session {
             protocol,
@@ -97,13 +96,14 @@ impl Session {
         }
     }
 
-    /// The conversation begins.
+    /// Calls [`Protocol::on_open`].
     pub fn open(&mut self, shared: &mut Shared) {
         let out = &mut self.buffers.get_or_insert_default().outbox;
         self.protocol.on_open(&mut shared.context(out, self.me));
     }
 
-    /// What is to be done, the most urgent first. `silence` is one that has lasted long enough.
+    /// What to do next, the most urgent first. `silence` is the timer that has expired, if any;
+    /// above `high_water` bytes of output, no input is accepted.
     pub fn next(
         &self,
         can_read: bool,
@@ -130,7 +130,7 @@ impl Session {
                 false => Follows::More,
             }),
             Intake::Bytes if can_read && !self.finished => {
-                // What it owes already would grow by all that is read.
+                // All that is read may become output, behind the output that waits already.
                 let keeps = self.has_unsent() || !self.protocol.is_stream();
                 Next::Read(if keeps { 0 } else { u64::MAX })
             }
@@ -143,9 +143,9 @@ impl Session {
         }
     }
 
-    /// Shows the protocol `input`, which begins with what [`Session::inbox`] holds, until it takes
-    /// no more or has had so many calls. Bodies are filled on the way. What is left over is kept.
-    /// Says whether the protocol has taken any.
+    /// Passes `input` to the protocol and to its bodies, until the protocol consumes no more or
+    /// `calls` is 0. `input` begins with the bytes that [`Session::inbox`] held. The session keeps
+    /// what is left. Returns whether the protocol has consumed any.
     pub fn feed(
         &mut self,
         input: &[u8],
@@ -155,7 +155,7 @@ impl Session {
     ) -> bool {
         self.finished |= follows == Follows::Eof;
         let (mut rest, mut consumed) = (input, false);
-        // Whether something is known that the protocol has not been told.
+        // Whether the protocol has not yet got these bytes, this silence or the end.
         let mut unshown = !rest.is_empty() || follows != Follows::More;
         while unshown {
             match &self.intake {
@@ -167,9 +167,9 @@ impl Session {
                     let taken = self.show(rest, follows, shared);
                     rest = &rest[taken..];
                     consumed |= taken > 0;
-                    // A silence says something about all that had come, not about what is left.
-                    let told = taken == 0 || (rest.is_empty() && !self.finished);
-                    unshown = !(told && matches!(self.intake, Intake::Bytes | Intake::Hold));
+                    // A silence that has been passed with the whole input is not passed again.
+                    let shown = taken == 0 || (rest.is_empty() && !self.finished);
+                    unshown = !(shown && matches!(self.intake, Intake::Bytes | Intake::Hold));
                     if taken == 0 && self.finished && matches!(self.intake, Intake::Bytes) {
                         self.intake = Intake::Close(CloseReason::PeerFinished);
                     }
@@ -198,55 +198,51 @@ impl Session {
 
     fn show(&mut self, rest: &[u8], follows: Follows, shared: &mut Shared) -> usize {
         let out = &mut self.buffers.get_or_insert_default().outbox;
-        let owed = out.pending();
+        let before = out.pending();
         let mut cx = shared.context(out, self.me);
         let (taken, intake) = self.protocol.on_bytes(rest, follows, &mut cx);
-        assert!(
-            taken <= rest.len(),
-            "a protocol took more than it was shown"
-        );
+        assert!(taken <= rest.len(), "a protocol consumed more than it got");
         if taken > 0 {
             shared.observer.consumed(&rest[..taken]);
         }
-        if out.pending() > owed || out.has_body() {
+        if out.pending() > before || out.has_body() {
             shared
                 .observer
-                .answered(out.pending() - owed, out.body_left());
+                .answered(out.pending() - before, out.body_left());
         }
-        self.enter(intake);
+        self.set_intake(intake);
         taken
     }
 
-    /// The next bytes are what the protocol says, until it says otherwise.
-    fn enter(&mut self, intake: Intake) {
+    fn set_intake(&mut self, intake: Intake) {
         self.intake = intake;
         self.waited = false;
     }
 
-    /// One bounded piece of the protocol's own work, or what it does after a wait.
+    /// Calls [`Protocol::on_work`].
     pub fn work(&mut self, shared: &mut Shared) {
         assert!(
             matches!(self.intake, Intake::Work | Intake::Wait),
             "no work was announced"
         );
         let out = &mut self.buffers.get_or_insert_default().outbox;
-        let owed = out.pending();
+        let before = out.pending();
         let intake = self.protocol.on_work(&mut shared.context(out, self.me));
-        self.enter(intake);
+        self.set_intake(intake);
         if self.body().is_some_and(|body| body.left == 0) {
-            // No byte will come whose feeding would find out that it has ended.
+            // An empty body is complete before any byte arrives.
             self.body_moved(Ok(0), shared);
         }
         let out = &self.buffers.get_or_insert_default().outbox;
-        if out.pending() > owed || out.has_body() {
+        if out.pending() > before || out.has_body() {
             shared
                 .observer
-                .answered(out.pending() - owed, out.body_left());
+                .answered(out.pending() - before, out.body_left());
         }
     }
 
-    /// The body on its way in. After [`Next::Read`] its bytes may be moved without showing them
-    /// here.
+    /// The body that is being received. After [`Next::Read`] the caller may move its bytes into the
+    /// blob itself, and then calls [`Session::body_moved`].
     pub fn body(&self) -> Option<&Receive> {
         match &self.intake {
             Intake::Body(receive) => Some(receive),
@@ -254,7 +250,7 @@ impl Session {
         }
     }
 
-    /// So many bytes went into the body, or its blob takes no more.
+    /// Notes that so many bytes went into the blob of the body, or that a write to it failed.
     pub fn body_moved(&mut self, moved: io::Result<u64>, shared: &mut Shared) {
         let Intake::Body(receive) = &mut self.intake else {
             unreachable!("there is no body")
@@ -273,16 +269,17 @@ impl Session {
     }
 
     fn end_body(&mut self, end: BodyEnd, shared: &mut Shared) {
-        // The blob is given back before the protocol decides what becomes of it.
+        // Drops the blob before the protocol decides what becomes of its file.
         self.intake = Intake::Bytes;
         let out = &mut self.buffers.get_or_insert_default().outbox;
         let intake = self
             .protocol
             .on_body(end, &mut shared.context(out, self.me));
-        self.enter(intake);
+        self.set_intake(intake);
     }
 
-    /// Another session has posted a notice. Says whether the connection must be closed at once.
+    /// Passes a notice of another session to the protocol. Returns a reason if the connection must
+    /// be closed at once.
     pub fn notify(&mut self, notice: &Notice, shared: &mut Shared) -> Option<CloseReason> {
         if matches!(self.intake, Intake::Close(_)) {
             return None;
@@ -292,7 +289,7 @@ impl Session {
         match self.protocol.on_notice(notice, cx) {
             Reaction::Stay => None,
             Reaction::Drop(reason) => Some(reason),
-            // What is owed is still sent.
+            // The outbox is still sent.
             Reaction::Close(reason) => {
                 self.abandon_body(shared);
                 self.intake = Intake::Close(reason);
@@ -301,7 +298,7 @@ impl Session {
         }
     }
 
-    /// The connection is gone.
+    /// Calls [`Protocol::on_close`], after the end of an unfinished body.
     pub fn end(&mut self, reason: CloseReason, shared: &mut Shared) {
         let mut discarded = Outbox::default();
         self.abandon_body(shared);
@@ -315,61 +312,61 @@ impl Session {
         }
     }
 
-    /// The bytes that the protocol has not taken.
+    /// The bytes that the protocol has not consumed.
     pub fn inbox(&self) -> &[u8] {
         self.buffers.as_ref().map_or(&[], |buffers| &buffers.inbox)
     }
 
-    /// Takes those bytes out, to be shown again.
+    /// Removes those bytes from the session, for [`Session::feed`].
     pub fn take_inbox(&mut self) -> Held {
         let buffers = self.buffers.as_mut();
         buffers.map_or_else(Held::default, |buffers| std::mem::take(&mut buffers.inbox))
     }
 
-    /// What the peer is owed.
+    /// The output to the peer; `None` if the session has no memory.
     pub fn outbox(&mut self) -> Option<&mut Outbox> {
         self.buffers.as_mut().map(|buffers| &mut buffers.outbox)
     }
 
-    /// Whether the peer is owed anything.
+    /// Whether output has not been sent yet.
     pub fn has_unsent(&self) -> bool {
         let buffers = self.buffers.as_ref();
         buffers.is_some_and(|buffers| !buffers.outbox.is_empty())
     }
 
-    /// Whether more output may be made.
+    /// Whether the protocol may make more output.
     fn below_high_water(&self, high_water: usize) -> bool {
         let is_full = |out: &Outbox| out.pending() >= high_water || out.has_body();
         let buffers = self.buffers.as_ref();
         buffers.is_none_or(|buffers| !is_full(&buffers.outbox))
     }
 
-    /// The store has said that a wait of this session is over; of one that does not wait, or that
-    /// waits for something else by now, nothing becomes untrue.
+    /// A disk operation has completed. It may be another one than this session waits for: then the
+    /// protocol asks the store, and waits again.
     pub fn wait_is_over(&mut self) {
         self.waited = true;
     }
 
-    /// The silence that would mean something now.
+    /// The kind of silence that has a meaning now.
     pub fn awaited(&self) -> Option<Timer> {
         match self.intake {
             Intake::Bytes | Intake::Hold => self.protocol.awaited(),
-            // No deadline would end the wait until such a peer has read its last words.
+            // Without it, no deadline would end the wait for a peer that does not read the outbox.
             Intake::Close(_) if self.protocol.may_idle() => Some(Timer::Linger),
             _ => None,
         }
     }
 
-    /// What the peer, or its bytes, must do in time.
+    /// What the peer must do in time.
     pub fn deadline(&self) -> Deadline {
         let sends_body = |buffers: &Buffers| buffers.outbox.has_body();
         match self.intake {
-            // The peer waits for us.
+            // The peer waits for the disk of this machine.
             Intake::Wait => Deadline::None,
             Intake::Body(_) => Deadline::Rate,
-            // A person who has stopped a screen has not gone away.
+            // Ctrl-S stops a person's terminal; the connection is not broken.
             Intake::Work if self.protocol.may_idle() => Deadline::None,
-            // A list or a body goes out.
+            // A listing or a body is sent.
             Intake::Work => Deadline::Rate,
             _ if self.buffers.as_deref().is_some_and(sends_body) => Deadline::Rate,
             Intake::Close(_) => Deadline::Idle,
@@ -379,17 +376,16 @@ impl Session {
         }
     }
 
-    /// Whether the protocol waits for the rest of what it has been shown.
+    /// Whether the protocol waits for the rest of a command.
     fn in_command(&self) -> bool {
         !self.needs_feed && !self.finished && !self.inbox().is_empty()
     }
 
-    /// Whether something is under way that deserves to be ended well.
+    /// Whether a request is in progress, which a server that drains brings to its end.
     pub fn is_busy(&self) -> bool {
         match self.intake {
             Intake::Work | Intake::Wait | Intake::Body(_) => true,
-            // A header whose body has yet to follow, or an upload whose first byte has, is a
-            // promise.
+            // After a header, or the first byte of an upload, the rest is expected.
             _ => {
                 self.has_unsent()
                     || matches!(self.awaited(), Some(Timer::HeaderGap | Timer::FirstByte))
@@ -397,7 +393,7 @@ impl Session {
         }
     }
 
-    /// Takes the memory of an idle session away, or leaves a busy one no more than it needs.
+    /// At the end of a turn: takes the memory out of an idle session, and shrinks that of another.
     pub fn detach_buffers(&mut self) -> Option<Box<Buffers>> {
         let buffers = self.buffers.as_mut()?;
         if buffers.inbox.is_empty() && buffers.outbox.is_empty() {
@@ -408,7 +404,7 @@ impl Session {
         None
     }
 
-    /// Lends memory for the length of a turn. A session that holds some needs none.
+    /// At the start of a turn: gives `spare` memory to a session that has none.
     pub fn attach_buffers(&mut self, spare: &mut Option<Box<Buffers>>) {
         if self.buffers.is_none() {
             self.buffers = Some(spare.take().unwrap_or_default());

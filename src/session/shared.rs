@@ -1,4 +1,4 @@
-//! All that a session can reach beside its own peer.
+//! The state that all sessions of a loop share: posts, the time, the observer.
 
 use super::notice::Post;
 use super::observer::Observer;
@@ -6,22 +6,22 @@ use super::outbox::Outbox;
 use super::protocol::Context;
 use super::session_id::SessionId;
 
-/// All that a session can reach beside its own peer.
+/// The state that all sessions of a loop share.
 pub struct Shared {
-    /// What sessions have to tell each other, to be delivered after the turn.
+    /// Notices of sessions to each other and to the log, delivered after the turn.
     pub posts: Vec<Post>,
-    /// Whole seconds since the server started.
+    /// Seconds since the server started.
     pub now: u32,
-    /// Lines for the operator come faster than standard output takes them.
+    /// Standard output is too slow for the lines to the operator.
     pub operator_behind: bool,
-    /// A session takes nothing in while it owes its peer this many bytes.
+    /// A session accepts no input while this many bytes of output wait in memory.
     pub high_water: usize,
-    /// What is shown all that happens.
+    /// Gets a call for each event, turn and close.
     pub observer: Box<dyn Observer>,
 }
 
 impl Shared {
-    /// A world at its beginning, with nothing posted.
+    /// The state at the start, without posts and without an observer.
     pub fn new(high_water: usize) -> Shared {
         Shared {
             posts: Vec::new(),
@@ -32,7 +32,7 @@ impl Shared {
         }
     }
 
-    /// What a protocol gets to see of it during one call.
+    /// The part that a protocol can use during one call.
     pub fn context<'a>(&'a mut self, out: &'a mut Outbox, me: SessionId) -> Context<'a> {
         Context {
             out,

@@ -17,10 +17,10 @@ mod sorted_names;
 use super::root::Beneath;
 use super::workers::{Worker, Workers};
 use crate::session::blob::Blob;
+use crate::session::session_id::SessionId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::store::{Content, ListingLimits, Reply};
-use crate::session::session_id::SessionId;
 use cap_std::fs::Dir;
 use maker::{Maker, Queue};
 use rustix::io::Errno;
@@ -76,7 +76,12 @@ impl Lists {
     }
 
     /// The list of the folder as it is now, or will be in a moment.
-    pub(super) fn ask(&self, folder: Beneath, workers: Workers, session: SessionId) -> Reply<Content> {
+    pub(super) fn ask(
+        &self,
+        folder: Beneath,
+        workers: Workers,
+        session: SessionId,
+    ) -> Reply<Content> {
         let seen = match Seen::now(folder.folder()) {
             Ok(seen) => seen,
             Err(errno) => return Pending::Ready(Err(errno.into())),

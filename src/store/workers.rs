@@ -21,10 +21,10 @@
 
 use super::backlog::{Asker, Backlog, JobEnd, Slip};
 use crate::session::completions::Completions;
+use crate::session::session_id::SessionId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::store::{Reply, Requester};
-use crate::session::session_id::SessionId;
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
@@ -347,7 +347,12 @@ mod tests {
         let mut finished = Vec::new();
         while finished.len() < pending.len() {
             woken.recv().expect("the helper lives");
-            finished.extend(completions.take().into_iter().map(|SessionId(number)| number));
+            finished.extend(
+                completions
+                    .take()
+                    .into_iter()
+                    .map(|SessionId(number)| number),
+            );
         }
         finished.sort_unstable();
         assert!(finished.into_iter().eq(0..200));
