@@ -34,6 +34,7 @@ use loket::wire::names::WireLimits;
 use loket::wire::text;
 use loket::wire::transfer_header::{self, BareHeader, Pauses};
 use loket::wire::unended::Unended;
+use memory::random::cases;
 use memory::store::Memory;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -41,14 +42,6 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::rc::Rc;
 use unicode_width::UnicodeWidthChar;
-
-/// A failure prints the whole input, so no file needs to store it.
-fn cases(count: u32) -> ProptestConfig {
-    ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(count)
-    }
-}
 
 /// Bytes in which the words and separators of the protocols are frequent, whole and in part.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {

@@ -6,6 +6,7 @@ mod memory;
 use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::session::close_reason::CloseReason;
 use loket::wire::follows::Timer;
+use memory::random::cases;
 use memory::scripts::{self, Script, files};
 use memory::store::Faults;
 use memory::{Driver, Outcome, Service, Step, Way};
@@ -264,14 +265,6 @@ fn babble() -> impl Strategy<Value = Vec<Step>> {
 
 fn piece() -> impl Strategy<Value = usize> {
     prop_oneof![1..50_usize, Just(REACTOR.read_buffer / 2)]
-}
-
-/// A failure prints the whole input, so no file needs to store it.
-fn cases(count: u32) -> ProptestConfig {
-    ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(count)
-    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ mod sim;
 use loket::config::reactor::{IDLE_SECONDS, REACTOR};
 use loket::session::close_reason::CloseReason;
 use memory::Service;
-use memory::store::{Faults, Files};
-use sim::by_hand::{Peer, Seen, Simulation, limits};
+use memory::store::Faults;
+use sim::by_hand::{Peer, Seen, Simulation, big_file, limits};
 use sim::sim_socket::Call;
 
 const SECOND: u64 = 1_000_000;
@@ -16,21 +16,16 @@ const COLD_MICROS: u64 = REACTOR.cold_millis * 1_000;
 const BIG: usize = 4_000_000;
 const BOTH_WAYS: [bool; 2] = [true, false];
 
-fn big_files() -> Files {
-    let content = (0..BIG).map(|at| (at % 251) as u8).collect();
-    [("big".to_owned(), content)].into()
-}
-
 /// A server with the limits of the real one.
 fn server(direct: bool) -> Simulation {
-    Simulation::with(limits(), &big_files(), &Faults::default(), direct)
+    Simulation::with(limits(), &big_file(BIG), &Faults::default(), direct)
 }
 
 /// A server with another idle deadline than the real one.
 fn with_idle_deadline(idle_seconds: u32) -> Simulation {
     let mut limits = limits();
     limits.idle_seconds = Some(idle_seconds);
-    Simulation::with(limits, &big_files(), &Faults::default(), true)
+    Simulation::with(limits, &big_file(BIG), &Faults::default(), true)
 }
 
 /// A peer that has requested the big file and has `room` bytes of receive buffer.
@@ -199,7 +194,7 @@ fn a_download_in_the_clients_buffers_is_kept_until_the_idle_deadline() {
 fn a_fast_start_does_not_allow_a_slow_rest() {
     let mut limits = limits();
     limits.rate_surplus = 4 * REACTOR.min_rate * u64::from(REACTOR.rate_seconds);
-    let mut simulation = Simulation::with(limits, &big_files(), &Faults::default(), true);
+    let mut simulation = Simulation::with(limits, &big_file(BIG), &Faults::default(), true);
     let peer = reader(&mut simulation, 2_500_000);
     let ended = closed_within(
         &mut simulation,
@@ -250,7 +245,7 @@ fn a_connection_that_waits_for_the_disk_is_closed_by_no_deadline() {
         waits: true,
         ..Faults::default()
     };
-    let mut simulation = Simulation::with(limits(), &big_files(), &faults, true);
+    let mut simulation = Simulation::with(limits(), &big_file(BIG), &faults, true);
     let asks = [
         (Service::Files, "upload new 3\n", "new", "OK\n"),
         (Service::Files, "upload new 3\n", "newsi", "OK\n"),

@@ -10,20 +10,15 @@ use loket::session::close_reason::CloseReason;
 use memory::Service;
 use memory::counting::{Bodies, Counting};
 use memory::store::{Fault, Faults, Files};
-use sim::by_hand::{Peer, Simulation, limits};
+use sim::by_hand::{Peer, Simulation, big_file, limits};
 use sim::sim_socket::Call;
 
 const SECOND: u64 = 1_000_000;
 const BIG: usize = 1_000_000;
 
-fn big_files() -> Files {
-    let content = (0..BIG).map(|at| (at % 251) as u8).collect();
-    [("big".to_owned(), content)].into()
-}
-
 #[test]
 fn one_bulk_step_a_round() {
-    let mut simulation = Simulation::new(&big_files());
+    let mut simulation = Simulation::new(&big_file(BIG));
     let peers: Vec<Peer> = (0..3).map(|_| simulation.connect(Service::Files)).collect();
     let echo = simulation.connect(Service::Echo);
     for peer in &peers {
@@ -62,7 +57,7 @@ fn one_bulk_step_a_round() {
 #[test]
 fn a_round_makes_one_bulk_step_when_steps_are_long() {
     for (micros, at_once) in [(0, 2), (REACTOR.bulk_micros + 1, 1)] {
-        let mut simulation = Simulation::new(&big_files());
+        let mut simulation = Simulation::new(&big_file(BIG));
         let peers: Vec<Peer> = (0..4).map(|_| simulation.connect(Service::Files)).collect();
         for peer in &peers {
             simulation.say(peer, "download big\n");
@@ -79,7 +74,7 @@ fn a_round_makes_one_bulk_step_when_steps_are_long() {
 
 #[test]
 fn a_large_upload_is_served_from_the_bulk_queue() {
-    let mut simulation = Simulation::new(&big_files());
+    let mut simulation = Simulation::new(&big_file(BIG));
     let down = simulation.connect(Service::Files);
     let up = simulation.connect(Service::Files);
     simulation.say(&down, "download big\n");
@@ -126,7 +121,7 @@ fn splice_never_reads_past_the_body() {
 #[test]
 fn an_upload_is_discarded_when_its_connection_ends() {
     for direct in [false, true] {
-        let files = big_files();
+        let files = big_file(BIG);
         let mut simulation = Simulation::with(limits(), &files, &Faults::default(), direct);
         let ends: [fn(&mut Simulation, &Peer); 4] = [
             |simulation, peer| simulation.reset(peer),
@@ -159,7 +154,7 @@ fn a_file_that_shrinks_closes_the_connection() {
         every: Some(Fault::Ends(600_000)),
         ..Faults::default()
     };
-    let mut simulation = Simulation::with(limits(), &big_files(), &faults, true);
+    let mut simulation = Simulation::with(limits(), &big_file(BIG), &faults, true);
     let peer = simulation.connect(Service::Files);
     simulation.say(&peer, "download big\nsize big\n");
     simulation.run();
@@ -191,7 +186,7 @@ fn a_failed_upload_is_answered_and_the_rest_is_discarded() {
 
 #[test]
 fn a_header_and_its_body_are_corked_together() {
-    let mut simulation = Simulation::new(&big_files());
+    let mut simulation = Simulation::new(&big_file(BIG));
     let peer = simulation.connect(Service::Files);
     simulation.say(&peer, "size big\ndownload big\ndownload big 999999\n");
     simulation.run();

@@ -41,7 +41,7 @@ fn run(seed: u64) {
         panic!(
             "seed {seed} fails {}{}\n\
              again: LOKET_SEED={seed} cargo test --test simulation\n",
-            trace.tell(),
+            trace.text(),
             text.unwrap_or("it panicked without a message")
         );
     }
@@ -55,9 +55,9 @@ struct Order {
 }
 
 fn order() -> Order {
-    let told = |name: &str| std::env::var(name).ok();
+    let variable = |name: &str| std::env::var(name).ok();
     let number = |text: &str| text.trim().parse().expect("a number of a seed");
-    let (from, until) = match (told("LOKET_SEED"), told("LOKET_SEEDS")) {
+    let (from, until) = match (variable("LOKET_SEED"), variable("LOKET_SEEDS")) {
         (Some(seed), _) => (number(&seed), number(&seed) + 1),
         (None, Some(range)) => {
             let (from, until) = range.split_once("..").expect("FROM..UNTIL");
@@ -70,7 +70,7 @@ fn order() -> Order {
         }
         (None, None) => (0, SEEDS),
     };
-    let seconds = told("LOKET_SEED_SECONDS").map(|seconds| number(&seconds));
+    let seconds = variable("LOKET_SEED_SECONDS").map(|seconds| number(&seconds));
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     Order { from, until, end }
 }

@@ -18,7 +18,7 @@ use loket::session::shared::Shared;
 use loket::wire::follows::{Follows, Timer};
 use memory::Service;
 use memory::store::{Fault, Faults, Files, Memory};
-use sim::by_hand::{Peer, Probe, Seen, Shown, Simulation, limits, socket};
+use sim::by_hand::{Peer, Probe, Seen, Shown, Simulation, big_file, limits, socket};
 use sim::io::SimIo;
 use sim::sim_socket::Call;
 use std::rc::Rc;
@@ -26,11 +26,6 @@ use std::rc::Rc;
 const SECOND: u64 = 1_000_000;
 const SETTLE: u64 = 50_000;
 const BIG: usize = 1_000_000;
-
-fn big_files() -> Files {
-    let content = (0..BIG).map(|at| (at % 251) as u8).collect();
-    [("big".to_owned(), content)].into()
-}
 
 fn reads(peer: &Peer) -> Vec<Option<usize>> {
     let calls = peer.calls().into_iter();
@@ -439,7 +434,7 @@ fn deadlines_close_idle_connections() {
 
 #[test]
 fn a_command_completed_by_silence_is_not_closed_as_unfinished() {
-    let mut simulation = Simulation::new(&big_files());
+    let mut simulation = Simulation::new(&big_file(BIG));
     let peer = simulation.accept(Service::Files, 0);
     simulation.say(&peer, "size big");
     simulation.pass(290 * SECOND);
@@ -509,7 +504,7 @@ fn a_deadline_is_never_early() {
 
 #[test]
 fn a_partial_command_is_acknowledged_at_once() {
-    let mut simulation = Simulation::new(&big_files());
+    let mut simulation = Simulation::new(&big_file(BIG));
     let peer = simulation.connect(Service::Files);
     simulation.say(&peer, "size ");
     simulation.run();
@@ -527,7 +522,7 @@ fn a_partial_command_is_acknowledged_at_once() {
 
 #[test]
 fn draining_completes_transfers_and_closes_idle_connections() {
-    let mut simulation = Simulation::new(&big_files());
+    let mut simulation = Simulation::new(&big_file(BIG));
     let idle = simulation.connect(Service::Files);
     let busy = simulation.accept(Service::Files, 0);
     simulation.say(&busy, "download big\n");

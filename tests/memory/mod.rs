@@ -177,7 +177,7 @@ impl Driver {
                 let wanted = String::from_utf8_lossy(wanted).into_owned();
                 return Err(format!("wanted {wanted:?}, got {got:?}"));
             };
-            self.tell(delay);
+            self.expire(delay);
             self.serve();
         }
         self.replied = self.transcript.len();
@@ -194,7 +194,7 @@ impl Driver {
             }
             left -= wait;
             self.quiet += wait;
-            self.tell(delay);
+            self.expire(delay);
             self.serve();
         }
         self.quiet += left;
@@ -205,7 +205,7 @@ impl Driver {
         awaited.filter(|delay| !self.passed.contains(delay))
     }
 
-    fn tell(&mut self, delay: Timer) {
+    fn expire(&mut self, delay: Timer) {
         self.passed.push(delay);
         self.feed(&[], Follows::Silence(delay));
     }

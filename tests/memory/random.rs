@@ -1,6 +1,7 @@
 //! Pseudorandom numbers: the same seed gives the same numbers on every machine.
 //! SplitMix64, for its few lines and its speed; not for secrets.
 
+use proptest::prelude::ProptestConfig;
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
@@ -53,5 +54,13 @@ impl Random {
             _ => &[0, 1, 10, 13, 27, 32, 48, 57, 65, 127, 128, 200, 255],
         };
         (0..length).map(|_| self.pick(alphabet)).collect()
+    }
+}
+
+/// A failure prints the whole input, so no file needs to store it.
+pub fn cases(count: u32) -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(count)
     }
 }

@@ -128,6 +128,12 @@ pub fn socket(window: usize) -> Handle {
     Rc::new(RefCell::new(socket))
 }
 
+/// A file `big` of this length.
+pub fn big_file(length: usize) -> Files {
+    let content = (0..length).map(|at| (at % 251) as u8).collect();
+    [("big".to_owned(), content)].into()
+}
+
 /// The limits of the real server.
 pub fn limits() -> ReactorLimits {
     ReactorLimits {
@@ -225,12 +231,12 @@ impl Simulation {
     }
 
     fn mark(&mut self, peer: &Peer, readable: bool, writable: bool, read_closed: bool) {
-        let told = Readiness {
+        let readiness = Readiness {
             readable,
             writable,
             drain_to_eof: read_closed,
         };
-        self.dispatcher.mark(peer.id, told);
+        self.dispatcher.mark(peer.id, readiness);
     }
 
     /// One round at the current time.

@@ -187,7 +187,7 @@ pub fn talk(random: &Random, number: usize) -> Script {
         // A line in pieces could be taken for a bare message after the settle window.
         script.say_at_once(format!("{text}{ends}"));
         let shown: String = text.chars().filter(|shown| *shown != '\u{1b}').collect();
-        script.said.push((script.input.len(), shown));
+        script.messages.push((script.input.len(), shown));
         if ends.is_empty() {
             script.await_consumed();
         }
@@ -210,7 +210,7 @@ pub fn operator(random: &Random, clients: usize) -> Script {
             _ => "a".repeat(random.within(1..=60)),
         };
         script.say(format!("{text}\n"));
-        script.said.push((script.input.len(), text));
+        script.messages.push((script.input.len(), text));
     }
     script
 }

@@ -162,11 +162,11 @@ pub fn files(random: &Random, limits: WireLimits, number: usize) -> Script {
     let mut writer = Writer::new(random, Service::Files, limits, own);
     writer.may_type();
     for _ in 0..random.within(1..=16) {
-        if writer.script.over {
+        if writer.script.is_over {
             break;
         }
         writer.files_command();
-        if !writer.script.over && random.chance(15) {
+        if !writer.script.is_over && random.chance(15) {
             writer.script.await_replies();
         }
     }
@@ -180,11 +180,11 @@ pub fn transfer(random: &Random, limits: WireLimits, number: usize) -> Script {
     let mut writer = Writer::new(random, Service::Transfer, limits, own);
     writer.may_type();
     for _ in 0..random.within(1..=11) {
-        if writer.script.over {
+        if writer.script.is_over {
             break;
         }
         writer.transfer_command();
-        if !writer.script.over && random.chance(15) {
+        if !writer.script.is_over && random.chance(15) {
             writer.script.await_replies();
         }
     }
@@ -201,7 +201,7 @@ fn names_a_file(typed: &str) -> bool {
 impl Writer<'_> {
     /// Sends bytes after the end of the conversation.
     fn after_the_end(&mut self) {
-        if self.script.over && !self.script.is_cut {
+        if self.script.is_over && !self.script.is_cut {
             let length = self.random.pick(&[0, 0, 20, 200]);
             let rest = self.random.body(length);
             self.script.say(rest);

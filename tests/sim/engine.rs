@@ -44,7 +44,7 @@ pub struct Engine {
     /// The number of peers that have connected.
     pub connected: usize,
     /// Ids of closed connections.
-    gone: Vec<SessionId>,
+    closed_ids: Vec<SessionId>,
 }
 
 impl Engine {
@@ -86,7 +86,7 @@ impl Engine {
             peers: sockets,
             operator,
             connected: 0,
-            gone: Vec::new(),
+            closed_ids: Vec::new(),
         };
         engine.open_operator();
         engine
@@ -174,41 +174,41 @@ impl Engine {
             let Some(id) = peer.borrow().id.filter(|_| peer.borrow().closed.is_some()) else {
                 continue;
             };
-            if !self.gone.contains(&id) {
-                self.gone.push(id);
+            if !self.closed_ids.contains(&id) {
+                self.closed_ids.push(id);
             }
         }
     }
 
     /// Delivers a readiness event to a connection.
-    pub fn tell(&mut self, socket: &Handle, told: Readiness) {
+    pub fn report(&mut self, socket: &Handle, readiness: Readiness) {
         let (peer, id) = {
             let mut socket = socket.borrow_mut();
             let Some(id) = socket.id.filter(|_| socket.closed.is_none()) else {
                 return;
             };
-            socket.read_in_vain &= !told.readable;
-            socket.write_in_vain &= !told.writable;
+            socket.read_in_vain &= !readiness.readable;
+            socket.write_in_vain &= !readiness.writable;
             (socket.number, id)
         };
-        self.shared.note(Event::Told { peer, told });
-        if told.readable || socket.borrow().owes {
+        self.shared.note(Event::Ready { peer, readiness });
+        if readiness.readable || socket.borrow().owes {
             self.shared.queue.borrow_mut().push_short(id.serial());
         }
-        self.dispatcher.mark(id, told);
+        self.dispatcher.mark(id, readiness);
     }
 
     /// Delivers the pending event of a connection.
     pub fn deliver_event(&mut self, socket: &Handle) {
-        let told = {
+        let readiness = {
             let mut socket = socket.borrow_mut();
             if socket.id.is_none() || !std::mem::take(&mut socket.event_pending) {
                 return;
             }
-            socket.mask()
+            socket.readiness()
         };
-        if told.readable || told.writable {
-            self.tell(socket, told);
+        if readiness.readable || readiness.writable {
+            self.report(socket, readiness);
         }
     }
 
@@ -250,14 +250,14 @@ impl Engine {
         self.settle();
         self.shared.note(Event::Probe);
         let mode = self.shared.mode.replace(Mode::Probing);
-        let everything = Readiness {
+        let all_ready = Readiness {
             readable: true,
             writable: true,
             drain_to_eof: false,
         };
         let live = self.live();
         for socket in &live {
-            self.tell(socket, everything);
+            self.report(socket, all_ready);
         }
         for _ in 0..MOST_ROUNDS {
             if !self.dispatcher.has_turns() {
@@ -277,26 +277,26 @@ impl Engine {
 
     /// An event for a closed connection.
     pub fn report_stale(&mut self, random: usize) {
-        let Some(&id) = self.gone.get(random % self.gone.len().max(1)) else {
+        let Some(&id) = self.closed_ids.get(random % self.closed_ids.len().max(1)) else {
             return;
         };
         let (slot, serial) = (id.slot(), id.serial());
         self.shared.note(Event::Stale { slot, serial });
-        let told = Readiness {
+        let readiness = Readiness {
             readable: true,
             writable: true,
             drain_to_eof: random.is_multiple_of(2),
         };
-        self.dispatcher.mark(id, told);
+        self.dispatcher.mark(id, readiness);
     }
 
     /// A notice for a closed connection.
-    pub fn post_late(&mut self, random: usize) {
-        let Some(&id) = self.gone.get(random % self.gone.len().max(1)) else {
+    pub fn notify_closed(&mut self, random: usize) {
+        let Some(&id) = self.closed_ids.get(random % self.closed_ids.len().max(1)) else {
             return;
         };
         let (slot, serial) = (id.slot(), id.serial());
-        self.shared.note(Event::LatePost { slot, serial });
+        self.shared.note(Event::LateNotice { slot, serial });
         let notice = match random % 3 {
             0 => Notice::Close(CloseReason::Kicked),
             _ => Notice::Line("for a closed connection".into()),
@@ -332,7 +332,7 @@ impl Engine {
     /// The first signal.
     pub fn wind_down(&mut self) {
         self.shared.note(Event::WindDown);
-        self.shared.winding_down.set(true);
+        self.shared.draining.set(true);
         self.acceptor.close();
         self.room_model.close();
         for peer in &self.peers[self.connected..] {
@@ -348,7 +348,7 @@ impl Engine {
     /// The second signal.
     pub fn close_all(&mut self) {
         self.shared.note(Event::CloseAll);
-        self.shared.winding_down.set(true);
+        self.shared.draining.set(true);
         self.shared.forced.set(true);
         self.dispatcher.close_all();
     }

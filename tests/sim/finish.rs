@@ -53,11 +53,11 @@ impl Engine {
         self.probe();
         for peer in &self.peers {
             let peer = peer.borrow();
-            assert!(peer.is_over(), "{} never ends", told(&peer));
+            assert!(peer.is_over(), "{} never ends", state(&peer));
         }
         self.check_files();
         self.check_screen();
-        if !self.shared.winding_down.get() {
+        if !self.shared.draining.get() {
             self.wind_down();
         }
         self.settle();
@@ -109,7 +109,7 @@ impl Engine {
         let peers = self.peers.iter().map(|peer| peer.borrow());
         let open: Vec<_> = peers
             .filter(|peer| !peer.is_over())
-            .map(|peer| told(&peer))
+            .map(|peer| state(&peer))
             .collect();
         panic!("the peers are not done: {open:#?}");
     }
@@ -124,10 +124,10 @@ impl Engine {
             let peer = peer.borrow();
             for (name, content) in &peer.script.untouched {
                 let same = files.get(name) == Some(content);
-                assert!(same, "{name} was changed by {}", told(&peer));
+                assert!(same, "{name} was changed by {}", state(&peer));
             }
-            let complete = peer.closed == Some(peer.script.ends) && peer.has_received_all();
-            if !complete || peer.reset {
+            let is_complete = peer.closed == Some(peer.script.ends) && peer.has_received_all();
+            if !is_complete || peer.reset {
                 continue;
             }
             for (name, content) in &peer.script.final_files {
@@ -135,7 +135,7 @@ impl Engine {
                     files.get(name),
                     content.as_ref(),
                     "{name} of {}",
-                    told(&peer)
+                    state(&peer)
                 );
             }
         }
@@ -148,15 +148,15 @@ impl Engine {
         let operator = self.operator.borrow();
         if operator.closed.is_none() && !operator.reset {
             assert_eq!(operator.pending(), 0, "lines for the operator are not sent");
-            let all = operator.script.said.len();
+            let all = operator.script.messages.len();
             assert_eq!(operator.parsed, all, "lines of the operator are not read");
         }
         for peer in &self.peers {
             let peer = peer.borrow();
-            let whole = peer.closed == Some(peer.script.ends) && !peer.reset;
-            if peer.service() == Service::Talk && whole {
-                let all = peer.script.said.len();
-                assert_eq!(peer.parsed, all, "lines of {} are not read", told(&peer));
+            let is_complete = peer.closed == Some(peer.script.ends) && !peer.reset;
+            if peer.service() == Service::Talk && is_complete {
+                let all = peer.script.messages.len();
+                assert_eq!(peer.parsed, all, "lines of {} are not read", state(&peer));
             }
         }
     }
@@ -183,7 +183,7 @@ fn moved(socket: &SimSocket) -> usize {
 }
 
 /// The state of a peer, for failure messages.
-fn told(socket: &SimSocket) -> String {
+fn state(socket: &SimSocket) -> String {
     format!(
         "peer {} ({:?}; arrived {} of {}, read {}, sent {} of {}, received {}, end {:?}, \\
          closed {:?})",

@@ -14,7 +14,7 @@ impl Engine {
     /// One random step.
     pub fn step(&mut self) {
         self.shared.trace.step();
-        self.faults();
+        self.inject_faults();
         match self.shared.random.below(100) {
             0..=5 => self.connect(),
             6..=33 => self.peer_sends(),
@@ -49,25 +49,25 @@ impl Engine {
         }
     }
 
-    fn faults(&mut self) {
+    fn inject_faults(&mut self) {
         let plan = &self.shared.plan.faults;
-        let (stale, late_post) = (plan.stale, plan.late_post);
+        let (stale, late_notice) = (plan.stale, plan.late_notice);
         let (spurious, reset, stall) = (plan.spurious, plan.reset, plan.stall);
         let random = self.shared.random.below(1 << 20);
         if self.shared.random.chance(stale) {
             self.report_stale(random);
         }
-        if self.shared.random.chance(late_post) {
-            self.post_late(random);
+        if self.shared.random.chance(late_notice) {
+            self.notify_closed(random);
         }
         if self.shared.random.chance(spurious) {
             let socket = self.any_connection();
-            let told = Readiness {
+            let readiness = Readiness {
                 readable: random.is_multiple_of(2),
                 writable: random.is_multiple_of(3),
-                ..socket.borrow().mask()
+                ..socket.borrow().readiness()
             };
-            self.tell(&socket, told);
+            self.report(&socket, readiness);
         }
         if self.shared.random.below(3000) < reset {
             self.reset(&self.any_connection());
@@ -259,7 +259,7 @@ impl Engine {
             must.filter(|(_, until)| *until < to)
         };
         let live = self.live();
-        let whole = |socket: &&Handle| {
+        let can_send = |socket: &&Handle| {
             let socket = socket.borrow();
             may_send_late(&socket)
         };
@@ -268,7 +268,7 @@ impl Engine {
             .filter(|socket| late(socket).is_some())
             .collect();
         let blocks = self.shared.plan.faults.would_block > 0;
-        if late.is_empty() || blocks || !late.iter().all(whole) {
+        if late.is_empty() || blocks || !late.iter().all(can_send) {
             return false;
         }
         let micros = to.0 - self.now().0;

@@ -96,7 +96,7 @@ impl OperatorModel {
     }
 
     /// A talk client sends a line.
-    pub fn said(&mut self, number: usize, text: &str) {
+    pub fn sent(&mut self, number: usize, text: &str) {
         if text.trim().is_empty() {
             return;
         }
@@ -117,31 +117,31 @@ impl OperatorModel {
     }
 
     /// The operator has written a line.
-    pub fn obey(&mut self, line: &str, now: u32) {
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        match word {
+    pub fn command(&mut self, line: &str, now: u32) {
+        let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match command {
             "" => {}
             "/help" => self.print(HELP),
             "/list" => self.list(now),
             "/kick" => match self.find(rest) {
                 Some(socket) => socket.borrow_mut().kicked = true,
-                None => self.no_client(rest),
+                None => self.no_such_client(rest),
             },
             "/to" => {
                 let (id, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 match self.find(id) {
-                    None => self.no_client(id),
+                    None => self.no_such_client(id),
                     Some(_) if text.is_empty() => self.print("write: /to ID text"),
-                    Some(socket) => self.tell(&socket, text),
+                    Some(socket) => self.expect_at(&socket, text),
                 }
             }
-            _ if word.starts_with('/') => {
-                self.print(&format!("there is no command {word}; /help lists them"));
+            _ if command.starts_with('/') => {
+                self.print(&format!("there is no command {command}; /help lists them"));
             }
             _ if self.clients.is_empty() => self.print("nobody is connected"),
             _ => {
                 for client in self.clients.values() {
-                    self.tell(&client.socket, line);
+                    self.expect_at(&client.socket, line);
                 }
             }
         }
@@ -152,7 +152,7 @@ impl OperatorModel {
         self.clients.get(&id).map(|client| client.socket.clone())
     }
 
-    fn no_client(&mut self, id: &str) {
+    fn no_such_client(&mut self, id: &str) {
         if id.is_empty() {
             return self.print("which client? /list shows their numbers");
         }
@@ -183,7 +183,7 @@ impl OperatorModel {
     }
 
     /// Expects a line at a talk client, unless it is being closed or does not read.
-    fn tell(&self, socket: &Handle, text: &str) {
+    fn expect_at(&self, socket: &Handle, text: &str) {
         let socket = &mut *socket.borrow_mut();
         if socket.kicked || socket.too_slow {
             return;

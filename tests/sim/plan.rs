@@ -30,7 +30,7 @@ pub struct Faults {
     /// Events without news.
     pub spurious: usize,
     pub stale: usize,
-    pub late_post: usize,
+    pub late_notice: usize,
     pub reset: usize,
     pub urgent: usize,
     pub stall: usize,
@@ -132,7 +132,7 @@ impl Faults {
             short_write: some(60),
             spurious: some(8),
             stale: some(20),
-            late_post: some(20),
+            late_notice: some(20),
             reset: some(30),
             urgent: some(40),
             stall: some(30),

@@ -61,9 +61,9 @@ pub struct Script {
     /// Files that no command may change: their names are prefixes of the peer's names.
     pub untouched: Vec<(String, Vec<u8>)>,
     /// The messages of a talk client, and the ends of them in its input.
-    pub said: Vec<(usize, String)>,
+    pub messages: Vec<(usize, String)>,
     /// The conversation is complete: nothing more is added.
-    pub over: bool,
+    pub is_over: bool,
     /// The peer ends its stream inside a command or body: nothing may be sent after it.
     pub is_cut: bool,
 }
@@ -95,8 +95,8 @@ impl Script {
             faults: Vec::new(),
             initial_files: Vec::new(),
             untouched: Vec::new(),
-            said: Vec::new(),
-            over: false,
+            messages: Vec::new(),
+            is_over: false,
             is_cut: false,
         }
     }
@@ -133,8 +133,8 @@ impl Script {
 
     /// Whether one of the first `understood` messages of a talk client has no line end.
     pub fn is_bare(&self, parsed: usize) -> bool {
-        let mut said = self.said[..parsed].iter();
-        said.any(|(end, _)| self.input[end - 1] != b'\n')
+        let mut messages = self.messages[..parsed].iter();
+        messages.any(|(end, _)| self.input[end - 1] != b'\n')
     }
 
     /// The peer sends a body.
@@ -200,7 +200,7 @@ impl Script {
     /// The conversation ends here, whatever the peer still sends.
     pub fn end(&mut self, reason: CloseReason) {
         self.ends = reason;
-        self.over = true;
+        self.is_over = true;
     }
 
     /// What the server must have sent once it has read `taken` bytes.

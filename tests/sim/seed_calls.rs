@@ -180,7 +180,8 @@ impl SimSocket {
             most <= left,
             "a splice of {most} bytes from a body of {left}"
         );
-        let told = self.urgent.is_some_and(|urgent| urgent <= self.arrived) && !self.event_pending;
-        assert!(!told, "a splice although urgent data was reported");
+        let reported =
+            self.urgent.is_some_and(|urgent| urgent <= self.arrived) && !self.event_pending;
+        assert!(!reported, "a splice although urgent data was reported");
     }
 }

@@ -53,7 +53,7 @@ pub struct SimState {
     pub operator_model: RefCell<OperatorModel>,
     pub roster: Rc<RefCell<Roster>>,
     pub store: Memory,
-    pub winding_down: Cell<bool>,
+    pub draining: Cell<bool>,
     pub forced: Cell<bool>,
 }
 
@@ -74,7 +74,7 @@ impl SimState {
             operator_model: RefCell::new(operator_model),
             roster: Rc::default(),
             store: store.clone(),
-            winding_down: Cell::new(false),
+            draining: Cell::new(false),
             forced: Cell::new(false),
         })
     }

@@ -161,7 +161,7 @@ impl SimSocket {
     }
 
     /// The readiness that an event reports: the state at its delivery, as in epoll(7).
-    pub fn mask(&self) -> Readiness {
+    pub fn readiness(&self) -> Readiness {
         Readiness {
             readable: self.arrived > self.taken || self.end_arrived || self.reset,
             writable: self.room() > 0 || self.reset,
@@ -173,22 +173,22 @@ impl SimSocket {
 
     /// The number of input bytes up to the next wait of the script.
     pub fn may_send(&self) -> usize {
-        let wait = self.script.waits.iter().find(|wait| self.is_closed(wait));
+        let wait = self.script.waits.iter().find(|wait| self.is_unmet(wait));
         wait.map_or(self.script.input.len(), |(at, _)| *at)
     }
 
     /// Whether the peer may end its stream: all is sent, or the server has ended its own.
     pub fn may_end(&self) -> bool {
         let all = self.script.input.len();
-        let said = self.arrived == all && self.may_send() == all && !self.is_waiting();
-        !self.end_arrived && (said || (self.shut.is_some() && self.received == self.sent))
+        let all_sent = self.arrived == all && self.may_send() == all && !self.is_waiting();
+        !self.end_arrived && (all_sent || (self.shut.is_some() && self.received == self.sent))
     }
 
     fn is_waiting(&self) -> bool {
-        self.script.waits.iter().any(|wait| self.is_closed(wait))
+        self.script.waits.iter().any(|wait| self.is_unmet(wait))
     }
 
-    fn is_closed(&self, (_, until): &(usize, Until)) -> bool {
+    fn is_unmet(&self, (_, until): &(usize, Until)) -> bool {
         match *until {
             Until::Received(bytes) => self.received < bytes,
             Until::Consumed(bytes) => self.consumed < bytes,

@@ -32,15 +32,15 @@ pub enum Event {
     Reset {
         peer: usize,
     },
-    Told {
+    Ready {
         peer: usize,
-        told: Readiness,
+        readiness: Readiness,
     },
     Stale {
         slot: u32,
         serial: u32,
     },
-    LatePost {
+    LateNotice {
         slot: u32,
         serial: u32,
     },
@@ -102,7 +102,7 @@ impl Trace {
     }
 
     /// The current step and the last events, as text.
-    pub fn tell(&self) -> String {
+    pub fn text(&self) -> String {
         let mut text = format!("at step {}, after\n", self.step.get());
         for (step, event) in &*self.events.borrow() {
             writeln!(text, "  {step:5} {event:?}").expect("memory");

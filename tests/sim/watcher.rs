@@ -24,14 +24,14 @@ impl Observer for Watcher {
         if !current.is_conversation() {
             return;
         }
-        let text = parsed(&mut current, bytes);
+        let text = message(&mut current, bytes);
         let number = current.number;
         let is_operator = current.is_operator();
         drop(current);
         let mut operator_model = self.0.operator_model.borrow_mut();
         match is_operator {
-            true => operator_model.obey(&text, self.0.seconds.get()),
-            false => operator_model.said(number, &text),
+            true => operator_model.command(&text, self.0.seconds.get()),
+            false => operator_model.sent(number, &text),
         }
     }
 
@@ -45,8 +45,8 @@ impl Observer for Watcher {
         let socket = self.0.socket(serial);
         let length = self.0.plan.limits.micros(delay);
         let due = socket.borrow().moved.after(length);
-        let told = delay == Timer::Interbyte || due <= self.0.now.get();
-        assert!(told, "a timer expired early");
+        let is_due = delay == Timer::Interbyte || due <= self.0.now.get();
+        assert!(is_due, "a timer expired early");
         // The turn reads once more before it reports the silence.
         socket.borrow_mut().read_in_vain = false;
         self.0.queue.borrow_mut().push_short(serial);
@@ -129,8 +129,8 @@ impl Observer for Watcher {
 }
 
 /// The message of the script that these bytes complete.
-fn parsed(socket: &mut SimSocket, bytes: &[u8]) -> String {
-    let (end, text) = socket.script.said[socket.parsed].clone();
+fn message(socket: &mut SimSocket, bytes: &[u8]) -> String {
+    let (end, text) = socket.script.messages[socket.parsed].clone();
     if socket.reset && end != socket.consumed {
         // It was reset in the middle of a message, which the server has not noticed yet.
         return text::clean(bytes);
@@ -176,13 +176,13 @@ impl Watcher {
                 assert!(!socket.is_conversation());
             }
             CloseReason::Shutdown => {
-                assert!(self.0.winding_down.get(), "there was no signal");
+                assert!(self.0.draining.get(), "there was no signal");
                 assert!(self.0.forced.get() || is_whole(socket), "cut in the middle");
             }
             CloseReason::SlowReader => assert!(socket.too_slow, "its backlog is not full"),
             CloseReason::Kicked => {
                 assert!(socket.kicked, "it was not kicked");
-                self.has_all(socket, silent);
+                self.check_output(socket, silent);
             }
             reason => {
                 let other = socket.kicked || socket.too_slow;
@@ -192,16 +192,16 @@ impl Watcher {
                     "the close reason of peer {}",
                     socket.number
                 );
-                self.has_all(socket, silent);
+                self.check_output(socket, silent);
             }
         }
         if socket.shut.is_some() && reason != CloseReason::Idle {
-            self.has_lingered(socket);
+            self.check_linger(socket);
         }
     }
 
     /// Asserts that all output is sent, or that a talk client had the linger time to read it.
-    fn has_all(&self, socket: &SimSocket, silent: u64) {
+    fn check_output(&self, socket: &SimSocket, silent: u64) {
         let linger = self.0.plan.limits.micros(Timer::Linger);
         let given_up = socket.service() == Service::Talk && silent >= linger;
         assert!(
@@ -213,13 +213,13 @@ impl Watcher {
     }
 
     /// Asserts that a refused peer's input was discarded for the linger time before the close.
-    fn has_lingered(&self, socket: &SimSocket) {
+    fn check_linger(&self, socket: &SimSocket) {
         let linger = self.0.plan.limits.micros(Timer::Linger);
         let over = socket
             .shut
             .is_some_and(|shut| shut.after(linger) <= self.0.now.get());
         let enough = socket.drained >= self.0.plan.limits.linger_bytes;
-        let stops = self.0.winding_down.get();
+        let stops = self.0.draining.get();
         assert!(
             over || enough || socket.end_read || stops,
             "it has not lingered"
