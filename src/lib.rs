@@ -51,7 +51,7 @@
 //!   other, and the operator as one more session.
 //! - [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
 //! - [`setup::sandbox`], [`setup::drop_root`]: rights that are given up at the start.
-//! - [`load::lane`], [`load::driver`]: the same loop as a client, thousands of connections wide.
+//! - [`load::worker`], [`load::driver`]: the same loop as a client, thousands of connections wide.
 //!
 //! `loket serve --trace` prints what the loop does while you read it.
 

@@ -2,8 +2,8 @@
 
 use crate::config;
 use crate::load::numbers::read_bytes;
+use crate::load::proc_stats::Watched;
 use crate::load::settings::{Direction, FilesCommand, Settings, Work};
-use crate::load::watched::Watched;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! Opens connections to one server, from many addresses of this host where it stands on it.
 
-use super::fault::LoadError;
+use super::errors::LoadError;
 use crate::wire::text::is_host_and_port;
 use mio::net::TcpStream;
 use nix::sys::socket::{setsockopt, sockopt};

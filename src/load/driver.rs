@@ -7,16 +7,16 @@
 //!   A run that cannot begin goes from Preparing to CleaningUp.
 //! ```
 
-use super::board::{Board, Gone, Ledger, Stage};
-use super::calls::{Called, Calls};
+use super::connector::{Called, Calls};
 use super::dialer::Dialer;
-use super::fault::{Fault, LoadError, reason};
-use super::lane::{Lane, Manners};
+use super::errors::{Fault, LoadError, reason};
 use super::poller::{Cost, Poller};
 use super::progress::Progress;
 use super::report::{Ending, Outcome};
 use super::requests::{self, Call, Errand, Requests};
+use super::run_state::{Board, Gone, Ledger, Stage};
 use super::settings::{Settings, Work};
+use super::worker::{Lane, Manners};
 use crate::reactor::clock::{Moment, SECOND};
 use crate::reactor::dispatcher::Dispatcher;
 use crate::reactor::linux::{LinuxIo, Stream};

@@ -1,8 +1,8 @@
 //! Sends messages to an echo service and compares every byte that comes back.
 //! Keeps no message: what is expected is known from its place in the stream alone.
 
-use super::pattern::Pattern;
 use super::requests::{Heard, Requests, wrong_byte};
+use super::test_data::Pattern;
 use crate::session::outbox::Outbox;
 use std::rc::Rc;
 

@@ -1,7 +1,7 @@
 //! Asks a files service for everything that it can do with one file.
 
+use super::expect::{Script, Step};
 use super::requests::{Heard, Requests};
-use super::script::{Script, Step};
 use super::settings::FilesCommand;
 use crate::session::outbox::Outbox;
 use clap::ValueEnum;

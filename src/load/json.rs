@@ -1,6 +1,6 @@
 //! Writes the figures of a run as JSON, one value a line, for programs.
 
-use super::fault::Fault;
+use super::errors::Fault;
 use super::report::{Ending, Outcome, PERCENTILES};
 use hdrhistogram::Histogram;
 

@@ -1,6 +1,6 @@
 //! Waits for sockets, signals and the clock, and measures how long it waited.
 
-use super::watched::{Seen, Watched};
+use super::proc_stats::{Seen, Watched};
 use crate::reactor::clock::{Clock, Moment};
 use crate::reactor::event_loop::readiness;
 use crate::reactor::signals;

@@ -1,8 +1,8 @@
 //! Shows how a run is going, in one line, while it is going.
 //! Shows nothing when standard error is no terminal, and counts nothing.
 
-use super::board::{Board, Stage};
 use super::numbers::{micros, rate};
+use super::run_state::{Board, Stage};
 use crate::reactor::clock::{Moment, SECOND};
 use crate::wire::text::grouped;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

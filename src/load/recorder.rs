@@ -1,6 +1,6 @@
 //! Counts what happens in a run: latencies, requests, bytes, faults, and all of it over time.
 
-use super::fault::Fault;
+use super::errors::Fault;
 use super::settings::LoadLimits;
 use crate::reactor::clock::{Moment, SECOND};
 use hdrhistogram::Histogram;

@@ -1,6 +1,6 @@
 //! Makes figures of what a run has counted, and a table of them for people.
 
-use super::fault::Fault;
+use super::errors::Fault;
 use super::numbers::{bytes, micros, rate};
 use super::poller::Cost;
 use super::recorder::Recorder;

@@ -1,7 +1,7 @@
 //! Writes the figures of a run into the files that were asked for.
 //! Opens them before the run: ten seconds of measuring are not lost to a wrong path.
 
-use super::fault::{LoadError, reason};
+use super::errors::{LoadError, reason};
 use super::report::Outcome;
 use super::settings::Settings;
 use super::{json, plot};

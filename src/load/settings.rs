@@ -1,6 +1,6 @@
 //! Says what a load run is to do and what it must keep to.
 
-use super::watched::Watched;
+use super::proc_stats::Watched;
 use crate::reactor::ReactorLimits;
 use crate::reactor::linux::BodySteps;
 use crate::wire::text::grouped;

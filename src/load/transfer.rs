@@ -1,7 +1,7 @@
 //! Asks a transfer service to keep files and to give them back.
 
+use super::expect::{Script, Step};
 use super::requests::{Heard, Requests};
-use super::script::{Script, Step};
 use super::settings::Direction;
 use crate::session::outbox::Outbox;
 use crate::wire::SEPARATOR;

@@ -11,7 +11,7 @@
 //! that was answered before is always in the list. A large list is a file in memory, which
 //! `sendfile` sends to all readers at their own pace, and which is gone with its last reader.
 
-mod maker;
+mod builder;
 mod sorted_names;
 
 use super::root::Beneath;
@@ -22,7 +22,7 @@ use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::store::{Content, ListingLimits, Reply};
 use cap_std::fs::Dir;
-use maker::{Maker, Queue};
+use builder::{Maker, Queue};
 use rustix::io::Errno;
 use rustix::time::ClockId;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! Compares what a service answers with the answers that are expected of it, byte by byte.
 
-use super::pattern::Pattern;
 use super::requests::{Heard, wrong_byte};
+use super::test_data::Pattern;
 use crate::wire::text::OneLine;
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -1,8 +1,8 @@
 //! Drives one connection of a run: asks when something is due, hears, and asks again.
 
-use super::board::{Board, Gone, Stage};
-use super::fault::Fault;
+use super::errors::Fault;
 use super::requests::{Call, Errand, Heard, Requests};
+use super::run_state::{Board, Gone, Stage};
 use crate::reactor::clock::Moment;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};

@@ -1,8 +1,8 @@
 //! One member of a room: finds its way in, and checks every message that it is told.
 
-use super::board::{Board, Stage};
-use super::fault::Fault;
-use super::pattern::Pattern;
+use super::errors::Fault;
+use super::run_state::{Board, Stage};
+use super::test_data::Pattern;
 use crate::reactor::clock::Moment;
 use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::wire::text::OneLine;

@@ -1,14 +1,14 @@
 //! The loop of a run over UDP: members join, talk on a schedule, and leave.
 
-use super::board::{Board, Stage};
 use super::dialer::source;
-use super::fault::{Fault, LoadError, reason};
-use super::member::{Member, Place, Talk};
-use super::pattern::Pattern;
+use super::errors::{Fault, LoadError, reason};
 use super::poller::{Cost, Poller};
 use super::progress::Progress;
 use super::report::{Copies, Ending, Outcome};
+use super::room_member::{Member, Place, Talk};
+use super::run_state::{Board, Stage};
 use super::settings::Settings;
+use super::test_data::Pattern;
 use crate::reactor::clock::Moment;
 use crate::reactor::datagram::{DatagramLimits, Datagrams};
 use crate::reactor::token::Target;

@@ -1,6 +1,6 @@
 //! Holds what the lanes of a run and their loop tell each other: time, stage, schedule, counts.
 
-use super::fault::Fault;
+use super::errors::Fault;
 use super::recorder::Recorder;
 use super::requests::Call;
 use super::schedule::Schedule;
