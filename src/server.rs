@@ -240,7 +240,7 @@ impl Server {
         let mut event_loop = EventLoop::new(listeners, io, shared, log, limits, &ending)?;
         let store = self.parts.store.clone();
         store.start_workers(event_loop.completions());
-        event_loop.each_second(move || store.look_after());
+        event_loop.each_second(move || store.check_root());
         if let Some(room) = self.room {
             event_loop.add_datagrams(room)?;
         }

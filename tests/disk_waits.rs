@@ -1,5 +1,5 @@
-//! Who waits for a disk waits for it once, and is not called slow meanwhile.
-//! On a simulated kernel in virtual time; the disk itself is the business of `store.rs`.
+//! A request waits for the disk once, and that wait does not count against the minimum rate.
+//! Runs on simulated I/O in virtual time; `store.rs` tests the real disk.
 
 mod memory;
 mod sim;
@@ -20,7 +20,7 @@ fn waits() -> Faults {
 }
 
 #[test]
-fn every_name_is_waited_for_once() {
+fn each_request_waits_for_the_disk_once() {
     let big: Files = [("big".to_owned(), vec![7; BIG])].into();
     let asks = [
         (Service::Transfer, "RECEIVE\nbig\n", BIG),
@@ -40,20 +40,20 @@ fn every_name_is_waited_for_once() {
                 came <= "OK\n".len(),
                 "{ask:?}: answered before the disk was"
             );
-            assert!(
-                simulation.store.finish_next(),
-                "{ask:?}: the disk was asked"
-            );
+            assert!(simulation.store.finish_next(), "{ask:?}: no disk operation");
             simulation.dispatcher.end_waits(simulation.store.finished());
             simulation.run();
-            assert!(!simulation.store.finish_next(), "{ask:?}: asked twice");
+            assert!(
+                !simulation.store.finish_next(),
+                "{ask:?}: a second disk operation"
+            );
             assert!(peer.got().len() >= before + least, "{ask:?}");
         }
     }
 }
 
 #[test]
-fn an_upload_whose_end_comes_unannounced_has_the_time_that_its_disk_takes() {
+fn an_upload_is_not_too_slow_while_it_waits_for_the_disk() {
     let mut simulation = Simulation::with(limits(), &Files::new(), &waits(), true);
     let peer = simulation.connect(Service::Files);
     simulation.say(&peer, "upload slow");
@@ -62,14 +62,14 @@ fn an_upload_whose_end_comes_unannounced_has_the_time_that_its_disk_takes() {
     simulation.run();
     // More than a short turn moves, and less than the minimum rate asks for.
     simulation.say(&peer, vec![7; SMALL_BODY + 1]);
-    // The loop finds the end before the kernel has told of it.
+    // The loop reads the end before the kernel reports it as an event.
     peer.socket.borrow_mut().end_arrived = true;
     simulation.disk_hangs = true;
     simulation.round();
     simulation.now = simulation.now.after(1);
     simulation.run();
     simulation.pass(1_000 * SECOND);
-    assert_eq!(simulation.closed(&peer), None, "it waits for us");
+    assert_eq!(simulation.closed(&peer), None, "it waits for the disk");
     simulation.disk_hangs = false;
     simulation.run();
     assert_eq!(peer.text(), "File Berhasil Dibuat");

@@ -1,5 +1,5 @@
-//! A crowd that lists a large folder is served whole, and a slow reader costs the others nothing.
-//! What a list contains is checked in `files.rs`, its size in `sizes.rs`.
+//! Many clients list a large folder at once, and slow readers do not delay the others.
+//! The content of lists is tested in `files.rs`, their size in `sizes.rs`.
 
 mod support;
 
@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use support::{BOTH_WAYS, CREATED, Client, REMOVED, Server, eventually};
 
-/// Makes that many files with names of 100 bytes. Answers the list of them.
+/// Creates files with names of 100 bytes; returns their list.
 fn fill(folder: &Path, entries: usize) -> String {
     std::fs::create_dir_all(folder).expect("a folder");
     let names: Vec<String> = (0..entries).map(|entry| format!("{entry:0100}")).collect();
@@ -26,7 +26,7 @@ fn fill(folder: &Path, entries: usize) -> String {
 }
 
 #[test]
-fn every_one_of_200_clients_gets_the_list_of_a_large_folder_while_100_read_nothing() {
+fn two_hundred_clients_get_the_list_of_a_large_folder_while_100_do_not_read() {
     for way in BOTH_WAYS {
         let server = Server::start(way);
         let list = fill(&server.root().join("large"), 10_000);
@@ -43,7 +43,7 @@ fn every_one_of_200_clients_gets_the_list_of_a_large_folder_while_100_read_nothi
             assert!(head.starts_with("OK "), "reader {number}: {head}");
             reader.expect(&list);
         }
-        // They are behind, and get what they asked for when they come back.
+        // They get the complete list when they read again.
         for mut reader in deaf {
             reader.expect(&answer);
         }
@@ -51,7 +51,7 @@ fn every_one_of_200_clients_gets_the_list_of_a_large_folder_while_100_read_nothi
 }
 
 #[test]
-fn a_small_folder_is_listed_while_a_large_one_is_made() {
+fn a_small_folder_is_listed_while_the_list_of_a_large_one_is_built() {
     let server = Server::start(&[]);
     fill(&server.root().join("large"), 20_000);
     fill(&server.root().join("small"), 1);
@@ -69,11 +69,11 @@ fn a_small_folder_is_listed_while_a_large_one_is_made() {
 }
 
 #[test]
-fn a_list_has_every_change_that_was_answered_before_it_was_asked_for() {
+fn a_list_has_every_change_that_was_confirmed_before_the_request() {
     for entries in [3, 2_000] {
         let server = Server::start(&[]);
         let mut list = fill(&server.root(), entries);
-        // A list that is being read could be shared, and must not be when it is old.
+        // A list that is still being read must not be shared after a change.
         let mut readers: Vec<Client> = Vec::new();
         let mut client = server.connect("files");
         for round in 0..20 {
@@ -109,8 +109,8 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
         sync: false,
         batch: 1,
         backlog: STORE.backlog,
-        short: 0,
-        heavy: u64::MAX,
+        inline_limit: 0,
+        large: u64::MAX,
         copy_step: 1,
         listing,
     };
@@ -124,7 +124,7 @@ fn list(store: &FileStore) -> Content {
     };
     match store.list(None, client).take() {
         Ok(made) => made.expect("a list"),
-        Err(_) => panic!("without a helper there is nothing to wait for"),
+        Err(_) => panic!("without helper threads the result is ready at once"),
     }
 }
 
@@ -137,7 +137,7 @@ fn readers_share_one_list_until_the_folder_changes() {
     let folder = tempfile::tempdir().expect("a folder");
     let whole = fill(folder.path(), 1_000);
     let store = store(folder.path(), STORE.listing);
-    // A change may be too young to be told from the next one by its time.
+    // Two changes within one clock tick have the same timestamp.
     let settled = || {
         eventually("the folder has settled", || {
             let changed = std::fs::metadata(folder.path()).expect("it").modified();
@@ -158,14 +158,14 @@ fn readers_share_one_list_until_the_folder_changes() {
     let (fourth, _) = list(&store);
     let (fifth, _) = list(&store);
     assert_eq!(file(&fourth), file(&fifth));
-    // An old list stays as it was for as long as it is read.
+    // An old list does not change while it is read.
     let mut text = vec![0; length as usize];
     first.read_exact_at(&mut text, 0).expect("all of it");
     assert_eq!(text, whole.as_bytes());
 }
 
 #[test]
-fn the_oldest_list_is_taken_from_its_readers_when_lists_take_too_much_memory() {
+fn the_oldest_list_is_revoked_when_lists_use_too_much_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     let length = fill(folder.path(), 1_000).len() as u64;
     let limits = ListingLimits {

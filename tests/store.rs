@@ -1,4 +1,4 @@
-//! Nothing outside the root is ever touched, and nothing inside it can stop the server.
+//! Nothing outside the root can be reached, and no file inside it can block the server.
 
 mod support;
 
@@ -24,7 +24,7 @@ fn prepared() -> (tempfile::TempDir, PathBuf) {
     (folder, root)
 }
 
-/// One command on a line, its whole answer.
+/// Sends one command line; returns the complete answer.
 fn files(server: &Server, command: &str) -> String {
     server.ask("files", format!("{command}\n"))
 }
@@ -38,7 +38,7 @@ fn nothing_hidden(root: &Path) -> bool {
     !tree(root).keys().any(own)
 }
 
-/// A root with links that lead out of it, and what stands outside.
+/// A root with links that lead out of it, and the folder outside.
 fn with_links_that_lead_out() -> (tempfile::TempDir, PathBuf) {
     let (folder, root) = prepared();
     let outside = folder.path().join("outside");
@@ -158,7 +158,7 @@ fn links_that_stay_inside_are_followed_to_read() {
 }
 
 #[test]
-fn a_link_is_replaced_and_removed_itself_and_never_its_target() {
+fn replacing_or_removing_a_link_never_changes_its_target() {
     let (folder, root) = prepared();
     let secret = folder.path().join("outside/secret");
     let server = Server::start_in(folder, &[]);
@@ -184,7 +184,7 @@ fn a_link_is_replaced_and_removed_itself_and_never_its_target() {
 }
 
 #[test]
-fn a_link_that_changes_while_it_is_asked_for_leads_nowhere_else() {
+fn a_link_that_changes_during_a_request_does_not_lead_out_of_the_root() {
     let (folder, root) = prepared();
     let outside = folder.path().join("outside");
     let server = Server::start_in(folder, &[]);
@@ -249,7 +249,7 @@ fn a_link_that_changes_while_it_is_asked_for_leads_nowhere_else() {
     assert!(nothing_hidden(&root));
 }
 
-/// Everything that has a name and is no regular file. Devices need root.
+/// One entry of each type that is not a regular file. Devices need root.
 fn strange_things(root: &Path) -> Vec<&'static str> {
     let mode = Mode::from_raw_mode(0o666);
     rustix::fs::mknodat(CWD, root.join("fifo"), FileType::Fifo, mode, 0).expect("a fifo");
@@ -264,14 +264,17 @@ fn strange_things(root: &Path) -> Vec<&'static str> {
         let device = rustix::fs::makedev(major, minor);
         match rustix::fs::mknodat(CWD, root.join(name), kind, mode, device) {
             Ok(()) => names.push(name),
-            Err(_) => skip("what_is_no_regular_file", "devices cannot be made here"),
+            Err(_) => skip(
+                "special_files_are_rejected",
+                "devices cannot be created here",
+            ),
         }
     }
     names
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_and_stops_nobody() {
+fn special_files_are_rejected_and_never_block_the_server() {
     let (folder, root) = prepared();
     let mut names = strange_things(&root);
     symlink("fifo", root.join("tofifo")).expect("a link");
@@ -310,7 +313,7 @@ fn what_is_no_regular_file_is_refused_and_stops_nobody() {
 }
 
 #[test]
-fn the_servers_own_names_are_out_of_reach() {
+fn reserved_names_cannot_be_used() {
     let (folder, root) = prepared();
     let server = Server::start_in(folder, &[]);
     for own in [".loket-1-2.part", ".loket-.part", "dir/.loket-x.part"] {
@@ -341,7 +344,7 @@ fn the_servers_own_names_are_out_of_reach() {
 }
 
 #[test]
-fn leftovers_of_a_crash_are_swept_away_at_start_and_nothing_else() {
+fn only_part_files_of_a_crash_are_removed_at_start() {
     let (folder, root) = prepared();
     std::fs::create_dir_all(root.join("dir/deep/.loket-folder.part")).expect("folders");
     let beside = folder.path().join("outside/.loket-1-1.part");
@@ -372,9 +375,9 @@ fn leftovers_of_a_crash_are_swept_away_at_start_and_nothing_else() {
 }
 
 #[test]
-fn a_start_sweeps_away_only_what_no_living_process_writes() {
+fn part_files_of_running_processes_are_kept_at_start() {
     let (folder, root) = prepared();
-    // As of another container: there, the process id is the same.
+    // As in another container, where the process id is the same.
     let held: Vec<std::fs::File> = [".loket-1-0.part", "dir/.loket-1-0.part"]
         .into_iter()
         .map(|name| {
@@ -389,7 +392,7 @@ fn a_start_sweeps_away_only_what_no_living_process_writes() {
     }
     let mut server = Server::start_in(folder, &[]);
     assert_eq!(tree(&root), wanted);
-    // It holds nothing that would keep another server from sweeping.
+    // The lock does not keep another server from removing other part files.
     let mut other = std::process::Command::new(env!("CARGO_BIN_EXE_loket"));
     std::fs::write(root.join(".loket-7-7.part"), "left").expect("a file");
     other.args(["serve", "--files", "0", "--room", "off", "--talk", "off"]);
@@ -397,7 +400,7 @@ fn a_start_sweeps_away_only_what_no_living_process_writes() {
     let null = std::process::Stdio::null;
     let other = other.arg(&root).stdout(null()).stderr(null()).spawn();
     let mut other = other.expect("loket starts");
-    eventually("it is swept away", || tree(&root) == wanted);
+    eventually("it is removed", || tree(&root) == wanted);
     other.kill().expect("our child");
     other.wait().expect("our child");
     server.kill();
@@ -407,7 +410,7 @@ fn a_start_sweeps_away_only_what_no_living_process_writes() {
 }
 
 #[test]
-fn a_file_truncated_during_its_download_cuts_the_connection_only() {
+fn truncating_a_file_during_its_download_closes_only_that_connection() {
     for way in BOTH_WAYS {
         let (folder, root) = prepared();
         let big = std::fs::File::create(root.join("big")).expect("a file");
@@ -424,7 +427,7 @@ fn a_file_truncated_during_its_download_cuts_the_connection_only() {
 }
 
 #[test]
-fn names_that_no_peer_could_ask_for_are_not_listed() {
+fn names_that_a_client_cannot_request_are_not_listed() {
     use std::os::unix::ffi::OsStrExt;
     let (folder, root) = prepared();
     for name in [

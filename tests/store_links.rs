@@ -1,4 +1,5 @@
-//! Links into the root are followed, absolute ones too, and a list has what can be served.
+//! Links into the root are followed, also absolute ones; a list has only entries that can be
+//! served.
 
 mod support;
 
@@ -35,7 +36,7 @@ fn files(client: &mut Client, command: &str) -> String {
     head + &String::from_utf8(body).expect("text")
 }
 
-/// Absolute links, by this name of the root, and what they lead to.
+/// Creates absolute links by this path of the root, and their targets.
 fn with_absolute_links(root: &Path, named: &Path) {
     for (link, target) in [
         ("file", "a"),
@@ -105,7 +106,7 @@ fn absolute_links_are_followed(server: &Server, root: &Path) {
     client.send("upload folder/new 3\nnew").expect(CREATED);
     assert_eq!(std::fs::read(root.join("dir/new")).expect("a file"), b"new");
     assert_eq!(files(&mut client, "rm folder/new"), REMOVED);
-    // What is removed or replaced is the link itself.
+    // The link itself is removed or replaced.
     assert_eq!(files(&mut client, "rm chain"), REMOVED);
     client.send("upload file 3\nnew").expect(CREATED);
     assert_eq!(std::fs::read(root.join("a")).expect("a file"), b"inside");
@@ -121,7 +122,7 @@ fn an_absolute_link_into_the_root_is_followed_like_a_relative_one() {
 }
 
 #[test]
-fn an_absolute_link_may_name_the_root_as_it_was_given_or_as_it_is() {
+fn an_absolute_link_may_use_the_given_or_the_canonical_path_of_the_root() {
     for by_its_true_path in [false, true] {
         let (folder, root) = prepared();
         let real = folder.path().join("real");
@@ -135,7 +136,7 @@ fn an_absolute_link_may_name_the_root_as_it_was_given_or_as_it_is() {
 }
 
 #[test]
-fn a_list_has_only_what_can_be_served() {
+fn a_list_has_only_entries_that_can_be_served() {
     let (folder, root) = prepared();
     for (link, target) in [
         ("to-file", "a"),
@@ -175,7 +176,7 @@ fn a_list_has_only_what_can_be_served() {
 }
 
 #[test]
-fn a_pipe_that_is_asked_for_keeps_its_writer_waiting() {
+fn a_request_for_a_pipe_does_not_wake_its_writer() {
     let (folder, root) = prepared();
     let pipe = root.join("pipe");
     rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o666), 0).expect("a pipe");
@@ -189,7 +190,7 @@ fn a_pipe_that_is_asked_for_keeps_its_writer_waiting() {
         .stderr(Stdio::null())
         .spawn()
         .expect("a shell");
-    // proc(5): sleeping; a shell that has nothing to read sleeps only in its open(2).
+    // proc(5): S is sleeping. This shell can only sleep in open(2).
     let sleeps = || {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", writer.id())).expect("alive");
         stat.contains(") S ")

@@ -1,4 +1,4 @@
-//! Whose a stored file is and what may be done with it: as the replaced one, or as any new file.
+//! Owner and permissions of a stored file: those of the replaced file, or of any new file.
 
 mod support;
 
@@ -19,7 +19,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours");
 }
 
-/// Every way to put a file in the place of `a`; the content is `new`.
+/// Replaces `a` by every command that stores a file; the content is `new`.
 fn every_way(server: &Server, mut check: impl FnMut(&str)) {
     for (service, text, answer) in [
         ("files", "upload a 3\nnew", CREATED),
@@ -81,7 +81,7 @@ fn a_new_file_has_the_permissions_of_any_new_file() {
     every_way(&server, |way| {
         assert_eq!(mode(&path), mode(&other), "{way}");
         std::fs::remove_file(&path).expect("it is there");
-        // A link is replaced itself: it has no permissions to keep, and its target's are its own.
+        // The link itself is replaced; the permissions of its target do not apply.
         symlink("target", &path).expect("a link");
     });
     assert_eq!(mode(&target), 0o600);
@@ -89,7 +89,7 @@ fn a_new_file_has_the_permissions_of_any_new_file() {
 }
 
 #[test]
-fn a_replaced_file_keeps_its_owner_where_the_server_may_give_files_away() {
+fn a_replaced_file_keeps_its_owner_if_the_server_may_change_owners() {
     if !rustix::process::geteuid().is_root() {
         support::skip("a_replaced_file_keeps_its_owner", "needs root");
         return;
@@ -107,7 +107,7 @@ fn a_replaced_file_keeps_its_owner_where_the_server_may_give_files_away() {
 }
 
 #[test]
-fn a_server_that_may_not_give_files_away_keeps_the_permissions_all_the_same() {
+fn a_server_that_may_not_change_owners_keeps_the_permissions() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("root");
     std::fs::create_dir(&root).expect("a root");
@@ -123,7 +123,7 @@ fn a_server_that_may_not_give_files_away_keeps_the_permissions_all_the_same() {
     });
 }
 
-/// An access list as acl(5) keeps it: the owner, user 1234, the group, the mask and the others.
+/// An access ACL of acl(5): the owner, user 1234, the group, the mask and others.
 fn access_list(user: u16) -> Vec<u8> {
     let none = u32::MAX;
     let entries = [
@@ -134,24 +134,24 @@ fn access_list(user: u16) -> Vec<u8> {
         (0x20, 0, none),
     ];
     let mut list = 2_u32.to_le_bytes().to_vec();
-    for (tag, may, who) in entries {
+    for (tag, permissions, id) in entries {
         list.extend(u16::to_le_bytes(tag));
-        list.extend(u16::to_le_bytes(may));
-        list.extend(u32::to_le_bytes(who));
+        list.extend(u16::to_le_bytes(permissions));
+        list.extend(u32::to_le_bytes(id));
     }
     list
 }
 
 #[test]
-fn a_replaced_file_keeps_its_access_list_and_gets_none_from_its_folder() {
+fn a_replaced_file_keeps_its_acl_and_inherits_none_from_its_folder() {
     let server = Server::start(&[]);
     let path = server.root().join("a");
     std::fs::write(&path, "old").expect("a file");
     let list = access_list(6);
     if rustix::fs::setxattr(&path, ACL, &list, XattrFlags::empty()).is_err() {
         support::skip(
-            "a_replaced_file_keeps_its_access_list",
-            "no lists on this file system",
+            "a_replaced_file_keeps_its_acl",
+            "no ACLs on this file system",
         );
         return;
     }
@@ -165,7 +165,7 @@ fn a_replaced_file_keeps_its_access_list_and_gets_none_from_its_folder() {
         assert_eq!(
             mode(&path),
             0o670,
-            "{way}: the mask is in the place of the group"
+            "{way}: the mask replaces the group bits"
         );
     });
     let default = "system.posix_acl_default";

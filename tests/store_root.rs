@@ -1,4 +1,4 @@
-//! What becomes of the served folder itself while it is served: removed, moved, unmounted, back.
+//! The root folder is removed, moved, unmounted or restored while it is served.
 
 mod support;
 
@@ -22,7 +22,7 @@ fn fill(root: &Path) {
     std::fs::write(root.join("dir/b"), "deeper").expect("a file");
 }
 
-/// One command, its whole answer.
+/// Sends one command; returns the complete answer.
 fn files(server: &Server, command: &str) -> String {
     let mut client = server.connect("files");
     client.send(format!("{command}\n")).finish();
@@ -57,12 +57,12 @@ fn every_answer_names_the_removed_root(server: &Server) {
 }
 
 #[test]
-fn every_answer_says_that_the_root_was_removed_and_the_operator_is_warned_once() {
+fn every_answer_reports_a_removed_root_and_the_operator_is_warned_once() {
     let server = prepared();
     std::fs::remove_dir_all(server.root()).expect("removed");
     every_answer_names_the_removed_root(&server);
     eventually("it is logged", || warnings(&server, "is gone") == 1);
-    // A new folder of this name is not the one that was opened and enclosed.
+    // A new folder with this name is not the one that was opened at start.
     fill(&server.root());
     let wanted = tree(&server.root());
     every_answer_names_the_removed_root(&server);
@@ -73,7 +73,7 @@ fn every_answer_says_that_the_root_was_removed_and_the_operator_is_warned_once()
 }
 
 #[test]
-fn an_upload_under_way_is_answered_that_the_root_was_removed() {
+fn a_running_upload_is_answered_that_the_root_was_removed() {
     let server = prepared();
     let mut client = server.connect("files");
     client.send("upload new 3\n").expect("OK\n");
@@ -85,7 +85,7 @@ fn an_upload_under_way_is_answered_that_the_root_was_removed() {
 }
 
 #[test]
-fn a_root_that_is_moved_is_served_at_its_new_place_and_the_operator_is_warned() {
+fn a_moved_root_is_still_served_and_the_operator_is_warned() {
     let server = prepared();
     let root = server.root();
     let away = root.with_file_name("away");
@@ -97,7 +97,7 @@ fn a_root_that_is_moved_is_served_at_its_new_place_and_the_operator_is_warned() 
         assert!(away.join("new").exists() && !root.exists());
         eventually("it is logged", || warnings(&server, "is gone") == round);
         std::fs::rename(&away, &root).expect("moved back");
-        // Also somebody who only reads finds out.
+        // Downloads detect it as well.
         assert_eq!(files(&server, "download a"), "OK 6\ninside");
         assert_eq!(files(&server, "download a"), "OK 6\ninside");
         eventually("it is logged", || warnings(&server, "is back") == round);
@@ -106,7 +106,7 @@ fn a_root_that_is_moved_is_served_at_its_new_place_and_the_operator_is_warned() 
 }
 
 #[test]
-fn the_operator_is_warned_of_a_moved_root_also_where_files_are_only_read() {
+fn the_operator_is_warned_of_a_moved_root_by_downloads_alone() {
     let server = prepared();
     std::fs::rename(server.root(), server.root().with_file_name("away")).expect("moved");
     eventually("it is logged", || {
@@ -116,8 +116,8 @@ fn the_operator_is_warned_of_a_moved_root_also_where_files_are_only_read() {
 }
 
 #[test]
-fn a_root_whose_file_system_is_unmounted_and_mounted_again_is_told_to_the_operator() {
-    const NAME: &str = "a_root_whose_file_system_is_unmounted_and_mounted_again";
+fn the_operator_is_warned_when_the_root_is_unmounted_and_mounted_again() {
+    const NAME: &str = "the_operator_is_warned_when_the_root_is_unmounted";
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("root");
     let kept = folder.path().join("kept");

@@ -1,5 +1,4 @@
-//! The limits of the store.
-//! What the flags say is added by `server.rs`.
+//! Limits of the store. `server.rs` adds the flags.
 
 use super::{KIB, MIB};
 use crate::store::{BacklogLimits, ListingLimits, StoreSettings};
@@ -11,45 +10,44 @@ pub const STORE: StoreSettings = StoreSettings {
     // What an offset of `sendfile(2)` can express.
     largest: i64::MAX as u64,
     sync: true,
-    // If so many uploads come together: 8 writers of 4 KiB make 3,569 commits a second so, and
-    // 2,060 with a sync each.
+    // Reached when many uploads end together: 8 writers of 4 KiB make 3,569 commits/s with it, and
+    // 2,060 with a sync for each.
     batch: 64,
-    short: SMALL_BODY as u64,
-    heavy: HEAVY_FILE,
+    inline_limit: SMALL_BODY as u64,
+    large: LARGE_FILE,
     copy_step: COPY_STEP,
-    // What peers that broke off have left at the disk holds a descriptor or two each. It is done
-    // without a sync: 10,800 uploads that were broken off within 4 s beside commits of others held
-    // 206 descriptors at most, and 11,700 where each waited for its sync. 256 fit into
-    // [`DESCRIPTOR_RESERVE`](super::DESCRIPTOR_RESERVE).
+    // Each abandoned job holds one or two descriptors. It is not synced: 10,800 uploads abandoned
+    // within 4 s beside other commits held at most 206 descriptors, and 11,700 with a sync for
+    // each. 256 fit into [`DESCRIPTOR_RESERVE`](super::DESCRIPTOR_RESERVE).
     backlog: BacklogLimits {
         network: 128,
         all: 256,
     },
     listing: ListingLimits {
-        // A million names of 7 bytes are listed with 15 MB beside the list, of 7.9 MB.
+        // A list of a million names of 7 bytes (7.9 MB) needs 15 MB more while it is built.
         step: 512,
         entries: 1_000_000,
-        short: SMALL_BODY,
-        heavy: HEAVY_FILE,
-        // One list of a million of the longest names. Each change of a folder that is being listed
-        // makes one more; beyond this, the readers of the oldest lose theirs.
+        inline_limit: SMALL_BODY,
+        large: LARGE_FILE,
+        // One list of a million of the longest names. Each change of a folder makes a new list;
+        // beyond this limit the readers of the oldest one are closed.
         memory: 256 * MIB as u64,
-        // The kernel's clock for time stamps ticks at least 100 times a second, that of exFAT as
-        // well.
+        // The kernel updates its clock for timestamps at least 100 times a second; exFAT has the
+        // same resolution.
         tick: Duration::from_millis(100),
-        // FAT counts two seconds.
+        // FAT has a resolution of two seconds.
         coarse_tick: Duration::from_secs(2),
     },
 };
 
-/// A body of at most this is moved in a short turn, and out of the store by copying: about as much
-/// work as a few small requests.
+/// A body of at most this many bytes is moved in a short turn, and copied out of the store: about
+/// the work of a few small requests.
 pub const SMALL_BODY: usize = 16 * KIB;
 
-/// Closing a file that was removed meanwhile frees its blocks: 3 ms for 64 MiB on ext4. From this
-/// size on a helper thread does that; the hop costs a smaller download more than it is worth.
-const HEAVY_FILE: u64 = 4 * MIB as u64;
+/// Closing a removed file frees its blocks: 3 ms for 64 MiB on ext4. From this size on a helper
+/// thread does that; for smaller files the thread switch costs more than it saves.
+const LARGE_FILE: u64 = 4 * MIB as u64;
 
-/// What the plain way copies at once, and what an upload moves up. 256 KiB is
-/// best; 1 MiB falls out of the cache.
+/// Bytes copied in one step, without `sendfile` and in
+/// [`Upload::commit`](crate::store::Upload::commit). 256 KiB is fastest; 1 MiB exceeds the cache.
 pub const COPY_STEP: usize = 256 * KIB;

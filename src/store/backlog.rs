@@ -1,9 +1,9 @@
-//! Counts the work at the disk that is still to be done although its asker is gone, by network.
+//! Counts unfinished disk jobs of closed connections, by client network.
 //!
 //! ```text
-//!             the asker goes              the job ends
-//!   Awaited ─────────────────▶ Left ─────────────────────▶ Ended
-//!      └──────────────────── the job ends ──────────────────▲
+//!           the connection closes             the job ends
+//!   Awaited ─────────────────────▶ Abandoned ──────────────▶ Done
+//!      └──────────────────── the job ends ───────────────────▲
 //! ```
 
 use crate::session::client_net::client_net;
@@ -12,97 +12,97 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The jobs that are left, by network.
+/// Abandoned jobs, by client network.
 #[derive(Default)]
 pub struct Backlog(Mutex<HashMap<IpAddr, usize>>);
 
 impl Backlog {
-    /// Whether this network, or all together, have left so much that no more is taken.
+    /// Whether the network of this address, or all networks together, have reached the limit.
     pub fn is_full(&self, address: IpAddr, limits: &BacklogLimits) -> bool {
-        let left = lock(&self.0);
-        let of_network = left.get(&client_net(address)).copied().unwrap_or(0);
-        of_network >= limits.network || left.values().sum::<usize>() >= limits.all
+        let abandoned = lock(&self.0);
+        let of_network = abandoned.get(&client_net(address)).copied().unwrap_or(0);
+        of_network >= limits.network || abandoned.values().sum::<usize>() >= limits.all
     }
 }
 
-/// One job, as its asker and the helper see it.
-pub struct Slip {
+/// The state of one job, shared by the session and the helper thread.
+pub struct JobStatus {
     network: IpAddr,
     backlog: Arc<Backlog>,
-    state: Mutex<State>,
+    state: Mutex<JobState>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum JobState {
     Awaited,
-    Left,
-    Ended,
+    Abandoned,
+    Done,
 }
 
-impl Slip {
-    /// A job for a peer at this address.
-    pub fn new(address: IpAddr, backlog: Arc<Backlog>) -> Slip {
-        Slip {
+impl JobStatus {
+    /// A job for a client at this address.
+    pub fn new(address: IpAddr, backlog: Arc<Backlog>) -> JobStatus {
+        JobStatus {
             network: client_net(address),
             backlog,
-            state: Mutex::new(State::Awaited),
+            state: Mutex::new(JobState::Awaited),
         }
     }
 
-    /// Whether the asker will get to know how it went.
+    /// Whether a session still waits for the result.
     pub fn is_awaited(&self) -> bool {
-        *lock(&self.state) == State::Awaited
+        *lock(&self.state) == JobState::Awaited
     }
 }
 
-/// The asker's end of a slip.
-pub struct Asker {
-    slip: Arc<Slip>,
-    hurry: Option<Box<dyn FnOnce()>>,
+/// Held by the session: dropping it before the job ends abandons the job.
+pub struct RequesterGuard {
+    status: Arc<JobStatus>,
+    on_abandon: Option<Box<dyn FnOnce()>>,
 }
 
-impl Asker {
-    /// `hurry` is called if the asker goes before the job has ended.
-    pub fn new(slip: Arc<Slip>, hurry: impl FnOnce() + 'static) -> Asker {
-        let hurry: Box<dyn FnOnce()> = Box::new(hurry);
-        Asker {
-            slip,
-            hurry: Some(hurry),
+impl RequesterGuard {
+    /// `on_abandon` is called if this is dropped before the job ends.
+    pub fn new(status: Arc<JobStatus>, on_abandon: impl FnOnce() + 'static) -> RequesterGuard {
+        let on_abandon: Box<dyn FnOnce()> = Box::new(on_abandon);
+        RequesterGuard {
+            status,
+            on_abandon: Some(on_abandon),
         }
     }
 }
 
-impl Drop for Asker {
+impl Drop for RequesterGuard {
     fn drop(&mut self) {
-        let mut state = lock(&self.slip.state);
-        if *state != State::Awaited {
+        let mut state = lock(&self.status.state);
+        if *state != JobState::Awaited {
             return;
         }
-        *state = State::Left;
-        let network = self.slip.network;
-        *lock(&self.slip.backlog.0).entry(network).or_insert(0) += 1;
+        *state = JobState::Abandoned;
+        let network = self.status.network;
+        *lock(&self.status.backlog.0).entry(network).or_insert(0) += 1;
         drop(state);
-        if let Some(hurry) = self.hurry.take() {
-            hurry();
+        if let Some(on_abandon) = self.on_abandon.take() {
+            on_abandon();
         }
     }
 }
 
-/// The job's end of a slip.
-pub struct JobEnd(pub Arc<Slip>);
+/// Held by the job: dropping it marks the job as done.
+pub struct JobGuard(pub Arc<JobStatus>);
 
-impl Drop for JobEnd {
+impl Drop for JobGuard {
     fn drop(&mut self) {
         let mut state = lock(&self.0.state);
-        if *state == State::Left {
-            let mut left = lock(&self.0.backlog.0);
-            let count = left.get_mut(&self.0.network).expect("it was counted");
+        if *state == JobState::Abandoned {
+            let mut abandoned = lock(&self.0.backlog.0);
+            let count = abandoned.get_mut(&self.0.network).expect("it was counted");
             *count -= 1;
             if *count == 0 {
-                left.remove(&self.0.network);
+                abandoned.remove(&self.0.network);
             }
         }
-        *state = State::Ended;
+        *state = JobState::Done;
     }
 }
 

@@ -1,37 +1,37 @@
-//! Why the store did not do what it was asked for.
+//! Errors of store operations, and their texts for clients.
 
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
 
-/// Why the store did not do what it was asked for.
+/// Why a store operation failed.
 #[derive(Debug, Clone)]
 pub enum StoreError {
-    /// There is no such file, or the name leads out of the root.
+    /// The file does not exist, or the name leads out of the root.
     NotFound,
-    /// It is a folder, a pipe, a socket or a device.
+    /// The name belongs to a folder, a pipe, a socket or a device.
     NotAFile,
     /// The server was started with `--read-only`.
     ReadOnly,
     /// The file would be larger than the limit carried here, in bytes.
     TooLarge(u64),
-    /// The disk has no room for it.
+    /// The disk is full.
     NoSpace,
-    /// The server's user may not do it.
+    /// The user of the server lacks the permission.
     Denied,
-    /// The name is longer than the file system takes, or is one of the server's own.
+    /// The name is too long for the file system, or is reserved for the server.
     BadName,
-    /// There is no folder to put it in.
+    /// The folder does not exist.
     NoFolder,
-    /// The root itself is gone, for good.
+    /// The root folder was removed.
     RootRemoved,
-    /// Too much is still to be done for peers of this network that are gone.
+    /// Too many unfinished jobs of closed connections from this network.
     Backlog,
-    /// Too many files or listings are open at this moment.
+    /// Too many files or lists are open.
     Busy,
     /// The folder has more entries than the limit carried here.
     TooManyEntries(usize),
-    /// Anything else that the system said.
+    /// Any other error of the system.
     Other(io::ErrorKind),
 }
 
@@ -72,8 +72,8 @@ impl std::error::Error for StoreError {}
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> StoreError {
-        // An error without a number is cap-std's word that the name would leave the root. To a
-        // peer that is as if nothing were there.
+        // cap-std reports a name that leaves the root as an error without a number. The client
+        // is told that there is no such file.
         let Some(errno) = Errno::from_io_error(&error) else {
             return match error.kind() {
                 io::ErrorKind::PermissionDenied => StoreError::NotFound,

@@ -1,4 +1,4 @@
-//! One open regular file of the store, for reading or for writing.
+//! An open regular file of the store, for reading or for writing.
 
 use super::StoreSettings;
 use super::workers::{Worker, Workers};
@@ -11,18 +11,18 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// An open regular file. When it is closed the last time, and nobody can name it any more, what it
-/// held is freed, which takes its time.
+/// An open regular file. Closing the last descriptor of a file without a name frees its blocks,
+/// which is slow for a large file.
 pub struct FileBlob {
-    /// There until it is dropped.
+    /// `Some` until drop.
     file: Option<Arc<File>>,
     workers: Workers,
-    /// As long as it was when it was opened; `None` of one that is being written.
+    /// Its length when it was opened; `None` for an upload.
     length: Option<u64>,
-    /// A range of at most so many bytes is copied.
-    short: u64,
-    /// From so many bytes on a helper closes it.
-    heavy: u64,
+    /// A range of at most this many bytes is copied.
+    inline_limit: u64,
+    /// A helper thread closes a file of at least this many bytes.
+    large: u64,
 }
 
 impl FileBlob {
@@ -36,12 +36,12 @@ impl FileBlob {
             file: Some(Arc::new(file)),
             workers,
             length,
-            short: settings.short,
-            heavy: settings.heavy,
+            inline_limit: settings.inline_limit,
+            large: settings.large,
         }
     }
 
-    /// The file, for a helper.
+    /// The file, for a helper thread.
     pub(super) fn share(&self) -> Arc<File> {
         self.file.clone().expect("it is not being dropped")
     }
@@ -53,15 +53,16 @@ impl FileBlob {
 
 impl Drop for FileBlob {
     fn drop(&mut self) {
-        // Taken, not cloned: whoever drops the last one does the work.
+        // Trap: move it, do not clone it. The thread that drops the last clone frees the blocks.
         let file = self.file.take().expect("it is dropped once");
-        // A small one at once: who is told that the disk is full finds room for something smaller.
-        if self.length.is_some_and(|length| length < self.heavy) {
+        // Close a small file here, so that its space is free before the client is answered: after
+        // "no space left" a smaller upload must fit.
+        if self.length.is_some_and(|length| length < self.large) {
             return;
         }
-        // One that has a name is only closed.
+        // Closing a file that still has a name frees nothing.
         let frees = rustix::fs::fstat(&*file)
-            .is_ok_and(|stat| stat.st_nlink == 0 && stat.st_size as u64 >= self.heavy);
+            .is_ok_and(|stat| stat.st_nlink == 0 && stat.st_size as u64 >= self.large);
         if frees {
             self.workers
                 .spawn_detached(Worker::Commits, move || drop(file));
@@ -80,17 +81,18 @@ impl Blob for FileBlob {
 
     fn append_short(&self, range: &Range<u64>, bytes: &mut Vec<u8>) -> bool {
         let length = range.end - range.start;
-        if length > self.short {
+        if length > self.inline_limit {
             return false;
         }
         let before = bytes.len();
         bytes.resize(before + length as usize, 0);
         let into = &mut bytes[before..];
-        // What only the disk has is not waited for, and what is no longer there is found out later.
+        // Do not wait for bytes that are not in the page cache. A file that became shorter is
+        // detected when it is sent.
         let mut slice = [IoSliceMut::new(into)];
         let got = rustix::io::preadv2(self.file(), &mut slice, range.start, ReadWriteFlags::NOWAIT);
         let got = match got {
-            // Tmpfs cannot say; it has all in memory.
+            // tmpfs does not support the flag, but never waits.
             Err(Errno::OPNOTSUPP) => rustix::io::pread(self.file(), into, range.start),
             got => got,
         };

@@ -1,14 +1,14 @@
-//! Keeps files below one root folder; the kernel enforces that nothing outside can be reached.
+//! The store on a disk: files below one root folder. The kernel enforces that no name leaves it.
 //!
-//! Nothing but regular files is opened. To open a pipe or a device is an act: a writer that waits
-//! for a reader would go on.
+//! Only regular files are opened for reading. Opening a pipe or a device has side effects: a
+//! writer that waits for a reader would continue.
 
-use super::backlog::Slip;
+use super::backlog::JobStatus;
 use super::file_blob::FileBlob;
 use super::listing::Lists;
 use super::part_name;
-use super::root::{Beneath, Root};
-use super::upload::{self, FileUpload, Place};
+use super::root::{ListedFolder, Root};
+use super::upload::{self, Destination, FileUpload};
 use super::workers::Workers;
 use super::{Content, Reply, Requester, Store, StoreSettings, Upload};
 use crate::session::blob::Blob;
@@ -28,42 +28,42 @@ use std::sync::Arc;
 
 /// The files below a root folder.
 pub struct FileStore {
-    files: Arc<Files>,
+    files: Arc<SharedFiles>,
     workers: Workers,
     lists: Lists,
 }
 
 impl FileStore {
-    /// Opens the root, which must be a folder. Leftovers of a crash are swept away.
+    /// Opens the root, which must be a folder. Removes part files that a crash has left.
     pub fn open(root: &Path, settings: StoreSettings) -> io::Result<FileStore> {
         let root = Arc::new(Root::open(root)?);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let own_descriptors = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).ok();
+        let proc_self_fd = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).ok();
         if !settings.read_only {
             part_name::sweep(root.folder());
         }
         Ok(FileStore {
-            files: Arc::new(Files {
+            files: Arc::new(SharedFiles {
                 root,
                 settings,
-                own_descriptors,
+                proc_self_fd,
             }),
             workers: Workers::default(),
             lists: Lists::new(settings.listing),
         })
     }
 
-    /// From now on work is left to helper threads, which say here what is done.
+    /// Runs slow work on helper threads from now on; `completions` receives the finished sessions.
     pub fn start_workers(&self, completions: Completions) {
         self.workers.start(self.files.settings.batch, completions);
     }
 
-    /// Looks whether the root is still there.
-    pub fn look_after(&self) {
-        self.files.root.look();
+    /// Checks whether the root is still at its path, and warns the operator if not.
+    pub fn check_root(&self) {
+        self.files.root.check_path();
     }
 
-    /// The root itself, for rules about what lies below it.
+    /// The root folder, for the sandbox rules.
     pub fn folder(&self) -> BorrowedFd<'_> {
         self.files.root.as_fd()
     }
@@ -83,13 +83,14 @@ impl FileStore {
         Ok(())
     }
 
-    /// Acts at once if `path` is at hand, and on a worker if only the disk knows it. The act gets
-    /// what is there, if it is at hand; `None` is the root.
-    fn reach<T: Send + 'static>(
+    /// Calls `act` at once if `path` resolves in the dentry cache, and on a helper thread if it
+    /// needs the disk. `act` gets the resolved descriptor if there is one. The path `None` is the
+    /// root.
+    fn dispatch<T: Send + 'static>(
         &self,
         path: Option<&str>,
         client: Requester,
-        act: impl FnOnce(&Files, Option<OwnedFd>) -> Result<T, StoreError> + Send + 'static,
+        act: impl FnOnce(&SharedFiles, Option<OwnedFd>) -> Result<T, StoreError> + Send + 'static,
     ) -> Reply<T> {
         let Some(path) = path else {
             return Pending::Ready(act(&self.files, None));
@@ -102,7 +103,7 @@ impl FileStore {
                 let act = move || act(&files, None);
                 self.workers.spawn(client.session, act)
             }
-            // Found, or an error that the act will find again, without a wait.
+            // Resolved, or an error that `act` meets again without waiting.
             found => Pending::Ready(act(&self.files, found.ok())),
         }
     }
@@ -110,11 +111,11 @@ impl FileStore {
 
 impl Store for FileStore {
     fn open(&self, name: &str, client: Requester) -> Reply<Content> {
-        self.files.root.look_again();
+        self.files.root.recheck_path();
         let (path, name) = (Some(name), name.to_owned());
-        let open = move |files: &Files, found| files.explained(files.open(&name, found));
+        let open = move |files: &SharedFiles, found| files.explain(files.open(&name, found));
         let (workers, settings) = (self.workers.clone(), self.files.settings);
-        self.reach(path, client, open).map(move |opened| {
+        self.dispatch(path, client, open).map(move |opened| {
             let (file, length) = opened?;
             let blob = FileBlob::new(file, workers, &settings, Some(length));
             Ok((Rc::new(blob) as Rc<dyn Blob>, length))
@@ -122,50 +123,50 @@ impl Store for FileStore {
     }
 
     fn size(&self, name: &str, client: Requester) -> Reply<u64> {
-        self.files.root.look_again();
+        self.files.root.recheck_path();
         let (path, name) = (Some(name), name.to_owned());
-        self.reach(path, client, move |files, _| {
-            files.explained(files.size(&name))
+        self.dispatch(path, client, move |files, _| {
+            files.explain(files.size(&name))
         })
     }
 
     fn remove(&self, name: &str, client: Requester) -> Reply<()> {
-        self.files.root.look();
+        self.files.root.check_path();
         if let Err(error) = self.may_write(client) {
-            return Pending::Ready(self.files.explained(Err(error)));
+            return Pending::Ready(self.files.explain(Err(error)));
         }
         let (path, name) = (Some(name), name.to_owned());
-        let find = move |files: &Files, _| files.explained(files.removable(&name));
+        let find = move |files: &SharedFiles, _| files.explain(files.removable(&name));
         let (files, workers) = (self.files.clone(), self.workers.clone());
-        self.reach(path, client, find).then(move |found| {
+        self.dispatch(path, client, find).then(move |found| {
             let (folder, leaf) = match found {
                 Ok(found) => found,
                 Err(error) => return Pending::Ready(Err(error)),
             };
-            workers.spawn_synced(client, false, move |slip| {
-                files.explained(files.remove(&folder, &leaf, slip))
+            workers.spawn_synced(client, false, move |status| {
+                files.explain(files.remove(&folder, &leaf, status))
             })
         })
     }
 
     fn create(&self, name: &str, size: Option<u64>, client: Requester) -> Reply<Box<dyn Upload>> {
-        self.files.root.look();
+        self.files.root.check_path();
         if let Err(error) = self.may_write(client) {
             return Pending::Ready(Err(self.files.root.explain_folder(error)));
         }
-        // The name itself may be free; whether it is, the folder's pages say.
+        // Only the folder is resolved: the name itself may not exist yet.
         let (path, name) = (
             name.rsplit_once('/').map(|(folder, _)| folder),
             name.to_owned(),
         );
-        let begin = move |files: &Files, _| {
-            let begun = files.begin(&name, size.unwrap_or(0));
+        let begin = move |files: &SharedFiles, _| {
+            let begun = files.create_upload(&name, size.unwrap_or(0));
             begun.map_err(|error| files.root.explain_folder(error))
         };
         let (files, workers) = (self.files.clone(), self.workers.clone());
-        self.reach(path, client, begin).map(move |begun| {
-            let (file, place) = begun?;
-            let upload = FileUpload::new(&files.root, file, place, workers, &files.settings);
+        self.dispatch(path, client, begin).map(move |begun| {
+            let (file, destination) = begun?;
+            let upload = FileUpload::new(&files.root, file, destination, workers, &files.settings);
             Ok(Box::new(upload) as Box<dyn Upload>)
         })
     }
@@ -175,40 +176,41 @@ impl Store for FileStore {
     }
 
     fn list(&self, folder: Option<&str>, client: Requester) -> Reply<Content> {
-        self.files.root.look();
+        self.files.root.check_path();
         let (path, name) = (folder, folder.map(str::to_owned));
-        let open = move |files: &Files, _| {
-            let opened = files.listed(name.as_deref());
+        let open = move |files: &SharedFiles, _| {
+            let opened = files.open_folder(name.as_deref());
             opened.map_err(|error| files.root.explain_folder(error))
         };
         let (lists, workers) = (self.lists.clone(), self.workers.clone());
-        self.reach(path, client, open)
+        self.dispatch(path, client, open)
             .then(move |folder| match folder {
-                Ok(folder) => lists.ask(folder, workers, client.session),
+                Ok(folder) => lists.request(folder, workers, client.session),
                 Err(error) => Pending::Ready(Err(error)),
             })
     }
 }
 
-/// What the loop and the workers share.
-struct Files {
+/// Shared by the loop and the helper threads.
+struct SharedFiles {
     root: Arc<Root>,
     settings: StoreSettings,
-    /// `/proc/self/fd`: there, what was looked at can be opened.
-    own_descriptors: Option<OwnedFd>,
+    /// `/proc/self/fd`, to open a file through its O_PATH descriptor.
+    proc_self_fd: Option<OwnedFd>,
 }
 
-impl Files {
-    fn explained<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+impl SharedFiles {
+    fn explain<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
         done.map_err(|error| self.root.explain(error))
     }
 
-    /// The folder that holds `name`, and the name's last component.
+    /// The parent folder of `name`, and the last component.
     fn locate<'a>(&self, name: &'a str) -> Result<(Arc<Dir>, &'a str), StoreError> {
         let (folder, leaf) = match name.rsplit_once('/') {
             None => (self.root.folder().clone(), name),
             Some((folder, leaf)) => {
-                // The folder of `/a` is the empty string, and absolute names lead outside.
+                // The parent of `/a` is the empty string; as `/` it is rejected like any absolute
+                // name.
                 let folder = if folder.is_empty() { "/" } else { folder };
                 (self.root.open_folder(folder)?, leaf)
             }
@@ -241,17 +243,17 @@ impl Files {
         Ok(self.root.resolve(name, open)?.into_std().into())
     }
 
-    /// Opens the very file that was looked at, whatever has its name by now.
+    /// Opens the file of this descriptor, whatever file has its name now.
     fn open_found(&self, found: &OwnedFd, name: &str) -> Result<OwnedFd, StoreError> {
-        // Even so, the one thread must not wait for what is opened.
+        // The event loop must not block in open(2).
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let Some(descriptors) = &self.own_descriptors else {
-            // Without /proc, what takes the file's place in this moment is opened.
+        let Some(proc_self_fd) = &self.proc_self_fd else {
+            // Without /proc the name is resolved again: a race with a rename opens the new file.
             return Ok(self.open_as(name, flags)?);
         };
         let (number, flags) = (DecInt::from_fd(found), flags | OFlags::CLOEXEC);
         Ok(rustix::fs::openat(
-            descriptors,
+            proc_self_fd,
             number,
             flags,
             Mode::empty(),
@@ -270,7 +272,7 @@ impl Files {
         }
     }
 
-    /// Where a file is that can be removed.
+    /// The parent folder and the name of a file that can be removed.
     fn removable(&self, name: &str) -> Result<(Arc<Dir>, String), StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::NotFound);
@@ -282,9 +284,14 @@ impl Files {
         Ok((folder, leaf.to_owned()))
     }
 
-    fn remove(&self, folder: &Dir, leaf: &str, slip: &Slip) -> Result<Option<OwnedFd>, StoreError> {
-        // First what can be lacking, so that a refusal leaves the file where it is.
-        let to_sync = if self.settings.sync && slip.is_awaited() {
+    fn remove(
+        &self,
+        folder: &Dir,
+        leaf: &str,
+        status: &JobStatus,
+    ) -> Result<Option<OwnedFd>, StoreError> {
+        // Open the folder first: if that fails, the file is still there.
+        let to_sync = if self.settings.sync && status.is_awaited() {
             upload::folder_to_sync(folder)?
         } else {
             None
@@ -293,7 +300,7 @@ impl Files {
         Ok(to_sync)
     }
 
-    fn begin(&self, name: &str, size: u64) -> Result<(File, Place), StoreError> {
+    fn create_upload(&self, name: &str, size: u64) -> Result<(File, Destination), StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::BadName);
         }
@@ -305,28 +312,28 @@ impl Files {
         if free_space(&folder).is_some_and(|free| size > free) {
             return Err(StoreError::NoSpace);
         }
-        let mut place = Place::new(folder, leaf, replaced);
-        Ok((place.begin()?, place))
+        let mut destination = Destination::new(folder, leaf, replaced);
+        Ok((destination.create()?, destination))
     }
 
-    fn listed(&self, folder: Option<&str>) -> Result<Beneath, StoreError> {
-        // A removed folder can be opened, and has no entries.
+    fn open_folder(&self, folder: Option<&str>) -> Result<ListedFolder, StoreError> {
+        // A removed folder can be opened and is empty.
         if folder.is_none() && self.root.is_removed() {
             return Err(StoreError::NoFolder);
         }
-        Ok(Beneath::open(&self.root, folder)?)
+        Ok(ListedFolder::open(&self.root, folder)?)
     }
 }
 
-/// The bytes that are free, where the file system counts them: a tmpfs without a limit, ramfs and
-/// some of FUSE report no blocks at all.
+/// Free bytes of the file system. `None` where it reports no blocks at all: tmpfs without a limit,
+/// ramfs and some FUSE file systems.
 fn free_space(folder: &Dir) -> Option<u64> {
     let disk = rustix::fs::fstatvfs(folder).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
     (bytes(disk.f_blocks) > 0).then(|| bytes(disk.f_bavail))
 }
 
-/// What has this name. What is neither file nor link is left alone.
+/// The file or link that has this name; an error for anything else.
 fn replaceable(folder: &Dir, leaf: &str) -> Result<Option<Stat>, StoreError> {
     match rustix::fs::statat(folder, leaf, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {

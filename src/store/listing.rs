@@ -1,28 +1,29 @@
-//! Makes the list of a folder once for all peers that ask for it meanwhile.
+//! Builds the list of a folder once for all clients that request it meanwhile.
 //!
 //! ```text
-//!   ask ──▶ first piece ── the end ────────────────────────────▶ merge ──▶ made, or failed
-//!                └─ more ──▶ queue ──▶ read from the start ─────────┘
+//!   request ──▶ first step ── end of folder ──────────────────────▶ merge ──▶ list or error
+//!                   └─ more ──▶ queue ──▶ read again from the start ──┘
 //! ```
 //!
-//! A helper reads and sorts in bounded pieces. A small folder is made with its first piece; of the
-//! others one is made at a time, so that no number of folders takes more memory than one. A peer
-//! joins a list that is not begun yet, or whose folder has not changed since it was begun: a change
-//! that was answered before is always in the list. A large list is a file in memory, which
-//! `sendfile` sends to all readers at their own pace, and which is gone with its last reader.
+//! A helper thread reads and sorts in bounded steps. The list of a small folder is complete after
+//! the first step. Larger lists are built one at a time, so that memory does not grow with the
+//! number of folders. A request joins a list that is not started, or whose folder has not changed
+//! since the start: a list contains every change that was confirmed before the request. A large
+//! list is a memory file: `sendfile` sends it to each reader at the reader's own speed, and the
+//! last reader frees it.
 
 mod builder;
 mod sorted_names;
 
-use super::root::Beneath;
+use super::root::ListedFolder;
 use super::workers::{Worker, Workers};
 use crate::session::blob::Blob;
 use crate::session::session_id::SessionId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::store::{Content, ListingLimits, Reply};
+use builder::{ListBuilder, Queue};
 use cap_std::fs::Dir;
-use builder::{Maker, Queue};
 use rustix::io::Errno;
 use rustix::time::ClockId;
 use std::fs::File;
@@ -35,105 +36,102 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-/// All lists that are wanted at the moment. Clones share them.
+/// All lists that are requested or read at the moment. Clones share them.
 #[derive(Clone)]
-pub struct Lists(Arc<Desk>);
+pub struct Lists(Arc<SharedLists>);
 
-/// What the loop and the helper share.
-struct Desk {
+/// Shared by the loop and the helper thread.
+struct SharedLists {
     limits: ListingLimits,
-    /// The oldest first. A list lives as long as a peer waits for it or reads it.
-    orders: Mutex<Vec<Weak<Order>>>,
-    /// Of large folders.
+    /// The oldest first. A list lives while a client waits for it or reads it.
+    jobs: Mutex<Vec<Weak<ListJob>>>,
+    /// Large folders that wait for their list.
     queue: Queue,
 }
 
-impl Desk {
-    /// Makes room for a list, if need be at the cost of those that have been read for the longest
-    /// time: a slow reader keeps no other from its list.
+impl SharedLists {
+    /// Frees memory for a list of this length: revokes the oldest lists while the limit is
+    /// exceeded, so that slow readers do not block new requests.
     fn make_room(&self, length: u64) {
-        let orders: Vec<_> = lock(&self.orders)
-            .iter()
-            .filter_map(Weak::upgrade)
-            .collect();
-        let mut held: u64 = orders.iter().map(|order| order.held()).sum();
-        for order in &orders {
+        let jobs: Vec<_> = lock(&self.jobs).iter().filter_map(Weak::upgrade).collect();
+        let mut held: u64 = jobs.iter().map(|job| job.held()).sum();
+        for job in &jobs {
             if held + length <= self.limits.memory {
                 break;
             }
-            held -= order.withdraw();
+            held -= job.revoke();
         }
     }
 }
 
 impl Lists {
     pub(super) fn new(limits: ListingLimits) -> Lists {
-        Lists(Arc::new(Desk {
+        Lists(Arc::new(SharedLists {
             limits,
-            orders: Mutex::default(),
+            jobs: Mutex::default(),
             queue: Queue::default(),
         }))
     }
 
-    /// The list of the folder as it is now, or will be in a moment.
-    pub(super) fn ask(
+    /// Requests the list of the folder, which contains every change made so far.
+    pub(super) fn request(
         &self,
-        folder: Beneath,
+        folder: ListedFolder,
         workers: Workers,
         session: SessionId,
     ) -> Reply<Content> {
-        let seen = match Seen::now(folder.folder()) {
+        let seen = match FolderStamp::now(folder.folder()) {
             Ok(seen) => seen,
             Err(errno) => return Pending::Ready(Err(errno.into())),
         };
-        let mut orders = lock(&self.0.orders);
-        orders.retain(|order| order.strong_count() > 0);
-        let shared = orders
+        let mut jobs = lock(&self.0.jobs);
+        jobs.retain(|job| job.strong_count() > 0);
+        let shared = jobs
             .iter()
             .rev()
             .filter_map(Weak::upgrade)
-            .find(|order| order.join(&seen, session, &self.0.limits));
-        if let Some(order) = shared {
-            return order.content();
+            .find(|job| job.join(&seen, session, &self.0.limits));
+        if let Some(job) = shared {
+            return job.content();
         }
-        let order = Arc::new(Order {
+        let job = Arc::new(ListJob {
             folder: seen.folder,
-            listed: Mutex::new(Some(Arc::new(folder))),
-            heavy: self.0.limits.heavy,
+            open_folder: Mutex::new(Some(Arc::new(folder))),
+            large: self.0.limits.large,
             workers: workers.clone(),
-            state: Mutex::new(State {
+            state: Mutex::new(ListState {
                 waiting: vec![session],
                 begun: None,
-                withdrawn: false,
+                revoked: false,
             }),
             outcome: OnceLock::new(),
         });
-        orders.push(Arc::downgrade(&order));
-        drop(orders);
-        let maker = Maker::new(&order, self.0.clone());
-        workers.spawn_detached(Worker::LookUps, move || maker.make_if_small());
-        order.content()
+        jobs.push(Arc::downgrade(&job));
+        drop(jobs);
+        let builder = ListBuilder::new(&job, self.0.clone());
+        workers.spawn_detached(Worker::LookUps, move || builder.build_if_small());
+        job.content()
     }
 }
 
-/// A folder as it was at some time.
-struct Seen {
+/// The timestamps of a folder at one time.
+struct FolderStamp {
     /// Device and inode.
     folder: (u64, u64),
-    /// When its entries changed last, and when anything of it did: a program can set the first.
+    /// mtime and ctime: a program can set the first to any value.
     changed: [Duration; 2],
-    /// The time of the look.
+    /// When the timestamps were read.
     at: Duration,
 }
 
-impl Seen {
-    fn now(folder: &Dir) -> Result<Seen, Errno> {
+impl FolderStamp {
+    fn now(folder: &Dir) -> Result<FolderStamp, Errno> {
         let now = rustix::time::clock_gettime(ClockId::Realtime);
         let stat = rustix::fs::fstat(folder)?;
         let time = |seconds, nanos| {
             Duration::from_secs(u64::try_from(seconds).unwrap_or(0)) + Duration::from_nanos(nanos)
         };
-        Ok(Seen {
+        Ok(FolderStamp {
             folder: (stat.st_dev, stat.st_ino),
             changed: [
                 time(stat.st_mtime, stat.st_mtime_nsec),
@@ -143,7 +141,7 @@ impl Seen {
         })
     }
 
-    /// Whether any later change has another time stamp.
+    /// Whether every later change gets another timestamp.
     fn is_settled(&self, limits: &ListingLimits) -> bool {
         let [_, last] = self.changed;
         let tick = match last.subsec_nanos() {
@@ -154,28 +152,28 @@ impl Seen {
     }
 }
 
-/// A list that peers wait for or read.
-struct Order {
+/// A list that clients wait for or read.
+struct ListJob {
     folder: (u64, u64),
-    /// Until the list is made, or no session waits for it any more.
-    listed: Mutex<Option<Arc<Beneath>>>,
-    heavy: u64,
+    /// `Some` until the list is built.
+    open_folder: Mutex<Option<Arc<ListedFolder>>>,
+    large: u64,
     workers: Workers,
-    state: Mutex<State>,
+    state: Mutex<ListState>,
     outcome: OnceLock<Result<List, StoreError>>,
 }
 
-struct State {
+struct ListState {
     waiting: Vec<SessionId>,
-    /// How the folder was when it began to be read.
-    begun: Option<Seen>,
-    /// It was taken from its readers.
-    withdrawn: bool,
+    /// The state of the folder when reading began.
+    begun: Option<FolderStamp>,
+    /// Its memory was freed while readers were left.
+    revoked: bool,
 }
 
-impl Order {
-    /// Has one more peer wait for the list, if it is good for what the peer has seen.
-    fn join(&self, seen: &Seen, peer: SessionId, limits: &ListingLimits) -> bool {
+impl ListJob {
+    /// Adds a session to those that wait, if the list contains every change up to `seen`.
+    fn join(&self, seen: &FolderStamp, peer: SessionId, limits: &ListingLimits) -> bool {
         let mut state = lock(&self.state);
         let is_same = self.folder == seen.folder;
         let is_good = state
@@ -183,15 +181,15 @@ impl Order {
             .as_ref()
             .is_none_or(|begun| begun.changed == seen.changed && begun.is_settled(limits));
         let has_failed = matches!(self.outcome.get(), Some(Err(_)));
-        let joins = is_same && is_good && !has_failed && !state.withdrawn;
+        let joins = is_same && is_good && !has_failed && !state.revoked;
         if joins && self.outcome.get().is_none() {
             state.waiting.push(peer);
         }
         joins
     }
 
-    /// The list, once it is made.
-    fn content(self: Arc<Order>) -> Reply<Content> {
+    /// The list, once it is built.
+    fn content(self: Arc<ListJob>) -> Reply<Content> {
         Pending::later(move || {
             let length = match self.outcome.get() {
                 None => return Poll::Pending,
@@ -204,48 +202,50 @@ impl Order {
         })
     }
 
-    /// The folder is read from its start, as it is seen now. `None` takes that back.
-    fn begin(&self, seen: Option<Seen>) {
+    /// Records the state of the folder at the start of reading. `None`: reading has not begun.
+    fn begin(&self, seen: Option<FolderStamp>) {
         lock(&self.state).begun = seen;
     }
 
-    /// The list is made, or cannot be: all that wait are notified.
+    /// Stores the list or the error, and notifies all sessions that wait.
     fn finish(&self, outcome: Result<List, StoreError>) {
-        // Under the lock: a peer either sees the outcome or is among those that are notified.
+        // Under the lock: a session either sees the outcome or is in `waiting`.
         let mut state = lock(&self.state);
         let first = self.outcome.set(outcome).is_ok();
-        assert!(first, "a list is made once");
-        *lock(&self.listed) = None;
+        assert!(first, "a list is built once");
+        *lock(&self.open_folder) = None;
         for peer in std::mem::take(&mut state.waiting) {
-            self.workers.tell(peer);
+            self.workers.notify(peer);
         }
     }
 
-    fn listed(&self) -> Arc<Beneath> {
-        lock(&self.listed).clone().expect("the list is being made")
+    fn open_folder(&self) -> Arc<ListedFolder> {
+        lock(&self.open_folder)
+            .clone()
+            .expect("present until the list is built")
     }
 
     fn list(&self) -> Option<&List> {
         self.outcome.get()?.as_ref().ok()
     }
 
-    /// Bytes of memory that the list holds beside what was copied.
+    /// Bytes that the list holds in its memory file.
     fn held(&self) -> u64 {
         match self.list() {
-            Some(List::File(_, length)) if !lock(&self.state).withdrawn => *length,
+            Some(List::File(_, length)) if !lock(&self.state).revoked => *length,
             _ => 0,
         }
     }
 
-    /// Takes the list from its readers, who see a file that shrank and are closed. Says how many
-    /// bytes that freed.
-    fn withdraw(&self) -> u64 {
+    /// Frees the memory of the list. Its readers see a file that became shorter, and are closed.
+    /// Returns the number of freed bytes.
+    fn revoke(&self) -> u64 {
         let held = self.held();
         if let Some(List::File(file, _)) = self.list()
             && held > 0
         {
-            lock(&self.state).withdrawn = true;
-            log::warn!("lists take too much memory: the readers of one of {held} bytes lose it");
+            lock(&self.state).revoked = true;
+            log::warn!("lists use too much memory: closing the readers of a list of {held} bytes");
             if let Err(error) = file.set_len(0) {
                 log::warn!("cannot free a list: {error}");
             }
@@ -254,10 +254,10 @@ impl Order {
     }
 }
 
-impl Drop for Order {
+impl Drop for ListJob {
     fn drop(&mut self) {
         if let Some(Ok(List::File(file, length))) = self.outcome.take()
-            && length >= self.heavy
+            && length >= self.large
         {
             self.workers
                 .spawn_detached(Worker::LookUps, move || drop(file));
@@ -265,20 +265,20 @@ impl Drop for Order {
     }
 }
 
-/// The text of a list, a line an entry.
+/// The text of a list, one entry a line.
 enum List {
-    /// A short one.
+    /// A short list.
     Text(Vec<u8>),
-    /// A file in memory, and its length.
+    /// A memory file, and its length in bytes.
     File(File, u64),
 }
 
-/// A list that was made, for one of its readers.
-struct ListBlob(Arc<Order>);
+/// A complete list, for one of its readers.
+struct ListBlob(Arc<ListJob>);
 
 impl ListBlob {
     fn list(&self) -> &List {
-        self.0.list().expect("it was made")
+        self.0.list().expect("the list is complete")
     }
 }
 

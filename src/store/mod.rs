@@ -1,4 +1,4 @@
-//! Named files below one root, as traits, and the store that keeps them on a disk.
+//! The file store: the traits that services use, and the implementation on a disk.
 
 pub mod backlog;
 pub mod error;
@@ -19,95 +19,96 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Named files below one root. What has to wait for a disk is done beside the loop: the session
-/// that asked is among the completions when its [`Pending`] is worth asking again.
+/// Named files below one root. Operations that may wait for the disk run on helper threads; the
+/// session is reported as a completion when its [`Pending`] can be polled again.
 pub trait Store {
     /// Opens a file for reading.
     fn open(&self, name: &str, client: Requester) -> Reply<Content>;
-    /// Tells the length of a file.
+    /// The length of a file, in bytes.
     fn size(&self, name: &str, client: Requester) -> Reply<u64>;
     /// Removes a file.
     fn remove(&self, name: &str, client: Requester) -> Reply<()>;
-    /// Begins a file that nobody sees until it is committed; `size` where it is known beforehand.
+    /// Creates a file that stays invisible until it is committed. `size` is its length in bytes,
+    /// if the client announced it.
     fn create(&self, name: &str, size: Option<u64>, client: Requester) -> Reply<Box<dyn Upload>>;
     /// The largest file that may be stored, in bytes.
     fn largest(&self) -> u64;
-    /// Makes the list of a folder, a line an entry; `None` is the root. Sorted; folders end in `/`.
+    /// Lists a folder, one entry a line, sorted; folders end in `/`. `None` is the root.
     fn list(&self, folder: Option<&str>, client: Requester) -> Reply<Content>;
 }
 
-/// What the store says to a question.
+/// The result of a store operation, perhaps not available yet.
 pub type Reply<T> = Pending<Result<T, StoreError>>;
 
-/// Bytes to be read, and how many there are.
+/// The content of a file or a list, and its length in bytes.
 pub type Content = (Rc<dyn Blob>, u64);
 
-/// The session that asks.
+/// The session that requests an operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Requester {
-    /// Its name for the completions.
+    /// Its id in the completions.
     pub session: SessionId,
-    /// Where its peer comes from.
+    /// The IP address of its client.
     pub address: IpAddr,
 }
 
-/// A file on its way in. Dropping it discards it.
+/// A file that is being received. Dropping it discards the file.
 pub trait Upload {
-    /// Where its bytes belong.
+    /// Where its bytes are written.
     fn blob(&self) -> Rc<dyn Blob>;
-    /// Makes it visible under its name, whole and at once, with `front` before what came. Done
-    /// means that the bytes and the name outlive a power cut, where the owner of the store wants
-    /// that. Dropping the reply does not take it back.
+    /// Publishes the file under its name in one step, with `front` before the received bytes.
+    /// With [`StoreSettings::sync`], content and name are on disk when the reply is ready.
+    /// Dropping the reply does not cancel the commit.
     fn commit(self: Box<Self>, front: &[u8], client: Requester) -> Reply<()>;
 }
 
-/// What the owner of the store decides.
+/// Configuration of the store.
 #[derive(Debug, Clone, Copy)]
 pub struct StoreSettings {
-    /// Refuse everything that would change a file.
+    /// Reject every operation that changes a file.
     pub read_only: bool,
-    /// The largest file taken, in bytes.
+    /// The largest file accepted, in bytes.
     pub largest: u64,
-    /// What is stored outlives a power cut before that is said.
+    /// A change is synced to disk before it is confirmed.
     pub sync: bool,
-    /// Uploads that may wait for one sync of their folder.
+    /// The most commits that share one `fsync(2)` of their folder.
     pub batch: usize,
-    /// A body of at most so many bytes is copied into the reply.
-    pub short: u64,
-    /// Closing a file of at least so many bytes is left to a helper.
-    pub heavy: u64,
-    /// Bytes that are moved at once where a file lacks its front.
+    /// A body of at most this many bytes is copied into the reply.
+    pub inline_limit: u64,
+    /// A helper thread closes a file of at least this many bytes.
+    pub large: u64,
+    /// Bytes moved in one step to make room for `front` in [`Upload::commit`].
     pub copy_step: usize,
-    /// Uploads and removals under way whose peers are gone.
+    /// Unfinished uploads and removals of closed connections.
     pub backlog: BacklogLimits,
     /// Bounds of `ls`.
     pub listing: ListingLimits,
 }
 
-/// How much may be in the backlog before more is refused.
+/// Jobs of closed connections that may be unfinished before more are rejected.
 #[derive(Debug, Clone, Copy)]
 pub struct BacklogLimits {
-    /// Of one client network.
+    /// Jobs of one client network.
     pub network: usize,
-    /// Of all.
+    /// Jobs of all networks.
     pub all: usize,
 }
 
 /// Bounds of `ls`.
 #[derive(Debug, Clone, Copy)]
 pub struct ListingLimits {
-    /// Entries read or merged in one piece of work.
+    /// Entries read or merged in one step of a helper thread.
     pub step: usize,
-    /// Entries of one folder.
+    /// The most entries of one folder.
     pub entries: usize,
-    /// Bytes of a list that is copied into the reply.
-    pub short: usize,
-    /// A helper frees a list of at least this many bytes.
-    pub heavy: u64,
-    /// Bytes that all lists in files may hold together: at least the largest one.
+    /// A list of at most this many bytes is copied into the reply.
+    pub inline_limit: usize,
+    /// A helper thread frees a list of at least this many bytes.
+    pub large: u64,
+    /// Total bytes of all lists in memory files; at least the largest single list.
     pub memory: u64,
-    /// Two changes of a folder within this time may have the same time stamp.
+    /// Two changes of a folder within this time may have the same timestamp.
     pub tick: Duration,
-    /// The same where time stamps are whole seconds.
+    /// The same for file systems with timestamps in whole seconds.
     pub coarse_tick: Duration,
 }

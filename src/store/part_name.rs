@@ -1,8 +1,8 @@
-//! Hidden files of uploads under way: their names, the lock on each, and the sweep of leftovers.
+//! Hidden part files of running uploads: their names, their locks, and removal after a crash.
 //!
-//! A server holds a `flock(2)` on each of its part files. The kernel drops the lock with the
-//! process, however that ends, and knows it across PID namespaces: the process id in a name says
-//! nothing there, two containers are both 1. A part file whose lock can be taken is a leftover.
+//! A server holds a `flock(2)` on each of its part files. The kernel releases the lock when the
+//! process ends, and the lock works across PID namespaces. The process id in the name does not:
+//! two containers both have process 1. A part file whose lock is free is a leftover of a crash.
 
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -13,11 +13,11 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The server's own names begin with this and end with [`OWN_END`]: never listed, never served.
+/// Reserved names begin with this and end with [`OWN_END`]. They are never listed or served.
 const OWN_START: &str = ".loket-";
 const OWN_END: &str = ".part";
 
-/// Whether any component of the name is one of the server's own.
+/// Whether any component of the name is reserved for the server.
 pub fn is_own(name: &str) -> bool {
     name.split('/').any(is_part)
 }
@@ -26,11 +26,11 @@ fn is_part(name: &str) -> bool {
     name.starts_with(OWN_START) && name.ends_with(OWN_END)
 }
 
-/// A name that no other process has, as far as chance goes.
+/// A new random name.
 fn new_name() -> String {
     static RANDOM: OnceLock<u64> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    // Without random bytes names may meet, and then the next one is tried.
+    // Without random bytes two names may collide; then the next one is tried.
     let random = RANDOM.get_or_init(|| getrandom::u64().unwrap_or_default());
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let process = std::process::id();
@@ -52,27 +52,27 @@ pub fn under_new_name<T>(
     }
 }
 
-/// Creates a part file and holds it.
+/// Creates a part file and locks it.
 pub fn create(folder: &Dir, mode: Mode) -> Result<(File, String), Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     under_new_name(|name| {
         let file = File::from(rustix::fs::openat(folder, name, flags, mode)?);
-        if hold(&file) {
+        if lock_part(&file) {
             return Ok(file);
         }
-        // A sweep came between: it removes this file, or has removed it.
+        // A sweep locked the file first, and removes it or has removed it.
         let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
         Err(Errno::EXIST)
     })
 }
 
-/// Keeps sweeps of other servers away from the file until it is closed. Says whether no sweep was
-/// faster.
-pub fn hold(file: &File) -> bool {
+/// Locks the file until it is closed, so that no sweep of another server removes it. Returns
+/// `false` if a sweep locked or removed it first.
+pub fn lock_part(file: &File) -> bool {
     match lock(file) {
         Err(Errno::WOULDBLOCK) => false,
         Ok(()) => rustix::fs::fstat(file).is_ok_and(|stat| stat.st_nlink > 0),
-        // Without locks on this file system no sweep removes anything either.
+        // A file system without locks: a sweep cannot lock the file either, and removes nothing.
         Err(_) => true,
     }
 }
@@ -81,11 +81,11 @@ fn lock(file: impl AsFd) -> Result<(), Errno> {
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// Removes what servers have left behind that no longer live, in the folder and below it.
+/// Removes part files of ended servers, in the folder and below it.
 pub fn sweep(root: &Dir) {
     let mut pending = vec![PathBuf::from(".")];
     while let Some(path) = pending.pop() {
-        // A folder that may not be read has taken no uploads either.
+        // A folder that cannot be opened cannot contain uploads either.
         let Ok(folder) = root.open_dir(&path) else {
             continue;
         };
@@ -107,8 +107,8 @@ fn sweep_folder(folder: &Dir, mut found_folder: impl FnMut(PathBuf)) -> std::io:
             && let Some(name) = name.to_str().filter(|name| is_part(name))
         {
             match remove_leftover(folder, name) {
-                Ok(()) => log::info!("removed {name:?}, left behind by a crash"),
-                Err(Errno::WOULDBLOCK) => log::info!("{name:?} is left: a living server writes it"),
+                Ok(()) => log::info!("removed {name:?}, left by a crash"),
+                Err(Errno::WOULDBLOCK) => log::info!("kept {name:?}: a running server writes it"),
                 Err(errno) => log::warn!("cannot remove the leftover {name:?}: {errno}"),
             }
         }
@@ -116,9 +116,10 @@ fn sweep_folder(folder: &Dir, mut found_folder: impl FnMut(PathBuf)) -> std::io:
     Ok(())
 }
 
-/// The lock is held until the name is gone: the file's own server finds out in [`hold`].
+/// Holds the lock until the name is removed. A server that has just created the file detects this
+/// in [`lock_part`].
 fn remove_leftover(folder: &Dir, name: &str) -> Result<(), Errno> {
-    // NFS locks for writing only what was opened for writing.
+    // NFS takes an exclusive lock only on a descriptor that is open for writing.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(folder, name, flags, Mode::empty())?;
     lock(&file)?;
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_removes_the_part_files_of_the_dead_only() {
+    fn a_sweep_removes_only_part_files_of_ended_servers() {
         let folder = tempfile::tempdir().unwrap();
         let root = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
         let mode = Mode::from_raw_mode(0o600);
@@ -155,21 +156,21 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_swept_before_it_was_held_is_known() {
+    fn a_file_that_was_swept_before_it_was_locked_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         let file = File::create(&path).unwrap();
         let sweeper = File::open(&path).unwrap();
         lock(&sweeper).unwrap();
-        assert!(!hold(&file), "a sweep is about to remove it");
+        assert!(!lock_part(&file), "a sweep is about to remove it");
         std::fs::remove_file(&path).unwrap();
         drop(sweeper);
-        assert!(!hold(&file), "a sweep has removed it");
-        assert!(hold(&File::create(&path).unwrap()));
+        assert!(!lock_part(&file), "a sweep has removed it");
+        assert!(lock_part(&File::create(&path).unwrap()));
     }
 
     #[test]
-    fn a_name_in_use_is_followed_by_another() {
+    fn another_name_is_tried_when_a_name_is_in_use() {
         let mut tried = Vec::new();
         let put = under_new_name(|name| {
             tried.push(name.to_owned());

@@ -1,22 +1,22 @@
-//! A value that is there, or comes later: the only form of "not yet" in the store.
+//! A value that is ready or is polled for later. Every store operation returns one.
 
 use std::task::Poll;
 
-/// There, or to be polled. Work that only reads is skipped when this is dropped.
+/// A value that is ready, or must be polled. Dropping it skips work that only reads.
 pub enum Pending<T> {
-    /// There.
+    /// The value is available.
     Ready(T),
-    /// Polled until it is there, and not again.
+    /// Polled until it returns the value, then never again.
     Later(Box<dyn FnMut() -> Poll<T>>),
 }
 
 impl<T: 'static> Pending<T> {
-    /// What `poll` answers once it is ready.
+    /// A value that `poll` returns once it is available.
     pub fn later(poll: impl FnMut() -> Poll<T> + 'static) -> Pending<T> {
         Pending::Later(Box::new(poll))
     }
 
-    /// The value, or itself as long as there is none.
+    /// The value, or `self` while it is not available.
     pub fn take(self) -> Result<T, Pending<T>> {
         match self {
             Pending::Ready(value) => Ok(value),
@@ -27,12 +27,12 @@ impl<T: 'static> Pending<T> {
         }
     }
 
-    /// The value as `change` has it.
+    /// Applies `change` to the value once it is available.
     pub fn map<U: 'static>(self, change: impl FnOnce(T) -> U + 'static) -> Pending<U> {
         self.then(|value| Pending::Ready(change(value)))
     }
 
-    /// What `next` makes of the value, which may have to wait as well.
+    /// Continues with `next`, which may return a value that is not available yet either.
     pub fn then<U: 'static>(self, next: impl FnOnce(T) -> Pending<U> + 'static) -> Pending<U> {
         let mut first = match self {
             Pending::Ready(value) => return next(value),

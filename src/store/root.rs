@@ -1,13 +1,12 @@
-//! The root folder of the store: how names are resolved beneath it, and whether it is still there.
+//! The root folder of the store: resolves names beneath it, and detects when it is moved.
 //!
 //! Every path is resolved by `openat2(2)` with `RESOLVE_BENEATH` (through cap-std), so `..`, links
-//! and races end in an error, not outside. Links that stay inside are followed. The kernel takes
-//! every absolute link for one that leads outside: one whose target begins with the path of the
-//! root is replaced by the rest of its target, and the path without links is resolved as before.
+//! and races end in an error, not outside. Links that stay inside are followed. The kernel rejects
+//! every absolute link. If the target of such a link begins with the path of the root, that prefix
+//! is removed, and the path without links is resolved again with the same flags.
 //!
-//! What is served is the folder that was opened at start, not its path: when that folder is moved,
-//! it is served at its new place. A folder that is put in its place is never served, Landlock holds
-//! for the first one only.
+//! The store serves the folder that was opened at start, not its path. A folder that is moved is
+//! still served. A new folder at the old path is not: the Landlock rules allow only the first one.
 
 use super::part_name;
 use crate::store::error::StoreError;
@@ -26,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Root {
     folder: Arc<Dir>,
     path: PathBuf,
-    /// The path as it was given, and the same without links: absolute links begin with either.
+    /// The path as given and its canonical form: absolute links may begin with either.
     names: Vec<PathBuf>,
     presence: Mutex<Presence>,
 }
@@ -60,7 +59,8 @@ impl Root {
         &self.folder
     }
 
-    /// Does something with a name of a peer, beneath the root.
+    /// Calls `act` with the root and a path for a client's name; follows absolute links into the
+    /// root.
     pub fn resolve<T>(
         &self,
         name: &str,
@@ -82,13 +82,13 @@ impl Root {
         ))
     }
 
-    /// What has this name, or what the link of this name leads to.
+    /// Metadata of a name; links are followed.
     pub fn metadata(&self, name: &str) -> io::Result<Metadata> {
         self.resolve(name, |root, path| root.metadata(path))
     }
 
-    /// The same path without links; `None` if it leads out of the root. What it tells is checked
-    /// when it is resolved: it may have changed meanwhile.
+    /// The same path without links; `None` if it leads out of the root. This is only a hint: the
+    /// kernel checks the result when it is resolved, and a link may have changed by then.
     fn without_links(&self, name: &str) -> Option<PathBuf> {
         if name.starts_with('/') {
             return None;
@@ -108,12 +108,12 @@ impl Root {
                 Component::Normal(name) => path.push(name),
                 _ => return None,
             }
-            // Of what is no link, or is not there, the name stays as it is.
+            // Not a link, or it does not exist: keep the component.
             let Ok(target) = rustix::fs::readlinkat(&self.folder, &path, Vec::new()) else {
                 continue;
             };
             links += 1;
-            // As many as the kernel follows.
+            // The same limit as in the kernel.
             if links > 40 {
                 return None;
             }
@@ -127,12 +127,12 @@ impl Root {
                 pending.push(target);
             }
         }
-        // Nothing but folders has such a name, and an empty path is no folder.
+        // Such a name must be a folder; an empty path does not resolve.
         let ends_in_folder = name.ends_with('/') || path.as_os_str().is_empty();
         Some(if ends_in_folder { path.join(".") } else { path })
     }
 
-    /// Whether the folder was removed: nothing is in it, and nothing can be put into it.
+    /// Whether the folder was removed: it is empty, and no file can be created in it.
     pub fn is_removed(&self) -> bool {
         match rustix::fs::fstat(&self.folder) {
             Ok(stat) => stat.st_nlink == 0,
@@ -140,9 +140,9 @@ impl Root {
         }
     }
 
-    /// Looks after the root where something was not found, or could be put in the wrong place.
+    /// Replaces an error by [`StoreError::RootRemoved`] if the root was removed.
     pub fn explain(&self, error: StoreError) -> StoreError {
-        self.look();
+        self.check_path();
         if self.is_removed() {
             StoreError::RootRemoved
         } else {
@@ -150,7 +150,7 @@ impl Root {
         }
     }
 
-    /// The same where a folder was needed: what is not found is that folder.
+    /// The same for an operation on a folder: not found means that the folder does not exist.
     pub fn explain_folder(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::NotFound => self.explain(StoreError::NoFolder),
@@ -158,15 +158,15 @@ impl Root {
         }
     }
 
-    /// Looks only if the root was last seen to be elsewhere: it may be back.
-    pub fn look_again(&self) {
+    /// Checks only if the root was not at its path in the last check.
+    pub fn recheck_path(&self) {
         if *self.last_seen() != Presence::Here {
-            self.look();
+            self.check_path();
         }
     }
 
-    /// Looks whether the path still leads to the folder; the operator is warned of every change.
-    pub fn look(&self) {
+    /// Checks whether the path still leads to the folder, and warns the operator of a change.
+    pub fn check_path(&self) {
         let seen = self.presence();
         let mut last_seen = self.last_seen();
         if std::mem::replace(&mut *last_seen, seen) == seen {
@@ -180,7 +180,7 @@ impl Root {
                  put it back, or start the server again"
             ),
             Presence::Replaced => log::warn!(
-                "{path} is another folder now, which is not served; start the server again"
+                "{path} is another folder now, and is not served; start the server again"
             ),
         }
     }
@@ -194,7 +194,7 @@ impl Root {
         let found = rustix::fs::stat(&self.path).map(identity);
         match (found, rustix::fs::fstat(&self.folder).map(identity)) {
             (Err(Errno::NOENT | Errno::NOTDIR | Errno::STALE), _) => Presence::Missing,
-            // The user that the server has become may not be allowed to look there.
+            // The user of the server may have no permission to search the path.
             (Err(_), _) if self.is_removed() => Presence::Missing,
             (Err(_), _) | (_, Err(_)) => Presence::Here,
             (Ok(found), Ok(served)) if found == served => Presence::Here,
@@ -203,18 +203,18 @@ impl Root {
     }
 }
 
-/// A folder beneath the root, to be listed.
-pub struct Beneath {
+/// An open folder beneath the root, for a list.
+pub struct ListedFolder {
     root: Arc<Root>,
-    /// Empty for the root itself, and otherwise with `/` at its end.
+    /// Empty for the root, otherwise the name with `/` at its end.
     prefix: String,
     folder: Arc<Dir>,
 }
 
-impl Beneath {
+impl ListedFolder {
     /// Opens the folder; `None` is the root.
-    pub fn open(root: &Arc<Root>, name: Option<&str>) -> io::Result<Beneath> {
-        Ok(Beneath {
+    pub fn open(root: &Arc<Root>, name: Option<&str>) -> io::Result<ListedFolder> {
+        Ok(ListedFolder {
             root: root.clone(),
             prefix: name.map_or(String::new(), |name| format!("{name}/")),
             folder: match name {
@@ -229,16 +229,16 @@ impl Beneath {
         &self.folder
     }
 
-    /// The name that a peer can ask for, with `/` behind that of a folder. `None` of what cannot
-    /// be served: what is neither file nor folder, and links to such things, out or to nothing.
+    /// The name for the list, with `/` after the name of a folder. `None` for an entry that cannot
+    /// be served: neither file nor folder, or a link to such, out of the root or to nothing.
     pub fn listed_name(&self, entry: &DirEntry) -> Option<String> {
-        // A name that is no plain text cannot be asked for in this protocol.
+        // The protocol cannot express a name that is not UTF-8 or has control characters.
         let mut name = entry.file_name().to_str()?.to_owned();
         if name.chars().any(char::is_control) || part_name::is_own(&name) {
             return None;
         }
         let mut kind = entry.file_type().ok();
-        // Some file systems do not tell either.
+        // Links are resolved here. Some file systems report no type at all.
         if kind.is_none_or(|kind| !kind.is_file() && !kind.is_dir()) {
             let found = self.root.metadata(&format!("{}{name}", self.prefix));
             kind = Some(found.ok()?.file_type());
@@ -252,7 +252,7 @@ impl Beneath {
     }
 }
 
-/// Whether the kernel says so, or cap-std.
+/// Whether the kernel or cap-std reports that the path leaves the root.
 fn leads_out(error: &io::Error) -> bool {
     match Errno::from_io_error(error) {
         Some(errno) => errno == Errno::XDEV,

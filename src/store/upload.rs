@@ -1,17 +1,17 @@
-//! Takes a file in beside its final name and puts it there whole, in one step.
+//! Receives a file without a visible name, and publishes it under its name in one step.
 //!
 //! ```text
 //!                      commit: fsync; name free: linkat
 //!   Anonymous (O_TMPFILE) ────────────────────────────▶ visible ── fsync of the folder ──▶ done
-//!        │   └─── name taken: linkat ──▶ hidden ── renameat ──▶ visible
-//!        └ drop: gone
-//!   Hidden (where O_TMPFILE is unknown) ── renameat ──▶ visible;  drop: unlinkat
+//!        │   └─── name exists: linkat ──▶ hidden ── renameat ──▶ visible
+//!        └ drop: discarded
+//!   Hidden (without O_TMPFILE) ── renameat ──▶ visible;  drop: unlinkat
 //! ```
 //!
-//! A commit is done by a helper thread: it waits for the disk, and where a big file is replaced,
-//! freeing the old one takes its time as well.
+//! A helper thread does the commit: it waits for the disk, and freeing a large replaced file is
+//! slow.
 
-use super::backlog::Slip;
+use super::backlog::JobStatus;
 use super::file_blob::FileBlob;
 use super::part_name;
 use super::root::Root;
@@ -29,21 +29,21 @@ use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A file that nobody sees yet.
+/// An upload that is not published yet.
 pub struct FileUpload {
     root: Arc<Root>,
     blob: Rc<FileBlob>,
     workers: Workers,
-    place: Place,
+    destination: Destination,
     settings: StoreSettings,
 }
 
 impl FileUpload {
-    /// A file that was begun for this place.
+    /// An upload into `file`, which was created for this destination.
     pub fn new(
         root: &Arc<Root>,
         file: File,
-        place: Place,
+        destination: Destination,
         workers: Workers,
         settings: &StoreSettings,
     ) -> FileUpload {
@@ -51,7 +51,7 @@ impl FileUpload {
             root: root.clone(),
             blob: Rc::new(FileBlob::new(file, workers.clone(), settings, None)),
             workers,
-            place,
+            destination,
             settings: *settings,
         }
     }
@@ -67,45 +67,46 @@ impl Upload for FileUpload {
             root,
             blob,
             workers,
-            place,
+            destination,
             settings,
         } = *self;
         let (file, front) = (blob.share(), Box::<[u8]>::from(front));
         let length = file.metadata().map_or(0, |about| about.len());
-        let store = move |slip: &Slip| {
+        let store = move |status: &JobStatus| {
             if !front.is_empty() {
                 put_in_front(&file, length, &front, settings.copy_step)?;
             }
-            // Its peer is gone and gets no answer: then it need not outlive a power cut.
-            let sync = settings.sync && slip.is_awaited();
-            let inherits = place.inherit(&file);
+            // Without a client that waits for the answer, durability was not promised.
+            let sync = settings.sync && status.is_awaited();
+            let inherits = destination.inherit_attributes(&file);
             if sync && inherits {
                 rustix::fs::fsync(&*file)?;
             } else if sync {
                 rustix::fs::fdatasync(&*file)?;
             }
-            // Before anything is seen. An upload that was accepted is stored although no descriptor
-            // is left for its folder: then all of the file system is synced.
-            let folder = match sync.then(|| folder_to_sync(&place.folder)) {
+            // Open the folder before the file becomes visible. If no descriptor is free, an
+            // accepted upload is stored all the same: then the whole file system is synced.
+            let folder = match sync.then(|| folder_to_sync(&destination.folder)) {
                 Some(Err(Errno::MFILE | Errno::NFILE)) | None => None,
                 Some(opened) => opened?,
             };
-            place.show(&file)?;
+            destination.publish(&file)?;
             if sync && folder.is_none() {
                 rustix::fs::syncfs(&*file)?;
             }
             Ok(folder)
         };
-        let store = move |slip: &Slip| store(slip).map_err(|error| root.explain_folder(error));
-        workers.spawn_synced(client, length >= settings.heavy, store)
+        let store =
+            move |status: &JobStatus| store(status).map_err(|error| root.explain_folder(error));
+        workers.spawn_synced(client, length >= settings.large, store)
     }
 }
 
-/// Moves all `length` bytes of a file up, at most `step` at once, and puts `front` before them.
+/// Inserts `front` before the `length` bytes of a file; moves at most `step` bytes at a time.
 fn put_in_front(file: &File, length: u64, front: &[u8], step: usize) -> io::Result<()> {
     let mut bytes = vec![0; length.min(step as u64) as usize];
     let mut left = length;
-    // From the end, so that nothing is overwritten before it has moved.
+    // From the end, so that no byte is overwritten before it is moved.
     while left > 0 {
         let piece = &mut bytes[..left.min(step as u64) as usize];
         left -= piece.len() as u64;
@@ -115,20 +116,20 @@ fn put_in_front(file: &File, length: u64, front: &[u8], step: usize) -> io::Resu
     file.write_all_at(front, 0)
 }
 
-/// Where a file will be.
-pub struct Place {
+/// The folder and name of an upload.
+pub struct Destination {
     folder: Arc<Dir>,
     name: Box<str>,
-    /// The regular file that has the name.
+    /// The regular file that has the name when the upload starts.
     replaced: Option<Stat>,
-    /// Where the bytes are meanwhile; an anonymous file has no name at all.
+    /// The name of the part file; `None` for an anonymous file.
     hidden: Option<String>,
 }
 
-impl Place {
-    /// The name in the folder, and what has it now.
-    pub fn new(folder: Arc<Dir>, name: &str, found: Option<Stat>) -> Place {
-        Place {
+impl Destination {
+    /// A name in a folder; `found` is the entry that has the name now.
+    pub fn new(folder: Arc<Dir>, name: &str, found: Option<Stat>) -> Destination {
+        Destination {
             folder,
             name: name.into(),
             replaced: found.filter(is_file),
@@ -136,14 +137,14 @@ impl Place {
         }
     }
 
-    /// Begins a file that will be there.
-    pub fn begin(&mut self) -> Result<File, Errno> {
-        // What is left after the umask is what other programs give their files too.
+    /// Creates an invisible file that can be published here.
+    pub fn create(&mut self) -> Result<File, Errno> {
+        // As other programs do: the umask decides.
         let mode = Mode::from_raw_mode(0o666);
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
         match rustix::fs::openat(&self.folder, ".", flags, mode) {
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
-                // The file that is replaced may be readable by its owner only.
+                // The replaced file may be private, and this one has a name already.
                 let private = Mode::from_raw_mode(0o600);
                 let mode = self.replaced.map_or(mode, |_| private);
                 let (file, hidden) = part_name::create(&self.folder, mode)?;
@@ -154,16 +155,16 @@ impl Place {
         }
     }
 
-    /// Puts the file there, whole and in one step.
-    fn show(mut self, file: &File) -> Result<(), Errno> {
+    /// Makes the file visible under its name in one step.
+    fn publish(mut self, file: &File) -> Result<(), Errno> {
         if self.hidden.is_none() {
             match self.link(file, &self.name) {
                 Err(Errno::EXIST) => {}
                 linked => return linked,
             }
-            // A link cannot replace. From here to the rename a crash leaves the hidden name
-            // behind, which the next start sweeps away.
-            part_name::hold(file);
+            // linkat cannot replace a file. A crash before the rename leaves the hidden name, which
+            // the next start removes.
+            part_name::lock_part(file);
             let ((), hidden) = part_name::under_new_name(|hidden| self.link(file, hidden))?;
             self.hidden = Some(hidden);
         }
@@ -173,9 +174,9 @@ impl Place {
         Ok(())
     }
 
-    /// Gives the file what the one that it replaces has, if there is one: permission bits, ACL,
-    /// and owner and group as far as this process may. Setuid and setgid belong to the old content.
-    fn inherit(&self, file: &File) -> bool {
+    /// Copies the attributes of the replaced file, if there is one: permission bits, ACL, and owner
+    /// and group as far as permitted. Not setuid and setgid: they belong to the old content.
+    fn inherit_attributes(&self, file: &File) -> bool {
         let found = rustix::fs::statat(&self.folder, &*self.name, AtFlags::SYMLINK_NOFOLLOW);
         let Some(old) = found.ok().filter(is_file).or(self.replaced) else {
             return false;
@@ -187,7 +188,7 @@ impl Place {
         let path = format!("/proc/self/fd/{}/{}", self.folder.as_raw_fd(), self.name);
         let mut acl = Vec::with_capacity(64 * 1024);
         let acl_was = rustix::fs::lgetxattr(path, ACL, spare_capacity(&mut acl));
-        // The folder may have given the new file one of its own.
+        // The new file may have inherited an ACL from the folder.
         let _ = rustix::fs::fremovexattr(file, ACL);
         if let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(old.st_mode & 0o777)) {
             log::debug!("cannot keep the permissions of {:?}: {errno}", self.name);
@@ -203,21 +204,21 @@ impl Place {
         if linked != Err(Errno::NOENT) {
             return linked;
         }
-        // Before Linux 6.10 an empty path needs a capability; the file's own link does not.
+        // Before Linux 6.10 an empty path needs a capability; the link in /proc does not.
         let own_link = format!("/proc/self/fd/{}", file.as_raw_fd());
         let here = rustix::fs::CWD;
         rustix::fs::linkat(here, own_link, &self.folder, name, AtFlags::SYMLINK_FOLLOW)
     }
 }
 
-/// The access list of acl(5).
+/// The access ACL of acl(5).
 const ACL: &str = "system.posix_acl_access";
 
 fn is_file(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode).is_file()
 }
 
-impl Drop for Place {
+impl Drop for Destination {
     fn drop(&mut self) {
         if let Some(hidden) = self.hidden.take()
             && let Err(errno) = rustix::fs::unlinkat(&self.folder, &*hidden, AtFlags::empty())
@@ -227,14 +228,13 @@ impl Drop for Place {
     }
 }
 
-/// The folder, opened so that its names can be made to outlive a power cut, which the sync of a
-/// file alone does not do.
+/// Opens the folder for `fsync(2)`: syncing a file alone does not make its name durable.
 pub(super) fn folder_to_sync(folder: &Dir) -> Result<Option<OwnedFd>, Errno> {
     // cap-std's own descriptor is O_PATH, which cannot be synced.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::openat(folder, ".", flags, Mode::empty()) {
         Ok(folder) => Ok(Some(folder)),
-        // A folder that may be written but not read.
+        // A folder with write but without read permission.
         Err(Errno::ACCESS) => Ok(None),
         Err(errno) => Err(errno),
     }
@@ -247,7 +247,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn what_is_put_in_front_overwrites_nothing() {
+    fn a_front_is_inserted_without_overwriting_the_body() {
         for (length, step) in [(0, 3), (1, 1), (7, 3), (9, 3), (100, 7), (5, 100)] {
             let file = tempfile::tempfile().unwrap();
             let body: Vec<u8> = (0..length).collect();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_file_inherits_also_from_a_file_that_is_gone_by_then() {
+    fn a_hidden_file_inherits_from_a_replaced_file_that_was_removed_meanwhile() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         let root = Arc::new(Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap());
@@ -269,14 +269,14 @@ mod tests {
             std::fs::write(&path, "old").unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
             let found = rustix::fs::stat(&path).unwrap();
-            let mut place = Place::new(root.clone(), "a", Some(found));
+            let mut destination = Destination::new(root.clone(), "a", Some(found));
             let (file, hidden) = part_name::create(&root, Mode::from_raw_mode(0o600)).unwrap();
-            place.hidden = Some(hidden);
+            destination.hidden = Some(hidden);
             if is_gone {
                 std::fs::remove_file(&path).unwrap();
             }
-            assert!(place.inherit(&file));
-            place.show(&file).unwrap();
+            assert!(destination.inherit_attributes(&file));
+            destination.publish(&file).unwrap();
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o7777, 0o640);
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

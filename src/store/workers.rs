@@ -1,5 +1,5 @@
-//! Has what may wait for a disk done by two helper threads, each in the order of asking.
-//! The loop and every protocol stay on their one thread, and ask for the outcome.
+//! Two helper threads for work that may wait for the disk; each runs its jobs in order.
+//! The event loop and all protocols stay on their one thread, and poll for the result.
 //!
 //! ```text
 //!   loop    spawn ──▶ queues                      completions ◀─┐
@@ -8,18 +8,18 @@
 //!   look-ups            └──▶ job ──▶ job ──────────────────────┘
 //! ```
 //!
-//! Look-ups have a thread of their own because a commit may take long: behind three uploads of 768
-//! MiB an `ls` waited 619 ms for its turn, with one thread for both. Commits wait for each other,
-//! as they do for the disk itself.
+//! Look-ups have their own thread because a commit may take long: with one thread for both, an `ls`
+//! waited 619 ms behind three uploads of 768 MiB. Commits wait for each other, as they do for the
+//! disk itself.
 //!
-//! io_uring with its eventfd in the poll is the other shape. Measured on a prototype, echo at 1,000
-//! a second beside durable commits (commits a second, CPU a commit, longest time that handing over
-//! held the loop): 8 writers of 4 KiB, uring 4,985 / 154 us / 3.9 ms, this 3,569 / 147 us / 0.1 ms;
-//! 8 of 1 MiB, 819 / 578 us / 3.7 ms against 782 / 558 us / 0.1 ms; 2 of 256 MiB, 5.4 / 127 ms /
-//! 6.9 ms against 6.5 / 107 ms / 0.1 ms. On the loop itself the last one stopped everybody for
-//! 155 ms. io_uring also needs unsafe code to submit, and is switched off on many machines.
+//! The alternative is io_uring with its eventfd in the poll. A prototype was measured with echo at
+//! 1,000 requests/s beside durable commits (commits/s, CPU per commit, longest delay of the loop by
+//! a submission): 8 writers of 4 KiB, io_uring 4,985 / 154 us / 3.9 ms, threads 3,569 / 147 us /
+//! 0.1 ms; 8 of 1 MiB, 819 / 578 us / 3.7 ms against 782 / 558 us / 0.1 ms; 2 of 256 MiB, 5.4 /
+//! 127 ms / 6.9 ms against 6.5 / 107 ms / 0.1 ms. Without threads the last one blocked the loop for
+//! 155 ms. io_uring also needs unsafe code to submit, and is disabled on many machines.
 
-use super::backlog::{Asker, Backlog, JobEnd, Slip};
+use super::backlog::{Backlog, JobGuard, JobStatus, RequesterGuard};
 use crate::session::completions::Completions;
 use crate::session::session_id::SessionId;
 use crate::store::error::StoreError;
@@ -33,21 +33,20 @@ use std::task::Poll;
 use std::thread;
 
 type Job = Box<dyn FnOnce(&mut Batch) + Send>;
-type Outcome = Result<(), StoreError>;
 
-/// The way to the helpers. Clones share it.
+/// The queues of the helper threads. Clones share them.
 #[derive(Clone, Default)]
 pub struct Workers {
     threads: Arc<Threads>,
     backlog: Arc<Backlog>,
 }
 
-/// The helpers, who come with the first wait: a process of one thread has cheaper system calls,
-/// and one that serves no files stays like that.
+/// The helper threads, started by the first job: a process with one thread has cheaper system
+/// calls, and a server without file services never starts them.
 #[derive(Default)]
 struct Threads {
-    /// Commits that wait for one sync, and where it is said that something is done. Without it
-    /// there are no helpers, and whoever asks does the waiting.
+    /// The most commits of one sync, and the receiver of finished sessions. Unset: there are no
+    /// helper threads, and jobs run in the calling thread.
     started: OnceLock<(usize, Completions)>,
     helpers: OnceLock<Option<Helpers>>,
 }
@@ -63,7 +62,9 @@ impl Threads {
         let start = |name: &str| {
             let (sender, jobs) = mpsc::channel();
             let builder = thread::Builder::new().name(name.into());
-            builder.spawn(move || help(&jobs, batch)).map(|_| sender)
+            builder
+                .spawn(move || run_jobs(&jobs, batch))
+                .map(|_| sender)
         };
         let helpers = self.helpers.get_or_init(|| {
             let (commits, look_ups) = (start("commits"), start("look-ups"));
@@ -72,7 +73,7 @@ impl Threads {
                 Ok(Helpers { commits, look_ups })
             });
             both.inspect_err(|error| {
-                log::warn!("no helper threads: {error}; slow disks will hold everybody up");
+                log::warn!("no helper threads: {error}; a slow disk will delay every client");
             })
             .ok()
         });
@@ -80,42 +81,42 @@ impl Threads {
     }
 }
 
-/// Behind what a job may have to wait.
+/// The helper thread for a job.
 #[derive(Clone, Copy)]
 pub enum Worker {
-    /// What is written.
+    /// Writes.
     Commits,
-    /// What is read.
+    /// Reads.
     LookUps,
 }
 
 type Slot<T> = Arc<Mutex<Option<T>>>;
 
-/// Jobs that are done but for their folders, so that one sync is enough for all of a folder.
+/// Jobs that only lack the sync of their folder, so that one sync serves all jobs of a folder.
 #[derive(Default)]
 struct Batch {
     jobs: usize,
     unsynced: Vec<Unsynced>,
-    /// Others should not wait for more jobs behind a big one.
+    /// A large job was added: do not delay the answers by further jobs.
     full: bool,
 }
 
 struct Unsynced {
     folder: OwnedFd,
-    answer: Box<dyn FnOnce(Outcome) + Send>,
-    end: JobEnd,
+    answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+    end: JobGuard,
 }
 
 impl Workers {
-    /// From now on there are helpers, which end with the last clone of this. At most `batch`
-    /// commits wait for each other's folders.
+    /// Enables the helper threads, which end with the last clone of this. At most `batch` commits
+    /// share one sync of their folder.
     pub fn start(&self, batch: usize, completions: Completions) {
         let started = self.threads.started.set((batch, completions));
-        assert!(started.is_ok(), "the helpers are started once");
+        assert!(started.is_ok(), "started once");
     }
 
-    /// Has `work` done for a session, which is among the completions afterwards. It is skipped
-    /// if the session is gone when its turn comes.
+    /// Runs `work` for a session and then adds the session to the completions. The work is skipped
+    /// if the result was dropped before it starts.
     pub fn spawn<T: Send + 'static>(
         &self,
         session: SessionId,
@@ -128,26 +129,25 @@ impl Workers {
                 answer(work());
             }
         };
-        self.hand_over(Worker::LookUps, Box::new(job));
+        self.send(Worker::LookUps, Box::new(job));
         Pending::later(move || poll(&slot))
     }
 
-    /// The same for work on a folder whose names must outlive a power cut: `work` says which one,
-    /// if any, and it is synced before the session hears of it. `big` work is not made to wait for
-    /// more. It is done in any case; once the session is gone, it is counted in the backlog of its
-    /// network, and does not wait for the syncs of others, nor for its own.
+    /// Runs `work`, which may return a folder to sync before the session gets the result. `large`
+    /// work ends the batch. The work is never skipped: when the result is dropped, the job counts
+    /// in the backlog of its network, moves ahead of other commits, and is not synced.
     pub fn spawn_synced(
         &self,
         client: Requester,
-        big: bool,
-        work: impl FnOnce(&Slip) -> Result<Option<OwnedFd>, StoreError> + Send + 'static,
+        large: bool,
+        work: impl FnOnce(&JobStatus) -> Result<Option<OwnedFd>, StoreError> + Send + 'static,
     ) -> Reply<()> {
         let (slot, answer) = self.slot(client.session);
-        let slip = Arc::new(Slip::new(client.address, self.backlog.clone()));
-        let end = JobEnd(slip.clone());
+        let status = Arc::new(JobStatus::new(client.address, self.backlog.clone()));
+        let end = JobGuard(status.clone());
         let job: Job = Box::new(move |batch| match work(&end.0) {
             Ok(Some(folder)) => {
-                batch.full |= big;
+                batch.full |= large;
                 let answer = Box::new(answer);
                 batch.unsynced.push(Unsynced {
                     folder,
@@ -161,7 +161,7 @@ impl Workers {
         let job = Arc::new(Mutex::new(Some(job)));
         let run = |job: Arc<Mutex<Option<Job>>>| {
             move |batch: &mut Batch| {
-                // The other worker may have been faster.
+                // The other thread may have run it already.
                 let job = lock(&job).take();
                 if let Some(job) = job {
                     job(batch);
@@ -169,27 +169,27 @@ impl Workers {
             }
         };
         let (workers, other) = (self.clone(), run(job.clone()));
-        let hurry = move || workers.hand_over(Worker::LookUps, Box::new(other));
-        let asker = Asker::new(slip, hurry);
-        self.hand_over(Worker::Commits, Box::new(run(job)));
+        let rerun = move || workers.send(Worker::LookUps, Box::new(other));
+        let guard = RequesterGuard::new(status, rerun);
+        self.send(Worker::Commits, Box::new(run(job)));
         Pending::later(move || {
-            // Dropped with this, it lets the work wait for no other.
-            let _ = &asker;
+            // Moved in here, so that dropping the result abandons the job.
+            let _ = &guard;
             poll(&slot)
         })
     }
 
-    /// Work whose session is gone and that is not done yet.
+    /// Unfinished jobs of closed connections.
     pub fn backlog(&self) -> &Backlog {
         &self.backlog
     }
 
-    /// Has something done of which nobody needs to hear.
+    /// Runs work without a result.
     pub fn spawn_detached(&self, worker: Worker, work: impl FnOnce() + Send + 'static) {
-        self.hand_over(worker, Box::new(|_| work()));
+        self.send(worker, Box::new(|_| work()));
     }
 
-    /// The same in pieces, which say whether there are more: what others ask comes between two.
+    /// The same in pieces, which return whether there are more. Other jobs run between two pieces.
     pub fn spawn_in_pieces(
         &self,
         worker: Worker,
@@ -207,8 +207,8 @@ impl Workers {
         });
     }
 
-    /// The session may go on: what it waits for was done on behalf of several.
-    pub fn tell(&self, peer: SessionId) {
+    /// Adds a session to the completions, for a result that several sessions share.
+    pub fn notify(&self, peer: SessionId) {
         if let Some(completions) = self.completions() {
             completions.add(peer);
         }
@@ -238,7 +238,7 @@ impl Workers {
         (slot, answer)
     }
 
-    fn hand_over(&self, worker: Worker, job: Job) {
+    fn send(&self, worker: Worker, job: Job) {
         let helper = self.threads.helpers().map(|helpers| match worker {
             Worker::Commits => &helpers.commits,
             Worker::LookUps => &helpers.look_ups,
@@ -247,7 +247,7 @@ impl Workers {
             None => Some(job),
             Some(helper) => helper.send(job).err().map(|SendError(job)| job),
         };
-        // Without its thread the work is still done, only not beside the loop.
+        // Without the helper thread the job runs here, in the loop.
         if let Some(job) = left {
             let mut batch = Batch::default();
             job(&mut batch);
@@ -256,15 +256,15 @@ impl Workers {
     }
 }
 
-/// A helper's life.
-fn help(jobs: &Receiver<Job>, most: usize) {
+/// The main function of a helper thread.
+fn run_jobs(jobs: &Receiver<Job>, max_batch: usize) {
     while let Ok(job) = jobs.recv() {
         let mut batch = Batch::default();
         let mut next = Some(job);
         while let Some(job) = next {
             job(&mut batch);
             batch.jobs += 1;
-            let more = !batch.full && batch.jobs < most;
+            let more = !batch.full && batch.jobs < max_batch;
             next = more.then(|| jobs.try_recv().ok()).flatten();
         }
         batch.sync();
@@ -272,7 +272,7 @@ fn help(jobs: &Receiver<Job>, most: usize) {
 }
 
 impl Batch {
-    /// Syncs every folder once, and answers who waited for it.
+    /// Syncs every folder once and delivers the results.
     fn sync(self) {
         let mut synced: Vec<((u64, u64), Result<(), Errno>)> = Vec::new();
         for Unsynced {
@@ -318,10 +318,10 @@ mod tests {
         Some(here.expect("a folder"))
     }
 
-    /// With helpers, and a receiver that gets one `()` for every wake.
+    /// Started workers, and a receiver that gets one `()` for every wake.
     fn started() -> (Workers, Completions, Receiver<()>) {
-        let (told, woken) = mpsc::channel();
-        let completions = Completions::new(move || told.send(()).expect("the test listens"));
+        let (wake, woken) = mpsc::channel();
+        let completions = Completions::new(move || wake.send(()).expect("the test receives"));
         let workers = Workers::default();
         workers.start(8, completions.clone());
         (workers, completions, woken)
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn every_outcome_is_announced_and_wakes_at_least_once() {
+    fn every_result_is_a_completion_and_wakes_the_loop() {
         let (workers, completions, woken) = started();
         let pending: Vec<_> = (0..200)
             .map(|number| match number % 3 {
@@ -346,30 +346,25 @@ mod tests {
             .collect();
         let mut finished = Vec::new();
         while finished.len() < pending.len() {
-            woken.recv().expect("the helper lives");
-            finished.extend(
-                completions
-                    .take()
-                    .into_iter()
-                    .map(|SessionId(number)| number),
-            );
+            woken.recv().expect("the helper thread runs");
+            finished.extend(completions.take().into_iter().map(|SessionId(number)| number));
         }
         finished.sort_unstable();
         assert!(finished.into_iter().eq(0..200));
         for (number, pending) in pending.into_iter().enumerate() {
             let Ok(outcome) = pending.take() else {
-                panic!("{number} was announced too early")
+                panic!("{number} was reported too early")
             };
             assert_eq!(outcome.is_ok(), number % 3 != 1);
         }
     }
 
     #[test]
-    fn a_look_up_waits_for_no_commit() {
+    fn a_look_up_does_not_wait_for_a_commit() {
         let (workers, completions, woken) = started();
         let (end, may_end) = mpsc::channel::<()>();
         let commit = workers.spawn_synced(from(1), true, move |_| {
-            may_end.recv().expect("the test tells when");
+            may_end.recv().expect("the test sends");
             Ok(folder())
         });
         let look_up = workers.spawn(SessionId(2), || 5);
@@ -385,22 +380,22 @@ mod tests {
     }
 
     #[test]
-    fn work_whose_asker_is_gone_is_skipped_or_waits_for_no_sync() {
+    fn abandoned_work_is_skipped_or_not_synced() {
         let (workers, completions, woken) = started();
         let busy = |worker| {
             let (end, may_end) = mpsc::channel::<()>();
-            workers.spawn_detached(worker, move || may_end.recv().expect("the test tells when"));
+            workers.spawn_detached(worker, move || may_end.recv().expect("the test sends"));
             end
         };
         let (look_ups, commits) = (busy(Worker::LookUps), busy(Worker::Commits));
-        drop(workers.spawn(SessionId(1), || unreachable!("nobody waits for it")));
+        drop(workers.spawn(SessionId(1), || unreachable!("its result was dropped")));
         let look_up = workers.spawn(SessionId(2), || 5);
         let (done, outcomes) = mpsc::channel();
         let commit = |peer| {
             let done = done.clone();
-            workers.spawn_synced(from(peer), false, move |slip| {
-                let outcome = (peer, slip.is_awaited());
-                done.send(outcome).expect("the test listens");
+            workers.spawn_synced(from(peer), false, move |status| {
+                let outcome = (peer, status.is_awaited());
+                done.send(outcome).expect("the test receives");
                 Ok(folder())
             })
         };
@@ -428,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_helper_the_outcome_is_there_at_once() {
+    fn without_helper_threads_the_result_is_ready_at_once() {
         let workers = Workers::default();
         assert!(matches!(workers.spawn(SessionId(1), || 5).take(), Ok(5)));
         let stored = workers

@@ -1,7 +1,7 @@
-//! Reads a folder, sorts its entries and writes its list, in bounded pieces on a helper thread.
+//! Reads a folder, sorts its entries and writes its list, in bounded steps on a helper thread.
 
 use super::sorted_names::{Merge, Runs};
-use super::{Desk, List, Order, Seen, lock};
+use super::{FolderStamp, List, ListJob, SharedLists, lock};
 use crate::store::error::StoreError;
 use crate::store::workers::Worker;
 use cap_std::fs::ReadDir;
@@ -12,122 +12,127 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, Mutex, Weak};
 
-/// Large folders, in the order in which their lists are made.
+/// Large folders, in the order in which their lists are built.
 #[derive(Default)]
-pub(super) struct Queue(Mutex<Waiting>);
+pub(super) struct Queue(Mutex<QueueState>);
 
 #[derive(Default)]
-struct Waiting {
-    makers: VecDeque<Maker>,
-    /// The helper is at work on the one that was taken out last.
+struct QueueState {
+    builders: VecDeque<ListBuilder>,
+    /// The helper thread is building a list of the queue.
     busy: bool,
 }
 
-/// One list on its way.
-pub(super) struct Maker {
-    /// Gone as soon as no peer waits for the list any more.
-    order: Weak<Order>,
-    desk: Arc<Desk>,
-    stage: Stage,
+/// Builds one list.
+pub(super) struct ListBuilder {
+    /// Dropped when no client waits for the list any more.
+    job: Weak<ListJob>,
+    shared: Arc<SharedLists>,
+    stage: BuildStage,
 }
 
-enum Stage {
-    Ordered,
+enum BuildStage {
+    NotStarted,
     Reading(ReadDir, Runs),
-    Merging(Box<Merge>, Target),
+    Merging(Box<Merge>, Output),
 }
 
-/// Where a list is written to.
-struct Target {
+/// The destination of a list.
+struct Output {
     text: Vec<u8>,
-    /// The file and what of the list is in it, unless the list is short.
+    /// The memory file and the number of bytes written to it; `None` for a short list.
     file: Option<(File, u64)>,
 }
 
-impl Maker {
-    pub(super) fn new(order: &Arc<Order>, desk: Arc<Desk>) -> Maker {
-        Maker {
-            order: Arc::downgrade(order),
-            desk,
-            stage: Stage::Ordered,
+impl ListBuilder {
+    pub(super) fn new(job: &Arc<ListJob>, shared: Arc<SharedLists>) -> ListBuilder {
+        ListBuilder {
+            job: Arc::downgrade(job),
+            shared,
+            stage: BuildStage::NotStarted,
         }
     }
 
-    /// Makes the list of a small folder. A larger one waits for its turn and is begun anew then.
-    pub(super) fn make_if_small(mut self) {
-        let mut is_finished = self.piece();
-        while !is_finished && matches!(self.stage, Stage::Merging(..)) {
-            is_finished = self.piece();
+    /// Builds the list of a small folder. A larger folder is queued, and later read from its start.
+    pub(super) fn build_if_small(mut self) {
+        let mut is_finished = self.step();
+        while !is_finished && matches!(self.stage, BuildStage::Merging(..)) {
+            is_finished = self.step();
         }
-        let Some(order) = self.order.upgrade().filter(|_| !is_finished) else {
+        let Some(job) = self.job.upgrade().filter(|_| !is_finished) else {
             return;
         };
-        self.stage = Stage::Ordered;
-        order.begin(None);
-        let desk = self.desk.clone();
-        let mut waiting = lock(&desk.queue.0);
-        waiting.makers.push_back(self);
+        self.stage = BuildStage::NotStarted;
+        job.begin(None);
+        let shared = self.shared.clone();
+        let mut waiting = lock(&shared.queue.0);
+        waiting.builders.push_back(self);
         if !std::mem::replace(&mut waiting.busy, true) {
             drop(waiting);
             let mut current = None;
-            let piece = move || desk.queue.piece(&mut current);
-            order.workers.spawn_in_pieces(Worker::LookUps, piece);
+            let step = move || shared.queue.step(&mut current);
+            job.workers.spawn_in_pieces(Worker::LookUps, step);
         }
     }
 
-    /// One piece of work; `true` when nothing is left to do.
-    fn piece(&mut self) -> bool {
-        let Some(order) = self.order.upgrade() else {
+    /// Runs one step; returns `true` when the list is complete or not needed any more.
+    fn step(&mut self) -> bool {
+        let Some(job) = self.job.upgrade() else {
             return true;
         };
-        let outcome = match self.advance(&order) {
+        let outcome = match self.advance(&job) {
             Ok(None) => return false,
             Ok(Some(list)) => Ok(list),
             Err(error) => Err(error),
         };
-        order.finish(outcome);
+        job.finish(outcome);
         true
     }
 
-    fn advance(&mut self, order: &Order) -> Result<Option<List>, StoreError> {
-        match std::mem::replace(&mut self.stage, Stage::Ordered) {
-            Stage::Ordered => {
-                order.begin(Some(Seen::now(order.listed().folder())?));
-                let source = match order.listed().folder().entries().map_err(StoreError::from) {
-                    // It was removed since it was opened.
+    fn advance(&mut self, job: &ListJob) -> Result<Option<List>, StoreError> {
+        match std::mem::replace(&mut self.stage, BuildStage::NotStarted) {
+            BuildStage::NotStarted => {
+                job.begin(Some(FolderStamp::now(job.open_folder().folder())?));
+                let source = match job
+                    .open_folder()
+                    .folder()
+                    .entries()
+                    .map_err(StoreError::from)
+                {
+                    // The folder was removed after it was opened.
                     Err(StoreError::NotFound) => return Err(StoreError::NoFolder),
                     source => source?,
                 };
-                self.read(order, source, Runs::default())
+                self.read(job, source, Runs::default())
             }
-            Stage::Reading(source, runs) => self.read(order, source, runs),
-            Stage::Merging(merge, target) => self.merge(merge, target),
+            BuildStage::Reading(source, runs) => self.read(job, source, runs),
+            BuildStage::Merging(merge, target) => self.merge(merge, target),
         }
     }
 
     fn read(
         &mut self,
-        order: &Order,
+        job: &ListJob,
         mut source: ReadDir,
         mut runs: Runs,
     ) -> Result<Option<List>, StoreError> {
-        let limits = &self.desk.limits;
-        let listed = order.listed();
+        let limits = &self.shared.limits;
+        let open_folder = job.open_folder();
         for _ in 0..limits.step {
             let Some(entry) = source.next() else {
                 runs.end_run();
                 let length = runs.list_length();
-                let file = if length > limits.short {
-                    self.desk.make_room(length as u64);
+                let file = if length > limits.inline_limit {
+                    self.shared.make_room(length as u64);
                     Some((memory_file()?, 0))
                 } else {
                     None
                 };
                 let text = Vec::new();
-                self.stage = Stage::Merging(Box::new(runs.merge()), Target { text, file });
+                self.stage = BuildStage::Merging(Box::new(runs.merge()), Output { text, file });
                 return Ok(None);
             };
-            if let Some(name) = listed.listed_name(&entry?) {
+            if let Some(name) = open_folder.listed_name(&entry?) {
                 if runs.count() == limits.entries {
                     return Err(StoreError::TooManyEntries(limits.entries));
                 }
@@ -135,12 +140,12 @@ impl Maker {
             }
         }
         runs.end_run();
-        self.stage = Stage::Reading(source, runs);
+        self.stage = BuildStage::Reading(source, runs);
         Ok(None)
     }
 
-    fn merge(&mut self, mut merge: Box<Merge>, mut to: Target) -> Result<Option<List>, StoreError> {
-        let mut lines = 0..self.desk.limits.step;
+    fn merge(&mut self, mut merge: Box<Merge>, mut to: Output) -> Result<Option<List>, StoreError> {
+        let mut lines = 0..self.shared.limits.step;
         let is_more = lines.all(|_| merge.take_line(&mut to.text));
         if let Some((file, written)) = &mut to.file {
             file.write_all(&to.text)?;
@@ -148,7 +153,7 @@ impl Maker {
             to.text.clear();
         }
         if is_more {
-            self.stage = Stage::Merging(merge, to);
+            self.stage = BuildStage::Merging(merge, to);
             return Ok(None);
         }
         Ok(Some(match to.file {
@@ -159,32 +164,32 @@ impl Maker {
 }
 
 impl Queue {
-    /// One piece of the list that is being made, or the first one of the next list; `false` when
-    /// none is left.
-    fn piece(&self, current: &mut Option<Maker>) -> bool {
-        let maker = match current {
-            Some(maker) => maker,
+    /// Runs one step of the current list, or the first of the next; `false` when the queue is
+    /// empty.
+    fn step(&self, current: &mut Option<ListBuilder>) -> bool {
+        let builder = match current {
+            Some(builder) => builder,
             None => {
                 let mut waiting = lock(&self.0);
-                let Some(next) = waiting.makers.pop_front() else {
+                let Some(next) = waiting.builders.pop_front() else {
                     waiting.busy = false;
                     return false;
                 };
                 current.insert(next)
             }
         };
-        if maker.piece() {
+        if builder.step() {
             *current = None;
         }
         true
     }
 }
 
-/// A file without a name, which no disk and no permission is needed for.
+/// A file in memory, without a name.
 fn memory_file() -> Result<File, Errno> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL;
     let file = match rustix::fs::memfd_create("list", flags) {
-        // Linux before 6.3; later ones can be told to make no file without that flag.
+        // Linux before 6.3 does not know the flag; later versions may require it (vm.memfd_noexec).
         Err(Errno::INVAL) => rustix::fs::memfd_create("list", MemfdFlags::CLOEXEC)?,
         file => file?,
     };

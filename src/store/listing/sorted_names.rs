@@ -1,5 +1,5 @@
-//! Sorts names in bounded pieces: in runs as they come, and merged once all have come.
-//! One big sort at the end would hold up what else waits for its thread.
+//! Sorts names in bounded steps: each run as it is read, then a merge of all runs.
+//! One sort at the end would delay other work of the thread.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,16 +7,16 @@ use std::collections::BinaryHeap;
 /// Names, sorted run by run.
 #[derive(Default)]
 pub struct Runs {
-    /// All names, one behind the other.
+    /// All names, concatenated.
     text: Vec<u8>,
-    /// Where each is, and how long.
+    /// Offset and length of each name.
     entries: Vec<(u32, u16)>,
-    /// Where the runs end.
+    /// The end of each run in `entries`.
     ends: Vec<usize>,
 }
 
 impl Runs {
-    /// Adds a name to the run that is being collected.
+    /// Adds a name to the current run.
     pub fn push(&mut self, name: &str) {
         let at = u32::try_from(self.text.len()).expect("the number of names is limited");
         let length = u16::try_from(name.len()).expect("a name of a file is short");
@@ -24,7 +24,7 @@ impl Runs {
         self.entries.push((at, length));
     }
 
-    /// Sorts what came since the last run.
+    /// Sorts the current run and ends it.
     pub fn end_run(&mut self) {
         let begin = self.ends.last().copied().unwrap_or(0);
         let Runs { text, entries, .. } = self;
@@ -32,17 +32,17 @@ impl Runs {
         self.ends.push(entries.len());
     }
 
-    /// How many names there are.
+    /// The number of names.
     pub fn count(&self) -> usize {
         self.entries.len()
     }
 
-    /// The length of the list of these names, a line each. Names that came twice make it shorter.
+    /// The most bytes that the list can have, one name a line; duplicates make it shorter.
     pub fn list_length(&self) -> usize {
         self.text.len() + self.entries.len()
     }
 
-    /// Begins to merge the runs.
+    /// Starts the merge of the runs.
     pub fn merge(self) -> Merge {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         let mut merge = Merge {
@@ -62,20 +62,19 @@ fn name_at(text: &[u8], (at, length): (u32, u16)) -> &[u8] {
     &text[at as usize..][..usize::from(length)]
 }
 
-/// Runs being merged.
+/// The merge of sorted runs.
 pub struct Merge {
     runs: Runs,
     /// The next entry of each run.
     next: Vec<usize>,
-    /// The first name left of each run, with the run's number.
+    /// The first remaining name of each run, with the index of the run.
     first: BinaryHeap<Reverse<(Box<[u8]>, usize)>>,
-    /// The name that was taken last.
+    /// The name that was appended last.
     last: Option<Box<[u8]>>,
 }
 
 impl Merge {
-    /// Appends the next name and a line feed. A name that came twice is appended once. `false` when
-    /// none is left.
+    /// Appends the next name and a line feed; a duplicate only once. `false` when no name is left.
     pub fn take_line(&mut self, list: &mut Vec<u8>) -> bool {
         let Some(Reverse((name, run))) = self.first.pop() else {
             return false;
@@ -114,7 +113,7 @@ mod tests {
             names.iter().for_each(|name| runs.push(name));
             runs.end_run();
         }
-        // The end of a folder may be found out by a piece that finds nothing else.
+        // The last step may find only the end of the folder.
         runs.end_run();
         let (mut list, mut merge) = (Vec::new(), runs.merge());
         while merge.take_line(&mut list) {}
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_sorted_by_their_bytes_whatever_the_runs_are() {
+    fn names_are_sorted_by_bytes_for_every_length_of_runs() {
         let names = ["b", "é", "a.d/", "a", "B", "a b", "ab", "a/", "zz", ".h"];
         for run in 1..12 {
             let sorted = ".h\nB\na\na b\na.d/\na/\nab\nb\nzz\né\n";
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_comes_twice_is_listed_once() {
+    fn a_duplicate_name_is_listed_once() {
         for run in 1..6 {
             assert_eq!(list(&["b", "a", "b", "a", "a"], run), "a\nb\n");
         }
