@@ -1,5 +1,5 @@
-//! The load generator measures the real server without an error, and finds out one that lies.
-//! Asserts counts, never times: how fast anything is, is nothing for a test.
+//! The load generator measures the real server without errors, and detects wrong answers.
+//! Asserts counts, never times.
 
 mod fake_server;
 mod support;
@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use support::{ROOM_PASSWORD, Server, tree};
 
-/// What a run of one second told, as JSON.
+/// The JSON results of a run of one second.
 struct Figures(String);
 
 impl Figures {
@@ -31,7 +31,7 @@ impl Figures {
         figures
     }
 
-    /// What stands behind a name.
+    /// The value of a key.
     #[track_caller]
     fn text(&self, name: &str) -> &str {
         let (_, rest) = self.0.split_once(&format!("\"{name}\": ")).expect(name);
@@ -43,7 +43,7 @@ impl Figures {
         self.text(name).parse().expect(name)
     }
 
-    /// All that was asked was answered, and it was not nothing.
+    /// All requests were answered, and there were several.
     #[track_caller]
     fn all_answered(&self) {
         assert!(self.number("requests_made") >= 10.0, "{}", self.0);
@@ -60,7 +60,7 @@ fn at(server: &Server, service: &str) -> String {
 }
 
 #[test]
-fn echo_messages_come_back_one_by_one_and_pipelined() {
+fn echo_messages_are_answered_one_at_a_time_and_pipelined() {
     let server = Server::start(&[]);
     let at = at(&server, "echo");
     for flags in [
@@ -109,7 +109,7 @@ fn churn_opens_a_connection_for_each_message() {
 }
 
 #[test]
-fn idle_connections_stand_beside_one_that_is_busy() {
+fn idle_connections_stay_open_beside_a_busy_one() {
     let server = Server::start(&[]);
     let flags = [
         "idle",
@@ -126,7 +126,7 @@ fn idle_connections_stand_beside_one_that_is_busy() {
 }
 
 #[test]
-fn transfer_files_go_both_ways_and_only_empty_ones_stay() {
+fn transfer_sends_and_receives_files_and_leaves_only_empty_ones() {
     let server = Server::start(&[]);
     let at = at(&server, "transfer");
     for flags in [
@@ -139,12 +139,12 @@ fn transfer_files_go_both_ways_and_only_empty_ones_stay() {
         Figures::of(&flags).all_answered();
     }
     let files = tree(&server.root());
-    assert_eq!(files.len(), 16, "four lanes of four runs");
+    assert_eq!(files.len(), 16, "four workers of four runs");
     assert!(files.values().all(Vec::is_empty));
 }
 
 #[test]
-fn files_commands_are_all_used_and_no_file_stays() {
+fn every_files_command_is_used_and_no_file_is_left() {
     let server = Server::start(&[]);
     let at = at(&server, "files");
     for flags in [
@@ -166,7 +166,7 @@ fn files_commands_are_all_used_and_no_file_stays() {
 }
 
 #[test]
-fn every_member_of_a_room_hears_every_message() {
+fn every_member_of_a_room_receives_every_message() {
     let server = Server::start(&[]);
     let at = at(&server, "room");
     let flags = [
@@ -183,10 +183,10 @@ fn every_member_of_a_room_hears_every_message() {
     let figures = Figures::of(&flags);
     assert_eq!(figures.number("requests_made"), 60.0);
     assert_eq!(figures.number("copies_expected"), 360.0);
-    // Datagrams may be lost, but are not lost count of.
-    let heard = figures.number("requests_answered");
-    assert_eq!(heard + figures.number("copies_lost"), 360.0);
-    assert!(heard >= 6.0);
+    // Datagrams may be lost, but every loss is counted.
+    let received = figures.number("requests_answered");
+    assert_eq!(received + figures.number("copies_lost"), 360.0);
+    assert!(received >= 6.0);
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_watched_server_is_measured_over_the_time_of_the_run() {
 }
 
 #[test]
-fn a_drawing_is_made_of_a_run() {
+fn a_run_writes_a_plot() {
     let server = Server::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     let at = at(&server, "files");
@@ -230,7 +230,7 @@ fn a_drawing_is_made_of_a_run() {
     }
 }
 
-/// An echo server for one connection, which hands each message to a script before it goes back.
+/// An echo server for one connection that passes each message to a script before it answers.
 fn scripted(mut script: impl FnMut(usize, &mut [u8]) -> bool + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -255,7 +255,7 @@ fn against(address: SocketAddr, flags: &[&str]) -> Ended {
 }
 
 #[test]
-fn one_changed_byte_is_exit_status_1() {
+fn a_changed_byte_gives_exit_status_1() {
     let address = scripted(|number, message| {
         if number == 5 {
             message[10] ^= 1;
@@ -267,13 +267,13 @@ fn one_changed_byte_is_exit_status_1() {
     let words = "byte 11 of a message came back changed";
     assert!(ended.out.contains(words), "{ended:?}");
     assert!(
-        ended.out.contains("came back with wrong bytes"),
+        ended.out.contains("were answered with wrong bytes"),
         "{ended:?}"
     );
 }
 
 #[test]
-fn a_byte_that_nobody_asked_for_is_an_error() {
+fn an_unrequested_byte_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
@@ -288,17 +288,17 @@ fn a_byte_that_nobody_asked_for_is_an_error() {
 }
 
 #[test]
-fn a_server_that_dies_ends_the_run_with_a_summary() {
+fn a_lost_server_ends_the_run_with_a_summary() {
     let address = scripted(|number, _| number < 50);
     let ended = against(address, &["-d", "3600"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    assert!(ended.out.contains("the server went away"), "{ended:?}");
+    assert!(ended.out.contains("the server was lost"), "{ended:?}");
     assert!(ended.out.contains("messages "), "{ended:?}");
     assert!(ended.out.contains("p99.9"), "{ended:?}");
 }
 
 #[test]
-fn an_answer_that_never_comes_is_an_error_and_no_hang() {
+fn a_missing_answer_is_an_error_and_no_hang() {
     let (waits, never) = mpsc::channel::<()>();
     let address = scripted(move |number, _| number < 50 || never.recv().is_ok());
     let ended = against(address, &["-d", "1"]);
@@ -332,7 +332,7 @@ fn an_interrupt_ends_a_run_early_with_its_summary() {
 }
 
 #[test]
-fn where_nobody_listens_one_line_says_so() {
+fn a_refused_connection_is_reported_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let gone = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -347,12 +347,12 @@ fn where_nobody_listens_one_line_says_so() {
 }
 
 #[test]
-fn another_service_is_told_before_the_run() {
+fn a_wrong_service_is_reported_before_the_run() {
     let server = Server::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     let at = at(&server, "files");
     let ended = run(folder.path(), &["load", "echo", "--at", &at]);
-    ended.expect_failure(1, &["cannot begin", "does", "serve echo?"]);
+    ended.expect_failure(1, &["cannot start", "does", "serve echo?"]);
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn wrong_flags_are_refused_before_anything_is_opened() {
         &["echo", "-s", "1G", "-c", "100"],
         &["echo", "-p", "0"],
         &["echo", "--server-pid", "0"],
-        // Beyond the largest number that a process can have.
+        // Above the largest possible PID.
         &["echo", "--server-pid", "4194305"],
         &["echo", "--json", "no/such/folder/x.json"],
         &["echo", "--plot", "no/such/folder/x.svg"],
@@ -393,7 +393,7 @@ fn wrong_flags_are_refused_before_anything_is_opened() {
 }
 
 #[test]
-fn a_silent_port_does_not_hold_up_a_run_that_cannot_begin() {
+fn a_silent_server_does_not_block_a_run_that_cannot_start() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let at = silent.local_addr().expect("an address").to_string();
     let folder = tempfile::tempdir().expect("a folder");

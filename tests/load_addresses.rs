@@ -1,4 +1,4 @@
-//! A load run finds its server at any address of a name.
+//! A load run tries all addresses of a host name.
 
 mod support;
 
@@ -18,7 +18,7 @@ fn settings(words: &[&str]) -> Settings {
     }
 }
 
-/// Addresses at which nothing listens.
+/// Addresses without a listener.
 fn gone() -> [SocketAddr; 2] {
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
     let udp = UdpSocket::bind("[::1]:0").or_else(|_| UdpSocket::bind("127.0.0.1:0"));
@@ -30,7 +30,7 @@ fn gone() -> [SocketAddr; 2] {
 }
 
 #[test]
-fn the_addresses_of_a_name_are_tried_until_one_is_the_servers() {
+fn addresses_are_tried_until_one_has_the_server() {
     let server = Server::start(&[]);
     for (service, words) in [
         ("echo", &["echo", "-c", "300"][..]),
@@ -48,7 +48,7 @@ fn the_addresses_of_a_name_are_tried_until_one_is_the_servers() {
 }
 
 #[test]
-fn a_room_that_answers_is_not_looked_for_elsewhere() {
+fn no_other_address_is_tried_after_a_room_has_answered() {
     let server = Server::start(&[]);
     let other = UdpSocket::bind("127.0.0.1:0").expect("a port");
     other.set_nonblocking(true).expect("an option");
@@ -61,15 +61,15 @@ fn a_room_that_answers_is_not_looked_for_elsewhere() {
         .map(|_| ())
         .expect_err("a wrong password");
     assert!(
-        error.to_string().contains("does not take this password"),
+        error.to_string().contains("rejects this password"),
         "{error}"
     );
     assert!(other.recv(&mut [0]).is_err(), "nothing was sent there");
 }
 
 #[test]
-fn an_address_that_swallows_everything_costs_time_and_not_the_run() {
-    // A queue of connections that is full drops what comes.
+fn an_address_without_answers_only_delays_the_run() {
+    // A full accept queue drops new connections.
     let deaf = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
     let deaf = deaf.expect("a socket");
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -86,10 +86,10 @@ fn an_address_that_swallows_everything_costs_time_and_not_the_run() {
 }
 
 #[test]
-fn where_no_address_is_the_servers_the_last_one_says_why() {
+fn the_error_of_the_last_address_is_reported_when_all_fail() {
     for words in [&["echo"][..], &["room", "--password", "x"]] {
         let error = measure(settings(words), gone().into());
-        let error = error.map(|_| ()).expect_err("nobody").to_string();
+        let error = error.map(|_| ()).expect_err("no server").to_string();
         assert!(error.contains("is the server running there?"), "{error}");
     }
 }

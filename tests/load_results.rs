@@ -1,4 +1,4 @@
-//! Figures that cannot be written cost the files, never the report.
+//! Result files that cannot be written do not lose the report.
 
 mod fake_server;
 mod support;
@@ -16,7 +16,7 @@ fn load(server: &Server, folder: &Path, flags: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_report_is_printed_also_when_its_files_cannot_be_written() {
+fn the_report_is_printed_even_if_result_files_cannot_be_written() {
     let server = Server::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     for (flags, named, other) in [
@@ -45,7 +45,7 @@ fn a_report_is_printed_also_when_its_files_cannot_be_written() {
         assert_eq!(told.len(), named.len(), "{ended:?}");
         for (line, name) in told.iter().zip(named) {
             assert!(line.contains(&format!("cannot write {name}: ")), "{line}");
-            assert!(line.contains("is there room?"), "{line}");
+            assert!(line.contains("is the disk full?"), "{line}");
         }
         if let Some(other) = other {
             let written = std::fs::read(folder.path().join(other)).expect("the other file");
@@ -55,14 +55,14 @@ fn a_report_is_printed_also_when_its_files_cannot_be_written() {
 }
 
 #[test]
-fn a_results_file_that_was_removed_during_the_run_is_a_failure() {
+fn removing_a_result_file_during_the_run_is_an_error() {
     let server = Server::start(&[]);
     for flag in ["--json", "--plot"] {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("figures");
         let ended = std::thread::scope(|scope| {
             let run = scope.spawn(|| load(&server, folder.path(), &[flag, "figures"]));
-            support::eventually("the file is made", || file.exists());
+            support::eventually("the file is created", || file.exists());
             std::fs::remove_file(&file).expect("it is there");
             run.join().expect("the run")
         });
@@ -76,7 +76,7 @@ fn a_results_file_that_was_removed_during_the_run_is_a_failure() {
 }
 
 #[test]
-fn what_can_never_be_written_is_found_before_the_run() {
+fn a_path_that_cannot_be_written_is_reported_before_the_run() {
     let folder = tempfile::tempdir().expect("a folder");
     let unused = UnusedAddress::new();
     let at = unused.address();

@@ -1,4 +1,4 @@
-//! The standard set of loads writes its report, and leaves nothing running when it is ended.
+//! `scripts/load` writes its report, and leaves no process running when it is terminated.
 
 mod support;
 
@@ -33,7 +33,7 @@ fn missing(test: &str) -> bool {
     false
 }
 
-/// Processes whose command line names the folder and holds these words.
+/// The number of processes whose command line contains the folder and these words.
 fn processes_of(folder: &Path, words: &str) -> usize {
     let folder = folder.to_str().expect("a plain name");
     let holds = |line: &[u8], words: &str| String::from_utf8_lossy(line).contains(words);
@@ -52,8 +52,8 @@ fn has_roots(folder: &Path) -> bool {
 }
 
 #[test]
-fn a_report_tells_what_came_out_and_how_to_repeat_it() {
-    if missing("a_report_tells_what_came_out_and_how_to_repeat_it") {
+fn the_report_has_the_results_and_the_commands_to_repeat_them() {
+    if missing("the_report_has_the_results_and_the_commands_to_repeat_them") {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -76,14 +76,14 @@ fn a_report_tells_what_came_out_and_how_to_repeat_it() {
 }
 
 #[test]
-fn a_script_that_is_ended_leaves_nothing_running() {
-    if missing("a_script_that_is_ended_leaves_nothing_running") {
+fn a_terminated_script_leaves_no_process_running() {
+    if missing("a_terminated_script_leaves_no_process_running") {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let running = script(folder.path(), &["--seconds", "300", "echo"]);
-    // The script has copies of itself for a moment, long before it starts anything.
-    eventually("a run is under way", || {
+    // The script forks copies of itself before it starts a generator.
+    eventually("a generator runs", || {
         processes_of(folder.path(), "\0load\0echo\0") > 0
     });
     let process = Pid::from_child(&running);

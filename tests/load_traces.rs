@@ -1,4 +1,4 @@
-//! A load run leaves no file behind, however it ends; one of `transfer` leaves empty ones at most.
+//! A load run removes its files, however it ends; `transfer` leaves at most empty ones.
 
 mod fake_server;
 mod support;
@@ -11,7 +11,7 @@ use support::{Server, eventually, tree};
 
 const SERVICES: [&str; 2] = ["files", "transfer"];
 
-/// The flags of a run that would go on for an hour.
+/// Starts a run of one hour.
 fn endless(server: &Server, service: &str, flags: &[&str]) -> (tempfile::TempDir, Child) {
     let folder = tempfile::tempdir().expect("a folder");
     let at = server.address(service).to_string();
@@ -24,7 +24,7 @@ fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).expect("it runs");
 }
 
-/// The files of a root that hold something; what a server was in the middle of has no name yet.
+/// The files of a root that are not empty. An unfinished upload has no name.
 fn full(root: &Path) -> Vec<PathBuf> {
     let files = tree(root).into_iter();
     let full = files.filter(|(_, bytes)| !bytes.is_empty());
@@ -43,7 +43,7 @@ fn nothing_is_left(server: &Server, service: &str, ended: &Ended) {
 }
 
 #[test]
-fn every_signal_that_ends_a_run_leaves_nothing_behind() {
+fn a_run_stopped_by_a_signal_leaves_no_files() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         for service in SERVICES {
             for flags in [&["-c", "4"][..], &["-c", "4", "--reconnect"]] {
@@ -52,9 +52,9 @@ fn every_signal_that_ends_a_run_leaves_nothing_behind() {
                 eventually("files are stored", || full(&server.root()).len() >= 3);
                 send(&child, signal);
                 let ended = wait(child);
-                // The run itself may not have begun yet.
-                let told = [&ended.out[..], &ended.err].concat();
-                assert!(told.contains("interrupted"), "{ended:?}");
+                // The measurement may not have started yet.
+                let output = [&ended.out[..], &ended.err].concat();
+                assert!(output.contains("interrupted"), "{ended:?}");
                 nothing_is_left(&server, service, &ended);
             }
         }
@@ -62,25 +62,25 @@ fn every_signal_that_ends_a_run_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_run_of_which_some_connections_never_get_in_leaves_nothing_behind() {
+fn a_run_with_unserved_connections_leaves_no_files() {
     for service in SERVICES {
         let server = Server::start(&["--max-connections", "2"]);
         let (_folder, child) = endless(&server, service, &["-c", "6"]);
-        eventually("those that are in have stored", || {
+        eventually("the served connections have stored files", || {
             full(&server.root()).len() == 2
         });
         send(&child, Signal::INT);
         let ended = wait(child);
-        ended.expect_failure(1, &["interrupted before all connections stood"]);
-        // Whatever stands in the server's queue is served before this one.
+        ended.expect_failure(1, &["interrupted before all connections were open"]);
+        // All connections in the accept queue are served before this one.
         server.connect(service).send("byebye\n").finish().rest();
         nothing_is_left(&server, service, &ended);
     }
 }
 
 #[test]
-fn a_run_that_cannot_begin_leaves_nothing_behind() {
-    // A run comes from 250 addresses: from each of them one connection is served.
+fn a_run_that_cannot_start_leaves_no_files() {
+    // A run uses 250 source addresses; the server accepts one connection from each.
     let server = Server::start(&["--max-per-address", "1"]);
     for service in SERVICES {
         let at = server.address(service).to_string();
@@ -90,13 +90,13 @@ fn a_run_that_cannot_begin_leaves_nothing_behind() {
             &["load", service, "--at", &at, "-c", "600", "-d", "1"],
         );
         let ended = wait(child);
-        ended.expect_failure(1, &["cannot begin"]);
+        ended.expect_failure(1, &["cannot start"]);
         nothing_is_left(&server, service, &ended);
     }
 }
 
 #[test]
-fn a_server_that_goes_and_comes_back_is_cleared() {
+fn files_are_removed_from_a_restarted_server() {
     for service in SERVICES {
         let mut server = Server::start(&[]);
         let address = server.address(service);
@@ -109,7 +109,7 @@ fn a_server_that_goes_and_comes_back_is_cleared() {
     }
 }
 
-/// Another server, with one service at a port of its own.
+/// A second server on the same root, with one service on the old port.
 struct Again(Child);
 
 impl Again {
@@ -135,7 +135,7 @@ impl Drop for Again {
     }
 }
 
-/// The server may have come back before the run had noticed.
+/// The run may not notice that the server restarted.
 fn wait_or_interrupt(mut child: Child) -> Ended {
     let until = std::time::Instant::now() + std::time::Duration::from_secs(2);
     while std::time::Instant::now() < until {
@@ -149,15 +149,15 @@ fn wait_or_interrupt(mut child: Child) -> Ended {
 }
 
 #[test]
-fn what_a_server_that_is_gone_for_good_may_still_have_is_named() {
+fn files_left_on_a_lost_server_are_reported() {
     let mut server = Server::start(&[]);
     let (_folder, child) = endless(&server, "files", &["-c", "4", "--only", "size"]);
     eventually("files are stored", || full(&server.root()).len() == 4);
     server.kill();
     let ended = wait(child);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    // The run itself may not have begun yet.
-    let told = [&ended.out[..], &ended.err].concat();
+    // The measurement may not have started yet.
+    let output = [&ended.out[..], &ended.err].concat();
     let words = " and 3 more of this run may still be on the server";
-    assert!(told.contains(words), "{ended:?}");
+    assert!(output.contains(words), "{ended:?}");
 }

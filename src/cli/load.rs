@@ -2,8 +2,8 @@
 
 use crate::config;
 use crate::load::numbers::read_bytes;
-use crate::load::proc_stats::Watched;
-use crate::load::settings::{Direction, FilesCommand, Settings, Work};
+use crate::load::proc_stats::WatchedProcess;
+use crate::load::settings::{FilesOperation, Settings, TransferDirection, Work};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -150,7 +150,7 @@ pub struct FilesLoad {
     pub size: u64,
     /// One command, instead of all of them in turn; rm comes with the upload that it needs.
     #[arg(long, value_name = "COMMAND")]
-    pub only: Option<FilesCommand>,
+    pub only: Option<FilesOperation>,
     /// Use a connection for one command only.
     #[arg(long)]
     pub reconnect: bool,
@@ -214,9 +214,9 @@ impl LoadOptions {
             }
             LoadCommand::Transfer(flags) => {
                 let work = Work::Transfer(match (flags.send, flags.receive) {
-                    (true, _) => Direction::Send,
-                    (_, true) => Direction::Receive,
-                    _ => Direction::Mix,
+                    (true, _) => TransferDirection::Send,
+                    (_, true) => TransferDirection::Receive,
+                    _ => TransferDirection::Mix,
                 });
                 Settings {
                     reconnects: flags.reconnect,
@@ -261,7 +261,7 @@ fn order(work: Work, size: u64, at: String, pace: PaceFlags, run: RunFlags) -> S
         connections: pace.connections as usize,
         rate: pace.rate,
         seconds: run.duration,
-        server: run.server_pid.map(Watched::new),
+        server: run.server_pid.map(WatchedProcess::new),
         json: run.json,
         plot: run.plot,
         limits: config::load::LOAD,

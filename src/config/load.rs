@@ -1,4 +1,4 @@
-//! Names the limits of the load generator, with the reason for each.
+//! The limits of the load generator, with the reason for each.
 
 use super::DESCRIPTOR_RESERVE;
 use super::client::CLIENT;
@@ -8,63 +8,63 @@ use crate::load::settings::LoadLimits;
 use crate::reactor::ReactorLimits;
 use crate::reactor::clock::SECOND;
 
-/// How long a run takes. At 1,000 requests a second ten of them lie beyond p99.9.
+/// The length of a run. At 1,000 requests/s, ten of them are beyond p99.9.
 pub const SECONDS: u32 = 10;
 
-/// Connections of a run: enough to keep a server busy, and no harm to a small one.
+/// Connections of a run: enough to keep a server busy, and harmless to a small one.
 pub const CONNECTIONS: u32 = 50;
 
-/// Messages a second in a room: half of what one member may say, so that it fits any room.
+/// Messages per second in a room: half of what one member may send, so that any room accepts it.
 pub const ROOM_RATE: u32 = 10;
 
-/// A server that does not answer for so long has lost the request.
-pub const PATIENCE_SECONDS: u32 = 10;
+/// A request without an answer for this long is counted as lost.
+pub const ANSWER_SECONDS: u32 = 10;
 
-/// What a run must keep to.
+/// The limits of a run.
 pub const LOAD: LoadLimits = LoadLimits {
     reactor: ReactorLimits {
-        idle_seconds: Some(PATIENCE_SECONDS),
+        idle_seconds: Some(ANSWER_SECONDS),
         ..REACTOR
     },
     // Safe under any congestion control.
     bodies: BBR_BODIES,
     descriptor_reserve: DESCRIPTOR_RESERVE,
-    // So many connections that are not served yet fit the backlog of most servers.
+    // The accept queue of most servers holds this many connections.
     dials: 512,
-    // As many as a server of ours accepts in one turn.
+    // As many as loket accepts in one turn.
     dials_per_round: REACTOR.accepts_per_turn,
-    // With 28,000 ports each, 7 million connections a minute; for a minute a port stays taken.
+    // With 28,000 ports each: 7 million connections a minute, the time a port stays in TIME_WAIT.
     sources: 250,
-    // The largest prime below a MiB: no step of a server is a multiple of it.
+    // The largest prime below 1 MiB: no buffer size of a server is a multiple of it.
     period: 1_048_573,
     line: CLIENT.reply_line,
-    // A GiB fits the memory of most hosts, beside a server's.
-    under_way: 1 << 30,
-    prepare_micros: PATIENCE_SECONDS as u64 * SECOND,
-    last_answers_micros: PATIENCE_SECONDS as u64 * SECOND,
-    // A rate that cannot be kept is found out in the run; its backlog need not be worked off.
+    // 1 GiB fits in the memory of most hosts, together with a server.
+    in_flight: 1 << 30,
+    prepare_micros: ANSWER_SECONDS as u64 * SECOND,
+    last_answers_micros: ANSWER_SECONDS as u64 * SECOND,
+    // The run itself shows that a rate is too high; its backlog need not be sent.
     late_micros: 2 * SECOND,
-    // Fifty files are removed within a second, also when each one waits for a disk; a server
-    // that is started again is back within a few.
-    clean_up_micros: PATIENCE_SECONDS as u64 * SECOND,
-    // A server that comes back is found at once, and one that does not costs nothing.
+    // Fifty files are removed within a second, even if each waits for a disk; a restarted server
+    // is back within a few seconds.
+    clean_up_micros: ANSWER_SECONDS as u64 * SECOND,
+    // Fast enough to find a restarted server at once, and cheap if it never returns.
     redial_micros: SECOND / 5,
-    // Faster than this nobody reads.
+    // A person reads no faster.
     progress_micros: SECOND / 5,
-    // As many points as the width of a drawing shows.
+    // The resolution of the plot.
     slices: 100,
-    // A latency of more than an hour is told as an hour.
+    // Longer latencies are recorded as one hour.
     longest_micros: 3_600 * SECOND,
-    // Three digits are more than two runs have in common.
+    // Two runs differ by more than the third digit.
     digits: 3,
-    // A loop that waits for less than a twentieth of its time answers late.
+    // A loop that waits for less than 5 % of its time handles answers late.
     busy_percent: 95,
     datagram: ROOM.message,
     room_buffer: DATAGRAMS.receive_buffer,
-    // Each newcomer is announced to everybody who is there: more would flood their sockets.
+    // Each join is announced to every member: more at once would flood the sockets.
     joining: 32,
     room_tries: CLIENT.room.max_tries,
     room_answer_micros: SECOND,
-    // What a room has not sent by then was lost.
+    // Copies that arrive later count as lost.
     last_copies_micros: 2 * SECOND,
 };

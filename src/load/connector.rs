@@ -1,7 +1,7 @@
-//! Keeps the lanes that wait for a connection, and the connections that do not stand yet.
+//! Opens connections for workers: a queue of workers that wait, and unfinished connects.
 
-use super::dialer::{Dialer, stands};
-use super::requests::Call;
+use super::dialer::{TcpDialer, is_connected};
+use super::requests::LoadJob;
 use crate::reactor::token::Target;
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
@@ -9,33 +9,33 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 
-/// What came of a call.
-pub enum Called {
-    /// The connection stands.
-    Stands {
+/// The result of a connect.
+pub enum ConnectResult {
+    /// The connection is established.
+    Connected {
         /// The connection.
         stream: TcpStream,
-        /// Who wanted it.
-        call: Call,
+        /// Its worker.
+        job: LoadJob,
     },
-    /// There will be none to this address.
-    Failed(Call, SocketAddr, io::Error),
-    /// The poll will tell.
-    Later,
+    /// No connection to this address is possible.
+    Failed(LoadJob, SocketAddr, io::Error),
+    /// The poll will report the result.
+    InProgress,
 }
 
-/// All calls.
-pub struct Calls {
-    dialer: Dialer,
-    waiting: VecDeque<Call>,
-    pending: HashMap<u32, (TcpStream, SocketAddr, Call)>,
+/// All connects of a run.
+pub struct Connector {
+    dialer: TcpDialer,
+    waiting: VecDeque<LoadJob>,
+    pending: HashMap<u32, (TcpStream, SocketAddr, LoadJob)>,
     number: u32,
 }
 
-impl Calls {
-    /// No calls yet.
-    pub fn new(dialer: Dialer) -> Calls {
-        Calls {
+impl Connector {
+    /// An empty queue.
+    pub fn new(dialer: TcpDialer) -> Connector {
+        Connector {
             dialer,
             waiting: VecDeque::new(),
             pending: HashMap::new(),
@@ -43,76 +43,76 @@ impl Calls {
         }
     }
 
-    /// The way to the server.
-    pub fn dialer(&mut self) -> &mut Dialer {
+    /// The dialer.
+    pub fn dialer(&mut self) -> &mut TcpDialer {
         &mut self.dialer
     }
 
-    /// One more call.
-    pub fn push(&mut self, call: Call) {
-        self.waiting.push_back(call);
+    /// Queues a connect for this worker.
+    pub fn push(&mut self, job: LoadJob) {
+        self.waiting.push_back(job);
     }
 
-    /// Calls that were not begun.
+    /// The number of connects that are not started.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Calls that were begun and not answered.
+    /// The number of connects in progress.
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
 
-    /// Gives all calls up.
-    pub fn give_up(&mut self) -> Vec<Call> {
-        let pending = self.pending.drain().map(|(_, (_, _, call))| call);
+    /// Cancels all connects; returns their workers.
+    pub fn take_all(&mut self) -> Vec<LoadJob> {
+        let pending = self.pending.drain().map(|(_, (_, _, job))| job);
         pending.chain(self.waiting.drain(..)).collect()
     }
 
-    /// Begins the next call.
-    pub fn begin(&mut self, registry: &Registry) -> Option<Called> {
-        let call = self.waiting.pop_front()?;
+    /// Starts the next connect; `None` if no worker waits.
+    pub fn start_next(&mut self, registry: &Registry) -> Option<ConnectResult> {
+        let job = self.waiting.pop_front()?;
         let server = self.dialer.server();
         let dialled = self.dialer.dial().and_then(|stream| {
-            let stands = stands(&stream)?;
-            Ok((stream, stands))
+            let is_connected = is_connected(&stream)?;
+            Ok((stream, is_connected))
         });
         Some(match dialled {
-            Ok((stream, true)) => Called::Stands { stream, call },
+            Ok((stream, true)) => ConnectResult::Connected { stream, job },
             Ok((mut stream, false)) => {
                 self.number = self.number.wrapping_add(1);
                 let token = Target::Socket(self.number).token();
                 match registry.register(&mut stream, token, Interest::WRITABLE) {
                     Ok(()) => {
-                        self.pending.insert(self.number, (stream, server, call));
-                        Called::Later
+                        self.pending.insert(self.number, (stream, server, job));
+                        ConnectResult::InProgress
                     }
-                    Err(error) => Called::Failed(call, server, error),
+                    Err(error) => ConnectResult::Failed(job, server, error),
                 }
             }
-            Err(error) => Called::Failed(call, server, error),
+            Err(error) => ConnectResult::Failed(job, server, error),
         })
     }
 
-    /// The poll has told something of a call.
-    pub fn told(&mut self, number: u32, registry: &Registry) -> Called {
-        let Some((mut stream, server, call)) = self.pending.remove(&number) else {
-            return Called::Later;
+    /// Handles an event of the poll for an unfinished connect.
+    pub fn on_event(&mut self, number: u32, registry: &Registry) -> ConnectResult {
+        let Some((mut stream, server, job)) = self.pending.remove(&number) else {
+            return ConnectResult::InProgress;
         };
-        // A connection that stands is registered anew, under its key.
-        let stood = stands(&stream).and_then(|stands| {
-            if stands {
+        // The dispatcher registers an established connection again, under its key.
+        let connected = is_connected(&stream).and_then(|is_connected| {
+            if is_connected {
                 registry.deregister(&mut stream)?;
             }
-            Ok(stands)
+            Ok(is_connected)
         });
-        match stood {
-            Ok(true) => Called::Stands { stream, call },
+        match connected {
+            Ok(true) => ConnectResult::Connected { stream, job },
             Ok(false) => {
-                self.pending.insert(number, (stream, server, call));
-                Called::Later
+                self.pending.insert(number, (stream, server, job));
+                ConnectResult::InProgress
             }
-            Err(error) => Called::Failed(call, server, error),
+            Err(error) => ConnectResult::Failed(job, server, error),
         }
     }
 }

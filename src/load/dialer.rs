@@ -1,4 +1,4 @@
-//! Opens connections to one server, from many addresses of this host where it stands on it.
+//! Opens connections to one server; over loopback from many source addresses.
 
 use super::errors::LoadError;
 use crate::wire::text::is_host_and_port;
@@ -10,18 +10,18 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
-/// The way to a server, which may be at one of several addresses. They are tried in turn until a
-/// connection is made; from then on the server is there.
+/// Opens nonblocking connections to a server with several possible addresses. They are tried in
+/// turn until a connection succeeds; then that address is kept.
 #[derive(Debug)]
-pub struct Dialer {
+pub struct TcpDialer {
     server: SocketAddr,
-    /// The addresses that were not tried yet.
+    /// Addresses that were not tried yet.
     others: VecDeque<SocketAddr>,
     sources: u32,
     next: u32,
 }
 
-/// Reads `HOST:PORT` and looks the host up; opens nothing. There is at least one address.
+/// Parses `HOST:PORT` and resolves the host. Returns at least one address.
 pub fn resolve(text: &str) -> Result<VecDeque<SocketAddr>, LoadError> {
     if !is_host_and_port(text) {
         return Err(LoadError::usage(format!(
@@ -30,20 +30,20 @@ pub fn resolve(text: &str) -> Result<VecDeque<SocketAddr>, LoadError> {
     }
     let found = text.to_socket_addrs().map_err(|error| {
         LoadError::failure(format!(
-            "cannot find the host of {text}: {error}; is its name spelt right?"
+            "cannot resolve the host of {text}: {error}; check its name"
         ))
     })?;
     let found: VecDeque<SocketAddr> = found.collect();
     if found.is_empty() {
         return Err(LoadError::failure(format!(
-            "the host of {text} has no address; is its name spelt right?"
+            "the host of {text} has no address; check its name"
         )));
     }
     Ok(found)
 }
 
-/// The n-th address of this host to come from, when the server is on it too: one address has
-/// 28,000 ports, and each is taken for a minute after its connection was closed.
+/// The n-th source address for a server on loopback. One address has 28,000 ports, and each stays
+/// in TIME_WAIT for a minute after its connection is closed.
 pub fn source(server: SocketAddr, number: u32, sources: u32) -> Option<SocketAddr> {
     let on_loopback = matches!(server.ip(), IpAddr::V4(ip) if ip.is_loopback());
     let [high, low] = u16::try_from(number % sources).unwrap_or(0).to_be_bytes();
@@ -51,10 +51,10 @@ pub fn source(server: SocketAddr, number: u32, sources: u32) -> Option<SocketAdd
     on_loopback.then(|| SocketAddr::from((address, 0)))
 }
 
-impl Dialer {
-    /// The way to the server at one of these addresses.
-    pub fn new(mut servers: VecDeque<SocketAddr>, sources: u32) -> Dialer {
-        Dialer {
+impl TcpDialer {
+    /// A dialer for a server at one of these addresses.
+    pub fn new(mut servers: VecDeque<SocketAddr>, sources: u32) -> TcpDialer {
+        TcpDialer {
             server: servers.pop_front().expect("a host has an address"),
             others: servers,
             sources,
@@ -62,13 +62,13 @@ impl Dialer {
         }
     }
 
-    /// A connection is made: the server is where it leads.
-    pub fn settle(&mut self) {
+    /// Keeps the current address, because a connection to it succeeded.
+    pub fn keep_address(&mut self) {
         self.others.clear();
     }
 
-    /// No connection could be made to this address. Whether another is worth a try.
-    pub fn give_up(&mut self, server: SocketAddr) -> bool {
+    /// Moves on from an address that failed; `false` if there is no other address to try.
+    pub fn skip_address(&mut self, server: SocketAddr) -> bool {
         if server == self.server {
             let Some(next) = self.others.pop_front() else {
                 return false;
@@ -78,12 +78,12 @@ impl Dialer {
         true
     }
 
-    /// The server.
+    /// The current address of the server.
     pub fn server(&self) -> SocketAddr {
         self.server
     }
 
-    /// Begins a connection. On loopback it most often stands already.
+    /// Starts a connect. Over loopback it is usually established at once.
     pub fn dial(&mut self) -> io::Result<TcpStream> {
         let kind = Type::STREAM.nonblocking();
         let domain = Domain::for_address(self.server);
@@ -91,7 +91,7 @@ impl Dialer {
         socket.set_tcp_nodelay(true)?;
         self.next = self.next.wrapping_add(1);
         if let Some(source) = source(self.server, self.next, self.sources) {
-            // The port is chosen when the peer is known: it need only be free towards that peer.
+            // The kernel chooses the port in connect(2), when it need only be free for this peer.
             setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
             socket.bind(&source.into())?;
         }
@@ -104,8 +104,8 @@ impl Dialer {
     }
 }
 
-/// Whether a connection that was begun stands.
-pub fn stands(stream: &TcpStream) -> io::Result<bool> {
+/// Whether a connect has completed; an error if it failed.
+pub fn is_connected(stream: &TcpStream) -> io::Result<bool> {
     if let Some(error) = stream.take_error()? {
         return Err(error);
     }
@@ -122,7 +122,7 @@ mod tests {
     use std::net::Ipv6Addr;
 
     #[test]
-    fn only_whole_addresses_are_taken() {
+    fn an_address_needs_a_host_and_a_port() {
         for wrong in [
             "",
             "localhost",
@@ -140,20 +140,20 @@ mod tests {
     }
 
     #[test]
-    fn each_address_is_given_up_once_and_none_after_a_connection() {
+    fn each_address_is_skipped_once_and_none_after_a_connection() {
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let mut dialer = Dialer::new([address(1), address(2), address(3)].into(), 1);
-        assert!(dialer.give_up(address(1)));
-        // Of many connections that were begun at once all fail.
-        assert!(dialer.give_up(address(1)));
+        let mut dialer = TcpDialer::new([address(1), address(2), address(3)].into(), 1);
+        assert!(dialer.skip_address(address(1)));
+        // Many concurrent connects to one address fail together.
+        assert!(dialer.skip_address(address(1)));
         assert_eq!(dialer.server(), address(2));
-        dialer.settle();
-        assert!(!dialer.give_up(address(2)));
+        dialer.keep_address();
+        assert!(!dialer.skip_address(address(2)));
         assert_eq!(dialer.server(), address(2));
     }
 
     #[test]
-    fn a_server_elsewhere_is_dialled_from_the_usual_address() {
+    fn only_a_server_on_loopback_is_connected_to_from_many_addresses() {
         let here = SocketAddr::from(([127, 0, 0, 1], 80));
         let there = SocketAddr::from(([192, 0, 2, 1], 80));
         assert_eq!(source(there, 3, 200), None);

@@ -1,22 +1,22 @@
-//! The loop of a run over TCP: dials, polls, marks, hands out what is due, gives turns.
+//! The loop of a run over TCP: connects, polls, and lets workers send the requests that are due.
 //!
 //! ```text
-//!   Preparing ── all lanes ready ──▶ Running ── time is up, Ctrl-C, or the server is gone ──▶
-//!   Ending ── last answer, or patience is over ──▶ CleaningUp (where files are left) ──▶ over
+//!   Preparing ── all workers ready ──▶ Running ── time is up, Ctrl-C, or server lost ──▶
+//!   Ending ── last answer, or timeout ──▶ CleaningUp (removes files) ──▶ end
 //!
-//!   A run that cannot begin goes from Preparing to CleaningUp.
+//!   A run that cannot start goes from Preparing to CleaningUp.
 //! ```
 
-use super::connector::{Called, Calls};
-use super::dialer::Dialer;
-use super::errors::{Fault, LoadError, reason};
+use super::connector::{ConnectResult, Connector};
+use super::dialer::TcpDialer;
+use super::errors::{LoadError, RequestError, reason};
 use super::poller::{Cost, Poller};
-use super::progress::Progress;
-use super::report::{Ending, Outcome};
-use super::requests::{self, Call, Errand, Requests};
-use super::run_state::{Board, Gone, Ledger, Stage};
+use super::progress::ProgressLine;
+use super::report::{Outcome, RunEnd};
+use super::requests::{self, LoadJob, Requests, Task};
+use super::run_state::{Closed, Counters, RunStage, RunState};
 use super::settings::{Settings, Work};
-use super::worker::{Lane, Manners};
+use super::worker::{ConnMode, LoadWorker};
 use crate::reactor::clock::{Moment, SECOND};
 use crate::reactor::dispatcher::Dispatcher;
 use crate::reactor::linux::{LinuxIo, Stream};
@@ -31,120 +31,118 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
-/// A run under way.
+/// A run over TCP.
 pub struct Driver {
     settings: Settings,
-    board: Rc<RefCell<Board>>,
+    state: Rc<RefCell<RunState>>,
     poller: Poller,
     dispatcher: Dispatcher<LinuxIo>,
-    calls: Calls,
-    /// Prepared lanes that have no connection.
-    resting: VecDeque<Call>,
-    /// When the stage is over, whatever happens; while preparing, unless something comes forward.
+    connector: Connector,
+    /// Prepared workers without a connection.
+    disconnected: VecDeque<LoadJob>,
+    /// The end of the stage at the latest; extended while preparing makes progress.
     deadline: Moment,
     ready: usize,
-    /// While cleaning up: lanes that are not done with it, and when to dial a server again that
-    /// is gone.
+    /// While cleaning up: the number of workers not done, and when to try a lost server again.
     unclean: usize,
     redial: Option<Moment>,
-    /// Why the run could not begin.
+    /// Why the run could not start.
     failure: Option<LoadError>,
-    ending: Ending,
+    ending: RunEnd,
     costs: (Option<Cost>, Option<Cost>),
-    progress: Progress,
+    progress: ProgressLine,
 }
 
 impl Driver {
-    /// A run with these requests, one set a lane. Opens nothing but the poll.
+    /// A run with one worker for each of these requests. Opens no connection.
     pub fn new(
         settings: Settings,
-        dialer: Dialer,
-        lanes: Vec<Box<dyn Requests>>,
+        dialer: TcpDialer,
+        workers: Vec<Box<dyn Requests>>,
     ) -> io::Result<Driver> {
         let limits = &settings.limits;
-        let board = Rc::new(RefCell::new(Board::new(&settings)));
+        let state = Rc::new(RefCell::new(RunState::new(&settings)));
         let poller = Poller::new(limits.reactor.events_per_round, settings.server.clone())?;
-        // A client that did not read while it sends would wait for a server that does the same.
+        // Unlimited: a client that stops reading while it sends could deadlock with the server.
         let mut shared = Shared::new(usize::MAX);
-        let kernel = LinuxIo::new(poller.registry().try_clone()?, true, &limits.bodies);
-        shared.observer = Box::new(Ledger(board.clone()));
+        let linux_io = LinuxIo::new(poller.registry().try_clone()?, true, &limits.bodies);
+        shared.observer = Box::new(Counters(state.clone()));
         let names = vec![settings.work.name()];
-        let dispatcher = Dispatcher::new(kernel, shared, limits.reactor, names);
-        let mut calls = Calls::new(dialer);
-        for (lane, requests) in lanes.into_iter().enumerate() {
-            let errand = Errand::Prepare;
-            calls.push(Call {
-                lane,
-                errand,
+        let dispatcher = Dispatcher::new(linux_io, shared, limits.reactor, names);
+        let mut connector = Connector::new(dialer);
+        for (worker, requests) in workers.into_iter().enumerate() {
+            let task = Task::Prepare;
+            connector.push(LoadJob {
+                worker,
+                task,
                 requests,
             });
         }
         let deadline = poller.now().after(limits.prepare_micros);
         Ok(Driver {
-            board,
+            state,
             poller,
             dispatcher,
-            calls,
-            resting: VecDeque::new(),
+            connector,
+            disconnected: VecDeque::new(),
             deadline,
             ready: 0,
             unclean: usize::MAX,
             redial: None,
             failure: None,
-            ending: Ending::InTime,
+            ending: RunEnd::InTime,
             costs: (None, None),
-            progress: Progress::new(limits.progress_micros),
+            progress: ProgressLine::new(limits.progress_micros),
             settings,
         })
     }
 
-    /// Runs to the end. A server that is not there before the beginning is an error; one that goes
-    /// away later ends the run, and what was measured is told.
+    /// Runs to the end. A server that is unreachable before the start is an error; one that is lost
+    /// later ends the run, and the results so far are reported.
     pub fn run(mut self) -> Result<Outcome, LoadError> {
         loop {
             let now = self.poll().map_err(|error| {
                 LoadError::failure(format!(
-                    "cannot wait for the server: {}; try again",
+                    "cannot poll the connections: {}; try again",
                     reason(&error)
                 ))
             })?;
             self.dispatcher.on_time(now);
-            self.hand_out(now);
+            self.assign_due(now);
             self.dispatcher.round(now);
             if self.is_over(now) {
                 return self.finish();
             }
-            self.progress.show(&self.board.borrow());
+            self.progress.show(&self.state.borrow());
         }
     }
 
     fn is_over(&mut self, now: Moment) -> bool {
-        let worked = self.take_back(now).and_then(|()| self.dial(now));
-        worked
-            .and_then(|()| self.step(now))
+        let done = self.handle_closed(now).and_then(|()| self.dial(now));
+        done.and_then(|()| self.step(now))
             .unwrap_or_else(|failure| {
                 self.failure = Some(failure);
-                self.begin_to_clean_up(now);
+                self.start_clean_up(now);
                 self.is_over(now)
             })
     }
 
     fn poll(&mut self) -> io::Result<Moment> {
         let (alarm, end, stage) = {
-            let board = self.board.borrow();
-            let somebody = !board.idle.is_empty() || !self.resting.is_empty();
-            let alarm = board.schedule.next(board.now);
-            let running = board.stage == Stage::Running;
+            let state = self.state.borrow();
+            let has_worker = !state.idle.is_empty() || !self.disconnected.is_empty();
+            let alarm = state.schedule.next(state.now);
+            let running = state.stage == RunStage::Running;
             (
-                alarm.filter(|_| somebody && running),
-                running.then(|| board.schedule.end()),
-                board.stage,
+                alarm.filter(|_| has_worker && running),
+                running.then(|| state.schedule.end()),
+                state.stage,
             )
         };
         self.redial = self.redial.filter(|redial| *redial > self.poller.now());
-        let may_dial = self.calls.waiting() > 0 && self.may_dial();
+        let may_dial = self.connector.waiting() > 0 && self.may_dial();
         let busy = self.dispatcher.has_turns() || may_dial;
-        let deadline = (stage != Stage::Running).then_some(self.deadline);
+        let deadline = (stage != RunStage::Running).then_some(self.deadline);
         let latest = [
             self.dispatcher.next_due(),
             end,
@@ -155,36 +153,36 @@ impl Driver {
         let now = self
             .poller
             .wait(busy, alarm, latest.into_iter().flatten().min())?;
-        self.board.borrow_mut().now = now;
+        self.state.borrow_mut().now = now;
         let mut dialled = Vec::new();
-        for (target, told) in self.poller.events() {
+        for (target, readiness) in self.poller.events() {
             match target {
-                Target::Session(key) => self.dispatcher.mark(key, told),
+                Target::Session(key) => self.dispatcher.mark(key, readiness),
                 Target::Socket(number) => dialled.push(number),
                 _ => unreachable!("nothing else is registered"),
             }
         }
         for number in dialled {
-            let called = self.calls.told(number, self.poller.registry());
-            self.called(called, now);
+            let result = self.connector.on_event(number, self.poller.registry());
+            self.on_connect_result(result, now);
         }
         Ok(now)
     }
 
-    /// Gives what is due to lanes that can make one more request.
-    fn hand_out(&mut self, now: Moment) {
+    /// Assigns the requests that are due to workers that can send one more.
+    fn assign_due(&mut self, now: Moment) {
         loop {
-            let mut board = self.board.borrow_mut();
-            let is_due = board.schedule.next(now).is_some_and(|due| due <= now);
-            if board.stage != Stage::Running || !is_due {
+            let mut state = self.state.borrow_mut();
+            let is_due = state.schedule.next(now).is_some_and(|due| due <= now);
+            if state.stage != RunStage::Running || !is_due {
                 return;
             }
-            if let Some(peer) = board.idle.pop_front() {
-                drop(board);
+            if let Some(peer) = state.idle.pop_front() {
+                drop(state);
                 self.wake(peer);
-            } else if let Some(call) = self.resting.pop_front() {
-                let errand = Errand::One(board.take().expect("it is due"));
-                self.calls.push(Call { errand, ..call });
+            } else if let Some(job) = self.disconnected.pop_front() {
+                let task = Task::One(state.take().expect("it is due"));
+                self.connector.push(LoadJob { task, ..job });
             } else {
                 return;
             }
@@ -199,57 +197,60 @@ impl Driver {
         self.dispatcher.deliver();
     }
 
-    /// Looks at the connections that have ended.
-    fn take_back(&mut self, now: Moment) -> Result<(), LoadError> {
-        let (gone, stage) = {
-            let mut board = self.board.borrow_mut();
-            if board.gone.is_empty() {
+    /// Handles the connections that were closed.
+    fn handle_closed(&mut self, now: Moment) -> Result<(), LoadError> {
+        let (closed, stage) = {
+            let mut state = self.state.borrow_mut();
+            if state.closed.is_empty() {
                 return Ok(());
             }
-            (std::mem::take(&mut board.gone), board.stage)
+            (std::mem::take(&mut state.closed), state.stage)
         };
-        let failed = stage == Stage::Preparing && gone.iter().any(|gone| !gone.done);
-        for Gone { call, at_fault, .. } in gone {
+        let failed = stage == RunStage::Preparing && closed.iter().any(|closed| !closed.done);
+        for Closed { job, was_wrong, .. } in closed {
             match stage {
-                // A connection that is kept has broken: its lane gets another one.
-                Stage::Running if !self.settings.reconnects => {
-                    let errand = Errand::Serve;
-                    self.calls.push(Call { errand, ..call });
+                // A permanent connection has failed: its worker gets a new one.
+                RunStage::Running if !self.settings.reconnects => {
+                    let task = Task::Serve;
+                    self.connector.push(LoadJob { task, ..job });
                 }
-                // What the server refuses to clear away it would refuse again.
-                Stage::CleaningUp if !at_fault => self.call_to_clean_up(call),
-                _ => self.resting.push_back(call),
+                // Do not repeat a clean-up that the server has refused.
+                RunStage::CleaningUp if !was_wrong => self.connect_to_clean_up(job),
+                _ => self.disconnected.push_back(job),
             }
         }
         if failed {
-            let board = self.board.borrow();
-            let why = board.recorder.first_fault().unwrap_or("a connection ended");
+            let state = self.state.borrow();
+            let first = state.recorder.first_error();
+            let why = first.unwrap_or("a connection was closed");
             let at = &self.settings.at;
             return Err(LoadError::failure(format!(
-                "cannot begin: {why}; does {at} serve {}?",
+                "cannot start: {why}; does {at} serve {}?",
                 self.settings.work.name()
             )));
         }
-        self.hand_out(now);
+        self.assign_due(now);
         Ok(())
     }
 
-    fn call_to_clean_up(&mut self, call: Call) {
-        if call.requests.leaves().is_some() {
-            let errand = Errand::CleanUp;
-            self.calls.push(Call { errand, ..call });
+    fn connect_to_clean_up(&mut self, job: LoadJob) {
+        if job.requests.leftover().is_some() {
+            let task = Task::CleanUp;
+            self.connector.push(LoadJob { task, ..job });
         }
     }
 
     fn may_dial(&self) -> bool {
         let limits = &self.settings.limits;
-        let board = self.board.borrow();
-        // Those who stand in the server's queue count too: it is not endless.
-        let unprepared = match board.stage {
-            Stage::Preparing => self.settings.connections - self.calls.waiting() - board.ready,
+        let state = self.state.borrow();
+        // Count connections in the server's accept queue as well: its length is limited.
+        let unprepared = match state.stage {
+            RunStage::Preparing => {
+                self.settings.connections - self.connector.waiting() - state.ready
+            }
             _ => 0,
         };
-        self.redial.is_none() && unprepared.max(self.calls.pending()) < limits.dials
+        self.redial.is_none() && unprepared.max(self.connector.pending()) < limits.dials
     }
 
     fn dial(&mut self, now: Moment) -> Result<(), LoadError> {
@@ -257,141 +258,145 @@ impl Driver {
             if !self.may_dial() {
                 return Ok(());
             }
-            let Some(called) = self.calls.begin(self.poller.registry()) else {
+            let Some(result) = self.connector.start_next(self.poller.registry()) else {
                 return Ok(());
             };
-            self.called(called, now);
-            if let (Stage::Preparing, Ending::Lost(why)) = (self.stage(), &self.ending) {
+            self.on_connect_result(result, now);
+            if let (RunStage::Preparing, RunEnd::Lost(why)) = (self.stage(), &self.ending) {
                 return Err(LoadError::failure(why.clone()));
             }
         }
         Ok(())
     }
 
-    fn called(&mut self, called: Called, now: Moment) {
-        match called {
-            Called::Stands { stream, call } => self.open(stream, call, now),
-            // Until a connection stands, its other addresses may be the server's.
-            Called::Failed(call, server, _) if self.calls.dialer().give_up(server) => {
-                self.calls.push(call);
+    fn on_connect_result(&mut self, result: ConnectResult, now: Moment) {
+        match result {
+            ConnectResult::Connected { stream, job } => self.open(stream, job, now),
+            // Try the other addresses until a connection succeeds.
+            ConnectResult::Failed(job, server, _)
+                if self.connector.dialer().skip_address(server) =>
+            {
+                self.connector.push(job);
             }
-            Called::Failed(call, _, error) => self.failed(call, &error, now),
-            Called::Later => {}
+            ConnectResult::Failed(job, _, error) => self.connect_failed(job, &error, now),
+            ConnectResult::InProgress => {}
         }
     }
 
-    fn open(&mut self, stream: TcpStream, call: Call, now: Moment) {
-        let manners = Manners {
+    fn open(&mut self, stream: TcpStream, job: LoadJob, now: Moment) {
+        let mode = ConnMode {
             pipeline: self.settings.pipeline,
             reconnects: self.settings.reconnects,
-            idles: matches!(self.settings.work, Work::Idle) && call.lane > 0,
+            idles: matches!(self.settings.work, Work::Idle) && job.worker > 0,
         };
-        let server = self.calls.dialer().server();
-        let mut unmade = Some(call);
+        let server = self.connector.dialer().server();
+        let mut unused = Some(job);
         let make = |_| -> Box<dyn Protocol> {
-            let call = unmade.take().expect("one lane a call");
-            Box::new(Lane::new(call, manners, self.board.clone()))
+            let job = unused.take().expect("it is called once");
+            Box::new(LoadWorker::new(job, mode, self.state.clone()))
         };
         let opened = self
             .dispatcher
             .open(Stream::Tcp(stream), 0, server, make, now);
-        match (opened, unmade) {
-            (Err(error), Some(call)) => self.failed(call, &error, now),
+        match (opened, unused) {
+            (Err(error), Some(job)) => self.connect_failed(job, &error, now),
             _ => {
-                self.calls.dialer().settle();
-                let mut board = self.board.borrow_mut();
-                if board.stage == Stage::Running {
-                    board.recorder.connections += 1;
+                self.connector.dialer().keep_address();
+                let mut state = self.state.borrow_mut();
+                if state.stage == RunStage::Running {
+                    state.recorder.connections += 1;
                 }
             }
         }
     }
 
-    /// No connection can be had any more: the run is over.
-    fn failed(&mut self, call: Call, error: &io::Error, now: Moment) {
-        if self.stage() == Stage::CleaningUp {
-            // The server may be back in time.
+    /// Handles a failed connect: the server is lost and the run ends.
+    fn connect_failed(&mut self, job: LoadJob, error: &io::Error, now: Moment) {
+        if self.stage() == RunStage::CleaningUp {
+            // The server may restart in time.
             self.redial = Some(now.after(self.settings.limits.redial_micros));
-            return self.calls.push(call);
+            return self.connector.push(job);
         }
-        let mut board = self.board.borrow_mut();
-        if matches!(call.errand, Errand::One(_)) {
-            board.under_way -= 1;
-            board.recorder.fault(Fault::Broken, 1, || {
+        let mut state = self.state.borrow_mut();
+        if matches!(job.task, Task::One(_)) {
+            state.in_flight -= 1;
+            state.recorder.record_error(RequestError::Broken, 1, || {
                 format!(
                     "connection {} could not be opened: {}",
-                    call.lane,
+                    job.worker,
                     reason(error)
                 )
             });
         }
-        drop(board);
-        self.resting.push_back(call);
-        if self.ending != Ending::InTime && self.ending != Ending::Interrupted {
+        drop(state);
+        self.disconnected.push_back(job);
+        if self.ending != RunEnd::InTime && self.ending != RunEnd::Interrupted {
             return;
         }
         let at = &self.settings.at;
         let hint = match error.kind() {
             io::ErrorKind::ConnectionRefused => "is the server running there?",
-            io::ErrorKind::AddrNotAvailable => "the ports of this host are used up, ask for less",
-            _ => "is it the right address, and may it be reached from here?",
+            io::ErrorKind::AddrNotAvailable => "no free port on this host; use fewer connections",
+            _ => "check the address and the network",
         };
-        self.ending = Ending::Lost(format!("cannot connect to {at}: {}; {hint}", reason(error)));
-        if self.stage() == Stage::Running {
-            self.board.borrow_mut().stop(now);
+        self.ending = RunEnd::Lost(format!("cannot connect to {at}: {}; {hint}", reason(error)));
+        if self.stage() == RunStage::Running {
+            self.state.borrow_mut().stop(now);
         }
     }
 
-    fn stage(&self) -> Stage {
-        self.board.borrow().stage
+    fn stage(&self) -> RunStage {
+        self.state.borrow().stage
     }
 
-    /// Moves on to the next stage when this one is over. Says whether all are.
+    /// Enters the next stage when this one is over. Returns whether the last one is.
     fn step(&mut self, now: Moment) -> Result<bool, LoadError> {
         let interrupts = self.poller.signalled();
         match self.stage() {
-            Stage::Preparing if interrupts > 0 => Err(LoadError::failure(
-                "interrupted before all connections stood; nothing was measured",
+            RunStage::Preparing if interrupts > 0 => Err(LoadError::failure(
+                "interrupted before all connections were open; nothing was measured",
             )),
-            Stage::Preparing => self.prepared(now).map(|()| false),
-            Stage::Running => {
+            RunStage::Preparing => self.prepared(now).map(|()| false),
+            RunStage::Running => {
                 if interrupts > 0 {
-                    self.ending = Ending::Interrupted;
-                    self.board.borrow_mut().stop(now);
+                    self.ending = RunEnd::Interrupted;
+                    self.state.borrow_mut().stop(now);
                 }
-                let board = self.board.borrow();
-                // What was due and could not be made is not tried for ever.
-                let end = board.schedule.end();
+                let state = self.state.borrow();
+                // Give up requests that were due and could not be sent.
+                let end = state.schedule.end();
                 let late = end.after(self.settings.limits.late_micros) <= now;
-                let is_over = board.schedule.is_over(now) || late;
-                drop(board);
+                let is_over = state.schedule.is_over(now) || late;
+                drop(state);
                 if !is_over {
                     return Ok(false);
                 }
-                self.enter(Stage::Ending, now);
-                // When all is answered already, no event comes any more.
+                self.enter(RunStage::Ending, now);
+                // If all requests are answered, no further event wakes the loop.
                 self.step(now)
             }
-            Stage::Ending => {
-                // A lane whose connection is still being closed could not be called to clear away.
+            RunStage::Ending => {
+                // A worker whose connection is still closing cannot connect again to clean up.
                 let closing = self.settings.reconnects && self.dispatcher.connections() > 0;
-                let answered = self.board.borrow().under_way == 0;
+                let answered = self.state.borrow().in_flight == 0;
                 if (closing || !answered) && now < self.deadline && interrupts < 2 {
                     return Ok(false);
                 }
                 if !answered {
-                    // What is not answered by now never will be.
-                    let mut board = self.board.borrow_mut();
-                    let silent = board.under_way;
-                    let text = || "the last answers did not come in time".to_owned();
-                    board.recorder.fault(Fault::Silent, silent, text);
+                    // Count the missing answers as timed out.
+                    let mut state = self.state.borrow_mut();
+                    let silent = state.in_flight;
+                    let text = || "the last answers did not arrive in time".to_owned();
+                    state
+                        .recorder
+                        .record_error(RequestError::TimedOut, silent, text);
                 }
-                self.begin_to_clean_up(now);
+                self.start_clean_up(now);
                 self.step(now)
             }
-            Stage::CleaningUp => {
+            RunStage::CleaningUp => {
                 let open = self.dispatcher.connections();
-                let unclean = open + self.calls.waiting() + self.calls.pending();
+                let unclean = open + self.connector.waiting() + self.connector.pending();
                 if unclean < self.unclean {
                     self.unclean = unclean;
                     self.deadline = now.after(self.settings.limits.clean_up_micros);
@@ -401,91 +406,91 @@ impl Driver {
         }
     }
 
-    /// Begins the run once all lanes are ready.
+    /// Starts the run once all workers are ready.
     fn prepared(&mut self, now: Moment) -> Result<(), LoadError> {
         let limits = &self.settings.limits;
-        let ready = self.board.borrow().ready;
+        let ready = self.state.borrow().ready;
         let all = self.settings.connections;
         if ready > self.ready {
             self.ready = ready;
             self.deadline = now.after(limits.prepare_micros);
         }
-        let dialer = self.calls.dialer();
+        let dialer = self.connector.dialer();
         let server = dialer.server();
-        if now >= self.deadline && dialer.give_up(server) {
-            // Whatever is sent to this address is swallowed.
-            for call in self.calls.give_up() {
-                self.calls.push(call);
+        if now >= self.deadline && dialer.skip_address(server) {
+            // This address accepts no connection and reports no error: use the next one.
+            for job in self.connector.take_all() {
+                self.connector.push(job);
             }
             self.deadline = now.after(limits.prepare_micros);
         }
         if now >= self.deadline {
             return Err(LoadError::failure(format!(
-                "only {ready} of {all} connections are served by {}, and for {} s no other was; \
-                 is this the right port, and does the server take so many?",
+                "only {ready} of {all} connections are served by {}, and none was added for {} s; \
+                 check the port and the connection limit of the server",
                 self.settings.at,
                 limits.prepare_micros / SECOND
             )));
         }
         if ready == all {
-            self.board.borrow_mut().begin(&self.settings, now);
+            self.state.borrow_mut().begin(&self.settings, now);
             self.costs.0 = Some(self.poller.cost());
-            self.hand_out(now);
+            self.assign_due(now);
         }
         Ok(())
     }
 
-    fn enter(&mut self, stage: Stage, now: Moment) {
+    fn enter(&mut self, stage: RunStage, now: Moment) {
         let limits = &self.settings.limits;
-        let board = &mut *self.board.borrow_mut();
-        board.stage = stage;
-        if stage == Stage::Ending {
+        let state = &mut *self.state.borrow_mut();
+        state.stage = stage;
+        if stage == RunStage::Ending {
             self.costs.1 = Some(self.poller.cost());
-            while board.schedule.take(board.now).is_some() {
-                board.recorder.unmade += 1;
+            while state.schedule.take(state.now).is_some() {
+                state.recorder.never_made += 1;
             }
         }
         self.deadline = now.after(match stage {
-            Stage::CleaningUp => limits.clean_up_micros,
+            RunStage::CleaningUp => limits.clean_up_micros,
             _ => limits.last_answers_micros,
         });
     }
 
-    /// From here on lanes clear away what they leave: those that are idle now, those that are busy
-    /// with the end of that, and those that have no connection with a new one.
-    fn begin_to_clean_up(&mut self, now: Moment) {
-        self.enter(Stage::CleaningUp, now);
-        self.resting.extend(self.calls.give_up());
+    /// Starts the removal of files: idle workers now, busy workers after their last answer, and
+    /// workers without a connection over a new one.
+    fn start_clean_up(&mut self, now: Moment) {
+        self.enter(RunStage::CleaningUp, now);
+        self.disconnected.extend(self.connector.take_all());
         if !self.settings.work.leaves_files() {
             return self.dispatcher.close_all();
         }
-        let idle = std::mem::take(&mut self.board.borrow_mut().idle);
+        let idle = std::mem::take(&mut self.state.borrow_mut().idle);
         for peer in idle {
             self.wake(peer);
         }
-        for call in std::mem::take(&mut self.resting) {
-            self.call_to_clean_up(call);
+        for job in std::mem::take(&mut self.disconnected) {
+            self.connect_to_clean_up(job);
         }
     }
 
     fn finish(mut self) -> Result<Outcome, LoadError> {
         self.progress.clear();
         self.dispatcher.close_all();
-        let gone = std::mem::take(&mut self.board.borrow_mut().gone);
-        let mut lanes: Vec<Call> = gone.into_iter().map(|gone| gone.call).collect();
-        lanes.extend(self.calls.give_up());
-        lanes.extend(self.resting);
-        let left_behind = requests::left_behind(&lanes);
+        let closed = std::mem::take(&mut self.state.borrow_mut().closed);
+        let mut workers: Vec<LoadJob> = closed.into_iter().map(|closed| closed.job).collect();
+        workers.extend(self.connector.take_all());
+        workers.extend(self.disconnected);
+        let left_behind = requests::left_behind(&workers);
         if let Some(failure) = self.failure {
             return Err(match left_behind {
                 Some(left) => LoadError::failure(format!("{failure}; {left}")),
                 None => failure,
             });
         }
-        let board = self.board.replace(Board::new(&self.settings));
+        let state = self.state.replace(RunState::new(&self.settings));
         Ok(Outcome {
             settings: self.settings,
-            recorder: board.recorder,
+            recorder: state.recorder,
             ending: self.ending,
             left_behind,
             copies: None,

@@ -1,64 +1,64 @@
-//! Sends messages to an echo service and compares every byte that comes back.
-//! Keeps no message: what is expected is known from its place in the stream alone.
+//! Sends messages to an echo service and compares every byte of the answers.
+//! Messages are not stored: the expected bytes follow from the offset in the stream.
 
-use super::requests::{Heard, Requests, wrong_byte};
-use super::test_data::Pattern;
+use super::requests::{Checked, Requests, wrong_byte};
+use super::test_data::TestData;
 use crate::session::outbox::Outbox;
 use std::rc::Rc;
 
-/// The messages of one connection.
-pub struct Echo {
-    pattern: Rc<Pattern>,
+/// The echo messages of one worker.
+pub struct EchoRequests {
+    data: Rc<TestData>,
     size: u64,
-    /// Where in the pattern this connection's stream begins: no two have the same bytes.
+    /// Offset of this worker's stream in the test data, different for each worker.
     origin: u64,
-    asked: u64,
-    heard: u64,
+    sent: u64,
+    checked: u64,
 }
 
-impl Echo {
+impl EchoRequests {
     /// Messages of `size` bytes.
-    pub fn new(pattern: Rc<Pattern>, size: u64, origin: u64) -> Echo {
-        Echo {
-            pattern,
+    pub fn new(data: Rc<TestData>, size: u64, origin: u64) -> EchoRequests {
+        EchoRequests {
+            data,
             size,
             origin,
-            asked: 0,
-            heard: 0,
+            sent: 0,
+            checked: 0,
         }
     }
 }
 
-impl Requests for Echo {
+impl Requests for EchoRequests {
     fn prepare(&mut self, out: &mut Outbox) {
-        self.ask(out);
+        self.next_request(out);
     }
 
-    fn ask(&mut self, out: &mut Outbox) -> usize {
-        self.pattern.write(self.origin + self.asked, self.size, out);
-        self.asked += self.size;
+    fn next_request(&mut self, out: &mut Outbox) -> usize {
+        self.data.write(self.origin + self.sent, self.size, out);
+        self.sent += self.size;
         0
     }
 
-    fn hear(&mut self, input: &[u8]) -> (usize, Heard) {
-        let left = self.size - self.heard % self.size;
+    fn check(&mut self, input: &[u8]) -> (usize, Checked) {
+        let left = self.size - self.checked % self.size;
         let count = left.min(input.len() as u64) as usize;
-        let at = self.origin + self.heard;
-        if let Some(place) = self.pattern.difference(at, &input[..count]) {
-            let place = self.heard % self.size + place as u64;
+        let at = self.origin + self.checked;
+        if let Some(place) = self.data.difference(at, &input[..count]) {
+            let place = self.checked % self.size + place as u64;
             return (count, wrong_byte(place, "a message"));
         }
-        self.heard += count as u64;
+        self.checked += count as u64;
         if count as u64 == left {
-            (count, Heard::Answer)
+            (count, Checked::Answer)
         } else {
-            (count, Heard::Part)
+            (count, Checked::Part)
         }
     }
 
-    fn forget(&mut self) {
-        // What comes next begins behind everything that was ever sent.
-        self.heard = self.asked;
+    fn reset(&mut self) {
+        // The next answer belongs to the next message that is sent.
+        self.checked = self.sent;
     }
 }
 
@@ -68,24 +68,24 @@ mod tests {
     use crate::session::outbox::Front;
 
     #[test]
-    fn messages_are_compared_at_any_cut_and_one_changed_byte_is_named() {
-        let pattern = Rc::new(Pattern::new(101).expect("memory"));
-        let mut echo = Echo::new(pattern, 10, 95);
+    fn a_changed_byte_is_reported_for_any_split_of_the_answer() {
+        let data = Rc::new(TestData::new(101).expect("memory"));
+        let mut echo = EchoRequests::new(data, 10, 95);
         let mut out = Outbox::default();
-        echo.ask(&mut out);
-        echo.ask(&mut out);
+        echo.next_request(&mut out);
+        echo.next_request(&mut out);
         let Some(Front::Bytes(sent)) = out.front() else {
             panic!("two messages")
         };
         let mut back = sent.to_vec();
         back[17] ^= 1;
-        assert_eq!(echo.hear(&back[..4]), (4, Heard::Part));
-        assert_eq!(echo.hear(&back[4..]), (6, Heard::Answer));
+        assert_eq!(echo.check(&back[..4]), (4, Checked::Part));
+        assert_eq!(echo.check(&back[4..]), (6, Checked::Answer));
         assert_eq!(
-            echo.hear(&back[10..]),
+            echo.check(&back[10..]),
             (
                 10,
-                Heard::Wrong("byte 8 of a message came back changed".to_owned())
+                Checked::Wrong("byte 8 of a message came back changed".to_owned())
             )
         );
     }

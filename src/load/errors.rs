@@ -1,42 +1,42 @@
-//! Names what can go wrong with a request, and how a run that could not be made is told of.
+//! Errors of single requests, and errors that end or prevent a run.
 
 pub use crate::wire::text::reason;
 use std::fmt;
 
-/// What became of a request that was not answered as it should have been.
+/// Why a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// A byte came back that should have been another one.
-    Wrong,
-    /// The server said no.
+pub enum RequestError {
+    /// The answer has a wrong byte.
+    WrongBytes,
+    /// The server answered with an error.
     Refused,
-    /// The server ended the connection in the middle.
-    Ended,
-    /// The connection broke.
+    /// The server closed the connection before the answer.
+    Closed,
+    /// The connection failed, for example by a reset.
     Broken,
-    /// No answer came in time.
-    Silent,
+    /// No answer arrived in time.
+    TimedOut,
 }
 
-impl Fault {
-    /// Every kind, in the order of their numbers.
-    pub const ALL: [Fault; 5] = [
-        Fault::Wrong,
-        Fault::Refused,
-        Fault::Ended,
-        Fault::Broken,
-        Fault::Silent,
+impl RequestError {
+    /// All kinds, in the order of their discriminants.
+    pub const ALL: [RequestError; 5] = [
+        RequestError::WrongBytes,
+        RequestError::Refused,
+        RequestError::Closed,
+        RequestError::Broken,
+        RequestError::TimedOut,
     ];
 
-    /// Its name in figures.
+    /// Its key in the JSON results.
     pub fn name(self) -> &'static str {
         ["wrong", "refused", "closed", "broken", "silent"][self as usize]
     }
 
-    /// What it means, in words.
+    /// Its text in the report.
     pub fn meaning(self) -> &'static str {
         [
-            "came back with wrong bytes",
+            "were answered with wrong bytes",
             "were refused by the server",
             "had their connection closed by the server",
             "had their connection broken",
@@ -45,7 +45,7 @@ impl Fault {
     }
 }
 
-/// Why a run could not be made, or not to its end. The text names what was tried and the way out.
+/// Why a run failed. The text says what was tried and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadError {
     message: String,
@@ -53,7 +53,7 @@ pub struct LoadError {
 }
 
 impl LoadError {
-    /// The command line asks for something that cannot be; nothing was opened.
+    /// The command line is wrong; nothing was opened. Exit status 2.
     pub fn usage(message: impl Into<String>) -> LoadError {
         LoadError {
             message: message.into(),
@@ -61,7 +61,7 @@ impl LoadError {
         }
     }
 
-    /// It was tried and did not work.
+    /// The run was tried and failed. Exit status 1.
     pub fn failure(message: impl Into<String>) -> LoadError {
         LoadError {
             message: message.into(),

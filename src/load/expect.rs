@@ -1,44 +1,44 @@
-//! Compares what a service answers with the answers that are expected of it, byte by byte.
+//! Compares the answers of a service with the expected answers, byte by byte.
 
-use super::requests::{Heard, wrong_byte};
-use super::test_data::Pattern;
+use super::requests::{Checked, wrong_byte};
+use super::test_data::TestData;
 use crate::wire::text::OneLine;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// A piece of an answer.
+/// A part of an expected answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// This line, and LF.
+pub enum Expected {
+    /// This line and LF.
     Line(String),
-    /// A line that begins so.
+    /// A line that begins with this text.
     Beginning(String),
-    /// So many bytes of the pattern, from a place on.
+    /// Bytes of the test data.
     Body {
-        /// The place.
+        /// The offset in the test data.
         at: u64,
-        /// How many.
+        /// The number of bytes.
         length: u64,
     },
-    /// `OK` and a length, then so many bytes of sorted lines; this one is among them.
+    /// `OK` and a length, then that many bytes of sorted lines which include this one.
     Listing(String),
-    /// The answer is whole.
+    /// The end of the answer.
     End,
 }
 
-/// What is expected, in order.
-pub struct Script {
-    pattern: Rc<Pattern>,
-    steps: VecDeque<Step>,
-    /// The beginning of a line whose end has not come.
+/// The expected answers, in order.
+pub struct ExpectedReplies {
+    data: Rc<TestData>,
+    parts: VecDeque<Expected>,
+    /// The received part of a line.
     line: Vec<u8>,
-    longest: usize,
-    /// Bytes of the body that have come.
+    max_line: usize,
+    /// Received bytes of the body.
     done: u64,
     listing: Option<Listing>,
 }
 
-/// A listing on its way.
+/// A listing that is being received.
 #[derive(Default)]
 struct Listing {
     left: u64,
@@ -46,64 +46,64 @@ struct Listing {
     found: bool,
 }
 
-impl Script {
-    /// Nothing is expected; a line has at most so many bytes.
-    pub fn new(pattern: Rc<Pattern>, longest: usize) -> Script {
-        Script {
-            pattern,
-            steps: VecDeque::new(),
+impl ExpectedReplies {
+    /// Expects nothing yet; a line has at most `max_line` bytes.
+    pub fn new(data: Rc<TestData>, max_line: usize) -> ExpectedReplies {
+        ExpectedReplies {
+            data,
+            parts: VecDeque::new(),
             line: Vec::new(),
-            longest,
+            max_line,
             done: 0,
             listing: None,
         }
     }
 
-    /// Where bodies come from.
-    pub fn pattern(&self) -> &Pattern {
-        &self.pattern
+    /// The source of bodies.
+    pub fn data(&self) -> &TestData {
+        &self.data
     }
 
-    /// One more answer is expected, in these pieces.
-    pub fn expect(&mut self, steps: impl IntoIterator<Item = Step>) {
-        self.steps.extend(steps);
-        self.steps.push_back(Step::End);
+    /// Expects one more answer with these parts.
+    pub fn expect(&mut self, parts: impl IntoIterator<Item = Expected>) {
+        self.parts.extend(parts);
+        self.parts.push_back(Expected::End);
     }
 
-    /// Nothing is expected any more.
-    pub fn forget(&mut self) {
-        self.steps.clear();
+    /// Expects nothing any more.
+    pub fn reset(&mut self) {
+        self.parts.clear();
         self.line.clear();
         self.done = 0;
         self.listing = None;
     }
 
-    /// Takes a prefix of what has come, no more than one answer.
-    pub fn hear(&mut self, input: &[u8]) -> (usize, Heard) {
+    /// Checks a prefix of the input, at most one answer; returns the number of consumed bytes.
+    pub fn check(&mut self, input: &[u8]) -> (usize, Checked) {
         let mut taken = 0;
         loop {
-            // A body of no bytes is over before one comes.
+            // An empty body is complete before any input.
             if self.is_body_whole() {
-                self.steps.pop_front();
+                self.parts.pop_front();
             }
-            if self.steps.front() == Some(&Step::End) {
-                self.steps.pop_front();
-                return (taken, Heard::Answer);
+            if self.parts.front() == Some(&Expected::End) {
+                self.parts.pop_front();
+                return (taken, Checked::Answer);
             }
             if taken == input.len() {
-                return (taken, Heard::Part);
+                return (taken, Checked::Part);
             }
-            let (count, heard) = self.advance(&input[taken..]);
+            let (count, checked) = self.advance(&input[taken..]);
             taken += count;
-            if heard != Heard::Part {
-                return (taken, heard);
+            if checked != Checked::Part {
+                return (taken, checked);
             }
         }
     }
 
     fn is_body_whole(&mut self) -> bool {
-        match self.steps.front() {
-            Some(Step::Body { length, .. }) if self.done == *length => {
+        match self.parts.front() {
+            Some(Expected::Body { length, .. }) if self.done == *length => {
                 self.done = 0;
                 true
             }
@@ -111,16 +111,16 @@ impl Script {
         }
     }
 
-    /// One piece, or a part of it.
-    fn advance(&mut self, input: &[u8]) -> (usize, Heard) {
-        if let Some(Step::Body { at, length }) = self.steps.front() {
+    /// Checks one part, or a piece of it.
+    fn advance(&mut self, input: &[u8]) -> (usize, Checked) {
+        if let Some(Expected::Body { at, length }) = self.parts.front() {
             let count = (length - self.done).min(input.len() as u64) as usize;
             let found = &input[..count];
-            if let Some(place) = self.pattern.difference(at + self.done, found) {
+            if let Some(place) = self.data.difference(at + self.done, found) {
                 return (count, wrong_byte(self.done + place as u64, "a file"));
             }
             self.done += count as u64;
-            return (count, Heard::Part);
+            return (count, Checked::Part);
         }
         // The last entry of a listing has no LF, and an answer may follow at once.
         let left = self
@@ -131,29 +131,32 @@ impl Script {
         let end = input.iter().position(|byte| *byte == b'\n');
         let count = end.map_or(input.len(), |end| end + 1);
         self.line.extend_from_slice(&input[..end.unwrap_or(count)]);
-        if self.line.len() > self.longest {
-            return (count, Heard::Wrong("a line that has no end".to_owned()));
+        if self.line.len() > self.max_line {
+            return (
+                count,
+                Checked::Wrong("a line of the answer is too long".to_owned()),
+            );
         }
         if end.is_none() && count < left {
             if let Some(listing) = &mut self.listing {
                 listing.left = listing.left.saturating_sub(count as u64);
             }
-            return (count, Heard::Part);
+            return (count, Checked::Part);
         }
         let line = std::mem::take(&mut self.line);
-        let heard = match &self.listing {
+        let checked = match &self.listing {
             Some(_) => self.entry(line, count as u64),
             None => self.reply(&line),
         };
-        (count, heard)
+        (count, checked)
     }
 
-    fn reply(&mut self, line: &[u8]) -> Heard {
+    fn reply(&mut self, line: &[u8]) -> Checked {
         let text = String::from_utf8_lossy(line).into_owned();
-        let fits = match self.steps.front() {
-            Some(Step::Line(wanted)) => *wanted == text,
-            Some(Step::Beginning(wanted)) => text.starts_with(wanted),
-            Some(Step::Listing(_)) => {
+        let fits = match self.parts.front() {
+            Some(Expected::Line(wanted)) => *wanted == text,
+            Some(Expected::Beginning(wanted)) => text.starts_with(wanted),
+            Some(Expected::Listing(_)) => {
                 let left = text.strip_prefix("OK ").and_then(|text| text.parse().ok());
                 self.listing = left.map(|left| Listing {
                     left,
@@ -164,46 +167,47 @@ impl Script {
                     .as_ref()
                     .is_some_and(|listing| listing.left > 0)
                 {
-                    return Heard::Part;
+                    return Checked::Part;
                 }
                 false
             }
             _ => false,
         };
         if fits {
-            self.steps.pop_front();
-            Heard::Part
+            self.parts.pop_front();
+            Checked::Part
         } else if text.starts_with("ERROR") {
-            Heard::Refused(format!("the server answered: {}", OneLine(&text)))
+            Checked::Refused(format!("the server answered: {}", OneLine(&text)))
         } else {
-            Heard::Wrong(format!(
+            Checked::Wrong(format!(
                 "the server answered `{}`, and {:?} was expected",
                 OneLine(&text),
-                self.steps.front()
+                self.parts.front()
             ))
         }
     }
 
-    fn entry(&mut self, entry: Vec<u8>, count: u64) -> Heard {
-        let (Some(listing), Some(Step::Listing(wanted))) = (&mut self.listing, self.steps.front())
+    fn entry(&mut self, entry: Vec<u8>, count: u64) -> Checked {
+        let (Some(listing), Some(Expected::Listing(wanted))) =
+            (&mut self.listing, self.parts.front())
         else {
-            unreachable!("an entry comes in a listing")
+            unreachable!("called only within a listing")
         };
         if entry <= listing.last {
-            return Heard::Wrong("a listing is not sorted".to_owned());
+            return Checked::Wrong("a listing is not sorted".to_owned());
         }
         listing.found |= entry == wanted.as_bytes();
         listing.left = listing.left.saturating_sub(count);
         listing.last = entry;
         if listing.left > 0 {
-            return Heard::Part;
+            return Checked::Part;
         }
         if !listing.found {
-            return Heard::Wrong(format!("{wanted} is missing in a listing"));
+            return Checked::Wrong(format!("a listing lacks {wanted}"));
         }
         self.listing = None;
-        self.steps.pop_front();
-        Heard::Part
+        self.parts.pop_front();
+        Checked::Part
     }
 }
 
@@ -212,29 +216,29 @@ mod tests {
     use super::*;
     use crate::session::outbox::{Front, Outbox};
 
-    fn script() -> Script {
-        Script::new(Rc::new(Pattern::new(101).expect("memory")), 100)
+    fn replies() -> ExpectedReplies {
+        ExpectedReplies::new(Rc::new(TestData::new(101).expect("memory")), 100)
     }
 
-    fn bytes(script: &Script, at: u64, length: u64) -> Vec<u8> {
+    fn bytes(replies: &ExpectedReplies, at: u64, length: u64) -> Vec<u8> {
         let mut out = Outbox::default();
-        script.pattern.write(at, length, &mut out);
+        replies.data.write(at, length, &mut out);
         let Some(Front::Bytes(bytes)) = out.front() else {
             panic!("it has bytes")
         };
         bytes.to_vec()
     }
 
-    /// Everything that is heard when the bytes come in pieces of this length.
-    fn hear(script: &mut Script, bytes: &[u8], step: usize) -> Vec<Heard> {
+    /// All results for bytes that arrive in pieces of this length.
+    fn check(replies: &mut ExpectedReplies, bytes: &[u8], step: usize) -> Vec<Checked> {
         let mut all = Vec::new();
         for piece in bytes.chunks(step) {
             let mut rest = piece;
             while !rest.is_empty() {
-                let (taken, heard) = script.hear(rest);
+                let (taken, checked) = replies.check(rest);
                 rest = &rest[taken..];
-                if heard != Heard::Part {
-                    all.push(heard);
+                if checked != Checked::Part {
+                    all.push(checked);
                 }
             }
         }
@@ -242,45 +246,48 @@ mod tests {
     }
 
     #[test]
-    fn two_answers_are_told_apart_at_any_cut() {
+    fn answers_are_separated_for_any_split_of_the_input() {
         for step in 1..40 {
-            let mut script = script();
+            let mut replies = replies();
             let (at, length) = (90, 30);
-            script.expect([Step::Line("OK 30".to_owned()), Step::Body { at, length }]);
-            script.expect([Step::Listing("b".to_owned())]);
-            script.expect([Step::Beginning("OK 5".to_owned())]);
-            let body = bytes(&script, at, length);
+            replies.expect([
+                Expected::Line("OK 30".to_owned()),
+                Expected::Body { at, length },
+            ]);
+            replies.expect([Expected::Listing("b".to_owned())]);
+            replies.expect([Expected::Beginning("OK 5".to_owned())]);
+            let body = bytes(&replies, at, length);
             let all = [b"OK 30\n", &body[..], b"OK 6\na\nb\ncc", b"OK 5 and more\n"].concat();
             assert_eq!(
-                hear(&mut script, &all, step),
-                vec![Heard::Answer; 3],
+                check(&mut replies, &all, step),
+                vec![Checked::Answer; 3],
                 "{step}"
             );
         }
     }
 
     #[test]
-    fn a_no_a_wrong_line_and_a_listing_without_its_file_are_told() {
-        let mut refused = script();
-        refused.expect([Step::Line("OK".to_owned())]);
-        let heard = hear(&mut refused, b"ERROR \x1b[2Jno\n", 99);
+    fn a_refusal_a_wrong_line_and_an_incomplete_listing_are_reported() {
+        let mut refused = replies();
+        refused.expect([Expected::Line("OK".to_owned())]);
+        let checked = check(&mut refused, b"ERROR \x1b[2Jno\n", 99);
         assert_eq!(
-            heard,
-            [Heard::Refused(
+            checked,
+            [Checked::Refused(
                 "the server answered: ERROR \\u{1b}[2Jno".to_owned()
             )]
         );
         for (step, answer) in [
-            (Step::Line("OK".to_owned()), "KO\n"),
-            (Step::Listing("c".to_owned()), "OK 4\na\nb\n"),
-            (Step::Listing("a".to_owned()), "OK 4\nb\na\n"),
+            (Expected::Line("OK".to_owned()), "KO\n"),
+            (Expected::Listing("c".to_owned()), "OK 4\na\nb\n"),
+            (Expected::Listing("a".to_owned()), "OK 4\nb\na\n"),
         ] {
-            let mut wrong = script();
+            let mut wrong = replies();
             wrong.expect([step]);
-            let heard = hear(&mut wrong, answer.as_bytes(), 99);
+            let checked = check(&mut wrong, answer.as_bytes(), 99);
             assert!(
-                matches!(heard[..], [Heard::Wrong(_)]),
-                "{answer:?}: {heard:?}"
+                matches!(checked[..], [Checked::Wrong(_)]),
+                "{answer:?}: {checked:?}"
             );
         }
     }

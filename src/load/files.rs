@@ -1,161 +1,161 @@
-//! Asks a files service for everything that it can do with one file.
+//! Sends all commands of the files service for one file, and checks the answers.
 
-use super::expect::{Script, Step};
-use super::requests::{Heard, Requests};
-use super::settings::FilesCommand;
+use super::expect::{Expected, ExpectedReplies};
+use super::requests::{Checked, Requests};
+use super::settings::FilesOperation;
 use crate::session::outbox::Outbox;
 use clap::ValueEnum;
 
 const NOT_FOUND: &str = "File Tidak Ditemukan";
 
-/// The one file of one connection.
-pub struct Files {
-    script: Script,
+/// The commands of one worker, for one file.
+pub struct FilesRequests {
+    replies: ExpectedReplies,
     name: String,
     size: u64,
-    only: Option<FilesCommand>,
-    /// Where in the pattern its content begins, for the version that was uploaded last.
+    only: Option<FilesOperation>,
+    /// Offset in the test data of the content that was uploaded last.
     at: u64,
     next: usize,
-    /// Whether the server has it, if all went well.
-    there: bool,
-    /// Whether the server may have it, however it went.
-    left: bool,
-    doing: Doing,
+    /// Whether the file is on the server after all requests sent so far.
+    stored: bool,
+    /// Whether the file may be on the server, even after errors.
+    may_remain: bool,
+    awaited: Awaited,
 }
 
-/// What the answer that is awaited will say of the file.
+/// What the awaited answer says about the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doing {
-    /// Nothing new.
-    Asking,
-    /// It is gone.
-    Removing,
-    /// It is gone, or never was there.
-    ClearingAway,
+enum Awaited {
+    /// No change.
+    Unchanged,
+    /// It was removed.
+    Removed,
+    /// It was removed, or did not exist.
+    RemovedOrAbsent,
 }
 
-impl Files {
-    /// A file of this name and size.
+impl FilesRequests {
+    /// Commands for a file of this name and size.
     pub fn new(
-        script: Script,
+        replies: ExpectedReplies,
         name: String,
         size: u64,
-        only: Option<FilesCommand>,
+        only: Option<FilesOperation>,
         at: u64,
-    ) -> Files {
-        Files {
-            script,
+    ) -> FilesRequests {
+        FilesRequests {
+            replies,
             name,
             size,
             only,
             at,
-            // It is there from the beginning.
+            // The file is uploaded before the run.
             next: 1,
-            there: false,
-            left: false,
-            doing: Doing::Asking,
+            stored: false,
+            may_remain: false,
+            awaited: Awaited::Unchanged,
         }
     }
 
-    fn request(&mut self, command: FilesCommand, out: &mut Outbox) -> Vec<Step> {
-        let Files { name, size, .. } = self;
+    fn command_request(&mut self, command: FilesOperation, out: &mut Outbox) -> Vec<Expected> {
+        let FilesRequests { name, size, .. } = self;
         let (name, size) = (name.clone(), *size);
-        self.doing = Doing::Asking;
+        self.awaited = Awaited::Unchanged;
         match command {
-            FilesCommand::Upload => {
+            FilesOperation::Upload => {
                 self.at += 1_009;
-                self.there = true;
-                self.left = true;
+                self.stored = true;
+                self.may_remain = true;
                 out.bytes(format!("upload {name} {size}\n").as_bytes());
-                self.script.pattern().send(self.at, size, out);
+                self.replies.data().send(self.at, size, out);
                 ["OK", "OK File Berhasil Dibuat"]
-                    .map(|line| Step::Line(line.to_owned()))
+                    .map(|line| Expected::Line(line.to_owned()))
                     .into()
             }
-            FilesCommand::Size => {
+            FilesOperation::Size => {
                 out.bytes(format!("size {name}\n").as_bytes());
-                vec![Step::Beginning(format!("OK {size} "))]
+                vec![Expected::Beginning(format!("OK {size} "))]
             }
-            FilesCommand::List => {
+            FilesOperation::List => {
                 out.bytes(b"ls\n");
-                vec![Step::Listing(name)]
+                vec![Expected::Listing(name)]
             }
-            FilesCommand::Download => {
+            FilesOperation::Download => {
                 out.bytes(format!("download {name}\n").as_bytes());
-                let body = Step::Body {
+                let body = Expected::Body {
                     at: self.at,
                     length: size,
                 };
-                vec![Step::Line(format!("OK {size}")), body]
+                vec![Expected::Line(format!("OK {size}")), body]
             }
-            FilesCommand::Remove => {
-                self.there = false;
-                self.doing = Doing::Removing;
+            FilesOperation::Remove => {
+                self.stored = false;
+                self.awaited = Awaited::Removed;
                 out.bytes(format!("rm {name}\n").as_bytes());
-                vec![Step::Line("OK File Berhasil Dihapus".to_owned())]
+                vec![Expected::Line("OK File Berhasil Dihapus".to_owned())]
             }
         }
     }
 }
 
-impl Requests for Files {
-    fn greet(&mut self, out: &mut Outbox) -> bool {
+impl Requests for FilesRequests {
+    fn probe(&mut self, out: &mut Outbox) -> bool {
         out.bytes(format!("size {}\n", self.name).as_bytes());
-        self.script
-            .expect([Step::Line(format!("ERROR {NOT_FOUND}"))]);
+        self.replies
+            .expect([Expected::Line(format!("ERROR {NOT_FOUND}"))]);
         true
     }
 
     fn prepare(&mut self, out: &mut Outbox) {
-        let steps = self.request(FilesCommand::Upload, out);
-        self.script.expect(steps);
+        let steps = self.command_request(FilesOperation::Upload, out);
+        self.replies.expect(steps);
     }
 
-    fn ask(&mut self, out: &mut Outbox) -> usize {
+    fn next_request(&mut self, out: &mut Outbox) -> usize {
         let command = self.only.unwrap_or_else(|| {
-            // A lane whose connection broke may have lost its file.
-            let next = if self.there { self.next } else { 0 };
-            let commands = FilesCommand::value_variants();
+            // A worker whose connection failed may have no file on the server.
+            let next = if self.stored { self.next } else { 0 };
+            let commands = FilesOperation::value_variants();
             self.next = (next + 1) % commands.len();
             commands[next]
         });
         let mut steps = Vec::new();
-        if command != FilesCommand::Upload && !self.there {
-            steps = self.request(FilesCommand::Upload, out);
+        if command != FilesOperation::Upload && !self.stored {
+            steps = self.command_request(FilesOperation::Upload, out);
         }
-        steps.append(&mut self.request(command, out));
-        self.script.expect(steps);
+        steps.append(&mut self.command_request(command, out));
+        self.replies.expect(steps);
         command as usize
     }
 
-    fn hear(&mut self, input: &[u8]) -> (usize, Heard) {
-        let (taken, heard) = self.script.hear(input);
-        let is_gone = match (self.doing, &heard) {
-            (Doing::Removing | Doing::ClearingAway, Heard::Answer) => true,
-            (Doing::ClearingAway, Heard::Refused(words)) => words.ends_with(NOT_FOUND),
+    fn check(&mut self, input: &[u8]) -> (usize, Checked) {
+        let (taken, checked) = self.replies.check(input);
+        let is_gone = match (self.awaited, &checked) {
+            (Awaited::Removed | Awaited::RemovedOrAbsent, Checked::Answer) => true,
+            (Awaited::RemovedOrAbsent, Checked::Refused(words)) => words.ends_with(NOT_FOUND),
             _ => false,
         };
         if !is_gone {
-            return (taken, heard);
+            return (taken, checked);
         }
-        self.left = false;
-        self.forget();
-        (taken, Heard::Answer)
+        self.may_remain = false;
+        self.reset();
+        (taken, Checked::Answer)
     }
 
-    fn leaves(&self) -> Option<&str> {
-        self.left.then_some(&self.name)
+    fn leftover(&self) -> Option<&str> {
+        self.may_remain.then_some(&self.name)
     }
 
     fn clean_up(&mut self, out: &mut Outbox) {
-        let steps = self.request(FilesCommand::Remove, out);
-        self.doing = Doing::ClearingAway;
-        self.script.expect(steps);
+        let steps = self.command_request(FilesOperation::Remove, out);
+        self.awaited = Awaited::RemovedOrAbsent;
+        self.replies.expect(steps);
     }
 
-    fn forget(&mut self) {
-        self.doing = Doing::Asking;
-        self.script.forget();
+    fn reset(&mut self) {
+        self.awaited = Awaited::Unchanged;
+        self.replies.reset();
     }
 }

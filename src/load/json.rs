@@ -1,10 +1,10 @@
-//! Writes the figures of a run as JSON, one value a line, for programs.
+//! Formats the results of a run as JSON, one value a line. `scripts/load-report` reads it.
 
-use super::errors::Fault;
-use super::report::{Ending, Outcome, PERCENTILES};
+use super::errors::RequestError;
+use super::report::{Outcome, PERCENTILES, RunEnd};
 use hdrhistogram::Histogram;
 
-/// The figures as a JSON text.
+/// The results as a JSON text.
 pub fn write(outcome: &Outcome) -> String {
     let counts = &outcome.recorder;
     let settings = &outcome.settings;
@@ -26,7 +26,7 @@ pub fn write(outcome: &Outcome) -> String {
         ("requests_made", number(counts.asked)),
         ("requests_answered", number(counts.answered)),
         ("requests_answered_in_time", number(counts.in_time)),
-        ("requests_never_made", number(counts.unmade)),
+        ("requests_never_made", number(counts.never_made)),
         (
             "answers_per_second",
             decimal(outcome.per_second(counts.in_time)),
@@ -39,9 +39,9 @@ pub fn write(outcome: &Outcome) -> String {
         fields.push(("copies_expected", number(copies.expected)));
         fields.push(("copies_lost", number(copies.lost)));
     }
-    let faults = Fault::ALL.map(|fault| (fault.name(), number(counts.faults(fault))));
-    fields.push(("errors", object(&faults, 2)));
-    let first = counts.first_fault().map_or("null".to_owned(), string);
+    let errors = RequestError::ALL.map(|kind| (kind.name(), number(counts.errors_of(kind))));
+    fields.push(("errors", object(&errors, 2)));
+    let first = counts.first_error().map_or("null".to_owned(), string);
     fields.push(("first_error", first));
     let mut kinds: Vec<_> = (counts.kinds())
         .map(|(name, histogram)| (name, latencies(histogram, 3)))
@@ -50,9 +50,12 @@ pub fn write(outcome: &Outcome) -> String {
         kinds.push(("all", latencies(&counts.all_kinds(), 3)));
     }
     fields.push(("latency_us", object(&kinds, 2)));
-    if let Some(effort) = outcome.effort() {
-        fields.push(("client_busy", decimal(effort.busy)));
-        fields.push(("client_cpu_us_per_answer", decimal(effort.cpu_per_answer)));
+    if let Some(client_cost) = outcome.client_cost() {
+        fields.push(("client_busy", decimal(client_cost.busy)));
+        fields.push((
+            "client_cpu_us_per_answer",
+            decimal(client_cost.cpu_per_answer),
+        ));
         fields.push((
             "client_was_the_bottleneck",
             outcome.was_held_back().to_string(),
@@ -73,11 +76,11 @@ pub fn write(outcome: &Outcome) -> String {
     object(&fields, 1) + "\n"
 }
 
-fn ending(ending: &Ending) -> &str {
+fn ending(ending: &RunEnd) -> &str {
     match ending {
-        Ending::InTime => "in time",
-        Ending::Interrupted => "interrupted",
-        Ending::Lost(_) => "server lost",
+        RunEnd::InTime => "in time",
+        RunEnd::Interrupted => "interrupted",
+        RunEnd::Lost(_) => "server lost",
     }
 }
 
@@ -134,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_quoted() {
+    fn strings_are_escaped() {
         assert_eq!(string("a \"b\" \\ \n"), r#""a \"b\" \\ \u000a""#);
         assert_eq!(object(&[], 1), "{}");
         let inner = object(&[("b", "1".to_owned())], 2);

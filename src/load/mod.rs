@@ -1,9 +1,9 @@
-//! The load generator: the same reactor turned round, thousands of connections on one thread.
-//! Knows the services by their bytes alone.
+//! The load generator `loket load`: the same reactor as a client, with thousands of connections on
+//! one thread. It knows only the wire protocols of the services.
 //!
-//! Reading order: `run` puts a run together; `driver` is its loop over TCP;
-//! `worker` is one connection, `echo` the smallest thing that one can ask for; `schedule` says when
-//! something is due, `recorder` counts and `report` tells. `room_driver` is the same over UDP.
+//! Reading order: `run` sets a run up; `driver` is its loop over TCP;
+//! `worker` is one connection, `echo` the simplest requests; `schedule` decides when a request is
+//! due, `recorder` counts, and `report` prints. `room_driver` is the loop over UDP.
 
 pub mod connector;
 pub mod dialer;

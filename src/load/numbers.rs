@@ -1,8 +1,8 @@
-//! Writes numbers for people: counts, rates, bytes, times.
+//! Formats numbers for the report: counts, rates, bytes, times.
 
 use crate::wire::text::grouped;
 
-/// A number a second: small ones with a decimal.
+/// A rate per second; below 100 with one decimal.
 pub fn rate(number: f64) -> String {
     if number < 100.0 {
         format!("{number:.1}")
@@ -11,7 +11,7 @@ pub fn rate(number: f64) -> String {
     }
 }
 
-/// Bytes in the unit that suits them.
+/// Bytes with a binary unit.
 pub fn bytes(number: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut number = number;
@@ -27,7 +27,7 @@ pub fn bytes(number: f64) -> String {
     }
 }
 
-/// Microseconds in the unit that suits them.
+/// Microseconds as us, ms or s.
 pub fn micros(number: u64) -> String {
     match number {
         0..1_000 => format!("{number} us"),
@@ -47,7 +47,7 @@ fn three_digits(number: f64) -> String {
     format!("{number:.decimals$}")
 }
 
-/// Reads bytes with a suffix: `64`, `4K`, `64M`, `1G`.
+/// Parses bytes with a suffix: `64`, `4K`, `64M`, `1G`.
 pub fn read_bytes(text: &str) -> Result<u64, String> {
     let wrong = || "give bytes, for example 64, 4K, 64M or 1G".to_owned();
     let (digits, factor) = match text.as_bytes().last() {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_formatted_with_units() {
         assert_eq!(
             (rate(9.96).as_str(), rate(12_345.6).as_str()),
             ("10.0", "12,346")
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_take_suffixes_and_nothing_else() {
+    fn only_sizes_with_a_known_suffix_are_parsed() {
         assert_eq!(read_bytes("64"), Ok(64));
         assert_eq!(read_bytes("4K"), Ok(4096));
         assert_eq!(read_bytes("64m"), Ok(64 << 20));

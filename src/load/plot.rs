@@ -1,4 +1,4 @@
-//! Draws a run: latency by percentile, and throughput over time.
+//! The plot of a run as SVG: latency by percentile, and throughput over time.
 
 use super::numbers::{bytes, micros};
 use super::report::Outcome;
@@ -12,7 +12,7 @@ use std::error::Error;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-/// The colours of the lines; they can be told apart by those who see no red or no green.
+/// The colours of the lines, distinguishable with red-green colour blindness.
 const COLOURS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -24,7 +24,7 @@ const COLOURS: [RGBColor; 5] = [
 const GREY: RGBColor = RGBColor(110, 110, 110);
 const LIGHT: RGBColor = RGBColor(228, 228, 228);
 
-/// The drawing as the text of an SVG file.
+/// The plot as the text of an SVG file.
 pub fn draw(outcome: &Outcome) -> Result<String, Box<dyn Error>> {
     let mut text = String::new();
     {
@@ -45,18 +45,18 @@ fn title_of(outcome: &Outcome) -> String {
     format!(
         "loket load {}: {}, {}, {} each",
         settings.work.name(),
-        settings.who(),
-        settings.pace(),
+        settings.clients(),
+        settings.rate_text(),
         bytes(settings.size as f64)
     )
 }
 
-/// The place of a percentile: each nine takes the same room.
+/// The x coordinate of a percentile: each further nine has the same width.
 fn place(quantile: f64) -> f64 {
     -(1.0 - quantile).log10()
 }
 
-/// The percentile of a place, as a label.
+/// The label of an x coordinate.
 fn label(place: f64) -> String {
     match place.round() as i32 {
         0 => "0 %".to_owned(),
@@ -66,7 +66,7 @@ fn label(place: f64) -> String {
     }
 }
 
-/// The steps of the curve, up to the highest percentile that so many values tell apart.
+/// The points of the curve, up to the highest percentile that the number of values supports.
 fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
     let last = place(1.0 - 1.0 / histogram.len() as f64);
     let steps = (last * 50.0).ceil() as u32;
@@ -141,7 +141,7 @@ fn draw_latency(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Error>
 fn draw_throughput(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Error>> {
     let (slice, slices) = outcome.recorder.slices();
     let seconds = slice as f64 / SECOND as f64;
-    // Large files are done too seldom to make a line of: their bytes come all the time.
+    // Large files complete too rarely for a curve; their bytes arrive all the time.
     let moves_bodies = matches!(outcome.settings.work, Work::Transfer(_));
     let caption = match moves_bodies {
         true => "MiB a second, both ways",
@@ -177,7 +177,7 @@ fn draw_throughput(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Err
     Ok(())
 }
 
-/// A number beside an axis that begins at nothing.
+/// The label of a value on the y axis.
 fn axis(value: f64) -> String {
     if value > 0.0 && value < 10.0 {
         format!("{}", (value * 100.0).round() / 100.0)

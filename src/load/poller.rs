@@ -1,6 +1,6 @@
-//! Waits for sockets, signals and the clock, and measures how long it waited.
+//! Waits for sockets, signals and timers, and measures the time spent waiting.
 
-use super::proc_stats::{Seen, Watched};
+use super::proc_stats::{ProcSample, WatchedProcess};
 use crate::reactor::clock::{Clock, Moment};
 use crate::reactor::event_loop::readiness;
 use crate::reactor::signals;
@@ -21,31 +21,31 @@ pub struct Poller {
     poll: Poll,
     events: Events,
     signals: Signals,
-    /// The poll counts whole milliseconds: too coarse for a schedule of thousands a second.
+    /// A timerfd: the timeout of epoll has milliseconds, too coarse for thousands of requests/s.
     timer: OwnedFd,
     armed: Option<Moment>,
     clock: Clock,
-    server: Option<Watched>,
+    server: Option<WatchedProcess>,
     waited: u64,
     signalled: usize,
 }
 
-/// What a run has cost.
+/// The resources used by a run up to one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
-    /// The moment.
+    /// When this was sampled.
     pub at: Moment,
     /// Microseconds spent waiting so far.
     pub waited: u64,
-    /// Microseconds of CPU so far.
+    /// Microseconds of CPU of this process so far.
     pub cpu: u64,
-    /// What the server has cost, if it is watched.
-    pub server: Option<Seen>,
+    /// The same of the server, if it is watched.
+    pub server: Option<ProcSample>,
 }
 
 impl Poller {
-    /// A poll that takes so many events at once, beside a server that is watched or not.
-    pub fn new(events: usize, server: Option<Watched>) -> io::Result<Poller> {
+    /// A poll for up to `events` events at once. `server` is the process to measure, if any.
+    pub fn new(events: usize, server: Option<WatchedProcess>) -> io::Result<Poller> {
         let poll = Poll::new()?;
         let mut signals = Signals::new(signals::ending())?;
         let registry = poll.registry();
@@ -79,8 +79,8 @@ impl Poller {
         self.clock.now()
     }
 
-    /// Waits for events, until `alarm` to the microsecond or until `latest` to the millisecond;
-    /// not at all for somebody who is `busy`. Tells the time afterwards.
+    /// Waits for events until `alarm` (exact to the microsecond) or `latest` (to the millisecond);
+    /// does not wait if `busy`. Returns the time afterwards.
     pub fn wait(
         &mut self,
         busy: bool,
@@ -108,7 +108,7 @@ impl Poller {
         Ok(now)
     }
 
-    /// An edge comes when it runs out; nothing needs to be read.
+    /// Arms the timer. Its expiry is an edge-triggered event; nothing needs to be read.
     fn arm(&self, time: Duration) -> io::Result<()> {
         let zero = Timespec {
             tv_sec: 0,
@@ -126,7 +126,7 @@ impl Poller {
         Ok(())
     }
 
-    /// What happened to sockets. Signals are counted on the way.
+    /// The events of sockets. Also counts signals.
     pub fn events(&mut self) -> impl Iterator<Item = (Target, Readiness)> + '_ {
         let arrived = &mut self.signals;
         let signalled = &mut self.signalled;
@@ -148,19 +148,19 @@ impl Poller {
             })
     }
 
-    /// How often signals have asked for an end.
+    /// The number of signals to stop.
     pub fn signalled(&self) -> usize {
         self.signalled
     }
 
-    /// What the run has cost so far.
+    /// The resources used so far.
     pub fn cost(&self) -> Cost {
         let cpu = rustix::time::clock_gettime(ClockId::ProcessCPUTime);
         Cost {
             at: self.clock.now(),
             waited: self.waited,
             cpu: cpu.tv_sec as u64 * 1_000_000 + cpu.tv_nsec as u64 / 1_000,
-            server: self.server.as_ref().and_then(Watched::look),
+            server: self.server.as_ref().and_then(WatchedProcess::look),
         }
     }
 }

@@ -1,48 +1,48 @@
-//! Reads from /proc what the server costs, when it is a process of this host.
+//! Reads the CPU time and the memory of a server process from proc(5).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A process that is looked at before and after the run.
+/// A process of this host that is sampled before and after the run.
 #[derive(Debug, Clone)]
-pub struct Watched(PathBuf);
+pub struct WatchedProcess(PathBuf);
 
-/// What it had cost at one moment.
+/// The resources used by a process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// Microseconds of CPU so far, of all its threads.
+pub struct ProcSample {
+    /// Microseconds of CPU so far, of all threads.
     pub cpu: u64,
-    /// Microseconds so far in which they could have run and their core was taken.
+    /// Microseconds so far in which a thread was runnable and waited for a core.
     pub kept_waiting: u64,
-    /// Bytes of memory that no file stands behind.
+    /// Bytes of anonymous memory.
     pub memory: u64,
 }
 
-impl Watched {
-    /// The process with this number.
-    pub fn new(process: u32) -> Watched {
-        Watched(PathBuf::from(format!("/proc/{process}")))
+impl WatchedProcess {
+    /// The process with this PID.
+    pub fn new(process: u32) -> WatchedProcess {
+        WatchedProcess(PathBuf::from(format!("/proc/{process}")))
     }
 
-    /// Looks at it; nothing is seen of a process that is gone or of another user.
-    pub fn look(&self) -> Option<Seen> {
+    /// Samples the process; `None` if it has ended or belongs to another user.
+    pub fn look(&self) -> Option<ProcSample> {
         let tasks = fs::read_dir(self.0.join("task")).ok()?;
-        // `stat` beside it counts hundredths of a second: too coarse for a run at a small rate.
+        // `schedstat` counts nanoseconds; `stat` counts 10 ms, too coarse for a low rate.
         let (mut cpu, mut kept_waiting) = (0, 0);
         for task in tasks.flatten() {
-            // A thread that has just ended has no more to tell.
+            // A thread may end between the two reads.
             if let Some((ran, waited)) = nanos(&task.path()) {
                 cpu += ran;
                 kept_waiting += waited;
             }
         }
-        // `status` is counted on each core by itself, and may be off by a quarter of a MiB.
+        // `status` sums per-core counters, and may be off by a quarter of a MiB.
         let pages = fs::read_to_string(self.0.join("smaps_rollup")).ok()?;
         let own = pages
             .lines()
             .find_map(|line| line.strip_prefix("Anonymous:"))?;
         let kib: u64 = own.split_whitespace().next()?.parse().ok()?;
-        Some(Seen {
+        Some(ProcSample {
             cpu: cpu / 1_000,
             kept_waiting: kept_waiting / 1_000,
             memory: kib * 1_024,
@@ -61,9 +61,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_seen_and_no_process_is_not() {
-        let seen = Watched::new(std::process::id()).look().expect("it runs");
+    fn this_process_is_sampled_and_a_missing_one_is_not() {
+        let seen = WatchedProcess::new(std::process::id())
+            .look()
+            .expect("it runs");
         assert!(seen.cpu > 0 && seen.memory > 0, "{seen:?}");
-        assert_eq!(Watched::new(0).look(), None);
+        assert_eq!(WatchedProcess::new(0).look(), None);
     }
 }

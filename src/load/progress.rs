@@ -1,31 +1,30 @@
-//! Shows how a run is going, in one line, while it is going.
-//! Shows nothing when standard error is no terminal, and counts nothing.
+//! The progress line of a run, on standard error if that is a terminal.
 
 use super::numbers::{micros, rate};
-use super::run_state::{Board, Stage};
+use super::run_state::{RunStage, RunState};
 use crate::reactor::clock::{Moment, SECOND};
 use crate::wire::text::grouped;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 
-/// The line; it goes with the end of the run.
+/// The progress line; removed at the end of the run.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ProgressLine {
     line: Option<ProgressBar>,
     every: u64,
     next: Moment,
-    /// What had been answered when the line was last painted, and when that was.
+    /// The number of answers and the time at the last update.
     last: (u64, Moment),
 }
 
-impl Progress {
-    /// A line that is painted so often.
-    pub fn new(every: u64) -> Progress {
+impl ProgressLine {
+    /// A line that is updated every `every` microseconds.
+    pub fn new(every: u64) -> ProgressLine {
         let line = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{msg}").expect("a literal, well formed");
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
         });
-        Progress {
+        ProgressLine {
             line,
             every,
             next: Moment(0),
@@ -33,47 +32,47 @@ impl Progress {
         }
     }
 
-    /// When it is worth painting again.
+    /// When the next update is due; `None` without a terminal.
     pub fn next(&self) -> Option<Moment> {
         self.line.as_ref().map(|_| self.next)
     }
 
-    /// Paints the line, if it is time to.
-    pub fn show(&mut self, board: &Board) {
-        let now = board.now;
+    /// Updates the line if it is time.
+    pub fn show(&mut self, state: &RunState) {
+        let now = state.now;
         let Some(line) = self.line.as_ref().filter(|_| now >= self.next) else {
             return;
         };
         self.next = now.after(self.every);
-        let answered = board.recorder.answered;
+        let answered = state.recorder.answered;
         let time = now.0.saturating_sub(self.last.1.0).max(1);
         let speed = (answered - self.last.0) as f64 * SECOND as f64 / time as f64;
         self.last = (answered, now);
-        let text = match board.stage {
-            Stage::Preparing => format!("preparing: {} are ready", grouped(board.ready as u64)),
-            Stage::Running => {
-                let left = board
+        let text = match state.stage {
+            RunStage::Preparing => format!("preparing: {} are ready", grouped(state.ready as u64)),
+            RunStage::Running => {
+                let left = state
                     .schedule
                     .end()
                     .0
                     .saturating_sub(now.0)
                     .div_ceil(SECOND);
-                let p99 = board.recorder.all_kinds().value_at_quantile(0.99);
+                let p99 = state.recorder.all_kinds().value_at_quantile(0.99);
                 format!(
                     "{left} s to go: {} answers, {}/s, p99 {}, {} errors",
                     grouped(answered),
                     rate(speed),
                     micros(p99),
-                    grouped(board.recorder.all_faults())
+                    grouped(state.recorder.all_errors())
                 )
             }
-            Stage::Ending => format!("{} answers are still to come", grouped(board.under_way)),
-            Stage::CleaningUp => "clearing away".to_owned(),
+            RunStage::Ending => format!("waiting for {} answers", grouped(state.in_flight)),
+            RunStage::CleaningUp => "cleaning up".to_owned(),
         };
         line.set_message(text);
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn clear(&mut self) {
         if let Some(line) = self.line.take() {
             line.finish_and_clear();

@@ -1,41 +1,41 @@
-//! Counts what happens in a run: latencies, requests, bytes, faults, and all of it over time.
+//! The counts of a run: latencies, requests, bytes, errors, and throughput over time.
 
-use super::errors::Fault;
+use super::errors::RequestError;
 use super::settings::LoadLimits;
 use crate::reactor::clock::{Moment, SECOND};
 use hdrhistogram::Histogram;
 
-/// What happened in one slice of the run.
+/// The counts of one time slice of the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Slice {
-    /// Requests answered.
+    /// Answered requests.
     pub answers: u64,
-    /// Bytes that came and left.
+    /// Bytes received and sent.
     pub bytes: u64,
 }
 
-/// All counts of a run. Nothing is counted before it begins.
+/// All counts of a run, from its start.
 pub struct Recorder {
     begin: Option<Moment>,
     end: Moment,
     slice: u64,
     kinds: Vec<(&'static str, Histogram<u64>)>,
     slices: Vec<Slice>,
-    faults: [u64; Fault::ALL.len()],
-    first_fault: Option<String>,
-    /// Requests made.
+    errors: [u64; RequestError::ALL.len()],
+    first_error: Option<String>,
+    /// Requests sent.
     pub asked: u64,
-    /// Requests answered, the late ones included.
+    /// Answered requests, including those after the end.
     pub answered: u64,
-    /// Those that were answered before the end.
+    /// Requests answered before the end.
     pub in_time: u64,
-    /// Bytes that came before the end.
+    /// Bytes received before the end.
     pub bytes_in: u64,
-    /// Bytes that left before the end.
+    /// Bytes sent before the end.
     pub bytes_out: u64,
-    /// Requests that were due and could not be made in time.
-    pub unmade: u64,
-    /// Connections that were opened in the run.
+    /// Requests that were due and could not be sent in time.
+    pub never_made: u64,
+    /// Connections opened during the run.
     pub connections: u64,
 }
 
@@ -44,7 +44,7 @@ impl Recorder {
     pub fn new(kinds: &[&'static str], limits: &LoadLimits) -> Recorder {
         let histogram = || {
             Histogram::new_with_bounds(1, limits.longest_micros, limits.digits)
-                .expect("bounds that config/load.rs chose")
+                .expect("valid bounds in config/load.rs")
         };
         Recorder {
             begin: None,
@@ -52,39 +52,39 @@ impl Recorder {
             slice: SECOND,
             kinds: kinds.iter().map(|kind| (*kind, histogram())).collect(),
             slices: Vec::new(),
-            faults: [0; Fault::ALL.len()],
-            first_fault: None,
+            errors: [0; RequestError::ALL.len()],
+            first_error: None,
             asked: 0,
             answered: 0,
             in_time: 0,
             bytes_in: 0,
             bytes_out: 0,
-            unmade: 0,
+            never_made: 0,
             connections: 0,
         }
     }
 
-    /// Counting begins; so long is a slice.
+    /// Starts counting; the time until `end` is divided into `slices` slices.
     pub fn begin(&mut self, now: Moment, end: Moment, slices: u64) {
         self.begin = Some(now);
         self.end = end;
         self.slice = ((end.0 - now.0) / slices).max(1);
     }
 
-    /// The run ends earlier than was planned.
+    /// Ends the run earlier than planned.
     pub fn end_at(&mut self, now: Moment) {
         self.end = self.end.min(now);
     }
 
-    /// A request that was due at one moment has been answered at another.
+    /// Counts an answer at `now` to a request that was due at `due`.
     pub fn answer(&mut self, kind: usize, due: Moment, now: Moment) {
         self.answered += 1;
         self.latency(kind, due, now);
     }
 
-    /// The latency alone: what a request caused may come more than once.
+    /// Counts only the latency: one message to a room has several copies.
     pub fn latency(&mut self, kind: usize, due: Moment, now: Moment) {
-        // A microsecond is the smallest latency told apart.
+        // The histogram starts at one microsecond.
         let micros = now.0.saturating_sub(due.0).max(1);
         self.kinds[kind].1.saturating_record(micros);
         if now < self.end {
@@ -95,7 +95,7 @@ impl Recorder {
         }
     }
 
-    /// Bytes have moved.
+    /// Counts received and sent bytes.
     pub fn moved(&mut self, into: u64, out: u64, now: Moment) {
         if self.begin.is_none() || now >= self.end {
             return;
@@ -107,41 +107,41 @@ impl Recorder {
         }
     }
 
-    /// So many requests came to a bad end.
-    pub fn fault(&mut self, fault: Fault, count: u64, text: impl FnOnce() -> String) {
-        self.faults[fault as usize] += count;
-        if self.first_fault.is_none() {
-            self.first_fault = Some(text());
+    /// Counts `count` failed requests; `text` describes the first error.
+    pub fn record_error(&mut self, kind: RequestError, count: u64, text: impl FnOnce() -> String) {
+        self.errors[kind as usize] += count;
+        if self.first_error.is_none() {
+            self.first_error = Some(text());
         }
     }
 
-    /// How many came to an end of this kind.
-    pub fn faults(&self, fault: Fault) -> u64 {
-        self.faults[fault as usize]
+    /// The number of errors of this kind.
+    pub fn errors_of(&self, kind: RequestError) -> u64 {
+        self.errors[kind as usize]
     }
 
-    /// How many came to any bad end.
-    pub fn all_faults(&self) -> u64 {
-        self.faults.iter().sum()
+    /// The number of all errors.
+    pub fn all_errors(&self) -> u64 {
+        self.errors.iter().sum()
     }
 
-    /// What was said of the first of them.
-    pub fn first_fault(&self) -> Option<&str> {
-        self.first_fault.as_deref()
+    /// The text of the first error.
+    pub fn first_error(&self) -> Option<&str> {
+        self.first_error.as_deref()
     }
 
-    /// Microseconds from the beginning to the end.
+    /// Microseconds from the start to the end.
     pub fn micros(&self) -> u64 {
         self.begin
             .map_or(0, |begin| self.end.0.saturating_sub(begin.0))
     }
 
-    /// Microseconds of a slice, and what happened in each.
+    /// The length of a slice in microseconds, and the slices.
     pub fn slices(&self) -> (u64, &[Slice]) {
         (self.slice, &self.slices)
     }
 
-    /// The latencies of each kind of which there are any.
+    /// The latencies of each kind of request that was answered, in microseconds.
     pub fn kinds(&self) -> impl Iterator<Item = (&'static str, &Histogram<u64>)> {
         let kinds = self
             .kinds
@@ -150,7 +150,7 @@ impl Recorder {
         kinds.filter(|(_, histogram)| !histogram.is_empty())
     }
 
-    /// The latencies of all kinds together.
+    /// The latencies of all kinds together, in microseconds.
     pub fn all_kinds(&self) -> Histogram<u64> {
         let mut all = self.kinds[0].1.clone();
         for (_, histogram) in &self.kinds[1..] {

@@ -1,6 +1,6 @@
-//! Makes figures of what a run has counted, and a table of them for people.
+//! Computes the results of a run, and formats them as a table.
 
-use super::errors::Fault;
+use super::errors::RequestError;
 use super::numbers::{bytes, micros, rate};
 use super::poller::Cost;
 use super::recorder::Recorder;
@@ -10,81 +10,81 @@ use crate::wire::text::grouped;
 use hdrhistogram::Histogram;
 use std::fmt::Write;
 
-/// How a run came to its end.
+/// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
+pub enum RunEnd {
     /// The time was up.
     InTime,
-    /// Somebody wanted it to end.
+    /// A signal stopped it.
     Interrupted,
-    /// The server could not be reached any more; in words.
+    /// The server became unreachable; with the reason.
     Lost(String),
 }
 
-/// All that is known after a run.
+/// The outcome of a run.
 pub struct Outcome {
-    /// What was asked for.
+    /// The settings of the run.
     pub settings: Settings,
-    /// What was counted.
+    /// The counts.
     pub recorder: Recorder,
     /// How it ended.
-    pub ending: Ending,
-    /// What could not be cleared away on the server, in words.
+    pub ending: RunEnd,
+    /// A text about files that could not be removed from the server.
     pub left_behind: Option<String>,
-    /// What this process had cost at the beginning and at the end.
+    /// Resources used at the start and at the end.
     pub cost: Option<(Cost, Cost)>,
-    /// Copies of a room's messages: those that should have come, and those that never did.
-    pub copies: Option<Copies>,
+    /// Copies of messages, for a room.
+    pub copies: Option<CopyCounts>,
 }
 
-/// What became of a room's messages.
+/// Copies of the messages of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Copies {
-    /// Copies that should have come.
+pub struct CopyCounts {
+    /// Copies that should arrive.
     pub expected: u64,
-    /// Those that did not.
+    /// Copies that did not arrive.
     pub lost: u64,
 }
 
-/// How busy this side was.
+/// The CPU use of the generator.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Effort {
-    /// The share of the time in which it did not wait, or used the CPU, whichever is more.
+pub struct ClientCost {
+    /// The share of the time spent not waiting, or on the CPU, whichever is larger.
     pub busy: f64,
-    /// Microseconds of CPU for each request.
+    /// Microseconds of CPU per answered request.
     pub cpu_per_answer: f64,
 }
 
-/// What a watched server cost in the run.
+/// The resources used by a watched server.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ServerCost {
     /// Microseconds of CPU.
     pub cpu: u64,
-    /// The share of the time in which it used a core.
+    /// CPU time as a share of the run; above 1.0 for several threads.
     pub busy: f64,
-    /// The share of the time in which it could have worked and its core was taken by others.
+    /// The share of the time in which it was runnable, and its core was busy with others.
     pub kept_waiting: f64,
-    /// Bytes of memory of its own at the end, with all connections open.
+    /// Bytes of anonymous memory at the end, with all connections open.
     pub memory: u64,
 }
 
-/// The percentiles that are told.
+/// The percentiles that are reported.
 pub const PERCENTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
 impl Outcome {
-    /// 1 when anything went wrong.
+    /// The exit status: 1 if anything failed.
     pub fn status(&self) -> u8 {
-        let lost = matches!(self.ending, Ending::Lost(_));
-        u8::from(lost || self.left_behind.is_some() || self.recorder.all_faults() > 0)
+        let lost = matches!(self.ending, RunEnd::Lost(_));
+        u8::from(lost || self.left_behind.is_some() || self.recorder.all_errors() > 0)
     }
 
-    /// Seconds that the rates refer to.
+    /// The length of the run in seconds, the base of all rates.
     pub fn seconds(&self) -> f64 {
         self.recorder.micros() as f64 / SECOND as f64
     }
 
-    /// So many in the time, a second.
+    /// An amount as a rate per second.
     pub fn per_second(&self, amount: u64) -> f64 {
         let seconds = self.seconds();
         if seconds > 0.0 {
@@ -94,20 +94,20 @@ impl Outcome {
         }
     }
 
-    /// How busy this side was.
-    pub fn effort(&self) -> Option<Effort> {
+    /// The CPU use of the generator.
+    pub fn client_cost(&self) -> Option<ClientCost> {
         let (begin, end) = self.cost?;
         let time = end.at.0.saturating_sub(begin.at.0).max(1) as f64;
         let awake = 1.0 - end.waited.saturating_sub(begin.waited) as f64 / time;
         let cpu = end.cpu.saturating_sub(begin.cpu) as f64;
-        Some(Effort {
-            // A poll that has something to tell at once is no waiting, but looks like it.
+        Some(ClientCost {
+            // A poll that returns at once counts as waiting, but uses CPU time.
             busy: awake.max(cpu / time),
             cpu_per_answer: cpu / self.recorder.answered.max(1) as f64,
         })
     }
 
-    /// What the server cost, if it was watched and is still there.
+    /// The resources used by the server, if it was watched and still runs.
     pub fn server_cost(&self) -> Option<ServerCost> {
         let (begin, end) = self.cost?;
         let time = end.at.0.saturating_sub(begin.at.0).max(1) as f64;
@@ -121,13 +121,14 @@ impl Outcome {
         })
     }
 
-    /// Whether this side was too slow to tell what the server can do.
+    /// Whether the generator was too slow to measure the limit of the server.
     pub fn was_held_back(&self) -> bool {
         let most = f64::from(self.settings.limits.busy_percent) / 100.0;
-        self.effort().is_some_and(|effort| effort.busy > most)
+        self.client_cost()
+            .is_some_and(|client_cost| client_cost.busy > most)
     }
 
-    /// Everything in a table.
+    /// The report as a table.
     pub fn table(&self) -> String {
         let mut text = String::new();
         self.write(&mut text).expect("memory");
@@ -158,14 +159,14 @@ impl Outcome {
                 format!("{share:.3} %"),
             )?;
         }
-        line(out, "errors", grouped(counts.all_faults()), String::new())?;
-        for fault in Fault::ALL {
-            if counts.faults(fault) > 0 {
-                let number = grouped(counts.faults(fault));
-                writeln!(out, "  {:<12}{number:>14}  {}", "", fault.meaning())?;
+        line(out, "errors", grouped(counts.all_errors()), String::new())?;
+        for kind in RequestError::ALL {
+            if counts.errors_of(kind) > 0 {
+                let number = grouped(counts.errors_of(kind));
+                writeln!(out, "  {:<12}{number:>14}  {}", "", kind.meaning())?;
             }
         }
-        if let Some(first) = counts.first_fault() {
+        if let Some(first) = counts.first_error() {
             writeln!(out, "  {:<12}  the first: {first}", "")?;
         }
         self.write_latencies(out)?;
@@ -177,15 +178,15 @@ impl Outcome {
         let size = bytes(settings.size as f64);
         let pipeline = match settings.pipeline {
             1 => String::new(),
-            more => format!(", {more} under way on each"),
+            more => format!(", {more} in flight on each"),
         };
         writeln!(
             out,
             "{} at {}: {}{pipeline}, {}, {size} each, {:.1} s\n",
             settings.work.name(),
             settings.at,
-            settings.who(),
-            settings.pace(),
+            settings.clients(),
+            settings.rate_text(),
             self.seconds()
         )
     }
@@ -227,21 +228,21 @@ impl Outcome {
 
     fn write_remarks(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out)?;
-        if let Some(effort) = self.effort() {
+        if let Some(client_cost) = self.client_cost() {
             writeln!(
                 out,
                 "  This client was busy for {:.0} % of the time, and used {:.1} us of CPU for each \
                  of the {}.",
-                100.0 * effort.busy,
-                effort.cpu_per_answer,
+                100.0 * client_cost.busy,
+                client_cost.cpu_per_answer,
                 self.amount_name()
             )?;
         }
         if let Some(server) = self.server_cost() {
             writeln!(
                 out,
-                "  The server used {:.1} % of a core (and was kept waiting for it for {:.1} %), \
-                 {:.1} us for each\n  of the {}, and had {} of memory.",
+                "  The server used {:.1} % of a core (and waited for it for {:.1} %), \
+                 {:.1} us for each\n  of the {}, and {} of memory.",
                 100.0 * server.busy,
                 100.0 * server.kept_waiting,
                 server.cpu as f64 / self.recorder.answered.max(1) as f64,
@@ -256,22 +257,22 @@ impl Outcome {
                  figures say.\n  Run it on a core of its own, or more than one of it."
             )?;
         }
-        if self.recorder.unmade > 0 {
-            let unmade = grouped(self.recorder.unmade);
+        if self.recorder.never_made > 0 {
+            let never_made = grouped(self.recorder.never_made);
             writeln!(
                 out,
-                "  {unmade} requests were due and never made: that is more than can be answered."
+                "  {never_made} requests were due and never sent: the rate is too high."
             )?;
         }
         if let Some(left) = &self.left_behind {
             writeln!(out, "  {left}.")?;
         }
         match &self.ending {
-            Ending::InTime => Ok(()),
-            Ending::Interrupted => writeln!(out, "  The run was interrupted."),
-            Ending::Lost(why) => writeln!(
+            RunEnd::InTime => Ok(()),
+            RunEnd::Interrupted => writeln!(out, "  The run was interrupted."),
+            RunEnd::Lost(why) => writeln!(
                 out,
-                "  The run ended after {:.1} s: the server went away ({why}).",
+                "  The run ended after {:.1} s: the server was lost ({why}).",
                 self.seconds()
             ),
         }

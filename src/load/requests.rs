@@ -1,67 +1,66 @@
-//! Defines what a connection of a load run asks for: requests out, and answers checked.
+//! The requests of a worker as a trait: sends requests, and checks the answers.
 
 use crate::reactor::clock::Moment;
 use crate::session::outbox::Outbox;
 
-/// The requests of one connection. It outlives the connection when each request has its own.
+/// The requests of one worker. They outlive a connection.
 pub trait Requests {
-    /// Asks for something that leaves nothing on the server, to see that it serves this connection:
-    /// what a connection that waits in the kernel's queue has sent is carried out whenever there is
-    /// room, also after the run. `false` where nothing needs to be asked.
-    fn greet(&mut self, _out: &mut Outbox) -> bool {
+    /// Sends a request that stores nothing, to check that the server serves this connection: the
+    /// input of a connection that waits in the accept queue is processed later, perhaps after the
+    /// run. Returns `false` if no such request is needed.
+    fn probe(&mut self, _out: &mut Outbox) -> bool {
         false
     }
 
-    /// Asks for something that has to be there before the run begins, and shows that the server
-    /// serves this connection.
+    /// Sends the request that prepares the run, for example by storing a file.
     fn prepare(&mut self, out: &mut Outbox);
 
-    /// Makes the next request; says which kind it is, by its place in `Work::kinds`.
-    fn ask(&mut self, out: &mut Outbox) -> usize;
+    /// Sends the next request; returns its kind as an index into `Work::kinds`.
+    fn next_request(&mut self, out: &mut Outbox) -> usize;
 
-    /// Takes a prefix of what has come, no more than one answer.
-    fn hear(&mut self, input: &[u8]) -> (usize, Heard);
+    /// Checks a prefix of the input, at most one answer; returns the number of consumed bytes.
+    fn check(&mut self, input: &[u8]) -> (usize, Checked);
 
-    /// The name of what may be on the server and must not stay there.
-    fn leaves(&self) -> Option<&str> {
+    /// The name of the file that may be on the server and must be removed.
+    fn leftover(&self) -> Option<&str> {
         None
     }
 
-    /// Clears that away.
+    /// Sends the request that removes it.
     fn clean_up(&mut self, _out: &mut Outbox) {
-        unreachable!("there is nothing to clear away")
+        unreachable!("there is nothing to remove")
     }
 
-    /// The connection is gone, and answers that were under way with it.
-    fn forget(&mut self);
+    /// Forgets the awaited answers, because the connection has closed.
+    fn reset(&mut self);
 }
 
-/// What a connection is opened for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Errand {
-    /// To prepare its lane, and then to make requests.
+pub enum Task {
+    /// Prepare the worker, then send requests.
     Prepare,
-    /// To make requests; its lane was prepared by another.
+    /// Send requests; the worker is prepared.
     Serve,
-    /// For one request, which was due at this moment.
+    /// Send one request, which was due at this moment.
     One(Moment),
-    /// To clear away.
+    /// Remove the file of the worker.
     CleanUp,
 }
 
-/// A lane that wants a connection, and what for.
-pub struct Call {
-    /// The lane.
-    pub lane: usize,
-    /// What for.
-    pub errand: Errand,
-    /// What the lane asks for.
+/// A worker that needs a connection, and the purpose.
+pub struct LoadJob {
+    /// The number of the worker.
+    pub worker: usize,
+    /// The purpose.
+    pub task: Task,
+    /// The requests of the worker.
     pub requests: Box<dyn Requests>,
 }
 
-/// What may still be on the server of these lanes, in words.
-pub fn left_behind(lanes: &[Call]) -> Option<String> {
-    let names = lanes.iter().filter_map(|call| call.requests.leaves());
+/// A text about files of these workers that may still be on the server.
+pub fn left_behind(workers: &[LoadJob]) -> Option<String> {
+    let names = workers.iter().filter_map(|job| job.requests.leftover());
     let names: Vec<&str> = names.collect();
     let more = match names.len() {
         0 => return None,
@@ -71,20 +70,20 @@ pub fn left_behind(lanes: &[Call]) -> Option<String> {
     Some(format!("{}{more} may still be on the server", names[0]))
 }
 
-/// What the bytes were.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
-    /// A part of an answer.
+pub enum Checked {
+    /// Part of an answer, correct so far.
     Part,
-    /// They end an answer, and every byte of it was right.
+    /// The end of a correct answer.
     Answer,
-    /// They are not what they should be; in words.
+    /// A wrong byte; with a description.
     Wrong(String),
-    /// The server said no, in these words.
+    /// An error answer of the server; with its text.
     Refused(String),
 }
 
-/// Words for a byte that is not what it should be.
-pub fn wrong_byte(place: u64, what: &str) -> Heard {
-    Heard::Wrong(format!("byte {} of {what} came back changed", place + 1))
+/// The result for a wrong byte at this offset.
+pub fn wrong_byte(place: u64, what: &str) -> Checked {
+    Checked::Wrong(format!("byte {} of {what} came back changed", place + 1))
 }

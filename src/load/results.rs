@@ -1,5 +1,5 @@
-//! Writes the figures of a run into the files that were asked for.
-//! Opens them before the run: ten seconds of measuring are not lost to a wrong path.
+//! Writes the results of a run into the files of `--json` and `--plot`.
+//! They are opened before the run, so that a wrong path does not waste a measurement.
 
 use super::errors::{LoadError, reason};
 use super::report::Outcome;
@@ -10,7 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The files of a run.
+/// The result files of a run.
 #[derive(Debug)]
 pub struct Results {
     json: Option<(PathBuf, File)>,
@@ -18,7 +18,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// Makes the files, or empties those that are there.
+    /// Creates or truncates the files.
     pub fn open(settings: &Settings) -> Result<Results, LoadError> {
         let open = |path: &Option<PathBuf>| {
             let path = path.clone()?;
@@ -37,14 +37,14 @@ impl Results {
             && are_one(json, plot)
         {
             return Err(LoadError::usage(format!(
-                "cannot write figures and drawing into one file, {}; choose another path for one",
+                "cannot write JSON and plot into the same file, {}; choose another path for one",
                 path.display()
             )));
         }
         Ok(results)
     }
 
-    /// Fills them. One that cannot be written does not keep the other from it.
+    /// Writes both files; an error of one does not prevent the other.
     pub fn write(self, outcome: &Outcome) -> Result<(), LoadError> {
         let json = self
             .json
@@ -62,7 +62,7 @@ impl Results {
     }
 }
 
-/// Whether both are one file; of a device it does no harm.
+/// Whether both are the same regular file.
 fn are_one(one: &File, other: &File) -> bool {
     let place = |file: &File| {
         let about = file.metadata().ok().filter(|about| about.is_file())?;
@@ -77,8 +77,8 @@ fn fill(path: &Path, file: &mut File, text: &str) -> Result<(), String> {
         .write_all(text.as_bytes())
         .and_then(|()| file.metadata());
     match written {
-        Err(error) => Err(cannot(&format!("{}; is there room?", reason(&error)))),
-        // Trap: such a file takes all that is written.
+        Err(error) => Err(cannot(&format!("{}; is the disk full?", reason(&error)))),
+        // Trap: writing to a removed file succeeds.
         Ok(about) if about.nlink() == 0 => Err(cannot("it was removed during the run")),
         Ok(_) => Ok(()),
     }

@@ -1,14 +1,14 @@
-//! The loop of a run over UDP: members join, talk on a schedule, and leave.
+//! The loop of a run over UDP: members join, send messages on a schedule, and leave.
 
 use super::dialer::source;
-use super::errors::{Fault, LoadError, reason};
+use super::errors::{LoadError, RequestError, reason};
 use super::poller::{Cost, Poller};
-use super::progress::Progress;
-use super::report::{Copies, Ending, Outcome};
-use super::room_member::{Member, Place, Talk};
-use super::run_state::{Board, Stage};
+use super::progress::ProgressLine;
+use super::report::{CopyCounts, Outcome, RunEnd};
+use super::room_member::{JoinState, RoomMember, RoomState};
+use super::run_state::{RunStage, RunState};
 use super::settings::Settings;
-use super::test_data::Pattern;
+use super::test_data::TestData;
 use crate::reactor::clock::Moment;
 use crate::reactor::datagram::{DatagramLimits, Datagrams};
 use crate::reactor::token::Target;
@@ -19,73 +19,73 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
-/// A request to come in that was not answered yet.
-struct Asking {
+/// A request to join without an answer yet.
+struct PendingJoin {
     member: usize,
     since: Moment,
     tries: u32,
 }
 
-/// A run under way.
-pub struct Room {
+/// A run over UDP.
+pub struct RoomDriver {
     settings: Settings,
-    board: Rc<RefCell<Board>>,
-    talk: Rc<RefCell<Talk>>,
+    state: Rc<RefCell<RunState>>,
+    room: Rc<RefCell<RoomState>>,
     poller: Poller,
     members: Vec<Datagrams>,
-    /// Other addresses of the server, which were not tried yet.
-    others: VecDeque<SocketAddr>,
-    /// Members that have something to read or to send, each once.
+    /// Addresses of the server that were not tried yet.
+    other_addresses: VecDeque<SocketAddr>,
+    /// Members with something to read or to send, each once.
     turns: VecDeque<usize>,
     queued: Vec<bool>,
-    asking: Vec<Asking>,
+    joining: Vec<PendingJoin>,
     deadline: Moment,
-    ending: Ending,
+    ending: RunEnd,
     costs: (Option<Cost>, Option<Cost>),
-    progress: Progress,
+    progress: ProgressLine,
 }
 
-impl Room {
-    /// A run with its own name, which all members bear.
+impl RoomDriver {
+    /// A run; the names of all members begin with `run`.
     pub fn new(
         settings: Settings,
         mut servers: VecDeque<SocketAddr>,
         run: String,
         password: String,
-        pattern: Pattern,
-    ) -> io::Result<Room> {
+        data: TestData,
+    ) -> io::Result<RoomDriver> {
         let limits = &settings.limits;
         let count = settings.connections;
-        let talk = Talk {
+        let room = RoomState {
             run,
             password,
             server: servers.pop_front().expect("a host has an address"),
             size: settings.size as usize,
             members: count,
-            pattern,
+            data,
             due: Vec::new(),
-            places: vec![Place::Outside; count],
-            trouble: None,
-            absence: None,
+            join_states: vec![JoinState::Outside; count],
+            failure: None,
+            no_answer: None,
         };
-        Ok(Room {
-            board: Rc::new(RefCell::new(Board::new(&settings))),
-            talk: Rc::new(RefCell::new(talk)),
+        Ok(RoomDriver {
+            state: Rc::new(RefCell::new(RunState::new(&settings))),
+            room: Rc::new(RefCell::new(room)),
             poller: Poller::new(limits.reactor.events_per_round, settings.server.clone())?,
             members: Vec::new(),
-            others: servers,
+            other_addresses: servers,
             turns: VecDeque::new(),
             queued: vec![false; count],
-            asking: Vec::new(),
+            joining: Vec::new(),
             deadline: Moment(u64::MAX),
-            ending: Ending::InTime,
+            ending: RunEnd::InTime,
             costs: (None, None),
-            progress: Progress::new(limits.progress_micros),
+            progress: ProgressLine::new(limits.progress_micros),
             settings,
         })
     }
 
-    /// Runs to the end.
+    /// Runs to the end. A room that does not answer before the start is an error.
     pub fn run(mut self) -> Result<Outcome, LoadError> {
         let failed = |what: &str, error: &io::Error| {
             LoadError::failure(format!("cannot {what}: {}; try again", reason(error)))
@@ -93,36 +93,36 @@ impl Room {
         loop {
             let now = self
                 .poll()
-                .map_err(|error| failed("wait for the room", &error))?;
-            self.speak(now);
-            self.serve(now);
-            if self.stage() == Stage::Preparing {
+                .map_err(|error| failed("poll the sockets", &error))?;
+            self.send_due(now);
+            self.run_turns(now);
+            if self.stage() == RunStage::Preparing {
                 self.join(now)
                     .map_err(|error| failed("open a socket for a member", &error))?;
             }
             if self.step(now)? {
                 return Ok(self.finish());
             }
-            self.progress.show(&self.board.borrow());
+            self.progress.show(&self.state.borrow());
         }
     }
 
-    fn stage(&self) -> Stage {
-        self.board.borrow().stage
+    fn stage(&self) -> RunStage {
+        self.state.borrow().stage
     }
 
     fn poll(&mut self) -> io::Result<Moment> {
         let (alarm, end) = {
-            let board = self.board.borrow();
-            let running = board.stage == Stage::Running;
-            let alarm = board.schedule.next(board.now).filter(|_| running);
-            (alarm, running.then(|| board.schedule.end()))
+            let state = self.state.borrow();
+            let running = state.stage == RunStage::Running;
+            let alarm = state.schedule.next(state.now).filter(|_| running);
+            (alarm, running.then(|| state.schedule.end()))
         };
         let answer = self.settings.limits.room_answer_micros;
         let retry = self
-            .asking
+            .joining
             .iter()
-            .map(|asking| asking.since.after(answer))
+            .map(|joining| joining.since.after(answer))
             .min();
         let deadline = Some(self.deadline).filter(|_| end.is_none());
         let latest = [end, retry, deadline, self.progress.next()];
@@ -130,13 +130,13 @@ impl Room {
         let now = self
             .poller
             .wait(busy, alarm, latest.into_iter().flatten().min())?;
-        self.board.borrow_mut().now = now;
-        for (target, told) in self.poller.events() {
+        self.state.borrow_mut().now = now;
+        for (target, readiness) in self.poller.events() {
             let Target::Socket(member) = target else {
                 unreachable!("nothing else is registered")
             };
             let member = member as usize;
-            self.members[member].mark(told.readable, told.writable);
+            self.members[member].mark(readiness.readable, readiness.writable);
             if !std::mem::replace(&mut self.queued[member], true) {
                 self.turns.push_back(member);
             }
@@ -144,29 +144,29 @@ impl Room {
         Ok(now)
     }
 
-    /// Sends what is due.
-    fn speak(&mut self, now: Moment) {
+    /// Sends the messages that are due.
+    fn send_due(&mut self, now: Moment) {
         loop {
-            let due = self.board.borrow_mut().take();
+            let due = self.state.borrow_mut().take();
             let Some(due) = due else { return };
             let number = {
-                let mut talk = self.talk.borrow_mut();
-                talk.due.push(due);
-                talk.due.len() - 1
+                let mut room = self.room.borrow_mut();
+                room.due.push(due);
+                room.due.len() - 1
             };
-            let text = self.talk.borrow().message(number);
+            let text = self.room.borrow().message(number);
             {
-                let board = &mut *self.board.borrow_mut();
-                // Every member waits for its copy.
-                board.under_way += self.members.len() as u64 - 1;
-                board.recorder.moved(0, text.len() as u64, now);
+                let state = &mut *self.state.borrow_mut();
+                // One copy for each member.
+                state.in_flight += self.members.len() as u64 - 1;
+                state.recorder.moved(0, text.len() as u64, now);
             }
-            self.say(number % self.members.len(), &text);
+            self.send(number % self.members.len(), &text);
         }
     }
 
-    fn say(&mut self, member: usize, text: &str) {
-        let server = self.talk.borrow().server;
+    fn send(&mut self, member: usize, text: &str) {
+        let server = self.room.borrow().server;
         self.members[member]
             .outbox()
             .to_one(text.as_bytes(), server);
@@ -175,7 +175,7 @@ impl Room {
         }
     }
 
-    fn serve(&mut self, now: Moment) {
+    fn run_turns(&mut self, now: Moment) {
         for _ in 0..self.turns.len() {
             let member = self.turns.pop_front().expect("it was counted");
             self.members[member].turn(&mut Vec::new(), now);
@@ -188,57 +188,57 @@ impl Room {
 
     fn may_join(&self) -> bool {
         let has_more = self.members.len() < self.settings.connections;
-        has_more && self.asking.len() < self.settings.limits.joining
+        has_more && self.joining.len() < self.settings.limits.joining
     }
 
-    /// Lets a few more members in, and asks again for those that were not heard.
+    /// Lets more members join, and repeats requests without an answer.
     fn join(&mut self, now: Moment) -> io::Result<()> {
-        let places = self.talk.clone();
-        let inside = |member: usize| places.borrow().places[member] == Place::Inside;
-        self.asking.retain(|asking| !inside(asking.member));
+        let join_states = self.room.clone();
+        let inside = |member: usize| join_states.borrow().join_states[member] == JoinState::Joined;
+        self.joining.retain(|joining| !inside(joining.member));
         while self.may_join() {
             let member = self.members.len();
             self.open(member)?;
-            self.asking.push(Asking {
+            self.joining.push(PendingJoin {
                 member,
                 since: now,
                 tries: 1,
             });
-            let text = self.talk.borrow().request(member);
-            self.say(member, &text);
+            let text = self.room.borrow().request(member);
+            self.send(member, &text);
         }
         let answer = self.settings.limits.room_answer_micros;
-        for place in 0..self.asking.len() {
-            let Asking {
+        for place in 0..self.joining.len() {
+            let PendingJoin {
                 member,
                 since,
                 tries,
-            } = &mut self.asking[place];
+            } = &mut self.joining[place];
             if since.after(answer) > now {
                 continue;
             }
             (*since, *tries) = (now, *tries + 1);
             if *tries > self.settings.limits.room_tries {
-                self.talk.borrow_mut().absence =
-                    Some("the room does not answer; is this the right port?".to_owned());
+                self.room.borrow_mut().no_answer =
+                    Some("the room does not answer; check the port".to_owned());
             }
             let member = *member;
-            let text = self.talk.borrow().request(member);
-            self.say(member, &text);
+            let text = self.room.borrow().request(member);
+            self.send(member, &text);
         }
         Ok(())
     }
 
     fn open(&mut self, number: usize) -> io::Result<()> {
         let limits = &self.settings.limits;
-        let server = self.talk.borrow().server;
+        let server = self.room.borrow().server;
         let anywhere: IpAddr = match server {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
         let address = source(server, number as u32, limits.sources);
         let address = address.unwrap_or(SocketAddr::new(anywhere, 0));
-        let member = Member::new(number, self.board.clone(), self.talk.clone());
+        let member = RoomMember::new(number, self.state.clone(), self.room.clone());
         let bounds = DatagramLimits {
             length: limits.datagram,
             receive_buffer: limits.room_buffer,
@@ -258,52 +258,52 @@ impl Room {
         Ok(())
     }
 
-    /// Moves on to the next stage when this one is over. Says whether all are.
+    /// Enters the next stage when this one is over. Returns whether the last one is.
     fn step(&mut self, now: Moment) -> Result<bool, LoadError> {
         let interrupts = self.poller.signalled();
-        let trouble = self.trouble();
+        let failure = self.failure();
         let at = &self.settings.at;
         match self.stage() {
-            Stage::Preparing => {
-                if let Some(trouble) = trouble {
+            RunStage::Preparing => {
+                if let Some(failure) = failure {
                     return Err(LoadError::failure(format!(
-                        "cannot join at {at}: {trouble}"
+                        "cannot join at {at}: {failure}"
                     )));
                 }
                 if interrupts > 0 {
                     let text = "interrupted before all members had joined; nothing was measured";
                     return Err(LoadError::failure(text));
                 }
-                if self.board.borrow().ready == self.settings.connections {
+                if self.state.borrow().ready == self.settings.connections {
                     self.begin(now);
                 }
             }
-            Stage::Running => {
-                if let Some(trouble) = trouble {
-                    self.ending = Ending::Lost(trouble);
+            RunStage::Running => {
+                if let Some(failure) = failure {
+                    self.ending = RunEnd::Lost(failure);
                 } else if interrupts > 0 {
-                    self.ending = Ending::Interrupted;
+                    self.ending = RunEnd::Interrupted;
                 }
-                let board = &mut *self.board.borrow_mut();
-                if self.ending != Ending::InTime {
-                    board.stop(now);
+                let state = &mut *self.state.borrow_mut();
+                if self.ending != RunEnd::InTime {
+                    state.stop(now);
                 }
-                if board.schedule.is_over(now) {
-                    board.stage = Stage::Ending;
+                if state.schedule.is_over(now) {
+                    state.stage = RunStage::Ending;
                     self.costs.1 = Some(self.poller.cost());
                     self.deadline = now.after(self.settings.limits.last_copies_micros);
                 }
             }
-            Stage::Ending => {
-                let over = self.board.borrow().under_way == 0
+            RunStage::Ending => {
+                let over = self.state.borrow().in_flight == 0
                     || now >= self.deadline
-                    || matches!(self.ending, Ending::Lost(_))
+                    || matches!(self.ending, RunEnd::Lost(_))
                     || interrupts > 1;
                 if over {
                     self.leave(now);
                 }
             }
-            Stage::CleaningUp => {
+            RunStage::CleaningUp => {
                 let left = self
                     .members
                     .iter_mut()
@@ -314,50 +314,53 @@ impl Room {
         Ok(false)
     }
 
-    /// Why the run cannot go on. Where nobody has answered yet, another address may be the room's.
-    fn trouble(&mut self) -> Option<String> {
-        let talk = &mut *self.talk.borrow_mut();
-        let Some(absence) = talk.absence.take() else {
-            return talk.trouble.take();
+    /// Why the run cannot continue. Before the first answer the next address is tried instead.
+    fn failure(&mut self) -> Option<String> {
+        let room = &mut *self.room.borrow_mut();
+        let Some(no_answer) = room.no_answer.take() else {
+            return room.failure.take();
         };
-        let next = self.others.pop_front().filter(|_| !talk.is_answered());
+        let next = self
+            .other_addresses
+            .pop_front()
+            .filter(|_| !room.is_answered());
         let Some(next) = next else {
-            return Some(absence);
+            return Some(no_answer);
         };
-        talk.server = next;
-        // Their sockets may be of the other version of IP.
+        room.server = next;
+        // The next address may need sockets of the other IP version.
         self.members.clear();
         self.turns.clear();
         self.queued.fill(false);
-        self.asking.clear();
+        self.joining.clear();
         None
     }
 
     fn begin(&mut self, now: Moment) {
-        self.board.borrow_mut().begin(&self.settings, now);
+        self.state.borrow_mut().begin(&self.settings, now);
         self.costs.0 = Some(self.poller.cost());
     }
 
     fn leave(&mut self, now: Moment) {
-        self.board.borrow_mut().stage = Stage::CleaningUp;
+        self.state.borrow_mut().stage = RunStage::CleaningUp;
         self.deadline = now.after(self.settings.limits.clean_up_micros);
         for member in 0..self.members.len() {
-            self.say(member, "exit");
+            self.send(member, "exit");
         }
     }
 
     fn finish(mut self) -> Outcome {
         self.progress.clear();
-        let board = self.board.replace(Board::new(&self.settings));
-        let mut recorder = board.recorder;
-        let copies = Copies {
+        let state = self.state.replace(RunState::new(&self.settings));
+        let mut recorder = state.recorder;
+        let copies = CopyCounts {
             expected: recorder.asked * self.members.len() as u64,
-            lost: board.under_way,
+            lost: state.in_flight,
         };
-        // Datagrams may be lost, but not all of them.
+        // Some datagrams may be lost, but not all of them.
         if copies.lost == copies.expected && copies.expected > 0 {
-            let text = || "no message came back to anybody".to_owned();
-            recorder.fault(Fault::Silent, copies.lost, text);
+            let text = || "no member received a message".to_owned();
+            recorder.record_error(RequestError::TimedOut, copies.lost, text);
         }
         Outcome {
             settings: self.settings,

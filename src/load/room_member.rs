@@ -1,8 +1,8 @@
-//! One member of a room: finds its way in, and checks every message that it is told.
+//! One member of a room: joins, and checks every message that it receives.
 
-use super::errors::Fault;
-use super::run_state::{Board, Stage};
-use super::test_data::Pattern;
+use super::errors::RequestError;
+use super::run_state::{RunStage, RunState};
+use super::test_data::TestData;
 use crate::reactor::clock::Moment;
 use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::wire::text::OneLine;
@@ -10,45 +10,47 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// How far a member has come.
+/// The progress of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// It has not given the password, or has not been answered.
+pub enum JoinState {
+    /// The password is not accepted yet.
     Outside,
-    /// It may choose a name.
-    AtTheDoor,
-    /// It hears everything.
-    Inside,
+    /// The password is accepted, the name is not.
+    Admitted,
+    /// The member receives all messages.
+    Joined,
 }
 
-/// What all members know.
-pub struct Talk {
-    /// The name of the run, with which all names begin.
+/// State shared by all members.
+pub struct RoomState {
+    /// The name of the run; all member names begin with it.
     pub run: String,
-    /// What opens the room.
+    /// The password of the room.
     pub password: String,
-    /// The room.
+    /// The address of the room.
     pub server: SocketAddr,
-    /// Bytes of a message.
+    /// Bytes of a message, without the name in front.
     pub size: usize,
-    /// Members.
+    /// The number of members.
     pub members: usize,
-    /// Where messages come from.
-    pub pattern: Pattern,
+    /// The source of message texts.
+    pub data: TestData,
     /// When each message was due.
     pub due: Vec<Moment>,
-    /// Where each member is.
-    pub places: Vec<Place>,
-    /// Why the run cannot go on.
-    pub trouble: Option<String>,
-    /// Why nobody seems to be at the server's address.
-    pub absence: Option<String>,
+    /// The progress of each member.
+    pub join_states: Vec<JoinState>,
+    /// Why the run cannot continue.
+    pub failure: Option<String>,
+    /// Why there seems to be no server at the address.
+    pub no_answer: Option<String>,
 }
 
-impl Talk {
-    /// Whether the room has answered anybody.
+impl RoomState {
+    /// Whether the room has answered any member.
     pub fn is_answered(&self) -> bool {
-        self.places.iter().any(|place| *place != Place::Outside)
+        self.join_states
+            .iter()
+            .any(|place| *place != JoinState::Outside)
     }
 
     /// The name of a member.
@@ -56,24 +58,24 @@ impl Talk {
         format!("{}-{member}", self.run)
     }
 
-    /// What a member says next to come in.
+    /// The next request of a member to join.
     pub fn request(&self, member: usize) -> String {
-        match self.places[member] {
-            Place::Outside => format!("PASSWORD {}", self.password),
+        match self.join_states[member] {
+            JoinState::Outside => format!("PASSWORD {}", self.password),
             _ => format!("USERNAME {}", self.name(member)),
         }
     }
 
-    /// A message as it is sent, and as it comes back. Members take turns.
+    /// The text of a message, as sent and as received. The members send in turn.
     pub fn message(&self, number: usize) -> String {
         let mut text = format!("{}: {number} ", self.name(number % self.members));
         let begin = text.len() - text.rfind(": ").map_or(0, |colon| colon + 2);
         let length = self.size.saturating_sub(begin);
-        text.push_str(&self.pattern.text(number as u64 * 1_009, length));
+        text.push_str(&self.data.text(number as u64 * 1_009, length));
         text
     }
 
-    /// The number that a message says it has.
+    /// Parses the number of a message.
     fn number(&self, text: &str) -> Option<usize> {
         let (_, text) = text.split_once(": ")?;
         let number = text.split(' ').next()?.parse().ok()?;
@@ -82,26 +84,30 @@ impl Talk {
 }
 
 /// One member.
-pub struct Member {
+pub struct RoomMember {
     number: usize,
-    board: Rc<RefCell<Board>>,
-    talk: Rc<RefCell<Talk>>,
-    /// The messages that have come, a bit each.
+    state: Rc<RefCell<RunState>>,
+    room: Rc<RefCell<RoomState>>,
+    /// The received messages, one bit each.
     seen: Vec<u64>,
 }
 
-impl Member {
-    /// A member that stands outside.
-    pub fn new(number: usize, board: Rc<RefCell<Board>>, talk: Rc<RefCell<Talk>>) -> Member {
-        Member {
+impl RoomMember {
+    /// A member that has not joined yet.
+    pub fn new(
+        number: usize,
+        state: Rc<RefCell<RunState>>,
+        room: Rc<RefCell<RoomState>>,
+    ) -> RoomMember {
+        RoomMember {
             number,
-            board,
-            talk,
+            state,
+            room,
             seen: Vec::new(),
         }
     }
 
-    /// Whether this message comes for the first time.
+    /// Whether this message is received for the first time.
     fn is_new(&mut self, message: usize) -> bool {
         let (word, bit) = (message / 64, 1 << (message % 64));
         if word >= self.seen.len() {
@@ -112,87 +118,90 @@ impl Member {
         is_new
     }
 
-    fn hear(&mut self, bytes: &[u8]) {
+    fn check_message(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let is_notice = [" bergabung ke chatroom.", " telah keluar dari chatroom."]
             .iter()
             .any(|end| text.ends_with(end) && !text.contains(": "));
-        // The room asks whether the member is still there.
+        // The room probes whether the member still exists.
         let is_probe = text.trim().is_empty();
         if is_notice || is_probe || bytes == b"USERNAME OK" {
             return;
         }
-        let talk = self.talk.clone();
-        let talk = talk.borrow();
-        let number = talk.number(&text);
-        let Some(number) = number.filter(|number| talk.message(*number).as_bytes() == bytes) else {
-            return self.wrong(&format!("heard what nobody had said: {}", OneLine(text)));
+        let room = self.room.clone();
+        let room = room.borrow();
+        let number = room.number(&text);
+        let Some(number) = number.filter(|number| room.message(*number).as_bytes() == bytes) else {
+            return self.record_wrong(&format!("received an unknown message: {}", OneLine(text)));
         };
         if self.is_new(number) {
-            self.board.borrow_mut().answered(0, talk.due[number]);
+            self.state.borrow_mut().answered(0, room.due[number]);
         } else {
-            self.wrong(&format!("heard message {number} twice"));
+            self.record_wrong(&format!("received message {number} twice"));
         }
     }
 
-    fn wrong(&self, what: &str) {
+    fn record_wrong(&self, what: &str) {
         let number = self.number;
-        let mut board = self.board.borrow_mut();
+        let mut state = self.state.borrow_mut();
         let text = || format!("member {number} {what}");
-        board.recorder.fault(Fault::Wrong, 1, text);
+        state
+            .recorder
+            .record_error(RequestError::WrongBytes, 1, text);
     }
 
     fn enter(&self) {
-        self.talk.borrow_mut().places[self.number] = Place::Inside;
-        self.board.borrow_mut().ready += 1;
+        self.room.borrow_mut().join_states[self.number] = JoinState::Joined;
+        self.state.borrow_mut().ready += 1;
     }
 }
 
-impl DatagramProtocol for Member {
+impl DatagramProtocol for RoomMember {
     fn on_datagram(&mut self, _: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         {
-            let board = &mut *self.board.borrow_mut();
-            board.recorder.moved(bytes.len() as u64, 0, board.now);
+            let state = &mut *self.state.borrow_mut();
+            state.recorder.moved(bytes.len() as u64, 0, state.now);
         }
-        let place = self.talk.borrow().places[self.number];
+        let place = self.room.borrow().join_states[self.number];
         match (place, bytes) {
-            (Place::Inside, _) => self.hear(bytes),
-            (Place::Outside, b"PASSWORD OK") => {
-                let mut talk = self.talk.borrow_mut();
-                talk.places[self.number] = Place::AtTheDoor;
+            (JoinState::Joined, _) => self.check_message(bytes),
+            (JoinState::Outside, b"PASSWORD OK") => {
+                let mut room = self.room.borrow_mut();
+                room.join_states[self.number] = JoinState::Admitted;
                 cx.out
-                    .to_one(talk.request(self.number).as_bytes(), talk.server);
+                    .to_one(room.request(self.number).as_bytes(), room.server);
             }
-            (Place::Outside, b"PASSWORD INCORRECT") => {
-                let trouble = "the room does not take this password";
-                self.talk.borrow_mut().trouble = Some(trouble.to_owned());
+            (JoinState::Outside, b"PASSWORD INCORRECT") => {
+                let failure = "the room rejects this password";
+                self.room.borrow_mut().failure = Some(failure.to_owned());
             }
-            // A second answer to a password that was given twice.
-            (Place::AtTheDoor, b"PASSWORD OK") => {}
-            (Place::AtTheDoor, b"USERNAME TAKEN") => {
-                let mut talk = self.talk.borrow_mut();
-                let name = talk.name(self.number);
-                talk.trouble = Some(format!(
-                    "the name {name} is taken in the room, or the room has no more places for \
+            // The second answer to a repeated password.
+            (JoinState::Admitted, b"PASSWORD OK") => {}
+            (JoinState::Admitted, b"USERNAME TAKEN") => {
+                let mut room = self.room.borrow_mut();
+                let name = room.name(self.number);
+                room.failure = Some(format!(
+                    "the name {name} is in use, or the room accepts no more members from \
                      this machine; try again, or start it with a larger --room-per-address"
                 ));
             }
-            // Who hears of others is inside, also when the answer to its name was lost.
-            (Place::AtTheDoor, _) => {
+            // Any other message proves that the member has joined, even if the answer to its name
+            // was lost.
+            (JoinState::Admitted, _) => {
                 self.enter();
-                // A member that only listens would soon be taken for a forged address.
-                let talk = self.talk.borrow();
+                // The room removes a member that never answers, as a forged address.
+                let room = self.room.borrow();
                 cx.out
-                    .to_one(talk.request(self.number).as_bytes(), talk.server);
+                    .to_one(room.request(self.number).as_bytes(), room.server);
             }
-            (Place::Outside, _) => {}
+            (JoinState::Outside, _) => {}
         }
     }
 
     fn on_refused(&mut self, to: SocketAddr, _: &mut DatagramContext<'_>) {
-        if self.board.borrow().stage != Stage::CleaningUp {
-            let trouble = format!("nobody listens at {to}; is the server running there?");
-            self.talk.borrow_mut().absence = Some(trouble);
+        if self.state.borrow().stage != RunStage::CleaningUp {
+            let failure = format!("no server listens at {to}; is the server running there?");
+            self.room.borrow_mut().no_answer = Some(failure);
         }
     }
 }
@@ -202,25 +211,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_has_its_length_and_is_found_again_by_its_number() {
-        let mut talk = Talk {
+    fn a_message_has_the_requested_length_and_its_number_is_parsed() {
+        let mut room = RoomState {
             run: "load-1".to_owned(),
             password: String::new(),
             server: SocketAddr::from(([127, 0, 0, 1], 1)),
             size: 20,
             members: 3,
-            pattern: Pattern::new(101).expect("memory"),
+            data: TestData::new(101).expect("memory"),
             due: vec![Moment(0); 12],
-            places: Vec::new(),
-            trouble: None,
-            absence: None,
+            join_states: Vec::new(),
+            failure: None,
+            no_answer: None,
         };
-        let message = talk.message(11);
+        let message = room.message(11);
         assert!(message.starts_with("load-1-2: 11 "), "{message}");
         assert_eq!(message.len(), "load-1-2: ".len() + 20);
-        assert_eq!(talk.number(&message), Some(11));
-        assert_eq!(talk.number("load-1-2: 12 abc"), None);
-        talk.size = 1;
-        assert_eq!(talk.message(11), "load-1-2: 11 ");
+        assert_eq!(room.number(&message), Some(11));
+        assert_eq!(room.number("load-1-2: 12 abc"), None);
+        room.size = 1;
+        assert_eq!(room.message(11), "load-1-2: 11 ");
     }
 }

@@ -1,32 +1,32 @@
-//! Puts a run together, makes it, and hands its figures on: table, JSON and drawing.
+//! Runs `loket load`: checks the settings, measures, and writes table, JSON and plot.
 
-use super::dialer::{self, Dialer};
+use super::dialer::{self, TcpDialer};
 use super::driver::Driver;
-use super::echo::Echo;
+use super::echo::EchoRequests;
 use super::errors::{LoadError, reason};
-use super::expect::Script;
-use super::files::Files;
+use super::expect::ExpectedReplies;
+use super::files::FilesRequests;
 use super::report::Outcome;
 use super::requests::Requests;
 use super::results::Results;
-use super::room_driver::Room;
+use super::room_driver::RoomDriver;
 use super::settings::{Settings, Work};
-use super::test_data::Pattern;
-use super::transfer::Transfer;
+use super::test_data::TestData;
+use super::transfer::TransferRequests;
 use crate::reactor::fd_limit::raise_limit;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// Makes a run, prints its report, and writes its figures into the files that were asked for. The
-/// report comes first: files that cannot be written cost nothing else. Tells the exit status.
+/// Makes a run, prints its report, then writes the result files, and returns the exit status. The
+/// report is printed first, so that an error of a file does not lose it.
 pub fn run(settings: Settings, report: &mut impl Write) -> Result<u8, LoadError> {
     check(&settings)?;
     let results = Results::open(&settings)?;
     let servers = dialer::resolve(&settings.at)?;
     let outcome = measure(settings, servers)?;
-    // Whoever closed our output has seen enough.
+    // Ignore a closed standard output.
     let _ = report
         .write_all(outcome.table().as_bytes())
         .and_then(|()| report.flush());
@@ -34,7 +34,7 @@ pub fn run(settings: Settings, report: &mut impl Write) -> Result<u8, LoadError>
     Ok(outcome.status())
 }
 
-/// Makes a run at the first of these addresses where the server is.
+/// Makes a run against the first of these addresses that has a server.
 pub fn measure(settings: Settings, servers: VecDeque<SocketAddr>) -> Result<Outcome, LoadError> {
     make_room(&settings)?;
     let run = name_of_run()?;
@@ -42,21 +42,23 @@ pub fn measure(settings: Settings, servers: VecDeque<SocketAddr>) -> Result<Outc
         let why = reason(&error);
         LoadError::failure(format!("cannot prepare the run: {why}; try again"))
     };
-    let pattern = Pattern::new(settings.limits.period).map_err(failed)?;
+    let data = TestData::new(settings.limits.period).map_err(failed)?;
     if let Work::Room { password, .. } = &settings.work {
         let password = password.clone();
-        return Room::new(settings, servers, run, password, pattern)
+        return RoomDriver::new(settings, servers, run, password, data)
             .map_err(failed)?
             .run();
     }
-    let pattern = Rc::new(pattern);
-    let lanes = (0..settings.connections).map(|lane| requests(&settings, &run, lane, &pattern));
-    let lanes = lanes.collect();
-    let dialer = Dialer::new(servers, settings.limits.sources);
-    Driver::new(settings, dialer, lanes).map_err(failed)?.run()
+    let data = Rc::new(data);
+    let workers = (0..settings.connections).map(|worker| requests(&settings, &run, worker, &data));
+    let workers = workers.collect();
+    let dialer = TcpDialer::new(servers, settings.limits.sources);
+    Driver::new(settings, dialer, workers)
+        .map_err(failed)?
+        .run()
 }
 
-/// What cannot be, whatever the server.
+/// Rejects settings that no server could satisfy.
 fn check(settings: &Settings) -> Result<(), LoadError> {
     let Settings {
         work,
@@ -67,12 +69,12 @@ fn check(settings: &Settings) -> Result<(), LoadError> {
         ..
     } = settings;
     let in_memory = !work.leaves_files();
-    let under_way = size.saturating_mul((settings.pipeline * connections) as u64);
-    if in_memory && under_way > limits.under_way {
+    let in_flight = size.saturating_mul((settings.pipeline * connections) as u64);
+    if in_memory && in_flight > limits.in_flight {
         return Err(LoadError::usage(format!(
-            "{under_way} bytes of messages would be under way, and at most {} are kept in memory; \
-             ask for fewer connections or smaller messages",
-            limits.under_way
+            "{in_flight} bytes of messages would be in flight, and at most {} fit in memory; \
+             use fewer connections or smaller messages",
+            limits.in_flight
         )));
     }
     if server
@@ -80,15 +82,15 @@ fn check(settings: &Settings) -> Result<(), LoadError> {
         .is_some_and(|server| server.look().is_none())
     {
         return Err(LoadError::usage(
-            "cannot read what the server costs from /proc: --server-pid is no process here, or \
-             another user's; give the server's own, or leave the flag out",
+            "cannot read the CPU time of the server: --server-pid is no process here, or \
+             belongs to another user; give the PID of the server, or omit the flag",
         ));
     }
-    // The longest name is that of the last member.
+    // The last member has the longest name.
     let name = format!("load-{:08x}-{}: ", 0, connections - 1).len() as u64;
     if matches!(work, Work::Room { .. }) && name + size > limits.datagram as u64 {
         return Err(LoadError::usage(format!(
-            "a message of {size} bytes does not fit the {} of a room's datagram; ask for at most \
+            "a message of {size} bytes does not fit the {} bytes of a datagram; use at most \
              {}",
             limits.datagram,
             limits.datagram as u64 - name
@@ -97,13 +99,13 @@ fn check(settings: &Settings) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// As many descriptors as the system gives.
+/// Raises the limit of open descriptors, and checks that it is enough.
 fn make_room(settings: &Settings) -> Result<(), LoadError> {
     let wanted = settings.connections + settings.limits.descriptor_reserve;
     match raise_limit() {
         Some(limit) if limit < wanted as u64 => Err(LoadError::usage(format!(
-            "{} connections do not fit the limit of {limit} open descriptors; raise it with \
-             ulimit -n, or ask for fewer",
+            "{} connections exceed the limit of {limit} open descriptors; raise it with \
+             ulimit -n, or use fewer",
             settings.connections
         ))),
         _ => Ok(()),
@@ -113,25 +115,31 @@ fn make_room(settings: &Settings) -> Result<(), LoadError> {
 fn requests(
     settings: &Settings,
     run: &str,
-    lane: usize,
-    pattern: &Rc<Pattern>,
+    worker: usize,
+    data: &Rc<TestData>,
 ) -> Box<dyn Requests> {
-    // Far enough apart that no two connections send the same bytes at the same time.
-    let origin = lane as u64 * 104_729;
-    let script = || Script::new(pattern.clone(), settings.limits.line);
-    let name = || format!("{run}-{lane}.bin");
+    // Far enough apart that no two workers send the same bytes at the same time.
+    let origin = worker as u64 * 104_729;
+    let replies = || ExpectedReplies::new(data.clone(), settings.limits.line);
+    let name = || format!("{run}-{worker}.bin");
     let size = settings.size;
     match settings.work {
-        Work::Echo | Work::Churn | Work::Idle => Box::new(Echo::new(pattern.clone(), size, origin)),
-        Work::Transfer(direction) => {
-            Box::new(Transfer::new(script(), name(), size, direction, origin))
+        Work::Echo | Work::Churn | Work::Idle => {
+            Box::new(EchoRequests::new(data.clone(), size, origin))
         }
-        Work::Files(only) => Box::new(Files::new(script(), name(), size, only, origin)),
+        Work::Transfer(direction) => Box::new(TransferRequests::new(
+            replies(),
+            name(),
+            size,
+            direction,
+            origin,
+        )),
+        Work::Files(only) => Box::new(FilesRequests::new(replies(), name(), size, only, origin)),
         Work::Room { .. } => unreachable!("a room has no connections"),
     }
 }
 
-/// Two runs at a time do not write the same files.
+/// A random name, so that two concurrent runs do not write the same files.
 fn name_of_run() -> Result<String, LoadError> {
     let mut random = [0; 4];
     getrandom::fill(&mut random)

@@ -1,8 +1,8 @@
-//! Holds what the lanes of a run and their loop tell each other: time, stage, schedule, counts.
+//! State shared by the workers of a run and its loop: time, stage, schedule, counts.
 
-use super::errors::Fault;
+use super::errors::RequestError;
 use super::recorder::Recorder;
-use super::requests::Call;
+use super::requests::LoadJob;
 use super::schedule::Schedule;
 use super::settings::Settings;
 use crate::reactor::clock::{Moment, SECOND};
@@ -13,130 +13,130 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// What all lanes do at this moment.
+/// The stage of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Connections are opened, and what requests need is put in place. Nothing is counted.
+pub enum RunStage {
+    /// Connections are opened, and files that requests need are stored. Nothing is counted.
     Preparing,
-    /// Requests are made.
+    /// Requests are sent.
     Running,
-    /// The time is up; answers still come.
+    /// The time is up; the last answers arrive.
     Ending,
-    /// What is left on the server is cleared away.
+    /// Files are removed from the server.
     CleaningUp,
 }
 
-/// A connection that has ended.
-pub struct Gone {
-    /// The lane, and what it asks for.
-    pub call: Call,
-    /// Whether it was this side that ended it, because it was done.
+/// A closed connection.
+pub struct Closed {
+    /// Its worker and requests.
+    pub job: LoadJob,
+    /// Whether the generator closed it because it was done.
     pub done: bool,
-    /// Whether an answer was not as it should have been.
-    pub at_fault: bool,
-    /// Requests that were not answered.
+    /// Whether an answer was wrong or a refusal.
+    pub was_wrong: bool,
+    /// Requests without an answer.
     pub unanswered: u64,
 }
 
-/// What lanes and loop share.
-pub struct Board {
-    /// The time, read once a round.
+/// State shared by the workers and the loop.
+pub struct RunState {
+    /// The time, read once in each round of the loop.
     pub now: Moment,
-    /// What is done at this moment.
-    pub stage: Stage,
+    /// The current stage.
+    pub stage: RunStage,
     /// When requests are due.
     pub schedule: Schedule,
     /// The counts.
     pub recorder: Recorder,
-    /// Lanes whose connection could carry one more request.
+    /// Connections that can send one more request.
     pub idle: VecDeque<SessionId>,
-    /// Connections that have ended since the loop last looked.
-    pub gone: Vec<Gone>,
-    /// Lanes that are prepared.
+    /// Connections closed since the last round.
+    pub closed: Vec<Closed>,
+    /// Prepared workers.
     pub ready: usize,
-    /// Requests that wait for their answer.
-    pub under_way: u64,
+    /// Requests without an answer yet.
+    pub in_flight: u64,
 }
 
-impl Board {
-    /// A board before the run.
-    pub fn new(settings: &Settings) -> Board {
-        Board {
+impl RunState {
+    /// The state before the run.
+    pub fn new(settings: &Settings) -> RunState {
+        RunState {
             now: Moment(0),
-            stage: Stage::Preparing,
+            stage: RunStage::Preparing,
             schedule: Schedule::new(None, Moment(0), Moment(0)),
             recorder: Recorder::new(settings.work.kinds(), &settings.limits),
             idle: VecDeque::new(),
-            gone: Vec::new(),
+            closed: Vec::new(),
             ready: 0,
-            under_way: 0,
+            in_flight: 0,
         }
     }
 
-    /// The run begins.
+    /// Starts the run.
     pub fn begin(&mut self, settings: &Settings, now: Moment) {
         let end = now.after(u64::from(settings.seconds) * SECOND);
-        self.stage = Stage::Running;
+        self.stage = RunStage::Running;
         self.schedule = Schedule::new(settings.rate, now, end);
         self.recorder.begin(now, end, settings.limits.slices);
     }
 
-    /// Nothing more is asked for.
+    /// Sends no more requests from now on.
     pub fn stop(&mut self, now: Moment) {
         self.schedule.stop(now);
         self.recorder.end_at(now);
     }
 
-    /// Takes the next request that is due, and says since when.
+    /// Takes the next request that is due; returns when it was due.
     pub fn take(&mut self) -> Option<Moment> {
-        if self.stage != Stage::Running {
+        if self.stage != RunStage::Running {
             return None;
         }
         let due = self.schedule.take(self.now)?;
         self.recorder.asked += 1;
-        self.under_way += 1;
+        self.in_flight += 1;
         Some(due)
     }
 
-    /// A request has been answered.
+    /// Counts an answered request.
     pub fn answered(&mut self, kind: usize, due: Moment) {
-        self.under_way -= 1;
+        self.in_flight -= 1;
         self.recorder.answer(kind, due, self.now);
     }
 }
 
-/// Counts the bytes that move, and learns why connections ended.
-pub struct Ledger(pub Rc<RefCell<Board>>);
+/// Counts moved bytes, and records the errors of closed connections.
+pub struct Counters(pub Rc<RefCell<RunState>>);
 
-impl Observer for Ledger {
+impl Observer for Counters {
     fn moved(&mut self, direction: IoDirection, bytes: usize, _body: bool) {
-        let board = &mut *self.0.borrow_mut();
+        let state = &mut *self.0.borrow_mut();
         let (into, out) = match direction {
             IoDirection::In => (bytes as u64, 0),
             IoDirection::Out => (0, bytes as u64),
         };
-        board.recorder.moved(into, out, board.now);
+        state.recorder.moved(into, out, state.now);
     }
 
-    /// The session has put itself among those that are gone, just before.
+    /// Trap: the session has added itself to `closed` just before.
     fn closed(&mut self, _conn: ConnLabel<'_>, reason: CloseReason) {
-        let board = &mut *self.0.borrow_mut();
-        let Some(gone) = board.gone.last().filter(|gone| !gone.done) else {
+        let state = &mut *self.0.borrow_mut();
+        let Some(closed) = state.closed.last().filter(|closed| !closed.done) else {
             return;
         };
-        let fault = match reason {
-            CloseReason::PeerFinished => Fault::Ended,
-            CloseReason::Idle | CloseReason::TooSlow => Fault::Silent,
-            // What was wrong, or refused, has been counted where it was heard.
+        let error = match reason {
+            CloseReason::PeerFinished => RequestError::Closed,
+            CloseReason::Idle | CloseReason::TooSlow => RequestError::TimedOut,
+            // Wrong answers and refusals are counted by the worker.
             CloseReason::Refused | CloseReason::Shutdown => return,
-            _ => Fault::Broken,
+            _ => RequestError::Broken,
         };
-        let lane = gone.call.lane;
-        let count = gone.unanswered.max(1);
-        board.recorder.fault(fault, count, || match fault {
-            Fault::Ended => format!("the server closed connection {lane}"),
-            Fault::Silent => format!("connection {lane} was silent for too long"),
-            _ => format!("connection {lane} broke"),
+        let worker = closed.job.worker;
+        let count = closed.unanswered.max(1);
+        state.recorder.record_error(error, count, || match error {
+            RequestError::Closed => format!("the server closed connection {worker}"),
+            RequestError::TimedOut => format!("connection {worker} timed out"),
+            _ => format!("connection {worker} broke"),
         });
     }
 }

@@ -1,8 +1,8 @@
-//! Says when requests are due: on a fixed schedule, or as soon as somebody can make one.
+//! Decides when requests are due: at a fixed rate, or as soon as a connection is free.
 //!
-//! On a fixed schedule the next request is due when its time has come, not when the one before it
-//! was answered. A server that stalls makes its requests late, and their latency counts from the
-//! moment when they were due: the stall is seen in all of them (no coordinated omission).
+//! At a fixed rate a request is due at its time, whether or not the one before is answered. If the
+//! server stalls, requests are sent late, and their latency counts from when they were due: the
+//! stall is visible in all of them (no coordinated omission).
 
 use crate::reactor::clock::{Moment, SECOND};
 
@@ -16,7 +16,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// So many requests a second between two moments, or as many as can be made.
+    /// `rate` requests per second between two moments; `None` for a closed loop.
     pub fn new(rate: Option<u32>, begin: Moment, end: Moment) -> Schedule {
         Schedule {
             rate,
@@ -26,12 +26,12 @@ impl Schedule {
         }
     }
 
-    /// Nothing is due any more from this moment on.
+    /// Ends the schedule at this moment.
     pub fn stop(&mut self, now: Moment) {
         self.end = self.end.min(now);
     }
 
-    /// Takes the next request if it is due, and says since when.
+    /// Takes the next request if it is due; returns when it was due.
     pub fn take(&mut self, now: Moment) -> Option<Moment> {
         let due = match self.rate {
             None => now.max(self.begin),
@@ -44,7 +44,7 @@ impl Schedule {
         Some(due)
     }
 
-    /// When the next request is due, if there is one.
+    /// When the next request is due; `None` after the last.
     pub fn next(&self, now: Moment) -> Option<Moment> {
         let next = match self.rate {
             None => now.max(self.begin),
@@ -53,17 +53,17 @@ impl Schedule {
         (next < self.end).then_some(next)
     }
 
-    /// Whether the time is up and all that was due has been taken.
+    /// Whether the time is up and every due request was taken.
     pub fn is_over(&self, now: Moment) -> bool {
         now >= self.end && self.next(now).is_none()
     }
 
-    /// When it ends.
+    /// The end of the schedule.
     pub fn end(&self) -> Moment {
         self.end
     }
 
-    /// Counted from the beginning each time: a sum of rounded steps would drift.
+    /// Computed from the start each time: a sum of rounded intervals would drift.
     fn due(&self, rate: u32) -> Option<Moment> {
         let micros = u128::from(self.taken) * u128::from(SECOND) / u128::from(rate);
         Some(self.begin.after(u64::try_from(micros).ok()?))
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_gives_exactly_its_count_whatever_the_steps_of_the_clock() {
+    fn a_rate_gives_the_exact_number_of_requests_for_every_clock_step() {
         for (rate, step) in [(3, 1_000), (7, 333_331), (1_000, 10), (70_000, 999)] {
             let mut schedule = Schedule::new(Some(rate), Moment(50), Moment(2_000_050));
             let mut taken = 0;
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_late_keeps_the_moment_when_it_was_due() {
+    fn a_late_request_keeps_the_time_when_it_was_due() {
         let mut schedule = Schedule::new(Some(1_000), Moment(0), Moment(SECOND));
         assert_eq!(take_all(&mut schedule, 0), [0]);
         assert_eq!(schedule.next(Moment(500)), Some(Moment(1_000)));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_due_before_the_end_is_taken_after_it_too() {
+    fn a_request_due_before_the_end_is_also_taken_after_it() {
         let mut schedule = Schedule::new(Some(2), Moment(0), Moment(SECOND));
         assert!(!schedule.is_over(Moment(SECOND)));
         assert_eq!(take_all(&mut schedule, 5 * SECOND), [0, 500_000]);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_may_ask_at_any_time_until_the_end() {
+    fn a_closed_loop_has_a_request_due_at_any_time_until_the_end() {
         let mut schedule = Schedule::new(None, Moment(0), Moment(SECOND));
         assert_eq!(schedule.take(Moment(7)), Some(Moment(7)));
         assert_eq!(schedule.take(Moment(7)), Some(Moment(7)));

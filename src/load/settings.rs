@@ -1,44 +1,44 @@
-//! Says what a load run is to do and what it must keep to.
+//! The settings and limits of a load run.
 
-use super::proc_stats::Watched;
+use super::proc_stats::WatchedProcess;
 use crate::reactor::ReactorLimits;
 use crate::reactor::linux::BodySteps;
 use crate::wire::text::grouped;
 use clap::ValueEnum;
 use std::path::PathBuf;
 
-/// What the user of a load generator decides.
+/// The settings of a run, from the command line.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The server, as `HOST:PORT`.
     pub at: String,
-    /// What is asked of it.
+    /// The kind of load.
     pub work: Work,
-    /// Bytes of a message or a file; of a room's message without the name in front.
+    /// Bytes of a message or a file; for a room without the name in front.
     pub size: u64,
-    /// Requests under way on one connection.
+    /// Requests in flight on one connection.
     pub pipeline: usize,
-    /// Whether each request has a connection of its own.
+    /// Whether each request uses a new connection.
     pub reconnects: bool,
     /// Connections, or members of a room.
     pub connections: usize,
-    /// Requests a second of all connections together; `None` asks anew when an answer is there.
+    /// Requests per second of all connections together; `None` is a closed loop.
     pub rate: Option<u32>,
-    /// How long requests are made.
+    /// The length of the run in seconds.
     pub seconds: u32,
-    /// The server's process, if it runs on this host and is to be measured as well.
-    pub server: Option<Watched>,
-    /// Where the figures go as JSON.
+    /// The process of the server, if it is to be measured.
+    pub server: Option<WatchedProcess>,
+    /// The file for the results as JSON.
     pub json: Option<PathBuf>,
-    /// Where a drawing of them goes, as SVG.
+    /// The file for the plot, as SVG.
     pub plot: Option<PathBuf>,
-    /// What the run must keep to.
+    /// The limits of the run.
     pub limits: LoadLimits,
 }
 
 impl Settings {
-    /// Its connections in words, or the members of a room.
-    pub fn who(&self) -> String {
+    /// The number of connections or members, as text.
+    pub fn clients(&self) -> String {
         let name = match self.work {
             Work::Room { .. } => "member",
             _ => "connection",
@@ -47,8 +47,8 @@ impl Settings {
         format!("{} {name}{more}", grouped(self.connections as u64))
     }
 
-    /// How fast requests are made, in words.
-    pub fn pace(&self) -> String {
+    /// The rate of requests, as text.
+    pub fn rate_text(&self) -> String {
         match self.rate {
             Some(rate) => format!("{} a second", grouped(u64::from(rate))),
             None => "closed loop".to_owned(),
@@ -56,48 +56,48 @@ impl Settings {
     }
 }
 
-/// What is asked of a server.
+/// The kind of load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
-    /// Messages that come back.
+    /// Messages to an echo service.
     Echo,
-    /// A connection for each message.
+    /// A new connection for each message.
     Churn,
-    /// Connections that do nothing, and one that does.
+    /// Idle connections, and one that sends messages.
     Idle,
-    /// Files of a transfer service, this way.
-    Transfer(Direction),
-    /// Files of a files service: one command alone, or all in turn.
-    Files(Option<FilesCommand>),
-    /// Messages of a room, which go to every member.
+    /// Files of a transfer service, in this direction.
+    Transfer(TransferDirection),
+    /// Files of a files service: a single command, or all in turn.
+    Files(Option<FilesOperation>),
+    /// Messages to a room.
     Room {
-        /// What opens the room.
+        /// The password of the room.
         password: String,
     },
 }
 
-/// Which way files go.
+/// The direction of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum TransferDirection {
     /// To the server.
     Send,
     /// From the server.
     Receive,
-    /// To and fro.
+    /// Both in turn.
     Mix,
 }
 
-/// A command of the files service, in an order in which each has what it needs.
+/// A command of the files service. In this order each command finds the file that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FilesCommand {
+pub enum FilesOperation {
     /// Store a file.
     Upload,
-    /// Ask how long it is.
+    /// Request its length.
     Size,
     /// List the folder.
     #[value(name = "ls")]
     List,
-    /// Fetch it.
+    /// Download it.
     Download,
     /// Store and remove it.
     #[value(name = "rm")]
@@ -117,7 +117,7 @@ impl Work {
         }
     }
 
-    /// The names of the kinds of requests that are told apart in the figures.
+    /// The kinds of requests that are counted separately in the results.
     pub fn kinds(&self) -> &'static [&'static str] {
         match self {
             Work::Echo | Work::Idle => &["message"],
@@ -128,7 +128,7 @@ impl Work {
         }
     }
 
-    /// Whether files are left behind that have to be cleared away.
+    /// Whether the run leaves files that must be removed.
     pub fn leaves_files(&self) -> bool {
         matches!(self, Work::Transfer(_) | Work::Files(_))
     }
@@ -139,52 +139,52 @@ impl Work {
 pub struct LoadLimits {
     /// Limits of the reactor.
     pub reactor: ReactorLimits,
-    /// How bodies are moved.
+    /// The step sizes for bodies.
     pub bodies: BodySteps,
-    /// Descriptors beside those of the connections.
+    /// Descriptors in addition to those of the connections.
     pub descriptor_reserve: usize,
-    /// Connections that may be dialled or prepared at once.
+    /// Connections that may be connecting or preparing at once.
     pub dials: usize,
-    /// Connections dialled between two polls.
+    /// Connects started between two polls.
     pub dials_per_round: usize,
-    /// Addresses of this host that connections to it come from.
+    /// Source addresses for a server on loopback.
     pub sources: u32,
-    /// The content of messages and files repeats after so many bytes.
+    /// The period of the test data, in bytes.
     pub period: usize,
-    /// The longest reply line understood.
+    /// The longest reply line accepted, in bytes.
     pub line: usize,
-    /// Bytes of messages that may be under way altogether.
-    pub under_way: u64,
-    /// Microseconds in which something must come forward while connections are prepared.
+    /// Total bytes of messages in flight.
+    pub in_flight: u64,
+    /// Microseconds without progress after which preparation fails.
     pub prepare_micros: u64,
-    /// Microseconds that the last answers may take when the time is up.
+    /// Microseconds to wait for the last answers after the end.
     pub last_answers_micros: u64,
-    /// Microseconds in which requests that were due may still be made when the time is up.
+    /// Microseconds after the end in which requests that were due may still be sent.
     pub late_micros: u64,
-    /// Microseconds that clearing away may take.
+    /// Microseconds without progress after which the clean-up is given up.
     pub clean_up_micros: u64,
-    /// Microseconds between two tries to reach a server that is gone, to clear away.
+    /// Microseconds between two connects to a lost server, for the clean-up.
     pub redial_micros: u64,
-    /// Microseconds between two pictures of the progress.
+    /// Microseconds between two updates of the progress line.
     pub progress_micros: u64,
-    /// Points of the throughput over time.
+    /// The number of time slices of the run, for the throughput over time.
     pub slices: u64,
-    /// The longest latency told apart, in microseconds.
+    /// The longest latency recorded, in microseconds.
     pub longest_micros: u64,
-    /// Decimal digits of a latency that are right.
+    /// Significant decimal digits of a latency.
     pub digits: u8,
-    /// Percent of the time without waiting above which the client held the server back.
+    /// Percentage of busy time above which the client is reported as the bottleneck.
     pub busy_percent: u32,
-    /// The longest datagram of a room.
+    /// The longest datagram of a room, in bytes.
     pub datagram: usize,
-    /// Bytes that a member's socket may hold until they are read.
+    /// The receive buffer of a member's socket, in bytes.
     pub room_buffer: usize,
-    /// Members that join at once.
+    /// Members that may be joining at once.
     pub joining: usize,
-    /// Tries of a request to a room.
+    /// How often a request to a room is sent before the run fails.
     pub room_tries: u32,
-    /// Microseconds until a request to a room is tried again.
+    /// Microseconds after which a request to a room is repeated.
     pub room_answer_micros: u64,
-    /// Microseconds that the last copies of a room's messages may take.
+    /// Microseconds to wait for the last copies of a room's messages.
     pub last_copies_micros: u64,
 }

@@ -1,4 +1,4 @@
-//! Makes the bytes that are sent, and finds the first of those that came back changed.
+//! The bytes that are sent, and the comparison with the bytes that come back.
 
 use crate::session::blob::Blob;
 use crate::session::outbox::Outbox;
@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Noise that repeats. The period is a prime: a piece that a server stored or sent at another
-/// place, off by a step of its own, meets other bytes there.
-pub struct Pattern {
+/// Pseudo-random bytes that repeat. The period is prime: if a server stores or sends a piece at an
+/// offset that is wrong by a multiple of its buffer size, the bytes differ.
+pub struct TestData {
     bytes: Box<[u8]>,
-    /// The same in a file that only this process knows, for `sendfile(2)`.
+    /// The same bytes in a memory file, for `sendfile(2)`.
     file: Rc<dyn Blob>,
 }
 
@@ -32,9 +32,9 @@ impl Blob for MemoryFile {
     }
 }
 
-impl Pattern {
-    /// Noise of this period.
-    pub fn new(period: usize) -> io::Result<Pattern> {
+impl TestData {
+    /// Test data with this period in bytes.
+    pub fn new(period: usize) -> io::Result<TestData> {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut step = || {
             state ^= state << 13;
@@ -45,27 +45,27 @@ impl Pattern {
         let bytes: Box<[u8]> = (0..period).map(|_| step()).collect();
         let file = MemoryFile(rustix::fs::memfd_create("load", MemfdFlags::CLOEXEC)?);
         file.write_all_at(&bytes, 0)?;
-        Ok(Pattern {
+        Ok(TestData {
             bytes,
             file: Rc::new(file),
         })
     }
 
-    /// Writes so many bytes from a place on into memory.
+    /// Copies `length` bytes from the offset `at` into the outbox.
     pub fn write(&self, at: u64, length: u64, out: &mut Outbox) {
         for piece in self.pieces(at, length) {
             out.bytes(&self.bytes[piece]);
         }
     }
 
-    /// Hands them out without copying.
+    /// Queues the same bytes for `sendfile(2)`, without a copy.
     pub fn send(&self, at: u64, length: u64, out: &mut Outbox) {
         for piece in self.pieces(at, length) {
             out.body(self.file.clone(), piece.start as u64..piece.end as u64);
         }
     }
 
-    /// Where in `found`, which should be what stands at a place, the first other byte is.
+    /// The index of the first byte of `found` that differs from the bytes at the offset `at`.
     pub fn difference(&self, at: u64, found: &[u8]) -> Option<usize> {
         let mut rest = found;
         for piece in self.pieces(at, found.len() as u64) {
@@ -80,7 +80,7 @@ impl Pattern {
         None
     }
 
-    /// As text: letters and digits that say the same.
+    /// The bytes at the offset `at` as letters and digits.
     pub fn text(&self, at: u64, length: usize) -> String {
         let letters = b"abcdefghijklmnopqrstuvwxyz234567";
         let pieces = self.pieces(at, length as u64);
@@ -108,30 +108,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_byte_is_found_at_its_place_also_behind_the_period() {
-        let pattern = Pattern::new(101).expect("memory");
-        let mut found = [
-            &pattern.bytes[90..],
-            &pattern.bytes[..],
-            &pattern.bytes[..9],
-        ]
-        .concat();
-        assert_eq!(pattern.difference(90, &found), None);
-        assert_eq!(pattern.difference(90 + 101 * 7, &found), None);
+    fn a_changed_byte_is_found_also_across_the_end_of_the_period() {
+        let data = TestData::new(101).expect("memory");
+        let mut found = [&data.bytes[90..], &data.bytes[..], &data.bytes[..9]].concat();
+        assert_eq!(data.difference(90, &found), None);
+        assert_eq!(data.difference(90 + 101 * 7, &found), None);
         for place in [0, 10, 11, 111, 112, 120] {
             found[place] ^= 1;
-            assert_eq!(pattern.difference(90, &found), Some(place));
+            assert_eq!(data.difference(90, &found), Some(place));
             found[place] ^= 1;
         }
     }
 
     #[test]
-    fn a_body_and_a_copy_of_the_same_place_are_the_same() {
-        let pattern = Pattern::new(101).expect("memory");
+    fn a_body_and_a_copy_of_the_same_offset_have_the_same_length() {
+        let data = TestData::new(101).expect("memory");
         let mut copied = Outbox::default();
-        pattern.write(77, 300, &mut copied);
+        data.write(77, 300, &mut copied);
         let mut sent = Outbox::default();
-        pattern.send(77, 300, &mut sent);
+        data.send(77, 300, &mut sent);
         assert_eq!(copied.pending(), 300);
         assert_eq!(sent.body_left(), 300);
     }

@@ -1,59 +1,65 @@
-//! Asks a transfer service to keep files and to give them back.
+//! Sends files to a transfer service and downloads them.
 
-use super::expect::{Script, Step};
-use super::requests::{Heard, Requests};
-use super::settings::Direction;
+use super::expect::{Expected, ExpectedReplies};
+use super::requests::{Checked, Requests};
+use super::settings::TransferDirection;
 use crate::session::outbox::Outbox;
 use crate::wire::SEPARATOR;
 
-/// The one file of one connection, sent anew with other content each time.
-pub struct Transfer {
-    script: Script,
+/// The requests of one worker, for one file with new content on each SEND.
+pub struct TransferRequests {
+    replies: ExpectedReplies,
     name: String,
     size: u64,
-    direction: Direction,
-    /// Where in the pattern its content begins, for the version that was sent last.
+    direction: TransferDirection,
+    /// Offset in the test data of the content that was sent last.
     at: u64,
     sends_next: bool,
-    /// Whether the server may have a file of ours that is not empty.
-    left: bool,
-    /// Whether the answer that is awaited says that it has none.
-    clears_away: bool,
+    /// Whether the server may have a file of this worker that is not empty.
+    may_remain: bool,
+    /// Whether the awaited answer confirms that the file is empty.
+    clearing: bool,
 }
 
-impl Transfer {
-    /// A file of this name and size.
-    pub fn new(script: Script, name: String, size: u64, direction: Direction, at: u64) -> Transfer {
-        Transfer {
-            script,
+impl TransferRequests {
+    /// Requests for a file of this name and size.
+    pub fn new(
+        replies: ExpectedReplies,
+        name: String,
+        size: u64,
+        direction: TransferDirection,
+        at: u64,
+    ) -> TransferRequests {
+        TransferRequests {
+            replies,
             name,
             size,
             direction,
             at,
             sends_next: false,
-            left: false,
-            clears_away: false,
+            may_remain: false,
+            clearing: false,
         }
     }
 
     fn send(&mut self, size: u64, out: &mut Outbox) {
-        self.left |= size > 0;
-        let Transfer { name, .. } = self;
-        // Another content than before: what was kept of the old one would be found out.
+        self.may_remain |= size > 0;
+        let TransferRequests { name, .. } = self;
+        // New content each time, so that remains of the old content are detected.
         self.at += 1_009;
         out.bytes(format!("SEND\n{name}\n{name}{SEPARATOR}{size}\n").as_bytes());
-        self.script.pattern().send(self.at, size, out);
+        self.replies.data().send(self.at, size, out);
         let answers = ["OK".to_owned(), format!("OK {size}")];
-        self.script.expect(answers.map(Step::Line));
+        self.replies.expect(answers.map(Expected::Line));
     }
 
     fn receive(&mut self, out: &mut Outbox) {
-        let Transfer { name, size, at, .. } = self;
+        let TransferRequests { name, size, at, .. } = self;
         out.bytes(format!("RECEIVE\n{name}\n").as_bytes());
-        self.script.expect([
-            Step::Line("OK".to_owned()),
-            Step::Line(format!("{name}{SEPARATOR}{size}")),
-            Step::Body {
+        self.replies.expect([
+            Expected::Line("OK".to_owned()),
+            Expected::Line(format!("{name}{SEPARATOR}{size}")),
+            Expected::Body {
                 at: *at,
                 length: *size,
             },
@@ -61,11 +67,11 @@ impl Transfer {
     }
 }
 
-impl Requests for Transfer {
-    fn greet(&mut self, out: &mut Outbox) -> bool {
+impl Requests for TransferRequests {
+    fn probe(&mut self, out: &mut Outbox) -> bool {
         out.bytes(format!("RECEIVE\n{}\n", self.name).as_bytes());
         let answers = ["OK", "ERROR: File not found"].map(str::to_owned);
-        self.script.expect(answers.map(Step::Line));
+        self.replies.expect(answers.map(Expected::Line));
         true
     }
 
@@ -73,11 +79,11 @@ impl Requests for Transfer {
         self.send(self.size, out);
     }
 
-    fn ask(&mut self, out: &mut Outbox) -> usize {
+    fn next_request(&mut self, out: &mut Outbox) -> usize {
         self.sends_next = match self.direction {
-            Direction::Send => true,
-            Direction::Receive => false,
-            Direction::Mix => !self.sends_next,
+            TransferDirection::Send => true,
+            TransferDirection::Receive => false,
+            TransferDirection::Mix => !self.sends_next,
         };
         if self.sends_next {
             self.send(self.size, out);
@@ -88,26 +94,26 @@ impl Requests for Transfer {
         }
     }
 
-    fn hear(&mut self, input: &[u8]) -> (usize, Heard) {
-        let (taken, heard) = self.script.hear(input);
-        if heard == Heard::Answer && self.clears_away {
-            (self.left, self.clears_away) = (false, false);
+    fn check(&mut self, input: &[u8]) -> (usize, Checked) {
+        let (taken, checked) = self.replies.check(input);
+        if checked == Checked::Answer && self.clearing {
+            (self.may_remain, self.clearing) = (false, false);
         }
-        (taken, heard)
+        (taken, checked)
     }
 
-    fn leaves(&self) -> Option<&str> {
-        self.left.then_some(&self.name)
+    fn leftover(&self) -> Option<&str> {
+        self.may_remain.then_some(&self.name)
     }
 
-    /// The service removes nothing, but an empty file takes no room.
+    /// The service has no command to remove a file; an empty file is the best clean-up.
     fn clean_up(&mut self, out: &mut Outbox) {
         self.send(0, out);
-        self.clears_away = true;
+        self.clearing = true;
     }
 
-    fn forget(&mut self) {
-        self.clears_away = false;
-        self.script.forget();
+    fn reset(&mut self) {
+        self.clearing = false;
+        self.replies.reset();
     }
 }

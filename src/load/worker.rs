@@ -1,8 +1,8 @@
-//! Drives one connection of a run: asks when something is due, hears, and asks again.
+//! One connection of a run: sends requests when they are due, and checks the answers.
 
-use super::errors::Fault;
-use super::requests::{Call, Errand, Heard, Requests};
-use super::run_state::{Board, Gone, Stage};
+use super::errors::RequestError;
+use super::requests::{Checked, LoadJob, Requests, Task};
+use super::run_state::{Closed, RunStage, RunState};
 use crate::reactor::clock::Moment;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
@@ -13,80 +13,80 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// How a lane uses its connections.
+/// How a worker uses its connections.
 #[derive(Debug, Clone, Copy)]
-pub struct Manners {
-    /// Requests under way at once.
+pub struct ConnMode {
+    /// The most requests without an answer on one connection.
     pub pipeline: usize,
-    /// Each request has a connection of its own.
+    /// Each request uses a new connection.
     pub reconnects: bool,
-    /// It makes no requests.
+    /// The connection sends no requests.
     pub idles: bool,
 }
 
-/// Something that was asked for.
+/// A request without an answer yet.
 #[derive(Debug, Clone, Copy)]
-enum Asked {
-    Greeting,
+enum InFlight {
+    Probe,
     Preparation,
     Request { kind: usize, due: Moment },
-    CleaningUp,
+    CleanUp,
 }
 
-/// One connection.
-pub struct Lane {
+/// The protocol of one connection.
+pub struct LoadWorker {
     number: usize,
-    manners: Manners,
-    board: Rc<RefCell<Board>>,
-    /// Goes back to the board with the end of the connection.
-    call: Option<Call>,
-    asked: VecDeque<Asked>,
-    /// Stands among the idle lanes of the board.
+    mode: ConnMode,
+    state: Rc<RefCell<RunState>>,
+    /// Returned to the run state when the connection closes.
+    job: Option<LoadJob>,
+    in_flight: VecDeque<InFlight>,
+    /// The connection is in `RunState::idle`.
     listed: bool,
     done: bool,
-    /// An answer was not as it should have been.
-    at_fault: bool,
+    /// An answer was wrong or a refusal.
+    was_wrong: bool,
 }
 
-impl Lane {
-    /// A connection of a lane.
-    pub fn new(call: Call, manners: Manners, board: Rc<RefCell<Board>>) -> Lane {
-        Lane {
-            number: call.lane,
-            manners,
-            board,
-            call: Some(call),
-            asked: VecDeque::new(),
+impl LoadWorker {
+    /// The connection of this worker.
+    pub fn new(job: LoadJob, mode: ConnMode, state: Rc<RefCell<RunState>>) -> LoadWorker {
+        LoadWorker {
+            number: job.worker,
+            mode,
+            state,
+            job: Some(job),
+            in_flight: VecDeque::new(),
             listed: false,
             done: false,
-            at_fault: false,
+            was_wrong: false,
         }
     }
 
-    fn call(&mut self) -> &mut Call {
-        let call = self.call.as_mut();
-        call.expect("it is given away with the end of the connection")
+    fn job(&mut self) -> &mut LoadJob {
+        let job = self.job.as_mut();
+        job.expect("present until the connection closes")
     }
 
     fn requests(&mut self) -> &mut dyn Requests {
-        &mut *self.call().requests
+        &mut *self.job().requests
     }
 
     fn request(&mut self, due: Moment, out: &mut Outbox) {
-        let kind = self.requests().ask(out);
-        self.asked.push_back(Asked::Request { kind, due });
+        let kind = self.requests().next_request(out);
+        self.in_flight.push_back(InFlight::Request { kind, due });
     }
 
-    /// Makes the requests that are due, as many as may be under way.
-    fn ask(&mut self, cx: &mut Context<'_>) {
-        if self.manners.reconnects || self.manners.idles || self.done {
+    /// Sends the requests that are due, up to the pipeline depth.
+    fn send_due(&mut self, cx: &mut Context<'_>) {
+        if self.mode.reconnects || self.mode.idles || self.done {
             return;
         }
-        while self.asked.len() < self.manners.pipeline {
-            let due = self.board.borrow_mut().take();
+        while self.in_flight.len() < self.mode.pipeline {
+            let due = self.state.borrow_mut().take();
             let Some(due) = due else {
                 if !std::mem::replace(&mut self.listed, true) {
-                    self.board.borrow_mut().idle.push_back(cx.me);
+                    self.state.borrow_mut().idle.push_back(cx.me);
                 }
                 return;
             };
@@ -94,65 +94,65 @@ impl Lane {
         }
     }
 
-    /// An answer is whole. Says whether the connection is done.
+    /// Handles a complete answer. Returns whether the connection is done.
     fn answered(&mut self, cx: &mut Context<'_>) -> bool {
-        let asked = self.asked.pop_front().expect("somebody asked");
-        match asked {
-            Asked::Request { kind, due } => self.board.borrow_mut().answered(kind, due),
-            Asked::Preparation => self.board.borrow_mut().ready += 1,
-            Asked::Greeting | Asked::CleaningUp => {}
+        let request = self.in_flight.pop_front().expect("checked by the caller");
+        match request {
+            InFlight::Request { kind, due } => self.state.borrow_mut().answered(kind, due),
+            InFlight::Preparation => self.state.borrow_mut().ready += 1,
+            InFlight::Probe | InFlight::CleanUp => {}
         }
-        if self.board.borrow().stage == Stage::CleaningUp {
-            return self.asked.is_empty() && !self.clean_up(cx.out);
+        if self.state.borrow().stage == RunStage::CleaningUp {
+            return self.in_flight.is_empty() && !self.clean_up(cx.out);
         }
-        if matches!(asked, Asked::Greeting) {
+        if matches!(request, InFlight::Probe) {
             self.prepare(cx.out);
             return false;
         }
-        if self.manners.reconnects {
+        if self.mode.reconnects {
             return true;
         }
-        self.ask(cx);
+        self.send_due(cx);
         false
     }
 
     fn prepare(&mut self, out: &mut Outbox) {
         self.requests().prepare(out);
-        self.asked.push_back(Asked::Preparation);
+        self.in_flight.push_back(InFlight::Preparation);
     }
 
-    /// Clears away what this lane leaves on the server. Says whether there is anything.
+    /// Removes the file of this worker from the server; `false` if there is none.
     fn clean_up(&mut self, out: &mut Outbox) -> bool {
-        let leaves = self.requests().leaves().is_some();
-        if leaves {
+        let leftover = self.requests().leftover().is_some();
+        if leftover {
             self.requests().clean_up(out);
-            self.asked.push_back(Asked::CleaningUp);
+            self.in_flight.push_back(InFlight::CleanUp);
         }
-        leaves
+        leftover
     }
 
-    fn fault(&mut self, fault: Fault, text: &str) -> Intake {
-        self.at_fault = true;
+    fn fail(&mut self, error: RequestError, text: &str) -> Intake {
+        self.was_wrong = true;
         let number = self.number;
-        let mut board = self.board.borrow_mut();
-        let count = (self.asked.len() as u64).max(1);
+        let mut state = self.state.borrow_mut();
+        let count = (self.in_flight.len() as u64).max(1);
         let text = || format!("connection {number}: {text}");
-        board.recorder.fault(fault, count, text);
+        state.recorder.record_error(error, count, text);
         Intake::Close(CloseReason::Refused)
     }
 }
 
-impl Protocol for Lane {
+impl Protocol for LoadWorker {
     fn on_open(&mut self, cx: &mut Context<'_>) {
-        match self.call().errand {
-            Errand::Prepare => match self.requests().greet(cx.out) {
-                true => self.asked.push_back(Asked::Greeting),
+        match self.job().task {
+            Task::Prepare => match self.requests().probe(cx.out) {
+                true => self.in_flight.push_back(InFlight::Probe),
                 false => self.prepare(cx.out),
             },
-            Errand::Serve => self.ask(cx),
-            Errand::One(due) => self.request(due, cx.out),
-            // There may be nothing to do, and only a notice can end a conversation.
-            Errand::CleanUp => cx.posts.push(Post {
+            Task::Serve => self.send_due(cx),
+            Task::One(due) => self.request(due, cx.out),
+            // If there is nothing to remove, only a notice can close the connection.
+            Task::CleanUp => cx.posts.push(Post {
                 to: Audience::One(cx.me),
                 notice: Notice::Due,
             }),
@@ -162,21 +162,24 @@ impl Protocol for Lane {
     fn on_bytes(&mut self, input: &[u8], _: Follows, cx: &mut Context<'_>) -> (usize, Intake) {
         let mut rest = input;
         while !rest.is_empty() {
-            if self.asked.is_empty() {
-                let intake = self.fault(Fault::Wrong, "bytes came that nobody had asked for");
+            if self.in_flight.is_empty() {
+                let intake = self.fail(
+                    RequestError::WrongBytes,
+                    "the server sent bytes that no request asked for",
+                );
                 return (input.len(), intake);
             }
-            let (taken, heard) = self.requests().hear(rest);
+            let (taken, checked) = self.requests().check(rest);
             rest = &rest[taken..];
-            let intake = match heard {
-                Heard::Part => continue,
-                Heard::Answer if self.answered(cx) => {
+            let intake = match checked {
+                Checked::Part => continue,
+                Checked::Answer if self.answered(cx) => {
                     self.done = true;
                     Intake::Close(CloseReason::Goodbye)
                 }
-                Heard::Answer => continue,
-                Heard::Wrong(text) => self.fault(Fault::Wrong, &text),
-                Heard::Refused(text) => self.fault(Fault::Refused, &text),
+                Checked::Answer => continue,
+                Checked::Wrong(text) => self.fail(RequestError::WrongBytes, &text),
+                Checked::Refused(text) => self.fail(RequestError::Refused, &text),
             };
             return (input.len(), intake);
         }
@@ -185,12 +188,12 @@ impl Protocol for Lane {
 
     fn on_notice(&mut self, _: &Notice, cx: &mut Context<'_>) -> Reaction {
         self.listed = false;
-        let stage = self.board.borrow().stage;
-        if stage != Stage::CleaningUp {
-            self.ask(cx);
+        let stage = self.state.borrow().stage;
+        if stage != RunStage::CleaningUp {
+            self.send_due(cx);
             return Reaction::Stay;
         }
-        if self.asked.is_empty() && !self.clean_up(cx.out) {
+        if self.in_flight.is_empty() && !self.clean_up(cx.out) {
             self.done = true;
             return Reaction::Close(CloseReason::Goodbye);
         }
@@ -198,23 +201,23 @@ impl Protocol for Lane {
     }
 
     fn on_close(&mut self, _: CloseReason, _: &mut Context<'_>) {
-        let Some(mut call) = self.call.take() else {
+        let Some(mut job) = self.job.take() else {
             return;
         };
-        call.requests.forget();
-        let made = |asked: &&Asked| matches!(asked, Asked::Request { .. });
-        let unanswered = self.asked.iter().filter(made).count() as u64;
-        let mut board = self.board.borrow_mut();
-        board.under_way -= unanswered;
-        board.gone.push(Gone {
-            call,
+        job.requests.reset();
+        let made = |request: &&InFlight| matches!(request, InFlight::Request { .. });
+        let unanswered = self.in_flight.iter().filter(made).count() as u64;
+        let mut state = self.state.borrow_mut();
+        state.in_flight -= unanswered;
+        state.closed.push(Closed {
+            job,
             done: self.done,
-            at_fault: self.at_fault,
+            was_wrong: self.was_wrong,
             unanswered,
         });
     }
 
     fn may_idle(&self) -> bool {
-        self.asked.is_empty()
+        self.in_flight.is_empty()
     }
 }

@@ -347,7 +347,12 @@ mod tests {
         let mut finished = Vec::new();
         while finished.len() < pending.len() {
             woken.recv().expect("the helper thread runs");
-            finished.extend(completions.take().into_iter().map(|SessionId(number)| number));
+            finished.extend(
+                completions
+                    .take()
+                    .into_iter()
+                    .map(|SessionId(number)| number),
+            );
         }
         finished.sort_unstable();
         assert!(finished.into_iter().eq(0..200));
