@@ -1,7 +1,7 @@
-//! Compares loket with other servers at the same work, in turn, and says which goals it reaches.
-//! An answer that is wrong ends the work it belongs to.
+//! Compares loket with other servers under the same workloads and reports which goals it meets.
+//! A wrong answer fails its workload.
 //!
-//! `scripts/compare` installs the others and runs this; `scripts/compare --help` tells the rest.
+//! `scripts/compare` installs the other servers and runs this; see `scripts/compare --help`.
 
 mod baseline;
 mod measure;
@@ -12,58 +12,53 @@ use measure::plan::{self, Plan};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use workloads::report::Report;
-use workloads::{Stage, WORKS};
+use workloads::{Suite, WORKLOADS};
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = match words.first().map(String::as_str) {
-        Some("bare") => baseline::run(&words[1..]),
-        _ => return plan::begin("compare", WORKS.map(|work| work.0), compare),
-    };
-    if let Err(trouble) = outcome {
-        eprintln!("compare: {trouble}");
-        return ExitCode::FAILURE;
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("baseline") => plan::exit_code("compare", baseline::run(&args[1..])),
+        _ => plan::begin("compare", WORKLOADS.map(|workload| workload.0), compare),
     }
-    ExitCode::SUCCESS
 }
 
 fn compare(plan: Plan) -> Result<(), String> {
     let machine = machine(&plan);
     println!("{machine}");
-    let mut stage = Stage {
+    let mut suite = Suite {
         plan,
         scratch: PathBuf::new(),
         report: Report::default(),
     };
-    for (name, work) in WORKS {
-        if !stage.plan.has(name) || measure::is_stopped() {
+    for (name, workload) in WORKLOADS {
+        if !suite.plan.has(name) || measure::is_stopped() {
             continue;
         }
-        // Gone with its files before the next work begins.
+        // Dropped, with its files, before the next workload starts.
         let scratch = tempfile::Builder::new()
             .prefix("compare-")
             .tempdir()
-            .map_err(|e| format!("cannot make a folder for temporary files: {e}"))?;
-        stage.scratch = scratch.path().to_path_buf();
-        if let Err(trouble) = work(&mut stage) {
-            stage.report.failed(name, &trouble);
+            .map_err(|e| format!("cannot create a temporary directory: {e}"))?;
+        suite.scratch = scratch.path().to_path_buf();
+        if let Err(error) = workload(&mut suite) {
+            suite.report.failed(name, &error);
         }
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
     let path = target
         .unwrap_or(Path::new("target"))
         .join("compare/report.md");
-    // A report of nothing would replace one of something.
-    if !stage.report.is_empty() {
-        stage.report.write(&path, &machine)?;
+    // An empty report must not replace an earlier one.
+    if !suite.report.is_empty() {
+        suite.report.write(&path, &machine)?;
     }
-    match stage.report.failures() {
+    match suite.report.failures() {
         0 => Ok(()),
-        count => Err(format!("{count} of the works failed; see above")),
+        count => Err(format!("{count} workloads failed; see the messages above")),
     }
 }
 
-/// What a reader has to know to believe the figures.
+/// The machine, the versions of the servers and the number of runs, for the head of the report.
 fn machine(plan: &Plan) -> String {
     let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processor
@@ -73,12 +68,12 @@ fn machine(plan: &Plan) -> String {
         .map(|(name, command)| format!("- {name}: {}", rivals::version(command)))
         .join("\n");
     let quick = match plan.quick {
-        true => "A quick look: small works, and no figures to quote.\n",
+        true => "A quick run with small workloads: do not quote these numbers.\n",
         false => "",
     };
     format!(
         "{quick}Processor: {}, {} cores\n\n{}\n\n\
-         Medians of {} runs; {} s each where time ends them.\n\n\
+         Medians of {} runs; timed runs last {} s.\n\n\
          - loket: {}\n{versions}",
         model.map_or("unknown", |(_, name)| name),
         processor.matches("processor\t").count(),

@@ -1,4 +1,4 @@
-//! Times the parts of the server one by one: `cargo bench --bench parts [-- NAME]`.
+//! Microbenchmarks of sessions, outbox and turns: `cargo bench --bench parts [-- NAME]`.
 
 #[path = "../tests/memory/mod.rs"]
 mod memory;
@@ -11,17 +11,17 @@ use criterion::Criterion;
 use std::time::Duration;
 
 fn main() {
-    // `cargo test --all-targets` comes without `--bench` and must not start any load.
-    if !std::env::args().any(|word| word == "--bench") {
-        println!("nothing timed; usage: cargo bench --bench parts [-- NAME]");
+    // `cargo test --all-targets` runs this without `--bench` and must not start any load.
+    if !std::env::args().any(|arg| arg == "--bench") {
+        println!("nothing measured; usage: cargo bench --bench parts [-- NAME]");
         return;
     }
-    // Two seconds a part are enough for the third digit, and not too long for fifteen parts.
+    // Two seconds each give three stable digits and keep fifteen benchmarks short.
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
-    sessions::time(&mut criterion);
-    turns::time(&mut criterion);
+    sessions::bench(&mut criterion);
+    turns::bench(&mut criterion);
     criterion.final_summary();
 }

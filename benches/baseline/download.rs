@@ -1,7 +1,7 @@
-//! The bare download loop: TCP_CORK around header and body, sendfile in 256 KiB steps round robin.
-//! Sends one and the same file whatever name is asked for, and never looks whether it is cold.
+//! Baseline for downloads: TCP_CORK around header and body, sendfile(2) steps of 256 KiB in turn.
+//! It sends the same file for every name and ignores whether the file is in the page cache.
 
-use super::{Bare, Happened, answer, take_line};
+use super::{EpollServer, Event, answer, take_line};
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use rustix::fs::sendfile;
@@ -15,8 +15,8 @@ const STEP: u64 = 256 * 1024;
 struct Peer {
     fd: OwnedFd,
     inbox: Vec<u8>,
-    /// Where in the file the body stands; `None` between two bodies.
-    at: Option<u64>,
+    /// File offset of the next byte to send; `None` between two bodies.
+    offset: Option<u64>,
     queued: bool,
 }
 
@@ -25,7 +25,7 @@ enum Step {
     Parked,
 }
 
-pub fn run(mut bare: Bare, path: &str) -> Result<(), String> {
+pub fn run(mut server: EpollServer, path: &str) -> Result<(), String> {
     let file = File::open(path).map_err(|e| format!("cannot open {path}: {e}"))?;
     let size = file
         .metadata()
@@ -35,16 +35,16 @@ pub fn run(mut bare: Bare, path: &str) -> Result<(), String> {
     let mut ready: VecDeque<usize> = VecDeque::new();
     let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
     loop {
-        bare.wait(!ready.is_empty())?;
-        for index in 0..bare.events.len() {
-            match bare.event(index) {
-                Happened::Listener => bare.accept(&mut peers, flags, |fd| Peer {
+        server.wait(!ready.is_empty())?;
+        for index in 0..server.events.len() {
+            match server.event(index) {
+                Event::Listener => server.accept(&mut peers, flags, |fd| Peer {
                     fd,
                     inbox: Vec::new(),
-                    at: None,
+                    offset: None,
                     queued: false,
                 })?,
-                Happened::Slot(slot, _) => {
+                Event::Slot(slot, _) => {
                     if let Some(peer) = &mut peers[slot]
                         && !peer.queued
                     {
@@ -68,18 +68,18 @@ pub fn run(mut bare: Bare, path: &str) -> Result<(), String> {
     }
 }
 
-/// One bulk step of a body, or between bodies the look for a request.
+/// Sends one step of a body, or reads the next request.
 fn step(peer: &mut Peer, file: &File, size: u64) -> Result<Step, Errno> {
-    let Some(at) = &mut peer.at else {
+    let Some(offset) = &mut peer.offset else {
         return request(peer, size);
     };
-    if *at < size {
-        let asked = STEP.min(size - *at);
-        let sent = sendfile(&peer.fd, file, Some(at), asked as usize)?;
+    if *offset < size {
+        let asked = STEP.min(size - *offset);
+        let sent = sendfile(&peer.fd, file, Some(offset), asked as usize)?;
         if sent == 0 {
             return Err(Errno::IO);
         }
-        if *at < size {
+        if *offset < size {
             return Ok(if (sent as u64) < asked {
                 Step::Parked
             } else {
@@ -88,7 +88,7 @@ fn step(peer: &mut Peer, file: &File, size: u64) -> Result<Step, Errno> {
         }
     }
     sockopt::set_tcp_cork(&peer.fd, false)?;
-    peer.at = None;
+    peer.offset = None;
     Ok(Step::Again)
 }
 
@@ -96,12 +96,12 @@ fn request(peer: &mut Peer, size: u64) -> Result<Step, Errno> {
     loop {
         if let Some(line) = take_line(&mut peer.inbox) {
             if !line.starts_with("download ") {
-                answer(&peer.fd, b"ERROR only download is known here\n")?;
+                answer(&peer.fd, b"ERROR only download is supported\n")?;
                 return Err(Errno::PROTO);
             }
             sockopt::set_tcp_cork(&peer.fd, true)?;
             answer(&peer.fd, format!("OK {size}\n").as_bytes())?;
-            peer.at = Some(0);
+            peer.offset = Some(0);
             return Ok(Step::Again);
         }
         let mut buffer = [0; 4096];

@@ -2,7 +2,7 @@
 //! It has a fault: one peer that sends without end starves all others. `reactor/turn.rs` gives each
 //! connection a budget instead.
 
-use super::{Bare, Happened}; // a listener and its epoll set; what an event is about
+use super::{EpollServer, Event}; // a listener and its epoll set; what an event is about
 use rustix::event::epoll::EventFlags; // EPOLLIN and others; rustix wraps system calls
 use rustix::fd::OwnedFd; // a descriptor, closed when dropped
 use rustix::io::Errno; // AGAIN: no bytes to read, or no room to write
@@ -16,21 +16,21 @@ struct Peer {
     unsent: Vec<u8>,
 }
 
-pub fn run(mut bare: Bare) -> Result<(), String> {
+pub fn run(mut server: EpollServer) -> Result<(), String> {
     let mut peers: Vec<Option<Peer>> = Vec::new();
     let mut buffer = vec![0; BUFFER];
     let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
     loop {
-        bare.wait(false)?;
-        for index in 0..bare.events.len() {
-            match bare.event(index) {
-                Happened::Listener => {
-                    bare.accept(&mut peers, flags, |fd| Peer {
+        server.wait(false)?;
+        for index in 0..server.events.len() {
+            match server.event(index) {
+                Event::Listener => {
+                    server.accept(&mut peers, flags, |fd| Peer {
                         fd,
                         unsent: Vec::new(),
                     })?;
                 }
-                Happened::Slot(slot, what) => {
+                Event::Slot(slot, what) => {
                     let Some(peer) = &mut peers[slot] else {
                         continue;
                     };

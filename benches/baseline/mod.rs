@@ -1,5 +1,5 @@
-//! The bare loops: what every one of them needs, and the choice by name.
-//! Has no limits, deadlines, logs or defence against a hostile peer: it is a floor, not a server.
+//! Baseline servers: the minimal event loop for one task, as a lower bound for the CPU cost.
+//! They have no limits, deadlines or logs, and no defence against hostile peers.
 
 mod download;
 mod echo;
@@ -15,59 +15,60 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-/// What can be asked for, one line a loop.
+/// The baselines and their arguments.
 pub const USAGE: &str = "usage: echo PORT | download PORT FILE | upload PORT DIR | \
-                         room PORT | tokio-echo PORT   (on 127.0.0.1; port 0 is a free one)";
+                         room PORT | tokio-echo PORT   (on 127.0.0.1; port 0 picks a free port)";
 
-/// Runs the loop that the words name, until a signal or an error ends it.
-pub fn run(words: &[String]) -> Result<(), String> {
-    // `cargo bench` adds its own word behind those of the user.
-    let own = words.iter().map(String::as_str);
-    let words: Vec<&str> = own.filter(|&word| word != "--bench").collect();
-    match words[..] {
-        ["echo", port] => echo::run(Bare::open(port)?),
-        ["download", port, file] => download::run(Bare::open(port)?, file),
+/// Runs the baseline that the arguments name, until a signal or an error ends it.
+pub fn run(args: &[String]) -> Result<(), String> {
+    // `cargo bench` appends `--bench`.
+    let args = args.iter().map(String::as_str);
+    let args: Vec<&str> = args.filter(|&arg| arg != "--bench").collect();
+    match args[..] {
+        ["echo", port] => echo::run(EpollServer::open(port)?),
+        ["download", port, file] => download::run(EpollServer::open(port)?, file),
         ["room", port] => room::run(port),
         ["tokio-echo", port] => tokio_echo::run(port),
-        ["upload", port, dir] => upload::run(Bare::open(port)?, dir),
-        _ => Err(format!("cannot make out {words:?}\n{USAGE}")),
+        ["upload", port, dir] => upload::run(EpollServer::open(port)?, dir),
+        _ => Err(format!("unknown arguments {args:?}\n{USAGE}")),
     }
 }
 
-/// The listener, the epoll, and the events of the last wait.
-struct Bare {
+/// A listener in an epoll set, and the events of the last wait.
+struct EpollServer {
     epoll: OwnedFd,
     listener: OwnedFd,
     events: Vec<epoll::Event>,
 }
 
-/// One thing that happened, on the listener or on the connection in this slot.
-enum Happened {
+/// What is ready: the listener, or the connection in this slot.
+enum Event {
     Listener,
     Slot(usize, epoll::EventFlags),
 }
 
-impl Bare {
-    fn open(port: &str) -> Result<Bare, String> {
+impl EpollServer {
+    fn open(port: &str) -> Result<EpollServer, String> {
         let number: u16 = port
             .parse()
-            .map_err(|_| format!("{port:?} is no port number"))?;
+            .map_err(|_| format!("{port:?} is not a port number"))?;
         let (listener, real) =
             listen(number).map_err(|e| format!("cannot listen on 127.0.0.1:{number}: {e}"))?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
-            .map_err(|e| format!("cannot make an epoll: {e}"))?;
-        let bare = Bare {
+            .map_err(|e| format!("cannot create an epoll instance: {e}"))?;
+        let server = EpollServer {
             epoll,
             listener,
             events: Vec::with_capacity(512),
         };
-        bare.watch(&bare.listener, epoll::EventFlags::IN)
-            .map_err(|e| format!("cannot watch the listener: {e}"))?;
+        server
+            .watch(&server.listener, epoll::EventFlags::IN)
+            .map_err(|e| format!("cannot add the listener to epoll: {e}"))?;
         println!("listening on {real}");
         std::io::stdout()
             .flush()
             .map_err(|e| format!("cannot write to standard output: {e}"))?;
-        Ok(bare)
+        Ok(server)
     }
 
     fn watch(&self, fd: &OwnedFd, flags: epoll::EventFlags) -> Result<(), Errno> {
@@ -96,17 +97,17 @@ impl Bare {
         }
     }
 
-    fn event(&self, index: usize) -> Happened {
+    fn event(&self, index: usize) -> Event {
         let event = self.events[index];
         let slot = event.data.u64() as usize;
         if slot == self.listener.as_raw_fd() as usize {
-            Happened::Listener
+            Event::Listener
         } else {
-            Happened::Slot(slot, event.flags)
+            Event::Slot(slot, event.flags)
         }
     }
 
-    /// Accepts all that wait and puts each into the slot of its descriptor number.
+    /// Accepts all pending connections; each goes into the slot of its descriptor number.
     fn accept<T>(
         &self,
         table: &mut Vec<Option<T>>,
@@ -122,7 +123,7 @@ impl Bare {
                 Err(e) => return Err(format!("cannot accept: {e}")),
             };
             self.watch(&fd, flags)
-                .map_err(|e| format!("cannot watch a connection: {e}"))?;
+                .map_err(|e| format!("cannot add a connection to epoll: {e}"))?;
             let slot = fd.as_raw_fd() as usize;
             if table.len() <= slot {
                 table.resize_with(slot + 1, || None);
@@ -142,7 +143,7 @@ fn listen(port: u16) -> Result<(OwnedFd, u16), Errno> {
     Ok((listener, real))
 }
 
-/// Sends a short answer; a peer whose socket has no room for one line is given up.
+/// Sends a short answer. If the socket has no room for it, the caller closes the connection.
 fn answer(fd: &OwnedFd, line: &[u8]) -> Result<(), Errno> {
     match retry_on_intr(|| net::send(fd, line, net::SendFlags::NOSIGNAL))? {
         sent if sent == line.len() => Ok(()),
@@ -150,7 +151,7 @@ fn answer(fd: &OwnedFd, line: &[u8]) -> Result<(), Errno> {
     }
 }
 
-/// Takes the first line, without its LF, off the front of what has come.
+/// Removes the first line from the input and returns it without its LF.
 fn take_line(inbox: &mut Vec<u8>) -> Option<String> {
     let end = inbox.iter().position(|&byte| byte == b'\n')?;
     let line = String::from_utf8_lossy(&inbox[..end]).into_owned();

@@ -1,5 +1,5 @@
-//! The bare fan-out loop: one UDP socket, and a sendto for every address that ever gave a name.
-//! Checks no password, keeps no names, notices nobody who leaves, and drops what a send refuses.
+//! Baseline for the room: one UDP socket, and one sendto(2) per member and message.
+//! It checks no password, keeps no names, never removes a member and ignores send errors.
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
@@ -7,20 +7,20 @@ use rustix::io::Errno;
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, UdpSocket};
 
-const LONGEST: usize = 1024;
+const MAX_MESSAGE: usize = 1024;
 
 pub fn run(port: &str) -> Result<(), String> {
     let number: u16 = port
         .parse()
-        .map_err(|_| format!("{port:?} is no port number"))?;
-    let tried = |e: std::io::Error| format!("the socket on 127.0.0.1:{number}: {e}");
+        .map_err(|_| format!("{port:?} is not a port number"))?;
+    let tried = |e: std::io::Error| format!("cannot open UDP 127.0.0.1:{number}: {e}");
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).map_err(tried)?;
     socket.set_nonblocking(true).map_err(tried)?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
-        .map_err(|e| format!("cannot make an epoll: {e}"))?;
+        .map_err(|e| format!("cannot create an epoll instance: {e}"))?;
     let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
     epoll::add(&epoll, &socket, epoll::EventData::new_u64(0), flags)
-        .map_err(|e| format!("cannot watch the socket: {e}"))?;
+        .map_err(|e| format!("cannot add the socket to epoll: {e}"))?;
     println!(
         "listening on {}",
         socket.local_addr().map_err(tried)?.port()
@@ -29,7 +29,7 @@ pub fn run(port: &str) -> Result<(), String> {
         .flush()
         .map_err(|e| format!("cannot write to standard output: {e}"))?;
     let mut events = Vec::with_capacity(1);
-    let mut buffer = [0; LONGEST];
+    let mut buffer = [0; MAX_MESSAGE];
     let mut members = Vec::new();
     loop {
         events.clear();
@@ -41,17 +41,17 @@ pub fn run(port: &str) -> Result<(), String> {
             let (length, from) = match socket.recv_from(&mut buffer) {
                 Ok(got) => got,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                Err(e) => return Err(format!("cannot read: {e}")),
+                Err(e) => return Err(format!("cannot receive: {e}")),
             };
-            let said = &buffer[..length];
-            if said.starts_with(b"PASSWORD ") {
+            let message = &buffer[..length];
+            if message.starts_with(b"PASSWORD ") {
                 let _ = socket.send_to(b"PASSWORD OK", from);
-            } else if said.starts_with(b"USERNAME ") {
+            } else if message.starts_with(b"USERNAME ") {
                 members.push(from);
                 let _ = socket.send_to(b"USERNAME OK", from);
             } else {
                 for &member in &members {
-                    let _ = socket.send_to(said, member);
+                    let _ = socket.send_to(message, member);
                 }
             }
         }

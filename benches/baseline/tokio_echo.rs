@@ -1,5 +1,5 @@
-//! An echo server on tokio's current-thread runtime, a task and a buffer a connection.
-//! Is what most people would write: it has no limits, no deadlines and no budget of its own.
+//! Baseline for echo on tokio: the current-thread runtime, one task and one buffer per connection.
+//! It is the usual tokio program, without limits, deadlines or a budget of its own.
 
 use std::io::Write;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const BUFFER: usize = 16 * 1024;
 
-/// Serves until a signal ends it.
+/// Serves until a signal ends the process.
 pub fn run(port: &str) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -17,10 +17,10 @@ pub fn run(port: &str) -> Result<(), String> {
         let listener = TcpListener::bind(format!("127.0.0.1:{port}"))
             .await
             .map_err(|e| format!("cannot listen on port {port}: {e}"))?;
-        let place = listener
+        let address = listener
             .local_addr()
-            .map_err(|e| format!("cannot ask for the port: {e}"))?;
-        println!("listening on {}", place.port());
+            .map_err(|e| format!("cannot read the port of the listener: {e}"))?;
+        println!("listening on {}", address.port());
         std::io::stdout()
             .flush()
             .map_err(|e| format!("cannot write to standard output: {e}"))?;
@@ -32,7 +32,7 @@ pub fn run(port: &str) -> Result<(), String> {
     })
 }
 
-/// An error is the peer's end, whatever it was.
+/// Any error closes the connection.
 async fn echo(mut stream: TcpStream) {
     let mut buffer = vec![0; BUFFER];
     while let Ok(got) = stream.read(&mut buffer).await {

@@ -1,7 +1,7 @@
-//! The bare upload loop: splice through one 1 MiB pipe, a step an event.
-//! Takes no pipelined command, and leaves its temporary file behind when killed in mid-body.
+//! Baseline for uploads: splice(2) through one 1 MiB pipe, one step per event.
+//! It accepts no pipelined commands and leaves a temporary file behind when it is killed.
 
-use super::{Bare, Happened, answer, take_line};
+use super::{EpollServer, Event, answer, take_line};
 use rustix::event::epoll::EventFlags;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 const PIPE: usize = 1024 * 1024;
 
-/// The pipe that all bodies go through.
+/// The pipe that all bodies share.
 struct Pipe {
     from: OwnedFd,
     into: OwnedFd,
@@ -28,27 +28,27 @@ struct Peer {
 struct Body {
     file: File,
     left: u64,
-    aside: PathBuf,
+    temporary: PathBuf,
     name: PathBuf,
 }
 
-pub fn run(mut bare: Bare, dir: &str) -> Result<(), String> {
+pub fn run(mut server: EpollServer, dir: &str) -> Result<(), String> {
     let dir = Path::new(dir);
     if !dir.is_dir() {
-        return Err(format!("{} is no folder to upload into", dir.display()));
+        return Err(format!("{} is not a directory for uploads", dir.display()));
     }
-    let pipe = pipe().map_err(|e| format!("cannot make a pipe of {PIPE} bytes: {e}"))?;
+    let pipe = pipe().map_err(|e| format!("cannot create a pipe of {PIPE} bytes: {e}"))?;
     let mut peers: Vec<Option<Peer>> = Vec::new();
     loop {
-        bare.wait(false)?;
-        for index in 0..bare.events.len() {
-            match bare.event(index) {
-                Happened::Listener => bare.accept(&mut peers, EventFlags::IN, |fd| Peer {
+        server.wait(false)?;
+        for index in 0..server.events.len() {
+            match server.event(index) {
+                Event::Listener => server.accept(&mut peers, EventFlags::IN, |fd| Peer {
                     fd,
                     inbox: Vec::new(),
                     body: None,
                 })?,
-                Happened::Slot(slot, _) => {
+                Event::Slot(slot, _) => {
                     let Some(peer) = &mut peers[slot] else {
                         continue;
                     };
@@ -68,7 +68,8 @@ fn pipe() -> Result<Pipe, Errno> {
     Ok(Pipe { from, into })
 }
 
-/// One read's worth of a body, or of the line before it. Level-triggered: what is left comes again.
+/// Moves one step of a body, or reads a part of the command line. Epoll is level-triggered here:
+/// unread data is reported again.
 fn step(peer: &mut Peer, pipe: &Pipe, dir: &Path) -> Result<(), Errno> {
     match &mut peer.body {
         None => request(peer, dir)?,
@@ -81,7 +82,7 @@ fn step(peer: &mut Peer, pipe: &Pipe, dir: &Path) -> Result<(), Errno> {
         }
     }
     if let Some(body) = peer.body.take_if(|body| body.left == 0) {
-        std::fs::rename(&body.aside, &body.name).map_err(|_| Errno::IO)?;
+        std::fs::rename(&body.temporary, &body.name).map_err(|_| Errno::IO)?;
         answer(&peer.fd, b"OK File Berhasil Dibuat\n")?;
     }
     Ok(())
@@ -118,14 +119,14 @@ fn request(peer: &mut Peer, dir: &Path) -> Result<(), Errno> {
     let Some(line) = take_line(&mut peer.inbox) else {
         return Ok(());
     };
-    let Some((name, size)) = understand(&line) else {
-        answer(&peer.fd, b"ERROR only upload NAME SIZE is known here\n")?;
+    let Some((name, size)) = parse_upload(&line) else {
+        answer(&peer.fd, b"ERROR only upload NAME SIZE is supported\n")?;
         return Err(Errno::PROTO);
     };
-    let aside = dir.join(format!(".bare-{}", peer.fd.as_raw_fd()));
-    let mut file = File::create(&aside).map_err(|_| Errno::IO)?;
+    let temporary = dir.join(format!(".baseline-{}", peer.fd.as_raw_fd()));
+    let mut file = File::create(&temporary).map_err(|_| Errno::IO)?;
     answer(&peer.fd, b"OK\n")?;
-    // What came behind the line in the same read is the beginning of the body.
+    // Bytes behind the line in the same read are the start of the body.
     let glued = peer.inbox.len().min(size as usize);
     file.write_all(&peer.inbox[..glued])
         .map_err(|_| Errno::IO)?;
@@ -133,13 +134,13 @@ fn request(peer: &mut Peer, dir: &Path) -> Result<(), Errno> {
     peer.body = Some(Body {
         file,
         left: size - glued as u64,
-        aside,
+        temporary,
         name: dir.join(name),
     });
     Ok(())
 }
 
-fn understand(line: &str) -> Option<(&str, u64)> {
+fn parse_upload(line: &str) -> Option<(&str, u64)> {
     let (name, size) = line.strip_prefix("upload ")?.rsplit_once(' ')?;
     (!name.is_empty() && !name.contains('/')).then_some((name, size.parse().ok()?))
 }

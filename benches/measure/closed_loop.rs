@@ -1,7 +1,7 @@
-//! The load of small exchanges on kept connections: one under way on each, for some seconds.
+//! Load generator: small exchanges on persistent connections, one in flight on each.
 
-use super::dialect::{Asked, Exchange};
-use super::load::{Load, connect};
+use super::dialect::{Exchange, PerDialect};
+use super::poller::{Poller, connect};
 use super::server::{Meter, Server};
 use super::table::{Sample, Table};
 use rustix::event::epoll::EventFlags;
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 const WARM_UP: Duration = Duration::from_millis(300);
 const BUFFER: usize = 64 * 1024;
-/// What any socket takes at once.
+/// Any socket buffer has room for this many bytes.
 const SMALL: usize = 16 * 1024;
 
-/// What one run consists of.
+/// The parameters of one run.
 pub struct Shape<'a> {
     pub connections: usize,
-    pub exchange: Asked<'a, Exchange>,
+    pub exchange: PerDialect<'a, Exchange>,
     pub seconds: f64,
 }
 
@@ -26,7 +26,7 @@ impl Shape<'_> {
     pub fn table(&self, what: &str) -> Table {
         Table::new(
             format!(
-                "{what}, {} connections, {} s a run",
+                "{what}, {} connections, {} s per run",
                 self.connections, self.seconds
             ),
             ("messages/s", 0),
@@ -44,16 +44,16 @@ struct Peer {
 
 pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
     let exchange = (shape.exchange)(server.dialect)?;
-    let mut load = Load::new()?;
+    let mut poller = Poller::new()?;
     let mut peers = Vec::new();
-    // Edge-triggered: an answer is read whole or its rest brings a new edge.
+    // Edge-triggered: either the whole answer is read, or its rest causes another event.
     let mut flags = EventFlags::IN | EventFlags::ET;
     if exchange.request.len() > SMALL {
         flags |= EventFlags::OUT;
     }
     for slot in 0..shape.connections {
         let stream = connect(server.at)?;
-        load.watch(&stream, slot, flags)?;
+        poller.watch(&stream, slot, flags)?;
         peers.push(Peer {
             stream,
             request: exchange.request.clone(),
@@ -61,16 +61,16 @@ pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
             got: Vec::new(),
         });
     }
-    phase(&mut load, &mut peers, &exchange, WARM_UP)?;
+    phase(&mut poller, &mut peers, &exchange, WARM_UP)?;
     let meter = Meter::start(server)?;
     let time = Duration::from_secs_f64(shape.seconds);
-    let count = phase(&mut load, &mut peers, &exchange, time)?;
+    let count = phase(&mut poller, &mut peers, &exchange, time)?;
     meter.stop_micros((count * exchange.messages) as f64)
 }
 
-/// Keeps every connection going for this long, then waits for what is still under way.
+/// Keeps every connection active for this long, then waits for the exchanges in flight.
 fn phase(
-    load: &mut Load,
+    poller: &mut Poller,
     peers: &mut [Peer],
     exchange: &Exchange,
     time: Duration,
@@ -78,31 +78,31 @@ fn phase(
     let until = Instant::now() + time;
     let mut buffer = vec![0; BUFFER];
     let mut count = 0;
-    let mut going = peers.len();
+    let mut active = peers.len();
     for peer in peers.iter_mut() {
-        speak(peer, exchange, 0)?;
+        send_request(peer, exchange, 0)?;
     }
-    while going > 0 {
-        load.wait()?;
+    while active > 0 {
+        poller.wait()?;
         let more = Instant::now() < until;
-        for index in 0..load.events() {
-            let peer = &mut peers[load.slot(index)];
+        for index in 0..poller.events() {
+            let peer = &mut peers[poller.slot(index)];
             flush(peer)?;
-            if !heard(peer, exchange, &mut buffer)? {
+            if !receive(peer, exchange, &mut buffer)? {
                 continue;
             }
             count += 1;
             if more {
-                speak(peer, exchange, count)?;
+                send_request(peer, exchange, count)?;
             } else {
-                going -= 1;
+                active -= 1;
             }
         }
     }
     Ok(count)
 }
 
-fn speak(peer: &mut Peer, exchange: &Exchange, serial: u64) -> Result<(), String> {
+fn send_request(peer: &mut Peer, exchange: &Exchange, serial: u64) -> Result<(), String> {
     if exchange.stamped {
         peer.request[..8].copy_from_slice(&serial.to_le_bytes());
     }
@@ -110,7 +110,7 @@ fn speak(peer: &mut Peer, exchange: &Exchange, serial: u64) -> Result<(), String
     flush(peer)
 }
 
-/// Sends what the socket takes of the request.
+/// Sends as much of the request as the socket accepts.
 fn flush(peer: &mut Peer) -> Result<(), String> {
     while peer.sent < peer.request.len() {
         match send(
@@ -126,16 +126,16 @@ fn flush(peer: &mut Peer) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the whole answer has come, and is the right one.
-fn heard(peer: &mut Peer, exchange: &Exchange, buffer: &mut [u8]) -> Result<bool, String> {
+/// Whether the whole answer has been received; a wrong answer is an error.
+fn receive(peer: &mut Peer, exchange: &Exchange, buffer: &mut [u8]) -> Result<bool, String> {
     loop {
         let got = match recv(&peer.stream, &mut *buffer, RecvFlags::empty()) {
-            Ok((0, _)) => return Err("the server ended a kept connection".to_string()),
+            Ok((0, _)) => return Err("the server closed a persistent connection".to_string()),
             Ok((got, _)) => got,
             Err(Errno::AGAIN) => return Ok(false),
             Err(e) => return Err(format!("cannot read an answer: {e}")),
         };
-        // Short answers come whole, and are not copied.
+        // A short answer arrives in one read and is not copied.
         if peer.got.is_empty() && exchange.is_whole(&peer.request, &buffer[..got])? {
             return Ok(true);
         }

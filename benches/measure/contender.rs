@@ -1,74 +1,74 @@
-//! Who takes part: a server's program and arguments, what it speaks, where its files lie.
+//! A server to measure: its program, arguments, protocol and files.
 
 use super::dialect::Dialect;
 use loket::server::TCP_SERVICES;
 use std::path::{Path, PathBuf};
 
-/// What a bare download loop sends whatever it is asked for.
+/// The file that the baseline for downloads sends.
 pub const BIG_FILE: &str = "big.bin";
 
 pub const ROOM_PASSWORD: &str = "x";
 
-/// One server that takes part.
+/// One server to measure.
 #[derive(Clone)]
 pub struct Contender {
     pub label: &'static str,
     pub program: PathBuf,
     pub args: Vec<String>,
-    pub door: Door,
+    pub port_source: PortSource,
     pub dialect: Dialect,
-    /// Where its uploads land, and its downloads lie.
+    /// The directory of its uploads and downloads.
     pub root: PathBuf,
 }
 
-/// How it is known where the server listens.
+/// How to find the port of a server.
 #[derive(Clone, Copy)]
-pub enum Door {
-    /// It says so of each service on standard output, as loket does.
+pub enum PortSource {
+    /// It prints one line per service on standard output, as loket does.
     Service(&'static str),
-    /// It says so of its only port.
-    Only,
-    /// It was told to.
-    Port(u16),
+    /// It prints its only port.
+    Single,
+    /// It was configured with this port.
+    Fixed(u16),
 }
 
 impl Contender {
-    /// loket with echo and files, and with the room where it is asked for.
+    /// loket with echo and files, and with the room if `service` is "room".
     pub fn loket(service: &'static str, root: &Path, flags: &[&str]) -> Contender {
-        let mut words = vec!["-q", "--host", "127.0.0.1", "--echo", "0", "--files", "0"];
-        words.extend(["--transfer", "off", "--talk", "off", "--room"]);
+        let mut args = vec!["-q", "--host", "127.0.0.1", "--echo", "0", "--files", "0"];
+        args.extend(["--transfer", "off", "--talk", "off", "--room"]);
         match service {
             "room" => {
-                words.extend(["0", "--room-password", ROOM_PASSWORD]);
-                words.extend(["--room-rate", "1000000", "--room-per-address", "4096"]);
+                args.extend(["0", "--room-password", ROOM_PASSWORD]);
+                args.extend(["--room-rate", "1000000", "--room-per-address", "4096"]);
             }
-            _ => words.push("off"),
+            _ => args.push("off"),
         }
-        words.extend(flags);
-        Contender::serving(service, root, &words)
+        args.extend(flags);
+        Contender::serving(service, root, &args)
     }
 
-    /// loket with all its services, and with these flags on top.
-    pub fn shown(root: &Path, flags: &[&str]) -> Contender {
-        let mut words = flags.to_vec();
+    /// loket with all its services, and with these flags.
+    pub fn all_services(root: &Path, flags: &[&str]) -> Contender {
+        let mut args = flags.to_vec();
         let names = TCP_SERVICES.iter().map(|service| service.name);
         let ports: Vec<_> = names
             .chain(["room"])
             .map(|name| format!("--{name}=0"))
             .collect();
-        words.extend(ports.iter().map(String::as_str));
-        Contender::serving("echo", root, &words)
+        args.extend(ports.iter().map(String::as_str));
+        Contender::serving("echo", root, &args)
     }
 
-    fn serving(service: &'static str, root: &Path, words: &[&str]) -> Contender {
+    fn serving(service: &'static str, root: &Path, args: &[&str]) -> Contender {
         let root_text = root.display().to_string();
-        let args = ["serve", "--root", &root_text];
-        let args = args.iter().chain(words);
+        let all = ["serve", "--root", &root_text];
+        let all = all.iter().chain(args);
         Contender {
             label: "loket",
             program: PathBuf::from(env!("CARGO_BIN_EXE_loket")),
-            args: args.map(|word| (*word).to_string()).collect(),
-            door: Door::Service(service),
+            args: all.map(|arg| (*arg).to_string()).collect(),
+            port_source: PortSource::Service(service),
             dialect: match service {
                 "files" => Dialect::Line,
                 _ => Dialect::Echo,
@@ -77,23 +77,23 @@ impl Contender {
         }
     }
 
-    /// One of the loops in `benches/baseline`, run by this very program.
-    pub fn bare(label: &'static str, floor: &str, root: &Path) -> Result<Contender, String> {
+    /// One of the servers in `benches/baseline`, which this program contains.
+    pub fn baseline(label: &'static str, name: &str, root: &Path) -> Result<Contender, String> {
         let program = std::env::current_exe()
-            .map_err(|e| format!("cannot find the path of this very program: {e}"))?;
-        let place = match floor {
+            .map_err(|e| format!("cannot find the path of this program: {e}"))?;
+        let path = match name {
             "download" => Some(root.join(BIG_FILE)),
             "upload" => Some(root.to_path_buf()),
             _ => None,
         };
-        let mut args = vec!["bare".to_string(), floor.to_string(), "0".to_string()];
-        args.extend(place.as_ref().map(|place| place.display().to_string()));
+        let mut args = vec!["baseline".to_string(), name.to_string(), "0".to_string()];
+        args.extend(path.as_ref().map(|path| path.display().to_string()));
         Ok(Contender {
             label,
             program,
             args,
-            door: Door::Only,
-            dialect: match place {
+            port_source: PortSource::Single,
+            dialect: match path {
                 Some(_) => Dialect::Line,
                 None => Dialect::Echo,
             },
@@ -104,6 +104,6 @@ impl Contender {
 
 pub fn folder(scratch: &Path, name: &str) -> Result<PathBuf, String> {
     let path = scratch.join(name);
-    std::fs::create_dir_all(&path).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
+    std::fs::create_dir_all(&path).map_err(|e| format!("cannot create {}: {e}", path.display()))?;
     Ok(path)
 }

@@ -1,28 +1,28 @@
-//! What servers of different kinds are told to fetch and store a file, and how their answers begin.
-//! An answer that is not the expected one is an error, never a fast success.
+//! The protocols of the servers: requests to fetch and store a file, and checks of the answers.
+//! An unexpected answer is an error, never a fast success.
 
 use std::borrow::Cow;
 
-/// What a server speaks.
+/// The protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// Every byte comes back.
+    /// Returns every byte.
     Echo,
-    /// The line dialect of loket's files service.
+    /// The line protocol of loket's files service.
     Line,
     /// HTTP/1.1.
     Http,
-    /// The arrays of redis.
+    /// The protocol of redis (RESP arrays).
     Redis,
     /// FTP with passive data connections.
     Ftp,
 }
 
-/// The longest header that an answer may have.
+/// Longest header of an answer, in bytes.
 const HEADER: usize = 8192;
 
 impl Dialect {
-    /// The request for a file; `last` says that nothing more will be asked on the connection.
+    /// The request for a file; `last` marks the last request of the connection.
     pub fn fetch(self, name: &str, last: bool) -> Result<String, String> {
         let close = if last { "Connection: close\r\n" } else { "" };
         match self {
@@ -30,11 +30,11 @@ impl Dialect {
             Dialect::Http => Ok(format!(
                 "GET /{name} HTTP/1.1\r\nHost: localhost\r\n{close}\r\n"
             )),
-            _ => Err(format!("no file is fetched in {self:?}")),
+            _ => Err(format!("{self:?} cannot fetch a file")),
         }
     }
 
-    /// Where the body begins in what has come, once its header is whole.
+    /// Offset of the body in the received bytes, or `None` while the header is incomplete.
     pub fn body_at(self, got: &[u8], size: u64) -> Result<Option<usize>, String> {
         let end: &[u8] = match self {
             Dialect::Http => b"\r\n\r\n",
@@ -43,7 +43,9 @@ impl Dialect {
         let Some(place) = got.windows(end.len()).position(|part| part == end) else {
             return match got.len() {
                 ..HEADER => Ok(None),
-                _ => Err(format!("an answer in {self:?} has no end of its header")),
+                _ => Err(format!(
+                    "the header of an answer in {self:?} is longer than {HEADER} bytes"
+                )),
             };
         };
         let header = String::from_utf8_lossy(&got[..place]);
@@ -59,11 +61,11 @@ impl Dialect {
         };
         match is_good {
             true => Ok(Some(place + end.len())),
-            false => Err(format!("asked for {size} bytes, answered {header:?}")),
+            false => Err(format!("expected {size} bytes, the answer was {header:?}")),
         }
     }
 
-    /// The request that comes before the bytes of a file to be stored.
+    /// The request that precedes the bytes of a file to store.
     pub fn store(self, name: &str, size: u64) -> Result<String, String> {
         match self {
             Dialect::Line => Ok(format!("upload {name} {size}\n")),
@@ -71,11 +73,11 @@ impl Dialect {
                 "PUT /{name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
             )),
             Dialect::Ftp => Ok(format!("STOR {}/{name}\r\n", crate::measure::ftp::FOLDER)),
-            _ => Err(format!("no file is stored in {self:?}")),
+            _ => Err(format!("{self:?} cannot store a file")),
         }
     }
 
-    /// Whether this is the whole word that a file is stored; anything else that is whole is wrong.
+    /// Whether the complete confirmation of an upload was received; any other answer is an error.
     pub fn is_stored(self, got: &[u8]) -> Result<bool, String> {
         let text = String::from_utf8_lossy(got);
         let (whole, good) = match self {
@@ -87,7 +89,7 @@ impl Dialect {
             _ => (text.ends_with('\n'), text == "OK File Berhasil Dibuat\n"),
         };
         match (whole, good) {
-            (true, false) => Err(format!("the server says {text:?} to an upload")),
+            (true, false) => Err(format!("the answer to an upload was {text:?}")),
             _ => Ok(whole),
         }
     }
@@ -98,19 +100,19 @@ fn status(header: &str) -> Option<u16> {
     rest.split(' ').next()?.parse().ok()
 }
 
-/// One question and what has to come back.
+/// A request and its expected answer.
 #[derive(Clone)]
 pub struct Exchange {
     pub request: Vec<u8>,
     answer: Answer,
-    /// The first eight bytes of the request are a number that grows.
+    /// The first eight bytes of the request are a serial number.
     pub stamped: bool,
-    /// Messages in it.
+    /// Number of messages in the request.
     pub messages: u64,
 }
 
-/// What is asked of a server that speaks a dialect.
-pub type Asked<'a, T> = &'a dyn Fn(Dialect) -> Result<T, String>;
+/// Makes the request for a server with this protocol.
+pub type PerDialect<'a, T> = &'a dyn Fn(Dialect) -> Result<T, String>;
 
 #[derive(Clone)]
 enum Answer {
@@ -120,7 +122,7 @@ enum Answer {
 }
 
 impl Exchange {
-    /// So many bytes, which come back.
+    /// A message of `size` bytes that the server returns.
     pub fn echo(size: usize) -> Exchange {
         Exchange {
             request: vec![b'x'; size],
@@ -130,7 +132,7 @@ impl Exchange {
         }
     }
 
-    /// So many PINGs of redis at once, which an echo service sends back as they are.
+    /// `messages` PINGs of redis in one request; an echo service returns them unchanged.
     pub fn pings(dialect: Dialect, messages: usize) -> Exchange {
         Exchange {
             request: b"*1\r\n$4\r\nPING\r\n".repeat(messages),
@@ -143,7 +145,7 @@ impl Exchange {
         }
     }
 
-    /// A file with this content.
+    /// A request for a file with this content.
     pub fn file(
         dialect: Dialect,
         name: &str,
@@ -158,7 +160,7 @@ impl Exchange {
         })
     }
 
-    /// Whether the answer to this request is whole; a wrong one is an error.
+    /// Whether the answer to this request is complete; a wrong answer is an error.
     pub fn is_whole(&self, request: &[u8], got: &[u8]) -> Result<bool, String> {
         let (expected, got): (Cow<[u8]>, &[u8]) = match &self.answer {
             Answer::Same => (request.into(), got),
@@ -173,7 +175,7 @@ impl Exchange {
         }
         if got != &*expected {
             let shown = String::from_utf8_lossy(&got[..got.len().min(100)]);
-            return Err(format!("a wrong answer came back: {shown:?}"));
+            return Err(format!("wrong answer: {shown:?}"));
         }
         Ok(true)
     }

@@ -1,9 +1,9 @@
-//! The download load: some connections, each of which fetches one file from the page cache once.
-//! Counts the bytes and lets the kernel throw them away; `check` alone looks at their content.
+//! Load generator: each connection downloads one file from the page cache.
+//! It counts the bytes and discards them in the kernel; only `check` compares the content.
 
 use super::contender::BIG_FILE;
 use super::dialect::Dialect;
-use super::load::{Load, connect};
+use super::poller::{Poller, connect};
 use super::server::{Meter, Server};
 use super::table::{Sample, Table};
 use rustix::event::epoll::EventFlags;
@@ -17,7 +17,7 @@ use std::path::Path;
 const GIB: f64 = (1u64 << 30) as f64;
 const SINK: usize = 4 << 20;
 
-/// What one run consists of.
+/// The parameters of one run.
 #[derive(Clone, Copy)]
 pub struct Shape {
     pub connections: usize,
@@ -25,7 +25,7 @@ pub struct Shape {
     pub name: &'static str,
 }
 
-/// Many large files at once.
+/// Many large files at the same time.
 pub const MANY_BIG: Shape = Shape {
     connections: 64,
     size: 64 << 20,
@@ -36,7 +36,7 @@ impl Shape {
     pub fn table(&self) -> Table {
         Table::new(
             format!(
-                "download: {} connections, each one file of {} MiB from the page cache",
+                "download: {} connections, one file of {} MiB each from the page cache",
                 self.connections,
                 self.size >> 20
             ),
@@ -50,7 +50,7 @@ impl Shape {
     }
 }
 
-/// Writes the file and waits for the disk, so that no writeback falls into a run.
+/// Writes and syncs the file, so that no writeback disturbs a run.
 pub fn prepare(root: &Path, shape: &Shape) -> Result<(), String> {
     let path = root.join(shape.name);
     let write = || {
@@ -68,7 +68,7 @@ pub fn prepare(root: &Path, shape: &Shape) -> Result<(), String> {
     write().map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
-/// Fetches the file once and compares every byte.
+/// Downloads the file once and compares every byte.
 pub fn check(server: &Server, root: &Path, shape: &Shape) -> Result<(), String> {
     let path = root.join(shape.name);
     let tried = |e: std::io::Error| format!("cannot check {}: {e}", path.display());
@@ -82,7 +82,7 @@ pub fn check(server: &Server, root: &Path, shape: &Shape) -> Result<(), String> 
     let start = loop {
         let got = stream.read(&mut buffer[..256]).map_err(tried)?;
         if got == 0 {
-            return Err("the server ended the connection before its answer".to_string());
+            return Err("the server closed the connection before its answer".to_string());
         }
         header.extend_from_slice(&buffer[..got]);
         if let Some(start) = server.dialect.body_at(&header, shape.size)? {
@@ -95,7 +95,10 @@ pub fn check(server: &Server, root: &Path, shape: &Shape) -> Result<(), String> 
         let length = piece.len();
         file.read_exact(&mut expected[..length]).map_err(tried)?;
         if piece != expected[..length] {
-            return Err(format!("{} came with other bytes", path.display()));
+            return Err(format!(
+                "the download of {} has wrong content",
+                path.display()
+            ));
         }
         left -= length as u64;
         if left == 0 {
@@ -104,7 +107,10 @@ pub fn check(server: &Server, root: &Path, shape: &Shape) -> Result<(), String> 
         let most = buffer.len().min(usize::try_from(left).unwrap_or(SINK));
         let got = stream.read(&mut buffer[..most]).map_err(tried)?;
         if got == 0 {
-            return Err(format!("{} came without its last {left}", path.display()));
+            return Err(format!(
+                "the download of {} ended {left} bytes early",
+                path.display()
+            ));
         }
         piece.clear();
         piece.extend_from_slice(&buffer[..got]);
@@ -118,12 +124,12 @@ struct Peer {
 }
 
 pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
-    let mut load = Load::new()?;
+    let mut poller = Poller::new()?;
     let mut sink = vec![0; SINK];
     let mut peers = Vec::new();
     for slot in 0..shape.connections {
         let stream = connect(server.at)?;
-        load.watch(&stream, slot, EventFlags::IN)?;
+        poller.watch(&stream, slot, EventFlags::IN)?;
         peers.push(Peer {
             stream,
             header: Vec::new(),
@@ -136,45 +142,48 @@ pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
         send(&peer.stream, line.as_bytes(), SendFlags::NOSIGNAL)
             .map_err(|e| format!("cannot send {line:?}: {e}"))?;
     }
-    let mut going = peers.len();
-    while going > 0 {
-        load.wait()?;
-        for index in 0..load.events() {
-            let peer = &mut peers[load.slot(index)];
-            take(peer, server.dialect, shape, &mut sink)?;
-            going -= usize::from(peer.left == Some(0));
+    let mut active = peers.len();
+    while active > 0 {
+        poller.wait()?;
+        for index in 0..poller.events() {
+            let peer = &mut peers[poller.slot(index)];
+            receive(peer, server.dialect, shape, &mut sink)?;
+            active -= usize::from(peer.left == Some(0));
         }
     }
     meter.stop(shape.gibibytes())
 }
 
-fn take(peer: &mut Peer, dialect: Dialect, shape: &Shape, sink: &mut [u8]) -> Result<(), String> {
+fn receive(
+    peer: &mut Peer,
+    dialect: Dialect,
+    shape: &Shape,
+    sink: &mut [u8],
+) -> Result<(), String> {
     let Some(left) = &mut peer.left else {
         return header(peer, dialect, shape);
     };
-    // With TRUNC the bytes are dropped inside the kernel, and the client stays out of the way.
+    // MSG_TRUNC discards the bytes in the kernel, see tcp(7): the client costs less CPU.
     let got = match recv(&peer.stream, &mut *sink, RecvFlags::TRUNC) {
         Ok((_, got)) => got as u64,
         Err(Errno::AGAIN) => return Ok(()),
         Err(e) => {
-            return Err(format!(
-                "cannot read a download with {left} bytes to come: {e}"
-            ));
+            return Err(format!("cannot read a download, {left} bytes missing: {e}"));
         }
     };
     if got == 0 {
-        return Err(format!("a download ended with {left} bytes to come"));
+        return Err(format!("a download ended {left} bytes early"));
     }
     let rest = left.checked_sub(got);
-    *left = rest.ok_or_else(|| format!("{got} bytes came where {left} were left"))?;
+    *left = rest.ok_or_else(|| format!("received {got} bytes, expected at most {left}"))?;
     Ok(())
 }
 
-/// The header, behind which the first bytes of the body may already stand.
+/// Reads the header; the first bytes of the body may follow in the same read.
 fn header(peer: &mut Peer, dialect: Dialect, shape: &Shape) -> Result<(), String> {
     let mut buffer = [0; 512];
     let got = match recv(&peer.stream, &mut buffer, RecvFlags::empty()) {
-        Ok((0, _)) => return Err("the server ended a connection before its answer".to_string()),
+        Ok((0, _)) => return Err("the server closed a connection before its answer".to_string()),
         Ok((got, _)) => got,
         Err(Errno::AGAIN) => return Ok(()),
         Err(e) => return Err(format!("cannot read the answer to a download: {e}")),

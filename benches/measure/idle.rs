@@ -1,5 +1,5 @@
-//! Memory and CPU of thousands of connections that have each had one answer and now keep silent.
-//! Sees the server's own memory only; the kernel's share of a connection is not in it.
+//! Memory and CPU of thousands of connections that are idle after one exchange.
+//! Counts user memory only, not the kernel's memory for sockets.
 
 use super::Limit;
 use super::contender::Contender;
@@ -13,33 +13,34 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const WATCHED: Duration = Duration::from_secs(3);
-const MOMENT: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What one run consists of.
+/// The parameters of one run.
 pub struct Shape {
     pub connections: usize,
-    /// From the last exchange to the look at the memory: what is let go only later is let go.
+    /// Time between the last exchange and reading the memory, for servers that free buffers late.
     pub rest: Duration,
 }
 
 impl Shape {
-    /// Where the counting begins: what the first connections set up for all is none's cost.
+    /// Number of connections of the first reading: memory that the first connections allocate for
+    /// all is not counted.
     fn base(&self) -> usize {
         self.connections / 19
     }
 }
 
-/// The medians of one contender.
+/// The medians of one server.
 pub struct Figures {
     pub label: &'static str,
-    /// A connection, in bytes.
+    /// Bytes per connection.
     pub memory: f64,
-    /// In the watched seconds, in milliseconds.
+    /// Milliseconds of CPU in three seconds.
     pub cpu: f64,
 }
 
-/// Each run has a fresh process: memory that was freed is not given back and would hide the cost.
+/// Each run starts a new process: memory that a run freed stays in the process and hides the cost.
 pub fn measure(
     plan: &Plan,
     shape: &Shape,
@@ -75,8 +76,8 @@ pub fn measure(
 
 pub fn title(shape: &Shape) -> String {
     format!(
-        "idle: silent connections, each an answer old; anonymous memory of all processes, the \
-         growth from {} to {} connections by their number; fresh server a run",
+        "idle: connections without traffic after one exchange; growth of the anonymous memory of \
+         all processes from {} to {} connections, per connection; a new server per run",
         shape.base(),
         shape.connections
     )
@@ -87,15 +88,15 @@ fn run(server: &Server, shape: &Shape, exchange: &Exchange) -> Result<(f64, f64)
     let base = memory_at(server, shape, exchange, &mut held, shape.base())?;
     let top = memory_at(server, shape, exchange, &mut held, shape.connections)?;
     let processes = server.processes()?;
-    let spent = processes.spent()?;
+    let spent = processes.cpu_time()?;
     std::thread::sleep(WATCHED);
-    let idle = processes.spent()?.since(&spent).0 * 1e3;
-    // A server that sends somebody away saves his memory, and has not done the work.
+    let idle = processes.cpu_time()?.since(&spent).0 * 1e3;
+    // A server that closes connections saves memory without doing the work.
     for stream in &held {
-        let tried = |e: std::io::Error| format!("a silent connection: {e}");
+        let tried = |e: std::io::Error| format!("cannot check an idle connection: {e}");
         stream.set_nonblocking(true).map_err(tried)?;
         if stream.peek(&mut [0]).is_ok() {
-            return Err("a silent connection was ended, or heard something".to_string());
+            return Err("an idle connection was closed or received data".to_string());
         }
     }
     Ok((
@@ -104,7 +105,7 @@ fn run(server: &Server, shape: &Shape, exchange: &Exchange) -> Result<(f64, f64)
     ))
 }
 
-/// What the server holds when so many connections have been silent for a while.
+/// Memory of the server in bytes with `count` idle connections.
 fn memory_at(
     server: &Server,
     shape: &Shape,
@@ -115,28 +116,28 @@ fn memory_at(
     let limit = Limit::new();
     while held.len() < count {
         limit.check()?;
-        let visit = visit(server.at, exchange);
-        held.push(visit.map_err(|e| format!("connection {}: {e}", held.len()))?);
+        let opened = connect_and_exchange(server.at, exchange);
+        held.push(opened.map_err(|e| format!("connection {}: {e}", held.len()))?);
     }
     let until = Instant::now() + shape.rest;
     while Instant::now() < until {
         limit.check()?;
-        std::thread::sleep(MOMENT.min(shape.rest));
+        std::thread::sleep(PAUSE.min(shape.rest));
     }
     server.processes()?.memory()
 }
 
-/// Connects, has one exchange, and leaves the connection standing.
-pub fn visit(at: SocketAddr, exchange: &Exchange) -> Result<TcpStream, String> {
-    let tried = |e: std::io::Error| format!("cannot greet {at}: {e}");
-    let mut stream = TcpStream::connect_timeout(&at, PATIENCE).map_err(tried)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(tried)?;
+/// Connects, makes one exchange, and returns the open connection.
+pub fn connect_and_exchange(at: SocketAddr, exchange: &Exchange) -> Result<TcpStream, String> {
+    let tried = |e: std::io::Error| format!("no exchange with {at}: {e}");
+    let mut stream = TcpStream::connect_timeout(&at, TIMEOUT).map_err(tried)?;
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(tried)?;
     stream.write_all(&exchange.request).map_err(tried)?;
     let mut back = Vec::new();
     let mut buffer = [0; 8192];
     while !exchange.is_whole(&exchange.request, &back)? {
         match stream.read(&mut buffer).map_err(tried)? {
-            0 => return Err(format!("{at} ended the connection")),
+            0 => return Err(format!("{at} closed the connection")),
             got => back.extend_from_slice(&buffer[..got]),
         }
     }

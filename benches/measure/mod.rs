@@ -1,5 +1,5 @@
-//! What every measurement shares: who runs against whom, in what order, pinned where, until when.
-#![allow(dead_code)] // every program uses another part of this
+//! Shared parts of the measurements: load generators, server processes, order of runs, timeouts.
+#![allow(dead_code)] // each bench uses only a part of it
 
 pub mod background_load;
 pub mod closed_loop;
@@ -8,9 +8,9 @@ pub mod dialect;
 pub mod download;
 pub mod ftp;
 pub mod idle;
-pub mod load;
 pub mod pinning;
 pub mod plan;
+pub mod poller;
 pub mod room_load;
 pub mod scheduled_echo;
 pub mod server;
@@ -28,40 +28,40 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use table::{Sample, Table};
 
-/// No run may take longer than this; a hung server is an error, not a wait.
+/// Timeout of a run: a server that hangs is an error.
 const RUN_LIMIT: Duration = Duration::from_secs(120);
 
-/// Round after round, a run of each contender by its index; a disturbed one is taken again.
-pub fn take_turns(
+/// Measures each server once per round; `run` gets its index. A disturbed run is repeated.
+pub fn run_in_rounds(
     plan: &Plan,
     contenders: &[Contender],
     mut table: Table,
     mut run: impl FnMut(usize) -> Result<Sample, String>,
 ) -> Result<Table, String> {
-    // On a machine that is never quiet the report says so instead of taking for ever.
+    // Bounded: on a busy machine the report says that runs were disturbed.
     let mut repeats = plan.runs * contenders.len();
-    table.begin();
+    table.print_header();
     for round in 1..=plan.runs {
-        for turn in 0..contenders.len() {
-            // Another one begins each round: what the one before leaves behind falls to all.
-            let index = (turn + round - 1) % contenders.len();
+        for position in 0..contenders.len() {
+            // Each round starts with another server: after-effects of a run hit all equally.
+            let index = (position + round - 1) % contenders.len();
             let contender = &contenders[index];
             let mut once =
                 || run(index).map_err(|e| format!("{} of {}: {e}", table.title, contender.label));
             let mut sample = once()?;
             while sample.is_disturbed() && repeats > 0 {
                 repeats -= 1;
-                table.again(contender.label, sample);
+                table.print_discarded(contender.label, sample);
                 sample = once()?;
             }
             table.add(round, contender.label, sample);
         }
     }
-    table.end();
+    table.print_summary();
     Ok(table)
 }
 
-/// What a reader has to know of the machine to compare two reports.
+/// Properties of the machine that a reader needs to compare two reports.
 pub fn machine() -> String {
     let read = |path: &str| {
         std::fs::read_to_string(path)
@@ -73,14 +73,14 @@ pub fn machine() -> String {
     let mut text = format!(
         "Linux {}; server on core {SERVER_CORE}, load on core {LOAD_CORE}; loopback; \
          congestion control {control}; load average {}\n\
-         Server CPU is the column to trust: the throughput also hangs on the load client.",
+         Trust the CPU column: the throughput also depends on the load client.",
         read("/proc/sys/kernel/osrelease"),
         read("/proc/loadavg"),
     );
     if control == "bbr" {
         text.push_str(
-            "\nbbr paces even loopback: downloads jump between two regimes, 3 times \
-             apart, whatever the server does. Take bulk ratios with --congestion reno.",
+            "\nbbr paces even on loopback: download rates switch between two levels, a factor \
+             of 3 apart, for every server. Measure downloads with --congestion reno.",
         );
     }
     text
@@ -88,7 +88,7 @@ pub fn machine() -> String {
 
 static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// Turns SIGINT and SIGTERM into an ordinary error, so that servers and files are cleared away.
+/// Turns SIGINT and SIGTERM into an error, so that servers are stopped and files removed.
 pub fn stop_on_signals() -> Result<(), String> {
     let flag = STOP.get_or_init(Default::default);
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -102,7 +102,7 @@ pub fn is_stopped() -> bool {
     STOP.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
-/// The end of patience of one run.
+/// The deadline of one run.
 pub struct Limit(Instant);
 
 impl Limit {
@@ -115,7 +115,7 @@ impl Limit {
             return Err("stopped by a signal".to_string());
         }
         if Instant::now() > self.0 {
-            return Err(format!("not done within {} s", RUN_LIMIT.as_secs()));
+            return Err(format!("not finished within {} s", RUN_LIMIT.as_secs()));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Where programs run while they are measured: on which core, in which network namespace.
+//! CPU pinning, the descriptor limit and the network namespace of the measurements.
 
 use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -8,29 +8,29 @@ use std::process::Command;
 pub const SERVER_CORE: usize = 0;
 pub const LOAD_CORE: usize = 1;
 
-/// Puts this process on one core, and with it everything that it starts.
+/// Pins this process and its future children to one core.
 pub fn pin_to(core: usize) -> Result<(), String> {
     let mut set = CpuSet::new();
     set.set(core);
-    sched_setaffinity(None, &set).map_err(|e| format!("cannot move to core {core}: {e}"))
+    sched_setaffinity(None, &set).map_err(|e| format!("cannot pin to core {core}: {e}"))
 }
 
-/// Becomes the program that the words name, on the server's core, and dies with its parent.
-pub fn pinned(words: &[String]) -> Result<(), String> {
-    let [program, args @ ..] = words else {
+/// Executes the given program on the server's core; it gets SIGTERM when its parent exits.
+pub fn pinned(args: &[String]) -> Result<(), String> {
+    let [program, rest @ ..] = args else {
         return Err("pinned needs a program".to_string());
     };
     pin_to(SERVER_CORE)?;
     rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
-        .map_err(|e| format!("cannot ask to die with the parent: {e}"))?;
+        .map_err(|e| format!("cannot set the parent death signal: {e}"))?;
     Err(format!(
         "cannot start {program}: {}",
-        Command::new(program).args(args).exec()
+        Command::new(program).args(rest).exec()
     ))
 }
 
-/// Ten thousand connections at both ends: every process that starts here inherits the limit.
-pub fn raise_descriptors() -> Result<u64, String> {
+/// Raises the descriptor limit to its maximum and returns it; child processes inherit it.
+pub fn raise_fd_limit() -> Result<u64, String> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let limit = Rlimit {
         current: maximum,
@@ -41,35 +41,35 @@ pub fn raise_descriptors() -> Result<u64, String> {
     Ok(maximum.unwrap_or(u64::MAX))
 }
 
-/// Becomes this program once more, in a network namespace that has nothing but a loopback.
-pub fn enter(words: &[String]) -> Result<(), String> {
+/// Executes this program again in a new network namespace that has only a loopback interface.
+pub fn enter_namespace(args: &[String]) -> Result<(), String> {
     let program = std::env::current_exe()
-        .map_err(|e| format!("cannot find the path of this very program: {e}"))?;
+        .map_err(|e| format!("cannot find the path of this program: {e}"))?;
     let mut unshare = Command::new("unshare");
     if !geteuid().is_root() {
         unshare.arg("--map-root-user");
     }
-    unshare.arg("--net").arg(program).args(words);
+    unshare.arg("--net").arg(program).args(args);
     let failed = unshare.arg("--entered").exec();
     Err(format!(
-        "cannot start unshare, which makes a network namespace: {failed}"
+        "cannot run unshare to create a network namespace: {failed}"
     ))
 }
 
-/// Makes the namespace ready.
-pub fn prepare(congestion: &str) -> Result<(), String> {
+/// Sets up the loopback interface and the congestion control of the namespace.
+pub fn prepare_namespace(congestion: &str) -> Result<(), String> {
     let up = Command::new("ip")
         .args(["link", "set", "lo", "up"])
         .status();
     if !up.as_ref().is_ok_and(|status| status.success()) {
         return Err(format!(
-            "cannot bring up the loopback of the namespace with ip: {up:?}"
+            "cannot bring up the loopback interface with ip(8): {up:?}"
         ));
     }
     let path = "/proc/sys/net/ipv4/tcp_congestion_control";
     std::fs::write(path, congestion).map_err(|e| {
         format!(
-            "cannot set {path} to {congestion:?}: {e} (reno and the system's default always work)"
+            "cannot set {path} to {congestion:?}: {e} (reno and the system default always work)"
         )
     })
 }

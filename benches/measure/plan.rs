@@ -1,49 +1,49 @@
-//! The command line that `compare` and `shows` share, and what they do before they measure.
+//! The command line of `compare` and `stress`, and their setup.
 
 use super::{pinning, stop_on_signals};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::process::ExitCode;
 
-/// What the command line asked for.
+/// The command line.
 #[derive(Parser)]
-#[command(about = "Measures on two cores, the server on one and the load on the other")]
+#[command(about = "Measures servers on one core, with the load on another")]
 pub struct Plan {
-    /// What is measured [default: everything]
+    /// What to measure [default: everything]
     names: Vec<String>,
-    /// Rounds of each measurement [default: 5]
+    /// Number of rounds [default: 5]
     #[arg(long, default_value = "5", default_value_if("quick", "true", "1"))]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
     #[arg(hide_default_value = true)]
     pub runs: usize,
-    /// Seconds of each run whose time is fixed [default: 3]
+    /// Seconds per timed run [default: 3]
     #[arg(long, default_value = "3", default_value_if("quick", "true", "0.5"))]
     #[arg(value_parser = seconds, hide_default_value = true)]
     pub seconds: f64,
-    /// Measure only what has this in its title
+    /// Measure only rows whose title contains this text
     #[arg(long, default_value = "")]
     #[arg(hide_default_value = true)]
     pub only: String,
-    /// One short round with a tenth of the work, to see that everything works
+    /// One short round with a tenth of the work, to check that everything runs
     #[arg(long)]
     pub quick: bool,
-    /// The congestion control of the network namespace in which all of it runs; `system`: run
-    /// outside of a namespace. bbr paces even loopback
+    /// Congestion control in the network namespace of the measurement; `system` uses no namespace.
+    /// bbr paces even on loopback
     #[arg(long, default_value = "reno")]
     congestion: String,
-    /// The most descriptors that a process may have
+    /// Descriptor limit of a process
     #[arg(skip)]
     pub descriptors: u64,
-    /// From `cargo bench`
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
-    /// This process runs in the namespace already
+    /// This process already runs in the namespace
     #[arg(long, hide = true)]
     entered: bool,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|n| (0.1..=60.0).contains(n));
-    seconds.ok_or_else(|| "a number from 0.1 to 60 is needed".to_string())
+    seconds.ok_or_else(|| "expected a number from 0.1 to 60".to_string())
 }
 
 impl Plan {
@@ -52,35 +52,37 @@ impl Plan {
     }
 }
 
-/// Parses the command line, enters the namespace and runs on the core of the load.
+/// Parses the command line, enters the namespace, pins this process and calls `run`.
 pub fn begin(
     program: &'static str,
     names: impl IntoIterator<Item = &'static str>,
     run: impl FnOnce(Plan) -> Result<(), String>,
 ) -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --all-targets` comes without `--bench` and must not start any load.
-    if !words
-        .iter()
-        .any(|word| word == "--bench" || word == "pinned")
-    {
-        println!("nothing measured: run this by `cargo bench --bench {program}`");
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo test --all-targets` runs this without `--bench` and must not start any load.
+    if !args.iter().any(|arg| arg == "--bench" || arg == "pinned") {
+        println!("nothing measured; usage: cargo bench --bench {program}");
         return ExitCode::SUCCESS;
     }
-    let outcome = match words.first().map(String::as_str) {
-        Some("pinned") => pinning::pinned(&words[1..]),
+    let outcome = match args.first().map(String::as_str) {
+        Some("pinned") => pinning::pinned(&args[1..]),
         _ => {
             let names = clap::builder::PossibleValuesParser::new(names);
             let command = Plan::command().bin_name(program);
-            let command = command.mut_arg("names", |names_of| names_of.value_parser(names));
+            let command = command.mut_arg("names", |arg| arg.value_parser(names));
             let plan = Plan::from_arg_matches(&command.get_matches());
-            measure(plan.unwrap_or_else(|error| error.exit()), &words, run)
+            measure(plan.unwrap_or_else(|error| error.exit()), &args, run)
         }
     };
+    exit_code(program, outcome)
+}
+
+/// Reports an error.
+pub fn exit_code(program: &str, outcome: Result<(), String>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(trouble) => {
-            eprintln!("{program}: {trouble}");
+        Err(error) => {
+            eprintln!("{program}: {error}");
             ExitCode::FAILURE
         }
     }
@@ -88,16 +90,16 @@ pub fn begin(
 
 fn measure(
     mut plan: Plan,
-    words: &[String],
+    args: &[String],
     run: impl FnOnce(Plan) -> Result<(), String>,
 ) -> Result<(), String> {
     if plan.entered {
-        pinning::prepare(&plan.congestion)?;
+        pinning::prepare_namespace(&plan.congestion)?;
     } else if plan.congestion != "system" {
-        return pinning::enter(words);
+        return pinning::enter_namespace(args);
     }
     pinning::pin_to(pinning::LOAD_CORE)?;
     stop_on_signals()?;
-    plan.descriptors = pinning::raise_descriptors()?.min(1 << 20);
+    plan.descriptors = pinning::raise_fd_limit()?.min(1 << 20);
     run(plan)
 }

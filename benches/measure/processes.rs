@@ -1,30 +1,30 @@
-//! What a process and everything it has started cost: CPU, memory, threads, read from /proc.
+//! CPU time, memory and threads of a process and its descendants, read from /proc.
 
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// User and system time of `stat` and its children's are counted in these.
+/// Unit of the CPU times in /proc/PID/stat, in seconds.
 const TICK: f64 = 0.01;
 
-/// Of each thread: seconds on the core, and seconds ready for it. Of those that ended: the former.
+/// For each thread, seconds on a core and seconds runnable; seconds of ended children on a core.
 #[derive(Default)]
-pub struct Spent {
+pub struct CpuTime {
     tasks: HashMap<PathBuf, (f64, f64)>,
     ended: f64,
 }
 
-impl Spent {
-    /// Seconds on the core since that moment, and seconds in which others had it while one of the
-    /// threads stood ready. What the threads take from each other is no disturbance.
-    pub fn since(&self, before: &Spent) -> (f64, f64) {
+impl CpuTime {
+    /// Seconds on a core since `before`, and seconds in which a thread was runnable while another
+    /// program had the core. Waiting for a thread of the same server does not count.
+    pub fn since(&self, before: &CpuTime) -> (f64, f64) {
         let ran: f64 = self.total() - before.total();
-        let held_up = self.tasks.iter().map(|(task, now)| {
+        let core_wait = self.tasks.iter().map(|(task, now)| {
             let then = before.tasks.get(task).copied().unwrap_or_default();
             (now.1 - then.1) - (ran - (now.0 - then.0))
         });
-        (ran, held_up.fold(0.0, f64::max))
+        (ran, core_wait.fold(0.0, f64::max))
     }
 
     fn total(&self) -> f64 {
@@ -32,7 +32,7 @@ impl Spent {
     }
 }
 
-/// A process with all its living descendants.
+/// A process and all its running descendants.
 pub struct Processes(Vec<u32>);
 
 impl Processes {
@@ -40,7 +40,7 @@ impl Processes {
         let list = std::fs::read_dir("/proc").map_err(|e| format!("cannot list /proc: {e}"))?;
         let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
         for entry in list.filter_map(Result::ok) {
-            // One that has ended meanwhile has no parent that matters.
+            // A process that has ended meanwhile is skipped.
             if let Some(process) = entry
                 .file_name()
                 .to_str()
@@ -60,9 +60,9 @@ impl Processes {
         Ok(Processes(all))
     }
 
-    /// What all threads and the descendants that have ended had of the core since their start.
-    pub fn spent(&self) -> Result<Spent, String> {
-        let mut spent = Spent::default();
+    /// CPU time of all threads and of ended descendants since their start.
+    pub fn cpu_time(&self) -> Result<CpuTime, String> {
+        let mut spent = CpuTime::default();
         for process in &self.0 {
             for task in tasks(*process)? {
                 let times = match std::fs::read_to_string(task.join("schedstat")) {
@@ -70,7 +70,7 @@ impl Processes {
                         field(&text, 0).unwrap_or(0.0) / 1e9,
                         field(&text, 1).unwrap_or(0.0) / 1e9,
                     ),
-                    // The coarse way, for a kernel without schedstat.
+                    // Without schedstat in the kernel: coarse, and without waiting times.
                     Err(_) => (times(&task, 11)?, 0.0),
                 };
                 spent.tasks.insert(task, times);
@@ -80,7 +80,7 @@ impl Processes {
         Ok(spent)
     }
 
-    /// All but the first, by descriptors that hold on to them.
+    /// Pidfds of all processes but the first.
     pub fn descendants(&self) -> Vec<OwnedFd> {
         let ids = self.0.iter().skip(1);
         let known = ids.filter_map(|process| Pid::from_raw(*process as i32));
@@ -94,8 +94,8 @@ impl Processes {
         counts.sum()
     }
 
-    /// Bytes of anonymous memory. Not VmRSS or RssAnon of `status`: those are counted per core and
-    /// may be off by a quarter of a MiB.
+    /// Bytes of anonymous memory. VmRSS and RssAnon in `status` are counted per core and may be off
+    /// by a quarter of a MiB.
     pub fn memory(&self) -> Result<f64, String> {
         let mut sum = 0.0;
         for process in &self.0 {
@@ -104,7 +104,7 @@ impl Processes {
                 std::fs::read_to_string(&path).map_err(|e| format!("cannot read {path}: {e}"))?;
             let line = text.lines().find(|line| line.starts_with("Anonymous:"));
             let kib = line.and_then(|line| field(line, 1));
-            sum += kib.ok_or(format!("no anonymous memory in {path}"))? * 1024.0;
+            sum += kib.ok_or(format!("no line Anonymous in {path}"))? * 1024.0;
         }
         Ok(sum)
     }
@@ -113,11 +113,11 @@ impl Processes {
 fn tasks(process: u32) -> Result<Vec<PathBuf>, String> {
     let path = format!("/proc/{process}/task");
     let list = std::fs::read_dir(&path)
-        .map_err(|e| format!("cannot list {path}, has process {process} ended? {e}"))?;
+        .map_err(|e| format!("cannot list {path}: {e}; has process {process} ended?"))?;
     Ok(list.filter_map(|entry| Some(entry.ok()?.path())).collect())
 }
 
-/// Seconds in two neighbouring fields of `stat`: user and system time.
+/// Sum in seconds of two adjacent fields of `stat`: user and system time.
 fn times(folder: &Path, first: usize) -> Result<f64, String> {
     let path = folder.join("stat");
     let text = std::fs::read_to_string(&path)
@@ -126,7 +126,7 @@ fn times(folder: &Path, first: usize) -> Result<f64, String> {
     Ok((of(first) + of(first + 1)) * TICK)
 }
 
-/// A field of `stat`, counted from behind the name in parentheses, which may hold blanks.
+/// A field of `stat`, counted from behind the name in parentheses, which may contain spaces.
 fn stat(text: &str, index: usize) -> Option<f64> {
     field(text.rsplit(')').next()?, index)
 }

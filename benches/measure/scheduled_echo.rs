@@ -1,11 +1,11 @@
-//! An echo on schedule, a thousand times a second, with other work of this thread between beats.
-//! Counts from the scheduled moment: an echo that keeps the next one waiting counts twice.
+//! An echo client that sends 1000 messages/s on a schedule, with other work between the messages.
+//! Latency counts from the scheduled time: an echo that delays the next one counts in both.
 //!
-//! The host of a virtual machine takes both cores away for milliseconds, and tells nobody. While
-//! our own end stands still it sees no answer either: such echoes are not a number, and counted.
+//! The host of a virtual machine may stop both cores for milliseconds. While this client is
+//! stopped it sees no answer, so these echoes are NaN and reported as unobserved.
 
 use super::Limit;
-use super::load::connect;
+use super::poller::connect;
 use super::server::{Meter, Server};
 use super::table::median;
 use rustix::io::Errno;
@@ -15,56 +15,56 @@ use std::time::{Duration, Instant};
 
 const SIZE: usize = 64;
 const EVERY: Duration = Duration::from_millis(1);
-/// Between two looks of ours at the connection; a step of other work takes a sixth of it.
-const STANDSTILL: Duration = Duration::from_micros(300);
+/// A longer time between two polls means that the client was stopped; a step takes a sixth of it.
+const STALL: Duration = Duration::from_micros(300);
 
-pub struct Pulse(TcpStream);
+pub struct ScheduledEcho(TcpStream);
 
-impl Pulse {
-    pub fn connect(at: SocketAddr) -> Result<Pulse, String> {
-        connect(at).map(Pulse)
+impl ScheduledEcho {
+    pub fn connect(at: SocketAddr) -> Result<ScheduledEcho, String> {
+        connect(at).map(ScheduledEcho)
     }
 
-    /// Beats for so long; between two looks at it, `step` does a short piece of something else.
-    pub fn beat(
+    /// Runs for `time`. Between two polls, `step` does a short piece of other work.
+    pub fn run(
         &self,
         time: Duration,
         step: impl FnMut() -> Result<(), String>,
     ) -> Result<Vec<f64>, String> {
         let until = Instant::now() + time;
-        self.beat_while(|| Instant::now() < until, step)
+        self.run_while(|| Instant::now() < until, step)
     }
 
-    /// The same, until something is over. Latencies are in microseconds, those that were not seen
-    /// are not a number. A step longer than 50 us would show in the latencies.
-    pub fn beat_while(
+    /// Like `run`, while `go_on` is true. Latencies are in microseconds, NaN if unobserved. A step
+    /// longer than 50 us would be visible in the latencies.
+    pub fn run_while(
         &self,
-        goes_on: impl Fn() -> bool,
+        go_on: impl Fn() -> bool,
         mut step: impl FnMut() -> Result<(), String>,
     ) -> Result<Vec<f64>, String> {
         let limit = Limit::new();
         let start = Instant::now() + EVERY;
         let (mut sent, mut got) = (0, 0);
         let mut times = Vec::new();
-        let (mut looked, mut stood_until) = (Instant::now(), None);
+        let (mut last_poll, mut stalled_until) = (Instant::now(), None);
         loop {
             limit.check()?;
-            let more = goes_on();
+            let more = go_on();
             let now = Instant::now();
-            if now - looked > STANDSTILL {
-                stood_until = Some(now);
+            if now - last_poll > STALL {
+                stalled_until = Some(now);
             }
-            looked = now;
+            last_poll = now;
             if more && now >= start + EVERY * sent {
-                self.speak()?;
+                self.send_echo()?;
                 sent += 1;
             }
-            got += self.hear()?;
+            got += self.receive()?;
             while times.len() < got / SIZE {
                 let scheduled = start + EVERY * times.len() as u32;
-                let unseen = stood_until.is_some_and(|until| scheduled <= until);
+                let unobserved = stalled_until.is_some_and(|until| scheduled <= until);
                 let time = scheduled.elapsed().as_secs_f64() * 1e6;
-                times.push(if unseen { f64::NAN } else { time });
+                times.push(if unobserved { f64::NAN } else { time });
             }
             if !more && times.len() == sent as usize && sent > 0 {
                 return Ok(times);
@@ -73,8 +73,8 @@ impl Pulse {
         }
     }
 
-    /// For so long nothing but `step`; our end is as slow as when it beats.
-    pub fn keep_still(
+    /// Calls only `step`, with the same overhead per step as `run`.
+    pub fn run_without_echo(
         &self,
         time: Duration,
         mut step: impl FnMut() -> Result<(), String>,
@@ -83,22 +83,22 @@ impl Pulse {
         let until = Instant::now() + time;
         while Instant::now() < until {
             limit.check()?;
-            self.hear()?;
+            self.receive()?;
             step()?;
         }
         Ok(())
     }
 
-    fn speak(&self) -> Result<(), String> {
+    fn send_echo(&self) -> Result<(), String> {
         match send(&self.0, &[b'x'; SIZE], SendFlags::NOSIGNAL) {
             Ok(SIZE) => Ok(()),
-            other => Err(format!("an echo of {SIZE} bytes was not taken: {other:?}")),
+            other => Err(format!("cannot send an echo of {SIZE} bytes: {other:?}")),
         }
     }
 
-    fn hear(&self) -> Result<usize, String> {
+    fn receive(&self) -> Result<usize, String> {
         match recv(&self.0, &mut [0; 4096][..], RecvFlags::empty()) {
-            Ok((0, _)) => Err("the server ended the echo connection".to_string()),
+            Ok((0, _)) => Err("the server closed the echo connection".to_string()),
             Ok((got, _)) => Ok(got),
             Err(Errno::AGAIN) => Ok(0),
             Err(e) => Err(format!("cannot read an echo: {e}")),
@@ -106,100 +106,104 @@ impl Pulse {
     }
 }
 
-/// A hundredth of the echoes makes the p99: what others take of the cores must be much less.
+/// The p99 depends on 1 % of the echoes: other programs must take much less time than that.
 const DISTURBED: f64 = 0.003;
-/// A machine that is never quiet is told of, and not waited for.
+/// Repetitions of a disturbed run; then the disturbed run counts and is reported as such.
 const REPEATS: usize = 3;
 
-/// p50, p99 and the longest of one run, in microseconds.
-pub type Figures = [f64; 3];
+/// p50, p99 and maximum in microseconds.
+pub type Percentiles = [f64; 3];
 
 /// One run.
 #[derive(Clone, Copy)]
 pub struct Run {
-    pub figures: Figures,
-    /// The part of it in which others had a core that it stood ready for.
-    pub held_up: f64,
-    /// The part of its echoes that came while our end stood still; the figures are without them.
-    pub unseen: f64,
+    pub percentiles: Percentiles,
+    /// Share of the time in which the server or the client was runnable but had no core.
+    pub core_wait: f64,
+    /// Share of the echoes that are not in the percentiles, because the client was stopped.
+    pub unobserved: f64,
 }
 
 impl Run {
     pub fn is_disturbed(&self) -> bool {
-        self.held_up > DISTURBED
+        self.core_wait > DISTURBED
     }
 
     pub fn note(&self) -> String {
-        let noisy = if self.is_disturbed() { "   noisy" } else { "" };
-        format!("   {:.1} % unseen{noisy}", self.unseen * 100.0)
+        let disturbed = if self.is_disturbed() {
+            "   disturbed"
+        } else {
+            ""
+        };
+        format!("   {:.1} % unobserved{disturbed}", self.unobserved * 100.0)
     }
 }
 
-pub fn head() {
+pub fn print_header() {
     println!(
         "{:>6}  {:<18} {:>10} {:>10} {:>10}",
-        "run", "beside", "p50 us", "p99 us", "max us"
+        "run", "load", "p50 us", "p99 us", "max us"
     );
 }
 
-pub fn line(head: &str, label: &str, [p50, p99, most]: Figures, note: &str) {
+pub fn print_row(head: &str, label: &str, [p50, p99, most]: Percentiles, note: &str) {
     println!("{head:>6}  {label:<18} {p50:>10.1} {p99:>10.1} {most:>10.1}{note}");
 }
 
-/// The latencies of a pulse while something is done beside it.
+/// Measures one run; `measure` returns its latencies.
 pub fn measured(
     server: &Server,
-    act: impl FnOnce() -> Result<Vec<f64>, String>,
+    measure: impl FnOnce() -> Result<Vec<f64>, String>,
 ) -> Result<Run, String> {
     let meter = Meter::start(server)?;
-    let times = act()?;
-    let held_up = meter.stop(1.0)?.disturbed;
-    let unseen = times.iter().filter(|time| time.is_nan()).count() as f64 / times.len() as f64;
+    let times = measure()?;
+    let core_wait = meter.stop(1.0)?.disturbed;
+    let unobserved = times.iter().filter(|time| time.is_nan()).count() as f64 / times.len() as f64;
     Ok(Run {
-        figures: figures(times),
-        held_up,
-        unseen,
+        percentiles: percentiles(times),
+        core_wait,
+        unobserved,
     })
 }
 
-/// A run that was not disturbed, or the last of some.
+/// Repeats a disturbed run, at most `REPEATS` times, and returns the last.
 pub fn undisturbed(
     server: &Server,
     round: usize,
     label: &str,
-    mut act: impl FnMut() -> Result<Vec<f64>, String>,
+    mut measure: impl FnMut() -> Result<Vec<f64>, String>,
 ) -> Result<Run, String> {
     let mut repeats = REPEATS;
-    let mut run = measured(server, &mut act)?;
+    let mut run = measured(server, &mut measure)?;
     while run.is_disturbed() && repeats > 0 {
         repeats -= 1;
-        line("again", label, run.figures, &run.note());
-        rest(server)?;
-        run = measured(server, &mut act)?;
+        print_row("again", label, run.percentiles, &run.note());
+        wait_until_idle(server)?;
+        run = measured(server, &mut measure)?;
     }
-    line(&round.to_string(), label, run.figures, &run.note());
+    print_row(&round.to_string(), label, run.percentiles, &run.note());
     Ok(run)
 }
 
-pub fn figures(mut times: Vec<f64>) -> Figures {
+pub fn percentiles(mut times: Vec<f64>) -> Percentiles {
     times.retain(|time| !time.is_nan());
     times.sort_by(f64::total_cmp);
     let part = |of: f64| times[((times.len() - 1) as f64 * of).round() as usize];
     [part(0.5), part(0.99), part(1.0)]
 }
 
-pub fn medians(runs: &[Run]) -> Figures {
-    [0, 1, 2].map(|part| median(runs.iter().map(|run| run.figures[part]).collect()))
+pub fn medians(runs: &[Run]) -> Percentiles {
+    [0, 1, 2].map(|part| median(runs.iter().map(|run| run.percentiles[part]).collect()))
 }
 
-/// Waits until the server has nothing to do.
-pub fn rest(server: &Server) -> Result<(), String> {
+/// Waits until the server uses no CPU.
+pub fn wait_until_idle(server: &Server) -> Result<(), String> {
     let limit = Limit::new();
     loop {
         limit.check()?;
-        let before = server.processes()?.spent()?;
+        let before = server.processes()?.cpu_time()?;
         std::thread::sleep(Duration::from_millis(200));
-        if server.processes()?.spent()?.since(&before).0 < 0.002 {
+        if server.processes()?.cpu_time()?.since(&before).0 < 0.002 {
             return Ok(());
         }
     }

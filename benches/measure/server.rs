@@ -1,10 +1,10 @@
-//! A server process under measurement: started, asked for its ports, its costs read, ended.
+//! A server process to measure: start, ports, CPU and memory, stop.
 
 use super::Limit;
-use super::contender::{Contender, Door};
+use super::contender::{Contender, PortSource};
 use super::dialect::Dialect;
 use super::pinning::SERVER_CORE;
-use super::processes::{Processes, Spent, field};
+use super::processes::{CpuTime, Processes, field};
 use super::table::Sample;
 use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
@@ -16,21 +16,21 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// After SIGTERM; then SIGKILL.
+/// Time between SIGTERM and SIGKILL.
 const END_LIMIT: Duration = Duration::from_secs(3);
 
 pub struct Server {
     pub label: &'static str,
     pub at: SocketAddr,
     pub dialect: Dialect,
-    said: Vec<String>,
+    output: Vec<String>,
     child: Child,
-    /// Kept open, or a server that prints later would meet a closed pipe.
+    /// Kept open: a server that prints later must not get SIGPIPE.
     stdout: ChildStdout,
 }
 
 impl Server {
-    /// Starts it on its core and comes back when it listens.
+    /// Starts the server on its core and waits until it listens.
     pub fn start(contender: &Contender, scratch: &Path) -> Result<Server, String> {
         let label = contender.label;
         let log = scratch.join(format!("{}.log", label.replace(' ', "-")));
@@ -44,54 +44,56 @@ impl Server {
             .stderr(File::create(&log).map_err(tried)?)
             .spawn()
             .map_err(tried)?;
-        let stdout = child.stdout.take().expect("it is piped");
+        let stdout = child.stdout.take().expect("standard output is piped");
         let mut server = Server {
             label,
             at: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             dialect: contender.dialect,
-            said: Vec::new(),
+            output: Vec::new(),
             child,
             stdout,
         };
-        let port = server.listening(contender.door).map_err(|e| {
+        let port = server.wait_for_port(contender.port_source).map_err(|e| {
             let log = std::fs::read_to_string(&log).unwrap_or_default();
-            let said = log.lines().take(20).collect::<Vec<_>>().join("\n  ");
-            format!("{label} on core {SERVER_CORE}: {e}; it said:\n  {said}")
+            let first_lines = log.lines().take(20).collect::<Vec<_>>().join("\n  ");
+            format!("{label} on core {SERVER_CORE}: {e}; its log:\n  {first_lines}")
         })?;
         server.at.set_port(port);
         Ok(server)
     }
 
-    /// The port, as soon as the server listens there.
-    fn listening(&mut self, door: Door) -> Result<u16, String> {
+    /// Waits until the server listens, and returns its port.
+    fn wait_for_port(&mut self, port_source: PortSource) -> Result<u16, String> {
         let tried = |e| format!("cannot read its standard output: {e}");
         ioctl_fionbio(&self.stdout, true).map_err(|e| tried(e.into()))?;
         let until = Instant::now() + START_LIMIT;
         let limit = Limit::new();
-        let (mut said, mut buffer) = (Vec::new(), [0; 1024]);
+        let (mut read, mut buffer) = (Vec::new(), [0; 1024]);
         loop {
             limit.check()?;
             match self.stdout.read(&mut buffer) {
-                Ok(got) => said.extend_from_slice(&buffer[..got]),
+                Ok(got) => read.extend_from_slice(&buffer[..got]),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                 Err(e) => return Err(tried(e)),
             }
-            let whole = String::from_utf8_lossy(&said);
+            let whole = String::from_utf8_lossy(&read);
             let complete = whole.rfind('\n').map_or("", |end| &whole[..end]);
-            self.said = complete.lines().map(String::from).collect();
+            self.output = complete.lines().map(String::from).collect();
             let is_ready = |line: &String| line == "ready" || line.starts_with("listening on ");
-            match door {
-                Door::Port(port) if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() => {
+            match port_source {
+                PortSource::Fixed(port)
+                    if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() =>
+                {
                     return Ok(port);
                 }
-                Door::Only | Door::Service(_) if self.said.iter().any(is_ready) => {
-                    let port = port_of(&self.said, door);
-                    return port.ok_or_else(|| format!("it named no port in {:?}", self.said));
+                PortSource::Single | PortSource::Service(_) if self.output.iter().any(is_ready) => {
+                    let port = port_of(&self.output, port_source);
+                    return port.ok_or_else(|| format!("no port in its output {:?}", self.output));
                 }
                 _ => {}
             }
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(format!("ended before it was ready, with {status}"));
+                return Err(format!("exited before it was ready: {status}"));
             }
             if Instant::now() > until {
                 return Err(format!("not ready after {} s", START_LIMIT.as_secs()));
@@ -100,19 +102,19 @@ impl Server {
         }
     }
 
-    /// Where another of its services listens.
+    /// The address of one of its services.
     pub fn address(&self, service: &'static str) -> Result<SocketAddr, String> {
-        let port = port_of(&self.said, Door::Service(service))
-            .ok_or_else(|| format!("{} named no port for {service}", self.label))?;
+        let port = port_of(&self.output, PortSource::Service(service))
+            .ok_or_else(|| format!("{} printed no port for {service}", self.label))?;
         Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
-    /// The server and all the processes that work for it.
+    /// The server and its descendants.
     pub fn processes(&self) -> Result<Processes, String> {
         Processes::under(self.child.id())
     }
 
-    /// Descriptors that it has open itself.
+    /// Open descriptors of the server, without its descendants.
     pub fn descriptors(&self) -> Result<usize, String> {
         let path = format!("/proc/{}/fd", self.child.id());
         let list = std::fs::read_dir(&path).map_err(|e| format!("cannot list {path}: {e}"))?;
@@ -122,51 +124,51 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let family = self.processes().map(|all| all.descendants());
-        end(&mut self.child);
-        // Most have gone with it; a descriptor of a process never means another one.
-        for process in family.unwrap_or_default() {
+        let descendants = self.processes().map(|all| all.descendants());
+        stop(&mut self.child);
+        // Most have exited already. A pidfd never refers to another process.
+        for process in descendants.unwrap_or_default() {
             let _ = pidfd_send_signal(&process, Signal::KILL);
         }
     }
 }
 
-/// What a server costs from one moment to another, and whether others were in the way meanwhile.
+/// CPU time of a server during a run, and how much other programs disturbed the run.
 pub struct Meter<'a> {
     server: &'a Server,
     start: Instant,
-    spent: Spent,
-    load_waited: f64,
+    spent: CpuTime,
+    client_wait: f64,
 }
 
 impl<'a> Meter<'a> {
-    /// Both ends are read while the server sleeps, so that no running slice is missed.
+    /// CPU times are read while the server sleeps: they do not include a running time slice.
     pub fn start(server: &'a Server) -> Result<Meter<'a>, String> {
         settle();
-        let spent = server.processes()?.spent()?;
+        let spent = server.processes()?.cpu_time()?;
         Ok(Meter {
             server,
             start: Instant::now(),
             spent,
-            load_waited: load_waited(),
+            client_wait: client_wait(),
         })
     }
 
-    /// Call it as soon as the last byte is there; `amount` is what was done in the time.
+    /// Must be called right after the last byte; `amount` is the work done during the run.
     pub fn stop(self, amount: f64) -> Result<Sample, String> {
         let wall = self.start.elapsed().as_secs_f64();
-        let load_waited = load_waited() - self.load_waited;
+        let client_wait = client_wait() - self.client_wait;
         settle();
-        let (spent, waited) = self.server.processes()?.spent()?.since(&self.spent);
+        let (spent, waited) = self.server.processes()?.cpu_time()?.since(&self.spent);
         Ok(Sample {
             rate: amount / wall,
             cpu: spent / amount,
             busy: spent / wall,
-            disturbed: waited.max(load_waited) / wall,
+            disturbed: waited.max(client_wait) / wall,
         })
     }
 
-    /// The same with the CPU in microseconds.
+    /// Like `stop`, with the CPU time in microseconds.
     pub fn stop_micros(self, amount: f64) -> Result<Sample, String> {
         let sample = self.stop(amount)?;
         let cpu = sample.cpu * 1e6;
@@ -174,19 +176,19 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// How long this very process has stood in the queue for its core.
-fn load_waited() -> f64 {
+/// Seconds in which this process was runnable but had no core.
+fn client_wait() -> f64 {
     let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
     field(&text, 1).unwrap_or(0.0) / 1e9
 }
 
-/// Lets the server come to rest.
+/// Lets the server finish its work.
 fn settle() {
     std::thread::sleep(Duration::from_millis(20));
 }
 
-fn end(child: &mut Child) {
-    // Signals and waits go to this child by its id, which stays taken until it is waited for.
+fn stop(child: &mut Child) {
+    // The id is valid until the child is waited for.
     if let Some(pid) = Pid::from_raw(child.id() as i32)
         && matches!(child.try_wait(), Ok(None))
     {
@@ -200,12 +202,12 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// `echo listening on tcp 127.0.0.1:8080`, or of a bare loop `listening on 8080`.
-fn port_of(said: &[String], door: Door) -> Option<u16> {
-    let head = match door {
-        Door::Port(_) | Door::Only => "listening on ".to_string(),
-        Door::Service(service) => format!("{service} listening on "),
+/// Parses `echo listening on tcp 127.0.0.1:8080`, or `listening on 8080` of a baseline.
+fn port_of(output: &[String], port_source: PortSource) -> Option<u16> {
+    let head = match port_source {
+        PortSource::Fixed(_) | PortSource::Single => "listening on ".to_string(),
+        PortSource::Service(service) => format!("{service} listening on "),
     };
-    let place = said.iter().find_map(|line| line.strip_prefix(&head))?;
-    place.rsplit([':', ' ']).next()?.parse().ok()
+    let line = output.iter().find_map(|line| line.strip_prefix(&head))?;
+    line.rsplit([':', ' ']).next()?.parse().ok()
 }

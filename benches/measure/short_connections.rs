@@ -1,9 +1,9 @@
-//! The load of short visits: connect, one exchange, close; some at once, a fixed number a run.
-//! Keeps no connection, and makes no more than there are ports, so that none is waited for.
+//! Load generator: connect, one exchange, close; a fixed number of connections per run.
+//! The number per run stays below the number of ports, so that TIME_WAIT does not delay it.
 
 use super::Limit;
-use super::dialect::{Asked, Exchange};
-use super::load::Load;
+use super::dialect::{Exchange, PerDialect};
+use super::poller::Poller;
 use super::server::{Meter, Server};
 use super::table::{Sample, Table};
 use rustix::event::epoll::EventFlags;
@@ -13,28 +13,28 @@ use std::net::{Shutdown, TcpStream};
 
 const BUFFER: usize = 16 * 1024;
 
-/// Who closes first.
+/// The side that closes first.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Leaver {
+pub enum ClosesFirst {
     Client,
     Server,
-    /// The server, when it has answered: it hears at once that nothing more will be asked.
-    Asked,
+    /// The server, after its answer: the client shuts down its write side with the request.
+    ServerAtEof,
 }
 
-/// What one run consists of.
+/// The parameters of one run.
 pub struct Shape<'a> {
     pub at_once: usize,
-    pub visits: usize,
-    pub exchange: Asked<'a, (Exchange, Leaver)>,
+    pub connections: usize,
+    pub exchange: PerDialect<'a, (Exchange, ClosesFirst)>,
 }
 
 impl Shape<'_> {
     pub fn table(&self, what: &str, unit: &'static str, cpu_unit: &'static str) -> Table {
         Table::new(
             format!(
-                "{what}, {} at once, {} visits a run",
-                self.at_once, self.visits
+                "{what}, {} at a time, {} connections per run",
+                self.at_once, self.connections
             ),
             (unit, 0),
             cpu_unit,
@@ -42,7 +42,7 @@ impl Shape<'_> {
     }
 }
 
-struct Visit {
+struct Connection {
     stream: TcpStream,
     got: Vec<u8>,
     answered: bool,
@@ -52,69 +52,69 @@ pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
     let exchange = (shape.exchange)(server.dialect)?;
     round(server, &exchange, shape.at_once, shape.at_once * 4)?;
     let meter = Meter::start(server)?;
-    round(server, &exchange, shape.at_once, shape.visits)?;
-    meter.stop_micros(shape.visits as f64)
+    round(server, &exchange, shape.at_once, shape.connections)?;
+    meter.stop_micros(shape.connections as f64)
 }
 
 fn round(
     server: &Server,
-    exchange: &(Exchange, Leaver),
+    exchange: &(Exchange, ClosesFirst),
     at_once: usize,
-    visits: usize,
+    connections: usize,
 ) -> Result<(), String> {
     let limit = Limit::new();
-    let mut load = Load::new()?;
+    let mut poller = Poller::new()?;
     let mut buffer = vec![0; BUFFER];
-    let mut under_way: Vec<Option<Visit>> = Vec::new();
-    let mut left = visits;
-    for slot in 0..at_once.min(visits) {
-        under_way.push(Some(begin(server, exchange, &load, slot)?));
+    let mut open: Vec<Option<Connection>> = Vec::new();
+    let mut left = connections;
+    for slot in 0..at_once.min(connections) {
+        open.push(Some(start(server, exchange, &poller, slot)?));
         left -= 1;
     }
-    let mut going = under_way.len();
-    while going > 0 {
+    let mut active = open.len();
+    while active > 0 {
         limit.check()?;
-        load.wait()?;
-        for index in 0..load.events() {
-            let slot = load.slot(index);
-            let Some(visit) = &mut under_way[slot] else {
+        poller.wait()?;
+        for index in 0..poller.events() {
+            let slot = poller.slot(index);
+            let Some(connection) = &mut open[slot] else {
                 continue;
             };
-            if !is_over(visit, exchange, &mut buffer)? {
+            if !is_over(connection, exchange, &mut buffer)? {
                 continue;
             }
-            // Closed before the next one is opened.
-            under_way[slot] = None;
+            // Close this connection before the next one is opened.
+            open[slot] = None;
             if left > 0 {
                 left -= 1;
-                under_way[slot] = Some(begin(server, exchange, &load, slot)?);
+                open[slot] = Some(start(server, exchange, &poller, slot)?);
             } else {
-                going -= 1;
+                active -= 1;
             }
         }
     }
     Ok(())
 }
 
-fn begin(
+fn start(
     server: &Server,
-    (exchange, leaver): &(Exchange, Leaver),
-    load: &Load,
+    (exchange, closes_first): &(Exchange, ClosesFirst),
+    poller: &Poller,
     slot: usize,
-) -> Result<Visit, String> {
+) -> Result<Connection, String> {
     let stream = TcpStream::connect(server.at)
         .map_err(|e| format!("cannot connect to {}: {e}", server.at))?;
     let request = &exchange.request;
     match send(&stream, request, SendFlags::NOSIGNAL) {
         Ok(sent) if sent == request.len() => {}
-        other => return Err(format!("a request was not taken whole: {other:?}")),
+        other => return Err(format!("cannot send a whole request: {other:?}")),
     }
-    if *leaver == Leaver::Asked {
+    if *closes_first == ClosesFirst::ServerAtEof {
         let ended = stream.shutdown(Shutdown::Write);
-        ended.map_err(|e| format!("cannot end a request: {e}"))?;
+        ended.map_err(|e| format!("cannot shut down the write side: {e}"))?;
     }
-    load.watch(&stream, slot, EventFlags::IN)?;
-    Ok(Visit {
+    poller.watch(&stream, slot, EventFlags::IN)?;
+    Ok(Connection {
         stream,
         got: Vec::new(),
         answered: false,
@@ -122,18 +122,18 @@ fn begin(
 }
 
 fn is_over(
-    visit: &mut Visit,
-    (exchange, leaver): &(Exchange, Leaver),
+    connection: &mut Connection,
+    (exchange, closes_first): &(Exchange, ClosesFirst),
     buffer: &mut [u8],
 ) -> Result<bool, String> {
-    let got = match recv(&visit.stream, &mut *buffer, RecvFlags::DONTWAIT) {
-        Ok((0, _)) if visit.answered => return Ok(true),
-        Ok((0, _)) => return Err("the server closed before it had answered".to_string()),
+    let got = match recv(&connection.stream, &mut *buffer, RecvFlags::DONTWAIT) {
+        Ok((0, _)) if connection.answered => return Ok(true),
+        Ok((0, _)) => return Err("the server closed a connection before its answer".to_string()),
         Ok((got, _)) => got,
         Err(Errno::AGAIN) => return Ok(false),
         Err(e) => return Err(format!("cannot read an answer: {e}")),
     };
-    visit.got.extend_from_slice(&buffer[..got]);
-    visit.answered = exchange.is_whole(&exchange.request, &visit.got)?;
-    Ok(visit.answered && *leaver == Leaver::Client)
+    connection.got.extend_from_slice(&buffer[..got]);
+    connection.answered = exchange.is_whole(&exchange.request, &connection.got)?;
+    Ok(connection.answered && *closes_first == ClosesFirst::Client)
 }

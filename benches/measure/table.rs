@@ -1,17 +1,17 @@
-//! The lines of a report: each run, the medians, and the ratio of the first to each other.
+//! Prints the runs, the medians, and the ratios of loket to the other servers.
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, Copy)]
 pub struct Sample {
     pub rate: f64,
     pub cpu: f64,
-    /// Server CPU by wall time: near 1 the server was the bottleneck, far below the client was.
+    /// Server CPU / wall time: near 1 the server was the bottleneck, far below 1 the client was.
     pub busy: f64,
-    /// The part of the time that the server or the load stood ready while others had its core.
+    /// Share of the time in which the server or the client was runnable but had no core.
     pub disturbed: f64,
 }
 
-/// From here on a run tells more of its neighbours than of the server.
+/// Above this, a run measures other programs more than the server.
 const DISTURBED: f64 = 0.03;
 
 impl Sample {
@@ -43,7 +43,7 @@ impl Table {
         }
     }
 
-    pub fn begin(&self) {
+    pub fn print_header(&self) {
         println!("\n{}", self.title);
         println!(
             "{:>6}  {:<12} {:>14} {:>18} {:>6}",
@@ -51,17 +51,17 @@ impl Table {
         );
     }
 
-    /// Shows a run that does not count.
-    pub fn again(&self, label: &str, sample: Sample) {
-        self.line("again", label, sample);
+    /// Prints a run that does not count.
+    pub fn print_discarded(&self, label: &str, sample: Sample) {
+        self.print_row("again", label, sample);
     }
 
     pub fn add(&mut self, round: usize, label: &'static str, sample: Sample) {
-        self.line(&round.to_string(), label, sample);
+        self.print_row(&round.to_string(), label, sample);
         self.rows.push((label, sample));
     }
 
-    fn line(&self, head: &str, label: &str, sample: Sample) {
+    fn print_row(&self, head: &str, label: &str, sample: Sample) {
         println!(
             "{head:>6}  {label:<12} {:>14.*} {:>18.3} {:>4.0} %{}",
             self.rate_digits,
@@ -69,35 +69,35 @@ impl Table {
             sample.cpu,
             sample.busy * 100.0,
             if sample.is_disturbed() {
-                "   disturbed by other programs"
+                "   disturbed"
             } else {
                 ""
             }
         );
     }
 
-    /// Prints the medians, and how the first contender stands to every other one.
-    pub fn end(&self) {
+    /// Prints the medians, and the ratios of the first server to each other one.
+    pub fn print_summary(&self) {
         let labels = self.labels();
         for label in &labels {
-            self.line("median", label, self.median(label));
+            self.print_row("median", label, self.median(label));
         }
-        let Some((first, floors)) = labels.split_first() else {
+        let Some((first, others)) = labels.split_first() else {
             return;
         };
-        for floor in floors {
-            let (ours, theirs) = (self.median(first), self.median(floor));
-            let (low, high) = self.spread(first, floor);
+        for other in others {
+            let (ours, theirs) = (self.median(first), self.median(other));
+            let (low, high) = self.spread(first, other);
             println!(
-                "  {first} / {floor}: {:.3} of the CPU (single rounds {low:.3} to {high:.3}), \
-                 {:.3} of the throughput",
+                "  {first} / {other}: CPU {:.3} (single rounds {low:.3} to {high:.3}), \
+                 throughput {:.3}",
                 ours.cpu / theirs.cpu,
                 ours.rate / theirs.rate
             );
         }
     }
 
-    /// Who takes part, in order.
+    /// The servers, in order.
     pub fn labels(&self) -> Vec<&'static str> {
         let mut labels: Vec<&'static str> = Vec::new();
         for (label, _) in &self.rows {
@@ -115,7 +115,7 @@ impl Table {
             .map(|row| row.1)
     }
 
-    /// How many of its runs were disturbed, of how many.
+    /// Number of disturbed runs, and of all runs.
     pub fn disturbed(&self, label: &str) -> (usize, usize) {
         let disturbed = self.of(label).filter(Sample::is_disturbed).count();
         (disturbed, self.of(label).count())
@@ -131,11 +131,11 @@ impl Table {
         }
     }
 
-    /// The smallest and the largest CPU ratio of the single rounds: how far to trust the median's.
-    fn spread(&self, first: &str, floor: &str) -> (f64, f64) {
+    /// Smallest and largest CPU ratio of the single rounds: the uncertainty of the median.
+    fn spread(&self, first: &str, other: &str) -> (f64, f64) {
         let ratios = self
             .of(first)
-            .zip(self.of(floor))
+            .zip(self.of(other))
             .map(|(ours, theirs)| ours.cpu / theirs.cpu);
         ratios.fold((f64::INFINITY, 0.0), |(low, high), r| {
             (r.min(low), r.max(high))

@@ -1,9 +1,9 @@
-//! The upload load: some connections, each of which stores one file.
-//! Compares one stored file a run byte by byte, of the others only the size.
+//! Load generator: each connection uploads one file.
+//! After a run it compares one stored file byte by byte, and the sizes of the others.
 
 use super::dialect::Dialect;
 use super::ftp::Ftp;
-use super::load::{Load, connect};
+use super::poller::{Poller, connect};
 use super::server::{Meter, Server};
 use super::table::{Sample, Table};
 use rustix::event::epoll::EventFlags;
@@ -16,17 +16,17 @@ use std::net::TcpStream;
 use std::path::Path;
 
 const GIB: f64 = (1u64 << 30) as f64;
-/// Sent over and over; a prime length, so that a shifted or swapped piece shows.
+/// Bodies repeat one piece. Its length is prime, so that a shifted or swapped part is detected.
 const PIECE: usize = 262_139;
 
-/// What one run consists of.
+/// The parameters of one run.
 #[derive(Clone, Copy)]
 pub struct Shape {
     pub connections: usize,
     pub size: u64,
 }
 
-/// Some large files at once.
+/// Some large files at the same time.
 pub const SIXTEEN_BIG: Shape = Shape {
     connections: 16,
     size: 64 << 20,
@@ -36,7 +36,7 @@ impl Shape {
     pub fn table(&self) -> Table {
         Table::new(
             format!(
-                "upload: {} connections, each one file of {} MiB",
+                "upload: {} connections, one file of {} MiB each",
                 self.connections,
                 self.size >> 20
             ),
@@ -50,29 +50,29 @@ impl Shape {
     }
 }
 
-enum Stage {
-    /// Waits for `OK`.
-    Asked,
+enum State {
+    /// Waiting for `OK`.
+    AwaitOk,
     Body {
         left: u64,
     },
-    /// Waits for the word that the file is there.
-    Sent,
-    Over,
+    /// Waiting for the confirmation that the file is stored.
+    AwaitResult,
+    Done,
 }
 
 struct Peer {
-    /// Carries the body; gone when its end is the end of the body.
+    /// The data connection; `None` once it was closed to end the body (FTP).
     stream: Option<TcpStream>,
-    /// Carries the words where they have a connection of their own.
-    control: Option<Ftp>,
+    /// The control connection, if the protocol has one.
+    ftp: Option<Ftp>,
     inbox: Vec<u8>,
-    stage: Stage,
+    state: State,
 }
 
 impl Peer {
     fn connect(server: &Server) -> Result<Peer, String> {
-        let (stream, control) = match server.dialect {
+        let (stream, ftp) = match server.dialect {
             Dialect::Ftp => {
                 let mut ftp = Ftp::login(server.at)?;
                 (ftp.passive()?, Some(ftp))
@@ -81,100 +81,106 @@ impl Peer {
         };
         Ok(Peer {
             stream: Some(stream),
-            control,
+            ftp,
             inbox: Vec::new(),
-            stage: Stage::Asked,
+            state: State::AwaitOk,
         })
     }
 
     fn stream(&self) -> Result<&TcpStream, String> {
         let stream = self.stream.as_ref();
-        stream.ok_or_else(|| "the connection of a body is closed already".to_string())
+        stream.ok_or_else(|| "the data connection is already closed".to_string())
     }
 
-    fn words(&self) -> Result<&TcpStream, String> {
-        match &self.control {
+    fn control(&self) -> Result<&TcpStream, String> {
+        match &self.ftp {
             Some(ftp) => Ok(ftp.control()),
             None => self.stream(),
         }
     }
 
-    /// Asks for the upload; the body may follow at once where nobody says `OK` to it.
-    fn ask(&mut self, slot: usize, shape: &Shape, load: &Load, how: Dialect) -> Result<(), String> {
-        let line = how.store(&format!("up-{slot}"), shape.size)?;
-        if let Some(ftp) = &mut self.control {
+    /// Sends the request; without an `OK` in the protocol, the body starts at once.
+    fn request(
+        &mut self,
+        slot: usize,
+        shape: &Shape,
+        poller: &Poller,
+        dialect: Dialect,
+    ) -> Result<(), String> {
+        let line = dialect.store(&format!("up-{slot}"), shape.size)?;
+        if let Some(ftp) = &mut self.ftp {
             ftp.begin(&line)?;
-            load.watch(ftp.control(), slot, EventFlags::IN)?;
+            poller.watch(ftp.control(), slot, EventFlags::IN)?;
         } else {
             send(self.stream()?, line.as_bytes(), SendFlags::NOSIGNAL)
                 .map_err(|e| format!("cannot send {line:?}: {e}"))?;
         }
-        if how != Dialect::Line {
-            self.begin(slot, shape, load)?;
+        if dialect != Dialect::Line {
+            self.begin_body(slot, shape, poller)?;
         }
         Ok(())
     }
 
-    fn begin(&mut self, slot: usize, shape: &Shape, load: &Load) -> Result<(), String> {
-        self.stage = Stage::Body { left: shape.size };
-        // Readable too: a refusal in the middle of a body shall be told, not found as a reset.
-        let flags = match self.control {
+    fn begin_body(&mut self, slot: usize, shape: &Shape, poller: &Poller) -> Result<(), String> {
+        self.state = State::Body { left: shape.size };
+        // Readable too: report an error answer during the body, not the reset that follows.
+        let flags = match self.ftp {
             Some(_) => EventFlags::OUT,
             None => EventFlags::IN | EventFlags::OUT,
         };
-        load.rewatch(self.stream()?, slot, flags)
+        poller.rewatch(self.stream()?, slot, flags)
     }
 }
 
 pub fn run(server: &Server, root: &Path, shape: &Shape) -> Result<Sample, String> {
     warm_memory(shape)?;
     let piece = piece();
-    let mut load = Load::new()?;
+    let mut poller = Poller::new()?;
     let mut peers = Vec::new();
     for slot in 0..shape.connections {
         let peer = Peer::connect(server)?;
-        load.watch(peer.stream()?, slot, EventFlags::IN)?;
+        poller.watch(peer.stream()?, slot, EventFlags::IN)?;
         peers.push(peer);
     }
     let meter = Meter::start(server)?;
     for (slot, peer) in peers.iter_mut().enumerate() {
-        peer.ask(slot, shape, &load, server.dialect)?;
+        peer.request(slot, shape, &poller, server.dialect)?;
     }
-    let mut going = peers.len();
-    while going > 0 {
-        load.wait()?;
-        for index in 0..load.events() {
-            let slot = load.slot(index);
+    let mut active = peers.len();
+    while active > 0 {
+        poller.wait()?;
+        for index in 0..poller.events() {
+            let slot = poller.slot(index);
             let peer = &mut peers[slot];
-            if load.readable(index) {
-                hear(peer, slot, shape, &load, server.dialect)?;
-                going -= usize::from(matches!(peer.stage, Stage::Over));
+            if poller.readable(index) {
+                receive(peer, slot, shape, &poller, server.dialect)?;
+                active -= usize::from(matches!(peer.state, State::Done));
             } else {
-                feed(peer, slot, shape, &load, &piece)?;
+                send_body(peer, slot, shape, &poller, &piece)?;
             }
         }
     }
     let sample = meter.stop(shape.bytes() as f64 / GIB)?;
-    clear(root, shape, &piece)?;
+    check_and_remove(root, shape, &piece)?;
     Ok(sample)
 }
 
-/// What bodies consist of.
+/// The piece that bodies repeat.
 pub fn piece() -> Vec<u8> {
     (0..PIECE as u32)
         .map(|n| (n.wrapping_mul(n) >> 7) as u8)
         .collect()
 }
 
-/// Sends the next bytes of the body, as much as one call takes.
-fn feed(
+/// Sends the next bytes of the body with one call.
+fn send_body(
     peer: &mut Peer,
     slot: usize,
     shape: &Shape,
-    load: &Load,
+    poller: &Poller,
     piece: &[u8],
 ) -> Result<(), String> {
-    let Stage::Body { left } = peer.stage else {
+    let State::Body { left } = peer.state else {
         return Ok(());
     };
     let from = ((shape.size - left) % PIECE as u64) as usize;
@@ -185,55 +191,56 @@ fn feed(
         Err(Errno::AGAIN) => left,
         Err(e) => return Err(format!("cannot send up-{slot} with {left} bytes left: {e}")),
     };
-    peer.stage = Stage::Body { left };
+    peer.state = State::Body { left };
     if left == 0 {
-        peer.stage = Stage::Sent;
-        if peer.control.is_some() {
+        peer.state = State::AwaitResult;
+        if peer.ftp.is_some() {
             peer.stream = None;
         } else {
-            load.rewatch(peer.stream()?, slot, EventFlags::IN)?;
+            poller.rewatch(peer.stream()?, slot, EventFlags::IN)?;
         }
     }
     Ok(())
 }
 
-fn hear(
+fn receive(
     peer: &mut Peer,
     slot: usize,
     shape: &Shape,
-    load: &Load,
-    how: Dialect,
+    poller: &Poller,
+    dialect: Dialect,
 ) -> Result<(), String> {
     let mut buffer = [0; 512];
-    match recv(peer.words()?, &mut buffer, RecvFlags::empty()) {
-        Ok((0, _)) => return Err(format!("the server ended the connection of up-{slot}")),
+    match recv(peer.control()?, &mut buffer, RecvFlags::empty()) {
+        Ok((0, _)) => return Err(format!("the server closed the connection of up-{slot}")),
         Ok((got, _)) => peer.inbox.extend_from_slice(&buffer[..got]),
         Err(Errno::AGAIN) => return Ok(()),
         Err(e) => return Err(format!("cannot read the answer to up-{slot}: {e}")),
     }
-    match peer.stage {
-        Stage::Asked if peer.inbox == b"OK\n" => {
+    match peer.state {
+        State::AwaitOk if peer.inbox == b"OK\n" => {
             peer.inbox.clear();
-            peer.begin(slot, shape, load)
+            peer.begin_body(slot, shape, poller)
         }
-        Stage::Sent => {
-            if how.is_stored(&peer.inbox)? {
-                peer.stage = Stage::Over;
+        State::AwaitResult => {
+            if dialect.is_stored(&peer.inbox)? {
+                peer.state = State::Done;
             }
             Ok(())
         }
         _ => {
-            let said = String::from_utf8_lossy(&peer.inbox);
-            Err(format!("the server says {said:?} to up-{slot}"))
+            let text = String::from_utf8_lossy(&peer.inbox);
+            Err(format!("the answer to up-{slot} was {text:?}"))
         }
     }
 }
 
-/// Checks what was stored and takes it away.
-fn clear(root: &Path, shape: &Shape, piece: &[u8]) -> Result<(), String> {
+/// Checks and removes the stored files.
+fn check_and_remove(root: &Path, shape: &Shape, piece: &[u8]) -> Result<(), String> {
     for slot in 0..shape.connections {
         let path = root.join(format!("up-{slot}"));
-        let tried = |e: std::io::Error| format!("upload left no good {}: {e}", path.display());
+        let tried =
+            |e: std::io::Error| format!("cannot check the uploaded {}: {e}", path.display());
         let size = std::fs::metadata(&path).map_err(tried)?.len();
         if size != shape.size {
             let whole = shape.size;
@@ -266,11 +273,11 @@ fn compare(path: &Path, shape: &Shape, piece: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Touches more memory than a run fills, and gives it back to the kernel at once.
+/// Touches more memory than a run needs, and frees it.
 fn warm_memory(shape: &Shape) -> Result<(), String> {
-    // In a virtual machine with free page reporting, the memory of deleted files goes back to the
-    // host after some seconds, and the server that writes next pays 0.5 s a GiB for its return.
-    // Once over is not enough: the next run need not get the same pages.
+    // In a virtual machine with free page reporting, memory of deleted files returns to the host
+    // after some seconds, and the next server that writes pays 0.5 s per GiB to get it back.
+    // Four times the need, because the next run may get other pages.
     let text = std::fs::read_to_string("/proc/meminfo")
         .map_err(|e| format!("cannot read /proc/meminfo: {e}"))?;
     let line = text

@@ -1,4 +1,4 @@
-//! Times protocols fed with bytes, and the outbox that their answers wait in.
+//! Benchmarks of sessions that are fed with bytes, and of the outbox.
 
 use crate::memory::Service;
 use crate::memory::store::{Faults, Files, Memory};
@@ -15,7 +15,7 @@ use std::hint::black_box;
 const NAME: &str = "a.bin";
 const SIZE: usize = 4_096;
 
-pub fn time(criterion: &mut Criterion) {
+pub fn bench(criterion: &mut Criterion) {
     feeds(criterion);
     outbox(criterion);
 }
@@ -26,31 +26,31 @@ fn feeds(criterion: &mut Criterion) {
         let input = vec![b'x'; length];
         group.throughput(Throughput::Bytes(length as u64));
         group.bench_function(BenchmarkId::new("echo", length), |bencher| {
-            let (mut session, mut shared) = conversation(Service::Echo);
+            let (mut session, mut shared) = session(Service::Echo);
             bencher.iter(|| exchange(&mut session, &mut shared, &input));
         });
     }
     let download = format!("download {NAME}\n");
     for (label, input) in [
         ("files: size", "size a.bin\n"),
-        ("files: a refusal", "size nobody.bin\n"),
+        ("files: a missing file", "size missing.bin\n"),
         ("files: download", &download),
     ] {
         group.throughput(Throughput::Elements(1));
         group.bench_function(label, |bencher| {
-            let (mut session, mut shared) = conversation(Service::Files);
+            let (mut session, mut shared) = session(Service::Files);
             bencher.iter(|| exchange(&mut session, &mut shared, input.as_bytes()));
         });
     }
     group.bench_function("files: 16 commands at once", |bencher| {
         let input = "size a.bin\n".repeat(16);
-        let (mut session, mut shared) = conversation(Service::Files);
+        let (mut session, mut shared) = session(Service::Files);
         bencher.iter(|| exchange(&mut session, &mut shared, input.as_bytes()));
     });
     group.finish();
 }
 
-fn conversation(service: Service) -> (Session, Shared) {
+fn session(service: Service) -> (Session, Shared) {
     let files: Files = [(NAME.to_owned(), vec![7; SIZE])].into();
     let store = Memory::with(&files, Faults::default());
     (
@@ -59,13 +59,13 @@ fn conversation(service: Service) -> (Session, Shared) {
     )
 }
 
-/// Feeds the session and throws its answer away; its memory stays lent, as within a turn.
+/// Feeds the session and discards its answer. The session keeps its buffers, as within a turn.
 fn exchange(session: &mut Session, shared: &mut Shared, input: &[u8]) -> usize {
     let mut calls = usize::MAX;
     session.feed(black_box(input), Follows::More, &mut calls, shared);
-    let outbox = session.outbox().expect("it was fed");
+    let outbox = session.outbox().expect("the session was fed");
     let sent = drain(outbox);
-    assert!(sent > 0, "an answer");
+    assert!(sent > 0, "the session answered");
     sent
 }
 
@@ -87,7 +87,7 @@ fn outbox(criterion: &mut Criterion) {
     for length in [64, 4_096, 65_536] {
         let bytes = vec![b'x'; length];
         group.throughput(Throughput::Bytes(length as u64));
-        group.bench_function(BenchmarkId::new("in and out", length), |bencher| {
+        group.bench_function(BenchmarkId::new("append and drain", length), |bencher| {
             let mut outbox = Outbox::default();
             bencher.iter(|| {
                 outbox.bytes(black_box(&bytes));
@@ -96,7 +96,7 @@ fn outbox(criterion: &mut Criterion) {
         });
     }
     group.throughput(Throughput::Elements(16));
-    group.bench_function("16 replies in one piece", |bencher| {
+    group.bench_function("16 replies, drained together", |bencher| {
         let mut outbox = Outbox::default();
         bencher.iter(|| {
             for _ in 0..16 {
@@ -106,7 +106,7 @@ fn outbox(criterion: &mut Criterion) {
         });
     });
     group.throughput(Throughput::Bytes(65_536));
-    group.bench_function("64 KiB that leave 1460 bytes at a time", |bencher| {
+    group.bench_function("64 KiB, drained in steps of 1460 bytes", |bencher| {
         let bytes = vec![b'x'; 65_536];
         let mut outbox = Outbox::default();
         bencher.iter(|| {
@@ -124,8 +124,12 @@ fn outbox(criterion: &mut Criterion) {
             session: SessionId(1),
             address: [127, 0, 0, 1].into(),
         };
-        let opened = store.open(NAME, client).take().ok().expect("at once");
-        let (blob, length) = opened.expect("it is there");
+        let opened = store
+            .open(NAME, client)
+            .take()
+            .ok()
+            .expect("the store answers at once");
+        let (blob, length) = opened.expect("the file exists");
         let mut outbox = Outbox::default();
         bencher.iter(|| {
             outbox.bytes(b"OK 4096\n");

@@ -1,4 +1,4 @@
-//! Times whole turns of an echo: the dispatcher on sockets of memory, and on a real pair.
+//! Benchmarks of echo turns: the dispatcher on in-memory sockets and on a loopback TCP pair.
 
 use crate::memory::Service;
 use crate::memory::store::Memory;
@@ -21,7 +21,7 @@ const NEWS: Readiness = Readiness {
     drain_to_eof: false,
 };
 
-pub fn time(criterion: &mut Criterion) {
+pub fn bench(criterion: &mut Criterion) {
     in_memory(criterion);
     over_sockets(criterion);
 }
@@ -37,15 +37,15 @@ fn dispatcher<I: Io>(io: I, socket: I::Socket) -> (Dispatcher<I>, SessionId) {
         |_| Service::Echo.protocol(&Memory::default()),
         Moment(0),
     );
-    let id = opened.expect("it is registered");
+    let id = opened.expect("the connection is registered");
     dispatcher.round(Moment(0));
     (dispatcher, id)
 }
 
-/// A kernel whose only call that costs anything is the look at the clock.
+/// I/O that costs nothing except for reading the clock.
 struct Free(Clock);
 
-/// Holds so many bytes for the server, and swallows what it says.
+/// A socket with this number of bytes to read; it discards what is written.
 struct Waiting(usize);
 
 impl Io for Free {
@@ -63,7 +63,7 @@ impl Io for Free {
     fn read(&mut self, socket: &mut Waiting, into: &mut [u8]) -> io::Result<usize> {
         match std::mem::take(&mut socket.0) {
             0 => {
-                // A short read is not followed by another: this is where the next message comes.
+                // The message is read; the next turn finds 64 new bytes.
                 socket.0 = 64;
                 Err(ErrorKind::WouldBlock.into())
             }
@@ -120,7 +120,7 @@ fn in_memory(criterion: &mut Criterion) {
             now += 10;
             dispatcher.mark(id, NEWS);
             dispatcher.round(Moment(now));
-            assert!(!dispatcher.has_turns(), "one round is one turn");
+            assert!(!dispatcher.has_turns(), "one turn per round");
         });
     });
     group.finish();
@@ -136,8 +136,8 @@ fn pair() -> io::Result<(TcpStream, TcpStream)> {
     Ok((near, far))
 }
 
-/// With what the peer does: it sends a message before the turn and reads it afterwards. The same
-/// four calls without a dispatcher between them are the floor.
+/// Includes the client's send before the turn and its read afterwards. "four calls" makes the same
+/// system calls without the dispatcher.
 fn over_sockets(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("socket pair");
     for length in [64, 4_096] {

@@ -1,6 +1,6 @@
-//! Other people's servers: which of them are installed, and each with a configuration of ours.
+//! The other servers of the comparison: which are installed, and their configurations.
 
-use crate::measure::contender::{Contender, Door, folder};
+use crate::measure::contender::{Contender, PortSource, folder};
 use crate::measure::dialect::Dialect;
 use crate::measure::ftp::FOLDER;
 use rustix::process::geteuid;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 const FIRST_PORT: u16 = 12_000;
 const PORTS: u16 = 20_000;
 
-/// Each program with the words that make it tell its version. vsftpd tells it to descriptor 0.
+/// Each program with the command that prints its version. vsftpd prints it to descriptor 0.
 pub const VERSIONS: [(&str, &str); 4] = [
     ("nginx", "nginx -v"),
     ("lighttpd", "lighttpd -v"),
@@ -22,16 +22,16 @@ pub const VERSIONS: [(&str, &str); 4] = [
     ("vsftpd", "vsftpd -v 0>&1"),
 ];
 
-/// What is told of a version, or that there is none.
+/// The version that the command prints, or "not installed".
 pub fn version(command: &str) -> String {
     let path = format!("{}:/usr/sbin:/usr/local/sbin", search_path());
-    let told = Command::new("sh")
+    let output = Command::new("sh")
         .args(["-c", &format!("{command} 2>&1")])
         .env("PATH", path)
         .output();
-    let said = told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let said = said.unwrap_or_default();
-    match said.lines().find(|line| !line.trim().is_empty()) {
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let text = text.unwrap_or_default();
+    match text.lines().find(|line| !line.trim().is_empty()) {
         Some(line) if !line.contains("not found") => line.trim().to_string(),
         _ => "not installed".to_string(),
     }
@@ -41,17 +41,17 @@ fn search_path() -> String {
     std::env::var("PATH").unwrap_or_default()
 }
 
-/// The program, also where only root's path has it.
+/// The path of the program; also looks in the sbin directories, which only root has in PATH.
 fn find(program: &str) -> Result<PathBuf, String> {
     let path = search_path();
     let folders = path.split(':').chain(["/usr/sbin", "/usr/local/sbin"]);
-    let mut places = folders.map(|folder| Path::new(folder).join(program));
-    let place = places.find(|place| place.is_file());
-    place.ok_or_else(|| format!("{program} is not installed"))
+    let mut paths = folders.map(|folder| Path::new(folder).join(program));
+    let found = paths.find(|path| path.is_file());
+    found.ok_or_else(|| format!("{program} is not installed"))
 }
 
-/// A port that nobody has at this moment, below those that the kernel gives to clients: one of
-/// those could be taken by the load before the server that is meant to have it starts.
+/// A free port below the ephemeral range: the load could take an ephemeral port before the server
+/// binds it.
 fn free_port() -> Result<u16, String> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     for _ in 0..PORTS {
@@ -61,55 +61,42 @@ fn free_port() -> Result<u16, String> {
             return Ok(port);
         }
     }
-    Err(format!("no port is free from {FIRST_PORT} on"))
+    Err(format!(
+        "no port is free in the {PORTS} ports from {FIRST_PORT}"
+    ))
 }
 
-/// A server that listens on the port that its configuration names, in files below `scratch`.
-struct Configured {
-    label: &'static str,
+/// A server whose port is in its configuration file, below `scratch`. `args` precede the path of
+/// the file; `text` makes its content for a port.
+fn configured(
     program: &'static str,
-    /// What comes before the path of the configuration.
-    words: &'static [&'static str],
+    args: &[&str],
     dialect: Dialect,
+    [scratch, root]: [&Path; 2],
+    text: impl FnOnce(u16) -> String,
+) -> Result<Contender, String> {
+    let path = find(program)?;
+    let port = free_port()?;
+    let file = scratch.join(format!("{program}.conf"));
+    std::fs::write(&file, text(port))
+        .map_err(|e| format!("cannot write {}: {e}", file.display()))?;
+    let mut args: Vec<String> = args.iter().copied().map(String::from).collect();
+    args.push(file.display().to_string());
+    Ok(Contender {
+        label: program,
+        program: path,
+        args,
+        port_source: PortSource::Fixed(port),
+        dialect,
+        root: root.to_path_buf(),
+    })
 }
 
-impl Configured {
-    /// `text` gives the configuration for a port.
-    fn contender(
-        self,
-        scratch: &Path,
-        root: &Path,
-        text: impl FnOnce(u16) -> String,
-    ) -> Result<Contender, String> {
-        let program = find(self.program)?;
-        let port = free_port()?;
-        let path = scratch.join(format!("{}.conf", self.label));
-        std::fs::write(&path, text(port))
-            .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-        let mut args: Vec<String> = self.words.iter().copied().map(String::from).collect();
-        args.push(path.display().to_string());
-        Ok(Contender {
-            label: self.label,
-            program,
-            args,
-            door: Door::Port(port),
-            dialect: self.dialect,
-            root: root.to_path_buf(),
-        })
-    }
-}
-
-/// lighttpd over sendfile.
+/// lighttpd with sendfile.
 pub fn lighttpd(scratch: &Path, root: &Path, descriptors: u64) -> Result<Contender, String> {
-    let lighttpd = Configured {
-        label: "lighttpd",
-        program: "lighttpd",
-        words: &["-D", "-f"],
-        dialect: Dialect::Http,
-    };
     let connections = descriptors / 2;
     let root_text = root.display();
-    lighttpd.contender(scratch, root, |port| {
+    let text = |port| {
         format!(
             "server.document-root = \"{root_text}\"
 server.bind = \"127.0.0.1\"
@@ -124,40 +111,36 @@ server.max-keep-alive-requests = 60000
 server.max-keep-alive-idle = 600
 "
         )
-    })
+    };
+    let args = ["-D", "-f"];
+    configured("lighttpd", &args, Dialect::Http, [scratch, root], text)
 }
 
-/// nginx with one worker over sendfile; `deferred` hands a connection over only with its first
-/// bytes.
+/// nginx with one worker and sendfile; `deferred` sets TCP_DEFER_ACCEPT: a connection is accepted
+/// with its first bytes.
 pub fn nginx(
     scratch: &Path,
     root: &Path,
     descriptors: u64,
     deferred: bool,
 ) -> Result<Contender, String> {
-    let nginx = Configured {
-        label: "nginx",
-        program: "nginx",
-        words: &["-e", "stderr", "-c"],
-        dialect: Dialect::Http,
-    };
-    let place = scratch.display();
-    // The scratch folder is this user's alone.
+    let scratch_text = scratch.display();
+    // Only this user may read the scratch directory.
     let user = match geteuid().is_root() {
         true => "user root;",
         false => "",
     };
-    // It ends idle connections when less than a sixteenth of these is left.
+    // nginx closes idle connections when less than a sixteenth of these is free.
     let connections = descriptors * 2;
     let deferred = if deferred { "deferred" } else { "" };
     let root_text = root.display();
-    nginx.contender(scratch, root, |port| {
+    let text = |port| {
         format!(
             "daemon off;
 {user}
 worker_processes 1;
 worker_rlimit_nofile {descriptors};
-pid {place}/nginx.pid;
+pid {scratch_text}/nginx.pid;
 error_log stderr error;
 events {{
     use epoll;
@@ -173,10 +156,10 @@ http {{
     client_max_body_size 0;
     client_body_buffer_size 256k;
     client_body_temp_path {root_text}/.body;
-    proxy_temp_path {place}/nginx-proxy;
-    fastcgi_temp_path {place}/nginx-fastcgi;
-    uwsgi_temp_path {place}/nginx-uwsgi;
-    scgi_temp_path {place}/nginx-scgi;
+    proxy_temp_path {scratch_text}/nginx-proxy;
+    fastcgi_temp_path {scratch_text}/nginx-fastcgi;
+    uwsgi_temp_path {scratch_text}/nginx-uwsgi;
+    scgi_temp_path {scratch_text}/nginx-scgi;
     server {{
         listen 127.0.0.1:{port} backlog=4096 {deferred};
         root {root_text};
@@ -187,21 +170,17 @@ http {{
 }}
 "
         )
-    })
+    };
+    let args = ["-e", "stderr", "-c"];
+    configured("nginx", &args, Dialect::Http, [scratch, root], text)
 }
 
-/// redis without persistence, on one thread for its connections.
+/// redis without persistence and with one I/O thread.
 pub fn redis(scratch: &Path, descriptors: u64) -> Result<Contender, String> {
-    let redis = Configured {
-        label: "redis",
-        program: "redis-server",
-        words: &[],
-        dialect: Dialect::Redis,
-    };
-    // It keeps 32 descriptors for itself.
+    // redis reserves 32 descriptors for itself.
     let clients = descriptors - 32;
-    let place = scratch.display();
-    redis.contender(scratch, scratch, |port| {
+    let scratch_text = scratch.display();
+    let text = |port| {
         format!(
             "bind 127.0.0.1
 port {port}
@@ -210,36 +189,33 @@ logfile \"\"
 loglevel warning
 save \"\"
 appendonly no
-dir {place}
+dir {scratch_text}
 tcp-backlog 4096
 timeout 0
 maxclients {clients}
 "
         )
-    })
+    };
+    let redis = configured("redis-server", &[], Dialect::Redis, [scratch; 2], text)?;
+    let label = "redis";
+    Ok(Contender { label, ..redis })
 }
 
-/// vsftpd for anonymous users who may store files in one folder. It needs root: it becomes another
-/// user for each of them.
+/// vsftpd with anonymous uploads into one directory. It needs root, because it changes to another
+/// user for each session.
 pub fn vsftpd(scratch: &Path) -> Result<Contender, String> {
-    let vsftpd = Configured {
-        label: "vsftpd",
-        program: "vsftpd",
-        words: &[],
-        dialect: Dialect::Ftp,
-    };
     if !geteuid().is_root() {
-        return Err("vsftpd must be started by root".to_string());
+        return Err("vsftpd can only be started by root".to_string());
     }
     let root = folder(scratch, "ftp")?;
     let store = folder(&root, FOLDER)?;
     let empty = folder(scratch, "empty")?;
     for (folder, mode) in [(scratch, 0o755), (&root, 0o755), (&store, 0o777)] {
         std::fs::set_permissions(folder, Permissions::from_mode(mode))
-            .map_err(|e| format!("cannot open {} to others: {e}", folder.display()))?;
+            .map_err(|e| format!("cannot set the mode of {}: {e}", folder.display()))?;
     }
     let (root, empty) = (root.display(), empty.display());
-    vsftpd.contender(scratch, &store, |port| {
+    let text = |port| {
         format!(
             "listen=YES
 listen_address=127.0.0.1
@@ -260,5 +236,6 @@ isolate_network=NO
 secure_chroot_dir={empty}
 "
         )
-    })
+    };
+    configured("vsftpd", &[], Dialect::Ftp, [scratch, &store], text)
 }

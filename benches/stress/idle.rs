@@ -1,58 +1,61 @@
-//! Memory of up to 19,000 connections that keep silent, and an echo among them beside one alone.
-//! Sees the server's own memory only; the kernel's share of a connection is not in it.
+//! Memory of up to 19,000 idle connections, and the echo latency with and without them.
+//! Counts user memory only, not the kernel's memory for sockets.
 
-use super::{pulse_alone, rounds, start};
+use super::{echo_alone, rounds, start};
 use crate::measure::Limit;
 use crate::measure::dialect::Exchange;
-use crate::measure::idle::visit;
+use crate::measure::idle::connect_and_exchange;
 use crate::measure::plan::Plan;
-use crate::measure::scheduled_echo::Pulse;
+use crate::measure::scheduled_echo::ScheduledEcho;
 use crate::measure::server::Server;
 use std::path::Path;
 use std::time::Duration;
 
-/// The most that a limit of 20,000 descriptors leaves room for, and where it is looked at before.
-const STOPS: [usize; 4] = [1_000, 5_000, 10_000, 19_000];
-/// For the last turn of the server to be over before its memory is read.
+/// Memory is read at these numbers of connections; 19,000 fit a limit of 20,000 descriptors.
+const COUNTS: [usize; 4] = [1_000, 5_000, 10_000, 19_000];
+/// Lets the server finish its last turn before its memory is read.
 const REST: Duration = Duration::from_millis(100);
 const WATCHED: Duration = Duration::from_secs(3);
 
-pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
+pub fn run(plan: &Plan, scratch: &Path) -> Result<(), String> {
     println!(
-        "\nidle: silent echo connections, each a message old; one echo among them, 1000 a second \
-         on schedule, {} s a run",
+        "\nidle: echo connections that stay idle after one message; 1000 echoes/s on a schedule, \
+         {} s per run",
         plan.seconds
     );
     let server = start(scratch, "idle", &[])?;
-    let pulse = Pulse::connect(server.at)?;
-    let [before] = rounds(plan, ["nobody"], |round| {
-        Ok([pulse_alone(plan, &server, &pulse, round, "nobody")?])
+    let echo = ScheduledEcho::connect(server.at)?;
+    let [before] = rounds(plan, ["no idle"], |round| {
+        Ok([echo_alone(plan, &server, &echo, round, "no idle")?])
     })?;
     let limit = Limit::new();
     let memory = resting_memory(&server)?;
-    let echo = Exchange::echo(64);
+    let exchange = Exchange::echo(64);
     let mut held = Vec::new();
-    for stop in STOPS {
-        while held.len() < stop {
+    for count in COUNTS {
+        while held.len() < count {
             limit.check()?;
             let number = held.len();
-            held.push(visit(server.at, &echo).map_err(|e| format!("connection {number}: {e}"))?);
+            held.push(
+                connect_and_exchange(server.at, &exchange)
+                    .map_err(|e| format!("connection {number}: {e}"))?,
+            );
         }
         let grown = resting_memory(&server)? - memory;
         println!(
-            "{stop:>6}  connections: {:.1} bytes each",
-            grown / stop as f64
+            "{count:>6}  connections: {:.1} bytes per connection",
+            grown / count as f64
         );
     }
-    let [among] = rounds(plan, ["19,000"], |round| {
-        Ok([pulse_alone(plan, &server, &pulse, round, "19,000")?])
+    let [among] = rounds(plan, ["19,000 idle"], |round| {
+        Ok([echo_alone(plan, &server, &echo, round, "19,000 idle")?])
     })?;
-    let spent = server.processes()?.spent()?;
+    let spent = server.processes()?.cpu_time()?;
     std::thread::sleep(WATCHED);
-    let idle = server.processes()?.spent()?.since(&spent).0 * 1e3;
+    let idle = server.processes()?.cpu_time()?.since(&spent).0 * 1e3;
     println!(
-        "  among 19,000 / alone: {:.3} of the p50, {:.3} of the p99; \
-         {idle:.1} ms CPU in 3 s of rest",
+        "  19,000 idle / no idle: p50 ratio {:.3}, p99 ratio {:.3}; \
+         {idle:.1} ms CPU in 3 s without traffic",
         among[0] / before[0],
         among[1] / before[1]
     );

@@ -1,10 +1,10 @@
-//! An echo beside everything that may wait for a disk: commits, cold files, cold folders.
-//! Each beside the same echo on the idle server; the aims are printed, the reader judges.
+//! Echo latency during operations that wait for the disk: commits, cold files, cold directories.
+//! Each is compared with the echo on the idle server. The targets are printed, not enforced.
 
-use super::{late_lines, pulse_alone, rounds, start};
-use crate::measure::background_load::{self, Burden, Moved};
+use super::{echo_alone, late_lines, rounds, start};
+use crate::measure::background_load::{self, Load, Transferred};
 use crate::measure::plan::Plan;
-use crate::measure::scheduled_echo::{Pulse, line, measured, rest};
+use crate::measure::scheduled_echo::{ScheduledEcho, measured, print_row, wait_until_idle};
 use crate::measure::server::Server;
 use std::fs::File;
 use std::io::Write;
@@ -14,9 +14,9 @@ const BODY: u64 = 256 << 20;
 const PEERS: usize = 8;
 const ENTRIES: usize = 200_000;
 
-/// What happens beside the echo.
+/// The load during the echo.
 #[derive(Clone, Copy, PartialEq)]
-enum Beside {
+enum Kind {
     Uploads,
     Downloads,
     Both,
@@ -24,49 +24,50 @@ enum Beside {
     ColdFolder,
 }
 
-const STALLS: [(&str, &[&str], Beside, &str); 7] = [
-    ("uploads", &[], Beside::Uploads, "p99 within 5 times idle"),
-    ("uploads no-sync", &["--no-sync"], Beside::Uploads, "none"),
-    ("downloads", &[], Beside::Downloads, "p99 < 500 us"),
-    ("both", &[], Beside::Both, "p99 < 500 us"),
-    ("both no-sync", &["--no-sync"], Beside::Both, "p99 < 500 us"),
-    ("cold file", &[], Beside::ColdFile, "p99 < 500 us"),
-    ("cold folder", &[], Beside::ColdFolder, "none"),
+const STALLS: [(&str, &[&str], Kind, &str); 7] = [
+    ("uploads", &[], Kind::Uploads, "p99 within 5 times idle"),
+    ("uploads no-sync", &["--no-sync"], Kind::Uploads, "none"),
+    ("downloads", &[], Kind::Downloads, "p99 < 500 us"),
+    ("both", &[], Kind::Both, "p99 < 500 us"),
+    ("both no-sync", &["--no-sync"], Kind::Both, "p99 < 500 us"),
+    ("cold file", &[], Kind::ColdFile, "p99 < 500 us"),
+    ("cold folder", &[], Kind::ColdFolder, "none"),
 ];
 
-pub fn show(plan: &Plan, scratch: &Path) -> Result<(), String> {
-    for (title, flags, beside, aim) in STALLS {
+pub fn run(plan: &Plan, scratch: &Path) -> Result<(), String> {
+    for (title, flags, kind, aim) in STALLS {
         if !title.contains(&plan.only) {
             continue;
         }
         println!(
-            "\nstalls: {title}; {PEERS} of each kind, {} MiB a body; echo of 64 bytes, 1000 a \
-             second on schedule, {} s a run; aim: {aim}",
+            "\nstalls: {title}; {PEERS} connections of each kind, {} MiB per body; 1000 echoes/s \
+             on a schedule, {} s per run; target: {aim}",
             BODY >> 20,
             plan.seconds
         );
-        if beside == Beside::ColdFolder && !forget_folders() {
-            println!("SKIPPED cold_folder: only root can empty the kernel's memory of names");
+        if kind == Kind::ColdFolder && !forget_folders() {
+            println!("SKIPPED cold_folder: only root can drop the kernel's dentry cache");
             continue;
         }
         let name = title.replace(' ', "-");
         let server = start(scratch, &name, flags)?;
         let root = scratch.join(&name);
-        prepare(&root, beside)?;
-        one(plan, &server, &root, beside)?;
+        prepare(&root, kind)?;
+        measure(plan, &server, &root, kind)?;
         let late = late_lines(scratch, &name);
         drop(server);
-        println!("  the server said {late} times that it served nobody for 50 ms");
-        std::fs::remove_dir_all(&root).map_err(|e| format!("cannot clear away: {e}"))?;
+        println!("  {late} warnings of the server about a loop blocked for 50 ms");
+        std::fs::remove_dir_all(&root)
+            .map_err(|e| format!("cannot remove the files of a test: {e}"))?;
     }
     Ok(())
 }
 
-fn prepare(root: &Path, beside: Beside) -> Result<(), String> {
+fn prepare(root: &Path, kind: Kind) -> Result<(), String> {
     let tried = |e: std::io::Error| format!("cannot prepare {}: {e}", root.display());
-    match beside {
-        Beside::Uploads => {}
-        Beside::Downloads | Beside::Both | Beside::ColdFile => {
+    match kind {
+        Kind::Uploads => {}
+        Kind::Downloads | Kind::Both | Kind::ColdFile => {
             let mut file = File::create(root.join("big")).map_err(tried)?;
             let piece = vec![7; 1 << 20];
             for _ in 0..BODY >> 20 {
@@ -74,7 +75,7 @@ fn prepare(root: &Path, beside: Beside) -> Result<(), String> {
             }
             file.sync_all().map_err(tried)?;
         }
-        Beside::ColdFolder => {
+        Kind::ColdFolder => {
             std::fs::create_dir(root.join("many")).map_err(tried)?;
             for number in 0..ENTRIES {
                 File::create(root.join(format!("many/entry-{number:07}"))).map_err(tried)?;
@@ -87,70 +88,70 @@ fn prepare(root: &Path, beside: Beside) -> Result<(), String> {
     Ok(())
 }
 
-fn one(plan: &Plan, server: &Server, root: &Path, beside: Beside) -> Result<(), String> {
-    let pulse = Pulse::connect(server.at)?;
+fn measure(plan: &Plan, server: &Server, root: &Path, kind: Kind) -> Result<(), String> {
+    let echo = ScheduledEcho::connect(server.at)?;
     let [idle, stalls] = rounds(plan, ["idle", "stalls"], |round| {
-        let idle = pulse_alone(plan, server, &pulse, round, "idle")?;
-        let mut moved = Moved::default();
+        let idle = echo_alone(plan, server, &echo, round, "idle")?;
+        let mut moved = Transferred::default();
         let run = measured(server, || {
-            let (times, meanwhile) = burdened(plan, server, root, beside, &pulse)?;
+            let (times, meanwhile) = loaded(plan, server, root, kind, &echo)?;
             moved = meanwhile;
             Ok(times)
         })?;
         let note = format!(
-            "   {:.2} GiB/s, {} whole{}",
+            "   {:.2} GiB/s, {} completed{}",
             moved.rate(),
             moved.rounds,
             run.note()
         );
-        line(&round.to_string(), "stalls", run.figures, &note);
-        rest(server)?;
+        print_row(&round.to_string(), "stalls", run.percentiles, &note);
+        wait_until_idle(server)?;
         Ok([idle, run])
     })?;
     let ratio = stalls[1] / idle[1];
-    println!("  stalls / idle: {ratio:.2} of the p99");
+    println!("  stalls / idle: p99 ratio {ratio:.2}");
     Ok(())
 }
 
-/// The latencies, and what was moved meanwhile.
-fn burdened(
+/// Echo latencies in microseconds during the load, and the data that the load transferred.
+fn loaded(
     plan: &Plan,
     server: &Server,
     root: &Path,
-    beside: Beside,
-    pulse: &Pulse,
-) -> Result<(Vec<f64>, Moved), String> {
+    kind: Kind,
+    echo: &ScheduledEcho,
+) -> Result<(Vec<f64>, Transferred), String> {
     let files = server.address("files")?;
-    if matches!(beside, Beside::ColdFile | Beside::ColdFolder) {
-        return background_load::beside_each(pulse, plan.seconds, || {
-            forget(root, beside)?;
-            let command = match beside {
-                Beside::ColdFile => "download big",
+    if matches!(kind, Kind::ColdFile | Kind::ColdFolder) {
+        return background_load::echo_during_each(echo, plan.seconds, || {
+            forget(root, kind)?;
+            let command = match kind {
+                Kind::ColdFile => "download big",
                 _ => "ls many",
             };
-            Burden::downloads(files, 1, command)
+            Load::downloads(files, 1, command)
         });
     }
-    let mut burdens = Vec::new();
-    if beside != Beside::Uploads {
-        burdens.push(Burden::downloads(files, PEERS, "download big")?);
+    let mut loads = Vec::new();
+    if kind != Kind::Uploads {
+        loads.push(Load::downloads(files, PEERS, "download big")?);
     }
-    if beside != Beside::Downloads {
-        burdens.push(Burden::uploads(files, PEERS, BODY)?);
+    if kind != Kind::Downloads {
+        loads.push(Load::uploads(files, PEERS, BODY)?);
     }
-    background_load::beside(pulse, &mut burdens, plan.seconds)
+    background_load::echo_during(echo, &mut loads, plan.seconds)
 }
 
-/// Takes out of the kernel's memory what is to be cold.
-fn forget(root: &Path, beside: Beside) -> Result<(), String> {
-    if beside == Beside::ColdFolder {
+/// Drops the file or the directory entries from the kernel's caches.
+fn forget(root: &Path, kind: Kind) -> Result<(), String> {
+    if kind == Kind::ColdFolder {
         forget_folders();
         return Ok(());
     }
     background_load::make_cold(&root.join("big"))
 }
 
-/// Entries of folders and inodes; pages of files stay.
+/// Drops cached dentries and inodes; the page cache stays.
 fn forget_folders() -> bool {
     rustix::fs::sync();
     std::fs::write("/proc/sys/vm/drop_caches", "2").is_ok()

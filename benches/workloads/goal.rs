@@ -1,65 +1,65 @@
-//! What loket is meant to reach against whom, and whether a comparison shows that it does.
-//! Excuses nothing: what was not measured does not hold.
+//! The goals of the comparison, relative to other servers, and whether they are met.
+//! A goal that was not measured counts as missed.
 
 use crate::measure::table::{Sample, Table};
 
-/// A bound on the ratio of two medians, the first contender's to the best of some rivals'.
+/// A bound on the ratio of two medians: loket's to that of the best of some other servers.
 pub struct Goal {
-    part: Part,
+    metric: Metric,
     rivals: &'static [&'static str],
     bound: f64,
 }
 
-enum Part {
+enum Metric {
     Cpu,
     Rate,
 }
 
 impl Goal {
-    /// At most so much of the CPU of the most sparing of these.
-    pub fn cpu(rivals: &'static [&'static str], most: f64) -> Goal {
-        let part = Part::Cpu;
+    /// loket's CPU is at most `max` times that of the most efficient of these.
+    pub fn cpu(rivals: &'static [&'static str], max: f64) -> Goal {
+        let metric = Metric::Cpu;
         Goal {
-            part,
+            metric,
             rivals,
-            bound: most,
+            bound: max,
         }
     }
 
-    /// At least so much of the throughput of the fastest of these.
-    pub fn rate(rivals: &'static [&'static str], least: f64) -> Goal {
-        let part = Part::Rate;
+    /// loket's throughput is at least `min` times that of the fastest of these.
+    pub fn rate(rivals: &'static [&'static str], min: f64) -> Goal {
+        let metric = Metric::Rate;
         Goal {
-            part,
+            metric,
             rivals,
-            bound: least,
+            bound: min,
         }
     }
 
-    pub fn judge(&self, work: &str, table: &Table) -> Finding {
-        let of = |sample: Sample| match self.part {
-            Part::Cpu => sample.cpu,
-            Part::Rate => sample.rate,
+    pub fn judge(&self, workload: &str, table: &Table) -> GoalResult {
+        let of = |sample: Sample| match self.metric {
+            Metric::Cpu => sample.cpu,
+            Metric::Rate => sample.rate,
         };
         let labels = table.labels();
         let present = self.rivals.iter().filter(|rival| labels.contains(rival));
         let theirs = present.map(|rival| of(table.median(rival)));
-        let best = match self.part {
-            Part::Cpu => theirs.min_by(f64::total_cmp),
-            Part::Rate => theirs.max_by(f64::total_cmp),
+        let best = match self.metric {
+            Metric::Cpu => theirs.min_by(f64::total_cmp),
+            Metric::Rate => theirs.max_by(f64::total_cmp),
         };
         let ours = labels.first().map(|label| of(table.median(label)));
         let ratio = ours.zip(best).map(|(ours, best)| ours / best);
         let bound = self.bound;
-        let (goal, holds) = match self.part {
-            Part::Cpu => (format!("CPU ≤ {bound}"), ratio.map(|ratio| ratio <= bound)),
-            Part::Rate => (
+        let (goal, holds) = match self.metric {
+            Metric::Cpu => (format!("CPU ≤ {bound}"), ratio.map(|ratio| ratio <= bound)),
+            Metric::Rate => (
                 format!("throughput ≥ {bound}"),
                 ratio.map(|ratio| ratio >= bound),
             ),
         };
-        Finding {
-            work: work.to_string(),
+        GoalResult {
+            workload: workload.to_string(),
             against: match self.rivals {
                 [one] => (*one).to_string(),
                 many => format!("the better of {}", many.join(" and ")),
@@ -71,22 +71,22 @@ impl Goal {
     }
 }
 
-/// A goal with what was found: a row of the report.
-pub struct Finding {
-    pub work: String,
+/// A goal and the measured value: a row of the report.
+pub struct GoalResult {
+    pub workload: String,
     pub against: String,
     pub goal: String,
     pub found: String,
-    /// Unknown when somebody was missing.
+    /// `None` when a server was missing.
     pub holds: Option<bool>,
 }
 
-impl Finding {
+impl GoalResult {
     pub fn verdict(&self) -> &'static str {
         match self.holds {
-            Some(true) => "holds",
+            Some(true) => "met",
             Some(false) => "MISSED",
-            None => "unknown",
+            None => "not measured",
         }
     }
 }

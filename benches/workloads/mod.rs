@@ -1,4 +1,4 @@
-//! The works that loket is compared at: each starts its contenders and lets them take turns.
+//! The workloads of the comparison: each starts its servers and measures them in turn.
 
 pub mod report;
 
@@ -9,44 +9,40 @@ mod latency;
 mod small_files;
 mod transfers;
 
-use crate::measure::contender::{Door, folder};
+use crate::measure::contender::{PortSource, folder};
 use crate::measure::plan::Plan;
 use crate::measure::server::Server;
 use crate::measure::table::{Sample, Table};
-use crate::measure::{Contender, take_turns};
+use crate::measure::{Contender, run_in_rounds};
 use crate::rivals;
 use goal::Goal;
 use report::Report;
 use std::path::{Path, PathBuf};
 
-type Work = fn(&mut Stage) -> Result<(), String>;
+type Workload = fn(&mut Suite) -> Result<(), String>;
 
-/// By the name that it is asked for.
-pub const WORKS: [(&str, Work); 8] = [
+/// Each workload with its name on the command line.
+pub const WORKLOADS: [(&str, Workload); 8] = [
     ("echo", echoes::compare),
     ("download", transfers::downloads),
     ("small-files", small_files::compare),
     ("upload", transfers::uploads),
-    ("connect", connections::compare_visits),
+    ("connect", connections::compare_short),
     ("idle", connections::compare_idle),
     ("room", echoes::room),
-    ("beside", latency::compare),
+    ("latency", latency::compare),
 ];
 
-/// Where a work takes place.
-pub struct Stage {
+/// The options, a scratch directory and the report.
+pub struct Suite {
     pub plan: Plan,
     pub scratch: PathBuf,
     pub report: Report,
 }
 
-impl Stage {
+impl Suite {
     fn folder(&self, name: &str) -> Result<PathBuf, String> {
         folder(&self.scratch, name)
-    }
-
-    fn loket(&self, service: &'static str, root: &Path, flags: &[&'static str]) -> Contender {
-        Contender::loket(service, root, flags)
     }
 
     fn nginx(&self, root: &Path, deferred: bool) -> Result<Contender, String> {
@@ -61,31 +57,31 @@ impl Stage {
         rivals::redis(&self.scratch, self.plan.descriptors)
     }
 
-    fn wants(&self, work: &str) -> bool {
-        work.contains(&self.plan.only)
+    fn wants(&self, workload: &str) -> bool {
+        workload.contains(&self.plan.only)
     }
 
-    /// A quick look takes a tenth.
-    fn amount(&self, count: usize) -> usize {
+    /// `count`, or a tenth of it with `--quick`.
+    fn scaled(&self, count: usize) -> usize {
         match self.plan.quick {
             true => (count / 10).max(1),
             false => count,
         }
     }
 
-    /// Those who can take part; why others cannot is told.
+    /// The available servers; reports why the others are skipped.
     fn present(&mut self, all: Vec<Result<Contender, String>>) -> Vec<Contender> {
         let mut present = Vec::new();
         for contender in all {
             match contender {
                 Ok(contender) => present.push(contender),
-                Err(why) => self.report.left_out(why),
+                Err(why) => self.report.skip(why),
             }
         }
         present
     }
 
-    /// Starts all; a rival that does not come up is left out.
+    /// Starts all servers; another server that does not start is skipped, loket or a baseline must.
     fn start_all(&mut self, contenders: &mut Vec<Contender>) -> Result<Vec<Server>, String> {
         let mut servers = Vec::new();
         for contender in std::mem::take(contenders) {
@@ -94,24 +90,26 @@ impl Stage {
                     servers.push(server);
                     contenders.push(contender);
                 }
-                Err(why) if matches!(contender.door, Door::Port(_)) => self.report.left_out(why),
+                Err(why) if matches!(contender.port_source, PortSource::Fixed(_)) => {
+                    self.report.skip(why)
+                }
                 Err(why) => return Err(why),
             }
         }
         Ok(servers)
     }
 
-    /// Starts all, then lets them take turns; the first one has the goals of the work.
+    /// Starts all servers and measures them in turn; the goals are those of the first, loket.
     fn compare(
         &mut self,
-        work: &str,
+        workload: &str,
         contenders: Vec<Result<Contender, String>>,
         table: Table,
         goals: &[Goal],
         check: impl Fn(&Server, &Contender) -> Result<(), String>,
         mut run: impl FnMut(&Server, &Contender) -> Result<Sample, String>,
     ) -> Result<(), String> {
-        if !self.wants(work) {
+        if !self.wants(workload) {
             return Ok(());
         }
         let mut contenders = self.present(contenders);
@@ -119,17 +117,17 @@ impl Stage {
         for (server, contender) in servers.iter().zip(&contenders) {
             check(server, contender).map_err(|e| format!("{}: {e}", contender.label))?;
         }
-        let table = take_turns(&self.plan, &contenders, table, |index| {
+        let table = run_in_rounds(&self.plan, &contenders, table, |index| {
             run(&servers[index], &contenders[index])
         })?;
-        let findings = goals.iter().map(|goal| goal.judge(work, &table));
-        let findings: Vec<_> = findings.collect();
-        self.report.table(&table, &findings);
+        let results = goals.iter().map(|goal| goal.judge(workload, &table));
+        let results: Vec<_> = results.collect();
+        self.report.table(&table, &results);
         Ok(())
     }
 }
 
-/// The load itself looks at every answer.
+/// For loads that check every answer themselves.
 fn unchecked(_: &Server, _: &Contender) -> Result<(), String> {
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Gathers what comparisons found into a page of Markdown, and says it in the terminal as well.
+//! Collects the results in a Markdown page, and prints them.
 
-use super::goal::Finding;
+use super::goal::GoalResult;
 use crate::measure::table::Table;
 use std::fmt::Write;
 use std::path::Path;
@@ -9,22 +9,22 @@ use std::path::Path;
 pub struct Report {
     sections: String,
     goals: String,
-    left_out: Vec<String>,
+    skipped: Vec<String>,
     failed: Vec<String>,
     missed: usize,
     count: usize,
 }
 
 impl Report {
-    /// A table of medians, and its goals.
-    pub fn table(&mut self, table: &Table, findings: &[Finding]) {
+    /// Adds a table of medians, and its goals.
+    pub fn table(&mut self, table: &Table, results: &[GoalResult]) {
         let header = [
             "server",
             table.rate_unit,
             table.cpu_unit,
             "busy",
-            "loket's throughput by it",
-            "loket's CPU by it",
+            "loket's throughput / its",
+            "loket's CPU / its",
             "disturbed",
         ];
         let labels = table.labels();
@@ -51,16 +51,16 @@ impl Report {
             ]
         };
         let rows: Vec<_> = labels.iter().map(|label| row(label)).collect();
-        self.section(&table.title, &header, &rows, findings);
+        self.section(&table.title, &header, &rows, results);
     }
 
-    /// Any rows under a title, and its goals.
+    /// Adds rows below a title, and their goals.
     pub fn section(
         &mut self,
         title: &str,
         header: &[&str],
         rows: &[Vec<String>],
-        findings: &[Finding],
+        results: &[GoalResult],
     ) {
         let sections = &mut self.sections;
         // Writing to a String cannot fail.
@@ -69,34 +69,34 @@ impl Report {
         for row in rows {
             let _ = writeln!(sections, "| {} |", row.join(" | "));
         }
-        for finding in findings {
-            let verdict = finding.verdict();
-            let Finding {
-                work,
+        for result in results {
+            let verdict = result.verdict();
+            let GoalResult {
+                workload,
                 against,
                 goal,
                 found,
                 ..
-            } = finding;
-            println!("  goal: {work}: {goal} {against}: {found}, {verdict}");
-            let row = [work, against, goal, found, verdict].join(" | ");
+            } = result;
+            println!("  goal: {workload}: {goal} {against}: {found}, {verdict}");
+            let row = [workload, against, goal, found, verdict].join(" | ");
             let _ = writeln!(self.goals, "| {row} |");
             self.count += 1;
-            self.missed += usize::from(finding.holds != Some(true));
+            self.missed += usize::from(result.holds != Some(true));
         }
     }
 
-    /// Says once why somebody does not take part.
-    pub fn left_out(&mut self, why: String) {
-        if !self.left_out.contains(&why) {
-            println!("left out: {}", why.trim_end());
-            self.left_out.push(why);
+    /// Reports once why a server is skipped.
+    pub fn skip(&mut self, why: String) {
+        if !self.skipped.contains(&why) {
+            println!("skipped: {}", why.trim_end());
+            self.skipped.push(why);
         }
     }
 
-    pub fn failed(&mut self, work: &str, trouble: &str) {
-        eprintln!("compare: {work} FAILED: {trouble}");
-        self.failed.push(format!("{work}: {trouble}"));
+    pub fn failed(&mut self, workload: &str, error: &str) {
+        eprintln!("compare: {workload} FAILED: {error}");
+        self.failed.push(format!("{workload}: {error}"));
     }
 
     pub fn is_empty(&self) -> bool {
@@ -107,17 +107,17 @@ impl Report {
         self.failed.len()
     }
 
-    /// Writes the page; `machine` says what it ran on.
+    /// Writes the page; `machine` describes the machine and the versions.
     pub fn write(&self, path: &Path, machine: &str) -> Result<(), String> {
-        let mut page = format!("# loket beside others\n\n{machine}\n");
-        for (what, lines) in [("Left out", &self.left_out), ("Failed", &self.failed)] {
+        let mut page = format!("# loket compared with other servers\n\n{machine}\n");
+        for (what, lines) in [("Skipped", &self.skipped), ("Failed", &self.failed)] {
             for line in lines {
                 let _ = write!(page, "\n- {what}: {}", line.trim_end().replace('\n', " "));
             }
         }
         let _ = write!(
             page,
-            "\n\n## Goals\n\n| work | against | goal | found | |\n|---|---|---|---|---|\n{}\n\
+            "\n\n## Goals\n\n| workload | compared with | goal | measured | |\n|---|---|---|---|---|\n{}\n\
              ## Medians\n{}",
             self.goals, self.sections
         );
@@ -127,7 +127,7 @@ impl Report {
         }
         std::fs::write(path, page).map_err(tried)?;
         println!(
-            "\n{} of {} goals do not hold; the report is {}",
+            "\n{} of {} goals missed; report: {}",
             self.missed,
             self.count,
             path.display()

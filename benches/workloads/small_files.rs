@@ -1,72 +1,73 @@
-//! Files of 4 KiB, each on a connection of its own or one after the other on kept ones.
+//! Files of 4 KiB, with a new connection for each file or on persistent connections.
 
 use super::goal::Goal;
-use super::{Stage, unchecked};
+use super::{Suite, unchecked};
+use crate::measure::Contender;
 use crate::measure::closed_loop;
 use crate::measure::dialect::{Dialect, Exchange};
-use crate::measure::short_connections::{self, Leaver};
+use crate::measure::short_connections::{self, ClosesFirst};
 
 const NAME: &str = "small.bin";
 const SIZE: usize = 4096;
-/// The same server, visited as often as it is asked.
-const ANEW: &str = "loket, a connection each";
+/// loket once more, with a new connection for each request.
+const NEW_CONNECTIONS: &str = "loket, new connections";
 const AT_ONCE: usize = 64;
 
-pub fn compare(stage: &mut Stage) -> Result<(), String> {
-    let root = stage.folder("small")?;
+pub fn compare(suite: &mut Suite) -> Result<(), String> {
+    let root = suite.folder("small")?;
     let content: Vec<u8> = (0..SIZE as u32)
         .map(|n| (n.wrapping_mul(n) >> 3) as u8)
         .collect();
     let path = root.join(NAME);
     std::fs::write(&path, &content).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    // Both servers hear with the request that nothing more will be asked, and close.
-    let visits = short_connections::Shape {
+    // The request says that it is the last one, so the server closes first.
+    let anew = short_connections::Shape {
         at_once: AT_ONCE,
-        visits: stage.amount(20_000),
+        connections: suite.scaled(20_000),
         exchange: &|dialect| {
-            let leaver = match dialect {
-                Dialect::Http => Leaver::Server,
-                _ => Leaver::Asked,
+            let closes_first = match dialect {
+                Dialect::Http => ClosesFirst::Server,
+                _ => ClosesFirst::ServerAtEof,
             };
-            let last = leaver == Leaver::Server;
-            Ok((Exchange::file(dialect, NAME, &content, last)?, leaver))
+            let last = closes_first == ClosesFirst::Server;
+            Ok((Exchange::file(dialect, NAME, &content, last)?, closes_first))
         },
     };
-    stage.compare(
-        "4 KiB files, a connection each",
+    suite.compare(
+        "4 KiB files, new connections",
         vec![
-            Ok(stage.loket("files", &root, &[])),
-            stage.nginx(&root, true),
-            stage.lighttpd(&root),
+            Ok(Contender::loket("files", &root, &[])),
+            suite.nginx(&root, true),
+            suite.lighttpd(&root),
         ],
-        visits.table(
-            "small-files: 4 KiB, a connection each",
+        anew.table(
+            "small-files: 4 KiB, one connection per file",
             "files/s",
             "us CPU/file",
         ),
         &[Goal::cpu(&["nginx"], 1.0)],
         unchecked,
-        |server, _| short_connections::run(server, &visits),
+        |server, _| short_connections::run(server, &anew),
     )?;
     let kept = closed_loop::Shape {
         connections: AT_ONCE,
         exchange: &|dialect| Exchange::file(dialect, NAME, &content, false),
-        seconds: stage.plan.seconds,
+        seconds: suite.plan.seconds,
     };
-    let mut again = stage.loket("files", &root, &[]);
-    again.label = ANEW;
-    stage.compare(
-        "4 KiB files on kept connections",
+    let mut again = Contender::loket("files", &root, &[]);
+    again.label = NEW_CONNECTIONS;
+    suite.compare(
+        "4 KiB files, persistent connections",
         vec![
-            Ok(stage.loket("files", &root, &[])),
+            Ok(Contender::loket("files", &root, &[])),
             Ok(again),
-            stage.nginx(&root, false),
+            suite.nginx(&root, false),
         ],
-        kept.table("small-files: 4 KiB on kept connections, and with a connection each"),
-        &[Goal::rate(&[ANEW], 3.0)],
+        kept.table("small-files: 4 KiB, persistent connections, and one connection per file"),
+        &[Goal::rate(&[NEW_CONNECTIONS], 3.0)],
         unchecked,
         |server, contender| match contender.label {
-            ANEW => short_connections::run(server, &visits),
+            NEW_CONNECTIONS => short_connections::run(server, &anew),
             _ => closed_loop::run(server, &kept),
         },
     )

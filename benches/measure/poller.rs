@@ -1,4 +1,4 @@
-//! What every load client is made of: one epoll, non-blocking streams by slot, an end of patience.
+//! The epoll set of a load generator: non-blocking streams by slot, and the deadline of the run.
 
 use super::Limit;
 use rustix::buffer::spare_capacity;
@@ -11,17 +11,17 @@ use std::time::Duration;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-pub struct Load {
+pub struct Poller {
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
     limit: Limit,
 }
 
-impl Load {
-    pub fn new() -> Result<Load, String> {
+impl Poller {
+    pub fn new() -> Result<Poller, String> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
-            .map_err(|e| format!("cannot make an epoll: {e}"))?;
-        Ok(Load {
+            .map_err(|e| format!("cannot create an epoll instance: {e}"))?;
+        Ok(Poller {
             epoll,
             events: Vec::with_capacity(256),
             limit: Limit::new(),
@@ -30,7 +30,7 @@ impl Load {
 
     pub fn watch(&self, stream: &TcpStream, slot: usize, flags: EventFlags) -> Result<(), String> {
         epoll::add(&self.epoll, stream, EventData::new_u64(slot as u64), flags)
-            .map_err(|e| format!("cannot watch connection {slot}: {e}"))
+            .map_err(|e| format!("cannot add connection {slot} to epoll: {e}"))
     }
 
     pub fn rewatch(
@@ -40,10 +40,10 @@ impl Load {
         flags: EventFlags,
     ) -> Result<(), String> {
         epoll::modify(&self.epoll, stream, EventData::new_u64(slot as u64), flags)
-            .map_err(|e| format!("cannot change the watch on connection {slot}: {e}"))
+            .map_err(|e| format!("cannot change the events of connection {slot}: {e}"))
     }
 
-    /// Sleeps until something happens, at most half a second; no events is no failure.
+    /// Waits for events, at most half a second; a timeout is not an error.
     pub fn wait(&mut self) -> Result<(), String> {
         self.limit.check()?;
         self.events.clear();
@@ -66,19 +66,19 @@ impl Load {
     }
 
     pub fn readable(&self, index: usize) -> bool {
-        // A copy: the kernel's event is packed, and its fields cannot be borrowed.
+        // A copy: fields of the packed kernel struct cannot be borrowed.
         let flags = self.events[index].flags;
         flags.contains(EventFlags::IN)
     }
 }
 
-/// A non-blocking connection without delay.
+/// Opens a non-blocking connection with TCP_NODELAY.
 pub fn connect(at: SocketAddr) -> Result<TcpStream, String> {
     let stream = TcpStream::connect_timeout(&at, CONNECT_LIMIT)
         .map_err(|e| format!("cannot connect to {at}: {e}"))?;
     let ready = stream
         .set_nodelay(true)
         .and_then(|()| stream.set_nonblocking(true));
-    ready.map_err(|e| format!("cannot prepare a connection to {at}: {e}"))?;
+    ready.map_err(|e| format!("cannot set options of a connection to {at}: {e}"))?;
     Ok(stream)
 }
