@@ -15,7 +15,7 @@ pub struct Contender {
     pub label: &'static str,
     pub program: PathBuf,
     pub args: Vec<String>,
-    pub port_source: PortSource,
+    pub port: PortSource,
     pub dialect: Dialect,
     /// The directory of its uploads and downloads.
     pub root: PathBuf,
@@ -68,7 +68,7 @@ impl Contender {
             label: "loket",
             program: PathBuf::from(env!("CARGO_BIN_EXE_loket")),
             args: all.map(|arg| (*arg).to_string()).collect(),
-            port_source: PortSource::Service(service),
+            port: PortSource::Service(service),
             dialect: match service {
                 "files" => Dialect::Line,
                 _ => Dialect::Echo,
@@ -92,7 +92,7 @@ impl Contender {
             label,
             program,
             args,
-            port_source: PortSource::Single,
+            port: PortSource::Single,
             dialect: match path {
                 Some(_) => Dialect::Line,
                 None => Dialect::Echo,

@@ -147,19 +147,14 @@ pub fn run(server: &Server, shape: &Shape) -> Result<Sample, String> {
         poller.wait()?;
         for index in 0..poller.events() {
             let peer = &mut peers[poller.slot(index)];
-            receive(peer, server.dialect, shape, &mut sink)?;
+            read(peer, server.dialect, shape, &mut sink)?;
             active -= usize::from(peer.left == Some(0));
         }
     }
     meter.stop(shape.gibibytes())
 }
 
-fn receive(
-    peer: &mut Peer,
-    dialect: Dialect,
-    shape: &Shape,
-    sink: &mut [u8],
-) -> Result<(), String> {
+fn read(peer: &mut Peer, dialect: Dialect, shape: &Shape, sink: &mut [u8]) -> Result<(), String> {
     let Some(left) = &mut peer.left else {
         return header(peer, dialect, shape);
     };

@@ -116,7 +116,7 @@ fn memory_at(
     let limit = Limit::new();
     while held.len() < count {
         limit.check()?;
-        let opened = connect_and_exchange(server.at, exchange);
+        let opened = open_idle(server.at, exchange);
         held.push(opened.map_err(|e| format!("connection {}: {e}", held.len()))?);
     }
     let until = Instant::now() + shape.rest;
@@ -128,7 +128,7 @@ fn memory_at(
 }
 
 /// Connects, makes one exchange, and returns the open connection.
-pub fn connect_and_exchange(at: SocketAddr, exchange: &Exchange) -> Result<TcpStream, String> {
+pub fn open_idle(at: SocketAddr, exchange: &Exchange) -> Result<TcpStream, String> {
     let tried = |e: std::io::Error| format!("no exchange with {at}: {e}");
     let mut stream = TcpStream::connect_timeout(&at, TIMEOUT).map_err(tried)?;
     stream.set_read_timeout(Some(TIMEOUT)).map_err(tried)?;

@@ -53,7 +53,7 @@ impl Server {
             child,
             stdout,
         };
-        let port = server.wait_for_port(contender.port_source).map_err(|e| {
+        let port = server.wait_for_port(contender.port).map_err(|e| {
             let log = std::fs::read_to_string(&log).unwrap_or_default();
             let first_lines = log.lines().take(20).collect::<Vec<_>>().join("\n  ");
             format!("{label} on core {SERVER_CORE}: {e}; its log:\n  {first_lines}")
@@ -63,11 +63,12 @@ impl Server {
     }
 
     /// Waits until the server listens, and returns its port.
-    fn wait_for_port(&mut self, port_source: PortSource) -> Result<u16, String> {
+    fn wait_for_port(&mut self, source: PortSource) -> Result<u16, String> {
         let tried = |e| format!("cannot read its standard output: {e}");
         ioctl_fionbio(&self.stdout, true).map_err(|e| tried(e.into()))?;
         let until = Instant::now() + START_LIMIT;
         let limit = Limit::new();
+        let is_open = |port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
         let (mut read, mut buffer) = (Vec::new(), [0; 1024]);
         loop {
             limit.check()?;
@@ -80,14 +81,10 @@ impl Server {
             let complete = whole.rfind('\n').map_or("", |end| &whole[..end]);
             self.output = complete.lines().map(String::from).collect();
             let is_ready = |line: &String| line == "ready" || line.starts_with("listening on ");
-            match port_source {
-                PortSource::Fixed(port)
-                    if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() =>
-                {
-                    return Ok(port);
-                }
+            match source {
+                PortSource::Fixed(port) if is_open(port) => return Ok(port),
                 PortSource::Single | PortSource::Service(_) if self.output.iter().any(is_ready) => {
-                    let port = port_of(&self.output, port_source);
+                    let port = port_of(&self.output, source);
                     return port.ok_or_else(|| format!("no port in its output {:?}", self.output));
                 }
                 _ => {}
@@ -203,8 +200,8 @@ fn stop(child: &mut Child) {
 }
 
 /// Parses `echo listening on tcp 127.0.0.1:8080`, or `listening on 8080` of a baseline.
-fn port_of(output: &[String], port_source: PortSource) -> Option<u16> {
-    let head = match port_source {
+fn port_of(output: &[String], source: PortSource) -> Option<u16> {
+    let head = match source {
         PortSource::Fixed(_) | PortSource::Single => "listening on ".to_string(),
         PortSource::Service(service) => format!("{service} listening on "),
     };

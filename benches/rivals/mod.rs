@@ -86,7 +86,7 @@ fn configured(
         label: program,
         program: path,
         args,
-        port_source: PortSource::Fixed(port),
+        port: PortSource::Fixed(port),
         dialect,
         root: root.to_path_buf(),
     })

@@ -4,7 +4,7 @@
 use super::{echo_alone, rounds, start};
 use crate::measure::Limit;
 use crate::measure::dialect::Exchange;
-use crate::measure::idle::connect_and_exchange;
+use crate::measure::idle::open_idle;
 use crate::measure::plan::Plan;
 use crate::measure::scheduled_echo::ScheduledEcho;
 use crate::measure::server::Server;
@@ -37,8 +37,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> Result<(), String> {
             limit.check()?;
             let number = held.len();
             held.push(
-                connect_and_exchange(server.at, &exchange)
-                    .map_err(|e| format!("connection {number}: {e}"))?,
+                open_idle(server.at, &exchange).map_err(|e| format!("connection {number}: {e}"))?,
             );
         }
         let grown = resting_memory(&server)? - memory;

@@ -90,9 +90,7 @@ impl Suite {
                     servers.push(server);
                     contenders.push(contender);
                 }
-                Err(why) if matches!(contender.port_source, PortSource::Fixed(_)) => {
-                    self.report.skip(why)
-                }
+                Err(why) if matches!(contender.port, PortSource::Fixed(_)) => self.report.skip(why),
                 Err(why) => return Err(why),
             }
         }

@@ -49,7 +49,7 @@ pub fn compare(suite: &mut Suite) -> Result<(), String> {
         unchecked,
         |server, _| short_connections::run(server, &anew),
     )?;
-    let kept = closed_loop::Shape {
+    let persistent = closed_loop::Shape {
         connections: AT_ONCE,
         exchange: &|dialect| Exchange::file(dialect, NAME, &content, false),
         seconds: suite.plan.seconds,
@@ -63,12 +63,12 @@ pub fn compare(suite: &mut Suite) -> Result<(), String> {
             Ok(again),
             suite.nginx(&root, false),
         ],
-        kept.table("small-files: 4 KiB, persistent connections, and one connection per file"),
+        persistent.table("small-files: 4 KiB, persistent connections, and one connection per file"),
         &[Goal::rate(&[NEW_CONNECTIONS], 3.0)],
         unchecked,
         |server, contender| match contender.label {
             NEW_CONNECTIONS => short_connections::run(server, &anew),
-            _ => closed_loop::run(server, &kept),
+            _ => closed_loop::run(server, &persistent),
         },
     )
 }
