@@ -52,9 +52,12 @@ impl Goal {
         let ratio = ours.zip(best).map(|(ours, best)| ours / best);
         let bound = self.bound;
         let (goal, holds) = match self.metric {
-            Metric::Cpu => (format!("CPU ≤ {bound}"), ratio.map(|ratio| ratio <= bound)),
+            Metric::Cpu => (
+                format!("CPU ≤ {bound} ×"),
+                ratio.map(|ratio| ratio <= bound),
+            ),
             Metric::Rate => (
-                format!("throughput ≥ {bound}"),
+                format!("throughput ≥ {bound} ×"),
                 ratio.map(|ratio| ratio >= bound),
             ),
         };

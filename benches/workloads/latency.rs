@@ -152,7 +152,7 @@ fn report(suite: &mut Suite, runs: &[Vec<Run>; 4], rates: [f64; 4], alone: f64) 
         results.push(GoalResult {
             workload: "8 downloads during the echo".to_string(),
             against: "8 downloads alone".to_string(),
-            goal: format!("throughput ≥ {MIN_THROUGHPUT}"),
+            goal: format!("throughput ≥ {MIN_THROUGHPUT} ×"),
             found: format!("{:.3}", rates[1] / alone),
             holds: Some(rates[1] / alone >= MIN_THROUGHPUT),
         });
