@@ -117,7 +117,7 @@ impl Report {
         }
         let _ = write!(
             page,
-            "\n\n## Goals\n\n| workload | compared with | goal | measured | |\n|---|---|---|---|---|\n{}\n\
+            "\n\n## Goals\n\n| workload | against | goal | measured | |\n|---|---|---|---|---|\n{}\n\
              ## Medians\n{}",
             self.goals, self.sections
         );
