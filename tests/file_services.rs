@@ -203,7 +203,7 @@ fn a_short_closed_or_reset_upload_keeps_the_old_file() {
         server
             .connect(service.name())
             .send(service.upload("x", &noise(100_000)));
-        eventually("it is over", || server.root().join("x").exists());
+        eventually("it is stored", || server.root().join("x").exists());
         server.put("x", "old");
         eventually("all is closed", || server.descriptors() <= before + 2);
         let before = server.descriptors();
@@ -213,7 +213,7 @@ fn a_short_closed_or_reset_upload_keeps_the_old_file() {
         drop(short);
         for part in [0, 1, 700_000] {
             for reset in [false, true] {
-                eventually("it is over", || server.descriptors() == before);
+                eventually("the last one is closed", || server.descriptors() == before);
                 let client = service.begin(server, "x", &noise(part), 1_000_000);
                 if reset {
                     client.reset();

@@ -59,7 +59,9 @@ fn inactive_peers_use_bounded_memory_and_are_closed() {
         server.sparse("big", 2 << 30);
         server.sparse("small", 3);
         is_served(&server);
-        eventually("those are gone", || server.descriptors() < 25);
+        eventually("the first connections are closed", || {
+            server.descriptors() < 25
+        });
         let (descriptors, before) = (server.descriptors(), server.memory());
         let mut peers = Vec::new();
         for _ in 0..60 {
@@ -90,11 +92,11 @@ fn inactive_peers_use_bounded_memory_and_are_closed() {
             peers.len()
         );
         // Talk has no idle deadline.
-        eventually("they are gone", || {
+        eventually("they are closed", || {
             server.descriptors() <= descriptors + talking.len()
         });
         for service in ["echo", "files", "transfer"] {
-            eventually("the kernel keeps nothing for them either", || {
+            eventually("the kernel has no data for them either", || {
                 kernel_connections(server.address(service)) == 0
             });
         }
@@ -137,7 +139,7 @@ fn the_kernel_discards_data_that_closed_peers_do_not_read() {
     eventually("the server has closed them", || {
         server.descriptors() <= before
     });
-    eventually("the kernel keeps nothing for them", || {
+    eventually("the kernel has no data for them", || {
         services()
             .into_iter()
             .all(|address| kernel_connections(address) == 0)
@@ -173,7 +175,7 @@ fn one_address_gets_no_more_than_its_share() {
             let told = server.connect(service).rest();
             assert_eq!(String::from_utf8_lossy(&told), TOO_MANY, "{service}");
         }
-        assert_eq!(server.connect("echo").rest(), b"", "an echo says nothing");
+        assert_eq!(server.connect("echo").rest(), b"", "echo sends no refusal");
     }
     let other = |service: &str| from(neighbour, server.address(service)).expect("a connection");
     let mut theirs: Vec<Client> = (0..3).map(|_| other("files")).collect();
@@ -184,7 +186,7 @@ fn one_address_gets_no_more_than_its_share() {
     files.send("ls\n").expect("OK 0\n");
     echo.finish().rest();
     // The place is free once the server has seen the end of the stream.
-    eventually("there is room for another", || {
+    eventually("another connection is accepted", || {
         let mut next = server.connect("files");
         next.send("ls\n");
         let mut answer = [0; 5];
@@ -293,7 +295,7 @@ fn sixty_four_descriptors_serve_five_hundred_clients() {
     server.sparse("small", 3);
     // The idle connections use all descriptors.
     let idle: Vec<Client> = (0..64).map(|_| server.connect("echo")).collect();
-    eventually("the lack is noticed", || {
+    eventually("the lack of descriptors is logged", || {
         server.log().contains("peers wait")
     });
     let waiting: Vec<Client> = (0..CLIENTS)

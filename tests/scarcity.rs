@@ -209,7 +209,7 @@ fn each_of_eight_uploads_that_fill_the_disk_is_stored_or_refused() {
             } else {
                 assert!(answer.ends_with("no space left for the file\n"), "{answer}");
                 let old = (slot < 4).then(|| b"old".to_vec());
-                assert!(found == old, "name{slot} is as it was");
+                assert!(found == old, "name{slot} was changed");
             }
         }
         assert!(stored <= 2, "{stored} of them fit");
@@ -240,7 +240,7 @@ fn a_folder_without_room_for_a_name_causes_one_error() {
     let taken =
         (0..100).take_while(|&number| std::fs::File::create(root.join(long(number))).is_ok());
     let taken = taken.count();
-    assert!(taken < 100, "the folder takes no more names");
+    assert!(taken < 100, "the folder has no space for more names");
     // An empty body needs no block, so that only the name does not fit.
     for _ in 0..3 {
         let name = long(100);

@@ -166,7 +166,7 @@ fn several_hangups_of_a_closed_terminal_cut_no_transfer() {
         let mut client = server.connect("files");
         client.send("upload x 6\n").expect("OK\n").send("abc");
         server.signal(first);
-        eventually("it winds down", || {
+        eventually("the first signal is logged", || {
             server.log().contains("no more connections")
         });
         for _ in 0..2 {
@@ -232,7 +232,7 @@ fn a_server_that_ignores_hangups_continues_without_its_terminal() {
         return;
     };
     let mut talker = Client::connect(server.address("talk"));
-    talker.send("is anybody there?\n");
+    talker.send("hello?\n");
     is_served(&server);
     let switches = || {
         let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", server.id()));
@@ -242,7 +242,7 @@ fn a_server_that_ignores_hangups_continues_without_its_terminal() {
             .map(str::to_owned)
     };
     let mut before = switches();
-    eventually("it comes to rest", || {
+    eventually("it is idle", || {
         support::pause();
         let rests = switches() == before;
         before = switches();

@@ -43,7 +43,7 @@ fn check_marks(client: &mut Client, offset: u64) {
         client
             .0
             .read_exact(&mut buffer[..most])
-            .expect("the file goes on");
+            .expect("more of the file");
         let window = at..at + most as u64;
         for (start, mark) in MARKS {
             for (number, byte) in mark.iter().enumerate() {

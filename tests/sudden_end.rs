@@ -207,7 +207,7 @@ fn a_pipeline_of_small_commands_does_not_delay_other_clients() {
     let whole = CREATED.len() * rounds;
     assert!(
         come < whole - 3,
-        "the others were served after {come} bytes of replies"
+        "the others were served only after {come} bytes of replies"
     );
     greedy.0.set_nonblocking(false).expect("an option");
     let mut rest = vec![0; whole - 3 - come];

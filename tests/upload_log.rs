@@ -117,7 +117,7 @@ fn an_interrupted_upload_is_logged_with_its_cause() {
     let address = from(&last);
     last.send("upload last 9\n12345").expect("OK\n");
     server.signal(Signal::TERM);
-    eventually("the first signal is seen", || {
+    eventually("the first signal is logged", || {
         server.log().contains("no more connections")
     });
     server.signal(Signal::TERM);

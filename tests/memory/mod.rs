@@ -149,7 +149,7 @@ impl Driver {
         self.session
             .end(CloseReason::PeerFinished, &mut self.shared);
         drop(self.session);
-        assert_eq!(self.store.uploads(), 0, "an upload was left behind");
+        assert_eq!(self.store.uploads(), 0, "an upload is left open");
         let (began, ended) = (self.bodies.began(), self.bodies.ended());
         assert_eq!(began, ended, "bodies that began and bodies that ended");
         Outcome {
@@ -227,7 +227,7 @@ impl Driver {
                 Next::Feed(follows) => self.feed(&[], follows),
                 Next::Read(_) => self.deliver(),
                 Next::Wait => {
-                    assert!(self.store.finish_next(), "a wait without an end");
+                    assert!(self.store.finish_next(), "it waits for no operation");
                     self.session.wait_is_over();
                 }
                 Next::Park if has_written => {}

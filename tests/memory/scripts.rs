@@ -4,7 +4,7 @@
 use super::Service::{self, Echo, Files as FilesService, Transfer};
 use super::store::{Fault, Faults, Files};
 use super::{Step, reply, send};
-use Move::{End, Hear, Quiet, Say};
+use Move::{End, Expect, Quiet, Say};
 use loket::wire::follows::Timer::{self, FirstByte, HeaderGap, PartialCommand, Settle};
 
 /// One conversation.
@@ -37,7 +37,7 @@ pub fn files() -> Files {
 /// A step in a table.
 enum Move {
     Say(&'static str),
-    Hear(&'static str),
+    Expect(&'static str),
     Quiet(Timer),
     End,
 }
@@ -58,28 +58,28 @@ const NO_DATA: &str = "ERROR no data came, nothing is stored; send the file's by
 const LINES: &[Row] = &[
     ("an upload and commands after it", FilesService, &[
         Say("upload new.bin 7\nab\ncd\n!size new.bin\nupload none 0\nsize none\nbyebye\nls\n"),
-        Hear("OK\nOK File Berhasil Dibuat\nOK 7 0.00 MB\nOK\nOK File Berhasil Dibuat\n\
+        Expect("OK\nOK File Berhasil Dibuat\nOK 7 0.00 MB\nOK\nOK File Berhasil Dibuat\n\
               OK 0 0.00 MB\nOK\n")], None),
     ("an upload replaces", FilesService, &[
-        Say("upload a.bin 3\nnew"), Hear("OK\nOK File Berhasil Dibuat\n"), End],
+        Say("upload a.bin 3\nnew"), Expect("OK\nOK File Berhasil Dibuat\n"), End],
         Some(("a.bin", "new"))),
     ("the end in the middle of a body", FilesService, &[
         Say("upload a.bin 9\n12345"), End,
-        Hear("OK\nERROR only 5 of 9 bytes came; nothing is stored\n")], None),
+        Expect("OK\nERROR only 5 of 9 bytes came; nothing is stored\n")], None),
     ("lines, pipelined", Transfer, &[
         Say("SEND\nx.bin\nx.bin<SEPARATOR>6\nSEND\nxRECEIVE\r\nx.bin\r\n\
              SEND\nempty2\nempty2<SEPARATOR>0\nRECEIVE\nempty2\nRECEIVE\nnobody\n\n\
              RECEIVE\na.bin\n"),
-        Hear("OK\nOK 6\nOK\nx.bin<SEPARATOR>6\nSEND\nxOK\nOK 0\nOK\nempty2<SEPARATOR>0\n\
+        Expect("OK\nOK 6\nOK\nx.bin<SEPARATOR>6\nSEND\nxOK\nOK 0\nOK\nempty2<SEPARATOR>0\n\
               OK\nERROR: File not found\nOK\na.bin<SEPARATOR>10\n0123456789"),
-        End, Hear("")], None),
+        End, Expect("")], None),
     ("lines, each awaited", Transfer, &[
-        Say("SEND\n"), Hear("OK\n"), Say("x.bin\n"), Quiet(PartialCommand),
-        Say("folder/y.bin<SEPARATOR>5\n"), Quiet(PartialCommand), Say("hello"), Hear("OK 5\n"),
-        End, Hear("")], Some(("y.bin", "hello"))),
+        Say("SEND\n"), Expect("OK\n"), Say("x.bin\n"), Quiet(PartialCommand),
+        Say("folder/y.bin<SEPARATOR>5\n"), Quiet(PartialCommand), Say("hello"), Expect("OK 5\n"),
+        End, Expect("")], Some(("y.bin", "hello"))),
     ("the end in the middle of a body", Transfer, &[
         Say("SEND\na.bin\na.bin<SEPARATOR>9\n12345"), End,
-        Hear("OK\nERROR: only 5 of 9 bytes came; nothing is stored\n")], None),
+        Expect("OK\nERROR: only 5 of 9 bytes came; nothing is stored\n")], None),
 ];
 
 #[rustfmt::skip] // a table
@@ -88,114 +88,115 @@ const OTHERS: &[Row] = &[
         Say("size a.bin\r\nls\nls photos\ndownload a.bin\ndownload a.bin 7\n\
              download a.bin 10\ndownload empty\nsize with blank 1\n\
              download \"with blank 1\"\n\n"),
-        Hear("OK 10 0.00 MB\nOK 33\na.bin\nempty\nphotos/\nwith blank 1\nOK 11\nb.jpg\nold/\n\
+        Expect("OK 10 0.00 MB\nOK 33\na.bin\nempty\nphotos/\nwith blank 1\nOK 11\nb.jpg\nold/\n\
               OK 10\n0123456789OK 3\n789OK 0\nOK 0\nOK 5 0.00 MB\nOK 5\nblank")], None),
     ("an error for a missing file does not end the conversation", FilesService, &[
         Say("size x\nrm x\ndownload x\nls nowhere\ndownload a.bin 11\nsize empty\n"),
-        Hear("ERROR File Tidak Ditemukan\nERROR File Tidak Ditemukan\n\
+        Expect("ERROR File Tidak Ditemukan\nERROR File Tidak Ditemukan\n\
               ERROR File Tidak Ditemukan\nERROR there is no such folder\n\
               ERROR the file has only 10 bytes\nOK 0 0.00 MB\n")], None),
     ("a slow line client remains a line client", FilesService, &[
-        Say("ls photos\n"), Hear("OK 11\nb.jpg\nold/\n"), Say("size a.b"), Quiet(FirstByte),
-        Say("in\n"), Hear("OK 10 0.00 MB\n"), End, Hear("")], None),
+        Say("ls photos\n"), Expect("OK 11\nb.jpg\nold/\n"), Say("size a.b"), Quiet(FirstByte),
+        Say("in\n"), Expect("OK 10 0.00 MB\n"), End, Expect("")], None),
     ("a first command in pieces", FilesService, &[
-        Say("rm "), Quiet(Settle), Say("nobody\n"), Hear("ERROR File Tidak Ditemukan\n")], None),
+        Say("rm "), Quiet(Settle), Say("nobody\n"), Expect("ERROR File Tidak Ditemukan\n")], None),
     ("a first name in pieces", FilesService, &[
-        Say("rm photos/"), Quiet(Settle), Say("nobody\n"), Hear("ERROR File Tidak Ditemukan\n"),
-        Say("size a.bin\n"), Hear("OK 10 0.00 MB\n")], None),
+        Say("rm photos/"), Quiet(Settle), Say("nobody\n"), Expect("ERROR File Tidak Ditemukan\n"),
+        Say("size a.bin\n"), Expect("OK 10 0.00 MB\n")], None),
     ("a first word in pieces", FilesService, &[
-        Say("rm"), Quiet(Settle), Say(" \"nobody\"\n"), Hear("ERROR File Tidak Ditemukan\n")],
+        Say("rm"), Quiet(Settle), Say(" \"nobody\"\n"), Expect("ERROR File Tidak Ditemukan\n")],
         None),
     ("a pause after the size of an upload", FilesService, &[
         Say("upload late.bin 5"), Quiet(Settle), Say("\nhello"),
-        Hear("OK\nOK File Berhasil Dibuat\n")], Some(("late.bin", "hello"))),
+        Expect("OK\nOK File Berhasil Dibuat\n")], Some(("late.bin", "hello"))),
     ("half a word and silence", FilesService, &[
-        Say("downl"), Hear("ERROR the command is not finished; end it with a line feed\n")], None),
+        Say("downl"), Expect("ERROR the command is not finished; end it with a line feed\n")],
+        None),
     ("half a word and the end", FilesService, &[
-        Say("siz"), End, Hear("ERROR the connection ended in the middle; nothing was done\n")],
+        Say("siz"), End, Expect("ERROR the connection ended in the middle; nothing was done\n")],
         None),
     ("half a command and the end", FilesService, &[
-        Say("rm "), End, Hear("ERROR the connection ended in the middle; nothing was done\n")],
+        Say("rm "), End, Expect("ERROR the connection ended in the middle; nothing was done\n")],
         None),
     ("half a name and the end", FilesService, &[
         Say("rm photos/"), End,
-        Hear("ERROR the connection ended in the middle; nothing was done\n")], None),
+        Expect("ERROR the connection ended in the middle; nothing was done\n")], None),
     ("half a folder and the end", FilesService, &[
         Say("ls photos/"), End,
-        Hear("ERROR the connection ended in the middle; nothing was done\n")], None),
+        Expect("ERROR the connection ended in the middle; nothing was done\n")], None),
     ("half a command and silence", FilesService, &[
-        Say("rm "), Hear("ERROR the command is not finished; end it with a line feed\n")], None),
+        Say("rm "), Expect("ERROR the command is not finished; end it with a line feed\n")], None),
     ("the end in the middle of a line", FilesService, &[
         Say("ls photos\nrm a.bin"), End,
-        Hear("OK 11\nb.jpg\nold/\n\
+        Expect("OK 11\nb.jpg\nold/\n\
               ERROR the connection ended in the middle; nothing was done\n")], None),
     ("the textbook shell asks", FilesService, &[
-        Say("ls"), Hear("a.bin\nempty\nphotos/\nwith blank 1"),
-        Say("size a.bin"), Hear("0.00 MB"), Say("size nobody"), Hear("File Tidak Ditemukan"),
-        Say("download photos/b.jpg"), Hear("jpeg\nlines\n"),
-        Say("download with blank 1"), Hear("blank"), Say("ls photos/old"), Hear("c.jpg"),
-        Say("byebye"), Quiet(Settle), Hear("")], None),
+        Say("ls"), Expect("a.bin\nempty\nphotos/\nwith blank 1"),
+        Say("size a.bin"), Expect("0.00 MB"), Say("size nobody"), Expect("File Tidak Ditemukan"),
+        Say("download photos/b.jpg"), Expect("jpeg\nlines\n"),
+        Say("download with blank 1"), Expect("blank"), Say("ls photos/old"), Expect("c.jpg"),
+        Say("byebye"), Quiet(Settle), Expect("")], None),
     ("the textbook shell removes", FilesService, &[
-        Say("rm nobody"), Hear("File Tidak Ditemukan"), Say("rm photos/"),
-        Hear("ERROR the command is not finished; end it with a line feed")], None),
+        Say("rm nobody"), Expect("File Tidak Ditemukan"), Say("rm photos/"),
+        Expect("ERROR the command is not finished; end it with a line feed")], None),
     ("a bare upload", FilesService, &[
         Say("upload new.txt"), Quiet(Settle), Say("\nsize a.bin\nand more"), Quiet(FirstByte),
-        Say("!"), End, Hear("File Berhasil Dibuat")],
+        Say("!"), End, Expect("File Berhasil Dibuat")],
         Some(("new.txt", "\nsize a.bin\nand more!"))),
     ("a bare upload with a number in its name", FilesService, &[
-        Say("upload a 5"), Quiet(Settle), Say("1234567"), End, Hear("File Berhasil Dibuat")],
+        Say("upload a 5"), Quiet(Settle), Say("1234567"), End, Expect("File Berhasil Dibuat")],
         Some(("a 5", "1234567"))),
     ("a bare upload of an empty file", FilesService, &[
-        Say("upload nothing"), Quiet(Settle), End, Hear("File Berhasil Dibuat")],
+        Say("upload nothing"), Quiet(Settle), End, Expect("File Berhasil Dibuat")],
         Some(("nothing", ""))),
     ("a bare upload without a pause before its data", FilesService, &[
-        Say("upload a.binnilai budi 90"), End, Hear(NO_DATA)], None),
+        Say("upload a.binnilai budi 90"), End, Expect(NO_DATA)], None),
     ("a bare upload that never begins", FilesService, &[
-        Say("upload a.bin"), Hear(NO_DATA)], None),
+        Say("upload a.bin"), Expect(NO_DATA)], None),
     ("a late line end", FilesService, &[
         Say("ls photos/old"), Quiet(Settle), Say("\r\nsize a.bin\n"),
-        Hear("c.jpg\nOK 10 0.00 MB\n")], None),
+        Expect("c.jpg\nOK 10 0.00 MB\n")], None),
     ("a late line end after the answer", FilesService, &[
-        Say("rm nobody"), Hear("File Tidak Ditemukan"), Say("\n"), Hear("\n"),
-        Say("size photos/b.jpg\nbyebye\n"), Hear("OK 11 0.00 MB\nOK\n")], None),
+        Say("rm nobody"), Expect("File Tidak Ditemukan"), Say("\n"), Expect("\n"),
+        Say("size photos/b.jpg\nbyebye\n"), Expect("OK 11 0.00 MB\nOK\n")], None),
     ("an empty line after a line is not a late line end", FilesService, &[
-        Say("size a.bin"), Hear("0.00 MB"), Say("size a.bin\n"), Hear("OK 10 0.00 MB\n"),
-        Say("\nsize a.bin\n"), Hear("OK 10 0.00 MB\n")], None),
+        Say("size a.bin"), Expect("0.00 MB"), Say("size a.bin\n"), Expect("OK 10 0.00 MB\n"),
+        Say("\nsize a.bin\n"), Expect("OK 10 0.00 MB\n")], None),
     ("a CR alone is not a late line end", FilesService, &[
         Say("ls photos/old"), Quiet(Settle), Say("\r"),
-        Hear("c.jpgERROR the command is not finished; end it with a line feed")], None),
+        Expect("c.jpgERROR the command is not finished; end it with a line feed")], None),
     ("the end of the stream completes a unit", FilesService, &[
-        Say("size a.bin"), End, Hear("0.00 MB")], None),
+        Say("size a.bin"), End, Expect("0.00 MB")], None),
     ("a late line end after a command word", Transfer, &[
-        Say("RECEIVE"), Hear("OK"), Say("\n"), Hear("\n"), Say("a.bin\nRECEIVE\nempty\n"),
-        Hear("a.bin<SEPARATOR>10\n0123456789OK\nempty<SEPARATOR>0\n")], None),
+        Say("RECEIVE"), Expect("OK"), Say("\n"), Expect("\n"), Say("a.bin\nRECEIVE\nempty\n"),
+        Expect("a.bin<SEPARATOR>10\n0123456789OK\nempty<SEPARATOR>0\n")], None),
     ("a late line end after the command word of an upload", Transfer, &[
-        Say("SEND"), Hear("OK"), Say("\r\n"), Hear("\n"),
+        Say("SEND"), Expect("OK"), Say("\r\n"), Expect("\n"),
         Say("n.bin\nn.bin<SEPARATOR>5\n1\n234RECEIVE\nn.bin\n"),
-        Hear("OK 5\nOK\nn.bin<SEPARATOR>5\n1\n234")], Some(("n.bin", "1\n234"))),
+        Expect("OK 5\nOK\nn.bin<SEPARATOR>5\n1\n234")], Some(("n.bin", "1\n234"))),
     ("a late line end and the rest of an upload at once", Transfer, &[
-        Say("SEND"), Hear("OK"), Say("\nn.bin\nn.bin<SEPARATOR>3\nabc"), Hear("\nOK 3\n")],
+        Say("SEND"), Expect("OK"), Say("\nn.bin\nn.bin<SEPARATOR>3\nabc"), Expect("\nOK 3\n")],
         Some(("n.bin", "abc"))),
     ("a late line end in the header gap", Transfer, &[
-        Say("RECEIVE"), Hear("OK"), Say("a.bin"), Hear("a.bin<SEPARATOR>10"),
-        Say("\r\nRECEIVE\nempty\n"), Hear("\n0123456789OK\nempty<SEPARATOR>0\n")], None),
+        Say("RECEIVE"), Expect("OK"), Say("a.bin"), Expect("a.bin<SEPARATOR>10"),
+        Say("\r\nRECEIVE\nempty\n"), Expect("\n0123456789OK\nempty<SEPARATOR>0\n")], None),
     ("half a word and the end", Transfer, &[
         Say("SEN"), End,
-        Hear("ERROR: the connection ended in the middle; nothing was done\n")], None),
+        Expect("ERROR: the connection ended in the middle; nothing was done\n")], None),
     ("half a word and silence", Transfer, &[
-        Say("RECEIV"), Hear("ERROR: the command is not finished; end it with a line feed\n")],
+        Say("RECEIV"), Expect("ERROR: the command is not finished; end it with a line feed\n")],
         None),
     ("a textbook download", Transfer, &[
-        Say("RECEIVE"), Hear("OK"), Say("photos/../a.bin"), Quiet(Settle),
-        Hear("a.bin<SEPARATOR>10"), Quiet(HeaderGap), Hear("0123456789")], None),
+        Say("RECEIVE"), Expect("OK"), Say("photos/../a.bin"), Quiet(Settle),
+        Expect("a.bin<SEPARATOR>10"), Quiet(HeaderGap), Expect("0123456789")], None),
     ("a download after the end of the stream", Transfer, &[
-        Say("RECEIVE"), Hear("OK"), Say("a.bin"), End, Hear("a.bin<SEPARATOR>10"), Quiet(HeaderGap),
-        Hear("0123456789")], None),
+        Say("RECEIVE"), Expect("OK"), Say("a.bin"), End, Expect("a.bin<SEPARATOR>10"),
+        Quiet(HeaderGap), Expect("0123456789")], None),
     ("a command in the header gap", Transfer, &[
-        Say("RECEIVE"), Hear("OK"), Say("a.bin"), Hear("a.bin<SEPARATOR>10"), Say("RECEIVE\n"),
-        Hear("0123456789")], None),
+        Say("RECEIVE"), Expect("OK"), Say("a.bin"), Expect("a.bin<SEPARATOR>10"), Say("RECEIVE\n"),
+        Expect("0123456789")], None),
     ("a download of a missing file", Transfer, &[
-        Say("RECEIVE"), Hear("OK"), Say("nobody"), Hear("ERROR: File not found")], None),
+        Say("RECEIVE"), Expect("OK"), Say("nobody"), Expect("ERROR: File not found")], None),
 ];
 
 /// What textbook clients send after the OK to SEND, the answer, and the stored file.
@@ -223,7 +224,7 @@ const SENDS: &[SendRow] = &[
     ("a typed size and a name sent once", &[
         Say("x.bin<SEPARATOR>"), Quiet(PartialCommand), Say("5"), Quiet(PartialCommand),
         Say("hello"), End], "", HELLO),
-    ("a pause before the name ends no name", &[
+    ("a pause before the name does not end it", &[
         Quiet(PartialCommand), Say("x.bin<SEPARATOR>5hello"), End], "", HELLO),
     ("pauses that leave the name open", &[
         Say("x"), Quiet(Settle), Say(".b"), Quiet(Settle), Say("in<SEPARATOR>5hello"), End],
@@ -301,7 +302,7 @@ pub fn sound() -> Vec<Script> {
 fn steps(moves: &[Move]) -> impl Iterator<Item = Step> {
     moves.iter().map(|step| match step {
         Say(text) => send(text),
-        Hear(text) => reply(text),
+        Expect(text) => reply(text),
         Quiet(delay) => Step::Quiet(*delay),
         End => Step::End,
     })
@@ -383,7 +384,7 @@ fn made() -> Vec<Script> {
         conversation("a name without end", Transfer, nameless, None),
         Script {
             stored: Some(("x.bin", digits)),
-            ..conversation("nothing but digits", Transfer, numbers, None)
+            ..conversation("a body of digits", Transfer, numbers, None)
         },
     ]
 }
@@ -465,7 +466,7 @@ fn failing_stores() -> Vec<Script> {
             no_space,
             &[
                 Say("upload a.bin 9\n123456789"),
-                Hear("ERROR there is no space left for the file\n"),
+                Expect("ERROR there is no space left for the file\n"),
             ],
         ),
         failing(
@@ -475,7 +476,7 @@ fn failing_stores() -> Vec<Script> {
                 Say("upload big"),
                 Quiet(Settle),
                 Say("123456"),
-                Hear("ERROR the file is too large; at most 5 bytes are taken"),
+                Expect("ERROR the file is too large; at most 5 bytes are taken"),
             ],
         ),
         failing(
@@ -483,7 +484,7 @@ fn failing_stores() -> Vec<Script> {
             shrinks,
             &[
                 Say("size a.bin\ndownload a.bin\nls\n"),
-                Hear("OK 10 0.00 MB\nOK 10\n0123"),
+                Expect("OK 10 0.00 MB\nOK 10\n0123"),
             ],
         ),
         failing(
@@ -491,7 +492,7 @@ fn failing_stores() -> Vec<Script> {
             no_list,
             &[
                 Say("ls\nls\n"),
-                Hear(
+                Expect(
                     "ERROR too much is open at this moment; try again later\n\
                  ERROR too much is open at this moment; try again later\n",
                 ),

@@ -276,7 +276,7 @@ impl Simulation {
                 }
             }
         }
-        panic!("the clock wakes the loop for nothing");
+        panic!("timers wake the loop without progress");
     }
 
     /// All events so far.

@@ -156,7 +156,7 @@ impl Engine {
                 || self.shared.queue.borrow().holds(id.serial())
                 || socket.is_conversation();
             let overdue = !waits && due <= self.now().seconds();
-            assert!(!overdue, "peer {} is idle and still there", socket.number);
+            assert!(!overdue, "peer {} is past its deadlines", socket.number);
         }
     }
 

@@ -61,7 +61,11 @@ impl Engine {
             self.wind_down();
         }
         self.settle();
-        assert_eq!(self.dispatcher.connections(), 0, "connections are left");
+        assert_eq!(
+            self.dispatcher.connections(),
+            0,
+            "connections are left open"
+        );
         self.close_all();
     }
 

@@ -45,7 +45,7 @@ impl SimState {
         if !open.is_operator() {
             let most = self.plan.limits.per_ip.unwrap_or(usize::MAX);
             let there = self.connections_from(&open);
-            assert!(there < most, "too many of one address");
+            assert!(there < most, "too many connections of one address");
             if self.injects(self.plan.faults.no_descriptor) {
                 open.rejected = true;
                 return Err(ErrorKind::OutOfMemory.into());
@@ -67,7 +67,11 @@ impl SimState {
     pub fn refuse(&self, socket: &mut SimSocket, bytes: &[u8]) -> usize {
         assert_eq!(bytes, REFUSAL);
         let there = self.connections_from(socket);
-        assert_eq!(Some(there), self.plan.limits.per_ip, "there was room");
+        assert_eq!(
+            Some(there),
+            self.plan.limits.per_ip,
+            "the limit was not reached"
+        );
         socket.rejected = true;
         bytes.len()
     }
@@ -85,7 +89,11 @@ impl SimState {
     /// Asserts that a call is made in a turn of its connection, which is open.
     pub fn called(&self, socket: &SimSocket) {
         let serial = socket.id.map(|id| id.serial());
-        assert_eq!(self.turn.get().serial, serial, "a call out of turn");
+        assert_eq!(
+            self.turn.get().serial,
+            serial,
+            "a call in the turn of another connection"
+        );
         assert!(socket.closed.is_none(), "a call on a closed connection");
         assert!(!socket.reset_seen, "a call after the connection broke");
     }
@@ -118,7 +126,7 @@ impl SimState {
         }
         let mut turn = self.turn.get();
         turn.steps += 1;
-        assert!(turn.bulk && turn.steps == 1, "a big step out of turn");
+        assert!(turn.bulk && turn.steps == 1, "a large step in a short turn");
         self.turn.set(turn);
     }
 
@@ -158,7 +166,7 @@ impl SimState {
 
     /// Asserts that the sending side is shut down once, after all output.
     pub fn shuts(&self, socket: &mut SimSocket) {
-        assert!(socket.shut.is_none(), "its sending side is closed twice");
+        assert!(socket.shut.is_none(), "shutdown(2) is called twice");
         assert!(
             socket.has_received_all(),
             "the stream to peer {} ends {} bytes early",

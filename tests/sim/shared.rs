@@ -95,7 +95,7 @@ impl SimState {
         let live = self.live.borrow();
         let socket = live.get(&serial);
         socket
-            .unwrap_or_else(|| panic!("connection {serial} is served and is not there"))
+            .unwrap_or_else(|| panic!("connection {serial} is served and not in the table"))
             .clone()
     }
 }

@@ -172,7 +172,10 @@ impl Watcher {
                 let window = u64::from(limits.rate_seconds);
                 let since = Moment(now.0.saturating_sub(window * SECOND));
                 let moved = socket.moved_since(since) as u64;
-                assert!(moved < limits.min_rate * window, "{moved} bytes are enough");
+                assert!(
+                    moved < limits.min_rate * window,
+                    "{moved} bytes are above the minimum rate"
+                );
                 assert!(!socket.is_conversation());
             }
             CloseReason::Shutdown => {
@@ -186,7 +189,10 @@ impl Watcher {
             }
             reason => {
                 let other = socket.kicked || socket.too_slow;
-                assert!(!other || socket.end_read, "it should have been dropped");
+                assert!(
+                    !other || socket.end_read,
+                    "it must be closed as kicked or too slow"
+                );
                 assert_eq!(
                     reason, socket.script.ends,
                     "the close reason of peer {}",
@@ -222,7 +228,7 @@ impl Watcher {
         let stops = self.0.draining.get();
         assert!(
             over || enough || socket.end_read || stops,
-            "it has not lingered"
+            "it is closed without lingering"
         );
     }
 }

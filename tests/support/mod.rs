@@ -178,7 +178,7 @@ impl Server {
             let mut asked = [PollFd::new(self.screen.get_ref(), PollFlags::IN)];
             let patience = PATIENCE.try_into().expect("seconds");
             let ready = rustix::event::poll(&mut asked, Some(&patience));
-            assert_ne!(ready, Ok(0), "nothing more is shown");
+            assert_ne!(ready, Ok(0), "timeout: no line is shown");
         }
         let mut line = String::new();
         self.screen.read_line(&mut line).expect("text");
@@ -505,7 +505,7 @@ pub fn skip(test: &str, reason: &str) {
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < deadline, "it never came true that {what}");
+        assert!(Instant::now() < deadline, "timeout: {what}");
         std::thread::park_timeout(Duration::from_millis(2));
     }
 }
