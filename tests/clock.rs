@@ -1,5 +1,5 @@
-//! A clock of the system that is set back a day moves no deadline and no silence of the server.
-//! Sets no real clock: a library in front of the C library's tells the server another time.
+//! Setting the system clock back a day moves no deadline of the server. The real clock is not set:
+//! a preloaded library returns another time to the server.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use support::{Prepared, Server, eventually};
 
-/// What the C library would tell, and a day less once a file exists.
+/// The clock functions of the C library, minus a day once a file exists.
 const OTHER_TIME: &str = r#"
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -35,11 +35,11 @@ int gettimeofday(struct timeval *now, void *zone) {
     return failed;
 }
 
-time_t time(time_t *told) {
+time_t time(time_t *result) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    if (told)
-        *told = now.tv_sec;
+    if (result)
+        *result = now.tv_sec;
     return now.tv_sec;
 }
 "#;
@@ -56,11 +56,11 @@ fn compile(folder: &Path) -> Option<std::path::PathBuf> {
         .then_some(library)
 }
 
-/// Has the server log something; answers the time that stands in front of it.
-fn told_time(server: &Server) -> String {
+/// Makes the server log a line. Returns its timestamp.
+fn logged_time(server: &Server) -> String {
     let before = server.log().matches("turned away").count();
     let mut time = String::new();
-    eventually("the log says that one was turned away", || {
+    eventually("a refused connection is logged", || {
         server.connect("files").rest();
         let log = server.log();
         let mut lines = log.lines().filter(|line| line.contains("turned away"));
@@ -90,16 +90,19 @@ fn a_clock_that_is_set_back_moves_no_deadline() {
         .args(["--idle-timeout", "2", "--max-per-address", "2"]);
     let server = prepared.launch();
     let mut talk = server.connect("talk");
-    talk.send("one of two that may be here");
+    talk.send("one of two allowed connections");
     let mut idle = server.connect("echo");
     idle.send("x").expect("x");
-    let before = told_time(&server);
+    let before = logged_time(&server);
     std::fs::write(&set_back, "").expect("a file");
-    // Its deadline lies ahead, and a day would be too long for it.
+    // Its deadline is still to come, and this test does not wait for a day.
     assert_eq!(idle.rest(), b"");
     let mut bare = server.connect("files");
     bare.send("size nothing").expect("File Tidak Ditemukan");
-    let after = told_time(&server);
-    assert!(after < before, "told at {after}, and at {before} before");
-    assert_eq!(bare.rest(), b"", "it is idle, too");
+    let after = logged_time(&server);
+    assert!(
+        after < before,
+        "logged at {after}, and before that at {before}"
+    );
+    assert_eq!(bare.rest(), b"", "the idle timeout of a bare connection");
 }

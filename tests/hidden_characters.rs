@@ -1,5 +1,5 @@
-//! What shows nothing of its own reaches no screen, makes no second name, and begins no log line.
-//! The list of such characters is tested where it is: in `wire/text.rs`.
+//! Hidden characters reach no screen, make no second name, and start no log line.
+//! Which characters are hidden is tested in `wire/text.rs`.
 
 mod fake_server;
 mod support;
@@ -65,10 +65,10 @@ fn the_room_client_removes_hidden_characters_from_its_name() {
 fn hidden_characters_reach_neither_members_nor_the_operator() {
     let mut server = Server::start(&[]);
     let guest = Guest::member(&server, "budi");
-    let said = format!("a{HIDDEN}\u{202e}\u{9b}b");
-    guest.send(&said).hears("budi: ab");
+    let message = format!("a{HIDDEN}\u{202e}\u{9b}b");
+    guest.send(&message).hears("budi: ab");
     assert_eq!(server.shown_until("budi: "), "budi: ab");
-    server.connect("talk").send(format!("{said}\n"));
+    server.connect("talk").send(format!("{message}\n"));
     assert_eq!(server.shown_until("Client 1: "), "Client 1: ab");
 }
 
@@ -96,7 +96,7 @@ fn the_name_of_a_folder_cannot_start_a_log_line() {
         .stdout(Stdio::piped())
         .stderr(log);
     let server = prepared.launch();
-    // The log is written once a round, and a visitor makes one.
+    // The log is written once a round, and a client causes one.
     server.connect("echo").send("a").expect("a");
     let shown = "/r\\nWARN forged\\r\\u{9b}\\u{200e}\\u{61c}\\u{200b}";
     eventually("it is logged", || server.log().contains(shown));

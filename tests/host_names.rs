@@ -1,4 +1,4 @@
-//! A server listens where `--host` says, by an address or by a name.
+//! `--host` takes an address or a name.
 
 mod support;
 
@@ -6,9 +6,9 @@ use std::net::{IpAddr, TcpListener, ToSocketAddrs};
 use std::process::Command;
 use support::Server;
 
-/// All services are served at the address that is announced.
+/// Expects that all services listen at this address.
 #[track_caller]
-fn serves_at(host: &str, address: IpAddr) {
+fn check_address(host: &str, address: IpAddr) {
     let server = Server::start(&["--host", host]);
     for service in ["echo", "transfer", "files", "talk", "room"] {
         assert_eq!(server.address(service).ip(), address, "{host} {service}");
@@ -20,7 +20,7 @@ fn serves_at(host: &str, address: IpAddr) {
 fn has_ipv6(name: &str) -> bool {
     let found = TcpListener::bind("[::1]:0").is_ok();
     if !found {
-        println!("SKIPPED {name}: no IPv6 here");
+        println!("SKIPPED {name}: no IPv6");
     }
     found
 }
@@ -32,16 +32,16 @@ fn localhost_means_its_first_usable_address() {
         .expect("every machine has it");
     let usable = |address: &IpAddr| TcpListener::bind((*address, 0)).is_ok();
     let first = found.map(|address| address.ip()).find(usable);
-    serves_at("localhost", first.expect("a loopback address"));
+    check_address("localhost", first.expect("a loopback address"));
 }
 
 #[test]
 fn an_ipv6_address_may_be_in_brackets() {
     if has_ipv6("an_ipv6_address_may_be_in_brackets") {
-        serves_at("[::1]", "::1".parse().expect("an address"));
-        serves_at("::1", "::1".parse().expect("an address"));
+        check_address("[::1]", "::1".parse().expect("an address"));
+        check_address("::1", "::1".parse().expect("an address"));
     }
-    serves_at("127.0.1.1", IpAddr::from([127, 0, 1, 1]));
+    check_address("127.0.1.1", IpAddr::from([127, 0, 1, 1]));
 }
 
 #[test]
@@ -54,9 +54,9 @@ fn an_unusable_host_is_reported_before_anything_is_opened() {
             .output()
             .expect("loket starts");
         assert_eq!(ended.status.code(), Some(2), "{host}");
-        let told = String::from_utf8(ended.stderr).expect("text");
-        assert!(told.contains(&format!("{host:?}")), "{told}");
-        assert!(told.contains("--host HOST"), "{told}");
+        let message = String::from_utf8(ended.stderr).expect("text");
+        assert!(message.contains(&format!("{host:?}")), "{message}");
+        assert!(message.contains("--host HOST"), "{message}");
         assert!(!folder.path().join("root").exists());
     }
 }

@@ -1,5 +1,5 @@
-//! What the operator asks of 10,000 talk clients is done in bounded pieces, between other turns,
-//! and what a crowd says at once is shown whole. `talk.rs` has the operator behind a server.
+//! The operator with many talk clients: a command for 10,000 clients is carried out in bounded
+//! steps, and the lines of 200 clients are all shown. `talk.rs` tests the operator of a server.
 
 mod memory;
 mod sim;
@@ -23,23 +23,23 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 const CLIENTS: u32 = 10_000;
-/// Numbers go up to this in steps of two: every other client has gone.
+/// The highest client number. Odd numbers have disconnected.
 const LAST: u32 = 2 * CLIENTS;
 
-/// A console, and all that it has written and posted.
-struct Desk {
-    console: Operator,
+/// An operator without a server, and everything that it has shown and posted.
+struct OperatorSession {
+    operator: Operator,
     roster: Rc<RefCell<Roster>>,
     shared: Shared,
     out: Outbox,
     shown: String,
     written: Vec<(SessionId, Rc<str>)>,
-    /// The most that one call has shown, and posted.
-    most: (usize, usize),
+    /// The most bytes shown and notices posted by one call.
+    max_step: (usize, usize),
 }
 
-impl Desk {
-    fn open(editor: Option<LineEditor>) -> Desk {
+impl OperatorSession {
+    fn open(editor: Option<LineEditor>) -> OperatorSession {
         let limits = Rc::new(SERVICES);
         let roster = Rc::<RefCell<Roster>>::default();
         let text = "\u{e9}".repeat(2_000);
@@ -51,18 +51,18 @@ impl Desk {
         for id in (1..LAST).step_by(2) {
             roster.borrow_mut().leave(id);
         }
-        Desk {
-            console: Operator::new(limits, Some(roster.clone()), editor),
+        OperatorSession {
+            operator: Operator::new(limits, Some(roster.clone()), editor),
             roster,
             shared: Shared::new(OUTBOX_HIGH_WATER),
             out: Outbox::default(),
             shown: String::new(),
             written: Vec::new(),
-            most: (0, 0),
+            max_step: (0, 0),
         }
     }
 
-    /// Takes away what the call has left.
+    /// Collects the output and the notices of one call.
     fn collect(&mut self) {
         let before = self.shown.len();
         while let Some(Front::Bytes(bytes)) = self.out.front() {
@@ -71,8 +71,8 @@ impl Desk {
             self.out.advance(count);
         }
         let posts = std::mem::take(&mut self.shared.posts);
-        self.most.0 = self.most.0.max(self.shown.len() - before);
-        self.most.1 = self.most.1.max(posts.len());
+        self.max_step.0 = self.max_step.0.max(self.shown.len() - before);
+        self.max_step.1 = self.max_step.1.max(posts.len());
         for post in posts {
             let (Audience::One(peer), Notice::Line(text)) = (post.to, post.notice) else {
                 panic!("the operator writes to clients")
@@ -81,38 +81,40 @@ impl Desk {
         }
     }
 
-    /// Types all of it, and has everything done that it asks for.
-    fn types(&mut self, mut input: &[u8]) {
+    /// Types the input and lets the operator finish its work.
+    fn type_input(&mut self, mut input: &[u8]) {
         while !input.is_empty() {
             let mut cx = self.shared.context(&mut self.out, SessionId(0));
-            let (taken, intake) = self.console.on_bytes(input, Follows::More, &mut cx);
-            assert!(taken > 0, "it takes whole lines");
+            let (taken, intake) = self.operator.on_bytes(input, Follows::More, &mut cx);
+            assert!(taken > 0, "the operator consumes whole lines");
             input = &input[taken..];
             self.collect();
-            self.works(intake);
+            self.work(intake);
         }
     }
 
-    fn works(&mut self, mut intake: Intake) {
+    fn work(&mut self, mut intake: Intake) {
         while matches!(intake, Intake::Work) {
             let mut cx = self.shared.context(&mut self.out, SessionId(0));
-            intake = self.console.on_work(&mut cx);
+            intake = self.operator.on_work(&mut cx);
             self.collect();
         }
     }
 }
 
-fn at_a_pipe_and_at_a_terminal(check: impl Fn(Desk)) {
-    check(Desk::open(None));
-    check(Desk::open(Some(LineEditor::new("> ", 80, EDITOR))));
+fn with_and_without_a_terminal(check: impl Fn(OperatorSession)) {
+    check(OperatorSession::open(None));
+    check(OperatorSession::open(Some(LineEditor::new(
+        "> ", 80, EDITOR,
+    ))));
 }
 
 #[test]
 fn list_shows_10_000_clients_in_bounded_steps() {
-    at_a_pipe_and_at_a_terminal(|mut desk| {
-        desk.types(b"/list\n");
+    with_and_without_a_terminal(|mut session| {
+        session.type_input(b"/list\n");
         let last = format!("said last: {:?}", "\u{e9}".repeat(60) + "...");
-        let ids: Vec<u32> = desk
+        let ids: Vec<u32> = session
             .shown
             .lines()
             .filter(|line| line.ends_with(&last))
@@ -127,58 +129,68 @@ fn list_shows_10_000_clients_in_bounded_steps() {
             .collect();
         assert!(ids.into_iter().eq((2..=LAST).step_by(2)));
         assert!(
-            desk.most.0 <= SERVICES.console_step * 250,
+            session.max_step.0 <= SERVICES.console_step * 250,
             "{:?}",
-            desk.most
+            session.max_step
         );
     });
 }
 
 #[test]
 fn a_line_for_all_is_posted_to_10_000_clients_in_bounded_steps_and_in_order() {
-    at_a_pipe_and_at_a_terminal(|mut desk| {
-        desk.types(b"first\n/to 2 one\nsecond\n");
-        let everyone = || (2..=LAST).step_by(2).map(|id| SessionId(id.into()));
-        let to_all = |text| everyone().map(move |peer| (peer, Rc::from(text)));
+    with_and_without_a_terminal(|mut session| {
+        session.type_input(b"first\n/to 2 one\nsecond\n");
+        let all_clients = || (2..=LAST).step_by(2).map(|id| SessionId(id.into()));
+        let to_all = |text| all_clients().map(move |peer| (peer, Rc::from(text)));
         let wanted: Vec<(SessionId, Rc<str>)> = to_all("first")
             .chain([(SessionId(2), "one".into())])
             .chain(to_all("second"))
             .collect();
-        assert!(desk.written == wanted, "{} posts", desk.written.len());
-        assert!(desk.most.1 <= SERVICES.console_step, "{:?}", desk.most);
+        assert!(session.written == wanted, "{} posts", session.written.len());
+        assert!(
+            session.max_step.1 <= SERVICES.console_step,
+            "{:?}",
+            session.max_step
+        );
     });
 }
 
 #[test]
 fn pasted_lines_are_carried_out_one_at_a_time() {
-    let mut desk = Desk::open(Some(LineEditor::new("> ", 80, EDITOR)));
-    desk.types("x\n".repeat(20).as_bytes());
-    assert_eq!(desk.written.len(), 20 * CLIENTS as usize);
-    assert!(desk.most.1 <= SERVICES.console_step, "{:?}", desk.most);
+    let mut session = OperatorSession::open(Some(LineEditor::new("> ", 80, EDITOR)));
+    session.type_input("x\n".repeat(20).as_bytes());
+    assert_eq!(session.written.len(), 20 * CLIENTS as usize);
+    assert!(
+        session.max_step.1 <= SERVICES.console_step,
+        "{:?}",
+        session.max_step
+    );
 }
 
 #[test]
 fn a_list_tolerates_clients_that_connect_and_disconnect_meanwhile() {
-    let mut desk = Desk::open(None);
-    let mut cx = desk.shared.context(&mut desk.out, SessionId(0));
-    let (taken, intake) = desk.console.on_bytes(b"/list\n", Follows::More, &mut cx);
+    let mut session = OperatorSession::open(None);
+    let mut cx = session.shared.context(&mut session.out, SessionId(0));
+    let (taken, intake) = session
+        .operator
+        .on_bytes(b"/list\n", Follows::More, &mut cx);
     assert!(taken == 6 && matches!(intake, Intake::Work));
     for id in (2..=LAST).step_by(2) {
-        desk.roster.borrow_mut().leave(id);
+        session.roster.borrow_mut().leave(id);
     }
     let (peer, address) = (SessionId(7), ([127, 0, 0, 1], 1).into());
-    let id = desk.roster.borrow_mut().join(peer, address, 0);
-    desk.collect();
-    desk.shown.clear();
-    desk.works(intake);
-    assert_eq!(desk.shown, "");
-    desk.types(b"/list\n");
+    let id = session.roster.borrow_mut().join(peer, address, 0);
+    session.collect();
+    session.shown.clear();
+    session.work(intake);
+    assert_eq!(session.shown, "");
+    session.type_input(b"/list\n");
     let begins = format!("{id}  127.0.0.1:1  here for 0 s  said last: nothing yet\n");
-    assert_eq!(desk.shown, begins);
+    assert_eq!(session.shown, begins);
 }
 
-/// Talk clients that each say seven lines of 1,000 bytes, before anybody has a turn.
-fn crowd(simulation: &mut Simulation, roster: &Rc<RefCell<Roster>>, count: usize) {
+/// Adds talk clients that have each sent seven lines of 1,000 bytes, before any turn.
+fn add_clients(simulation: &mut Simulation, roster: &Rc<RefCell<Roster>>, count: usize) {
     let lines: String = (0..7).map(|number| format!("{number:0999}\n")).collect();
     for _ in 0..count {
         let limits = Rc::new(SERVICES);
@@ -188,18 +200,18 @@ fn crowd(simulation: &mut Simulation, roster: &Rc<RefCell<Roster>>, count: usize
     }
 }
 
-/// An operator whose screen takes so many bytes, and a crowd that speaks.
-fn operator_and_crowd(window: usize) -> (Simulation, Peer) {
+/// An operator whose screen takes `window` bytes, and 200 talk clients that have sent lines.
+fn operator_and_clients(window: usize) -> (Simulation, Peer) {
     let (mut simulation, roster) = (Simulation::new(&Files::new()), Rc::default());
     let limits = Rc::new(SERVICES);
     let operator = Operator::new(limits, Some(Rc::clone(&roster)), None);
     let operator = simulation.operator(Box::new(operator), window);
-    crowd(&mut simulation, &roster, 200);
+    add_clients(&mut simulation, &roster, 200);
     (simulation, operator)
 }
 
-/// How many lines of the crowd were shown, of which none was lost.
-fn shown(operator: &Peer) -> usize {
+/// The number of lines shown. Panics if lines were lost.
+fn count_shown(operator: &Peer) -> usize {
     let text = operator.text();
     assert!(!text.contains("lost"), "lines are lost");
     text.lines().filter(|line| line.contains(": ")).count()
@@ -207,35 +219,35 @@ fn shown(operator: &Peer) -> usize {
 
 #[test]
 fn the_lines_of_200_clients_in_one_round_are_all_shown() {
-    let (mut simulation, operator) = operator_and_crowd(usize::MAX / 2);
+    let (mut simulation, operator) = operator_and_clients(usize::MAX / 2);
     simulation.run();
-    assert_eq!(shown(&operator), 7 * 200, "without a pause");
+    assert_eq!(count_shown(&operator), 7 * 200, "in one round");
 }
 
 #[test]
 fn talk_clients_wait_while_the_screen_is_read_slowly() {
-    let (mut simulation, operator) = operator_and_crowd(0);
+    let (mut simulation, operator) = operator_and_clients(0);
     for _ in 0..200 {
         simulation.make_room(&operator, 16_384);
         simulation.pass(SECOND / 5);
     }
-    assert_eq!(shown(&operator), 7 * 200);
+    assert_eq!(count_shown(&operator), 7 * 200);
 }
 
 #[test]
 fn talk_clients_do_not_wait_for_a_screen_that_is_not_read() {
-    let (mut simulation, operator) = operator_and_crowd(0);
+    let (mut simulation, operator) = operator_and_clients(0);
     simulation.pass(u64::from(REACTOR.operator_stall_seconds + 1) * SECOND);
     simulation.make_room(&operator, usize::MAX / 2);
     simulation.run();
     let shown = operator.text().lines().count();
     assert!(shown > 100 && shown < 7 * 200, "{shown}");
     let roster = Rc::default();
-    crowd(&mut simulation, &roster, 1);
+    add_clients(&mut simulation, &roster, 1);
     simulation.run();
     let text = operator.text();
     let note = text.lines().find(|line| line.contains(" lines lost: "));
-    let note = note.expect("the losses are told").strip_prefix('(');
+    let note = note.expect("the lost lines are counted").strip_prefix('(');
     let lost = note.and_then(|note| note.split(' ').next()?.parse::<usize>().ok());
     assert_eq!(lost.expect("a number") + shown, 200 + 7 * 200);
 }

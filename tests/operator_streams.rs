@@ -1,4 +1,5 @@
-//! Whatever standard input, output and error are, the server serves, and counts what nobody reads.
+//! Unusual standard streams: closed, full, not read, or a file. The server serves with each, and
+//! counts the lines that it could not write.
 
 mod support;
 
@@ -9,14 +10,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 use support::{Prepared, Server, eventually};
 
-/// More than a pipe and the server's own queue hold.
+/// A number of lines that no pipe and no queue of the server can hold.
 const FLOOD: usize = 10_000;
 
-fn echoes(server: &Server) {
+fn check_echo(server: &Server) {
     server.connect("echo").send("hello").expect("hello");
 }
 
-/// A talk client says so many lines of 80 bytes and has all of them taken.
+/// A talk client sends [`FLOOD`] lines of 80 bytes, and the server reads them all.
 fn flood(server: &Server) {
     let mut client = server.connect("talk");
     for number in 0..FLOOD {
@@ -26,12 +27,12 @@ fn flood(server: &Server) {
     assert_eq!(client.rest(), b"");
 }
 
-/// The numbers in `(N lines lost: standard output did not take them in time)` and the like, in
-/// all.
-fn lost(text: &str) -> usize {
+/// The sum of the numbers in lines like `(N lines lost: standard output did not take them in
+/// time)`.
+fn lost_lines(text: &str) -> usize {
     let counts = text.lines().filter(|line| line.contains("lost: standard "));
     let count = |line: &str| {
-        // The line before it may have been cut where the reader stopped reading.
+        // The line before may be cut, and have no line end.
         let digits = line.rsplit('(').next()?.split(' ').next();
         digits.and_then(|digits| digits.parse::<usize>().ok())
     };
@@ -43,13 +44,14 @@ fn the_end_of_standard_input_leaves_the_server_running() {
     let (mut server, mut keys) = Server::operated(&[]);
     let mut client = server.connect("talk");
     server.shown_until("Client 1 has come");
-    keys.write_all(b"one\nlast without an end").expect("taken");
+    keys.write_all(b"one\nlast without a line end")
+        .expect("taken");
     drop(keys);
     client
-        .expect("one\nlast without an end\n")
+        .expect("one\nlast without a line end\n")
         .send("still here\n");
     assert_eq!(server.shown(), "Client 1: still here");
-    echoes(&server);
+    check_echo(&server);
 }
 
 #[test]
@@ -66,9 +68,9 @@ fn all_services_run_without_standard_input() {
         let mut prepared = Prepared::new();
         prepare(&mut prepared.command);
         let server = prepared.launch();
-        echoes(&server);
+        check_echo(&server);
         server.connect("talk").send("hello\n").finish().rest();
-        echoes(&server);
+        check_echo(&server);
     }
 }
 
@@ -79,7 +81,7 @@ fn the_server_starts_with_closed_standard_streams() {
     let mut server = Server::start_under(&shell, folder, &[]);
     server.connect("talk").send("hello\n").finish().rest();
     server.shown_until("Client 1: hello");
-    echoes(&server);
+    check_echo(&server);
 }
 
 #[test]
@@ -98,10 +100,10 @@ fn a_regular_file_as_standard_input_is_read_from_its_offset_in_pieces() {
         server.shown(),
         "there is no command /nope0; /help lists them"
     );
-    echoes(&server);
+    check_echo(&server);
     let last = server.shown_until("there is no command /nope299999;");
     assert!(!last.is_empty());
-    echoes(&server);
+    check_echo(&server);
 }
 
 #[test]
@@ -126,13 +128,13 @@ fn an_endless_input_line_is_cut_and_disconnects_no_client() {
 fn an_unread_screen_blocks_no_client_and_its_lost_lines_are_counted() {
     let mut server = Server::start(&[]);
     flood(&server);
-    echoes(&server);
+    check_echo(&server);
     let mut last = server.connect("talk");
     let mut seen = Vec::new();
     let mut asked = 0;
-    // What is lost is told with the next line that finds room.
+    // The number of lost lines is written with the next line that fits.
     let mut text = String::new();
-    while lost(&text) == 0 {
+    while lost_lines(&text) == 0 {
         asked += 1;
         last.send(format!("anybody? {asked}\n"));
         seen.push(server.shown_until("Client"));
@@ -149,18 +151,18 @@ fn an_unread_screen_blocks_no_client_and_its_lost_lines_are_counted() {
                 break;
             }
         }
-        assert!(asked < 100, "the losses are never told");
+        assert!(asked < 100, "the lost lines are never counted");
     }
     let said = seen
         .iter()
         .filter(|line| line.starts_with("Client 1: 0"))
         .count();
     assert!(
-        said + lost(&text) >= FLOOD,
+        said + lost_lines(&text) >= FLOOD,
         "{said} shown, {} lost",
-        lost(&text)
+        lost_lines(&text)
     );
-    echoes(&server);
+    check_echo(&server);
 }
 
 #[test]
@@ -170,20 +172,20 @@ fn an_unread_log_blocks_no_client_and_continues_when_it_is_read() {
     prepared.command.arg("--trace").stderr(writer);
     let server = prepared.launch();
     flood(&server);
-    echoes(&server);
-    // All that waited comes, though nothing else happens: a pipe of 64 KiB and a queue of 256.
+    check_echo(&server);
+    // A pipe of 64 KiB and a queue of 256 KiB are written without any further event.
     let mut read = vec![0; 300 << 10];
     log.read_exact(&mut read).expect("what waited");
     let mut text = String::from_utf8_lossy(&read).into_owned();
     for _ in 0..1000 {
-        echoes(&server);
+        check_echo(&server);
         let count = log.read(&mut read).expect("more");
         text.push_str(&String::from_utf8_lossy(&read[..count]));
-        if lost(&text) > 0 {
+        if lost_lines(&text) > 0 {
             return;
         }
     }
-    panic!("the losses are never told");
+    panic!("the lost lines are never counted");
 }
 
 #[test]
@@ -206,10 +208,10 @@ fn closed_readers_of_the_screen_and_log_block_no_client() {
     let mut server = prepared.launch_onto(OwnedFd::from(screen), OwnedFd::from(output));
     drop(log);
     let (nothing, _) = std::io::pipe().expect("a pipe");
-    // Closes the screen's only reader.
+    // Closes the only reader of the screen.
     server.screen = std::io::BufReader::new(OwnedFd::from(nothing).into());
     flood(&server);
-    echoes(&server);
+    check_echo(&server);
     server.signal(Signal::TERM);
     assert!(server.wait().success());
 }
@@ -219,19 +221,19 @@ fn the_file_status_flags_of_inherited_streams_do_not_change() {
     let (input, mut keys) = std::io::pipe().expect("a pipe");
     let (screen, output) = std::io::pipe().expect("a pipe");
     let (_log, errors) = std::io::pipe().expect("a pipe");
-    let ours = [
+    let streams = [
         OwnedFd::from(input.try_clone().expect("a handle")),
         OwnedFd::from(output.try_clone().expect("a handle")),
         OwnedFd::from(errors.try_clone().expect("a handle")),
     ];
     let flags = |of: &OwnedFd| rustix::fs::fcntl_getfl(of.as_fd()).expect("flags");
-    let before: Vec<_> = ours.iter().map(flags).collect();
+    let before: Vec<_> = streams.iter().map(flags).collect();
     let mut prepared = Prepared::new();
     prepared.command.stdin(input).stderr(errors);
     let mut server = prepared.launch_onto(screen.into(), output.into());
     keys.write_all(b"hello?\n").expect("taken");
     assert_eq!(server.shown(), "nobody is connected");
-    assert_eq!(ours.iter().map(flags).collect::<Vec<_>>(), before);
+    assert_eq!(streams.iter().map(flags).collect::<Vec<_>>(), before);
     assert!(
         before
             .iter()
@@ -253,9 +255,9 @@ fn an_idle_server_uses_no_processor_time() {
         let switches = stat.split_whitespace().nth(2).expect("a count");
         switches.parse::<u64>().expect("a number")
     };
-    // It comes to rest: some time passes in which it is not once put on a processor.
+    // Some time passes in which the process is not scheduled once.
     let mut before = used();
-    eventually("it comes to rest", || {
+    eventually("the server is idle", || {
         support::pause();
         let rests = used() == before;
         before = used();

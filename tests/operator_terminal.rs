@@ -1,5 +1,5 @@
-//! What only the operator's terminal does: log lines, jobs of the shell, and a stopped terminal.
-//! Keys and untorn lines are tested in `terminals.rs`, for the clients too.
+//! The terminal of the operator: log lines, shell job control, and Ctrl-S.
+//! Line editing is tested in `terminals.rs`, together with the clients.
 
 mod fake_terminal;
 
@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// A client that the screen has told of.
+/// Connects a client and waits until the screen shows it.
 fn client(terminal: &Terminal, address: &str) -> TcpStream {
     let client = TcpStream::connect(address).expect("a connection");
     client.set_read_timeout(Some(DEADLINE)).expect("an option");
@@ -22,7 +22,7 @@ fn client_lines_and_log_lines_do_not_tear_the_typed_line() {
     else {
         return;
     };
-    // Log lines come to the same terminal.
+    // The log goes to the same terminal.
     let address = terminal.serve("-v");
     let mut client = client(&terminal, &address);
     terminal.keys("half a li");
@@ -33,12 +33,12 @@ fn client_lines_and_log_lines_do_not_tear_the_typed_line() {
         terminal.expect_end(&[&wanted, "> half a li"]);
         drop(TcpStream::connect(&address).expect("a connection"));
         let gone = format!("Client {} has gone", number + 2);
-        let told = |rows: &[String]| {
+        let is_shown = |rows: &[String]| {
             rows.contains(&gone)
                 && rows.iter().any(|row| row.contains("talk: closed"))
                 && rows.last().is_some_and(|row| row == "> half a li")
         };
-        terminal.wait_until("its coming and going, and the log", told);
+        terminal.wait_until("the connection and its log line", is_shown);
     }
 }
 
@@ -54,7 +54,7 @@ fn a_terminal_stopped_by_ctrl_s_does_not_block_shutdown() {
     terminal.press("C-c");
     let deadline = Instant::now() + DEADLINE;
     while TcpStream::connect(&address).is_ok() {
-        assert!(Instant::now() < deadline, "it never ends");
+        assert!(Instant::now() < deadline, "the server never exits");
     }
     terminal.press("C-q");
     terminal.expect_end(&["$"]);
@@ -99,5 +99,5 @@ fn a_trace_on_the_terminal_does_not_trace_its_own_output_forever() {
         before = rows;
         std::thread::park_timeout(Duration::from_millis(200));
     }
-    panic!("it never comes to rest:\n{}", before.join("\n"));
+    panic!("the screen never stops changing:\n{}", before.join("\n"));
 }

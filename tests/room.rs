@@ -1,4 +1,4 @@
-//! Every line of the room's protocol over real sockets, as members and strangers see it.
+//! The protocol of the room over real sockets, for members and strangers.
 
 mod support;
 
@@ -17,9 +17,9 @@ fn the_password_comes_before_the_name() {
         .send(format!("PASSWORD {ROOM_PASSWORD}x"))
         .hears("PASSWORD INCORRECT");
     guest.send("PASSWORD ").hears("PASSWORD INCORRECT");
-    is_refused_a_name(&server, &guest);
+    check_invalid_name(&server, &guest);
     guest.enter("budi");
-    // What is no word of the protocol is not answered before that.
+    // A stranger gets an answer only to a command of the protocol.
     let stranger = Guest::of(&server);
     stranger.send("hello").send("exit").send("budi: hello");
     stranger.send([b'x'; 1025]).send(vec![0xff; 65_507]);
@@ -27,8 +27,8 @@ fn the_password_comes_before_the_name() {
     stranger.heard_nothing();
 }
 
-/// A name that cannot be is refused, and the log says why.
-fn is_refused_a_name(server: &Server, guest: &Guest) {
+/// An invalid name is refused, and the log gives the reason.
+fn check_invalid_name(server: &Server, guest: &Guest) {
     let right = format!("PASSWORD {ROOM_PASSWORD}");
     guest.send(right).hears("PASSWORD OK");
     guest.send("USERNAME a b").hears("USERNAME TAKEN");
@@ -58,10 +58,10 @@ fn a_message_has_at_most_1024_bytes_in_both_directions() {
     let full = format!("ani: {}", "x".repeat(1019));
     ani.send(&full).hears(&full);
     ani.send("x".repeat(1024)).hears(&full);
-    // A character is not cut: two bytes do not fit where one is left.
+    // No character is cut: one byte is left, and the next character has two.
     ani.send("é".repeat(512))
         .hears(&format!("ani: {}", "é".repeat(509)));
-    // What is longer is cut, and not in the middle of a character.
+    // A longer message is cut, but not within a character.
     ani.send([b'x'; 1025]).hears(&full);
     ani.send([b'x'; 65_000]).hears(&full);
     let name_and_text = format!("ani: {}é", "x".repeat(1018));
@@ -79,12 +79,12 @@ fn messages_over_the_rate_are_dropped_and_counted() {
         ani.send(format!("{number}"));
     }
     budi.send("mine").send("exit");
-    let mut heard = 0;
+    let mut relayed = 0;
     while budi.message() != "budi: mine" {
-        heard += 1;
+        relayed += 1;
     }
-    // Two at once, and one a second: a machine that stops for seconds may let more through.
-    assert!((2..20).contains(&heard), "{heard}");
+    // A burst of two, and one a second. If the machine pauses for seconds, more are relayed.
+    assert!((2..20).contains(&relayed), "{relayed}");
     eventually("it is counted", || {
         server.log().contains("datagrams were dropped")
     });
@@ -102,7 +102,7 @@ fn an_address_with_too_many_wrong_passwords_is_ignored_and_others_are_not() {
             .hears("PASSWORD INCORRECT");
     }
     let late = Guest::from(&server, host(2));
-    // It is answered once a second, and wrong even if it is right.
+    // One request a second is answered, and with INCORRECT even if the password is right.
     let right = format!("PASSWORD {ROOM_PASSWORD}");
     late.send(&right).hears("PASSWORD INCORRECT").send(&right);
     Guest::from(&server, host(3)).enter("other");
@@ -111,9 +111,9 @@ fn an_address_with_too_many_wrong_passwords_is_ignored_and_others_are_not() {
         .send("hello")
         .hears("inside: hello");
     late.heard_nothing();
-    let told = "127.0.0.2 tried too many passwords";
-    eventually("it is logged", || server.log().contains(told));
-    assert_eq!(server.log().matches(told).count(), 1);
+    let message = "127.0.0.2 tried too many passwords";
+    eventually("it is logged", || server.log().contains(message));
+    assert_eq!(server.log().matches(message).count(), 1);
 }
 
 #[test]
@@ -127,32 +127,32 @@ fn a_member_with_a_closed_port_is_removed_and_the_others_get_every_copy() {
             continue;
         }
         let server = Server::start(flags);
-        let stays: Vec<Guest> = ["a", "b", "c"]
+        let staying: Vec<Guest> = ["a", "b", "c"]
             .map(|name| Guest::member(&server, name))
             .into();
-        let goes: Vec<Guest> = ["x", "y", "z"]
+        let leaving: Vec<Guest> = ["x", "y", "z"]
             .map(|name| Guest::member(&server, name))
             .into();
-        drop(goes);
-        stays[0].send("hello");
-        for guest in &stays {
-            let mut heard = Vec::new();
-            // Notices of coming are older than these four.
-            while heard.len() < 4 {
+        drop(leaving);
+        staying[0].send("hello");
+        for guest in &staying {
+            let mut messages = Vec::new();
+            // Join notices come before these four messages.
+            while messages.len() < 4 {
                 let message = guest.message();
                 if !message.ends_with("bergabung ke chatroom.") {
-                    heard.push(message);
+                    messages.push(message);
                 }
             }
-            heard.sort();
-            let gone = |name: &str| format!("{name} telah keluar dari chatroom.");
+            messages.sort();
+            let left = |name: &str| format!("{name} telah keluar dari chatroom.");
             assert_eq!(
-                heard,
-                ["a: hello".to_owned(), gone("x"), gone("y"), gone("z")]
+                messages,
+                ["a: hello".to_owned(), left("x"), left("y"), left("z")]
             );
         }
-        stays[1].send("still");
-        for guest in &stays {
+        staying[1].send("still");
+        for guest in &staying {
             guest.hears("b: still");
         }
     }
@@ -170,7 +170,7 @@ fn icmp_errors_of_the_network_remove_no_member() {
     };
     let to: SocketAddr = ([127, 0, 0, 1], 0).into();
     let from = ani.0.local_addr().expect("bound");
-    // Far more than the socket's buffer holds, if nobody reads them.
+    // Many more than fit into the socket buffer.
     for _ in 0..2000 {
         let report = unreachable(1, server.address("room"), from, "");
         raw.send_to(&report, &to.into()).expect("sent");

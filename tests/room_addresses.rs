@@ -1,4 +1,5 @@
-//! The room on all addresses of a machine: each datagram leaves from the address that was asked.
+//! The room on all addresses of a machine: each datagram is sent from the address that its client
+//! used.
 
 mod support;
 
@@ -9,15 +10,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use support::Server;
 use support::guest::{Guest, host};
 
-/// A member of the room that asked this address and is answered by it alone.
-fn member(server: &Server, asked: IpAddr, name: &str) -> Guest {
-    let own: IpAddr = match asked {
+/// A member of the room at this server address. Its socket receives from no other address.
+fn member(server: &Server, room_address: IpAddr, name: &str) -> Guest {
+    let own: IpAddr = match room_address {
         IpAddr::V4(_) => host(9),
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
-    let room = SocketAddr::new(asked, server.address("room").port());
+    let room = SocketAddr::new(room_address, server.address("room").port());
     let guest = Guest::between((own, 0).into(), room);
-    guest.send("USERNAME nobody").hears("PASSWORD INCORRECT");
+    guest.send("USERNAME early").hears("PASSWORD INCORRECT");
     guest.send("PASSWORD no").hears("PASSWORD INCORRECT");
     guest.enter(name);
     guest.send("PASSWORD again").hears("PASSWORD OK");
@@ -40,14 +41,14 @@ fn each_datagram_is_sent_from_the_address_that_the_client_used() {
     };
     for any in every {
         let server = Server::start(&["--host", any]);
-        let mut asked = vec![host(2), host(1), host(77)];
+        let mut addresses = vec![host(2), host(1), host(77)];
         if *any == "::" {
-            asked.push(Ipv6Addr::LOCALHOST.into());
+            addresses.push(Ipv6Addr::LOCALHOST.into());
         }
-        let guests: Vec<Guest> = (0..asked.len())
-            .map(|number| member(&server, asked[number], &format!("n{number}")))
+        let guests: Vec<Guest> = (0..addresses.len())
+            .map(|number| member(&server, addresses[number], &format!("n{number}")))
             .collect();
-        // Each socket takes datagrams of its own address alone: notices, messages and farewells.
+        // Each socket receives only from its own server address: all notices and messages.
         for (number, guest) in guests.iter().enumerate() {
             for later in number + 1..guests.len() {
                 guest.hears(&format!("n{later} bergabung ke chatroom."));
@@ -55,13 +56,13 @@ fn each_datagram_is_sent_from_the_address_that_the_client_used() {
         }
         for (number, guest) in guests.iter().enumerate() {
             guest.send("hello");
-            for hearer in &guests {
-                hearer.hears(&format!("n{number}: hello"));
+            for receiver in &guests {
+                receiver.hears(&format!("n{number}: hello"));
             }
         }
         guests[0].send("exit");
-        for hearer in &guests[1..] {
-            hearer.hears("n0 telah keluar dari chatroom.");
+        for receiver in &guests[1..] {
+            receiver.hears("n0 telah keluar dari chatroom.");
         }
     }
 }
@@ -76,7 +77,7 @@ fn a_member_that_uses_another_address_is_answered_from_it() {
     guest.send("USERNAME ani").hears("USERNAME OK");
 }
 
-/// Keeps the routes that datagrams came by, and answers each.
+/// Records the route of each datagram and answers it.
 struct Answering(std::rc::Rc<std::cell::RefCell<Vec<Route>>>);
 
 impl DatagramProtocol for Answering {
@@ -88,7 +89,7 @@ impl DatagramProtocol for Answering {
     fn on_refused(&mut self, _: SocketAddr, _: &mut DatagramContext<'_>) {}
 }
 
-/// What a socket bound to this address learns of a datagram that was sent to 127.0.0.1.
+/// The route of a datagram to 127.0.0.1, as a socket bound to this address sees it.
 fn route_to(bound: IpAddr) -> Route {
     let routes = std::rc::Rc::default();
     let protocol = Box::new(Answering(std::rc::Rc::clone(&routes)));
@@ -116,8 +117,8 @@ fn a_datagram_from_the_servers_own_address_is_not_answered() {
     for any in ["127.0.0.1", "0.0.0.0"] {
         let server = Server::start(&["--host", any]);
         let port = server.address("room").port();
-        let calm = Guest::between((host(9), 0).into(), (host(1), port).into());
-        calm.enter("calm");
+        let member = Guest::between((host(9), 0).into(), (host(1), port).into());
+        member.enter("ani");
         let claimed = if any == "0.0.0.0" { &[1, 2][..] } else { &[1] };
         for &last in claimed {
             let udp = socket2::Protocol::UDP;
@@ -137,11 +138,11 @@ fn a_datagram_from_the_servers_own_address_is_not_answered() {
                 "USERNAME me",
             ] {
                 let to = SocketAddr::new(host(1), 0);
-                raw.send_to(&claiming(port, text), &to.into())
+                raw.send_to(&udp_datagram(port, text), &to.into())
                     .expect("sent");
             }
         }
-        calm.send("hello").hears("calm: hello");
+        member.send("hello").hears("ani: hello");
         support::eventually("it is counted", || {
             server.log().contains("datagrams were dropped")
         });
@@ -154,7 +155,7 @@ fn a_datagram_from_the_servers_own_address_is_not_answered() {
 }
 
 /// A UDP datagram from a port to the same port, without a checksum (RFC 768).
-fn claiming(port: u16, text: &str) -> Vec<u8> {
+fn udp_datagram(port: u16, text: &str) -> Vec<u8> {
     let mut datagram = Vec::new();
     datagram.extend(port.to_be_bytes());
     datagram.extend(port.to_be_bytes());

@@ -1,4 +1,4 @@
-//! A crowd in the room hears everything, and whoever attacks it from outside changes nothing.
+//! Many members receive every message, and floods and guesses from outside have no effect.
 
 mod support;
 
@@ -9,8 +9,8 @@ use support::{PATIENCE, Server};
 
 const MEMBERS: usize = 1000;
 
-/// Five messages a second.
-const PACE: Duration = Duration::from_millis(200);
+/// Five rounds of messages a second.
+const INTERVAL: Duration = Duration::from_millis(200);
 
 fn enter(server: &Server, last: u8, name: &str) -> Guest {
     let guest = Guest::from(server, host(last));
@@ -18,27 +18,27 @@ fn enter(server: &Server, last: u8, name: &str) -> Guest {
     guest
 }
 
-/// Nothing of what came has cost memory that stays.
+/// Expects that the server has not kept memory for what it received.
 #[track_caller]
-fn has_grown_little(server: &Server, before: usize) {
+fn expect_little_growth(server: &Server, before: usize) {
     let after = server.memory();
     assert!(after < before + (8 << 20), "{before} {after}");
 }
 
-/// A member talks to itself in the room: what it says comes back, and nothing else does. The
-/// kernel may lose datagrams in a flood: it says so again, as every client of the room does.
-fn is_calm(member: &Guest, what: &str) {
+/// Expects that the member `calm` receives the copy of its own message and nothing else. In a flood
+/// the kernel may drop a datagram, so the message is sent again after a timeout.
+fn expect_own_copy(member: &Guest, what: &str) {
     let deadline = Instant::now() + PATIENCE;
     let short = Duration::from_millis(200);
     member.0.set_read_timeout(Some(short)).expect("an option");
     let mut buffer = [0; 2048];
     while Instant::now() < deadline {
         if let Ok(length) = member.send(what).0.recv(&mut buffer) {
-            let heard = String::from_utf8_lossy(&buffer[..length]);
-            return assert_eq!(heard, format!("calm: {what}"));
+            let received = String::from_utf8_lossy(&buffer[..length]);
+            return assert_eq!(received, format!("calm: {what}"));
         }
     }
-    panic!("{what} never comes back");
+    panic!("{what} is never relayed");
 }
 
 #[test]
@@ -59,24 +59,24 @@ fn a_thousand_members_receive_every_message_in_order() {
     for number in 0..MEMBERS {
         let name = format!("n{number}");
         crowd.push(enter(&server, 1, &name));
-        // Everybody keeps up with those who come: a socket holds a few hundred notices.
-        let coming = format!("{name} bergabung ke chatroom.");
+        // Each member reads the notices at once: a socket buffer holds a few hundred.
+        let notice = format!("{name} bergabung ke chatroom.");
         for member in &crowd[..number] {
-            member.hears(&coming);
+            member.hears(&notice);
         }
     }
     let mut next = Instant::now();
     for number in 0..10 {
         std::thread::park_timeout(next.saturating_duration_since(Instant::now()));
-        next += PACE;
+        next += INTERVAL;
         for speaker in [3, 700] {
             crowd[speaker].send(format!("message {number}"));
         }
         for member in &crowd {
-            let mut heard = [member.message(), member.message()];
-            heard.sort();
+            let mut messages = [member.message(), member.message()];
+            messages.sort();
             let wanted = ["n3", "n700"].map(|name| format!("{name}: message {number}"));
-            assert_eq!(heard, wanted);
+            assert_eq!(messages, wanted);
         }
     }
     assert!(!server.log().contains("dropped"), "{}", server.log());
@@ -92,13 +92,13 @@ fn garbage_of_any_length_has_no_effect() {
     for number in 0..500 {
         attacker.send(&noise[..number * 65_507 / 499]);
         if number % 20 == 0 {
-            is_calm(&calm, &format!("after {number}"));
-            // Within the rate.
+            expect_own_copy(&calm, &format!("after {number}"));
+            // Stays within the rate limit.
             std::thread::park_timeout(Duration::from_millis(50));
         }
     }
-    is_calm(&calm, "after garbage");
-    has_grown_little(&server, before);
+    expect_own_copy(&calm, "after garbage");
+    expect_little_growth(&server, before);
 }
 
 #[test]
@@ -116,13 +116,13 @@ fn floods_and_forged_names_have_no_effect() {
         "hello",
     ];
     for number in 0..30_000 {
-        // It never reads: what it is answered is the kernel's to drop.
+        // It never reads: the kernel drops the answers.
         attacker.send(words[number % words.len()]);
     }
     for number in 0..20 {
-        is_calm(&calm, &format!("after {number}"));
+        expect_own_copy(&calm, &format!("after {number}"));
     }
-    has_grown_little(&server, before);
+    expect_little_growth(&server, before);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_flood_of_a_member_is_relayed_at_its_rate_and_blocks_no_client() {
     for _ in 0..20_000 {
         flood.send("flood");
     }
-    let (mut heard, mut buffer) = (0, [0; 2048]);
+    let (mut relayed, mut buffer) = (0, [0; 2048]);
     let short = Duration::from_millis(200);
     other.0.set_read_timeout(Some(short)).expect("an option");
     loop {
@@ -142,8 +142,8 @@ fn a_flood_of_a_member_is_relayed_at_its_rate_and_blocks_no_client() {
         if &buffer[..length] == b"other: hello" {
             break;
         }
-        heard += usize::from(&buffer[..length] == b"flood: flood");
-        assert!(heard < 30, "the flood is heard");
+        relayed += usize::from(&buffer[..length] == b"flood: flood");
+        assert!(relayed < 30, "the flood is relayed");
     }
     let mut echo = server.connect("echo");
     echo.send("beside").expect("beside");
@@ -156,7 +156,7 @@ fn password_guesses_from_ten_thousand_ports_have_no_effect() {
     let to: SocketAddr = server.address("room");
     let before = server.memory();
     for round in 0..10 {
-        // Open at once, so that each has a port of its own.
+        // All are open at the same time, so that each has its own port.
         let ports: Vec<UdpSocket> = (0..1000)
             .map(|_| UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 4 + round), 0)).expect("a port"))
             .collect();
@@ -164,8 +164,8 @@ fn password_guesses_from_ten_thousand_ports_have_no_effect() {
             port.send_to(b"PASSWORD guess", to).expect("sent");
         }
     }
-    is_calm(&calm, "still here");
-    has_grown_little(&server, before);
-    let told = server.log().matches("tried too many passwords").count();
-    assert!((1..=10).contains(&told), "{told}");
+    expect_own_copy(&calm, "still here");
+    expect_little_growth(&server, before);
+    let blocked = server.log().matches("tried too many passwords").count();
+    assert!((1..=10).contains(&blocked), "{blocked}");
 }

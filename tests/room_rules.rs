@@ -1,4 +1,4 @@
-//! The room's table, line by line, against a clock that the test makes up.
+//! The rules of the room, without a socket and with a clock of the test.
 
 mod hall;
 
@@ -137,11 +137,14 @@ fn no_message_appears_under_the_name_of_another_member() {
 #[test]
 fn exit_is_recognised_in_any_case_and_with_blanks() {
     let mut hall = Hall::open(1_000);
-    hall.join(at(1), "stays");
+    hall.join(at(1), "staying");
     for word in ["exit", "EXIT", "Exit", "  exit \t", "eXiT\n", "exit\r\n"] {
-        hall.join(at(2), "goes");
+        hall.join(at(2), "leaving");
         let sent = hall.hear(at(2), word);
-        assert_eq!(sent, [(1, "goes telah keluar dari chatroom.".to_owned())]);
+        assert_eq!(
+            sent,
+            [(1, "leaving telah keluar dari chatroom.".to_owned())]
+        );
         assert!(!hall.relays(at(2)), "{word:?}");
     }
 }
@@ -153,9 +156,9 @@ fn a_member_has_20_messages_a_second_and_40_at_once() {
     hall.join(at(2), "Budi");
     let burst = (0..100).filter(|_| hall.relays(at(1))).count();
     assert_eq!(burst, 40);
-    assert_eq!(hall.out.take_dropped(), 60, "what is over is counted");
-    assert!(hall.relays(at(2)), "each has a credit of its own");
-    // In any number of steps.
+    assert_eq!(hall.out.take_dropped(), 60, "dropped messages are counted");
+    assert!(hall.relays(at(2)), "each member has its own bucket");
+    // The refill does not depend on the number of calls.
     let mut relayed = 0;
     for _ in 0..1_000 {
         hall.now += SECOND / 100;
@@ -184,7 +187,7 @@ fn ten_wrong_passwords_within_a_minute_block_an_address_for_a_minute() {
         hall.now += SECOND;
         assert_eq!(hall.answer(at(port), "PASSWORD x"), "PASSWORD INCORRECT");
     }
-    // A textbook client waits for an answer: it gets one a second.
+    // A textbook client waits for an answer: one request a second is answered.
     for word in ["PASSWORD x", "PASSWORD sesame", "USERNAME a"] {
         hall.now += SECOND;
         assert_eq!(hall.answer(at(11), word), "PASSWORD INCORRECT");
@@ -232,7 +235,7 @@ fn an_accepted_password_is_valid_for_60_seconds() {
     assert_eq!(hall.answer(at(2), "USERNAME Budi"), "PASSWORD INCORRECT");
     hall.hear(at(1), "hello");
     hall.pass(899 * SECOND);
-    assert!(hall.relays(at(1)), "members may keep silent");
+    assert!(hall.relays(at(1)), "a member needs no new password");
 }
 
 #[test]
@@ -240,7 +243,7 @@ fn many_accepted_passwords_push_no_earlier_one_out() {
     let mut hall = Hall::open(20);
     hall.answer(at(1), "PASSWORD sesame");
     hall.answer(host(2, 1), "PASSWORD sesame");
-    // One network has its share of the table, and many networks do not push an address out.
+    // One network has a limited share of the table, and many networks evict no other address.
     for port in 2..=5_000 {
         hall.hear(at(port), "PASSWORD sesame");
     }
@@ -248,8 +251,8 @@ fn many_accepted_passwords_push_no_earlier_one_out() {
         let crowd = [10, 0, (port >> 8) as u8, port as u8];
         hall.hear((crowd, 9).into(), "PASSWORD sesame");
     }
-    for first in [at(1), host(2, 1)] {
-        let sent = hall.hear(first, format!("USERNAME n{}", first.ip()));
+    for early in [at(1), host(2, 1)] {
+        let sent = hall.hear(early, format!("USERNAME n{}", early.ip()));
         assert_eq!(sent[0].1, "USERNAME OK");
     }
 }
@@ -284,7 +287,7 @@ fn a_request_of_a_stranger_gets_one_short_reply() {
         assert_eq!(hall.hear(host(99, 99), ignored).len(), 0, "{ignored:?}");
     }
     assert_eq!(hall.hear(host(99, 99), [0xff; 1_024]).len(), 0);
-    // Nor is it answered to one that gave the password and no name.
+    // The same after the password, and before a name.
     hall.answer(host(99, 99), "PASSWORD sesame");
     for ignored in ["hello", "exit", "budi: hello"] {
         assert_eq!(hall.hear(host(99, 99), ignored).len(), 0, "{ignored:?}");
@@ -327,21 +330,24 @@ fn the_operator_sees_joins_messages_and_leaves_but_no_strangers() {
 #[test]
 fn joining_costs_as_many_tokens_as_a_message() {
     let mut hall = Hall::open(2);
-    let comes = |hall: &mut Hall| {
+    let join = |hall: &mut Hall| {
         hall.hear(at(1), "PASSWORD sesame");
         hall.hear(at(1), "USERNAME amy")
     };
-    assert!(!comes(&mut hall).is_empty());
+    assert!(!join(&mut hall).is_empty());
     for _ in 0..4 {
         hall.hear(at(1), "exit");
-        assert!(!comes(&mut hall).is_empty(), "that much at once is well");
+        assert!(!join(&mut hall).is_empty(), "a burst is allowed");
     }
-    assert!(hall.hear(at(1), "hello").is_empty(), "the rate stays spent");
+    assert!(
+        hall.hear(at(1), "hello").is_empty(),
+        "leaving refills no token"
+    );
     hall.hear(at(1), "exit");
     hall.answer(at(1), "PASSWORD sesame");
     assert_eq!(hall.answer(at(1), "USERNAME amy"), "USERNAME TAKEN");
     hall.now += SECOND;
-    assert!(!comes(&mut hall).is_empty());
+    assert!(!join(&mut hall).is_empty());
     assert!(!hall.hear(at(1), "hello").is_empty());
     assert!(hall.hear(at(1), "hello").is_empty());
 }
@@ -380,11 +386,11 @@ fn addresses_of_one_ipv6_network_share_its_limit() {
 #[test]
 fn joins_from_many_ports_of_one_address_are_limited() {
     let mut hall = Hall::open(20);
-    hall.join(host(2, 1), "hears");
+    hall.join(host(2, 1), "witness");
     hall.hear(host(2, 1), "hello");
     let mut notices = 0;
     for number in 0..6_000_u16 {
-        // All within ten seconds.
+        // 6,000 joins within ten seconds.
         hall.now += SECOND / 600;
         let from = at(10_000 + number);
         let mut sent = hall.hear(from, "PASSWORD sesame");
@@ -392,7 +398,7 @@ fn joins_from_many_ports_of_one_address_are_limited() {
         sent.extend(hall.hear(from, "exit"));
         notices += sent.iter().filter(|copy| copy.0 == 1).count();
     }
-    // 64 at once and 20 a second at most, each with a notice of its coming and one of its going.
+    // A burst of 64 and 20 a second, each with a join notice and a leave notice.
     assert!((2 * 64..=2 * 266).contains(&notices), "{notices}");
 }
 
@@ -404,7 +410,11 @@ fn the_members_of_a_network_share_a_rate_and_others_have_their_own() {
     }
     hall.join(host(2, 11), "other");
     let relayed = (0..400).filter(|number| hall.relays(at(1 + number % 10)));
-    assert_eq!(relayed.count(), 160, "four rates of 20, for two seconds");
+    assert_eq!(
+        relayed.count(),
+        160,
+        "four times 20 a second, and a burst of two seconds"
+    );
     assert!(hall.relays(host(2, 11)));
     hall.now += SECOND;
     let relayed = (0..400).filter(|number| hall.relays(at(1 + number % 10)));
@@ -434,13 +444,13 @@ fn password_guesses_from_any_number_of_addresses_are_limited() {
             answered += hall.hear(from.into(), "PASSWORD guess").len();
         }
     }
-    // 4,096 hosts with ten each, a hundred of all others, and one a second of each afterwards.
+    // Ten of each of 4,096 addresses, a hundred of all others together, and then one a second each.
     let counted = 4_095 * 10 + 100;
     assert!(
         (counted..counted + 3 * 4_096).contains(&answered),
         "{answered}"
     );
-    // The first failures were not pushed out, and none of the others gets in with a right guess.
+    // The first address is still counted, and a right guess of another one is not accepted.
     for _ in 0..9 {
         hall.answer(host(2, 1), "PASSWORD x");
     }

@@ -1,4 +1,4 @@
-//! Members that are gone without a word lose their name, and members that are there keep it.
+//! A member that exits without `exit` loses its name to a claim, and a running one keeps it.
 
 mod hall;
 mod support;
@@ -18,7 +18,7 @@ fn copy(port: u16, text: &str) -> (u16, String) {
     (port, text.to_owned())
 }
 
-/// Ani is a member, and an address that gave the password claims her name.
+/// Port 1 is the member Ani, and port 2, after the password, claims that name.
 fn claimed() -> Hall {
     let mut hall = Hall::open(20);
     hall.join(at(1), "Ani");
@@ -39,7 +39,7 @@ fn a_claim_is_granted_after_three_icmp_errors_of_the_holder() {
         copy(2, "ani bergabung ke chatroom."),
     ];
     assert_eq!(sent, granted);
-    assert_eq!(hall.refuse(at(1)), [], "it is no member any more");
+    assert_eq!(hall.refuse(at(1)), [], "it is no longer a member");
     assert_eq!(hall.pass(10 * SECOND), []);
     assert!(hall.relays(at(2)));
 }
@@ -52,9 +52,9 @@ fn a_claim_fails_if_the_holder_sends_or_no_icmp_error_arrives() {
     let sent = hall.hear(at(1), "still here");
     let answers = [copy(1, "Ani: still here"), copy(2, "USERNAME TAKEN")];
     assert_eq!(sent, answers);
-    // Its word has made the refusals void.
+    // The message has reset the count of ICMP errors.
     assert_eq!(hall.hear(at(2), "USERNAME ani"), [probe(1)]);
-    assert_eq!(hall.hear(at(2), "USERNAME ani"), [], "it waits already");
+    assert_eq!(hall.hear(at(2), "USERNAME ani"), [], "the claim is pending");
     assert_eq!(hall.refuse(at(1)), [probe(1)]);
     assert_eq!(hall.pass(SECOND / 2 - 1), []);
     assert_eq!(hall.pass(1), [copy(2, "USERNAME TAKEN")]);
@@ -67,7 +67,7 @@ fn a_claim_is_granted_if_the_holder_leaves_meanwhile() {
     hall.answer(at(3), "PASSWORD sesame");
     hall.hear(at(3), "USERNAME ANI");
     let sent = hall.hear(at(1), "exit");
-    // The first gets the name, and the other claims it from the first.
+    // The first claim gets the name, and the second is now a claim against it.
     assert_eq!(sent[0], copy(2, "USERNAME OK"));
     assert_eq!(sent[2], probe(2));
     assert_eq!(hall.pass(SECOND), [copy(3, "USERNAME TAKEN")]);
@@ -75,13 +75,13 @@ fn a_claim_is_granted_if_the_holder_leaves_meanwhile() {
 
 #[test]
 fn a_claim_is_granted_at_once_if_the_holder_has_expired() {
-    for (spoke, patience) in [(false, 60), (true, 900)] {
+    for (has_sent, timeout) in [(false, 60), (true, 900)] {
         let mut hall = Hall::open(20);
         hall.join(at(1), "Ani");
-        if spoke {
+        if has_sent {
             hall.hear(at(1), "hello");
         }
-        hall.now += patience * SECOND - 1;
+        hall.now += timeout * SECOND - 1;
         hall.answer(at(2), "PASSWORD sesame");
         assert_eq!(hall.hear(at(2), "USERNAME ani"), [probe(1)]);
         assert_eq!(hall.refuse(at(1)), [probe(1)]);
@@ -99,17 +99,17 @@ fn a_silent_member_expires_and_is_notified() {
     hall.join(at(2), "Budi");
     hall.hear(at(2), "hello");
     assert_eq!(hall.pass(60 * SECOND - 1), []);
-    let gone = "Ani telah keluar dari chatroom.";
-    assert_eq!(hall.pass(SECOND), [copy(1, gone), copy(2, gone)]);
+    let notice = "Ani telah keluar dari chatroom.";
+    assert_eq!(hall.pass(SECOND), [copy(1, notice), copy(2, notice)]);
     hall.hear(at(2), "hello");
-    // Each word counts from anew, also one that is not relayed.
+    // Each datagram restarts the timeout, also one that is not relayed.
     for word in ["", " ", "PASSWORD x", "USERNAME Budi", "hello"] {
         assert_eq!(hall.pass(890 * SECOND), []);
         hall.hear(at(2), word);
     }
     assert_eq!(hall.pass(898 * SECOND), []);
-    let gone = "Budi telah keluar dari chatroom.";
-    assert_eq!(hall.pass(3 * SECOND), [copy(2, gone)]);
+    let notice = "Budi telah keluar dari chatroom.";
+    assert_eq!(hall.pass(3 * SECOND), [copy(2, notice)]);
     assert!(hall.room_is_idle());
 }
 
@@ -135,7 +135,7 @@ fn a_message_brings_an_expired_member_back_but_not_one_that_left() {
     assert_eq!(hall.hear(at(1), "hello"), back);
     hall.hear(at(1), "exit");
     assert_eq!(hall.hear(at(1), "hello"), []);
-    // The name may have another holder meanwhile.
+    // Another member may have taken the name.
     hall.join(at(1), "Ani");
     hall.pass(70 * SECOND);
     hall.join(at(2), "ani");
@@ -160,7 +160,7 @@ fn claims_do_not_flood_the_holder() {
         let sent = hall.hear(at(port), "USERNAME ani");
         probes += sent.iter().filter(|copy| copy.0 == 1).count();
     }
-    assert_eq!(probes, 8, "what the network may send at once");
+    assert_eq!(probes, 8, "the burst of one network");
     assert_eq!(hall.pass(SECOND).len(), 8, "each claim is answered once");
 }
 
@@ -182,7 +182,7 @@ fn a_killed_client_gets_its_name_again_and_a_running_one_keeps_it() {
             thief.send("USERNAME ani").message() == "USERNAME OK"
         });
         thief.send("exit");
-        // The sockets are not in order with each other.
+        // Datagrams of different sockets can be reordered.
         eventually("the room is empty", || {
             let next = Guest::from(&server, host(3));
             next.give_password();
@@ -239,27 +239,27 @@ fn room_idle_sets_the_time_after_which_a_silent_member_is_removed() {
     other.enter("ani");
 }
 
-/// Says from one address that a datagram between two others was refused.
-struct Forged {
+/// Sends forged ICMP errors from one address about datagrams between two others.
+struct IcmpForger {
     raw: socket2::Socket,
     room: SocketAddr,
 }
 
-impl Forged {
-    fn open(server: &Server, offender: u8) -> Option<Forged> {
+impl IcmpForger {
+    fn open(server: &Server, sender: u8) -> Option<IcmpForger> {
         let icmp = socket2::Protocol::ICMPV4;
         let raw = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(icmp));
         let raw = raw.ok()?;
-        let offender = SocketAddr::new(host(offender), 0);
-        raw.bind(&offender.into()).expect("an address");
-        Some(Forged {
+        let sender = SocketAddr::new(host(sender), 0);
+        raw.bind(&sender.into()).expect("an address");
+        Some(IcmpForger {
             raw,
             room: server.address("room"),
         })
     }
 
-    /// The host says that the port of a member is closed, and quotes these bytes.
-    fn refuse(&self, member: &Guest, quoted: &str) {
+    /// Reports that the port of a member is closed, and quotes these bytes.
+    fn send(&self, member: &Guest, quoted: &str) {
         let to = member.0.local_addr().expect("bound");
         let report = unreachable(3, self.room, to, quoted);
         let room = SocketAddr::new(self.room.ip(), 0);
@@ -273,26 +273,27 @@ fn forged_icmp_errors_remove_no_member() {
     let ani = Guest::from(&server, host(2));
     ani.enter("ani");
     ani.send("hello").hears("ani: hello");
-    let (Some(other), Some(own)) = (Forged::open(&server, 9), Forged::open(&server, 2)) else {
+    let (Some(other), Some(own)) = (IcmpForger::open(&server, 9), IcmpForger::open(&server, 2))
+    else {
         support::skip("forged_icmp_errors_remove_no_member", "not root");
         return;
     };
     for _ in 0..10 {
-        // From another host, about what was sent, or without a quotation.
-        other.refuse(&ani, "ani: hello");
-        other.refuse(&ani, "");
-        // From the member's host, about what was never sent.
-        own.refuse(&ani, "ani: goodbye");
+        // From another host: with a datagram that was sent, and without a quotation.
+        other.send(&ani, "ani: hello");
+        other.send(&ani, "");
+        // From the member's host: with a datagram that was never sent.
+        own.send(&ani, "ani: goodbye");
         ani.send("hello").hears("ani: hello");
     }
-    // From the member's host about what was sent, with a word from the member in between.
+    // From the member's host, with a datagram that was sent; the member sends in between.
     for _ in 0..10 {
-        own.refuse(&ani, "ani: hello");
+        own.send(&ani, "ani: hello");
         ani.hears(" ").send("hello").hears("ani: hello");
     }
-    // Three of these are what a host says whose port is closed.
+    // Three of them in a row are what a host with a closed port sends.
     for _ in 0..3 {
-        own.refuse(&ani, "ani: hello");
+        own.send(&ani, "ani: hello");
     }
     while ani.message() != "ani telah keluar dari chatroom." {}
 }

@@ -1,5 +1,5 @@
-//! A server gives up what it does not need before it serves, and works as before without it.
-//! Needs root for some of it, and a kernel with Landlock for most; says so where they lack.
+//! The sandbox of a server: Landlock, seccomp, dropped privileges, and the warnings at start.
+//! Some tests need root, and most a kernel with Landlock; they are skipped without.
 
 mod support;
 
@@ -25,7 +25,7 @@ fn is_root(test: &str) -> bool {
     is
 }
 
-/// A line of `/proc/PID/status`, which is the same for all threads of the server.
+/// A field of `/proc/PID/status`. Panics if it differs between the threads of the server.
 fn status(server: &Server, field: &str) -> String {
     let threads = fs::read_dir(format!("/proc/{}/task", server.id())).expect("a server");
     let values: BTreeSet<String> = threads
@@ -40,7 +40,7 @@ fn status(server: &Server, field: &str) -> String {
     values.into_iter().next().expect("one")
 }
 
-/// The log with all that was said before serving: it is written at the end of a round.
+/// The log with all lines of the start. It is written at the end of a round, so two echoes wait.
 fn log_of_the_start(server: &Server) -> String {
     for _ in 0..2 {
         server.connect("echo").send("hi").expect("hi");
@@ -48,7 +48,7 @@ fn log_of_the_start(server: &Server) -> String {
     server.log()
 }
 
-/// What `id` says about a user.
+/// The output of `id` for a user.
 fn id(flag: &str, user: &str) -> String {
     let output = Command::new("id").args([flag, user]).output();
     let text = output.expect("id runs").stdout;
@@ -60,8 +60,8 @@ fn an_upload_into_a_folder_moved_out_of_the_root_fails() {
     if !has_landlock("an_upload_into_a_folder_moved_out_of_the_root_fails") {
         return;
     }
-    // Names are resolved when an upload begins; where its folder stands when it ends, only
-    // Landlock asks. So this tells whether the server itself is enclosed.
+    // The store resolves a name when an upload begins. At its end only Landlock checks where the
+    // folder is, so this proves that the server itself is sandboxed.
     for flags in BOTH_WAYS {
         let server = Server::start(flags);
         let inside = server.root().join("folder");
@@ -118,7 +118,7 @@ fn a_sandboxed_server_serves_as_before() {
             !log.contains("not enclosed") || !kernel_knows(ABI::V1),
             "{log}"
         );
-        // The threads that wait for disks were started meanwhile.
+        // By now the helper threads for the disk have started.
         if has_seccomp("a_sandboxed_server_serves_as_before (its filter)") {
             assert_eq!(status(&server, "Seccomp:"), "2");
         }
@@ -131,7 +131,7 @@ fn without_landlock_the_server_runs_with_a_warning() {
         return;
     }
     let thread = std::thread::spawn(|| {
-        // The kernel stacks 16 of these and no more. Each forbids what no test here does.
+        // The kernel allows 16 layers. Each of these forbids something that no test here needs.
         for _ in 0..16 {
             let rules = Ruleset::default().handle_access(AccessFs::MakeBlock);
             let rules = rules.and_then(Ruleset::create).expect("rules");
@@ -155,7 +155,7 @@ fn a_server_started_by_root_becomes_the_user_permanently() {
     if !is_root("a_server_started_by_root_becomes_the_user_permanently") {
         return;
     }
-    // Nobody but root can enter the folder above, and nobody need: the root is open by then.
+    // Only root can enter the parent folder, but the server opens its root before it drops root.
     let folder = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start_in(folder, &["--user", "nobody"]);
     let (user, group) = (id("-u", "nobody"), id("-g", "nobody"));
@@ -205,7 +205,7 @@ fn a_server_that_stays_root_keeps_only_file_capabilities() {
         let root = folder.path().join("root");
         fs::create_dir(&root).expect("a root");
         fs::write(root.join("a"), "first").expect("a file");
-        // A sticky folder: only who owns a file may replace it.
+        // A sticky folder: only the owner of a file may replace it.
         for (path, mode) in [(root.join("a"), 0o600), (root.clone(), 0o1700)] {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
             fs::set_permissions(&path, mode).expect("root's");
@@ -228,7 +228,7 @@ fn a_server_that_stays_root_keeps_only_file_capabilities() {
     }
 }
 
-/// Runs `loket serve` to its end, which must come by itself.
+/// Runs `loket serve` and expects that it exits by itself. Returns its status and standard error.
 fn refused(program: &[&str], folder: &Path, flags: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new("timeout");
     let services = [
@@ -283,21 +283,21 @@ fn user_is_refused_without_root() {
     if !is_root("user_is_refused_without_root") {
         return;
     }
-    // The build may stand where nobody else can go.
+    // The build folder may be unreadable for other users.
     let folder = tempfile::tempdir().expect("a temporary folder");
     let program = folder.path().join("loket");
     fs::copy(PROGRAM, &program).expect("a copy");
     let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(folder.path(), public).expect("ours");
     let program = program.to_str().expect("text");
-    let nobody = [
+    let as_nobody = [
         "setpriv",
         "--reuid=65534",
         "--regid=65534",
         "--clear-groups",
         program,
     ];
-    let (code, said) = refused(&nobody, folder.path(), &["--user", "nobody"]);
+    let (code, said) = refused(&as_nobody, folder.path(), &["--user", "nobody"]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("only root can"), "{said}");
 }
@@ -319,12 +319,12 @@ fn a_root_folder_that_the_user_cannot_use_is_refused_at_start() {
         said.contains("chown nobody") && said.contains("--read-only"),
         "{said}"
     );
-    // Everybody may read it.
+    // All users may read it.
     let server = Server::start_in(folder, &["--user", "nobody", "--read-only"]);
     server.connect("files").send("ls\n").expect("OK 0\n");
 }
 
-/// A supervisor's socket and what came there.
+/// The notifications of a supervisor: sd_notify(3).
 mod supervised {
     use super::*;
     use std::os::linux::net::SocketAddrExt;
@@ -339,7 +339,7 @@ mod supervised {
         String::from_utf8(text[..length].to_vec()).expect("text")
     }
 
-    fn is_told_all(socket: &UnixDatagram, name: &str, flags: &[&str]) {
+    fn check_notifications(socket: &UnixDatagram, name: &str, flags: &[&str]) {
         let mut prepared = Prepared::new();
         prepared.command.args(flags).env("NOTIFY_SOCKET", name);
         if flags.contains(&"--user") {
@@ -365,7 +365,7 @@ mod supervised {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
-        is_told_all(&socket, path.to_str().expect("text"), &[]);
+        check_notifications(&socket, path.to_str().expect("text"), &[]);
     }
 
     #[test]
@@ -373,7 +373,7 @@ mod supervised {
         let name = format!("loket-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).expect("a name");
         let socket = UnixDatagram::bind_addr(&address).expect("a socket");
-        is_told_all(&socket, &format!("@{name}"), &[]);
+        check_notifications(&socket, &format!("@{name}"), &[]);
     }
 
     #[test]
@@ -384,7 +384,7 @@ mod supervised {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
-        is_told_all(&socket, path.to_str().expect("text"), &["--user", "nobody"]);
+        check_notifications(&socket, path.to_str().expect("text"), &["--user", "nobody"]);
     }
 
     #[test]

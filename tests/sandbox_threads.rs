@@ -1,4 +1,4 @@
-//! What a thread can still do once it is enclosed: each way out is tried from inside.
+//! What a thread can still do in the sandbox: each forbidden access is tried.
 
 mod support;
 
@@ -18,8 +18,8 @@ use std::process::Command;
 use support::Server;
 use support::kernel::{has_landlock, has_seccomp, kernel_knows};
 
-/// A folder with a root in it, and a thread that is enclosed in that root for what it does.
-fn in_an_enclosure(read_only: bool, act: impl FnOnce(&Path) + Send + 'static) {
+/// Runs `act` in a sandboxed thread, with a new folder that contains the root.
+fn in_sandbox(read_only: bool, act: impl FnOnce(&Path) + Send + 'static) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("root");
     fs::create_dir(&root).expect("a root");
@@ -38,7 +38,7 @@ fn a_sandboxed_thread_cannot_access_files_outside_the_root() {
     if !has_landlock("a_sandboxed_thread_cannot_access_files_outside_the_root") {
         return;
     }
-    in_an_enclosure(false, |root| {
+    in_sandbox(false, |root| {
         let refused = |path: PathBuf| {
             let error = File::open(&path).expect_err("outside");
             assert_eq!(error.kind(), PermissionDenied, "{}", path.display());
@@ -64,7 +64,7 @@ fn a_sandboxed_thread_can_use_files_below_the_root() {
     if !has_landlock("a_sandboxed_thread_can_use_files_below_the_root") {
         return;
     }
-    in_an_enclosure(false, |root| {
+    in_sandbox(false, |root| {
         let (there, new) = (root.join("there"), root.join("new"));
         fs::write(&new, "after").expect("a new file");
         fs::rename(&new, &there).expect("a replaced file");
@@ -72,7 +72,7 @@ fn a_sandboxed_thread_can_use_files_below_the_root() {
         fs::write(&there, "cut").expect("a shorter file");
         assert_eq!(fs::read_dir(root).expect("a folder").count(), 1);
         fs::remove_file(&there).expect("no file any more");
-        let error = fs::create_dir(root.join("folder")).expect_err("not what the store does");
+        let error = fs::create_dir(root.join("folder")).expect_err("the store creates no folder");
         assert_eq!(error.kind(), PermissionDenied);
     });
 }
@@ -82,7 +82,7 @@ fn a_read_only_sandboxed_thread_cannot_write() {
     if !has_landlock("a_read_only_sandboxed_thread_cannot_write") {
         return;
     }
-    in_an_enclosure(true, |root| {
+    in_sandbox(true, |root| {
         let there = root.join("there");
         assert_eq!(fs::read(&there).expect("a file"), b"before");
         assert_eq!(fs::read_dir(root).expect("a folder").count(), 1);
@@ -111,7 +111,7 @@ fn a_read_only_sandboxed_thread_cannot_write() {
 fn a_sandboxed_thread_cannot_open_tcp_connections_or_send_signals() {
     const NAME: &str = "a_sandboxed_thread_cannot_open_tcp_connections_or_send_signals";
     if !kernel_knows(ABI::V6) {
-        println!("SKIPPED {NAME}: this kernel's Landlock knows no scopes (Linux 6.12 does)");
+        println!("SKIPPED {NAME}: this kernel's Landlock has no scopes (Linux 6.12 has)");
         return;
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -119,7 +119,7 @@ fn a_sandboxed_thread_cannot_open_tcp_connections_or_send_signals() {
     let server = Server::start(&[]);
     let other = rustix::process::Pid::from_raw(server.id() as i32).expect("a process");
     rustix::process::test_kill_process(other).expect("a process that may be signalled");
-    in_an_enclosure(false, move |_| {
+    in_sandbox(false, move |_| {
         let error = std::net::TcpStream::connect(address).expect_err("a new connection");
         assert_eq!(error.kind(), PermissionDenied);
         let error = std::net::TcpListener::bind("127.0.0.1:0").expect_err("a new port");
@@ -129,7 +129,7 @@ fn a_sandboxed_thread_cannot_open_tcp_connections_or_send_signals() {
     });
 }
 
-/// What an enclosed thread is refused: names of calls with their outcomes.
+/// Expects that all these calls have failed with EPERM.
 fn all_refused<const N: usize>(tried: [(&str, Option<Errno>); N]) {
     for (what, outcome) in tried {
         assert_eq!(outcome, Some(Errno::PERM), "{what}");
@@ -141,7 +141,7 @@ fn a_sandboxed_thread_cannot_create_a_socket_of_any_kind() {
     if !has_seccomp("a_sandboxed_thread_cannot_create_a_socket_of_any_kind") {
         return;
     }
-    in_an_enclosure(false, |_| {
+    in_sandbox(false, |_| {
         let made = |family, kind| socket(family, kind, None).err();
         all_refused([
             ("TCP", made(AddressFamily::INET, SocketType::STREAM)),
@@ -174,18 +174,18 @@ fn a_sandboxed_thread_cannot_connect_to_a_unix_socket() {
     let datagrams = folder.path().join("datagrams");
     let also_there = UnixDatagram::bind(&datagrams).expect("a socket");
     also_there.set_nonblocking(true).expect("a mode");
-    in_an_enclosure(false, move |root| {
+    in_sandbox(false, move |root| {
         let refused = |outcome: std::io::Result<()>| {
-            assert_eq!(outcome.expect_err("a way out").kind(), PermissionDenied);
+            assert_eq!(outcome.expect_err("a connection").kind(), PermissionDenied);
         };
         refused(UnixStream::connect(path).map(drop));
         refused(UnixListener::bind(root.join("own")).map(drop));
         refused(UnixDatagram::unbound().map(drop));
         refused(UnixDatagram::pair().map(drop));
-        UnixStream::pair().expect("what signals come through");
+        UnixStream::pair().expect("the pipe of a signal handler");
     });
     drop(there);
-    let got = also_there.recv(&mut [0]).expect_err("nothing came");
+    let got = also_there.recv(&mut [0]).expect_err("no datagram");
     assert_eq!(got.kind(), std::io::ErrorKind::WouldBlock);
 }
 
@@ -199,7 +199,7 @@ fn a_sandboxed_thread_cannot_connect_or_bind_an_open_socket() {
     let open = |kind| socket(AddressFamily::INET, kind, None).expect("a socket");
     let (stream, datagrams) = (open(SocketType::STREAM), open(SocketType::DGRAM));
     let served = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
-    in_an_enclosure(false, move |_| {
+    in_sandbox(false, move |_| {
         let connects = SendFlags::from_bits_retain(nix::libc::MSG_FASTOPEN as u32);
         all_refused([
             ("listen without bind", listen(&stream, 1).err()),
@@ -218,7 +218,9 @@ fn a_sandboxed_thread_cannot_connect_or_bind_an_open_socket() {
                 .err(),
             ),
         ]);
-        served.send_to(b"x", address).expect("what the room does");
+        served
+            .send_to(b"x", address)
+            .expect("the room sends like this");
     });
 }
 
@@ -228,11 +230,8 @@ fn a_sandboxed_thread_cannot_change_its_namespaces_or_root_directory() {
     if !has_seccomp(NAME) {
         return;
     }
-    in_an_enclosure(false, |root| {
-        #[expect(
-            deprecated,
-            reason = "nothing is shared with other threads that a test needs"
-        )]
+    in_sandbox(false, |root| {
+        #[expect(deprecated, reason = "the test needs nothing that the threads share")]
         let unshared = |what| rustix::thread::unshare(what).err();
         let own = rustix::process::getpid();
         all_refused([
@@ -255,7 +254,7 @@ fn a_sandboxed_thread_cannot_create_an_io_uring() {
         println!("SKIPPED a_sandboxed_thread_cannot_create_an_io_uring: not even without: {error}");
         return;
     }
-    in_an_enclosure(false, |_| {
+    in_sandbox(false, |_| {
         let error = io_uring::IoUring::new(1).err().expect("a ring");
         assert_eq!(error.kind(), PermissionDenied);
     });
@@ -266,8 +265,8 @@ fn a_sandboxed_thread_cannot_change_owner_mode_or_time() {
     if !has_seccomp("a_sandboxed_thread_cannot_change_owner_mode_or_time") {
         return;
     }
-    // Landlock looks at none of these, not even outside the root.
-    in_an_enclosure(false, |root| {
+    // Landlock checks none of these, not even outside the root.
+    in_sandbox(false, |root| {
         for path in [root.join("there"), root.join("../outside")] {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
             for refused in [
@@ -295,7 +294,7 @@ fn a_sandboxed_thread_cannot_change_limits_of_other_processes() {
     }
     let server = Server::start(&[]);
     let other = rustix::process::Pid::from_raw(server.id() as i32);
-    in_an_enclosure(false, move |_| {
+    in_sandbox(false, move |_| {
         let limit = rustix::process::getrlimit(Resource::Core);
         let set = rustix::thread::CpuSet::new();
         all_refused([
@@ -309,9 +308,7 @@ fn a_sandboxed_thread_cannot_change_limits_of_other_processes() {
                 rustix::thread::sched_setaffinity(other, &set).err(),
             ),
         ]);
-        rustix::process::setrlimit(Resource::Core, limit).expect("its own");
-        std::thread::spawn(|| ())
-            .join()
-            .expect("a thread of its own");
+        rustix::process::setrlimit(Resource::Core, limit).expect("its own limit");
+        std::thread::spawn(|| ()).join().expect("a new thread");
     });
 }

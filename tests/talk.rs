@@ -1,4 +1,4 @@
-//! The talk service over real sockets: both directions, every kind of text, and who is dropped.
+//! The talk service over real sockets: both directions, all kinds of text, and disconnects.
 
 mod support;
 
@@ -8,32 +8,33 @@ use std::io::Write;
 use std::process::{ChildStdin, Command};
 use support::{Client, Server};
 
-/// A server, its operator's keys, and clients that the screen has announced.
-struct Desk {
+/// A server and the keyboard of its operator.
+struct OperatorSession {
     server: Server,
     keys: ChildStdin,
 }
 
-impl Desk {
-    fn open(flags: &[&str]) -> Desk {
+impl OperatorSession {
+    fn open(flags: &[&str]) -> OperatorSession {
         let (server, keys) = Server::operated(flags);
-        Desk { server, keys }
+        OperatorSession { server, keys }
     }
 
-    fn types(&mut self, text: &str) {
+    fn type_text(&mut self, text: &str) {
         self.keys.write_all(text.as_bytes()).expect("taken");
     }
 
-    /// A client, once the operator has been told of it.
+    /// Connects a client and expects that the screen shows it.
     fn client(&mut self, id: u32) -> Client {
         let client = self.server.connect("talk");
         let from = client.0.local_addr().expect("bound");
-        self.shows(&format!("Client {id} has come from {from}"));
+        self.expect_shown(&format!("Client {id} has come from {from}"));
         client
     }
 
-    /// A client whose kernel holds little for it, so that the server's fills up soon.
-    fn deaf_client(&mut self, id: u32) -> Client {
+    /// Connects a client with a small receive buffer, so that the send buffer of the server is
+    /// full soon.
+    fn client_with_small_buffer(&mut self, id: u32) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(4096).expect("an option");
         socket
@@ -41,125 +42,125 @@ impl Desk {
             .expect("a connection");
         let client = Client(socket.into());
         let from = client.0.local_addr().expect("bound");
-        self.shows(&format!("Client {id} has come from {from}"));
+        self.expect_shown(&format!("Client {id} has come from {from}"));
         client
     }
 
     #[track_caller]
-    fn shows(&mut self, line: &str) {
+    fn expect_shown(&mut self, line: &str) {
         assert_eq!(self.server.shown(), line);
     }
 }
 
-/// What a client and the operator do in turn.
-enum Turn {
+/// A step of a conversation.
+enum Step {
     /// The client sends this.
-    Says(&'static [u8]),
+    Sends(&'static [u8]),
     /// The screen shows this line of the client.
     Shows(&'static str),
     /// The operator types this.
     Types(&'static str),
-    /// The client is sent this.
-    Hears(&'static str),
-    /// The client ends its stream, and the screen says that it has gone.
-    Ends,
+    /// The client receives this.
+    Receives(&'static str),
+    /// The client closes its side.
+    Closes,
 }
-use Turn::{Ends, Hears, Says, Shows, Types};
+use Step::{Closes, Receives, Sends, Shows, Types};
 
 #[rustfmt::skip] // a table
-const CONVERSATIONS: &[(&str, &[Turn])] = &[
-    ("speaking and leaving", &[
-        Says(b"hello\nlast words"), Shows("hello"), Shows("last words"), Ends]),
-    ("units without a line end", &[
-        Says(b"one unit"), Shows("one unit"), Says(b"and then another"),
+const CONVERSATIONS: &[(&str, &[Step])] = &[
+    ("lines and a close", &[
+        Sends(b"hello\nlast words"), Shows("hello"), Shows("last words"), Closes]),
+    ("messages without a line end", &[
+        Sends(b"one message"), Shows("one message"), Sends(b"and then another"),
         Shows("and then another")]),
     ("a late line end is no message of its own", &[
-        Says(b"taken for bare"), Shows("taken for bare"), Says(b"\n"), Says(b"next\n"),
-        Shows("next"), Types("reply\n"), Hears("reply\n")]),
-    ("a late CR LF is none", &[
-        Says(b"taken for bare"), Shows("taken for bare"), Says(b"\r\n"), Says(b"next\n"),
-        Shows("next"), Types("reply\n"), Hears("reply\n")]),
-    ("a character cut behind a line", &[
-        Says(b"line first\na\xf0\x9f"), Shows("line first"), Shows("a"), Says(b"\x98\x80z\n"),
+        Sends(b"taken for bare"), Shows("taken for bare"), Sends(b"\n"), Sends(b"next\n"),
+        Shows("next"), Types("reply\n"), Receives("reply\n")]),
+    ("a late CR LF is no message of its own", &[
+        Sends(b"taken for bare"), Shows("taken for bare"), Sends(b"\r\n"), Sends(b"next\n"),
+        Shows("next"), Types("reply\n"), Receives("reply\n")]),
+    ("a character that is split after a line", &[
+        Sends(b"line first\na\xf0\x9f"), Shows("line first"), Shows("a"), Sends(b"\x98\x80z\n"),
         Shows("\u{1f600}z")]),
-    ("lines inside a message, and the last one is not held back", &[
-        Says(b"one\ntwo"), Shows("one"), Shows("two"), Says(b"three"), Shows("three"),
-        Says(b"\r\nfour\n\nfive"), Shows("four"), Shows("five"), Says(b"six\n"), Shows("six"),
-        Says(b"seven"), Shows("seven"), Ends]),
-    ("replies lack the line feed once the client has lacked it", &[
-        Says(b"a line\nand no line"), Shows("a line"), Shows("and no line"), Types("reply\n"),
-        Hears("reply"), Says(b"a line again\n"), Shows("a line again"),
-        Types("and another\nend\n"), Hears("and anotherend"), Says(b"typed"), Shows("typed"),
-        // A line whose end is a key of its own.
-        Says(b"\r\n"), Says(b"x\n"), Shows("x"), Types("with its end\n"),
-        Hears("with its end\n")]),
-    ("broken text on a line", &[
-        Says(b"a\xffb\xe2\x82\n"), Shows("a\u{fffd}b\u{fffd}")]),
-    ("broken text without a line end, and a character of which the rest never comes", &[
-        Says(b"x\xff"), Shows("x\u{fffd}"), Says(b"\xf0\x9f"), Shows("\u{fffd}"),
-        Says(b"cut \xf0\x9f\x98\n"), Shows("cut \u{fffd}")]),
-    ("what a terminal obeys", &[
-        Says(b"\x1b[2J\x1b]0;title\x07\x08\x7f\x00red\rClient 9: fake\xc2\x9b31m\xe2\x80\xae\
+    ("lines within a message, and the last one is shown at once", &[
+        Sends(b"one\ntwo"), Shows("one"), Shows("two"), Sends(b"three"), Shows("three"),
+        Sends(b"\r\nfour\n\nfive"), Shows("four"), Shows("five"), Sends(b"six\n"), Shows("six"),
+        Sends(b"seven"), Shows("seven"), Closes]),
+    ("replies have no LF once the client has sent none", &[
+        Sends(b"a line\nand no line"), Shows("a line"), Shows("and no line"), Types("reply\n"),
+        Receives("reply"), Sends(b"a line again\n"), Shows("a line again"),
+        Types("and another\nend\n"), Receives("and anotherend"), Sends(b"typed"), Shows("typed"),
+        // A line end that arrives in its own packet.
+        Sends(b"\r\n"), Sends(b"x\n"), Shows("x"), Types("with its end\n"),
+        Receives("with its end\n")]),
+    ("invalid UTF-8 on a line", &[
+        Sends(b"a\xffb\xe2\x82\n"), Shows("a\u{fffd}b\u{fffd}")]),
+    ("invalid UTF-8 without a line end, and a character that is never completed", &[
+        Sends(b"x\xff"), Shows("x\u{fffd}"), Sends(b"\xf0\x9f"), Shows("\u{fffd}"),
+        Sends(b"cut \xf0\x9f\x98\n"), Shows("cut \u{fffd}")]),
+    ("control characters", &[
+        Sends(b"\x1b[2J\x1b]0;title\x07\x08\x7f\x00red\rClient 9: fake\xc2\x9b31m\xe2\x80\xae\
                end\tx\n"),
         Shows("[2J]0;titleredClient 9: fake31mend\tx"),
-        // Nothing is left of these, and nothing is shown.
-        Says(b"\x1b\x07\n\n   \n"), Says(b"\ndone\n"), Shows("done")]),
+        // Lines of control characters and blanks are not shown.
+        Sends(b"\x1b\x07\n\n   \n"), Sends(b"\ndone\n"), Shows("done")]),
 ];
 
 #[test]
 fn lines_of_clients_are_shown_and_answers_are_sent() {
-    let mut desk = Desk::open(&[]);
-    for (id, (name, turns)) in (1..).zip(CONVERSATIONS) {
+    let mut session = OperatorSession::open(&[]);
+    for (id, (name, steps)) in (1..).zip(CONVERSATIONS) {
         println!("{name}");
-        let mut client = desk.client(id);
-        for turn in *turns {
-            match turn {
-                Says(bytes) => drop(client.send(bytes)),
-                Shows(text) => desk.shows(&format!("Client {id}: {text}")),
-                Types(text) => desk.types(text),
-                Hears(text) => drop(client.expect(text)),
-                Ends => drop(client.finish()),
+        let mut client = session.client(id);
+        for step in *steps {
+            match step {
+                Sends(bytes) => drop(client.send(bytes)),
+                Shows(text) => session.expect_shown(&format!("Client {id}: {text}")),
+                Types(text) => session.type_text(text),
+                Receives(text) => drop(client.expect(text)),
+                Closes => drop(client.finish()),
             }
         }
         drop(client);
-        desk.shows(&format!("Client {id} has gone"));
+        session.expect_shown(&format!("Client {id} has gone"));
     }
-    desk.client(1 + CONVERSATIONS.len() as u32).reset();
-    desk.shows(&format!("Client {} has gone", 1 + CONVERSATIONS.len()));
+    session.client(1 + CONVERSATIONS.len() as u32).reset();
+    session.expect_shown(&format!("Client {} has gone", 1 + CONVERSATIONS.len()));
 }
 
 #[test]
 fn a_complete_line_does_not_wait_for_the_settle_window() {
-    let mut desk = Desk::open(&["--settle", "60000"]);
-    let mut line = desk.client(1);
+    let mut session = OperatorSession::open(&["--settle", "60000"]);
+    let mut line = session.client(1);
     line.send("a line\r\nand ").send("another\n");
-    desk.shows("Client 1: a line");
-    desk.shows("Client 1: and another");
+    session.expect_shown("Client 1: a line");
+    session.expect_shown("Client 1: and another");
 }
 
 #[test]
 fn a_line_of_the_operator_goes_to_all_clients_or_to_one() {
-    let mut desk = Desk::open(&[]);
-    let mut one = desk.client(1);
-    let mut two = desk.client(2);
-    desk.types("hello\n/to 2 just you\n/to 1  spaced  out\n  indented\n");
+    let mut session = OperatorSession::open(&[]);
+    let mut one = session.client(1);
+    let mut two = session.client(2);
+    session.type_text("hello\n/to 2 just you\n/to 1  spaced  out\n  indented\n");
     one.expect("hello\n spaced  out\n  indented\n");
     two.expect("hello\njust you\n  indented\n");
 }
 
 #[test]
 fn the_list_shows_each_client_with_its_last_line() {
-    let mut desk = Desk::open(&[]);
-    desk.types("/list\n");
-    desk.shows("nobody is connected");
-    let mut one = desk.client(1);
-    let two = desk.client(2);
+    let mut session = OperatorSession::open(&[]);
+    session.type_text("/list\n");
+    session.expect_shown("nobody is connected");
+    let mut one = session.client(1);
+    let two = session.client(2);
     one.send("first\nsec\"ond\n");
-    desk.shows("Client 1: first");
-    desk.shows("Client 1: sec\"ond");
-    desk.types("/list\n");
+    session.expect_shown("Client 1: first");
+    session.expect_shown("Client 1: sec\"ond");
+    session.type_text("/list\n");
     for (id, client, last) in [(1, &one, "\"sec\\\"ond\""), (2, &two, "nothing yet")] {
-        let line = desk.server.shown();
+        let line = session.server.shown();
         let address = client.0.local_addr().expect("bound");
         let begins = line.starts_with(&format!("{id}  {address}  here for "));
         let ends = line.ends_with(&format!(" s  said last: {last}"));
@@ -169,26 +170,27 @@ fn the_list_shows_each_client_with_its_last_line() {
 
 #[test]
 fn a_kicked_client_is_disconnected() {
-    let mut desk = Desk::open(&[]);
-    let mut one = desk.client(1);
-    let mut two = desk.client(2);
-    desk.types("/to 1 goodbye\n/kick 1\n");
+    let mut session = OperatorSession::open(&[]);
+    let mut one = session.client(1);
+    let mut two = session.client(2);
+    session.type_text("/to 1 goodbye\n/kick 1\n");
     assert_eq!(one.rest(), b"goodbye\n");
     drop(one);
-    desk.shows("Client 1 has gone");
-    desk.types("still here\n");
+    session.expect_shown("Client 1 has gone");
+    session.type_text("still here\n");
     two.expect("still here\n");
 }
 
 #[test]
 fn a_kicked_client_that_does_not_read_is_disconnected_too() {
-    let mut desk = Desk::open(&["--idle-timeout", "0"]);
-    let deaf = desk.deaf_client(1);
-    // More than its kernel buffers hold, but less than it is dropped for, stays owed.
+    let mut session = OperatorSession::open(&["--idle-timeout", "0"]);
+    let client = session.client_with_small_buffer(1);
+    // Some bytes must stay unsent: more than the socket buffers, less than the limit for a
+    // disconnect.
     let line = format!("{}\n", "x".repeat(4000));
-    let owed = || {
+    let send_queue = || {
         let queues = std::fs::read_to_string("/proc/net/tcp").expect("a table");
-        let port = format!(":{:04X}", deaf.0.local_addr().expect("bound").port());
+        let port = format!(":{:04X}", client.0.local_addr().expect("bound").port());
         let to = |row: &&str| {
             row.split_whitespace()
                 .nth(2)
@@ -199,26 +201,26 @@ fn a_kicked_client_that_does_not_read_is_disconnected_too() {
         usize::from_str_radix(&queue[..8], 16).expect("hexadecimal")
     };
     let mut before = usize::MAX;
-    // A line at a time: the socket must be seen full before the backlog is.
+    // Line by line: the full socket buffer must be seen before the limit is reached.
     for _ in 0..10_000 {
-        if before > 0 && owed() == before {
+        if before > 0 && send_queue() == before {
             break;
         }
-        before = owed();
-        desk.types(&line);
-        // The answer comes behind the line.
-        desk.types("/to 7 x\n");
-        desk.shows("there is no client 7; /list shows who is there");
+        before = send_queue();
+        session.type_text(&line);
+        // The answer shows that the line was sent.
+        session.type_text("/to 7 x\n");
+        session.expect_shown("there is no client 7; /list shows who is there");
     }
-    desk.types("/kick 1\n");
-    desk.shows("Client 1 has gone");
+    session.type_text("/kick 1\n");
+    session.expect_shown("Client 1 has gone");
 }
 
 #[test]
 fn help_lists_the_commands_and_a_wrong_command_is_explained() {
-    let mut desk = Desk::open(&[]);
-    let mut one = desk.client(1);
-    desk.types("/help\n");
+    let mut session = OperatorSession::open(&[]);
+    let mut one = session.client(1);
+    session.type_text("/help\n");
     for line in [
         "a line goes to all talk clients",
         "/to ID text   a line to one of them",
@@ -226,7 +228,7 @@ fn help_lists_the_commands_and_a_wrong_command_is_explained() {
         "/kick ID      end a conversation",
         "/help         this list",
     ] {
-        desk.shows(line);
+        session.expect_shown(line);
     }
     for (typed, answer) in [
         ("/nope", "there is no command /nope; /help lists them"),
@@ -245,36 +247,36 @@ fn help_lists_the_commands_and_a_wrong_command_is_explained() {
             "there is no client -1; /list shows who is there",
         ),
     ] {
-        desk.types(&format!("{typed}\r\n"));
-        desk.shows(answer);
+        session.type_text(&format!("{typed}\r\n"));
+        session.expect_shown(answer);
     }
-    // None of it was for the client, and empty lines are nothing.
-    desk.types("\n   \nreal\n");
+    // The client received none of it, and an empty line is not sent.
+    session.type_text("\n   \nreal\n");
     one.expect("real\n");
 }
 
 #[test]
 fn a_line_without_a_client_to_receive_it_is_reported() {
-    let mut desk = Desk::open(&[]);
-    desk.types("hello?\n");
-    desk.shows("nobody is connected");
+    let mut session = OperatorSession::open(&[]);
+    session.type_text("hello?\n");
+    session.expect_shown("nobody is connected");
 }
 
 #[test]
 fn replies_end_with_lf_except_to_a_client_that_sends_none() {
-    let mut desk = Desk::open(&[]);
-    let mut silent = desk.client(1);
-    let mut line = desk.client(2);
+    let mut session = OperatorSession::open(&[]);
+    let mut silent = session.client(1);
+    let mut line = session.client(2);
     line.send("line\n");
-    desk.shows("Client 2: line");
-    let mut bare = desk.client(3);
+    session.expect_shown("Client 2: line");
+    let mut bare = session.client(3);
     bare.send("bare");
-    desk.shows("Client 3: bare");
-    desk.types("reply\n");
+    session.expect_shown("Client 3: bare");
+    session.type_text("reply\n");
     silent.expect("reply\n");
     line.expect("reply\n");
     bare.expect("reply");
-    desk.types("/kick 1\n/kick 2\n/kick 3\n");
+    session.type_text("/kick 1\n/kick 2\n/kick 3\n");
     for client in [&mut silent, &mut line, &mut bare] {
         assert_eq!(client.rest(), b"");
     }
@@ -282,53 +284,56 @@ fn replies_end_with_lf_except_to_a_client_that_sends_none() {
 
 #[test]
 fn a_message_of_the_limit_is_shown_and_a_longer_one_is_refused() {
-    let mut desk = Desk::open(&[]);
+    let mut session = OperatorSession::open(&[]);
     let fits = "x".repeat(4096);
-    let mut one = desk.client(1);
+    let mut one = session.client(1);
     one.send(format!("{fits}\n{fits}\r\n"));
-    desk.shows(&format!("Client 1: {fits}"));
-    desk.shows(&format!("Client 1: {fits}"));
+    session.expect_shown(&format!("Client 1: {fits}"));
+    session.expect_shown(&format!("Client 1: {fits}"));
     one.send(format!("{fits}x\n")).finish();
     assert_eq!(
         one.rest(),
         b"ERROR more than 4096 bytes without a line end\n"
     );
-    desk.shows("Client 1 has gone");
+    session.expect_shown("Client 1 has gone");
 
-    let mut bare = desk.client(2);
+    let mut bare = session.client(2);
     bare.send(&fits);
-    desk.shows(&format!("Client 2: {fits}"));
+    session.expect_shown(&format!("Client 2: {fits}"));
     bare.send(format!("{fits}x")).finish();
     assert_eq!(
         bare.rest(),
         b"ERROR more than 4096 bytes without a line end"
     );
-    desk.shows("Client 2 has gone");
+    session.expect_shown("Client 2 has gone");
 }
 
 #[test]
 fn a_client_that_does_not_read_is_disconnected_and_the_others_are_not_affected() {
-    let mut desk = Desk::open(&[]);
-    let _deaf = desk.client(1);
-    let mut reader = desk.client(2);
+    let mut session = OperatorSession::open(&[]);
+    let _stuck = session.client(1);
+    let mut reader = session.client(2);
     let line = format!("{}\n", "y".repeat(4000));
     let mut sent = 0;
-    while !desk.server.log().contains("it does not read") {
-        assert!(sent < 10_000, "the deaf one is never dropped");
-        desk.types(&line);
+    while !session.server.log().contains("it does not read") {
+        assert!(
+            sent < 10_000,
+            "the client that does not read is never disconnected"
+        );
+        session.type_text(&line);
         reader.expect(&line);
         sent += 1;
     }
-    desk.shows("Client 1 has gone");
-    desk.types("and on\n");
+    session.expect_shown("Client 1 has gone");
+    session.type_text("and on\n");
     reader.expect("and on\n").send("yes\n");
-    desk.shows("Client 2: yes");
+    session.expect_shown("Client 2: yes");
 }
 
 #[test]
 fn thousands_of_clients_connect_receive_a_line_and_disconnect() {
     const COUNT: usize = 3000;
-    let mut desk = Desk::open(&[]);
+    let mut session = OperatorSession::open(&[]);
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if limit.current.is_some_and(|most| most < COUNT as u64 + 100) {
         support::skip(
@@ -339,51 +344,55 @@ fn thousands_of_clients_connect_receive_a_line_and_disconnect() {
     }
     let mut clients = Vec::new();
     for _ in 0..COUNT {
-        clients.push(desk.server.connect("talk"));
+        clients.push(session.server.connect("talk"));
     }
     for _ in 0..COUNT {
-        assert!(desk.server.shown().contains(" has come from "));
+        assert!(session.server.shown().contains(" has come from "));
     }
-    desk.types("welcome\n");
+    session.type_text("welcome\n");
     for client in &mut clients {
         client.expect("welcome\n");
     }
     clients[COUNT - 1].send("thanks\n");
-    desk.shows(&format!("Client {COUNT}: thanks"));
-    desk.types("/list\n");
+    session.expect_shown(&format!("Client {COUNT}: thanks"));
+    session.type_text("/list\n");
     for id in 1..=COUNT {
-        assert!(desk.server.shown().starts_with(&format!("{id}  ")), "{id}");
+        assert!(
+            session.server.shown().starts_with(&format!("{id}  ")),
+            "{id}"
+        );
     }
     drop(clients);
     for _ in 0..COUNT {
-        assert!(desk.server.shown().ends_with(" has gone"));
+        assert!(session.server.shown().ends_with(" has gone"));
     }
-    let mut next = desk.server.connect("talk");
+    let mut next = session.server.connect("talk");
     next.send("hello\n");
-    desk.server
+    session
+        .server
         .shown_until(&format!("Client {}: hello", COUNT + 1));
 }
 
 #[test]
 fn a_silent_talk_client_has_no_idle_timeout() {
-    let mut desk = Desk::open(&["--idle-timeout", "1"]);
-    let mut silent = desk.client(1);
-    let mut idle = desk.server.connect("echo");
+    let mut session = OperatorSession::open(&["--idle-timeout", "1"]);
+    let mut silent = session.client(1);
+    let mut idle = session.server.connect("echo");
     idle.send("x").expect("x");
-    // Two in turn, so that a talk client would have been idle for longer than its deadline.
+    // Two idle timeouts one after another: more than the talk client would have.
     for _ in 0..2 {
-        let mut echo = desk.server.connect("echo");
+        let mut echo = session.server.connect("echo");
         assert_eq!(echo.rest(), b"");
     }
-    desk.types("still there?\n");
+    session.type_text("still there?\n");
     silent.expect("still there?\n").send("yes\n");
-    desk.shows("Client 1: yes");
+    session.expect_shown("Client 1: yes");
 }
 
 #[test]
 fn talk_connections_use_tcp_keepalive() {
-    let mut desk = Desk::open(&[]);
-    let client = desk.client(1);
+    let mut session = OperatorSession::open(&[]);
+    let client = session.client(1);
     let port = client.0.local_addr().expect("bound").port();
     let arguments = [
         "-tnoH",
@@ -403,16 +412,16 @@ fn talk_connections_use_tcp_keepalive() {
 #[test]
 fn a_signal_ends_the_server_at_once_with_open_talk_connections() {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut desk = Desk::open(&[]);
-        let mut one = desk.client(1);
+        let mut session = OperatorSession::open(&[]);
+        let mut one = session.client(1);
         one.send("half a wor");
-        desk.server.signal(signal);
-        // Ten seconds are for transfers; the first line of the log has the time of the signal.
-        assert!(desk.server.wait().success());
+        session.server.signal(signal);
+        // The ten seconds of a shutdown are only for transfers.
+        assert!(session.server.wait().success());
         assert!(
-            !desk.server.log().contains("connections were cut"),
+            !session.server.log().contains("connections were cut"),
             "{}",
-            desk.server.log()
+            session.server.log()
         );
         assert_eq!(one.rest(), b"");
     }
@@ -420,8 +429,8 @@ fn a_signal_ends_the_server_at_once_with_open_talk_connections() {
 
 #[test]
 fn other_clients_are_served_while_a_talk_client_floods() {
-    let desk = Desk::open(&[]);
-    let mut flood = desk.server.connect("talk");
+    let session = OperatorSession::open(&[]);
+    let mut flood = session.server.connect("talk");
     let writer = flood.0.try_clone().expect("a handle");
     let flooding = std::thread::spawn(move || {
         let mut writer = Client(writer);
@@ -431,7 +440,7 @@ fn other_clients_are_served_while_a_talk_client_floods() {
         }
         writer.finish();
     });
-    let mut echo = desk.server.connect("echo");
+    let mut echo = session.server.connect("echo");
     for _ in 0..200 {
         echo.send("beside").expect("beside");
     }

@@ -1,5 +1,5 @@
-//! What a talk client has the operator's side print is bounded, and nothing of it is lost.
-//! What is printed, and how, is tested in `talk.rs`.
+//! The rate limit of talk clients: it bounds what they make the server print, and loses no line.
+//! `talk.rs` tests what is printed.
 
 mod support;
 
@@ -19,13 +19,13 @@ use support::Server;
 
 const LINE: usize = 1_000;
 
-/// One client that says all it can.
+/// A talk client that sends as much as it can.
 struct Flood {
     session: Session,
     shared: Shared,
-    /// Lines that were said, and the last one.
-    said: usize,
-    last: String,
+    /// The number of lines shown to the operator, and the last one.
+    shown_lines: usize,
+    last_line: String,
 }
 
 impl Flood {
@@ -39,15 +39,15 @@ impl Flood {
         let mut flood = Flood {
             session: Session::new(Box::new(talk), SessionId(1)),
             shared: Shared::new(OUTBOX_HIGH_WATER),
-            said: 0,
-            last: String::new(),
+            shown_lines: 0,
+            last_line: String::new(),
         };
         flood.session.open(&mut flood.shared);
         flood.shared.posts.clear();
         flood
     }
 
-    /// As the reactor feeds it. Answers how many bytes were shown.
+    /// Feeds the session as the reactor does. Returns the number of bytes shown.
     fn feed(&mut self, more: &[u8], follows: Follows) -> usize {
         let input = [&*self.session.take_inbox(), more].concat();
         let mut calls = usize::MAX;
@@ -56,16 +56,16 @@ impl Flood {
         let mut shown = 0;
         for post in std::mem::take(&mut self.shared.posts) {
             if let Notice::Line(line) = post.notice {
-                let (_, text) = line.split_once(": ").expect("its number, and what it said");
+                let (_, text) = line.split_once(": ").expect("Client ID: TEXT");
                 shown += text.len();
-                self.said += 1;
-                self.last = text.to_owned();
+                self.shown_lines += 1;
+                self.last_line = text.to_owned();
             }
         }
         shown
     }
 
-    /// What the session does when its peer says more.
+    /// What the session does when its peer sends more.
     fn next(&self) -> Next {
         self.session.next(true, false, None, OUTBOX_HIGH_WATER)
     }
@@ -83,7 +83,7 @@ fn a_client_over_its_rate_is_not_read_until_it_has_tokens_again() {
     assert!(first > SERVICES.talk_rate.first - 2 * LINE && first <= SERVICES.talk_rate.first);
     assert_eq!(flood.next(), Next::Wait);
     assert_eq!(flood.session.awaited(), Some(Timer::Pace));
-    // The second is not over.
+    // The same second: no new tokens.
     assert_eq!(flood.feed(b"", Follows::Silence(Timer::Pace)), 0);
     assert_eq!(flood.session.awaited(), Some(Timer::Pace));
     for second in [1, 2, 3] {
@@ -97,7 +97,7 @@ fn a_client_over_its_rate_is_not_read_until_it_has_tokens_again() {
         );
         assert_eq!(flood.next(), Next::Wait);
     }
-    // A silence saves up no more than the most.
+    // After a silence the bucket holds no more than its maximum.
     flood.shared.now = 1_000;
     assert!(flood.feed(b"", Follows::Silence(Timer::Pace)) <= SERVICES.talk_rate.most);
 }
@@ -138,7 +138,7 @@ fn short_talk_connections_share_a_rate_too() {
         let shown: usize = (0..2_000).map(|_| newcomer(second)).sum();
         assert!(shown <= SERVICES.talk_rate.all && shown > SERVICES.talk_rate.all * 9 / 10);
     }
-    // One that found nothing left has its share a second later.
+    // A client that got no tokens gets its share a second later.
     assert!((0..2_000).any(|_| newcomer(5) == 0));
     let mut late = Flood::among(&roster);
     late.shared.now = 5;
@@ -158,7 +158,10 @@ fn lines_over_the_rate_are_shown_after_the_client_has_closed() {
         flood.shared.now = second;
         flood.feed(b"", Follows::Silence(Timer::Pace));
     }
-    assert_eq!((flood.said, flood.last.as_str()), (3_001, "half a line"));
+    assert_eq!(
+        (flood.shown_lines, flood.last_line.as_str()),
+        (3_001, "half a line")
+    );
     assert_eq!(flood.next(), Next::End(CloseReason::PeerFinished));
 }
 
@@ -182,7 +185,7 @@ fn a_client_within_its_rate_never_waits() {
         flood.feed(&lines(5), Follows::More);
         assert_eq!(flood.next(), Next::Read(0));
     }
-    assert_eq!(flood.said, 500);
+    assert_eq!(flood.shown_lines, 500);
 }
 
 #[test]
@@ -197,7 +200,7 @@ fn the_operator_sees_a_flood_in_order_or_the_number_of_lost_lines() {
     let mut number = 0;
     while number < 2_000 {
         let shown = server.shown();
-        // A busy machine may read more slowly than the client is allowed to write.
+        // On a busy machine this test may read more slowly than the rate.
         if let Some(lost) = shown.strip_prefix('(') {
             let lost = lost.split(' ').next().expect("a number");
             number += lost.parse::<usize>().expect("a number");
@@ -214,7 +217,8 @@ fn the_operator_sees_a_flood_in_order_or_the_number_of_lost_lines() {
 #[test]
 fn a_reset_connection_over_its_rate_closes_before_its_lines_are_shown() {
     let (mut server, _keys) = Server::operated(&[]);
-    // A second may begin just when a client breaks off, and then all that it said is shown.
+    // If a second begins at the moment of the reset, all lines are shown: another client then
+    // tries.
     for id in 1..=20 {
         let mut client = server.connect("talk");
         client.send(lines(40));
@@ -228,5 +232,5 @@ fn a_reset_connection_over_its_rate_closes_before_its_lines_are_shown() {
             return;
         }
     }
-    panic!("each kept its place until all was shown");
+    panic!("each connection stayed open until all lines were shown");
 }

@@ -1,5 +1,5 @@
-//! What a person does at a terminal, done to each of the three programs that edit a line there: the
-//! operator's, `loket talk` and `loket room`.
+//! Line editing at a terminal, in each of the three programs that have it: the operator of
+//! `loket serve`, `loket talk` and `loket room`.
 
 mod fake_terminal;
 
@@ -10,23 +10,23 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-/// A program and the one at its other end.
+/// A program with a line editor, and its peer.
 struct Program {
     prompt: &'static str,
-    /// What stands before the other end's words on the screen.
+    /// The text before a line of the peer on the screen.
     prefix: &'static str,
-    /// The status after SIGTERM.
-    killed: i32,
-    start: fn(&Terminal) -> (Say, Receiver<String>),
+    /// The exit status of the shell command after SIGTERM.
+    sigterm_status: i32,
+    start: fn(&Terminal) -> (SendLine, Receiver<String>),
 }
 
-/// Says a line at the other end.
-type Say = Box<dyn FnMut(&str)>;
+/// Sends a line from the peer to the program.
+type SendLine = Box<dyn FnMut(&str)>;
 
 const OPERATOR: Program = Program {
     prompt: "> ",
     prefix: "Client 1: ",
-    killed: 0,
+    sigterm_status: 0,
     start: |terminal| {
         let stream = TcpStream::connect(terminal.serve("")).expect("a connection");
         terminal.find("Client 1 has come");
@@ -37,7 +37,7 @@ const OPERATOR: Program = Program {
 const TALK: Program = Program {
     prompt: "talk> ",
     prefix: "",
-    killed: 143,
+    sigterm_status: 143,
     start: |terminal| {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -49,14 +49,14 @@ const TALK: Program = Program {
 const ROOM: Program = Program {
     prompt: "ani: ",
     prefix: "budi: ",
-    killed: 143,
+    sigterm_status: 143,
     start: |terminal| {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         socket.set_read_timeout(Some(DEADLINE)).expect("an option");
         let address = socket.local_addr().expect("bound");
         let login = "--name ani --password pw";
         terminal.enter(&format!("clear; {LOKET} room {login} --at {address}"));
-        let (sender, heard) = mpsc::channel();
+        let (sender, received) = mpsc::channel();
         let (joined, client) = mpsc::channel();
         let room = socket.try_clone().expect("a descriptor");
         thread::spawn(move || {
@@ -76,16 +76,16 @@ const ROOM: Program = Program {
             }
         });
         let client = client.recv_timeout(DEADLINE).expect("the client");
-        let say = move |line: &str| {
+        let send_line = move |line: &str| {
             let message = format!("budi: {line}");
             socket.send_to(message.as_bytes(), client).expect("sent");
         };
-        (Box::new(say), heard)
+        (Box::new(send_line), received)
     },
 };
 
-fn lines_of(stream: TcpStream) -> (Say, Receiver<String>) {
-    let (sender, heard): (Sender<String>, _) = mpsc::channel();
+fn lines_of(stream: TcpStream) -> (SendLine, Receiver<String>) {
+    let (sender, received): (Sender<String>, _) = mpsc::channel();
     let mut writer = stream.try_clone().expect("a descriptor");
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -94,52 +94,52 @@ fn lines_of(stream: TcpStream) -> (Say, Receiver<String>) {
     });
     (
         Box::new(move |line| writeln!(writer, "{line}").expect("taken")),
-        heard,
+        received,
     )
 }
 
-/// A program that runs in the shell of a terminal and waits for a line.
+/// A program that runs in the shell of a terminal, at its prompt.
 struct Session {
     terminal: Terminal,
-    say: Say,
-    heard: Receiver<String>,
+    send_line: SendLine,
+    received: Receiver<String>,
     program: &'static Program,
 }
 
 impl Session {
     fn start(program: &'static Program, test: &str) -> Option<Session> {
         let terminal = Terminal::shell(test)?;
-        let (say, heard) = (program.start)(&terminal);
+        let (send_line, received) = (program.start)(&terminal);
         let session = Session {
             terminal,
-            say,
-            heard,
+            send_line,
+            received,
             program,
         };
-        session.shows_line("");
+        session.expect_line("");
         Some(session)
     }
 
-    /// The last row of the screen is the line that is being typed.
+    /// Expects that the last row of the screen is the prompt and this line.
     #[track_caller]
-    fn shows_line(&self, line: &str) -> Vec<String> {
+    fn expect_line(&self, line: &str) -> Vec<String> {
         let row = format!("{}{line}", self.program.prompt);
         self.terminal.expect_end(&[row.trim_end()])
     }
 
-    /// The other end hears this line next.
+    /// Expects that the peer receives this line next.
     #[track_caller]
-    fn is_heard(&self, line: &str) {
-        assert_eq!(self.heard.recv_timeout(DEADLINE).as_deref(), Ok(line));
+    fn expect_received(&self, line: &str) {
+        assert_eq!(self.received.recv_timeout(DEADLINE).as_deref(), Ok(line));
     }
 
-    fn presses(&self, keys: &[&str]) {
+    fn press(&self, keys: &[&str]) {
         self.terminal.tmux(&[&["send-keys", "--"], keys].concat());
     }
 
-    /// The shell runs again, and its terminal is as it was.
+    /// Expects that the program has exited with this status and restored the terminal modes.
     #[track_caller]
-    fn has_left(&self, status: i32) {
+    fn expect_exit(&self, status: i32) {
         self.terminal.expect_end(&["$"]);
         let modes = "stty -a | tr ' ' '\\n' | grep -cxE 'icanon|echo|isig|ixon'";
         self.terminal.enter(&format!("echo status $?; {modes}"));
@@ -148,7 +148,7 @@ impl Session {
     }
 }
 
-/// Keys, and the line that they make.
+/// Keys, and the line that results.
 const EDITS: &[(&[&str], &str)] = &[
     (&["helo", "Left", "l"], "hello"),
     (&["hllo", "Home", "Right", "e", "End", "!"], "hello!"),
@@ -169,13 +169,13 @@ const EDITS: &[(&[&str], &str)] = &[
         &["one three", "C-Left", "two ", "C-Right", "!"],
         "one two three!",
     ),
-    // Each takes two columns.
+    // Characters of two columns.
     (&["日x本語", "Left", "Left", "BSpace"], "日本語"),
     (&["a😀b😀", "Left", "Left", "BSpace", "End", "c"], "ab😀c"),
-    // A mark takes none, and goes with its letter.
+    // A combining mark has no column, and is deleted with its letter.
     (&["cafe\u{301}s", "Left", "BSpace", "e"], "cafes"),
     (&["cafe\u{301}s", "Left", "Left", "x"], "cafxe\u{301}s"),
-    // Keys without a meaning.
+    // Keys without a function.
     (&["hel", "F5", "PPage", "M-z", "lo"], "hello"),
 ];
 
@@ -184,10 +184,10 @@ fn keys_edit_the_line(program: &'static Program, test: &str) {
         return;
     };
     for (keys, line) in EDITS {
-        session.presses(keys);
-        let rows = session.shows_line(line);
-        session.presses(&["Enter"]);
-        session.is_heard(line);
+        session.press(keys);
+        let rows = session.expect_line(line);
+        session.press(&["Enter"]);
+        session.expect_received(line);
         session
             .terminal
             .wait_until("a new line", |now| now.len() == rows.len() + 1);
@@ -200,18 +200,18 @@ fn the_arrow_keys_recall_lines_from_the_history(program: &'static Program, test:
     };
     for line in ["first", "second", "third"] {
         session.terminal.enter(line);
-        session.is_heard(line);
+        session.expect_received(line);
     }
-    session.presses(&["draft", "Up", "Up"]);
-    session.shows_line("second");
-    session.presses(&["Up", "Up", "Up"]);
-    session.shows_line("first");
-    session.presses(&["C-n"]);
-    session.shows_line("second");
-    session.presses(&["Down", "Down"]);
-    session.shows_line("draft");
-    session.presses(&["C-p", "!", "Enter"]);
-    session.is_heard("third!");
+    session.press(&["draft", "Up", "Up"]);
+    session.expect_line("second");
+    session.press(&["Up", "Up", "Up"]);
+    session.expect_line("first");
+    session.press(&["C-n"]);
+    session.expect_line("second");
+    session.press(&["Down", "Down"]);
+    session.expect_line("draft");
+    session.press(&["C-p", "!", "Enter"]);
+    session.expect_received("third!");
 }
 
 fn a_paste_of_several_lines_sends_each_one(program: &'static Program, test: &str) {
@@ -228,13 +228,13 @@ fn a_paste_of_several_lines_sends_each_one(program: &'static Program, test: &str
         .tmux(&["load-buffer", path.to_str().expect("text")]);
     session.terminal.tmux(&["paste-buffer"]);
     for line in &lines {
-        session.is_heard(line);
+        session.expect_received(line);
     }
-    let rows = session.shows_line("and half");
+    let rows = session.expect_line("and half");
     let typed = lines.iter().map(|line| format!("{}{line}", program.prompt));
     assert!(typed.clone().all(|row| rows.contains(&row)), "{rows:#?}");
-    session.presses(&[" a line", "Enter"]);
-    session.is_heard("and half a line");
+    session.press(&[" a line", "Enter"]);
+    session.expect_received("and half a line");
 }
 
 fn messages_that_arrive_do_not_tear_the_typed_line(program: &'static Program, test: &str) {
@@ -244,21 +244,21 @@ fn messages_that_arrive_do_not_tear_the_typed_line(program: &'static Program, te
     let line = "typed while 日本 others talk";
     for (number, letter) in line.chars().enumerate() {
         session.terminal.keys(&letter.to_string());
-        (session.say)(&format!("message {number}"));
+        (session.send_line)(&format!("message {number}"));
     }
     let last = format!("{}message {}", program.prefix, line.chars().count() - 1);
     session
         .terminal
         .wait_until("all", |rows| rows.contains(&last));
-    let rows = session.shows_line(line);
+    let rows = session.expect_line(line);
     let messages: Vec<&String> = rows.iter().filter(|row| row.contains("message")).collect();
     let wanted = (0..line.chars().count()).map(|n| format!("{}message {n}", program.prefix));
     assert!(
         messages.into_iter().eq(&wanted.collect::<Vec<_>>()),
         "{rows:#?}"
     );
-    session.presses(&["Enter"]);
-    session.is_heard(line);
+    session.press(&["Enter"]);
+    session.expect_received(line);
 }
 
 fn a_narrow_terminal_shows_the_part_around_the_cursor(program: &'static Program, test: &str) {
@@ -267,7 +267,7 @@ fn a_narrow_terminal_shows_the_part_around_the_cursor(program: &'static Program,
     };
     let line = "日本 56789".repeat(6);
     session.terminal.keys(&line);
-    session.shows_line(&line);
+    session.expect_line(&line);
     let resize = |columns: &str| {
         session
             .terminal
@@ -285,12 +285,12 @@ fn a_narrow_terminal_shows_the_part_around_the_cursor(program: &'static Program,
         last.ends_with('9') && last.len() < 4
     });
     resize("100");
-    session.presses(&["C-l"]);
+    session.press(&["C-l"]);
     session
         .terminal
         .wait_until("the line alone", |rows| rows == [format!("{prompt}{line}")]);
-    session.presses(&["Enter"]);
-    session.is_heard(&line);
+    session.press(&["Enter"]);
+    session.expect_received(&line);
 }
 
 fn the_typed_line_is_drawn_again_after_ctrl_z_and_fg(program: &'static Program, test: &str) {
@@ -298,11 +298,11 @@ fn the_typed_line_is_drawn_again_after_ctrl_z_and_fg(program: &'static Program, 
         return;
     };
     session.terminal.keys("half a li");
-    session.shows_line("half a li");
-    session.presses(&["C-z"]);
+    session.expect_line("half a li");
+    session.press(&["C-z"]);
     session.terminal.find("Stopped");
     session.terminal.expect_end(&["$"]);
-    (session.say)("meanwhile");
+    (session.send_line)("meanwhile");
     session
         .terminal
         .enter("clear; stty -a | tr ' ' '\\n' | grep -cxE 'icanon|echo'");
@@ -311,9 +311,9 @@ fn the_typed_line_is_drawn_again_after_ctrl_z_and_fg(program: &'static Program, 
     session
         .terminal
         .find(&format!("{}meanwhile", program.prefix));
-    session.shows_line("half a li");
-    session.presses(&["BSpace", "BSpace", "line", "Enter"]);
-    session.is_heard("half a line");
+    session.expect_line("half a li");
+    session.press(&["BSpace", "BSpace", "line", "Enter"]);
+    session.expect_received("half a line");
 }
 
 fn ctrl_c_and_a_signal_restore_the_terminal(program: &'static Program, test: &str) {
@@ -321,14 +321,14 @@ fn ctrl_c_and_a_signal_restore_the_terminal(program: &'static Program, test: &st
         return;
     };
     session.terminal.keys("unfinished");
-    session.shows_line("unfinished");
-    session.presses(&["C-c"]);
-    session.has_left(0);
+    session.expect_line("unfinished");
+    session.press(&["C-c"]);
+    session.expect_exit(0);
     let Some(session) = Session::start(program, test) else {
         return;
     };
     session.terminal.keys("unfinished");
-    session.shows_line("unfinished");
+    session.expect_line("unfinished");
     let shell = session
         .terminal
         .tmux(&["display-message", "-p", "#{pane_pid}"]);
@@ -337,7 +337,7 @@ fn ctrl_c_and_a_signal_restore_the_terminal(program: &'static Program, test: &st
     let children = std::fs::read_to_string(children).expect("a live shell");
     let child = children.trim().parse().ok().and_then(Pid::from_raw);
     kill_process(child.expect("one child"), Signal::TERM).expect("a live child");
-    session.has_left(program.killed);
+    session.expect_exit(program.sigterm_status);
 }
 
 macro_rules! each_program {

@@ -1,4 +1,4 @@
-//! Textbook clients, unchanged, are served: every upload and download is exact, 20 times out of 20.
+//! Unchanged textbook clients are served: each upload and download is exact, 20 times out of 20.
 
 mod support;
 
@@ -7,18 +7,17 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use support::{BOTH_WAYS, Server, eventually, noise, roomy_folder, skip};
 
-/// How often every client does its work.
+/// The number of repetitions of each client.
 const TIMES: usize = 20;
 
-/// No textbook client needs longer, however slow the machine.
+/// Longer than any textbook client needs on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A textbook client breaks when it is kept from the processor for longer than the gap between
-/// header and data: what many downloads side by side prove must not hang on 20 ms of a busy
-/// machine.
+/// A textbook client fails if it is not scheduled between header and data for longer than this gap.
+/// The default of 20 ms is too short for many parallel downloads on a busy machine.
 const WIDE_GAP: [&str; 2] = ["--bare-gap", "250"];
 
-/// Files that textbook servers and clients stumble over.
+/// Files that are difficult for textbook servers and clients.
 static KINDS: LazyLock<[(&str, Vec<u8>); 7]> = LazyLock::new(|| {
     [
         ("empty.txt", Vec::new()),
@@ -35,34 +34,34 @@ fn only_digits(length: usize) -> Vec<u8> {
     noise(length).iter().map(|byte| b'0' + byte % 10).collect()
 }
 
-/// A server, the kinds of files beside its root, and the way to the Python clients.
-struct Lesson {
+/// A server, and local copies of all test files.
+struct TextbookServer {
     server: Server,
     local: tempfile::TempDir,
 }
 
 /// A running Python client. Dropping it kills the process by its id.
-struct Pupil {
+struct CourseClient {
     child: Child,
     what: String,
 }
 
-impl Lesson {
-    fn start(flags: &[&str]) -> Lesson {
+impl TextbookServer {
+    fn start(flags: &[&str]) -> TextbookServer {
         let folder = roomy_folder(1 << 30);
         std::fs::create_dir(folder.path().join("root")).expect("a root");
         let local = roomy_folder(1 << 30);
         for (kind, data) in KINDS.iter() {
             std::fs::write(local.path().join(kind), data).expect("room");
         }
-        Lesson {
+        TextbookServer {
             server: Server::start_in(folder, flags),
             local,
         }
     }
 
     /// Starts a client on one kind of file.
-    fn pupil(&self, service: &str, script: &[&str], kind: &str, order: &str) -> Pupil {
+    fn client(&self, service: &str, script: &[&str], kind: &str, order: &str) -> CourseClient {
         let path = self.local.path().join(kind);
         let path = path.to_str().expect("a path");
         let times = TIMES.to_string();
@@ -70,7 +69,7 @@ impl Lesson {
     }
 
     /// Starts `script[0] HOST PORT script[1..] arguments`.
-    fn run(&self, service: &str, script: &[&str], arguments: &[&str]) -> Pupil {
+    fn run(&self, service: &str, script: &[&str], arguments: &[&str]) -> CourseClient {
         let address = self.server.address(service);
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/textbook");
         let child = Command::new("python3")
@@ -84,14 +83,14 @@ impl Lesson {
             .spawn()
             .expect("python3 starts");
         let what = format!("{script:?} {arguments:?}");
-        Pupil { child, what }
+        CourseClient { child, what }
     }
 
-    /// Every repetition of every kind stands in the root, byte for byte, and nothing else.
-    fn all_are_stored(&self) {
+    /// Waits until the root contains exactly the uploads of all repetitions, byte for byte.
+    fn expect_all_stored(&self) {
         let root = self.server.root();
         let wanted = KINDS.len() * TIMES;
-        // A file is invisible until it is whole, so the number says it all.
+        // A file is visible only when it is complete, so counting is enough.
         eventually("every upload is stored", || {
             std::fs::read_dir(&root).expect("the root").count() == wanted
         });
@@ -104,8 +103,8 @@ impl Lesson {
         }
     }
 
-    /// Every kind stands in the root.
-    fn offer(&self) {
+    /// Copies all test files into the root.
+    fn add_files(&self) {
         for (kind, _) in KINDS.iter() {
             let to = self.server.root().join(kind);
             std::fs::copy(self.local.path().join(kind), to).expect("room");
@@ -113,7 +112,7 @@ impl Lesson {
     }
 }
 
-impl Pupil {
+impl CourseClient {
     fn status(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -131,14 +130,14 @@ impl Pupil {
     }
 }
 
-impl Drop for Pupil {
+impl Drop for CourseClient {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Whether there is a Python to run the clients; without one the test counts as skipped.
+/// Whether Python is installed. If not, the test is reported as skipped.
 fn python(test: &str) -> bool {
     let found = Command::new("python3")
         .arg("--version")
@@ -152,32 +151,32 @@ fn python(test: &str) -> bool {
     found
 }
 
-/// One server for each way in which bodies can move, or none without the clients.
-fn lessons(test: &str) -> Vec<Lesson> {
+/// One server for each way to move file contents, or none without Python.
+fn servers(test: &str) -> Vec<TextbookServer> {
     if !python(test) {
         return Vec::new();
     }
     BOTH_WAYS
-        .map(|way| Lesson::start(&[&WIDE_GAP, way].concat()))
+        .map(|way| TextbookServer::start(&[&WIDE_GAP, way].concat()))
         .into()
 }
 
-/// One client for each kind, 20 times in turn: kinds and ways side by side.
-fn in_turn(lessons: &[Lesson], service: &str, script: &[&str]) {
-    let mut pupils = Vec::new();
-    for lesson in lessons {
+/// Runs one client for each file and server in parallel; each repeats 20 times.
+fn one_after_another(servers: &[TextbookServer], service: &str, script: &[&str]) {
+    let mut clients = Vec::new();
+    for server in servers {
         for (kind, _) in KINDS.iter() {
-            pupils.push(lesson.pupil(service, script, kind, "in-turn"));
+            clients.push(server.client(service, script, kind, "in-turn"));
         }
     }
-    pupils.into_iter().for_each(Pupil::passes);
+    clients.into_iter().for_each(CourseClient::passes);
 }
 
-/// Twenty clients at once, kind after kind.
-fn at_once(lessons: &[Lesson], service: &str, script: &[&str]) {
-    for lesson in lessons {
+/// Runs 20 connections in parallel for one file after another.
+fn in_parallel(servers: &[TextbookServer], service: &str, script: &[&str]) {
+    for server in servers {
         for (kind, _) in KINDS.iter() {
-            lesson.pupil(service, script, kind, "together").passes();
+            server.client(service, script, kind, "together").passes();
         }
     }
 }
@@ -199,28 +198,28 @@ const CLIENTS: [(&str, &[&str], &[&str]); 2] = [
 #[test]
 fn uploads_one_after_another_are_exact() {
     for (service, script, _) in CLIENTS {
-        let lessons = lessons("uploads_one_after_another_are_exact");
-        in_turn(&lessons, service, script);
-        lessons.iter().for_each(Lesson::all_are_stored);
+        let servers = servers("uploads_one_after_another_are_exact");
+        one_after_another(&servers, service, script);
+        servers.iter().for_each(TextbookServer::expect_all_stored);
     }
 }
 
 #[test]
 fn parallel_uploads_are_exact() {
     for (service, script, _) in CLIENTS {
-        let lessons = lessons("parallel_uploads_are_exact");
-        at_once(&lessons, service, script);
-        lessons.iter().for_each(Lesson::all_are_stored);
+        let servers = servers("parallel_uploads_are_exact");
+        in_parallel(&servers, service, script);
+        servers.iter().for_each(TextbookServer::expect_all_stored);
     }
 }
 
 #[test]
 fn downloads_are_exact() {
-    let lessons = lessons("downloads_are_exact");
-    lessons.iter().for_each(Lesson::offer);
+    let servers = servers("downloads_are_exact");
+    servers.iter().for_each(TextbookServer::add_files);
     for (service, _, script) in CLIENTS {
-        in_turn(&lessons, service, script);
-        at_once(&lessons, service, script);
+        one_after_another(&servers, service, script);
+        in_parallel(&servers, service, script);
     }
 }
 
@@ -229,24 +228,24 @@ fn the_default_gap_serves_20_downloads_out_of_20() {
     if !python("the_default_gap_serves_20_downloads_out_of_20") {
         return;
     }
-    let lesson = Lesson::start(&[]);
-    lesson.offer();
-    // On a busy machine a client may sleep through its 20 ms: another series of 20 then counts.
+    let server = TextbookServer::start(&[]);
+    server.add_files();
+    // On a busy machine a client may miss its 20 ms: then another series of 20 is tried.
     let served = (0..5).any(|_| {
         let script = ["transfer_download.py"];
-        let mut pupil = lesson.pupil("transfer", &script, "digits.txt", "in-turn");
-        pupil.status().success()
+        let mut client = server.client("transfer", &script, "digits.txt", "in-turn");
+        client.status().success()
     });
-    assert!(served, "no series of 20 downloads went well");
+    assert!(served, "no series of 20 downloads succeeded");
 }
 
 #[test]
 fn every_command_of_the_textbook_shell_is_answered() {
-    for lesson in lessons("every_command_of_the_textbook_shell_is_answered") {
-        let root = lesson.server.root();
+    for server in servers("every_command_of_the_textbook_shell_is_answered") {
+        let root = server.server.root();
         std::fs::write(root.join("a.txt"), "abc").expect("room");
         std::fs::write(root.join("two.bin"), vec![0; 2 << 20]).expect("room");
-        lesson
+        server
             .run("files", &["files_shell.py", "session"], &[])
             .passes();
         let stored = std::fs::read(root.join("new.txt")).expect("stored");
@@ -256,10 +255,10 @@ fn every_command_of_the_textbook_shell_is_answered() {
 
 #[test]
 fn textbook_echo_clients_get_their_bytes_back() {
-    for lesson in lessons("textbook_echo_clients_get_their_bytes_back") {
+    for server in servers("textbook_echo_clients_get_their_bytes_back") {
         let times = TIMES.to_string();
         for order in ["in-turn", "together"] {
-            lesson
+            server
                 .run("echo", &["echo.py"], &["hello", &times, order])
                 .passes();
         }

@@ -1,5 +1,5 @@
-//! The course's chat clients, unchanged, are served: logging in, talking both ways, and leaving.
-//! Files and echoes are the other textbook's.
+//! Unchanged chat clients of the course are served: joining, messages in both directions, leaving.
+//! `textbook.rs` tests echo and files.
 
 mod support;
 
@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use support::{ROOM_PASSWORD, Server, eventually};
 
 /// A running Python client. Dropping it kills the process by its id.
-struct Pupil(Child);
+struct CourseClient(Child);
 
-impl Pupil {
-    fn start(server: &Server, service: &str, arguments: &[&str]) -> Pupil {
+impl CourseClient {
+    fn start(server: &Server, service: &str, arguments: &[&str]) -> CourseClient {
         let address = server.address(service);
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/textbook");
         let child = Command::new("python3")
@@ -22,7 +22,7 @@ impl Pupil {
             .stdin(Stdio::null())
             .spawn()
             .expect("python3 starts");
-        Pupil(child)
+        CourseClient(child)
     }
 
     #[track_caller]
@@ -36,14 +36,14 @@ impl Pupil {
     }
 }
 
-impl Drop for Pupil {
+impl Drop for CourseClient {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Whether there is a Python to run the clients; without one the test counts as skipped.
+/// Whether Python is installed. If not, the test is reported as skipped.
 fn python(test: &str) -> bool {
     let mut version = Command::new("python3");
     let found = version
@@ -62,7 +62,7 @@ fn course_clients_log_into_the_room_with_wrong_and_right_answers() {
         return;
     }
     let server = Server::start(&[]);
-    Pupil::start(&server, "room", &["lesson", ROOM_PASSWORD]).passes();
+    CourseClient::start(&server, "room", &["login", ROOM_PASSWORD]).passes();
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn two_course_clients_chat_in_the_room_and_one_leaves() {
         return;
     }
     let server = Server::start(&[]);
-    Pupil::start(&server, "room", &["pair", ROOM_PASSWORD]).passes();
+    CourseClient::start(&server, "room", &["pair", ROOM_PASSWORD]).passes();
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn the_operator_and_a_course_client_chat_in_both_directions() {
         return;
     }
     let (mut server, mut keys) = Server::operated(&[]);
-    let pupil = Pupil::start(
+    let client = CourseClient::start(
         &server,
         "talk",
         &["halo, ada orang?", "ada, selamat pagi ☀"],
@@ -92,5 +92,5 @@ fn the_operator_and_a_course_client_chat_in_both_directions() {
             .expect("taken");
     }
     assert_eq!(server.shown(), "Client 1 has gone");
-    pupil.passes();
+    client.passes();
 }

@@ -1,4 +1,4 @@
-"""Says things to the echo service and takes one recv for each answer.
+"""Sends messages to the echo service and calls recv once for each answer.
 
 Usage: echo.py HOST PORT MESSAGE TIMES in-turn|together
 """
@@ -12,17 +12,17 @@ from repeat import check, repeat
 def main():
     host, port, message, times, order = sys.argv[1:]
 
-    def converse(number, everyone):
+    def conversation(number, wait_for_all):
         sock = socket.socket()
         sock.connect((host, int(port)))
-        everyone()
+        wait_for_all()
         for turn in range(10):
-            said = f"{message} {number} {turn}".encode()
-            sock.send(said)
-            check(sock.recv(1024), said, "the echo")
+            message_sent = f"{message} {number} {turn}".encode()
+            sock.send(message_sent)
+            check(sock.recv(1024), message_sent, "the echo")
         sock.close()
 
-    repeat(converse, int(times), order == "together")
+    repeat(conversation, int(times), order == "together")
 
 
 main()

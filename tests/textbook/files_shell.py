@@ -1,10 +1,10 @@
-"""Speaks to the files service as the textbook shell does: bare words, one recv for a reply.
+"""A client of the files service like the textbook shell: bare commands, one recv for a reply.
 
 Usage: files_shell.py HOST PORT upload|download NAME PATH TIMES in-turn|together
        files_shell.py HOST PORT session
-An upload's name on the server is the number of the repetition, a dash and NAME. For a download
-PATH is a local copy of what must come. A session wants a root with `a.txt` (three bytes: abc)
-and `two.bin` (2 MiB of zeros), and leaves `new.txt` and `two.bin` there.
+An upload is named NUMBER-NAME, with the number of the repetition. For a download, PATH is a local
+copy of the expected content. A session expects a root with `a.txt` (three bytes: abc) and
+`two.bin` (2 MiB of zeros), and leaves `new.txt` and `two.bin` there.
 """
 
 import socket
@@ -13,8 +13,8 @@ import time
 
 from repeat import check, read, repeat
 
-# The pause before the data of an upload: the textbook client opens its file meanwhile. Long
-# enough that the settle window of 50 ms is over on a busy machine too.
+# The pause before the data of an upload, while the textbook client opens its file. Longer than the
+# settle window of 50 ms, also on a busy machine.
 PAUSE = 0.3
 
 
@@ -25,7 +25,7 @@ def connect(host, port):
 
 
 def ask(sock, command):
-    """Sends a bare command and takes one recv for its reply."""
+    """Sends a bare command and reads its reply with one recv."""
     sock.send(command.encode())
     return sock.recv(1024)
 
@@ -43,7 +43,7 @@ def upload(sock, name, data):
 def download(sock, name, wanted):
     sock.send(f"download {name}".encode())
     if not wanted:
-        # Nothing will come that could be waited for.
+        # An empty file sends no bytes to wait for.
         sock.shutdown(socket.SHUT_WR)
     body = bytearray()
     while len(body) < len(wanted):
@@ -64,10 +64,10 @@ def session(host, port):
     sock = connect(host, port)
     check(ask(sock, "ls"), b"a.txt\ntwo.bin", "ls")
     check(ask(sock, "size two.bin"), b"2.00 MB", "size")
-    check(ask(sock, "size nothing"), b"File Tidak Ditemukan", "size of nothing")
+    check(ask(sock, "size nothing"), b"File Tidak Ditemukan", "size of a missing file")
     download(sock, "a.txt", b"abc")
     download(sock, "two.bin", bytes(2 << 20))
-    check(ask(sock, "download nothing"), b"File Tidak Ditemukan", "download of nothing")
+    check(ask(sock, "download nothing"), b"File Tidak Ditemukan", "download of a missing file")
     check(ask(sock, "rm a.txt"), b"File Berhasil Dihapus", "rm")
     check(ask(sock, "rm a.txt"), b"File Tidak Ditemukan", "rm again")
     check(ask(sock, "ls"), b"two.bin", "ls after rm")
@@ -87,9 +87,9 @@ def main():
     name, path, times, order = rest
     data = read(path)
 
-    def conversation(number, everyone):
+    def conversation(number, wait_for_all):
         sock = connect(host, port)
-        everyone()
+        wait_for_all()
         if what == "upload":
             upload(sock, f"{number}-{name}", data)
         else:

@@ -1,6 +1,6 @@
-"""Runs one textbook conversation many times, in turn or all at once; exits with 0 if all went well.
+"""Runs a textbook conversation many times, one after another or in parallel.
 
-Knows nothing of any service. Every socket has a deadline, so that no client waits for ever.
+Exits with 0 if all succeed. Every socket has a timeout.
 """
 
 import socket
@@ -12,7 +12,7 @@ socket.setdefaulttimeout(30)
 
 
 def repeat(conversation, times, together):
-    """Calls `conversation(number, everyone)`; `everyone` waits until all have come so far."""
+    """Calls `conversation(number, wait_for_all)`; `wait_for_all` is a barrier of all repetitions."""
     if not together:
         for number in range(times):
             conversation(number, lambda: None)
@@ -37,7 +37,7 @@ def repeat(conversation, times, together):
 
 
 def check(got, wanted, what):
-    """Ends the client with a message if it got something else than it wanted."""
+    """Exits with a message if the received bytes are not the expected ones."""
     if got != wanted:
         raise SystemExit(
             f"{what}: got {len(got)} bytes {got[:200]!r}, wanted {len(wanted)} {wanted[:200]!r}"
@@ -45,6 +45,6 @@ def check(got, wanted, what):
 
 
 def read(path):
-    """The bytes of a local file."""
+    """Returns the bytes of a local file."""
     with open(path, "rb") as file:
         return file.read()

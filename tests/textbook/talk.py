@@ -1,7 +1,7 @@
-"""Talks with the operator as the course's client does: raw pieces, and no newline at the end.
+"""A talk client like that of the course: raw messages without a line end.
 
 Usage: talk.py HOST PORT TEXT ANSWER
-Says TEXT and wants ANSWER back, as one piece, twice.
+Sends TEXT and expects ANSWER in one recv, twice.
 """
 
 import socket

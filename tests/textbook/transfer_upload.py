@@ -1,7 +1,7 @@
-"""Uploads a file as the textbook does: three messages after another, no delimiter, then close.
+"""Uploads a file as the textbook does: three messages without delimiters, then close.
 
 Usage: transfer_upload.py HOST PORT NAME PATH TIMES in-turn|together
-The name on the server is the number of the repetition, a dash and NAME.
+The file is named NUMBER-NAME on the server, with the number of the repetition.
 """
 
 import socket
@@ -16,11 +16,11 @@ def main():
     host, port, name, path, times, order = sys.argv[1:]
     data = read(path)
 
-    def upload(number, everyone):
+    def upload(number, wait_for_all):
         filename = f"{number}-{name}"
         sock = socket.socket()
         sock.connect((host, int(port)))
-        everyone()
+        wait_for_all()
         sock.send(b"SEND")
         check(sock.recv(1024), b"OK", "the answer to SEND")
         sock.send(filename.encode())
