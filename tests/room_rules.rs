@@ -1,19 +1,19 @@
 //! The rules of the room, without a socket and with a clock of the test.
 
-mod hall;
+mod room_driver;
 
-use hall::{Hall, SECOND, at, host};
 use loket::config::room::ROOM;
 use loket::services::room::RoomLimits;
+use room_driver::{RoomDriver, SECOND, at, host};
 
 #[test]
 fn the_answer_is_sent_before_the_notice_and_the_new_member_gets_both() {
-    let mut hall = Hall::open(20);
+    let mut room = RoomDriver::open(20);
     for port in 1..=9 {
-        hall.join(at(port), &format!("m{port}"));
+        room.join(at(port), &format!("m{port}"));
     }
-    hall.answer(at(10), "PASSWORD sesame");
-    let sent = hall.hear(at(10), "USERNAME last");
+    room.answer(at(10), "PASSWORD sesame");
+    let sent = room.deliver(at(10), "USERNAME last");
     assert_eq!(sent[0], (10, "USERNAME OK".to_owned()));
     let mut ports: Vec<_> = sent[1..].iter().map(|(port, _)| *port).collect();
     ports.sort_unstable();
@@ -27,12 +27,12 @@ fn the_answer_is_sent_before_the_notice_and_the_new_member_gets_both() {
 
 #[test]
 fn names_have_1_to_32_characters_without_blanks_and_control_characters() {
-    let mut hall = Hall::open(20);
+    let mut room = RoomDriver::open(20);
     for (port, good) in (1..).zip(["x", &"é".repeat(32), "a.b-c_d", "名前", "x:"]) {
-        hall.join(at(port), good);
+        room.join(at(port), good);
     }
     let stranger = at(100);
-    hall.answer(stranger, "PASSWORD sesame");
+    room.answer(stranger, "PASSWORD sesame");
     for bad in [
         "",
         " ",
@@ -47,28 +47,28 @@ fn names_have_1_to_32_characters_without_blanks_and_control_characters() {
         &"é".repeat(33),
         &"x".repeat(1_000),
     ] {
-        let reply = hall.answer(stranger, format!("USERNAME {bad}"));
+        let reply = room.answer(stranger, format!("USERNAME {bad}"));
         assert_eq!(reply, "USERNAME TAKEN", "{bad:?}");
     }
-    assert_eq!(hall.hear(stranger, "USERNAME").len(), 0);
-    hall.join(stranger, "good");
+    assert_eq!(room.deliver(stranger, "USERNAME").len(), 0);
+    room.join(stranger, "good");
 }
 
 #[test]
 fn blanks_around_a_name_or_a_password_are_ignored() {
-    let mut hall = Hall::open(20);
+    let mut room = RoomDriver::open(20);
     for (port, given) in (1..).zip(["sesame", " sesame", "sesame \t", "  sesame  \r\n"]) {
-        let answer = hall.answer(at(port), format!("PASSWORD {given}"));
+        let answer = room.answer(at(port), format!("PASSWORD {given}"));
         assert_eq!(answer, "PASSWORD OK", "{given:?}");
-        let sent = hall.hear(at(port), format!("USERNAME  n{port} \n"));
+        let sent = room.deliver(at(port), format!("USERNAME  n{port} \n"));
         assert_eq!(sent[0].1, "USERNAME OK");
         assert_eq!(sent[1].1, format!("n{port} bergabung ke chatroom."));
         assert_eq!(
-            hall.answer(at(port), format!("USERNAME n{port} ")),
+            room.answer(at(port), format!("USERNAME n{port} ")),
             "USERNAME OK"
         );
     }
-    assert_eq!(hall.answer(at(9), "PASSWORD ses ame"), "PASSWORD INCORRECT");
+    assert_eq!(room.answer(at(9), "PASSWORD ses ame"), "PASSWORD INCORRECT");
 }
 
 #[test]
@@ -81,26 +81,26 @@ fn names_are_unique_ignoring_case() {
         ("οδος", "ΟΔΟΣ"),
         ("Kim", "\u{212a}im"),
     ] {
-        let mut hall = Hall::open(20);
-        hall.join(at(1), owner);
-        hall.answer(at(2), "PASSWORD sesame");
-        hall.hear(at(2), format!("USERNAME {taken}"));
-        let reply = hall.pass(SECOND);
+        let mut room = RoomDriver::open(20);
+        room.join(at(1), owner);
+        room.answer(at(2), "PASSWORD sesame");
+        room.deliver(at(2), format!("USERNAME {taken}"));
+        let reply = room.pass(SECOND);
         assert_eq!(
             reply,
             [(2, "USERNAME TAKEN".to_owned())],
             "{owner} and {taken}"
         );
-        hall.hear(at(1), "exit");
-        hall.join(at(2), taken);
+        room.deliver(at(1), "exit");
+        room.join(at(2), taken);
     }
 }
 
 #[test]
 fn no_message_appears_under_the_name_of_another_member() {
-    let mut hall = Hall::open(1_000);
-    hall.join(at(1), "Ani");
-    hall.join(at(2), "Ani2");
+    let mut room = RoomDriver::open(1_000);
+    room.join(at(1), "Ani");
+    room.join(at(2), "Ani2");
     for (said, relayed) in [
         ("Ani2: x", "Ani: Ani2: x"),
         ("\x1bAni2: x", "Ani: Ani2: x"),
@@ -126,140 +126,140 @@ fn no_message_appears_under_the_name_of_another_member() {
         ("exit now", "Ani: exit now"),
         ("x\u{2028}Ani2: y\u{202e}", "Ani: xAni2: y"),
     ] {
-        let sent = hall.hear(at(1), said);
+        let sent = room.deliver(at(1), said);
         assert_eq!(sent.len(), 2, "{said:?}");
         assert!(sent.iter().all(|(_, text)| text == relayed), "{sent:?}");
     }
-    let sent = hall.hear(at(1), b"broken \xff");
+    let sent = room.deliver(at(1), b"broken \xff");
     assert_eq!(sent[0].1, "Ani: broken \u{fffd}");
 }
 
 #[test]
 fn exit_is_recognised_in_any_case_and_with_blanks() {
-    let mut hall = Hall::open(1_000);
-    hall.join(at(1), "staying");
+    let mut room = RoomDriver::open(1_000);
+    room.join(at(1), "staying");
     for word in ["exit", "EXIT", "Exit", "  exit \t", "eXiT\n", "exit\r\n"] {
-        hall.join(at(2), "leaving");
-        let sent = hall.hear(at(2), word);
+        room.join(at(2), "leaving");
+        let sent = room.deliver(at(2), word);
         assert_eq!(
             sent,
             [(1, "leaving telah keluar dari chatroom.".to_owned())]
         );
-        assert!(!hall.relays(at(2)), "{word:?}");
+        assert!(!room.relays(at(2)), "{word:?}");
     }
 }
 
 #[test]
 fn a_member_has_20_messages_a_second_and_40_at_once() {
-    let mut hall = Hall::open(ROOM.rate);
-    hall.join(at(1), "Ani");
-    hall.join(at(2), "Budi");
-    let burst = (0..100).filter(|_| hall.relays(at(1))).count();
+    let mut room = RoomDriver::open(ROOM.rate);
+    room.join(at(1), "Ani");
+    room.join(at(2), "Budi");
+    let burst = (0..100).filter(|_| room.relays(at(1))).count();
     assert_eq!(burst, 40);
-    assert_eq!(hall.out.take_dropped(), 60, "dropped messages are counted");
-    assert!(hall.relays(at(2)), "each member has its own bucket");
+    assert_eq!(room.out.take_dropped(), 60, "dropped messages are counted");
+    assert!(room.relays(at(2)), "each member has its own bucket");
     // The refill does not depend on the number of calls.
     let mut relayed = 0;
     for _ in 0..1_000 {
-        hall.now += SECOND / 100;
-        relayed += usize::from(hall.relays(at(1)));
+        room.now += SECOND / 100;
+        relayed += usize::from(room.relays(at(1)));
     }
     assert_eq!(relayed, 200);
-    hall.now += 3_600 * SECOND;
-    assert_eq!((0..100).filter(|_| hall.relays(at(1))).count(), 40);
+    room.now += 3_600 * SECOND;
+    assert_eq!((0..100).filter(|_| room.relays(at(1))).count(), 40);
 }
 
 #[test]
 fn leaving_is_free_and_joining_again_needs_the_password() {
-    let mut hall = Hall::open(1);
-    hall.join(at(1), "Ani");
-    hall.join(at(2), "Budi");
-    while hall.relays(at(1)) {}
-    let sent = hall.hear(at(1), " EXIT ");
+    let mut room = RoomDriver::open(1);
+    room.join(at(1), "Ani");
+    room.join(at(2), "Budi");
+    while room.relays(at(1)) {}
+    let sent = room.deliver(at(1), " EXIT ");
     assert_eq!(sent, [(2, "Ani telah keluar dari chatroom.".to_owned())]);
-    assert_eq!(hall.answer(at(1), "USERNAME Ani"), "PASSWORD INCORRECT");
+    assert_eq!(room.answer(at(1), "USERNAME Ani"), "PASSWORD INCORRECT");
 }
 
 #[test]
 fn ten_wrong_passwords_within_a_minute_block_an_address_for_a_minute() {
-    let mut hall = Hall::open(20);
+    let mut room = RoomDriver::open(20);
     for port in 1..=10 {
-        hall.now += SECOND;
-        assert_eq!(hall.answer(at(port), "PASSWORD x"), "PASSWORD INCORRECT");
+        room.now += SECOND;
+        assert_eq!(room.answer(at(port), "PASSWORD x"), "PASSWORD INCORRECT");
     }
     // A textbook client waits for an answer: one request a second is answered.
     for word in ["PASSWORD x", "PASSWORD sesame", "USERNAME a"] {
-        hall.now += SECOND;
-        assert_eq!(hall.answer(at(11), word), "PASSWORD INCORRECT");
-        assert_eq!(hall.hear(at(11), word).len(), 0);
-        assert_eq!(hall.hear(at(12), "PASSWORD sesame").len(), 0);
+        room.now += SECOND;
+        assert_eq!(room.answer(at(11), word), "PASSWORD INCORRECT");
+        assert_eq!(room.deliver(at(11), word).len(), 0);
+        assert_eq!(room.deliver(at(12), "PASSWORD sesame").len(), 0);
     }
-    hall.now += 57 * SECOND - 1;
-    assert_eq!(hall.answer(at(11), "PASSWORD sesame"), "PASSWORD INCORRECT");
-    assert_eq!(hall.answer(host(2, 11), "PASSWORD sesame"), "PASSWORD OK");
-    hall.now += 1;
-    assert_eq!(hall.answer(at(11), "PASSWORD sesame"), "PASSWORD OK");
+    room.now += 57 * SECOND - 1;
+    assert_eq!(room.answer(at(11), "PASSWORD sesame"), "PASSWORD INCORRECT");
+    assert_eq!(room.answer(host(2, 11), "PASSWORD sesame"), "PASSWORD OK");
+    room.now += 1;
+    assert_eq!(room.answer(at(11), "PASSWORD sesame"), "PASSWORD OK");
 }
 
 #[test]
 fn wrong_passwords_older_than_a_minute_do_not_count() {
-    let mut hall = Hall::open(20);
+    let mut room = RoomDriver::open(20);
     for _ in 0..5 {
         for _ in 0..9 {
-            assert_eq!(hall.answer(at(1), "PASSWORD x"), "PASSWORD INCORRECT");
+            assert_eq!(room.answer(at(1), "PASSWORD x"), "PASSWORD INCORRECT");
         }
-        hall.now += 60 * SECOND;
+        room.now += 60 * SECOND;
     }
-    assert_eq!(hall.answer(at(1), "PASSWORD sesame"), "PASSWORD OK");
+    assert_eq!(room.answer(at(1), "PASSWORD sesame"), "PASSWORD OK");
 }
 
 #[test]
 fn members_at_a_blocked_address_are_not_affected() {
-    let mut hall = Hall::open(20);
-    hall.join(at(1), "Ani");
+    let mut room = RoomDriver::open(20);
+    room.join(at(1), "Ani");
     for port in 10..30 {
-        hall.hear(at(port), "PASSWORD x");
+        room.deliver(at(port), "PASSWORD x");
     }
-    assert!(hall.relays(at(1)));
-    assert_eq!(hall.hear(at(1), "exit").len(), 0);
+    assert!(room.relays(at(1)));
+    assert_eq!(room.deliver(at(1), "exit").len(), 0);
 }
 
 #[test]
 fn an_accepted_password_is_valid_for_60_seconds() {
-    let mut hall = Hall::open(20);
-    hall.answer(at(1), "PASSWORD sesame");
-    hall.answer(at(2), "PASSWORD sesame");
-    hall.now += 60 * SECOND - 1;
-    assert_eq!(hall.hear(at(1), "USERNAME Ani").len(), 2);
-    hall.now += 1;
-    assert_eq!(hall.answer(at(2), "USERNAME Budi"), "PASSWORD INCORRECT");
-    hall.hear(at(1), "hello");
-    hall.pass(899 * SECOND);
-    assert!(hall.relays(at(1)), "a member needs no new password");
+    let mut room = RoomDriver::open(20);
+    room.answer(at(1), "PASSWORD sesame");
+    room.answer(at(2), "PASSWORD sesame");
+    room.now += 60 * SECOND - 1;
+    assert_eq!(room.deliver(at(1), "USERNAME Ani").len(), 2);
+    room.now += 1;
+    assert_eq!(room.answer(at(2), "USERNAME Budi"), "PASSWORD INCORRECT");
+    room.deliver(at(1), "hello");
+    room.pass(899 * SECOND);
+    assert!(room.relays(at(1)), "a member needs no new password");
 }
 
 #[test]
 fn many_accepted_passwords_push_no_earlier_one_out() {
-    let mut hall = Hall::open(20);
-    hall.answer(at(1), "PASSWORD sesame");
-    hall.answer(host(2, 1), "PASSWORD sesame");
+    let mut room = RoomDriver::open(20);
+    room.answer(at(1), "PASSWORD sesame");
+    room.answer(host(2, 1), "PASSWORD sesame");
     // One network has a limited share of the table, and many networks evict no other address.
     for port in 2..=5_000 {
-        hall.hear(at(port), "PASSWORD sesame");
+        room.deliver(at(port), "PASSWORD sesame");
     }
     for port in 0..20_000_u32 {
         let crowd = [10, 0, (port >> 8) as u8, port as u8];
-        hall.hear((crowd, 9).into(), "PASSWORD sesame");
+        room.deliver((crowd, 9).into(), "PASSWORD sesame");
     }
     for early in [at(1), host(2, 1)] {
-        let sent = hall.hear(early, format!("USERNAME n{}", early.ip()));
+        let sent = room.deliver(early, format!("USERNAME n{}", early.ip()));
         assert_eq!(sent[0].1, "USERNAME OK");
     }
 }
 
 #[test]
 fn a_request_of_a_stranger_gets_one_short_reply() {
-    let mut hall = Hall::open(20);
+    let mut room = RoomDriver::open(20);
     let texts = [
         "PASSWORD ",
         "PASSWORD sesame",
@@ -269,7 +269,7 @@ fn a_request_of_a_stranger_gets_one_short_reply() {
     ];
     for port in 1..=8 {
         for text in texts.into_iter().take(usize::from(port)) {
-            let sent = hall.hear(host(port as u8, port), text);
+            let sent = room.deliver(host(port as u8, port), text);
             let reply = &sent[0].1;
             assert!(reply.len() <= text.len() + 20, "{text:?}: {reply:?}");
         }
@@ -284,38 +284,38 @@ fn a_request_of_a_stranger_gets_one_short_reply() {
         "username a",
         "\n\n",
     ] {
-        assert_eq!(hall.hear(host(99, 99), ignored).len(), 0, "{ignored:?}");
+        assert_eq!(room.deliver(host(99, 99), ignored).len(), 0, "{ignored:?}");
     }
-    assert_eq!(hall.hear(host(99, 99), [0xff; 1_024]).len(), 0);
+    assert_eq!(room.deliver(host(99, 99), [0xff; 1_024]).len(), 0);
     // The same after the password, and before a name.
-    hall.answer(host(99, 99), "PASSWORD sesame");
+    room.answer(host(99, 99), "PASSWORD sesame");
     for ignored in ["hello", "exit", "budi: hello"] {
-        assert_eq!(hall.hear(host(99, 99), ignored).len(), 0, "{ignored:?}");
+        assert_eq!(room.deliver(host(99, 99), ignored).len(), 0, "{ignored:?}");
     }
 }
 
 #[test]
 fn a_repeated_request_of_a_member_is_answered_and_not_relayed() {
-    let mut hall = Hall::open(20);
-    hall.join(at(1), "Ani");
-    hall.join(at(2), "Budi");
-    assert_eq!(hall.answer(at(1), "PASSWORD sesame"), "PASSWORD OK");
-    assert_eq!(hall.answer(at(1), "USERNAME Ani"), "USERNAME OK");
+    let mut room = RoomDriver::open(20);
+    room.join(at(1), "Ani");
+    room.join(at(2), "Budi");
+    assert_eq!(room.answer(at(1), "PASSWORD sesame"), "PASSWORD OK");
+    assert_eq!(room.answer(at(1), "USERNAME Ani"), "USERNAME OK");
 }
 
 #[test]
 fn the_operator_sees_joins_messages_and_leaves_but_no_strangers() {
-    let mut hall = Hall::open(20);
-    hall.hear(at(9), "PASSWORD wrong");
-    hall.hear(at(9), "USERNAME Ani");
-    hall.hear(at(9), "hello");
-    hall.join(at(1), "Ani");
-    hall.join(at(2), "Budi");
-    hall.hear(at(1), "halo");
-    hall.hear(at(1), "exit");
+    let mut room = RoomDriver::open(20);
+    room.deliver(at(9), "PASSWORD wrong");
+    room.deliver(at(9), "USERNAME Ani");
+    room.deliver(at(9), "hello");
+    room.join(at(1), "Ani");
+    room.join(at(2), "Budi");
+    room.deliver(at(1), "halo");
+    room.deliver(at(1), "exit");
     for _ in 0..3 {
-        hall.refuse(at(2));
-        hall.refuse(at(3));
+        room.icmp_error(at(2));
+        room.icmp_error(at(3));
     }
     let lines = [
         "Ani bergabung ke chatroom.",
@@ -324,78 +324,78 @@ fn the_operator_sees_joins_messages_and_leaves_but_no_strangers() {
         "Ani telah keluar dari chatroom.",
         "Budi telah keluar dari chatroom.",
     ];
-    assert_eq!(hall.printed(), lines);
+    assert_eq!(room.printed(), lines);
 }
 
 #[test]
 fn joining_costs_as_many_tokens_as_a_message() {
-    let mut hall = Hall::open(2);
-    let join = |hall: &mut Hall| {
-        hall.hear(at(1), "PASSWORD sesame");
-        hall.hear(at(1), "USERNAME amy")
+    let mut room = RoomDriver::open(2);
+    let join = |room: &mut RoomDriver| {
+        room.deliver(at(1), "PASSWORD sesame");
+        room.deliver(at(1), "USERNAME amy")
     };
-    assert!(!join(&mut hall).is_empty());
+    assert!(!join(&mut room).is_empty());
     for _ in 0..4 {
-        hall.hear(at(1), "exit");
-        assert!(!join(&mut hall).is_empty(), "a burst is allowed");
+        room.deliver(at(1), "exit");
+        assert!(!join(&mut room).is_empty(), "a burst is allowed");
     }
     assert!(
-        hall.hear(at(1), "hello").is_empty(),
+        room.deliver(at(1), "hello").is_empty(),
         "leaving refills no token"
     );
-    hall.hear(at(1), "exit");
-    hall.answer(at(1), "PASSWORD sesame");
-    assert_eq!(hall.answer(at(1), "USERNAME amy"), "USERNAME TAKEN");
-    hall.now += SECOND;
-    assert!(!join(&mut hall).is_empty());
-    assert!(!hall.hear(at(1), "hello").is_empty());
-    assert!(hall.hear(at(1), "hello").is_empty());
+    room.deliver(at(1), "exit");
+    room.answer(at(1), "PASSWORD sesame");
+    assert_eq!(room.answer(at(1), "USERNAME amy"), "USERNAME TAKEN");
+    room.now += SECOND;
+    assert!(!join(&mut room).is_empty());
+    assert!(!room.deliver(at(1), "hello").is_empty());
+    assert!(room.deliver(at(1), "hello").is_empty());
 }
 
 #[test]
 fn the_members_of_one_network_are_limited() {
-    let mut hall = Hall::within(RoomLimits {
+    let mut room = RoomDriver::within(RoomLimits {
         per_address: 3,
         ..ROOM
     });
     for port in 1..=3 {
-        hall.join(at(port), &format!("n{port}"));
+        room.join(at(port), &format!("n{port}"));
     }
-    hall.answer(at(4), "PASSWORD sesame");
-    assert_eq!(hall.answer(at(4), "USERNAME n4"), "USERNAME TAKEN");
-    hall.join(host(2, 4), "n4");
-    hall.hear(at(1), "exit");
-    assert_eq!(hall.hear(at(4), "USERNAME n1").len(), 5);
+    room.answer(at(4), "PASSWORD sesame");
+    assert_eq!(room.answer(at(4), "USERNAME n4"), "USERNAME TAKEN");
+    room.join(host(2, 4), "n4");
+    room.deliver(at(1), "exit");
+    assert_eq!(room.deliver(at(4), "USERNAME n1").len(), 5);
 }
 
 #[test]
 fn addresses_of_one_ipv6_network_share_its_limit() {
-    let mut hall = Hall::within(RoomLimits {
+    let mut room = RoomDriver::within(RoomLimits {
         per_address: 2,
         ..ROOM
     });
     let of = |text: &str| text.parse().expect("an address");
-    hall.join(of("[2001:db8::1]:1"), "n1");
-    hall.join(of("[2001:db8::2]:2"), "n2");
-    hall.answer(of("[2001:db8::3]:3"), "PASSWORD sesame");
-    let answer = hall.answer(of("[2001:db8::3]:3"), "USERNAME n3");
+    room.join(of("[2001:db8::1]:1"), "n1");
+    room.join(of("[2001:db8::2]:2"), "n2");
+    room.answer(of("[2001:db8::3]:3"), "PASSWORD sesame");
+    let answer = room.answer(of("[2001:db8::3]:3"), "USERNAME n3");
     assert_eq!(answer, "USERNAME TAKEN");
-    hall.join(of("[2001:db8:0:1::3]:3"), "n3");
+    room.join(of("[2001:db8:0:1::3]:3"), "n3");
 }
 
 #[test]
 fn joins_from_many_ports_of_one_address_are_limited() {
-    let mut hall = Hall::open(20);
-    hall.join(host(2, 1), "witness");
-    hall.hear(host(2, 1), "hello");
+    let mut room = RoomDriver::open(20);
+    room.join(host(2, 1), "witness");
+    room.deliver(host(2, 1), "hello");
     let mut notices = 0;
     for number in 0..6_000_u16 {
         // 6,000 joins within ten seconds.
-        hall.now += SECOND / 600;
+        room.now += SECOND / 600;
         let from = at(10_000 + number);
-        let mut sent = hall.hear(from, "PASSWORD sesame");
-        sent.extend(hall.hear(from, format!("USERNAME n{number}")));
-        sent.extend(hall.hear(from, "exit"));
+        let mut sent = room.deliver(from, "PASSWORD sesame");
+        sent.extend(room.deliver(from, format!("USERNAME n{number}")));
+        sent.extend(room.deliver(from, "exit"));
         notices += sent.iter().filter(|copy| copy.0 == 1).count();
     }
     // A burst of 64 and 20 a second, each with a join notice and a leave notice.
@@ -404,44 +404,44 @@ fn joins_from_many_ports_of_one_address_are_limited() {
 
 #[test]
 fn the_members_of_a_network_share_a_rate_and_others_have_their_own() {
-    let mut hall = Hall::open(20);
+    let mut room = RoomDriver::open(20);
     for port in 1..=10 {
-        hall.join(at(port), &format!("n{port}"));
+        room.join(at(port), &format!("n{port}"));
     }
-    hall.join(host(2, 11), "other");
-    let relayed = (0..400).filter(|number| hall.relays(at(1 + number % 10)));
+    room.join(host(2, 11), "other");
+    let relayed = (0..400).filter(|number| room.relays(at(1 + number % 10)));
     assert_eq!(
         relayed.count(),
         160,
         "four times 20 a second, and a burst of two seconds"
     );
-    assert!(hall.relays(host(2, 11)));
-    hall.now += SECOND;
-    let relayed = (0..400).filter(|number| hall.relays(at(1 + number % 10)));
+    assert!(room.relays(host(2, 11)));
+    room.now += SECOND;
+    let relayed = (0..400).filter(|number| room.relays(at(1 + number % 10)));
     assert_eq!(relayed.count(), 80);
 }
 
 #[test]
 fn an_answer_to_a_member_costs_as_many_tokens_as_a_message() {
-    let mut hall = Hall::open(2);
-    hall.join(at(1), "Ani");
+    let mut room = RoomDriver::open(2);
+    room.join(at(1), "Ani");
     let words = ["PASSWORD x", "USERNAME Ani"];
-    let answered = (0..100).filter(|number| !hall.hear(at(1), words[number % 2]).is_empty());
+    let answered = (0..100).filter(|number| !room.deliver(at(1), words[number % 2]).is_empty());
     assert_eq!(answered.count(), 4);
-    assert!(!hall.relays(at(1)));
+    assert!(!room.relays(at(1)));
 }
 
 #[test]
 fn password_guesses_from_any_number_of_addresses_are_limited() {
-    let mut hall = Hall::open(20);
-    hall.answer(host(2, 1), "PASSWORD x");
+    let mut room = RoomDriver::open(20);
+    room.answer(host(2, 1), "PASSWORD x");
     let mut answered = 0;
     for round in 0..20_u32 {
         for number in 0..10_000_u32 {
             let [_, a, b, c] = (number + 1).to_be_bytes();
             let from = ([10 + a, b, c, 1], 1 + round as u16);
-            hall.now += 10;
-            answered += hall.hear(from.into(), "PASSWORD guess").len();
+            room.now += 10;
+            answered += room.deliver(from.into(), "PASSWORD guess").len();
         }
     }
     // Ten of each of 4,096 addresses, a hundred of all others together, and then one a second each.
@@ -452,16 +452,16 @@ fn password_guesses_from_any_number_of_addresses_are_limited() {
     );
     // The first address is still counted, and a right guess of another one is not accepted.
     for _ in 0..9 {
-        hall.answer(host(2, 1), "PASSWORD x");
+        room.answer(host(2, 1), "PASSWORD x");
     }
-    hall.now += SECOND;
+    room.now += SECOND;
     assert_eq!(
-        hall.answer(host(2, 1), "PASSWORD sesame"),
+        room.answer(host(2, 1), "PASSWORD sesame"),
         "PASSWORD INCORRECT"
     );
-    hall.hear(([99, 0, 0, 1], 1).into(), "PASSWORD x");
+    room.deliver(([99, 0, 0, 1], 1).into(), "PASSWORD x");
     assert!(
-        hall.hear(([99, 0, 0, 1], 1).into(), "PASSWORD sesame")
+        room.deliver(([99, 0, 0, 1], 1).into(), "PASSWORD sesame")
             .is_empty()
     );
 }

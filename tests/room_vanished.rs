@@ -1,11 +1,11 @@
 //! A member that exits without `exit` loses its name to a claim, and a running one keeps it.
 
-mod hall;
+mod room_driver;
 mod support;
 
-use hall::{Hall, SECOND, at};
 use loket::config::room::ROOM;
 use loket::services::room::{PROBE, RoomLimits};
+use room_driver::{RoomDriver, SECOND, at};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use support::guest::{Guest, host, unreachable};
 use support::{Server, eventually};
@@ -19,149 +19,153 @@ fn copy(port: u16, text: &str) -> (u16, String) {
 }
 
 /// Port 1 is the member Ani, and port 2, after the password, claims that name.
-fn claimed() -> Hall {
-    let mut hall = Hall::open(20);
-    hall.join(at(1), "Ani");
-    hall.answer(at(2), "PASSWORD sesame");
-    assert_eq!(hall.hear(at(2), "USERNAME ani"), [probe(1)]);
-    hall
+fn claimed() -> RoomDriver {
+    let mut room = RoomDriver::open(20);
+    room.join(at(1), "Ani");
+    room.answer(at(2), "PASSWORD sesame");
+    assert_eq!(room.deliver(at(2), "USERNAME ani"), [probe(1)]);
+    room
 }
 
 #[test]
 fn a_claim_is_granted_after_three_icmp_errors_of_the_holder() {
-    let mut hall = claimed();
-    assert_eq!(hall.refuse(at(1)), [probe(1)]);
-    assert_eq!(hall.refuse(at(1)), [probe(1)]);
-    let sent = hall.refuse(at(1));
+    let mut room = claimed();
+    assert_eq!(room.icmp_error(at(1)), [probe(1)]);
+    assert_eq!(room.icmp_error(at(1)), [probe(1)]);
+    let sent = room.icmp_error(at(1));
     let granted = [
         copy(1, "Ani telah keluar dari chatroom."),
         copy(2, "USERNAME OK"),
         copy(2, "ani bergabung ke chatroom."),
     ];
     assert_eq!(sent, granted);
-    assert_eq!(hall.refuse(at(1)), [], "it is no longer a member");
-    assert_eq!(hall.pass(10 * SECOND), []);
-    assert!(hall.relays(at(2)));
+    assert_eq!(room.icmp_error(at(1)), [], "it is no longer a member");
+    assert_eq!(room.pass(10 * SECOND), []);
+    assert!(room.relays(at(2)));
 }
 
 #[test]
 fn a_claim_fails_if_the_holder_sends_or_no_icmp_error_arrives() {
-    let mut hall = claimed();
-    hall.refuse(at(1));
-    hall.refuse(at(1));
-    let sent = hall.hear(at(1), "still here");
+    let mut room = claimed();
+    room.icmp_error(at(1));
+    room.icmp_error(at(1));
+    let sent = room.deliver(at(1), "still here");
     let answers = [copy(1, "Ani: still here"), copy(2, "USERNAME TAKEN")];
     assert_eq!(sent, answers);
     // The message has reset the count of ICMP errors.
-    assert_eq!(hall.hear(at(2), "USERNAME ani"), [probe(1)]);
-    assert_eq!(hall.hear(at(2), "USERNAME ani"), [], "the claim is pending");
-    assert_eq!(hall.refuse(at(1)), [probe(1)]);
-    assert_eq!(hall.pass(SECOND / 2 - 1), []);
-    assert_eq!(hall.pass(1), [copy(2, "USERNAME TAKEN")]);
-    assert!(hall.relays(at(1)));
+    assert_eq!(room.deliver(at(2), "USERNAME ani"), [probe(1)]);
+    assert_eq!(
+        room.deliver(at(2), "USERNAME ani"),
+        [],
+        "the claim is pending"
+    );
+    assert_eq!(room.icmp_error(at(1)), [probe(1)]);
+    assert_eq!(room.pass(SECOND / 2 - 1), []);
+    assert_eq!(room.pass(1), [copy(2, "USERNAME TAKEN")]);
+    assert!(room.relays(at(1)));
 }
 
 #[test]
 fn a_claim_is_granted_if_the_holder_leaves_meanwhile() {
-    let mut hall = claimed();
-    hall.answer(at(3), "PASSWORD sesame");
-    hall.hear(at(3), "USERNAME ANI");
-    let sent = hall.hear(at(1), "exit");
+    let mut room = claimed();
+    room.answer(at(3), "PASSWORD sesame");
+    room.deliver(at(3), "USERNAME ANI");
+    let sent = room.deliver(at(1), "exit");
     // The first claim gets the name, and the second is now a claim against it.
     assert_eq!(sent[0], copy(2, "USERNAME OK"));
     assert_eq!(sent[2], probe(2));
-    assert_eq!(hall.pass(SECOND), [copy(3, "USERNAME TAKEN")]);
+    assert_eq!(room.pass(SECOND), [copy(3, "USERNAME TAKEN")]);
 }
 
 #[test]
 fn a_claim_is_granted_at_once_if_the_holder_has_expired() {
     for (has_sent, timeout) in [(false, 60), (true, 900)] {
-        let mut hall = Hall::open(20);
-        hall.join(at(1), "Ani");
+        let mut room = RoomDriver::open(20);
+        room.join(at(1), "Ani");
         if has_sent {
-            hall.hear(at(1), "hello");
+            room.deliver(at(1), "hello");
         }
-        hall.now += timeout * SECOND - 1;
-        hall.answer(at(2), "PASSWORD sesame");
-        assert_eq!(hall.hear(at(2), "USERNAME ani"), [probe(1)]);
-        assert_eq!(hall.refuse(at(1)), [probe(1)]);
-        hall.now += 1;
-        hall.answer(at(3), "PASSWORD sesame");
-        let sent = hall.hear(at(3), "USERNAME ani");
+        room.now += timeout * SECOND - 1;
+        room.answer(at(2), "PASSWORD sesame");
+        assert_eq!(room.deliver(at(2), "USERNAME ani"), [probe(1)]);
+        assert_eq!(room.icmp_error(at(1)), [probe(1)]);
+        room.now += 1;
+        room.answer(at(3), "PASSWORD sesame");
+        let sent = room.deliver(at(3), "USERNAME ani");
         assert_eq!(sent[1], copy(2, "USERNAME OK"), "the first claim counts");
     }
 }
 
 #[test]
 fn a_silent_member_expires_and_is_notified() {
-    let mut hall = Hall::open(20);
-    hall.join(at(1), "Ani");
-    hall.join(at(2), "Budi");
-    hall.hear(at(2), "hello");
-    assert_eq!(hall.pass(60 * SECOND - 1), []);
+    let mut room = RoomDriver::open(20);
+    room.join(at(1), "Ani");
+    room.join(at(2), "Budi");
+    room.deliver(at(2), "hello");
+    assert_eq!(room.pass(60 * SECOND - 1), []);
     let notice = "Ani telah keluar dari chatroom.";
-    assert_eq!(hall.pass(SECOND), [copy(1, notice), copy(2, notice)]);
-    hall.hear(at(2), "hello");
+    assert_eq!(room.pass(SECOND), [copy(1, notice), copy(2, notice)]);
+    room.deliver(at(2), "hello");
     // Each datagram restarts the timeout, also one that is not relayed.
     for word in ["", " ", "PASSWORD x", "USERNAME Budi", "hello"] {
-        assert_eq!(hall.pass(890 * SECOND), []);
-        hall.hear(at(2), word);
+        assert_eq!(room.pass(890 * SECOND), []);
+        room.deliver(at(2), word);
     }
-    assert_eq!(hall.pass(898 * SECOND), []);
+    assert_eq!(room.pass(898 * SECOND), []);
     let notice = "Budi telah keluar dari chatroom.";
-    assert_eq!(hall.pass(3 * SECOND), [copy(2, notice)]);
-    assert!(hall.room_is_idle());
+    assert_eq!(room.pass(3 * SECOND), [copy(2, notice)]);
+    assert!(room.is_idle());
 }
 
 #[test]
 fn members_do_not_expire_without_an_idle_limit() {
-    let mut hall = Hall::within(RoomLimits { idle: None, ..ROOM });
-    hall.join(at(1), "Ani");
-    assert_eq!(hall.pass(1_000_000 * SECOND), []);
-    hall.answer(at(2), "PASSWORD sesame");
-    assert_eq!(hall.hear(at(2), "USERNAME ani"), [probe(1)]);
-    assert_eq!(hall.pass(SECOND), [copy(2, "USERNAME TAKEN")]);
+    let mut room = RoomDriver::within(RoomLimits { idle: None, ..ROOM });
+    room.join(at(1), "Ani");
+    assert_eq!(room.pass(1_000_000 * SECOND), []);
+    room.answer(at(2), "PASSWORD sesame");
+    assert_eq!(room.deliver(at(2), "USERNAME ani"), [probe(1)]);
+    assert_eq!(room.pass(SECOND), [copy(2, "USERNAME TAKEN")]);
 }
 
 #[test]
 fn a_message_brings_an_expired_member_back_but_not_one_that_left() {
-    let mut hall = Hall::open(20);
-    hall.join(at(1), "Ani");
-    hall.pass(70 * SECOND);
+    let mut room = RoomDriver::open(20);
+    room.join(at(1), "Ani");
+    room.pass(70 * SECOND);
     for word in ["", "  ", "exit"] {
-        assert_eq!(hall.hear(at(1), word), [], "{word:?}");
+        assert_eq!(room.deliver(at(1), word), [], "{word:?}");
     }
     let back = [copy(1, "Ani bergabung ke chatroom."), copy(1, "Ani: hello")];
-    assert_eq!(hall.hear(at(1), "hello"), back);
-    hall.hear(at(1), "exit");
-    assert_eq!(hall.hear(at(1), "hello"), []);
+    assert_eq!(room.deliver(at(1), "hello"), back);
+    room.deliver(at(1), "exit");
+    assert_eq!(room.deliver(at(1), "hello"), []);
     // Another member may have taken the name.
-    hall.join(at(1), "Ani");
-    hall.pass(70 * SECOND);
-    hall.join(at(2), "ani");
-    assert_eq!(hall.hear(at(1), "hello"), []);
+    room.join(at(1), "Ani");
+    room.pass(70 * SECOND);
+    room.join(at(2), "ani");
+    assert_eq!(room.deliver(at(1), "hello"), []);
 }
 
 #[test]
 fn an_icmp_error_for_the_answer_withdraws_an_accepted_password() {
-    let mut hall = Hall::open(20);
-    hall.answer(at(1), "PASSWORD sesame");
-    hall.refuse(at(1));
-    assert_eq!(hall.answer(at(1), "USERNAME ani"), "PASSWORD INCORRECT");
+    let mut room = RoomDriver::open(20);
+    room.answer(at(1), "PASSWORD sesame");
+    room.icmp_error(at(1));
+    assert_eq!(room.answer(at(1), "USERNAME ani"), "PASSWORD INCORRECT");
 }
 
 #[test]
 fn claims_do_not_flood_the_holder() {
-    let mut hall = Hall::open(1);
-    hall.join(at(1), "Ani");
+    let mut room = RoomDriver::open(1);
+    room.join(at(1), "Ani");
     let mut probes = 0;
     for port in 2..50 {
-        hall.answer(at(port), "PASSWORD sesame");
-        let sent = hall.hear(at(port), "USERNAME ani");
+        room.answer(at(port), "PASSWORD sesame");
+        let sent = room.deliver(at(port), "USERNAME ani");
         probes += sent.iter().filter(|copy| copy.0 == 1).count();
     }
     assert_eq!(probes, 8, "the burst of one network");
-    assert_eq!(hall.pass(SECOND).len(), 8, "each claim is answered once");
+    assert_eq!(room.pass(SECOND).len(), 8, "each claim is answered once");
 }
 
 #[test]

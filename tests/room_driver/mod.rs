@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 pub const SECOND: u64 = 1_000_000;
 
 /// A room without a socket.
-pub struct Hall {
+pub struct RoomDriver {
     pub room: Room,
     pub out: SendQueue,
     posts: Vec<Post>,
@@ -25,15 +25,15 @@ pub fn at(port: u16) -> SocketAddr {
     host(1, port)
 }
 
-impl Hall {
+impl RoomDriver {
     /// A room with the usual limits but for this rate.
-    pub fn open(rate: u32) -> Hall {
-        Hall::within(RoomLimits { rate, ..ROOM })
+    pub fn open(rate: u32) -> RoomDriver {
+        RoomDriver::within(RoomLimits { rate, ..ROOM })
     }
 
     /// A room with these limits.
-    pub fn within(limits: RoomLimits) -> Hall {
-        Hall {
+    pub fn within(limits: RoomLimits) -> RoomDriver {
+        RoomDriver {
             room: Room::new("sesame", limits),
             out: SendQueue::new(DATAGRAMS.copies),
             posts: Vec::new(),
@@ -42,7 +42,7 @@ impl Hall {
     }
 
     /// Delivers a datagram; returns what the room sends, in this order.
-    pub fn hear(&mut self, from: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<(u16, String)> {
+    pub fn deliver(&mut self, from: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<(u16, String)> {
         let mut cx = DatagramContext {
             out: &mut self.out,
             posts: &mut self.posts,
@@ -52,7 +52,7 @@ impl Hall {
         self.sent()
     }
 
-    pub fn refuse(&mut self, to: SocketAddr) -> Vec<(u16, String)> {
+    pub fn icmp_error(&mut self, to: SocketAddr) -> Vec<(u16, String)> {
         let mut cx = DatagramContext {
             out: &mut self.out,
             posts: &mut self.posts,
@@ -93,7 +93,7 @@ impl Hall {
     /// The only datagram that the room sends in answer to this one.
     #[track_caller]
     pub fn answer(&mut self, from: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
-        let mut sent = self.hear(from, bytes);
+        let mut sent = self.deliver(from, bytes);
         assert_eq!(sent.len(), 1, "{sent:?}");
         let (port, text) = sent.remove(0);
         assert_eq!(port, from.port());
@@ -103,13 +103,13 @@ impl Hall {
     #[track_caller]
     pub fn join(&mut self, from: SocketAddr, name: &str) {
         assert_eq!(self.answer(from, "PASSWORD sesame"), "PASSWORD OK");
-        let sent = self.hear(from, format!("USERNAME {name}"));
+        let sent = self.deliver(from, format!("USERNAME {name}"));
         assert_eq!(sent[0], (from.port(), "USERNAME OK".to_owned()), "{name:?}");
     }
 
     /// Whether the room relays a message of this member.
     pub fn relays(&mut self, from: SocketAddr) -> bool {
-        !self.hear(from, "hello").is_empty()
+        !self.deliver(from, "hello").is_empty()
     }
 
     /// The lines for the operator since the last call.
@@ -122,7 +122,7 @@ impl Hall {
     }
 
     /// Whether nothing is due.
-    pub fn room_is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.room.next_due().is_none()
     }
 }
