@@ -1,59 +1,61 @@
-//! loket: one thread, one poll, one slab, and five services on it.
+//! loket: a single-threaded, event-driven server for Linux with five services on one loop.
 //!
 //! # Layers
 //!
-//! Imports go down only (`tests/tidy.rs` holds that):
+//! Each folder of `src/` is a layer, and imports only layers below it (`tests/tidy.rs` checks
+//! this):
 //!
 //! ```text
 //!   main, cli ── flags in, exit status out
 //!     │    └──────────────────────┬──────────────────────────────┐
-//!   server ── which service       │                              │
-//!     │    ╲  listens where     load ── the reactor turned round │
-//!     │    setup ── before        │                              │
-//!     │      │  anyone is served  │                              │
+//!   server ── wires the layers    │                              │
+//!     │    ╲  together          load ── load generator           │
+//!     │    setup ── before the    │                              │
+//!     │      │  first client      │                              │
 //!     │  services ── protocols    │                           client ── blocking, std::net
 //!     │      │                    │                              │
 //!     │    store ── files         │                              │
 //!     │      │                    │                              │
 //!   reactor ─┼─ mio ──────────────┘                              │
 //!     │      │                                                   │
-//!   session ─┘  the seam                                         │
+//!   session ─┘  traits and buffers between them                  │
 //!     │                                                          │
-//!   terminal ── keys and modes ──────────────────────────────────┤
+//!   terminal ── line editor, raw mode ───────────────────────────┤
 //!     │                                                          │
-//!   wire ── bytes only ──────────────────────────────────────────┘
+//!   wire ── parsing of bytes ────────────────────────────────────┘
 //! ```
 //!
 //! # Reading order
 //!
-//! The entry path is nine files, fewer than 2,000 lines together. What they name of other files is
-//! explained where it is imported (`tests/tidy.rs` holds both).
+//! The entry path is nine files with fewer than 2,000 lines together. A name from another file is
+//! explained where it is imported (`tests/tidy.rs` checks both).
 //!
-//! 1. `benches/baseline/echo.rs`: echo on epoll(7) alone; one peer can keep it from all others.
-//! 2. [`services::echo`]: the same service as a protocol, which does no I/O.
-//! 3. [`session::protocol`]: the rules that every protocol keeps.
-//! 4. [`session::session`]: shows a protocol its bytes, and says what comes next.
-//! 5. [`reactor::event_loop`]: poll, mark, accept, serve, poll again.
-//! 6. [`reactor::dispatcher`]: gives turns, and carries out how they end.
-//! 7. [`reactor::turn`]: what one turn does, and when it has done enough.
-//! 8. [`reactor::connection`]: readiness, and why only an answer of the kernel clears a bit.
-//! 9. [`reactor::run_queue`]: the order of turns.
+//! 1. `benches/baseline/echo.rs`: an echo server on epoll(7) alone; one peer can starve all others.
+//! 2. [`services::echo`]: the same service as a protocol, which makes no system call.
+//! 3. [`session::protocol`]: the trait of a protocol, and its rules.
+//! 4. [`session::session`]: a protocol with its buffers; passes it bytes, and says what to do next.
+//! 5. [`reactor::event_loop`]: polls, marks what is ready, accepts, gives turns, polls again.
+//! 6. [`reactor::dispatcher`]: gives turns to connections, and acts on how a turn ended.
+//! 7. [`reactor::turn`]: what one turn does, and its budget.
+//! 8. [`reactor::connection`]: the state of one connection: socket, session and readiness.
+//! 9. [`reactor::run_queue`]: the order of turns, and the measurements behind it.
 //!
 //! When you need it:
 //!
 //! - [`reactor::acceptor`], [`reactor::io`], [`reactor::linux`]: new connections and system calls.
-//! - [`reactor::splice`], [`reactor::sendfile`]: bodies of files bypass the protocols.
-//! - [`reactor::timers`]: silences that mean something, deadlines, how slow a body may be.
-//! - [`wire::framing`], [`wire::ambiguous_size`]: how clients without framing are understood.
-//! - [`store::file_store`], [`store::upload`]: files that cannot leave their root, and
+//! - [`reactor::splice`], [`reactor::sendfile`]: moving files without copying them.
+//! - [`reactor::timers`]: timers, deadlines and the minimum rate of a transfer.
+//! - [`wire::framing`], [`wire::ambiguous_size`]: parsing requests without framing.
+//! - [`store::file_store`], [`store::upload`]: files below one root, which no name can leave.
 //!   [`store::workers`]: the threads that wait for the disk.
-//! - [`session::notice`], [`services::talk`], [`services::operator`]: sessions that talk to each
-//!   other, and the operator as one more session.
-//! - [`reactor::datagram`], [`services::room`]: the same ideas over UDP.
-//! - [`setup::sandbox`], [`setup::drop_root`]: rights that are given up at the start.
-//! - [`load::worker`], [`load::driver`]: the same loop as a client, thousands of connections wide.
+//! - [`session::notice`], [`services::talk`], [`services::operator`]: messages between sessions.
+//!   The operator is one more session.
+//! - [`reactor::datagram`], [`services::room`]: the chat room over UDP.
+//! - [`setup::sandbox`], [`setup::drop_root`]: privileges that are dropped at the start.
+//! - [`load::worker`], [`load::driver`]: the load generator, which runs thousands of client
+//!   connections on the same dispatcher.
 //!
-//! `loket serve --trace` prints what the loop does while you read it.
+//! `loket serve --trace` prints each event and each turn while it happens.
 
 #![forbid(unsafe_code)]
 

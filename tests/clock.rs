@@ -58,15 +58,15 @@ fn compile(folder: &Path) -> Option<std::path::PathBuf> {
 
 /// Makes the server log a line. Returns its timestamp.
 fn logged_time(server: &Server) -> String {
-    let before = server.log().matches("turned away").count();
+    let before = server.log().matches("rejected: ").count();
     let mut time = String::new();
     eventually("a refused connection is logged", || {
         server.connect("files").rest();
         let log = server.log();
-        let mut lines = log.lines().filter(|line| line.contains("turned away"));
+        let mut lines = log.lines().filter(|line| line.contains("rejected: "));
         let last = lines.next_back().unwrap_or("");
         time = last.split(' ').next().expect("a word").to_owned();
-        log.matches("turned away").count() > before
+        log.matches("rejected: ").count() > before
     });
     time
 }

@@ -122,7 +122,7 @@ fn an_interrupted_upload_is_logged_with_its_cause() {
     });
     server.signal(Signal::TERM);
     server.wait();
-    is_logged(&server, &address, "last", "the server goes down");
+    is_logged(&server, &address, "last", "the server shuts down");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Accepts connections while a place is free, a bounded number of each service a round.
-//! While no place is free, peers wait in the kernel's queue.
+//! Accepts connections up to the limit, a bounded number of each service a round.
+//! At the limit, clients wait in the kernel's backlog: listen(2).
 
 use super::ReactorLimits;
 use super::clock::{Moment, SECOND};
@@ -16,41 +16,43 @@ pub type MakeProtocol = Box<dyn Fn(SocketAddr) -> Box<dyn Protocol>>;
 
 /// A listening socket and the service behind it.
 pub struct ServiceListener<L> {
-    /// The service's name.
+    /// The name of the service.
     pub name: &'static str,
     /// The socket.
     pub socket: L,
-    /// Makes its protocols.
+    /// Makes the protocol of a new connection.
     pub make: MakeProtocol,
-    /// What a connection above the limit of its address is sent, where the service has words.
+    /// The reply to a connection above the limit of its address; `None` where the service has no
+    /// error reply.
     pub refusal: Option<&'static [u8]>,
-    /// Whether connections may be waiting. An edge comes once: while no place is free, this stays.
+    /// Whether connections may be waiting. The kernel reports that once, so the bit stays set at
+    /// the limit.
     pub readable: bool,
 }
 
-/// The listeners, and whether a place is free.
+/// The listeners, and whether a connection may be accepted.
 pub struct Acceptor<I: Io> {
     listeners: Vec<ServiceListener<I::Listener>>,
     limit: usize,
     per_turn: usize,
-    /// The number of the listener that has the first turn.
+    /// The number of the listener that is accepted from first.
     first: usize,
     shortage: Option<Shortage>,
     full_logged: LogLimit,
     refused_logged: LogLimit,
 }
 
-/// The kernel had no descriptor, or no memory, for one more connection.
+/// The state after accept(2) has failed for lack of a descriptor or of memory.
 #[derive(Debug, Clone, Copy)]
 struct Shortage {
-    /// Fewer connections than this mean that one has come free.
+    /// With fewer connections than this, a descriptor is free again.
     connections: usize,
-    /// One may also come free without a connection being closed.
+    /// When to try again without a closed connection: other files may have been closed.
     retry: Moment,
 }
 
 impl<I: Io> Acceptor<I> {
-    /// Accepts from these.
+    /// An acceptor for these listeners.
     pub fn new(
         listeners: Vec<ServiceListener<I::Listener>>,
         limits: &ReactorLimits,
@@ -66,19 +68,19 @@ impl<I: Io> Acceptor<I> {
         }
     }
 
-    /// Connections may be waiting at the listener of this number.
+    /// Notes that the listener of this number is readable.
     pub fn mark(&mut self, number: u32) {
         if let Some(listener) = self.listeners.get_mut(number as usize) {
             listener.readable = true;
         }
     }
 
-    /// Closes the listeners: peers that wait are refused, instead of left in the queue.
+    /// Closes the listeners. Clients that wait in a backlog get a reset.
     pub fn close(&mut self) {
         self.listeners.clear();
     }
 
-    /// When [`Acceptor::accept`] has something to do, if nothing happens before.
+    /// When [`Acceptor::accept`] is to be called without an event; `None` is never.
     pub fn due(&mut self, connections: usize, now: Moment) -> Option<Moment> {
         if !self.listeners.iter().any(|listener| listener.readable) {
             None
@@ -89,8 +91,8 @@ impl<I: Io> Acceptor<I> {
         }
     }
 
-    /// Accepts from each listener. The one that accepted last comes last, so that places that come
-    /// free one by one go to all services.
+    /// Accepts from each listener. The one that accepted last comes last, so that at the limit all
+    /// services get a connection in turn.
     pub fn accept(&mut self, dispatcher: &mut Dispatcher<I>, now: Moment) {
         if !dispatcher.accepts() {
             return;
@@ -104,7 +106,7 @@ impl<I: Io> Acceptor<I> {
         }
     }
 
-    /// Answers whether there may be another.
+    /// Accepts one connection. Returns whether another one may be waiting.
     fn accept_one(&mut self, number: usize, dispatcher: &mut Dispatcher<I>, now: Moment) -> bool {
         let connections = dispatcher.connections();
         if !self.listeners[number].readable || !self.has_place(connections, now) {
@@ -117,7 +119,7 @@ impl<I: Io> Acceptor<I> {
         };
         if dispatcher.over_ip_limit(peer.ip()) {
             if let Some(refusal) = listener.refusal {
-                // As much as the empty socket takes: nothing waits for this peer.
+                // A short reply fits into the empty socket. What does not fit is dropped.
                 let _ = dispatcher.io.write(&mut socket, refusal);
                 let _ = dispatcher.io.shutdown_write(&mut socket);
             }
@@ -136,7 +138,7 @@ impl<I: Io> Acceptor<I> {
         true
     }
 
-    /// Answers whether the next connection may be fine.
+    /// Handles an error of accept(2). Returns whether another connection may be waiting.
     fn failed(
         &mut self,
         number: usize,
@@ -149,15 +151,15 @@ impl<I: Io> Acceptor<I> {
             return false;
         }
         match Errno::from_io_error(error) {
-            // The peers still wait.
+            // The clients stay in the backlog.
             Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                self.log_full(connections, now, "no descriptor is left");
+                self.log_full(connections, now, "no descriptor or no memory is left");
                 let retry = now.after(SECOND);
                 self.shortage = Some(Shortage { connections, retry });
                 false
             }
             _ => {
-                log::debug!("a peer gave up: {error}");
+                log::debug!("cannot accept a connection: {error}");
                 true
             }
         }
@@ -173,7 +175,7 @@ impl<I: Io> Acceptor<I> {
 
     fn log_full(&mut self, connections: usize, now: Moment, why: &str) {
         if self.full_logged.pass(now.0).is_some() {
-            log::warn!("{why}; peers wait until some of the {connections} connections are closed");
+            log::warn!("{why}; clients wait until one of the {connections} connections is closed");
         }
     }
 
@@ -181,7 +183,7 @@ impl<I: Io> Acceptor<I> {
         if let Some(others) = self.refused_logged.pass(now.0) {
             let count = others + 1;
             log::warn!(
-                "{address} has as many connections as one address may have; turned away: {count}"
+                "{address} has as many connections as one address may have; rejected: {count}"
             );
         }
     }
@@ -194,7 +196,7 @@ mod tests {
     use mio::net::TcpListener;
     use std::net::Ipv4Addr;
 
-    /// With one listener, at which connections may be waiting.
+    /// An acceptor with one readable listener.
     fn acceptor(limit: usize) -> Acceptor<LinuxIo> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = ServiceListener {
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_whenever_fewer_than_the_limit_are_connected() {
+    fn connections_are_accepted_below_the_limit_only() {
         for limit in [1, 2, 8, 100, 10_000] {
             let mut acceptor = acceptor(limit);
             let now = Moment(0);
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn one_closed_connection_ends_a_lack_of_descriptors() {
+    fn one_closed_connection_ends_a_shortage_of_descriptors() {
         for connections in [1, 2, 8, 100] {
             let mut acceptor = acceptor(1_000);
             let now = Moment(0);
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lack_of_descriptors_is_tried_again_after_a_second() {
+    fn accepting_is_tried_again_one_second_after_a_shortage() {
         for connections in [0, 50] {
             let mut acceptor = acceptor(100);
             out_of_descriptors(&mut acceptor, connections, Moment(5));
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lack_of_descriptors_wakes_nobody_once_the_listeners_are_closed() {
+    fn a_shortage_does_not_wake_the_loop_after_the_listeners_are_closed() {
         let mut acceptor = acceptor(10);
         let later = Moment(5 * SECOND);
         out_of_descriptors(&mut acceptor, 3, Moment(0));

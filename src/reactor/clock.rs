@@ -1,5 +1,5 @@
-//! Tells the time as microseconds since the loop began.
-//! Is read once a round; everything below is handed the moment.
+//! The time of a loop, in microseconds since its start.
+//! The loop reads the clock once a round and passes the moment to what it calls.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ pub const SECOND: u64 = 1_000_000;
 pub struct Moment(pub u64);
 
 impl Moment {
-    /// The moment so many microseconds later.
+    /// The moment `micros` microseconds later.
     pub fn after(self, micros: u64) -> Moment {
         Moment(self.0.saturating_add(micros))
     }
 
-    /// How long it is from here to `later`; zero if that is past.
+    /// The time from here to `later`; zero if that is past.
     pub fn until(self, later: Moment) -> Duration {
         Duration::from_micros(later.0.saturating_sub(self.0))
     }
@@ -31,13 +31,13 @@ impl Moment {
         u32::try_from(self.0 / SECOND).unwrap_or(u32::MAX - 1)
     }
 
-    /// The first moment of a second.
+    /// The beginning of a second.
     pub fn of_second(second: u32) -> Moment {
         Moment(u64::from(second) * SECOND)
     }
 }
 
-/// The clock of one loop: monotonic, so that setting the system's clock back changes nothing.
+/// The clock of one loop. It is monotonic, so setting the system clock changes nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock(Instant);
 

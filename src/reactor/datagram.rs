@@ -1,4 +1,4 @@
-//! Reads and sends the datagrams of one UDP socket, a bounded number a turn.
+//! Receives and sends the datagrams of one UDP socket, a bounded number a turn.
 
 use super::clock::Moment;
 use super::udp::Udp;
@@ -9,28 +9,28 @@ use mio::net::UdpSocket;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-/// Bounds of a datagram socket.
+/// Limits of a datagram service.
 #[derive(Debug, Clone, Copy)]
 pub struct DatagramLimits {
-    /// The longest datagram understood, in bytes; a longer one is cut one byte behind that.
+    /// The longest datagram in bytes. Of a longer one, one byte more is received.
     pub length: usize,
-    /// Bytes that the kernel may keep until they are read; it grants what its own limit allows.
+    /// `SO_RCVBUF` in bytes, socket(7); the kernel grants at most `rmem_max`.
     pub receive_buffer: usize,
-    /// Datagrams read in one turn.
+    /// Datagrams received in one turn.
     pub reads_per_turn: usize,
     /// Copies sent in one turn.
     pub copies_per_turn: usize,
-    /// Copies that may wait; a text to many that does not fit is dropped.
+    /// Copies in the queue; a text whose copies do not all fit is dropped.
     pub copies: usize,
-    /// Above so many waiting copies nothing is read: the kernel's queue is the brake.
+    /// Copies in the queue above which nothing is received: datagrams wait in the kernel.
     pub copies_high_water: usize,
-    /// Texts that are remembered after they were sent: a refusal quotes one of them.
+    /// Texts that are kept after they were sent, to check what an ICMP error quotes.
     pub remembered: usize,
 }
 
 /// A service on a UDP socket.
 pub struct Datagrams {
-    /// The service's name.
+    /// The name of the service.
     pub name: &'static str,
     socket: Udp,
     protocol: Box<dyn DatagramProtocol>,
@@ -39,13 +39,13 @@ pub struct Datagrams {
     buffer: Box<[u8]>,
     readable: bool,
     writable: bool,
-    /// Datagrams that were not understood, and copies that could not be sent.
+    /// Datagrams from this socket itself, and copies that could not be sent.
     lost: u64,
     logged: LogLimit,
 }
 
 impl Datagrams {
-    /// A service on a socket of its own.
+    /// Binds a socket for a service.
     pub fn bind(
         name: &'static str,
         address: SocketAddr,
@@ -58,7 +58,7 @@ impl Datagrams {
             protocol,
             out: SendQueue::new(limits.copies).remember_sent(limits.remembered),
             limits,
-            // One byte more than is allowed shows what is too long.
+            // One byte more than the limit shows that a datagram is too long.
             buffer: vec![0; limits.length + 1].into(),
             readable: true,
             writable: true,
@@ -67,38 +67,39 @@ impl Datagrams {
         })
     }
 
-    /// Each answer leaves from the address that was asked, also where the socket is bound to all.
+    /// Sends each reply from the address that the peer has sent to, also if the socket is bound to
+    /// all addresses.
     pub fn reply_from_local_address(&mut self) -> io::Result<()> {
         self.socket.report_local_address()
     }
 
-    /// Where it listens.
+    /// The address that the socket is bound to.
     pub fn local_address(&self) -> SocketAddr {
         self.socket.local()
     }
 
-    /// The socket, to be registered.
+    /// The socket, to register it.
     pub fn source(&mut self) -> &mut UdpSocket {
         self.socket.source()
     }
 
-    /// What is to be sent, for those who speak without being spoken to.
+    /// The queue of copies, for a client that sends without having received.
     pub fn outbox(&mut self) -> &mut SendQueue {
         &mut self.out
     }
 
-    /// Notes what the kernel told. An error is learnt by reading and by sending.
+    /// Notes readiness. An error is found by receiving and by sending.
     pub fn mark(&mut self, readable: bool, writable: bool) {
         self.readable |= readable;
         self.writable |= writable;
     }
 
-    /// Whether a turn would do anything.
+    /// Whether a turn has anything to do.
     pub fn has_turn(&self) -> bool {
         self.may_read() || (self.writable && self.out.pending() > 0)
     }
 
-    /// When the protocol has something to do without a datagram.
+    /// When the protocol is to be called without a datagram.
     pub fn next_due(&self) -> Option<Moment> {
         self.protocol.next_due().map(Moment)
     }
@@ -107,7 +108,7 @@ impl Datagrams {
         self.readable && self.out.pending() <= self.limits.copies_high_water
     }
 
-    /// Sends and reads, up to the limits of a turn.
+    /// Sends and receives, up to the limits of a turn.
     pub fn turn(&mut self, posts: &mut Vec<Post>, now: Moment) {
         let left = self.send(self.limits.copies_per_turn, posts, now);
         if self.next_due().is_some_and(|due| due <= now) {
@@ -135,7 +136,7 @@ impl Datagrams {
         self.log_losses(now);
     }
 
-    /// Sends up to so many copies, and says how many of them it did not need.
+    /// Sends up to `budget` copies. Returns the rest of the budget.
     fn send(&mut self, budget: usize, posts: &mut Vec<Post>, now: Moment) -> usize {
         let mut refused = 0;
         for left in (1..=budget).rev() {
@@ -147,8 +148,8 @@ impl Datagrams {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.writable = false,
                     ErrorKind::Interrupted => {}
-                    // An earlier datagram met an error, not this one: it is sent again. Not for
-                    // ever, in case a system reports it otherwise.
+                    // The error is one of an earlier datagram, so this one is sent again. The
+                    // number of tries is limited, in case a kernel reports errors in another way.
                     _ if refused < self.limits.reads_per_turn && self.read_errors(posts, now) => {
                         refused += 1;
                     }
@@ -166,10 +167,10 @@ impl Datagrams {
         0
     }
 
-    /// Empties the error queue. Says whether it held anything.
+    /// Empties the error queue. Returns whether it held an entry.
     ///
-    /// A refusal counts when what it quotes was sent. Some hosts quote no more than the ports
-    /// (RFC 792), which tells nothing.
+    /// A refusal counts only if its quoted bytes were sent, or if it quotes none: some hosts quote
+    /// no more than the ports (RFC 792).
     fn read_errors(&mut self, posts: &mut Vec<Post>, now: Moment) -> bool {
         let mut found = false;
         for _ in 0..self.limits.reads_per_turn {

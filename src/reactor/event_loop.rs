@@ -88,7 +88,10 @@ impl EventLoop {
             self.serve_datagrams(now);
             self.dispatcher.round(now);
             if let Some(stopped) = self.stopped(now) {
-                log::debug!("in all, {}", self.dispatcher.loop_lag().longest_turn());
+                log::debug!(
+                    "since the start, {}",
+                    self.dispatcher.loop_lag().longest_turn()
+                );
                 // `main` writes the last log lines: no round follows.
                 return Ok(stopped);
             }
@@ -182,7 +185,7 @@ impl EventLoop {
                 continue;
             }
             let seconds = self.limits.drain_seconds;
-            log::info!("{name}: no more connections; transfers have {seconds} s to end");
+            log::info!("{name}: no more connections; running transfers have {seconds} s to end");
             self.acceptor.close();
             self.datagrams = None;
             if let Some(act) = self.on_stop.take() {

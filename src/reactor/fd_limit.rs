@@ -1,9 +1,9 @@
-//! Finds out how many connections the limit of open descriptors allows.
+//! Computes how many connections the limit of open descriptors (`RLIMIT_NOFILE`) allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit to the hard one; tells what holds now, `None` where there is none. What
-/// is refused stays as it was: `setrlimit(2)`.
+/// Raises the soft limit to the hard one: setrlimit(2). Returns the limit that holds now; `None` is
+/// no limit. If the kernel refuses, the limit stays as it was.
 pub fn raise_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -16,7 +16,8 @@ pub fn raise_limit() -> Option<u64> {
     }
 }
 
-/// Raises the limit and leaves `reserve` of it, or half of a small one.
+/// Raises the limit. Returns the number of connections: `wanted`, or what the limit allows without
+/// `reserve` descriptors for files. Of a small limit, half is for connections.
 pub fn connections(wanted: Option<usize>, reserve: usize) -> usize {
     let descriptors = raise_limit().map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)

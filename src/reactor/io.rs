@@ -1,5 +1,5 @@
-//! Names the system calls that are made on connections.
-//! `linux.rs` makes the real ones, the simulator its own.
+//! The trait of the system calls on connections.
+//! `linux.rs` implements it with Linux calls, the simulator of `tests/sim` without any.
 
 use super::clock::Moment;
 use crate::session::blob::Blob;
@@ -7,27 +7,28 @@ use crate::session::session_id::SessionId;
 use std::io;
 use std::net::SocketAddr;
 
-/// What the acceptor and the turn need of an operating system.
+/// The system calls of the acceptor and of the turn. None of them blocks.
 pub trait Io {
     /// A connected, nonblocking stream.
     type Socket;
 
-    /// A nonblocking socket that listens.
+    /// A nonblocking listening socket.
     type Listener;
 
-    /// `accept(2)`: takes one connection out of the kernel's queue.
+    /// accept(2): takes one connection out of the backlog.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Socket, SocketAddr)>;
 
-    /// `epoll_ctl(2)`: from here on, events of the socket carry this id.
+    /// epoll_ctl(2): registers a socket. Its events carry this id.
     fn register(&mut self, socket: &mut Self::Socket, id: SessionId) -> io::Result<()>;
 
-    /// `read(2)`.
+    /// read(2).
     fn read(&mut self, socket: &mut Self::Socket, into: &mut [u8]) -> io::Result<usize>;
 
-    /// `write(2)`.
+    /// write(2).
     fn write(&mut self, socket: &mut Self::Socket, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Sends up to `most` bytes of a blob; 0 bytes say that the blob ends at `at`.
+    /// sendfile(2): sends up to `most` bytes of a blob, from offset `at` on. 0 bytes mean that the
+    /// blob ends at `at`.
     fn send_file(
         &mut self,
         socket: &mut Self::Socket,
@@ -39,7 +40,8 @@ pub trait Io {
     /// Whether [`Io::receive_file`] can fill this blob.
     fn can_receive_file(&mut self, blob: &dyn Blob) -> bool;
 
-    /// Moves up to `most` bytes of the stream into a blob; 0 is the end of the stream.
+    /// splice(2): moves up to `most` bytes of the stream into a blob, at offset `at`. 0 is the end
+    /// of the stream.
     fn receive_file(
         &mut self,
         socket: &mut Self::Socket,
@@ -48,42 +50,43 @@ pub trait Io {
         most: usize,
     ) -> Result<usize, ReceiveError>;
 
-    /// `TCP_CORK`: holds partial frames back until it is taken out.
+    /// `TCP_CORK`, tcp(7): while it is set, only full segments are sent.
     fn cork(&mut self, socket: &mut Self::Socket, corked: bool);
 
-    /// `TCP_QUICKACK`: acknowledges what has come without waiting for something to send.
+    /// `TCP_QUICKACK`, tcp(7): acknowledges the received bytes now, without a delay.
     fn quick_ack(&mut self, socket: &mut Self::Socket);
 
-    /// `shutdown(2)` of the sending side.
+    /// shutdown(2) with `SHUT_WR`: ends our side of the stream.
     fn shutdown_write(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// Has the kernel forget what the peer does not take once the socket is closed: when the peer
-    /// has taken nothing for so many milliseconds, or with 0 at once.
+    /// Limits how long the kernel keeps unsent data after the socket is closed: until the peer has
+    /// acknowledged nothing for `millis` milliseconds. With 0 the data is discarded at once, and
+    /// the peer gets a reset.
     fn abort(&mut self, _socket: &mut Self::Socket, _millis: u64) {}
 
-    /// Whether the peer has broken the connection off. Nothing is read to find out.
+    /// Whether the connection is reset or hung up. No byte is read to find out.
     fn is_broken(&self, _socket: &Self::Socket) -> bool {
         false
     }
 
-    /// The time, to measure how long turns take. What turns decide by is read once a round.
+    /// The time, to measure turns. Decisions use the time at which the round began.
     fn now(&self) -> Moment;
 }
 
-/// What came of sending a piece of a blob.
+/// The result of [`Io::send_file`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// So many bytes are on their way.
+    /// This number of bytes is in the socket's buffer.
     Bytes(usize),
-    /// None: sending would wait for the disk, which has been asked for them.
+    /// None: the pages are not in memory. The kernel has begun to read them.
     Cold,
 }
 
-/// Which end of a body's way failed.
+/// The error of [`Io::receive_file`], by the side that failed.
 #[derive(Debug)]
 pub enum ReceiveError {
-    /// The stream; `WouldBlock` is the usual one.
+    /// The socket; `WouldBlock` means that it is empty.
     Socket(io::Error),
-    /// The blob.
+    /// The file.
     Blob(io::Error),
 }

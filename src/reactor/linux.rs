@@ -1,4 +1,4 @@
-//! Makes the system calls of the acceptor and the turn on real TCP sockets.
+//! The system calls of the acceptor and of the turn, on TCP sockets of Linux.
 
 use super::acceptor::ServiceListener;
 use super::clock::{Clock, Moment};
@@ -21,29 +21,29 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// How bodies are moved between sockets and files.
+/// How much of a body one system call moves between a socket and a file.
 #[derive(Debug, Clone, Copy)]
 pub struct BodySteps {
-    /// Steps from a file into a socket.
+    /// Sizes for sendfile(2).
     pub send: StepLimits,
-    /// Steps from a socket into a file; the longest is the size of the pipe for it.
+    /// Sizes for splice(2); the largest is the size of the pipe.
     pub receive: StepLimits,
-    /// Bytes copied at once, where they cannot be moved without.
+    /// Bytes copied by one read and write, where the calls above are not used.
     pub copy: usize,
-    /// Bytes of a body after which its peer is known to read.
+    /// Bytes of a body after which `TCP_NOTSENT_LOWAT` is reset: by then the peer is known to read.
     pub lowat_reset: u64,
-    /// How far apart the pages lie that are asked whether the disk has read them.
+    /// Distance in bytes of the pages that are probed for being in memory.
     pub probe: usize,
 }
 
-/// The calls of Linux, with the one pipe or the one buffer that bodies pass through.
+/// The system calls, with the one pipe or the one buffer that all bodies pass through.
 pub struct LinuxIo {
-    /// Where the events of connections come from.
+    /// The epoll instance to register connections with.
     registry: Registry,
     pipe: SplicePipe,
     sending: StepSize,
     receiving: StepSize,
-    /// Only where bodies go the plain way, or a blob has no descriptor.
+    /// Used only without `direct`, or for a blob without a descriptor.
     copy: Box<[u8]>,
     direct: bool,
     probe_step: usize,
@@ -52,7 +52,7 @@ pub struct LinuxIo {
 }
 
 impl LinuxIo {
-    /// `direct` moves bodies by `sendfile` and `splice`, otherwise by reading and writing.
+    /// `direct` moves bodies by sendfile(2) and splice(2), otherwise by read(2) and write(2).
     pub fn new(registry: Registry, direct: bool, steps: &BodySteps) -> LinuxIo {
         let copy = if direct {
             Box::default()
@@ -78,19 +78,20 @@ impl LinuxIo {
     }
 }
 
-/// A service on a real port.
+/// A service on a TCP port.
 pub type LinuxListener = ServiceListener<TcpListener>;
 
-/// Whether bbr paces what the connections of a listener are sent: tcp(7).
+/// Whether the connections of a listener use the congestion control bbr, which paces output:
+/// tcp(7).
 pub fn uses_bbr(listener: &LinuxListener) -> bool {
     sockopt::tcp_congestion(&listener.socket).is_ok_and(|name| name.starts_with("bbr"))
 }
 
-/// A stream that a session hangs on.
+/// The stream of a session.
 pub enum Stream {
-    /// A peer.
+    /// A TCP connection.
     Tcp(TcpStream),
-    /// The person at the server.
+    /// Standard input and output, at which the operator is.
     Operator(Box<Stdio>),
 }
 
@@ -98,7 +99,7 @@ impl Stream {
     fn tcp(&mut self) -> io::Result<&mut TcpStream> {
         match self {
             Stream::Tcp(socket) => Ok(socket),
-            // Standard input and output have no bodies to send or to take.
+            // The operator's protocol sends and receives no bodies.
             Stream::Operator(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -117,8 +118,8 @@ impl Io for LinuxIo {
         let token = Target::Session(id).token();
         match stream {
             Stream::Tcp(socket) => {
-                // Once, for both directions, and never again. Urgent data is of no use here, but a
-                // read stops in front of it.
+                // Registered once, for both directions. Urgent data is not used, but its event must
+                // be known, because a read stops in front of it.
                 let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
                 self.registry.register(socket, token, interest)
             }
@@ -126,7 +127,7 @@ impl Io for LinuxIo {
                 let (input, output) = stdio.descriptors();
                 for (fd, interest) in [(input, Interest::READABLE), (output, Interest::WRITABLE)] {
                     match self.registry.register(&mut SourceFd(&fd), token, interest) {
-                        // epoll(7) takes no regular file: it is always ready, and needs no event.
+                        // epoll_ctl(2) refuses a regular file with EPERM; it is always ready.
                         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                         registered => registered?,
                     }
@@ -167,7 +168,8 @@ impl Io for LinuxIo {
         if let Sent::Bytes(count) = sent {
             let took = begin.micros_until(self.clock.now());
             self.sending.record(count, took);
-            // 0 is the bound of the system. Set once a MiB: no connection has to remember it.
+            // 0 resets it to the system's value. Without a flag in the connection, it is set again
+            // after each `lowat_reset` bytes.
             if at / self.lowat_reset != (at + count as u64) / self.lowat_reset {
                 let _ = SockRef::from(&*socket).set_tcp_notsent_lowat(0);
             }
@@ -196,7 +198,7 @@ impl Io for LinuxIo {
         Ok(taken)
     }
 
-    // The two options below only shape packets: without them the peer gets the same bytes.
+    // Errors of the two options below are ignored: without them the peer gets the same bytes.
 
     fn cork(&mut self, stream: &mut Stream, corked: bool) {
         if let Ok(socket) = stream.tcp() {
@@ -214,8 +216,8 @@ impl Io for LinuxIo {
         stream.tcp()?.shutdown(std::net::Shutdown::Write)
     }
 
-    // Trap: a peer that reads nothing but answers window probes keeps megabytes in the kernel for
-    // as long as it likes, although the socket is closed and no descriptor is left of it.
+    // Trap: after close(2) the kernel keeps megabytes of unsent data without a limit in time for a
+    // peer that reads nothing but answers window probes.
     fn abort(&mut self, stream: &mut Stream, millis: u64) {
         let Ok(socket) = stream.tcp() else { return };
         let socket = SockRef::from(&*socket);

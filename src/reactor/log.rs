@@ -11,8 +11,8 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A bounded queue of bytes that end in whole lines. Clones share it: the logger writes into one,
-/// the loop takes from another.
+/// A bounded queue of whole lines. Clones share it: the logger adds lines, and the loop removes
+/// them.
 #[derive(Clone)]
 pub struct LogQueue(Arc<Mutex<Lines>>);
 
@@ -32,7 +32,7 @@ impl LogQueue {
         })))
     }
 
-    /// Hands what is there to `write`, which says how much of it was taken.
+    /// Passes the bytes to `write`, until the queue is empty or `write` would block.
     pub fn drain(&self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !lines.bytes.is_empty() {
@@ -41,13 +41,13 @@ impl LogQueue {
                 Ok(count) if count > 0 => drop(lines.bytes.drain(..count)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Nobody will ever read it.
+                // The reader is gone, as with EPIPE.
                 Ok(_) | Err(_) => return lines.bytes.clear(),
             }
         }
     }
 
-    /// Takes all whole lines out as text.
+    /// Removes all lines and returns them as text.
     pub fn take_lines(&self) -> Vec<String> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.bytes.is_empty() {
@@ -62,7 +62,7 @@ impl LogQueue {
 }
 
 impl Write for LogQueue {
-    /// Takes a line, or drops and counts it. It never waits and never fails.
+    /// Adds a line, or drops and counts it. Never blocks and never fails.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.bytes.len() + line.len() > lines.limit {
@@ -71,7 +71,7 @@ impl Write for LogQueue {
         }
         if lines.lost > 0 {
             let note = format!(
-                "({} log lines lost: standard error did not take them in time)\n",
+                "({} log lines lost: standard error was not read in time)\n",
                 lines.lost
             );
             lines.lost = 0;
@@ -86,8 +86,8 @@ impl Write for LogQueue {
     }
 }
 
-/// Where the log goes once a round: to standard error, or, when the operator edits a line on the
-/// same terminal, above that line.
+/// Writes the log once a round: to standard error, or, if the operator edits a line on the same
+/// terminal, above that line.
 pub struct LogSink {
     queue: LogQueue,
     to: Option<Channel>,
@@ -95,7 +95,7 @@ pub struct LogSink {
 }
 
 impl LogSink {
-    /// Writes what the queue holds to standard error, without ever waiting for it.
+    /// A sink that writes to standard error without blocking.
     pub fn standard_error(queue: LogQueue) -> LogSink {
         let stderr = io::stderr();
         let to = Channel::open(stderr.as_fd(), OFlags::WRONLY).ok();
@@ -106,19 +106,19 @@ impl LogSink {
         }
     }
 
-    /// Standard error, to be registered.
+    /// The descriptor of standard error, to register it.
     pub fn descriptor(&self) -> Option<RawFd> {
         self.to.as_ref().map(Channel::descriptor)
     }
 
-    /// Writes what the loop has left, as far as standard error takes it.
+    /// Writes the rest of the queue after the loop has ended, as far as standard error has room.
     pub fn finish(queue: LogQueue) {
         if let Some(mut to) = LogSink::standard_error(queue.clone()).to {
             queue.drain(|bytes| to.write(bytes));
         }
     }
 
-    /// Writes what has been logged, or hands it to the operator.
+    /// Writes the queue to standard error, or posts its lines to the operator.
     pub fn flush(&mut self, dispatcher: &mut Dispatcher<LinuxIo>) {
         let editing = match dispatcher.operator_streams() {
             Some(Stream::Operator(stdio)) => stdio.columns().is_some(),
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_reads_is_dropped_and_counted() {
+    fn lines_above_the_limit_are_dropped_and_counted() {
         let mut queue = LogQueue::new(20);
         for number in 0..5 {
             queue
@@ -159,20 +159,20 @@ mod tests {
         assert_eq!(
             queue.take_lines(),
             [
-                "(3 log lines lost: standard error did not take them in time)",
+                "(3 log lines lost: standard error was not read in time)",
                 "on"
             ]
         );
     }
 
     #[test]
-    fn a_full_pipe_keeps_what_was_not_taken() {
+    fn lines_that_do_not_fit_into_a_pipe_are_kept() {
         let mut queue = LogQueue::new(100);
         queue.write_all(b"one\ntwo\n").expect("never fails");
-        let mut asked = 0;
+        let mut calls = 0;
         queue.drain(|_| {
-            asked += 1;
-            if asked == 1 {
+            calls += 1;
+            if calls == 1 {
                 Ok(4)
             } else {
                 Err(io::ErrorKind::WouldBlock.into())

@@ -1,19 +1,19 @@
-//! Notices when a turn runs away: how long the longest took, and how late the loop polls.
+//! Measures how long the longest turn takes and how late the loop polls, and logs when it is slow.
 
 use super::clock::Moment;
 use crate::session::log_limit::LogLimit;
 use std::fmt::{self, Display};
 
-/// What took long, and when that was last told.
+/// The longest turns, and the limit above which a late poll is logged.
 #[derive(Debug)]
 pub struct LoopLag {
-    /// What is worth telling, in microseconds.
+    /// Microseconds between two polls above which a line is logged.
     limit: u64,
     /// The longest turn since the last poll.
     longest: Longest,
-    /// The longest turn ever.
+    /// The longest turn since the start.
     record: Longest,
-    told: LogLimit,
+    logged: LogLimit,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,37 +23,37 @@ struct Longest {
 }
 
 impl LoopLag {
-    /// Tells of turns and rounds of more than `limit` microseconds.
+    /// Logs rounds of more than `limit` microseconds, at most one line a second.
     pub fn new(limit: u64) -> LoopLag {
         LoopLag {
             limit,
             longest: Longest::default(),
             record: Longest::default(),
-            told: LogLimit::new(1),
+            logged: LogLimit::new(1),
         }
     }
 
-    /// A turn of this service has taken so long.
+    /// Notes that a turn of this service took `micros` microseconds.
     pub fn record_turn(&mut self, service: &'static str, micros: u64) {
         if micros > self.longest.micros {
             self.longest = Longest { service, micros };
         }
     }
 
-    /// The loop polls again, so long after it was last told of events.
+    /// Called before a poll, `late` microseconds after the last one returned.
     pub fn before_poll(&mut self, late: u64, now: Moment) {
         let longest = std::mem::take(&mut self.longest);
         if longest.micros > self.record.micros {
             self.record = longest;
         }
-        if late <= self.limit || self.told.pass(now.0).is_none() {
+        if late <= self.limit || self.logged.pass(now.0).is_none() {
             return;
         }
         let late = millis(late);
-        log::warn!("nobody was served for {late} ms; {longest}");
+        log::warn!("the loop did not poll for {late} ms; {longest}");
     }
 
-    /// The longest turn ever, for people.
+    /// The longest turn since the start, as text.
     pub fn longest_turn(&self) -> String {
         self.record.to_string()
     }
@@ -63,7 +63,7 @@ impl Display for Longest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Longest { service, micros } = self;
         match micros {
-            // The time went into accepting, or to other processes.
+            // The time went into accepting, or another process had the core.
             0 => write!(out, "no connection had a turn"),
             _ => write!(
                 out,
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_turn_is_remembered_and_each_round_begins_anew() {
+    fn the_longest_turn_is_kept_and_each_round_begins_anew() {
         let mut lag = LoopLag::new(50_000);
         lag.record_turn("files", 1_234);
         lag.record_turn("echo", 70);
@@ -98,18 +98,18 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_without_a_turn_is_told_without_a_service() {
+    fn a_late_poll_without_a_turn_is_logged_without_a_service() {
         let lag = LoopLag::new(50_000);
         assert_eq!(lag.longest.to_string(), "no connection had a turn");
     }
 
     #[test]
-    fn only_a_late_poll_is_told() {
+    fn only_a_late_poll_is_logged() {
         let mut lag = LoopLag::new(50_000);
         lag.before_poll(50_000, Moment(0));
-        assert_eq!(lag.told.pass(0), Some(0));
+        assert_eq!(lag.logged.pass(0), Some(0));
         let mut lag = LoopLag::new(50_000);
         lag.before_poll(50_001, Moment(0));
-        assert_eq!(lag.told.pass(0), None);
+        assert_eq!(lag.logged.pass(0), None);
     }
 }

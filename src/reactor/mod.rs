@@ -1,4 +1,4 @@
-//! The readiness loop: the only room that knows mio, sockets and the clock.
+//! The event loop and all that it needs of mio, sockets and the clock.
 
 pub mod acceptor;
 pub mod clock;
@@ -32,37 +32,37 @@ use crate::wire::follows::Timer;
 pub struct ReactorLimits {
     /// Connections served at once.
     pub connections: usize,
-    /// Connections accepted in one turn of a listener.
+    /// Connections accepted from one listener in a round.
     pub accepts_per_turn: usize,
-    /// Events taken from the kernel in one round.
+    /// Events of one poll.
     pub events_per_round: usize,
     /// Bytes moved in one turn, both directions together.
     pub turn_bytes: usize,
-    /// Calls of its protocol in one turn: a few bytes can ask for a lot of work.
+    /// Calls of the protocol in one turn: a few bytes can request much work.
     pub turn_calls: usize,
-    /// Calls of its protocol in a short turn.
+    /// Calls of the protocol in a short turn.
     pub short_calls: usize,
-    /// Microseconds after which no more short turns are given before the next poll.
+    /// Microseconds after which no short turn is begun before the next poll.
     pub short_micros: u64,
-    /// Bytes of bodies moved between two polls when nobody has a short turn.
+    /// Bytes moved by bulk turns between two polls, if no short turn waits.
     pub bulk_bytes: usize,
-    /// Bulk turns between two polls when nobody has a short turn.
+    /// Bulk turns between two polls, if no short turn waits.
     pub bulk_turns: usize,
-    /// Microseconds after which nobody else's big piece is begun before the next poll.
+    /// Microseconds after which no bulk turn is begun before the next poll, if no short turn waits.
     pub bulk_micros: u64,
     /// Bytes of a body sent in one step.
     pub send_step: usize,
-    /// Bytes of a body taken in one step.
+    /// Bytes of a body received in one step.
     pub receive_step: usize,
-    /// A body of at most this is moved at once, beside the short turns.
+    /// A body of at most this many bytes may be moved in a short turn.
     pub small_body: usize,
-    /// The one read buffer.
+    /// Bytes of the shared read buffer.
     pub read_buffer: usize,
-    /// Bytes read at once where commands are expected, which also bounds an inbox.
+    /// Bytes read at once where a command is expected. This bounds the inbox as well.
     pub command_read: usize,
-    /// Bytes read away of a peer that has been told goodbye.
+    /// Bytes that a lingering connection reads and discards at most.
     pub linger_bytes: usize,
-    /// Milliseconds for which the kernel keeps what the peer of a closed connection does not take.
+    /// Milliseconds for which the kernel keeps unsent data of a closed connection.
     pub unsent_millis: u64,
     /// See [`Timer::Interbyte`].
     pub interbyte_millis: u64,
@@ -80,34 +80,34 @@ pub struct ReactorLimits {
     pub pace_millis: u64,
     /// See [`Timer::Cold`].
     pub cold_millis: u64,
-    /// Seconds without progress until a connection is closed; `None` is never.
+    /// Seconds without a moved byte after which a connection is closed; `None` is never.
     pub idle_seconds: Option<u32>,
-    /// Seconds that a command may take from its first byte to its last.
+    /// Seconds from the first byte of a command to its last.
     pub command_seconds: u32,
-    /// Bytes a second that a body must move, or its connection is closed.
+    /// Bytes a second below which a transfer is closed.
     pub min_rate: u64,
-    /// Seconds over which that is judged.
+    /// Seconds over which that rate is measured.
     pub rate_seconds: u32,
-    /// Bytes that a reader may be ahead of that.
+    /// Of the bytes above that rate, at most this many count for the next measurement.
     pub rate_surplus: u64,
-    /// Connections from one address; `None` is any number.
+    /// Connections from one address; `None` is no limit.
     pub per_ip: Option<usize>,
-    /// A turn, or a round without a poll, of so many microseconds is told to the operator.
+    /// Microseconds without a poll above which a line is logged.
     pub slow_micros: u64,
-    /// Bytes of lines for the operator above which standard output comes before all others.
+    /// Bytes in the console's outbox above which the console has the next turn.
     pub operator_high_water: usize,
-    /// Seconds after which standard output that takes nothing is not waited for.
+    /// Seconds without a write to standard output after which talk clients no longer wait for it.
     pub operator_stall_seconds: u32,
-    /// Lines a second about uploads that were refused, cut or failed.
+    /// Log lines a second about uploads that were rejected, cut or failed.
     pub uploads_logged: u32,
-    /// Seconds that transfers under way are given when the server goes down.
+    /// Seconds that running transfers have when the server shuts down.
     pub drain_seconds: u64,
 }
 
 impl ReactorLimits {
-    /// The length of a delay in microseconds.
-    pub fn micros(&self, delay: Timer) -> u64 {
-        let millis = match delay {
+    /// The length of a timer in microseconds.
+    pub fn micros(&self, timer: Timer) -> u64 {
+        let millis = match timer {
             Timer::Interbyte => self.interbyte_millis,
             Timer::Settle => self.settle_millis,
             Timer::PartialCommand => self.partial_command_millis,

@@ -1,20 +1,20 @@
-//! Counts connections by the address that they come from.
+//! Counts connections by client address, for the limit of connections per address.
 
 use crate::session::client_net::client_net;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// The counts. Without a limit there are none, and no memory is spent on them.
+/// The number of connections of each address. Without a limit, nothing is counted.
 #[derive(Debug)]
 pub struct PerIpLimit {
     limit: Option<usize>,
     counts: HashMap<IpAddr, usize>,
-    /// Where the connection of a slot comes from.
+    /// The client address of each slot.
     slots: Vec<Option<IpAddr>>,
 }
 
 impl PerIpLimit {
-    /// At most `limit` connections from one address; `None` is any number.
+    /// At most `limit` connections from one address; `None` is no limit.
     pub fn new(limit: Option<usize>) -> PerIpLimit {
         PerIpLimit {
             limit,
@@ -23,13 +23,13 @@ impl PerIpLimit {
         }
     }
 
-    /// Whether one more from there is too many.
+    /// Whether an address has as many connections as the limit allows.
     pub fn is_reached(&self, address: IpAddr) -> bool {
         let count = self.counts.get(&client_net(address)).copied().unwrap_or(0);
         self.limit.is_some_and(|limit| count >= limit)
     }
 
-    /// A connection has come.
+    /// Counts a new connection.
     pub fn enter(&mut self, slot: u32, address: IpAddr) {
         if self.limit.is_none() {
             return;
@@ -42,7 +42,7 @@ impl PerIpLimit {
         *self.counts.entry(address).or_insert(0) += 1;
     }
 
-    /// The connection of a slot has gone.
+    /// Removes the connection of a slot from the counts. Does nothing if it is not counted.
     pub fn leave(&mut self, slot: u32) {
         let address = self.slots.get_mut(slot as usize).and_then(Option::take);
         let Some(address) = address else { return };
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_leaves_makes_room_and_nothing_is_remembered_of_them() {
+    fn a_closed_connection_is_no_longer_counted() {
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         let mut per_ip = PerIpLimit::new(Some(2));
         per_ip.enter(5, here);

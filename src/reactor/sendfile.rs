@@ -1,4 +1,4 @@
-//! Sends a piece of a blob down a socket, with `sendfile(2)` or by reading and writing.
+//! Sends a range of a file to a socket, by sendfile(2) or by read(2) and write(2).
 
 use super::io::Sent;
 use crate::session::blob::Blob;
@@ -6,10 +6,10 @@ use rustix::io::{Errno, ReadWriteFlags};
 use std::io::{self, IoSliceMut, Write};
 use std::os::fd::AsFd;
 
-/// Hands up to `most` bytes to the kernel without copying them. 0 says that the file ends at `at`.
+/// Sends up to `most` bytes without copying them. 0 bytes mean that the file ends at `at`.
 ///
-/// A page that is not in memory would block the thread while the disk reads it. So it is asked
-/// first how far the pages are there; where they are not, the question makes the kernel read ahead.
+/// sendfile(2) blocks on a page that is not in memory, until the disk has read it. So the pages are
+/// probed first. A probe of a page that is not in memory makes the kernel read ahead.
 pub fn send(
     socket: impl AsFd,
     file: impl AsFd,
@@ -26,8 +26,8 @@ pub fn send(
     Ok(Sent::Bytes(sent))
 }
 
-/// How many of the `most` bytes can be sent without waiting for the disk. Files are read in order:
-/// where the last page is there, those before it are.
+/// How many of the `most` bytes are in memory. Files are read in order, so if the last page is in
+/// memory, those before it are.
 fn warm_part(file: &impl AsFd, at: u64, most: usize, probe_step: usize) -> usize {
     if is_warm(file, at + most as u64 - 1) {
         return most;
@@ -39,15 +39,15 @@ fn warm_part(file: &impl AsFd, at: u64, most: usize, probe_step: usize) -> usize
         .map_or(0, |piece| most.min(piece + probe_step))
 }
 
-/// Reads a byte in a way that does not wait (`preadv2(2)` with `RWF_NOWAIT`).
+/// Reads one byte without blocking: preadv2(2) with `RWF_NOWAIT`.
 fn is_warm(file: &impl AsFd, at: u64) -> bool {
     let mut byte = [0];
     let mut into = [IoSliceMut::new(&mut byte)];
-    // What cannot say (tmpfs, EOPNOTSUPP) is always in memory; errors are sendfile's to tell.
+    // tmpfs fails with EOPNOTSUPP, and is always in memory. Other errors come from sendfile again.
     rustix::io::preadv2(file, &mut into, at, ReadWriteFlags::NOWAIT) != Err(Errno::AGAIN)
 }
 
-/// The plain twin: what the socket does not take is read again next time.
+/// Sends by read and write. Bytes that do not fit into the socket are read again next time.
 pub fn copy(
     socket: &mut impl Write,
     blob: &dyn Blob,

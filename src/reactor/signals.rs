@@ -1,12 +1,12 @@
-//! Names the signals that ask this process to end, for the server, the clients and load runs.
+//! The signals that end this process, for the server, the clients and load runs.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::fs;
 
-/// The signals to handle, read once, at the start. One that was ignored when the process started
-/// is not among them: `nohup` and a shell without job control expect it to stay ignored.
+/// The signals to handle. Must be called at the start, because a signal that is ignored then is
+/// left out: nohup(1) and a shell without job control expect it to stay ignored.
 pub fn ending() -> Vec<i32> {
-    // Without /proc none is known to be ignored.
+    // Without /proc, no signal is taken as ignored.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = ignored(&status);
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM]
@@ -15,8 +15,8 @@ pub fn ending() -> Vec<i32> {
         .collect()
 }
 
-/// Whether the signal, when it is not the first, asks to end at once. SIGHUP does not: a terminal
-/// that closes sends several, and systemd's `SendSIGHUP=` sends one right after SIGTERM.
+/// Whether a second signal ends the process at once. SIGHUP does not: a terminal that is closed
+/// sends several, and systemd's `SendSIGHUP=` sends one directly after SIGTERM.
 pub fn is_impatient(signal: i32) -> bool {
     signal != SIGHUP
 }

@@ -1,5 +1,5 @@
-//! Reads and writes the operator's standard input and output without ever waiting for them.
-//! What the keys mean is the operator service's matter, a protocol like the others.
+//! Nonblocking standard input and output, at which the operator is.
+//! The protocol that reads the keys is in `services/operator.rs`.
 
 use crate::terminal::channel::Channel;
 use crate::terminal::raw_mode::{self, Controls, RawMode, in_foreground};
@@ -16,15 +16,16 @@ pub struct Stdio {
 }
 
 impl Stdio {
-    /// Takes the two streams over; at a terminal, keys come one by one from now on.
+    /// Opens the two streams. A terminal in the foreground is set to raw mode, so that each key
+    /// arrives at once.
     pub fn open() -> io::Result<Stdio> {
         let (stdin, stdout) = (io::stdin(), io::stdout());
         let input = Channel::open(stdin.as_fd(), OFlags::RDONLY)?;
         let output = Channel::open(stdout.as_fd(), OFlags::WRONLY)?;
         let terminals = isatty(&stdin) && isatty(&stdout);
         let mode = if terminals && in_foreground(stdin.as_fd()) {
-            // The output never waits: a terminal stopped by Ctrl-S must not keep the server from
-            // ending.
+            // Output never blocks: a terminal stopped by Ctrl-S must not keep the server from
+            // exiting.
             RawMode::enter(output.as_fd(), Controls::Signals).ok()
         } else {
             None
@@ -36,19 +37,19 @@ impl Stdio {
         })
     }
 
-    /// How wide the terminal is; `None` where lines come from a pipe.
+    /// The width of the terminal; `None` if the streams are no terminal in raw mode.
     pub fn columns(&self) -> Option<usize> {
         self.mode.as_ref()?;
         Some(raw_mode::columns(self.output.as_fd()))
     }
 
-    /// The descriptors, to be registered: for reading and for writing.
+    /// The descriptors of input and output, to register them.
     pub fn descriptors(&self) -> (RawFd, RawFd) {
         (self.input.descriptor(), self.output.descriptor())
     }
 
-    /// After a stop and a `fg` the shell has left the terminal in its own mode. Answers how wide
-    /// the terminal is, if it is ours now.
+    /// Sets raw mode again: after a stop and `fg`, the terminal is in the shell's mode. Returns the
+    /// width of the terminal if this process is in the foreground.
     pub fn resume(&mut self) -> Option<usize> {
         if !in_foreground(self.input.as_fd()) {
             return None;
@@ -57,16 +58,16 @@ impl Stdio {
         self.columns()
     }
 
-    /// Reads what is there.
+    /// Reads available bytes.
     pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        // Reading a terminal from the background would stop the whole server (SIGTTIN).
+        // A read from a terminal in the background would stop the process (SIGTTIN).
         if isatty(&self.input) && !in_foreground(self.input.as_fd()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.input.read(into)
     }
 
-    /// Writes what fits.
+    /// Writes as many bytes as fit.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.output.write(bytes)
     }

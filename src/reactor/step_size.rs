@@ -1,36 +1,36 @@
-//! Chooses how much one step may move so that it lasts no longer than it should.
+//! Chooses how many bytes one sendfile(2) or splice(2) may move, so that it does not take too long.
 //!
-//! A MiB that is spliced into a file takes 0.4 ms where memory is at hand. Where it is not (a host
-//! that lends it page by page, a kernel that has to reclaim it first) it takes 2 to 4 ms, and with
-//! 8 uploads under way every other peer waits for the half of that.
+//! To splice a MiB into a file takes 0.4 ms if memory is free. In a virtual machine that gets its
+//! memory page by page, or when the kernel must reclaim pages first, it takes 2 to 4 ms, and with 8
+//! running uploads every other peer waits for half of that.
 
-/// How big a step may be.
+/// The bounds of a step.
 #[derive(Debug, Clone, Copy)]
 pub struct StepLimits {
-    /// Bytes at once.
+    /// The largest step in bytes.
     pub most: usize,
-    /// Bytes at once where that takes long.
+    /// The smallest step in bytes.
     pub least: usize,
-    /// Microseconds that a step should last at most.
+    /// Microseconds that a step should take at most.
     pub micros: u64,
 }
 
-/// The size of one kind of step, from what the last ones took.
+/// The size of the next step, computed from how long the last ones took.
 #[derive(Debug)]
 pub struct StepSize {
     limits: StepLimits,
-    /// What the longest step takes, in microseconds, from what the last steps took.
+    /// How long the largest step would take: a smoothed value in microseconds.
     cost: u64,
 }
 
 impl StepSize {
-    /// Begins with the longest step.
+    /// Begins with the largest step.
     pub fn new(limits: StepLimits) -> StepSize {
         let cost = limits.micros;
         StepSize { limits, cost }
     }
 
-    /// How many bytes the next step may move.
+    /// The size of the next step in bytes.
     pub fn step(&self) -> usize {
         let StepLimits {
             most,
@@ -42,13 +42,13 @@ impl StepSize {
         whole.clamp(least as u64, most as u64) as usize
     }
 
-    /// A step has moved so many bytes in so many microseconds.
+    /// Notes that a step moved `bytes` in `micros` microseconds.
     pub fn record(&mut self, bytes: usize, micros: u64) {
-        // Small steps are mostly the price of a system call.
+        // The time of a small step is mostly the overhead of the system call.
         if bytes < self.limits.least {
             return;
         }
-        // Somebody else may have had the core meanwhile: one step alone is not believed.
+        // One long step counts little: another process may have had the core.
         let cost = (micros * self.limits.most as u64 / bytes as u64).min(self.cost * 2 + 1);
         self.cost = (3 * self.cost + cost) / 4;
     }
@@ -68,7 +68,7 @@ mod tests {
         })
     }
 
-    /// Steps on a machine where a MiB takes so long.
+    /// Runs steps on a machine that moves a MiB in `micros`. Returns the size they settle at.
     fn settle(size: &mut StepSize, micros: usize) -> usize {
         for _ in 0..40 {
             let step = size.step();
@@ -78,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_as_long_as_it_may_be_and_lasts_no_longer_than_it_should() {
+    fn a_step_is_as_large_as_its_time_limit_allows() {
         let mut size = size();
         assert_eq!(size.step(), 1024 * KIB);
         assert_eq!(settle(&mut size, 100), 1024 * KIB);
         let slow = settle(&mut size, 3_000);
         assert!((64 * KIB..=192 * KIB).contains(&slow), "{slow}");
-        assert_eq!(settle(&mut size, 100_000), 64 * KIB, "but never less");
-        assert_eq!(settle(&mut size, 300), 1024 * KIB, "and it comes back");
+        assert_eq!(settle(&mut size, 100_000), 64 * KIB, "never less");
+        assert_eq!(settle(&mut size, 300), 1024 * KIB, "it grows again");
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_bytes_say_nothing() {
+    fn a_step_of_a_few_bytes_does_not_count() {
         let mut size = size();
         size.record(1, 1_000);
         assert_eq!(size.step(), 1024 * KIB);

@@ -1,10 +1,10 @@
-//! Keeps the connections: one slab, and keys that the next owner of a slot does not have.
+//! The table of connections: a slab whose slots are used again, with another serial.
 
 use super::connection::Connection;
 use crate::session::session_id::SessionId;
 use slab::Slab;
 
-/// All connections. A stale id finds nobody.
+/// All connections. A stale id finds no connection.
 pub struct Table<S> {
     slots: Slab<Connection<S>>,
     serial: u32,
@@ -19,45 +19,45 @@ impl<S> Table<S> {
         }
     }
 
-    /// The id that the next connection will have.
+    /// The id of the next connection.
     pub fn next_id(&self) -> SessionId {
         let slot = u32::try_from(self.slots.vacant_key()).expect("a slot fits a token");
         SessionId::new(slot, self.serial + 1)
     }
 
-    /// Takes a connection with the id that was foretold.
+    /// Inserts a connection with the id that [`Table::next_id`] returned.
     pub fn insert(&mut self, id: SessionId, connection: Connection<S>) {
-        assert_eq!(id, self.next_id(), "the id was meant for another");
+        assert_eq!(id, self.next_id(), "another connection was inserted");
         self.serial = id.serial();
         self.slots.insert(connection);
     }
 
-    /// The connection of a id, if it is still there.
+    /// The connection of an id, if it is still open.
     pub fn find(&mut self, id: SessionId) -> Option<&mut Connection<S>> {
         let found = self.slots.get_mut(id.slot() as usize);
         found.filter(|found| found.serial == id.serial())
     }
 
-    /// The id of whoever has a slot now.
+    /// The id of the connection that is in a slot now.
     pub fn id_at(&self, slot: u32) -> Option<SessionId> {
         let found = self.slots.get(slot as usize)?;
         let serial = found.serial;
         Some(SessionId::new(slot, serial))
     }
 
-    /// Takes a connection out.
+    /// Removes a connection.
     pub fn remove(&mut self, id: SessionId) {
         assert_eq!(self.id_at(id.slot()), Some(id), "it is not there");
         self.slots.remove(id.slot() as usize);
     }
 
-    /// The keys of all.
+    /// The ids of all connections.
     pub fn ids(&self) -> Vec<SessionId> {
         let slots = self.slots.iter().map(|(slot, _)| slot as u32);
         slots.filter_map(|slot| self.id_at(slot)).collect()
     }
 
-    /// How many there are.
+    /// The number of connections.
     pub fn count(&self) -> usize {
         self.slots.len()
     }

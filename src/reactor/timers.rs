@@ -1,20 +1,20 @@
-//! Keeps the time of connections: silences that mean something, cold files, deadlines.
+//! The timers and deadlines of connections.
 //!
-//! Each kind of timer has one fixed length, so a queue in order of arrival is in order of time. An
-//! entry that moved on goes back to its place, which is near the end. The deadlines are a dense
-//! column of whole seconds, one a slot: progress overwrites one integer, nothing is cancelled or
-//! sorted. Sweeping 20,000 of them takes 5 us, so a timer wheel would buy nothing.
+//! Each kind of timer has one fixed length, so a queue in order of insertion is in order of time.
+//! An entry that starts anew is inserted near the end. Deadlines are a dense array of whole
+//! seconds, one a slot: progress overwrites one integer, and nothing is cancelled or sorted. A scan
+//! of 20,000 slots takes 5 us, so a timer wheel would gain nothing.
 //!
 //! ```text
-//!   the deadline of a connection, and what it says when it comes
+//!   deadline   starts                      when it passes
 //!
-//!   None      people may fall silent, or the peer waits for our disk
-//!   Idle      moved by every progress        ──▶ closed
-//!   Command   fixed when a command begins    ──▶ closed
-//!   Rate      every so many seconds          ──▶ fast enough: once more;  too slow: closed
+//!   None       never: a person may be silent, and a peer may wait for the disk
+//!   Idle       with each moved byte        the connection is closed
+//!   Command    when a command begins       the connection is closed
+//!   Rate       every `rate_seconds`        too slow: it is closed; fast enough: it starts anew
 //! ```
 //!
-//! Whoever has one falls under the idle deadline as well: it comes first where it is shorter.
+//! The idle deadline holds beside Command and Rate, and passes first where it is shorter.
 
 use super::ReactorLimits;
 use super::clock::Moment;
@@ -26,21 +26,21 @@ use crate::session::session_id::SessionId;
 use crate::wire::follows::Timer;
 use std::collections::VecDeque;
 
-/// Later than any second.
+/// The second of a slot without a deadline.
 const NEVER: u32 = u32::MAX;
 
-/// One sorted queue a kind of timer, and the column of deadlines.
+/// A sorted queue for each kind of timer, and the array of deadlines.
 pub struct Timers {
     limits: ReactorLimits,
     queues: [VecDeque<(Moment, SessionId)>; Timer::ALL.len()],
-    /// The second of each slot's deadline.
+    /// The second in which the deadline of each slot passes.
     seconds: Vec<u32>,
-    /// No deadline lies before this one; progress only ever moves them away from it.
+    /// No deadline is earlier than this. It may be too early, because progress moves deadlines.
     next_second: u32,
 }
 
 impl Timers {
-    /// Nothing is measured yet.
+    /// Without any timer.
     pub fn new(limits: ReactorLimits) -> Timers {
         Timers {
             limits,
@@ -50,7 +50,7 @@ impl Timers {
         }
     }
 
-    /// Begins to measure the silence that the session waits for, unless it is being measured.
+    /// Starts the timer that the session waits for, unless it runs.
     pub fn await_silence<S>(&mut self, id: SessionId, connection: &mut Connection<S>) {
         if let Some(timer) = connection.awaited()
             && connection.armed & bit(timer) == 0
@@ -60,7 +60,7 @@ impl Timers {
         }
     }
 
-    /// The disk is given its time to read what the connection is to be sent.
+    /// Starts the timer for a disk that reads the pages to send.
     pub fn await_disk<S>(&mut self, id: SessionId, connection: &mut Connection<S>, now: Moment) {
         connection.armed |= bit(Timer::Cold);
         self.arm(Timer::Cold, now, id);
@@ -73,12 +73,12 @@ impl Timers {
         queue.insert(place, (due, id));
     }
 
-    /// When a timer that began at `since` is over.
+    /// When a timer that started at `since` expires.
     fn due(&self, timer: Timer, since: Moment) -> Moment {
         since.after(self.limits.micros(timer))
     }
 
-    /// Takes a timer that is over by now, and that its connection still waits for.
+    /// Removes a timer that has expired and that its connection still waits for.
     pub fn pop_silence<S>(
         &mut self,
         table: &mut Table<S>,
@@ -95,15 +95,15 @@ impl Timers {
             if connection.awaited() != Some(timer) {
                 continue;
             }
-            // Bytes void a silence, but not the time in which one `send()` arrives: keys can come
-            // more closely, and then stop in the middle of a command.
+            // Bytes restart a timer, except `Interbyte`, in which the bytes of one send(2) arrive:
+            // typed keys may follow each other faster, and stop in the middle of a command.
             if timer != Timer::Interbyte && self.due(timer, connection.last_progress) > now {
-                // The peer has spoken since: the silence began later.
+                // Bytes have arrived since: the silence began later.
                 self.await_silence(id, connection);
                 continue;
             }
-            // Trap: bytes that came while the loop was busy have no event yet, and void the
-            // silence.
+            // Trap: bytes may have arrived while the loop was busy, and their event is still in the
+            // kernel. So read first: any bytes end the silence.
             connection.ready.readable = true;
             connection.expired |= bit(timer);
             connection.silence = Some(timer);
@@ -120,7 +120,7 @@ impl Timers {
         })
     }
 
-    /// Sets the deadline that fits what the connection is doing now.
+    /// Sets the deadline for what the connection is doing now.
     pub fn update_deadline<S>(&mut self, slot: u32, connection: &mut Connection<S>, now: Moment) {
         let consumed = std::mem::take(&mut connection.consumed);
         let deadline = connection.session.deadline();
@@ -138,8 +138,7 @@ impl Timers {
         self.set_deadline(slot, connection);
     }
 
-    /// The next moment at which there may be something to do: progress does not move it, unless it
-    /// is the idle deadline that is watched for.
+    /// Sets the second of the idle deadline or of the connection's own, whichever is earlier.
     fn set_deadline<S>(&mut self, slot: u32, connection: &Connection<S>) {
         let idle = match (connection.deadline, self.limits.idle_seconds) {
             (Deadline::None, _) | (_, None) => NEVER,
@@ -157,12 +156,12 @@ impl Timers {
         self.next_second = self.next_second.min(second);
     }
 
-    /// The slot's connection is closed.
+    /// Removes the deadline of a slot whose connection is closed.
     pub fn clear(&mut self, slot: u32) {
         self.set_second(slot, NEVER);
     }
 
-    /// Takes the slots whose deadlines have come.
+    /// Takes the slots whose second has come.
     pub fn expired(&mut self, now: u32) -> Vec<u32> {
         let mut expired = Vec::new();
         if self.next_second <= now {
@@ -178,7 +177,8 @@ impl Timers {
         expired
     }
 
-    /// Why the connection is to be closed now that its deadline has come, if it is.
+    /// The reason to close a connection whose second has come; `None` if a deadline was moved by
+    /// progress.
     pub fn check_deadline<S>(
         &mut self,
         slot: u32,
@@ -195,13 +195,13 @@ impl Timers {
             return None;
         }
         match connection.deadline {
-            Deadline::None | Deadline::Idle => unreachable!("only silence ends it"),
+            Deadline::None | Deadline::Idle => unreachable!("these have no second of their own"),
             Deadline::Command => Some(CloseReason::Unfinished),
             Deadline::Rate => self.check_rate(slot, connection, now),
         }
     }
 
-    /// Whether a body has moved fast enough since this was last asked.
+    /// A reason to close if a body was moved below the minimum rate since the last check.
     fn check_rate<S>(
         &mut self,
         slot: u32,
@@ -213,9 +213,9 @@ impl Timers {
         if connection.moved < wanted {
             return Some(CloseReason::TooSlow);
         }
-        // Trap: the kernel takes megabytes for a slow reader at once and then nothing for minutes.
-        // So what was sent too much counts for later, as far as the kernel may hold it; the idle
-        // deadline finds who reads nothing.
+        // Trap: for a slow reader, the kernel's buffer takes megabytes at once and then nothing for
+        // minutes. So the surplus of sent bytes counts for the next check, up to the size of that
+        // buffer. A peer that reads nothing meets the idle deadline.
         connection.moved = match connection.session.body() {
             Some(_) => 0,
             None => (connection.moved - wanted).min(self.limits.rate_surplus),
@@ -225,7 +225,7 @@ impl Timers {
         None
     }
 
-    /// When it is worth looking again.
+    /// When the next timer expires or a deadline may pass.
     pub fn next_due(&self) -> Option<Moment> {
         let fronts = self.queues.iter().filter_map(|queue| queue.front());
         let deadline = (self.next_second < NEVER).then(|| Moment::of_second(self.next_second));
@@ -233,7 +233,7 @@ impl Timers {
     }
 }
 
-/// One second more: both ends of the wait are cut to whole seconds.
+/// Adds one second, because both ends are rounded down to whole seconds.
 fn second_after(now: Moment, seconds: u32) -> u32 {
     now.seconds().saturating_add(seconds).saturating_add(1)
 }
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_come_out_in_order_of_time_also_when_one_moved_on() {
+    fn timers_expire_in_order_also_when_one_starts_anew() {
         let id = |slot| SessionId::new(slot, slot);
         let at = |millis: u64| Moment(millis * 1_000);
         let mut timers = timers();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_moves_a_deadline_and_silence_meets_it() {
+    fn progress_moves_a_deadline_and_silence_does_not() {
         let mut timers = timers();
         timers.set_second(3, 10);
         timers.set_second(1, 11);

@@ -1,7 +1,7 @@
-//! Prints what the loop does, a line an event, turn and state change, for people who read the code.
+//! `--trace`: prints a line for each event, turn and change of state, for readers of the code.
 //!
-//! The console is left out: at a terminal it prints the trace itself, and a line about each line
-//! would never end. A round of which nothing else is told is left out for the same reason.
+//! The console is left out: at a terminal it prints the trace itself, and each line would cause
+//! another. A round with no other line is left out for the same reason.
 
 use crate::session::close_reason::CloseReason;
 use crate::session::observer::{ConnLabel, IoDirection, Observer, Readiness, TurnEnd};
@@ -10,20 +10,20 @@ use crate::wire::text::grouped;
 use std::io::Write;
 use std::net::SocketAddr;
 
-/// At most so many characters of what a peer said are shown.
+/// Bytes of a peer's input that are printed at most.
 const SHOWN: usize = 40;
 
-/// Writes lines to `W`.
+/// An observer that writes lines to `W`.
 pub struct Trace<W: Write> {
     to: W,
     round: u64,
-    /// The events of a round of which nothing was printed yet.
+    /// The number of events of this round, until its line is printed.
     unprinted: Option<usize>,
-    /// The turn under way is the console's.
+    /// Whether the current turn is one of the console.
     muted: bool,
-    /// What the turn under way has done, to be printed as one line.
+    /// What the current turn has done, to be printed as one line.
     actions: Vec<String>,
-    /// Bytes moved in this turn: in, out, into a body, out of a body.
+    /// Bytes moved in this turn: read, written, moved into a file, moved out of a file.
     moved: [usize; 4],
 }
 
@@ -45,7 +45,7 @@ impl<W: Write> Trace<W> {
             let (round, plural) = (self.round, if events == 1 { "" } else { "s" });
             let _ = writeln!(self.to, "round {round}: {events} event{plural}");
         }
-        // Nobody to read the trace is no reason to stop serving.
+        // An error of the trace does not end the server.
         let _ = writeln!(self.to, "{text}");
     }
 
@@ -71,17 +71,17 @@ impl<W: Write> Observer for Trace<W> {
         if is_console(conn) {
             return;
         }
-        let told = [
+        let bits = [
             (ready.readable, "readable"),
             (ready.writable, "writable"),
-            (ready.drain_to_eof, "to be read to its end"),
+            (ready.drain_to_eof, "at its end"),
         ];
-        let told: Vec<_> = told
+        let set: Vec<_> = bits
             .iter()
             .filter(|(set, _)| *set)
             .map(|(_, name)| *name)
             .collect();
-        self.conn_line(conn, format_args!("event, {}", told.join(" and ")));
+        self.conn_line(conn, format_args!("event, {}", set.join(" and ")));
     }
 
     fn silence(&mut self, conn: ConnLabel<'_>, timer: Timer) {
@@ -104,7 +104,7 @@ impl<W: Write> Observer for Trace<W> {
 
     fn consumed(&mut self, bytes: &[u8]) {
         if !self.muted {
-            self.actions.push(format!("took {}", quoted(bytes)));
+            self.actions.push(format!("consumed {}", quoted(bytes)));
         }
     }
 
@@ -134,7 +134,7 @@ impl<W: Write> Observer for Trace<W> {
         &mut self,
         conn: ConnLabel<'_>,
         end: TurnEnd,
-        owes: bool,
+        unsent: bool,
         awaited: Option<Timer>,
     ) {
         if self.muted {
@@ -150,7 +150,7 @@ impl<W: Write> Observer for Trace<W> {
         self.conn_line(conn, format_args!("{actions}"));
         let serial = conn.serial;
         match (end, awaited) {
-            (TurnEnd::Parked, _) if owes => {
+            (TurnEnd::Parked, _) if unsent => {
                 self.line(format_args!("conn {serial} parked: socket full"))
             }
             (TurnEnd::Parked, Some(timer)) => self.line(format_args!(
@@ -161,11 +161,11 @@ impl<W: Write> Observer for Trace<W> {
                 self.line(format_args!("conn {serial} parked: nothing to read"))
             }
             (TurnEnd::Requeue, _) => self.line(format_args!(
-                "conn {serial} again: has more to do, behind the short turns"
+                "conn {serial} requeued: has more work, behind the short turns"
             )),
-            (TurnEnd::AwaitDisk, _) => self.line(format_args!(
-                "conn {serial} again: the disk has yet to read"
-            )),
+            (TurnEnd::AwaitDisk, _) => {
+                self.line(format_args!("conn {serial} parked: waits for the disk"))
+            }
             (TurnEnd::Closed(_), _) => {}
         }
     }
@@ -173,7 +173,7 @@ impl<W: Write> Observer for Trace<W> {
     fn lingering(&mut self, conn: ConnLabel<'_>, reason: CloseReason) {
         self.conn_line(
             conn,
-            format_args!("finished writing ({reason}), reads away what still comes"),
+            format_args!("shut down writing ({reason}), discards further input"),
         );
     }
 
@@ -190,16 +190,16 @@ fn timer_name(timer: Timer) -> &'static str {
     match timer {
         Timer::Interbyte => "pause within a command",
         Timer::Settle => "settle window",
-        Timer::PartialCommand => "end of an unfinished command",
-        Timer::HeaderGap => "gap before the data",
+        Timer::PartialCommand => "rest of a command",
+        Timer::HeaderGap => "gap between header and data",
         Timer::FirstByte => "first byte of an upload",
-        Timer::Linger => "end of the goodbye",
-        Timer::Pace => "pause of a peer that says too much",
+        Timer::Linger => "end of lingering",
+        Timer::Pace => "rate limit",
         Timer::Cold => "disk",
     }
 }
 
-/// The first characters, with nothing in them that a terminal would obey.
+/// The first bytes as text, with control characters escaped.
 fn quoted(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]);
     let text = match text.trim_end_matches(['\r', '\n']) {
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_peer_said_cannot_speak_to_the_terminal() {
+    fn control_characters_of_a_peer_are_escaped() {
         assert_eq!(quoted(b"\x1b[2Jls\r\n"), "\"\\u{1b}[2Jls\"");
         assert_eq!(quoted(&[b'x'; 50]).len(), 40 + 2 + 3);
     }

@@ -1,8 +1,8 @@
-//! One UDP socket: datagrams with the addresses of both ends, and the refusals that came back.
+//! One UDP socket: datagrams with the addresses of both ends, and the ICMP errors they caused.
 //!
-//! Errors belong to a datagram, not to the socket: one address that refuses must not cost another
-//! its copy. With `IP_RECVERR` (ip(7)) the kernel names the refusing address in the error queue,
-//! and fails the next call on the socket once, whatever its destination: that copy is sent again.
+//! An error belongs to one datagram, and must not cost another peer its copy. With `IP_RECVERR`
+//! (ip(7)) the kernel puts the error and its address into the error queue, and the next call on the
+//! socket fails once, whatever its destination is. The datagram of that call is sent again.
 
 use crate::session::datagram::Route;
 use mio::net::UdpSocket;
@@ -22,28 +22,29 @@ use std::os::fd::AsRawFd;
 /// A bound socket.
 pub struct Udp {
     socket: UdpSocket,
-    /// Where it is bound.
+    /// The address that it is bound to.
     local: SocketAddr,
-    /// The addresses of this machine that the socket serves.
+    /// The addresses of this host that the socket receives on.
     own: HashSet<IpAddr>,
-    /// Room for the address that was asked; empty where there is but one.
+    /// Room for the control message with the local address; empty for a socket that is bound to one
+    /// address.
     control: Vec<u8>,
 }
 
-/// What the error queue told of a datagram.
+/// One entry of the error queue.
 pub struct QueuedError {
-    /// Where the datagram was going, when the host there answered that the port is closed.
+    /// The destination of the datagram, if that host replied that its port is closed.
     pub refused: Option<SocketAddr>,
-    /// How much of the datagram was quoted, in bytes.
+    /// Bytes of the datagram that the error quotes.
     pub quoted: usize,
 }
 
 impl Udp {
-    /// Binds a socket. The kernel chooses the address that its datagrams come from.
+    /// Binds a socket. The kernel chooses the source address of its datagrams.
     pub fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<Udp> {
         let socket = UdpSocket::bind(address)?;
         SockRef::from(&socket).set_recv_buffer_size(receive_buffer)?;
-        // Also for a socket of version 6: on `::` it serves peers of version 4 too.
+        // For an IPv6 socket as well: on `::` it also serves IPv4 peers.
         setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
         if address.is_ipv6() {
             setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
@@ -56,8 +57,8 @@ impl Udp {
         })
     }
 
-    /// From now on each datagram tells which address of this machine was asked. A socket that is
-    /// bound to one address knows that already.
+    /// From now on, [`Udp::receive`] returns the local address that a datagram was sent to
+    /// (`IP_PKTINFO`, ip(7)). Not needed for a socket that is bound to one address.
     pub fn report_local_address(&mut self) -> io::Result<()> {
         if !self.local.ip().is_unspecified() {
             return Ok(());
@@ -74,17 +75,17 @@ impl Udp {
         Ok(())
     }
 
-    /// Where it is bound.
+    /// The address that it is bound to.
     pub fn local(&self) -> SocketAddr {
         self.local
     }
 
-    /// The socket, to be registered.
+    /// The socket, to register it.
     pub fn source(&mut self) -> &mut UdpSocket {
         &mut self.socket
     }
 
-    /// The next datagram: its length, cut to the buffer, and where it came from.
+    /// Receives a datagram. Returns its length, at most that of the buffer, and its addresses.
     pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
         if self.control.is_empty() {
             let (length, peer) = self.socket.recv_from(buffer)?;
@@ -100,8 +101,9 @@ impl Udp {
         Ok((message.bytes, Route { peer, local }))
     }
 
-    /// Whether a datagram claims to come from this socket itself: an answer would come back as the
-    /// next question. Addresses that the machine got later count once they were asked.
+    /// Whether the source address of a datagram is this socket: a reply would arrive here again,
+    /// and so on for ever. An address that the host got later is known once a datagram was sent to
+    /// it.
     pub fn is_own(&self, from: Route) -> bool {
         let ip = from.peer.ip().to_canonical();
         let is_ours = self.own.contains(&ip)
@@ -114,7 +116,7 @@ impl Udp {
     pub fn send(&self, bytes: &[u8], to: Route) -> io::Result<()> {
         if let Some(local) = to.local {
             match self.send_from(local, bytes, to.peer) {
-                // The machine has lost the address, or it was a broadcast address.
+                // The host has lost the address, or it was a broadcast address.
                 Err(Errno::EINVAL | Errno::EADDRNOTAVAIL | Errno::ENODEV) => {}
                 sent => return Ok(sent.map(drop)?),
             }
@@ -147,18 +149,19 @@ impl Udp {
         }
     }
 
-    /// The next entry of the error queue; what it quotes is in the buffer then.
+    /// The next entry of the error queue. The quoted bytes are in the buffer.
     ///
-    /// Other errors stand there too, of a router that has lost its way for example, and have to be
-    /// read: what is left takes room from datagrams. They pass, so they refuse nothing.
+    /// The queue also holds transient errors, as of a router without a route. They must be read,
+    /// because entries use the receive buffer, but they are no refusal.
     pub fn next_error(&self, buffer: &mut [u8]) -> Option<QueuedError> {
-        // Where the asked address is told, it comes first: without room for it the error is cut.
+        // The control message with the local address comes first: without room for it, that of the
+        // error would be truncated.
         let mut control = nix::cmsg_space!(in6_pktinfo, sock_extended_err, sockaddr_in6);
         let mut data = [IoSliceMut::new(buffer)];
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
         let fd = self.socket.as_raw_fd();
         let message = recvmsg::<SockaddrStorage>(fd, &mut data, Some(&mut control), flags).ok()?;
-        // With MSG_ERRQUEUE the address is where the datagram was going.
+        // With MSG_ERRQUEUE the address is the destination of the datagram.
         let to = message.address.as_ref().and_then(address);
         let refused = to.filter(|to| {
             let mut notes = message.cmsgs().into_iter().flatten();
@@ -171,8 +174,8 @@ impl Udp {
     }
 }
 
-/// The host that answered that its port is closed. Trap: the kernel passes on what any host says
-/// about any other, so that the sender of the report has to be compared.
+/// The host that replied that its port is closed. Trap: any host can send an ICMP error about any
+/// other, so the sender of the error must be compared with the destination.
 fn refusing_host(note: ControlMessageOwned) -> Option<IpAddr> {
     let (error, host) = match note {
         ControlMessageOwned::Ipv4RecvErr(error, host) => {
@@ -189,8 +192,8 @@ fn refusing_host(note: ControlMessageOwned) -> Option<IpAddr> {
     host.filter(|_| refuses).map(|host| host.to_canonical())
 }
 
-/// The address of this machine that a datagram was sent to. For a broadcast it is that of the
-/// interface; a multicast group is no address to answer from.
+/// The address of this host that a datagram was sent to. For a broadcast it is that of the
+/// interface. A multicast group is left out: it cannot be a source address.
 fn local_address(note: ControlMessageOwned) -> Option<IpAddr> {
     match note {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
@@ -198,8 +201,8 @@ fn local_address(note: ControlMessageOwned) -> Option<IpAddr> {
             Some(Ipv4Addr::from_bits(bits).into())
         }
         ControlMessageOwned::Ipv6PacketInfo(info) => {
-            let asked = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-            Some(asked.into()).filter(|_| !asked.is_multicast())
+            let local = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+            Some(local.into()).filter(|_| !local.is_multicast())
         }
         _ => None,
     }

@@ -48,18 +48,18 @@ impl CloseReason {
 impl fmt::Display for CloseReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            CloseReason::PeerFinished => "the peer is finished",
+            CloseReason::PeerFinished => "end of stream",
             CloseReason::Goodbye => "the conversation is over",
             CloseReason::Refused => "refused",
             CloseReason::PeerReset => "the connection broke",
-            CloseReason::FrameTooLong => "too much without a meaning",
+            CloseReason::FrameTooLong => "the command is too long",
             CloseReason::Idle => "idle for too long",
-            CloseReason::Unfinished => "a command was never finished",
+            CloseReason::Unfinished => "a command was not completed in time",
             CloseReason::TooSlow => "below the minimum rate",
             CloseReason::SlowReader => "it does not read",
-            CloseReason::Kicked => "ended by the operator",
+            CloseReason::Kicked => "closed by the operator",
             CloseReason::BodyCut => "a file shrank while it was sent",
-            CloseReason::Shutdown => "the server goes down",
+            CloseReason::Shutdown => "the server shuts down",
         })
     }
 }
