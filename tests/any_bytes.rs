@@ -12,7 +12,7 @@ use loket::config::reactor::OUTBOX_HIGH_WATER;
 use loket::config::room::ROOM;
 use loket::config::services::{EDITOR, SERVICES};
 use loket::config::store::STORE;
-use loket::services::guess::Guess;
+use loket::services::unframed_upload::Guess;
 use loket::services::room::Room;
 use loket::services::talk::Talk;
 use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};

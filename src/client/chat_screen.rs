@@ -14,7 +14,7 @@
 
 use super::error::{ClientError, RequestError, reason};
 use super::output;
-use crate::terminal::channel::Channel;
+use crate::terminal::std_stream::Channel;
 use crate::terminal::line_editor::{EditorLimits, LineEditor, Typed};
 use crate::terminal::raw_mode::{self, Controls, RawMode};
 use crate::wire::text::OneLine;

@@ -4,7 +4,7 @@
 use super::dispatcher::Dispatcher;
 use super::linux::{LinuxIo, Stream};
 use crate::session::notice::{Audience, Post};
-use crate::terminal::channel::Channel;
+use crate::terminal::std_stream::Channel;
 use rustix::fs::OFlags;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};

@@ -1,7 +1,7 @@
 //! Nonblocking standard input and output, at which the operator is.
 //! The protocol that reads the keys is in `services/operator.rs`.
 
-use crate::terminal::channel::Channel;
+use crate::terminal::std_stream::Channel;
 use crate::terminal::raw_mode::{self, Controls, RawMode, in_foreground};
 use rustix::fs::OFlags;
 use rustix::termios::isatty;

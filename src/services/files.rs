@@ -9,8 +9,8 @@
 //! ```
 
 use super::ServiceLimits;
-use super::refusal::Refusal;
-use super::upload_report::UploadReport;
+use super::reject::Refusal;
+use super::upload_log::UploadReport;
 use crate::session::blob::Blob;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};

@@ -1,17 +1,17 @@
 //! The services: one protocol a file.
 //! No socket and no reactor: everything here can be driven from a test without either.
 
+pub mod bare_header;
 pub mod echo;
 pub mod files;
-pub mod guess;
 pub mod operator;
-pub mod refusal;
+pub mod reject;
 pub mod room;
 pub mod roster;
 pub mod talk;
 pub mod transfer;
-pub mod two_names;
-pub mod upload_report;
+pub mod unframed_upload;
+pub mod upload_log;
 
 use crate::wire::names::WireLimits;
 

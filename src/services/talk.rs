@@ -4,7 +4,7 @@
 //! window. Only replies differ: clients that send no LF get none.
 
 use super::ServiceLimits;
-use super::refusal::Refusal;
+use super::reject::Refusal;
 use super::roster::Roster;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};

@@ -15,10 +15,10 @@
 //! ```
 
 use super::ServiceLimits;
-use super::guess::Guess;
-use super::refusal::Refusal;
-use super::two_names::TwoNames;
-use super::upload_report::UploadReport;
+use super::unframed_upload::Guess;
+use super::reject::Refusal;
+use super::bare_header::TwoNames;
+use super::upload_log::UploadReport;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};
 use crate::store::error::StoreError;

@@ -1,6 +1,6 @@
 //! Waits for the header of a bare upload: a name twice, the separator and a size, undelimited.
 
-use super::refusal::Refusal;
+use super::reject::Refusal;
 use crate::wire::follows::{Follows, Timer};
 use crate::wire::framing::{Fault, Framer};
 use crate::wire::transfer_header::{self, BareHeader, Pauses};
