@@ -1,4 +1,4 @@
-//! Reads the command line into typed options.
+//! The command line: subcommands, flags and their help texts.
 
 pub mod load;
 
@@ -7,34 +7,34 @@ use crate::server::options::ServeOptions;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// One clerk for the whole queue: a single-threaded server for echo, files and chat.
+/// The command line of `loket`. Its help text is the description in `Cargo.toml`.
 #[derive(Debug, Parser)]
 #[command(name = "loket", version, about)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
-/// The programs in the one binary.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Serve all services until a signal comes.
+pub enum CliCommand {
+    /// Serve all services until a signal arrives.
     #[command(about = about_serve())]
     Serve(Box<ServeOptions>),
-    /// Send messages to an echo service and check that they come back (line dialect only).
+    /// Send messages to an echo service and check the replies (line dialect only).
     Echo(EchoOptions),
-    /// Save files on a transfer service (line dialect only).
+    /// Send files to a transfer service (line dialect only).
     Send(SendOptions),
-    /// Fetch files from a transfer service (line dialect only).
+    /// Receive files from a transfer service (line dialect only).
     Receive(ReceiveOptions),
-    /// List, measure, remove, download and upload files of a files service (line dialect only).
+    /// List, download, upload and remove files of a files service (line dialect only).
     Files(FilesOptions),
-    /// Talk with the person at the server (line dialect only).
+    /// Chat with the operator of the server (line dialect only).
     Talk(TalkOptions),
-    /// Talk with everybody in a chat room that has a password.
+    /// Chat with all members of a password-protected room.
     Room(RoomOptions),
-    /// Put load on a service, check every answer, and measure.
+    /// Generate load on a service, check every reply, and measure.
     Load(Box<load::LoadOptions>),
 }
 
@@ -47,9 +47,10 @@ fn about_serve() -> String {
 /// The flags of `loket echo`.
 #[derive(Debug, Args)]
 pub struct EchoOptions {
-    /// The message, its words joined by blanks; without one, each line typed is one round trip.
+    /// Message; words are joined with spaces. Without one, each line of standard input is sent and
+    /// checked.
     pub message: Vec<String>,
-    /// The server.
+    /// Address of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub at: String,
 }
@@ -57,13 +58,13 @@ pub struct EchoOptions {
 /// The flags of `loket send`.
 #[derive(Debug, Args)]
 pub struct SendOptions {
-    /// The files to send.
+    /// Files to send.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// The server.
+    /// Address of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5050")]
     pub to: String,
-    /// The name to store a single file under.
+    /// Name under which the server stores the file; only with a single FILE.
     #[arg(long = "as", value_name = "NAME")]
     pub name: Option<String>,
 }
@@ -71,13 +72,13 @@ pub struct SendOptions {
 /// The flags of `loket receive`.
 #[derive(Debug, Args)]
 pub struct ReceiveOptions {
-    /// The names to fetch.
+    /// Names of the files to receive.
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-    /// The server.
+    /// Address of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5050")]
     pub from: String,
-    /// The folder to put them in.
+    /// Folder for the files.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
 }
@@ -85,7 +86,7 @@ pub struct ReceiveOptions {
 /// The flags of `loket files`.
 #[derive(Debug, Args)]
 pub struct FilesOptions {
-    /// The server.
+    /// Address of the server.
     #[arg(
         long,
         value_name = "HOST:PORT",
@@ -93,42 +94,42 @@ pub struct FilesOptions {
         global = true
     )]
     pub at: String,
-    /// What to do; without a command, an interactive shell.
+    /// A command; without one, an interactive shell.
     #[command(subcommand)]
-    pub command: Option<FilesCommand>,
+    pub command: Option<FilesAction>,
 }
 
 /// One command of the files service.
 #[derive(Debug, Subcommand)]
-pub enum FilesCommand {
+pub enum FilesAction {
     /// List a folder.
     Ls {
-        /// The folder [default: the root].
+        /// Folder on the server [default: the root].
         dir: Option<String>,
     },
-    /// Tell the size of a file.
+    /// Print the size of a file.
     Size {
-        /// The file.
+        /// File on the server.
         name: String,
     },
     /// Remove a file.
     Rm {
-        /// The file.
+        /// File on the server.
         name: String,
     },
-    /// Fetch a file.
+    /// Download a file.
     Download {
-        /// The file.
+        /// File on the server.
         name: String,
-        /// Where to put it [default: its own name, here].
+        /// Path of the local file [default: the same name in the current folder].
         #[arg(short, long, value_name = "PATH")]
         output: Option<PathBuf>,
     },
-    /// Store a file.
+    /// Upload a file.
     Upload {
-        /// The file to send.
+        /// Local file.
         file: PathBuf,
-        /// The name to store it under [default: its own].
+        /// Name on the server [default: that of the local file].
         #[arg(long = "as", value_name = "NAME")]
         name: Option<String>,
     },
@@ -137,11 +138,11 @@ pub enum FilesCommand {
 /// The flags of `loket talk`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Each line typed or piped in goes to the operator; Ctrl-D or Ctrl-C leaves. \
-After the end of the input the server is heard until it closes or is silent for a second."
+    after_help = "Each line of standard input is sent to the operator; Ctrl-D or Ctrl-C leaves. \
+After the end of the input, messages are printed until the server closes or is silent for 1 second."
 )]
 pub struct TalkOptions {
-    /// The server.
+    /// Address of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
     pub at: String,
 }
@@ -149,20 +150,20 @@ pub struct TalkOptions {
 /// The flags of `loket room`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Each line typed or piped in goes to everybody in the room; exit, Ctrl-D or \
-Ctrl-C leaves. At a terminal a line of one's own stays as it was typed; that the room sends it \
-back is not shown, only when it does not. Into a pipe goes what the room sends. When the server \
-was started again, the client says so and joins again with the same name and password."
+    after_help = "Each line of standard input is sent to all members; exit, Ctrl-D or Ctrl-C \
+leaves. At a terminal, your own lines are not printed a second time when the room sends them back; \
+a line that the room does not send back is reported. A pipe gets everything that the room sends. \
+When the server has restarted, the client says so and joins again with the same name and password."
 )]
 pub struct RoomOptions {
-    /// The server.
+    /// Address of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1234")]
     pub at: String,
-    /// The name to be known by: 1 to 32 characters, no blanks [default: asked for].
+    /// Your name in the room: 1 to 32 characters, no blanks [default: a prompt].
     #[arg(long, value_name = "N")]
     pub name: Option<String>,
-    /// The password of the room; others may see it in the list of processes [default: the
-    /// variable LOKET_ROOM_PASSWORD, or asked for].
+    /// Password of the room; other users can see it in the process list [default: the environment
+    /// variable LOKET_ROOM_PASSWORD, or a prompt].
     #[arg(long, value_name = "P")]
     pub password: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Names every limit with its default and the reason for it: one literal a room.
+//! Every limit, with its default and the reason for it: one literal for each module.
 
 pub mod client;
 pub mod load;
@@ -14,45 +14,44 @@ use std::time::Duration;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// How long the pieces of a conversation may be.
+/// The longest commands and names.
 pub const WIRE: WireLimits = WireLimits {
-    // A name, a word and a number with room to spare.
+    // A command, a name and a number fit with room to spare.
     unit: 4096,
-    // Four full components are longer than people use.
+    // Four components of full length: longer than names in use.
     name: 1024,
     // `NAME_MAX` of `limits.h`.
     component: 255,
 };
 
-/// Descriptors kept for listeners, the poll, signals, standard streams, the pipe (about 20) and for
-/// the files of bodies under way while every connection is taken. Of a small limit it is half.
+/// Descriptors reserved for listeners, epoll, signals, standard streams, the pipe (about 20) and
+/// for the files of running transfers while all connections are in use. Half of a small limit.
 pub const DESCRIPTOR_RESERVE: usize = 512;
 
-/// The queue of connections not yet accepted. The kernel cuts it to `net.core.somaxconn`, which
-/// is 4096 since Linux 5.4; a burst of thousands then waits instead of being turned away.
+/// The accept queue of a listener: listen(2), backlog. The kernel cuts it to `net.core.somaxconn`,
+/// which is 4096 since Linux 5.4. A burst of thousands of connections waits in it.
 pub const BACKLOG: i32 = 4096;
 
-/// What the kernel keeps of a connection beyond what the peer's window takes: tcp(7),
-/// `TCP_NOTSENT_LOWAT`. Without it 1,200 peers that did not read had 1 MiB each, and with their
-/// own buffers all that `tcp_mem` allows. For a peer that reads it is lifted, see
-/// [`BODIES`](reactor::BODIES).
+/// Unsent bytes that the kernel buffers for a connection: tcp(7), `TCP_NOTSENT_LOWAT`. Without it,
+/// 1,200 peers that did not read held 1 MiB each and, with their own buffers, all that `tcp_mem`
+/// allows. It is raised for a peer that reads, see [`BODIES`](reactor::BODIES).
 pub const UNSENT_BYTES: u32 = 128 * KIB as u32;
 
-/// What the kernel keeps of an echo connection that is not read, about half of it the kernel's own:
-/// socket(7), `SO_RCVBUF`. Left alone, it grows to `tcp_rmem` with what was read. The other
-/// services read little but uploads, for which it must grow.
+/// Receive buffer of an echo connection, about half of it kernel overhead: socket(7), `SO_RCVBUF`.
+/// Without a fixed size it grows up to `tcp_rmem`. It is not fixed for the other services, because
+/// uploads need it to grow.
 pub const ECHO_RECEIVE: usize = 256 * KIB;
 
-/// tcp(7) keepalive of talk connections: people fall silent, so no deadline ends them. The first
-/// probe after a minute, then three, ten seconds apart.
+/// tcp(7) keepalive of talk connections, which have no idle deadline because people may be silent
+/// for hours: probes begin after a minute, and three unanswered ones, 10 s apart, end it.
 pub const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(60))
     .with_interval(Duration::from_secs(10))
     .with_retries(3);
 
-/// Log lines that may wait for a reader of standard error; what is over is dropped and counted.
+/// Bytes of log lines that wait for standard error to be read. More lines are dropped and counted.
 pub const LOG_BACKLOG: usize = 256 * KIB;
 
-/// How long a start waits for a supervisor that does not read its socket: longer than a busy one
-/// takes, shorter than it waits for the start itself.
+/// How long a start waits for a service manager that does not read its socket: longer than a busy
+/// one needs, shorter than its own timeout for the start.
 pub const SD_NOTIFY_TIMEOUT: Duration = Duration::from_secs(5);

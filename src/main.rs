@@ -1,10 +1,10 @@
-//! Runs what the command line asks for and turns the outcome into an exit status.
+//! Entry point: runs one subcommand and returns its exit status.
 
 use clap::Parser;
 use env_logger::fmt::Formatter;
 use log::{LevelFilter, Record};
 use loket::cli::load::LoadOptions;
-use loket::cli::{Cli, Command, FilesCommand, FilesOptions, RoomOptions};
+use loket::cli::{Cli, CliCommand, FilesAction, FilesOptions, RoomOptions};
 use loket::client::ClientLimits;
 use loket::client::error::ClientError;
 use loket::client::files::FilesClient;
@@ -25,13 +25,13 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::thread;
 
-/// Bad flags and everything else that is wrong before a server starts.
+/// Exit status for bad flags and for every error before a server starts.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(options) => serve(*options),
-        Command::Load(options) => load(*options),
+        CliCommand::Serve(options) => serve(*options),
+        CliCommand::Load(options) => load(*options),
         command => outcome(run_client(command)),
     }
 }
@@ -46,7 +46,7 @@ fn serve(options: ServeOptions) -> ExitCode {
             ExitCode::from(USAGE)
         }
     };
-    // What the loop did not write: its last words, or those of a start that failed.
+    // Lines that the loop did not write: its last lines, or those of a failed start.
     LogSink::finish(log);
     status
 }
@@ -55,7 +55,7 @@ fn run_server(server: Server, log: &LogQueue) -> ExitCode {
     match server.run(&mut io::stdout(), log.clone()) {
         Ok(Stopped::Gracefully) => ExitCode::SUCCESS,
         Ok(Stopped::Forced(connections)) => {
-            log::warn!("connections that were cut: {connections}");
+            log::warn!("stopped with unfinished connections: {connections}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -77,38 +77,38 @@ fn load(options: LoadOptions) -> ExitCode {
     }
 }
 
-fn run_client(command: Command) -> Result<(), ClientError> {
+fn run_client(command: CliCommand) -> Result<(), ClientError> {
     let limits = CLIENT;
     clean_up_on_signals().map_err(|error| {
         ClientError::failure(format!("cannot prepare for signals: {error}; try again"))
     })?;
     match command {
-        Command::Serve(_) | Command::Load(_) => Ok(()),
-        Command::Echo(options) if options.message.is_empty() => {
+        CliCommand::Serve(_) | CliCommand::Load(_) => Ok(()),
+        CliCommand::Echo(options) if options.message.is_empty() => {
             echo::converse(&options.at, &limits)
         }
-        Command::Echo(options) => echo::once(&options.message.join(" "), &options.at, &limits),
-        Command::Send(options) => {
+        CliCommand::Echo(options) => echo::once(&options.message.join(" "), &options.at, &limits),
+        CliCommand::Send(options) => {
             let name = options.name.as_deref();
             transfer::send(&options.files, name, &options.to, &limits)
         }
-        Command::Receive(options) => {
+        CliCommand::Receive(options) => {
             transfer::receive(&options.names, &options.output, &options.from, &limits)
         }
-        Command::Files(options) => run_files(&options, &limits),
-        Command::Talk(options) => talk::run(&options.at, &limits),
-        Command::Room(options) => run_room(options, &limits),
+        CliCommand::Files(options) => run_files(&options, &limits),
+        CliCommand::Talk(options) => talk::run(&options.at, &limits),
+        CliCommand::Room(options) => run_room(options, &limits),
     }
 }
 
-/// The flag before the variable; an empty variable is none.
+/// The flag overrides the environment variable. An empty variable counts as unset.
 fn run_room(options: RoomOptions, limits: &ClientLimits) -> Result<(), ClientError> {
     let password = match (options.password, std::env::var_os(password::VARIABLE)) {
         (Some(password), _) => Some(password),
         (None, None) => None,
         (None, Some(value)) => Some(value.into_string().map_err(|_| {
             ClientError::usage(format!(
-                "cannot use the password in {}: it is not UTF-8 text; set it anew",
+                "cannot use the password in {}: it is not UTF-8; set it again",
                 password::VARIABLE
             ))
         })?)
@@ -123,11 +123,11 @@ fn run_files(options: &FilesOptions, limits: &ClientLimits) -> Result<(), Client
     };
     let mut files = FilesClient::new(&options.at, limits)?;
     match command {
-        FilesCommand::Ls { dir } => files.list(dir.as_deref()),
-        FilesCommand::Size { name } => files.size(name),
-        FilesCommand::Rm { name } => files.remove(name),
-        FilesCommand::Download { name, output } => files.download(name, output.as_deref()),
-        FilesCommand::Upload { file, name } => files.upload(file, name.as_deref()),
+        FilesAction::Ls { dir } => files.list(dir.as_deref()),
+        FilesAction::Size { name } => files.size(name),
+        FilesAction::Rm { name } => files.remove(name),
+        FilesAction::Download { name, output } => files.download(name, output.as_deref()),
+        FilesAction::Upload { file, name } => files.upload(file, name.as_deref()),
     }
 }
 
@@ -141,8 +141,8 @@ fn outcome(result: Result<(), ClientError>) -> ExitCode {
     }
 }
 
-/// A signal ends a client as by default, after the unfinished file is removed, the terminal is
-/// restored and the room is left.
+/// Makes a signal remove the unfinished file, restore the terminal and leave the room before it
+/// ends the client in the default way.
 fn clean_up_on_signals() -> io::Result<()> {
     for signal in signals::ending() {
         let (mut wake, waker) = UnixStream::pair()?;
@@ -173,8 +173,8 @@ fn start_log(options: &ServeOptions, log: &LogQueue) {
         .init();
 }
 
-/// As env_logger has it, but for what a peer or a folder has named: it cannot begin another line,
-/// or steer a terminal.
+/// The format of env_logger, with control characters escaped: names from peers and folders cannot
+/// begin a new line or send escape sequences to a terminal.
 fn log_line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let (time, level) = (out.timestamp(), record.level());
     let style = out.default_level_style(level);

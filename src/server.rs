@@ -1,4 +1,4 @@
-//! Puts the server together: which service listens where, on what store, within which limits.
+//! The table of TCP services, and the start of the server: sockets, store, rights, event loop.
 
 pub mod options;
 
@@ -46,35 +46,33 @@ use std::rc::Rc;
 
 /// A TCP service.
 pub struct TcpService {
-    /// Its name, and that of its flag.
+    /// Its name, which is also the name of its flag.
     pub name: &'static str,
-    /// What `--help` says of it.
+    /// The help text of its flag.
     pub about: &'static str,
-    /// Where it listens unless the flag says otherwise.
+    /// The default port.
     pub port: &'static str,
-    /// Makes the protocol of a connection.
+    /// Makes the protocol of a new connection.
     make: fn(&Parts, SocketAddr) -> Box<dyn Protocol>,
-    /// What a connection above the limit of its address is sent.
+    /// What a connection above the limit of its address is sent before it is closed.
     refusal: Option<&'static [u8]>,
-    /// Whether probes find dead peers, because no idle deadline does.
+    /// Whether TCP keepalive detects dead peers, because the service has no idle deadline.
     keepalive: bool,
-    /// What the kernel keeps of a connection that is not read, in bytes; `None` is as much as it
-    /// finds useful.
+    /// Receive buffer of a connection in bytes; `None` lets the kernel adjust it.
     unread: Option<usize>,
-    /// What it lets a client do with files. A later row of the table may do all that an earlier
-    /// one may.
+    /// What clients can change below the root. Each row includes what earlier rows allow.
     changes: Option<&'static str>,
 }
 
-/// The TCP services, in the order of their announcement. A new one is a file in `services/`, its
-/// `mod` line and a row here: its flag, its help and its announcement follow from that.
+/// The TCP services, in the order in which they are announced. To add one, add a file in
+/// `services/`, its `mod` line and a row here: flag, help and announcement follow from the row.
 pub const TCP_SERVICES: &[TcpService] = &[
     TcpService {
         name: "echo",
-        about: "The echo service",
+        about: "Echo service",
         port: "8080",
         make: |_, _| Box::new(Echo),
-        // It has no words of its own.
+        // Its protocol has no error messages.
         refusal: None,
         keepalive: false,
         unread: Some(config::ECHO_RECEIVE),
@@ -82,7 +80,7 @@ pub const TCP_SERVICES: &[TcpService] = &[
     },
     TcpService {
         name: "transfer",
-        about: "The transfer service (SEND and RECEIVE)",
+        about: "Transfer service (SEND and RECEIVE)",
         port: "5050",
         make: |parts, peer| {
             let (limits, store) = (parts.limits.clone(), parts.store.clone());
@@ -95,7 +93,7 @@ pub const TCP_SERVICES: &[TcpService] = &[
     },
     TcpService {
         name: "files",
-        about: "The files service (ls, size, rm, download, upload)",
+        about: "Files service (ls, size, rm, download, upload)",
         port: "9999",
         make: |parts, peer| {
             let (limits, store) = (parts.limits.clone(), parts.store.clone());
@@ -108,7 +106,7 @@ pub const TCP_SERVICES: &[TcpService] = &[
     },
     TcpService {
         name: "talk",
-        about: "The operator's chat over TCP",
+        about: "Chat with the operator over TCP",
         port: "9000",
         make: |parts, peer| {
             let (limits, roster) = (parts.limits.clone(), parts.roster.clone());
@@ -123,18 +121,18 @@ pub const TCP_SERVICES: &[TcpService] = &[
 
 const TOO_MANY: &[u8] = b"ERROR too many connections from your address; close one first\n";
 
-/// Everything is open and nobody is served yet.
+/// A server that has opened its sockets and its root and accepts no connections yet.
 pub struct Server {
     listeners: Vec<LinuxListener>,
     room: Option<Datagrams>,
-    /// A password that was made up, to be shown once.
+    /// A generated password of the room, to be printed once.
     made_password: Option<String>,
     user: Option<User>,
     options: ServeOptions,
     parts: Rc<Parts>,
 }
 
-/// What services hold in common.
+/// State that the sessions of a server share.
 struct Parts {
     limits: Rc<ServiceLimits>,
     store: Rc<FileStore>,
@@ -142,7 +140,11 @@ struct Parts {
 }
 
 impl Server {
-    /// Opens the ports and then the root. When one fails, nothing stays open.
+    /// Opens the sockets and then the root.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that cannot be opened or found, with what to do.
     pub fn bind(options: ServeOptions) -> Result<Server, StartError> {
         let host = host::find(&options.host)?;
         let (flag, file) = (&options.room_password, &options.room_password_file);
@@ -160,7 +162,7 @@ impl Server {
                 let socket = listen::listen(address, queues)
                     .map_err(|error| listen::cannot_listen(service.name, "tcp", address, &error))?;
                 if service.keepalive {
-                    // Connections have this from their listener, too.
+                    // Accepted sockets inherit this.
                     let _ = SockRef::from(&socket).set_tcp_keepalive(&config::KEEPALIVE);
                 }
                 bound.push((service, socket));
@@ -209,18 +211,23 @@ impl Server {
         })
     }
 
-    /// Serves until a signal comes. Once everything stands, says on `announce` where each service
-    /// listens, a line each, and then `ready`. The log is what `log` holds.
+    /// Serves until a signal arrives. Writes to `announce` one line for each service with its
+    /// address, and then `ready`. Writes the lines in `log` to standard error.
+    ///
+    /// # Errors
+    ///
+    /// Rights that cannot be dropped, an event loop that cannot start, or a failing epoll_wait(2).
     pub fn run(mut self, announce: &mut impl Write, log: LogQueue) -> io::Result<Stopped> {
         let addresses = self.addresses()?;
         let announcement = self.announcement(&addresses);
         let has_operator = self.options.tcp.of("talk").is_some() || self.room.is_some();
         let stdio = has_operator.then(Stdio::open);
         let service_manager = ServiceManager::find(config::SD_NOTIFY_TIMEOUT);
-        // Before /proc is out of reach.
+        // This reads /proc, which the sandbox hides.
         let ending = signals::ending();
-        // Landlock holds for this thread and those that it starts: an older one would stay outside.
-        self.give_up_rights()?;
+        // Landlock applies to this thread and the threads that it starts later, so that no thread
+        // may start before.
+        self.drop_rights()?;
         let limits = reactor_limits(&self.options);
         let direct = !self.options.plain_bodies;
         let bbr = self.listeners.iter().any(uses_bbr);
@@ -247,7 +254,7 @@ impl Server {
         if let Some(stdio) = stdio {
             add_operator(&mut event_loop, stdio, self.parts.limits.clone(), roster);
         }
-        // A reader of these lines that went away is no reason not to serve.
+        // The server also runs if nothing reads these lines.
         let _ = announce
             .write_all(announcement.as_bytes())
             .and_then(|()| announce.flush());
@@ -256,13 +263,13 @@ impl Server {
             event_loop.on_stop(move || service_manager.stopping());
         }
         event_loop.run().map_err(|error| {
-            let text = format!("the loop failed: {error}");
+            let text = format!("the event loop failed: {error}");
             io::Error::new(error.kind(), text)
         })
     }
 
-    /// Everything from outside the root is open; from here on nothing else can be.
-    fn give_up_rights(&self) -> io::Result<()> {
+    /// Drops root and enters the sandbox. Afterwards nothing outside the root can be opened.
+    fn drop_rights(&self) -> io::Result<()> {
         let ServeOptions {
             root, read_only, ..
         } = &self.options;
@@ -290,7 +297,7 @@ impl Server {
         Ok(lines)
     }
 
-    /// What is said to who started the server.
+    /// The lines on standard output at start.
     fn announcement(&self, addresses: &[String]) -> String {
         let mut lines = addresses.join("\n") + "\n";
         if let Some(password) = &self.made_password {
@@ -300,7 +307,7 @@ impl Server {
     }
 }
 
-/// The person at the server. Without usable standard streams there is none.
+/// Adds the operator's session. Without usable standard streams the server runs without one.
 fn add_operator(
     event_loop: &mut EventLoop,
     stdio: io::Result<Stdio>,
@@ -313,7 +320,7 @@ fn add_operator(
         event_loop.add_operator(stdio, Box::new(Operator::new(limits, roster, editor)))
     });
     if let Err(error) = added {
-        log::warn!("there is no operator: standard input and output cannot be used: {error}");
+        log::warn!("no operator: cannot use standard input and output: {error}");
     }
 }
 

@@ -12,9 +12,9 @@ use loket::config::reactor::OUTBOX_HIGH_WATER;
 use loket::config::room::ROOM;
 use loket::config::services::{EDITOR, SERVICES};
 use loket::config::store::STORE;
-use loket::services::unframed_upload::Guess;
 use loket::services::room::Room;
 use loket::services::talk::Talk;
+use loket::services::unframed_upload::UnframedUpload;
 use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
 use loket::session::notice::Notice;
 use loket::session::outbox::Outbox;
@@ -23,7 +23,7 @@ use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
 use loket::store::{Requester, Store};
 use loket::terminal::line_editor::{EditorLimits, LineEditor, Typed};
-use loket::terminal::sanitize::Cleaner;
+use loket::terminal::sanitize::Sanitizer;
 use loket::wire::SEPARATOR;
 use loket::wire::ambiguous_size::{Digits, Start};
 use loket::wire::files_command::{self, Command};
@@ -301,10 +301,10 @@ proptest! {
         let upload = store.create("a", None, client).take().ok().expect("at once");
         let upload = upload.expect("a file");
         let blob = upload.blob();
-        let (guess, _) = Guess::new(upload, digits);
+        let (upload, _) = UnframedUpload::new(upload, digits);
         blob.write_all_at(&wire.as_bytes()[taken..], 0).expect("memory");
         let missing = digits.largest() + 1 - (wire.len() - taken) as u64;
-        let (upload, front) = guess.solve(missing).expect("there is a solution");
+        let (upload, front) = upload.solve(missing).expect("there is a solution");
         prop_assert!(matches!(upload.commit(&front, client).take(), Ok(Ok(()))));
         prop_assert_eq!(&store.files()["a"], body.as_bytes());
     }
@@ -361,12 +361,12 @@ proptest! {
     #[test]
     fn what_a_client_shows_does_not_depend_on_how_bytes_are_cut(input in bytes(), cuts in cuts()) {
         let whole = |ends: &[usize]| {
-            let (mut cleaner, mut text, mut from) = (Cleaner::default(), String::new(), 0);
+            let (mut sanitizer, mut text, mut from) = (Sanitizer::default(), String::new(), 0);
             for &end in ends {
-                text += &cleaner.clean(&input[from..end]);
+                text += &sanitizer.clean(&input[from..end]);
                 from = end;
             }
-            text + cleaner.finish()
+            text + sanitizer.finish()
         };
         let shown = whole(&[input.len()]);
         let is_steering = |letter: char| letter.is_control() && !"\n\t".contains(letter);

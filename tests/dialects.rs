@@ -165,7 +165,7 @@ fn the_header_gap_applies_to_bare_clients_only() {
         .send("RECEIVE\nx\n")
         .expect("OK\nx<SEPARATOR>3\nabc");
     bare.0.set_nonblocking(true).expect("an option");
-    let early = bare.0.peek(&mut [0; 1]).expect_err("nothing yet");
+    let early = bare.0.peek(&mut [0; 1]).expect_err("none");
     assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
 }
 

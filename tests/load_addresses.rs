@@ -3,7 +3,7 @@
 mod support;
 
 use clap::Parser;
-use loket::cli::{Cli, Command};
+use loket::cli::{Cli, CliCommand};
 use loket::load::run::measure;
 use loket::load::settings::Settings;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -13,7 +13,7 @@ fn settings(words: &[&str]) -> Settings {
     let common = ["loket", "load"];
     let words = [&common[..], words, &["-d", "1"]].concat();
     match Cli::parse_from(words).command {
-        Command::Load(options) => options.settings(),
+        CliCommand::Load(options) => options.settings(),
         _ => unreachable!("`load` was asked for"),
     }
 }

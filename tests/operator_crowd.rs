@@ -46,7 +46,7 @@ impl OperatorSession {
         for id in 1..=LAST {
             let (peer, address) = (SessionId(id.into()), ([127, 0, 0, 1], 1).into());
             assert_eq!(roster.borrow_mut().join(peer, address, 0), id);
-            roster.borrow_mut().say(id, &text);
+            roster.borrow_mut().set_last(id, &text);
         }
         for id in (1..LAST).step_by(2) {
             roster.borrow_mut().leave(id);
@@ -113,7 +113,7 @@ fn with_and_without_a_terminal(check: impl Fn(OperatorSession)) {
 fn list_shows_10_000_clients_in_bounded_steps() {
     with_and_without_a_terminal(|mut session| {
         session.type_input(b"/list\n");
-        let last = format!("said last: {:?}", "\u{e9}".repeat(60) + "...");
+        let last = format!("last message: {:?}", "\u{e9}".repeat(60) + "...");
         let ids: Vec<u32> = session
             .shown
             .lines()
@@ -129,7 +129,7 @@ fn list_shows_10_000_clients_in_bounded_steps() {
             .collect();
         assert!(ids.into_iter().eq((2..=LAST).step_by(2)));
         assert!(
-            session.max_step.0 <= SERVICES.console_step * 250,
+            session.max_step.0 <= SERVICES.operator_batch * 250,
             "{:?}",
             session.max_step
         );
@@ -148,7 +148,7 @@ fn a_line_for_all_is_posted_to_10_000_clients_in_bounded_steps_and_in_order() {
             .collect();
         assert!(session.written == wanted, "{} posts", session.written.len());
         assert!(
-            session.max_step.1 <= SERVICES.console_step,
+            session.max_step.1 <= SERVICES.operator_batch,
             "{:?}",
             session.max_step
         );
@@ -161,7 +161,7 @@ fn pasted_lines_are_carried_out_one_at_a_time() {
     session.type_input("x\n".repeat(20).as_bytes());
     assert_eq!(session.written.len(), 20 * CLIENTS as usize);
     assert!(
-        session.max_step.1 <= SERVICES.console_step,
+        session.max_step.1 <= SERVICES.operator_batch,
         "{:?}",
         session.max_step
     );
@@ -185,7 +185,7 @@ fn a_list_tolerates_clients_that_connect_and_disconnect_meanwhile() {
     session.work(intake);
     assert_eq!(session.shown, "");
     session.type_input(b"/list\n");
-    let begins = format!("{id}  127.0.0.1:1  here for 0 s  said last: nothing yet\n");
+    let begins = format!("{id}  127.0.0.1:1  connected for 0 s  last message: none\n");
     assert_eq!(session.shown, begins);
 }
 

@@ -43,7 +43,7 @@ fn lost_lines(text: &str) -> usize {
 fn the_end_of_standard_input_leaves_the_server_running() {
     let (mut server, mut keys) = Server::operated(&[]);
     let mut client = server.connect("talk");
-    server.shown_until("Client 1 has come");
+    server.shown_until("Client 1 connected");
     keys.write_all(b"one\nlast without a line end")
         .expect("taken");
     drop(keys);
@@ -98,10 +98,10 @@ fn a_regular_file_as_standard_input_is_read_from_its_offset_in_pieces() {
     let mut server = prepared.launch();
     assert_eq!(
         server.shown(),
-        "there is no command /nope0; /help lists them"
+        "unknown command /nope0; /help lists the commands"
     );
     check_echo(&server);
-    let last = server.shown_until("there is no command /nope299999;");
+    let last = server.shown_until("unknown command /nope299999;");
     assert!(!last.is_empty());
     check_echo(&server);
 }
@@ -110,7 +110,7 @@ fn a_regular_file_as_standard_input_is_read_from_its_offset_in_pieces() {
 fn an_endless_input_line_is_cut_and_disconnects_no_client() {
     let (mut server, mut keys) = Server::operated(&[]);
     let mut client = server.connect("talk");
-    server.shown_until("Client 1 has come");
+    server.shown_until("Client 1 connected");
     let reading = std::thread::spawn(move || {
         let mut text = Vec::new();
         client.0.read_to_end(&mut text).expect("the end");
@@ -232,7 +232,7 @@ fn the_file_status_flags_of_inherited_streams_do_not_change() {
     prepared.command.stdin(input).stderr(errors);
     let mut server = prepared.launch_onto(screen.into(), output.into());
     keys.write_all(b"hello?\n").expect("taken");
-    assert_eq!(server.shown(), "nobody is connected");
+    assert_eq!(server.shown(), "no client is connected");
     assert_eq!(streams.iter().map(flags).collect::<Vec<_>>(), before);
     assert!(
         before

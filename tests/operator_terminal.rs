@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 fn client(terminal: &Terminal, address: &str) -> TcpStream {
     let client = TcpStream::connect(address).expect("a connection");
     client.set_read_timeout(Some(DEADLINE)).expect("an option");
-    terminal.find("Client 1 has come");
+    terminal.find("Client 1 connected");
     client
 }
 
@@ -32,7 +32,7 @@ fn client_lines_and_log_lines_do_not_tear_the_typed_line() {
         let wanted = format!("Client 1: message {number}");
         terminal.expect_end(&[&wanted, "> half a li"]);
         drop(TcpStream::connect(&address).expect("a connection"));
-        let gone = format!("Client {} has gone", number + 2);
+        let gone = format!("Client {} disconnected", number + 2);
         let is_shown = |rows: &[String]| {
             rows.contains(&gone)
                 && rows.iter().any(|row| row.contains("talk: closed"))

@@ -94,7 +94,7 @@ fn a_talk_client_written_from_the_protocol_page_works() {
     }
     let (mut server, mut keys) = Server::operated(&[]);
     let stranger = Stranger::start(&server, "talk", &[]);
-    server.shown_until("Client 1 has come");
+    server.shown_until("Client 1 connected");
     assert_eq!(server.shown(), "Client 1: good morning ☀");
     keys.write_all("good morning to you ☀\n".as_bytes())
         .expect("taken");
@@ -102,7 +102,7 @@ fn a_talk_client_written_from_the_protocol_page_works() {
     assert_eq!(server.shown(), "Client 1: \tuntil when?");
     keys.write_all(b"until six\n").expect("taken");
     assert_eq!(server.shown(), "Client 1: thank you");
-    assert_eq!(server.shown(), "Client 1 has gone");
+    assert_eq!(server.shown(), "Client 1 disconnected");
     stranger.passes();
 }
 

@@ -33,7 +33,7 @@ fn check_invalid_name(server: &Server, guest: &Guest) {
     guest.send(right).hears("PASSWORD OK");
     guest.send("USERNAME a b").hears("USERNAME TAKEN");
     eventually("the reason is logged", || {
-        server.log().contains("may not be called")
+        server.log().contains("sent an invalid name")
     });
 }
 
@@ -111,7 +111,7 @@ fn an_address_with_too_many_wrong_passwords_is_ignored_and_others_are_not() {
         .send("hello")
         .hears("inside: hello");
     late.heard_nothing();
-    let message = "127.0.0.2 tried too many passwords";
+    let message = "127.0.0.2 sent too many wrong passwords";
     eventually("it is logged", || server.log().contains(message));
     assert_eq!(server.log().matches(message).count(), 1);
 }

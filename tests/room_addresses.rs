@@ -147,7 +147,7 @@ fn a_datagram_from_the_servers_own_address_is_not_answered() {
             server.log().contains("datagrams were dropped")
         });
         assert!(
-            !server.log().contains("too many passwords"),
+            !server.log().contains("too many wrong passwords"),
             "{}",
             server.log()
         );

@@ -122,7 +122,7 @@ fn a_full_disk_causes_one_error_and_keeps_the_old_file() {
         assert_eq!(tree(&root), before);
         eventually("each upload is logged with the reason", || {
             let log = server.log();
-            let why = "is lost: there is no space left for the file";
+            let why = "failed: there is no space left for the file";
             let lines = log.lines().filter(|line| line.contains(why));
             let named = lines.filter(|line| line.contains("the upload \"old\" from 127.0.0.1:"));
             named.count() == 7

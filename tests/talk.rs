@@ -28,7 +28,7 @@ impl OperatorSession {
     fn client(&mut self, id: u32) -> Client {
         let client = self.server.connect("talk");
         let from = client.0.local_addr().expect("bound");
-        self.expect_shown(&format!("Client {id} has come from {from}"));
+        self.expect_shown(&format!("Client {id} connected from {from}"));
         client
     }
 
@@ -42,7 +42,7 @@ impl OperatorSession {
             .expect("a connection");
         let client = Client(socket.into());
         let from = client.0.local_addr().expect("bound");
-        self.expect_shown(&format!("Client {id} has come from {from}"));
+        self.expect_shown(&format!("Client {id} connected from {from}"));
         client
     }
 
@@ -123,10 +123,10 @@ fn lines_of_clients_are_shown_and_answers_are_sent() {
             }
         }
         drop(client);
-        session.expect_shown(&format!("Client {id} has gone"));
+        session.expect_shown(&format!("Client {id} disconnected"));
     }
     session.client(1 + CONVERSATIONS.len() as u32).reset();
-    session.expect_shown(&format!("Client {} has gone", 1 + CONVERSATIONS.len()));
+    session.expect_shown(&format!("Client {} disconnected", 1 + CONVERSATIONS.len()));
 }
 
 #[test]
@@ -152,18 +152,18 @@ fn a_line_of_the_operator_goes_to_all_clients_or_to_one() {
 fn the_list_shows_each_client_with_its_last_line() {
     let mut session = OperatorSession::open(&[]);
     session.type_text("/list\n");
-    session.expect_shown("nobody is connected");
+    session.expect_shown("no client is connected");
     let mut one = session.client(1);
     let two = session.client(2);
     one.send("first\nsec\"ond\n");
     session.expect_shown("Client 1: first");
     session.expect_shown("Client 1: sec\"ond");
     session.type_text("/list\n");
-    for (id, client, last) in [(1, &one, "\"sec\\\"ond\""), (2, &two, "nothing yet")] {
+    for (id, client, last) in [(1, &one, "\"sec\\\"ond\""), (2, &two, "none")] {
         let line = session.server.shown();
         let address = client.0.local_addr().expect("bound");
-        let begins = line.starts_with(&format!("{id}  {address}  here for "));
-        let ends = line.ends_with(&format!(" s  said last: {last}"));
+        let begins = line.starts_with(&format!("{id}  {address}  connected for "));
+        let ends = line.ends_with(&format!(" s  last message: {last}"));
         assert!(begins && ends, "{line}");
     }
 }
@@ -176,7 +176,7 @@ fn a_kicked_client_is_disconnected() {
     session.type_text("/to 1 goodbye\n/kick 1\n");
     assert_eq!(one.rest(), b"goodbye\n");
     drop(one);
-    session.expect_shown("Client 1 has gone");
+    session.expect_shown("Client 1 disconnected");
     session.type_text("still here\n");
     two.expect("still here\n");
 }
@@ -210,10 +210,10 @@ fn a_kicked_client_that_does_not_read_is_disconnected_too() {
         session.type_text(&line);
         // The answer shows that the line was sent.
         session.type_text("/to 7 x\n");
-        session.expect_shown("there is no client 7; /list shows who is there");
+        session.expect_shown("there is no client 7; /list shows the clients");
     }
     session.type_text("/kick 1\n");
-    session.expect_shown("Client 1 has gone");
+    session.expect_shown("Client 1 disconnected");
 }
 
 #[test]
@@ -222,29 +222,29 @@ fn help_lists_the_commands_and_a_wrong_command_is_explained() {
     let mut one = session.client(1);
     session.type_text("/help\n");
     for line in [
-        "a line goes to all talk clients",
-        "/to ID text   a line to one of them",
-        "/list         who is there",
-        "/kick ID      end a conversation",
-        "/help         this list",
+        "TEXT          send TEXT to all talk clients",
+        "/to ID TEXT   send TEXT to one client",
+        "/list         list the clients",
+        "/kick ID      disconnect a client",
+        "/help         show this list",
     ] {
         session.expect_shown(line);
     }
     for (typed, answer) in [
-        ("/nope", "there is no command /nope; /help lists them"),
-        ("/to", "which client? /list shows their numbers"),
-        ("/to 1", "write: /to ID text"),
-        ("/to 1   ", "write: /to ID text"),
-        ("/to 9 x", "there is no client 9; /list shows who is there"),
-        ("/to x y", "there is no client x; /list shows who is there"),
-        ("/kick", "which client? /list shows their numbers"),
+        ("/nope", "unknown command /nope; /help lists the commands"),
+        ("/to", "give the number of a client; /list shows them"),
+        ("/to 1", "usage: /to ID TEXT"),
+        ("/to 1   ", "usage: /to ID TEXT"),
+        ("/to 9 x", "there is no client 9; /list shows the clients"),
+        ("/to x y", "there is no client x; /list shows the clients"),
+        ("/kick", "give the number of a client; /list shows them"),
         (
             "/kick 99999999999",
-            "there is no client 99999999999; /list shows who is there",
+            "there is no client 99999999999; /list shows the clients",
         ),
         (
             "/kick -1",
-            "there is no client -1; /list shows who is there",
+            "there is no client -1; /list shows the clients",
         ),
     ] {
         session.type_text(&format!("{typed}\r\n"));
@@ -259,7 +259,7 @@ fn help_lists_the_commands_and_a_wrong_command_is_explained() {
 fn a_line_without_a_client_to_receive_it_is_reported() {
     let mut session = OperatorSession::open(&[]);
     session.type_text("hello?\n");
-    session.expect_shown("nobody is connected");
+    session.expect_shown("no client is connected");
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn a_message_of_the_limit_is_shown_and_a_longer_one_is_refused() {
         one.rest(),
         b"ERROR more than 4096 bytes without a line end\n"
     );
-    session.expect_shown("Client 1 has gone");
+    session.expect_shown("Client 1 disconnected");
 
     let mut bare = session.client(2);
     bare.send(&fits);
@@ -305,7 +305,7 @@ fn a_message_of_the_limit_is_shown_and_a_longer_one_is_refused() {
         bare.rest(),
         b"ERROR more than 4096 bytes without a line end"
     );
-    session.expect_shown("Client 2 has gone");
+    session.expect_shown("Client 2 disconnected");
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn a_client_that_does_not_read_is_disconnected_and_the_others_are_not_affected()
         reader.expect(&line);
         sent += 1;
     }
-    session.expect_shown("Client 1 has gone");
+    session.expect_shown("Client 1 disconnected");
     session.type_text("and on\n");
     reader.expect("and on\n").send("yes\n");
     session.expect_shown("Client 2: yes");
@@ -347,7 +347,7 @@ fn thousands_of_clients_connect_receive_a_line_and_disconnect() {
         clients.push(session.server.connect("talk"));
     }
     for _ in 0..COUNT {
-        assert!(session.server.shown().contains(" has come from "));
+        assert!(session.server.shown().contains(" connected from "));
     }
     session.type_text("welcome\n");
     for client in &mut clients {
@@ -364,7 +364,7 @@ fn thousands_of_clients_connect_receive_a_line_and_disconnect() {
     }
     drop(clients);
     for _ in 0..COUNT {
-        assert!(session.server.shown().ends_with(" has gone"));
+        assert!(session.server.shown().ends_with(" disconnected"));
     }
     let mut next = session.server.connect("talk");
     next.send("hello\n");

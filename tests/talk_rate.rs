@@ -80,7 +80,7 @@ fn lines(count: usize) -> Vec<u8> {
 fn a_client_over_its_rate_is_not_read_until_it_has_tokens_again() {
     let mut flood = Flood::new();
     let first = flood.feed(&lines(10_000), Follows::More);
-    assert!(first > SERVICES.talk_rate.first - 2 * LINE && first <= SERVICES.talk_rate.first);
+    assert!(first > SERVICES.talk_rate.initial - 2 * LINE && first <= SERVICES.talk_rate.initial);
     assert_eq!(flood.next(), Next::Wait);
     assert_eq!(flood.session.awaited(), Some(Timer::Pace));
     // The same second: no new tokens.
@@ -89,8 +89,8 @@ fn a_client_over_its_rate_is_not_read_until_it_has_tokens_again() {
     for second in [1, 2, 3] {
         flood.shared.now = second;
         let shown = flood.feed(b"", Follows::Silence(Timer::Pace));
-        let rate = SERVICES.talk_rate.each_second - 100 * SERVICES.talk_rate.line
-            ..SERVICES.talk_rate.each_second + LINE;
+        let rate = SERVICES.talk_rate.per_second - 100 * SERVICES.talk_rate.per_line
+            ..SERVICES.talk_rate.per_second + LINE;
         assert!(
             shown > rate.start - 20 * LINE && shown <= rate.end,
             "{shown}"
@@ -99,7 +99,7 @@ fn a_client_over_its_rate_is_not_read_until_it_has_tokens_again() {
     }
     // After a silence the bucket holds no more than its maximum.
     flood.shared.now = 1_000;
-    assert!(flood.feed(b"", Follows::Silence(Timer::Pace)) <= SERVICES.talk_rate.most);
+    assert!(flood.feed(b"", Follows::Silence(Timer::Pace)) <= SERVICES.talk_rate.burst);
 }
 
 #[test]
@@ -117,9 +117,12 @@ fn many_talk_clients_share_the_rate_of_eight() {
             shown.push(flood.feed(b"", Follows::Silence(Timer::Pace)));
         }
         let (all, least) = (shown.iter().sum::<usize>(), shown.iter().min());
-        assert!(all <= SERVICES.talk_rate.all + 200 * LINE, "{all}");
         assert!(
-            least > Some(&(SERVICES.talk_rate.all / 200 - 2 * LINE)),
+            all <= SERVICES.talk_rate.per_second_all + 200 * LINE,
+            "{all}"
+        );
+        assert!(
+            least > Some(&(SERVICES.talk_rate.per_second_all / 200 - 2 * LINE)),
             "{least:?}"
         );
     }
@@ -136,7 +139,10 @@ fn short_talk_connections_share_a_rate_too() {
     };
     for second in [3, 4] {
         let shown: usize = (0..2_000).map(|_| newcomer(second)).sum();
-        assert!(shown <= SERVICES.talk_rate.all && shown > SERVICES.talk_rate.all * 9 / 10);
+        assert!(
+            shown <= SERVICES.talk_rate.per_second_all
+                && shown > SERVICES.talk_rate.per_second_all * 9 / 10
+        );
     }
     // A client that got no tokens gets its share a second later.
     assert!((0..2_000).any(|_| newcomer(5) == 0));
@@ -192,7 +198,7 @@ fn a_client_within_its_rate_never_waits() {
 fn the_operator_sees_a_flood_in_order_or_the_number_of_lost_lines() {
     let (mut server, _keys) = Server::operated(&[]);
     let mut client = server.connect("talk");
-    server.shown_until("Client 1 has come");
+    server.shown_until("Client 1 connected");
     let writer = std::thread::spawn(move || {
         client.send(lines(2_000)).send("the end\n");
         client
@@ -225,7 +231,7 @@ fn a_reset_connection_over_its_rate_closes_before_its_lines_are_shown() {
         server.shown_until(&format!("Client {id}: {:0width$}", 0, width = LINE - 1));
         client.reset();
         let mut shown = 1;
-        while !server.shown().ends_with("has gone") {
+        while !server.shown().ends_with("disconnected") {
             shown += 1;
         }
         if shown < 40 {

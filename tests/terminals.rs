@@ -29,7 +29,7 @@ const OPERATOR: Program = Program {
     sigterm_status: 0,
     start: |terminal| {
         let stream = TcpStream::connect(terminal.serve("")).expect("a connection");
-        terminal.find("Client 1 has come");
+        terminal.find("Client 1 connected");
         lines_of(stream)
     },
 };

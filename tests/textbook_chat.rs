@@ -85,12 +85,12 @@ fn the_operator_and_a_course_client_chat_in_both_directions() {
         "talk",
         &["halo, ada orang?", "ada, selamat pagi ☀"],
     );
-    server.shown_until("Client 1 has come");
+    server.shown_until("Client 1 connected");
     for _ in 0..2 {
         assert_eq!(server.shown(), "Client 1: halo, ada orang?");
         keys.write_all("ada, selamat pagi ☀\n".as_bytes())
             .expect("taken");
     }
-    assert_eq!(server.shown(), "Client 1 has gone");
+    assert_eq!(server.shown(), "Client 1 disconnected");
     client.passes();
 }

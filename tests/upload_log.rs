@@ -9,7 +9,7 @@ use support::{CREATED, Client, Server, eventually};
 /// Waits until the log has a line about an upload from this client with this name and reason.
 #[track_caller]
 fn is_logged(server: &Server, from: &str, name: &str, why: &str) {
-    let begins = format!("the upload {name:?} from {from} is lost: ");
+    let begins = format!("upload {name:?} from {from} failed: ");
     eventually(&format!("{begins}{why} is logged"), || {
         let is_it = |line: &str| {
             let found = line.split_once(&begins);

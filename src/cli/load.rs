@@ -1,4 +1,4 @@
-//! The flags of `loket load`, and what they ask for.
+//! The flags of `loket load`, and their conversion to the settings of a run.
 
 use crate::config;
 use crate::load::numbers::read_bytes;
@@ -10,60 +10,60 @@ use std::path::PathBuf;
 /// The flags of `loket load`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every byte that comes back is compared. The exit status is 1 when one was wrong, \
-a request failed or the server went away. Figures begin when all connections stand; Ctrl-C ends a \
-run early."
+    after_help = "Every byte of every reply is compared. The exit status is 1 if a byte was wrong, \
+a request failed or the server became unreachable. Measurement starts once all connections are \
+open; Ctrl-C ends a run early."
 )]
 pub struct LoadOptions {
-    /// What is asked of the server.
+    /// The kind of load.
     #[command(subcommand)]
     pub command: LoadCommand,
 }
 
-/// What is asked of a server.
+/// The kinds of load.
 #[derive(Debug, Subcommand)]
 pub enum LoadCommand {
     /// Send messages to an echo service.
     Echo(EchoLoad),
-    /// Send files to a transfer service and fetch them; one empty file a connection stays there.
+    /// Send files to a transfer service and receive them; leaves one empty file per connection.
     Transfer(TransferLoad),
-    /// List, measure, upload, download and remove files of a files service.
+    /// Upload, size, list, download and remove files of a files service.
     Files(FilesLoad),
-    /// Talk in a room: every member checks every message.
+    /// Send messages to a room; every member checks every message.
     Room(RoomLoad),
-    /// Connect to an echo service, send one message, close, and again.
+    /// Connect to an echo service, send one message and close, repeatedly.
     Churn(ChurnLoad),
-    /// Hold connections to an echo service that do nothing, and one that does.
+    /// Hold idle connections to an echo service, and one that sends messages.
     Idle(ChurnLoad),
 }
 
-/// What all modes have.
+/// The flags that all modes have.
 #[derive(Debug, Args)]
 pub struct RunFlags {
-    /// How long requests are made.
+    /// Time for which requests are sent.
     #[arg(short, long, value_name = "SECONDS", default_value_t = config::load::SECONDS,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub duration: u32,
-    /// The server's process, if it runs here: its CPU and its memory are told, too.
+    /// Process ID of the server, if it runs on this machine: its CPU time and memory are reported.
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub server_pid: Option<u32>,
-    /// Write the figures into a file.
+    /// Write the results to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Draw latency and throughput into a file.
+    /// Plot latency and throughput to this file.
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
 }
 
-/// Connections, and how fast they are.
+/// The flags for the number of connections and their rate.
 #[derive(Debug, Args)]
 pub struct PaceFlags {
-    /// Connections.
+    /// Number of connections.
     #[arg(short, long, value_name = "N", default_value_t = config::load::CONNECTIONS,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub connections: u32,
-    /// Requests a second of all connections together; latency counts from when each was due
-    /// [default: the next when the answer is there].
+    /// Requests a second of all connections together; latency is measured from the scheduled time
+    /// [default: each request follows the last reply].
     #[arg(short, long, value_name = "RATE",
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub rate: Option<u32>,
@@ -72,7 +72,7 @@ pub struct PaceFlags {
 /// The flags of `loket load echo`.
 #[derive(Debug, Args)]
 pub struct EchoLoad {
-    /// The server.
+    /// Address of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub at: String,
     /// See there.
@@ -81,7 +81,7 @@ pub struct EchoLoad {
     /// Bytes of a message; K, M and G may follow.
     #[arg(short, long, value_name = "BYTES", default_value = "64", value_parser = positive_bytes)]
     pub size: u64,
-    /// Messages under way on one connection.
+    /// Messages in flight on one connection.
     #[arg(short, long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub pipeline: u32,
@@ -93,7 +93,7 @@ pub struct EchoLoad {
 /// The flags of `loket load churn` and `loket load idle`.
 #[derive(Debug, Args)]
 pub struct ChurnLoad {
-    /// The server.
+    /// Address of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub at: String,
     /// See there.
@@ -110,7 +110,7 @@ pub struct ChurnLoad {
 /// The flags of `loket load transfer`.
 #[derive(Debug, Args)]
 pub struct TransferLoad {
-    /// The server.
+    /// Address of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5050")]
     pub at: String,
     /// See there.
@@ -119,16 +119,16 @@ pub struct TransferLoad {
     /// Bytes of a file; K, M and G may follow.
     #[arg(short, long, value_name = "BYTES", default_value = "64K", value_parser = read_bytes)]
     pub size: u64,
-    /// Send files only.
+    /// Only send files.
     #[arg(long, group = "direction")]
     pub send: bool,
-    /// Fetch files only, those that were stored before the run.
+    /// Only receive files, which are stored before the run.
     #[arg(long, group = "direction")]
     pub receive: bool,
-    /// Send and fetch in turn; the default.
+    /// Send and receive in turn (the default).
     #[arg(long, group = "direction")]
     pub mix: bool,
-    /// Use a connection for one file only.
+    /// Open a new connection for each file.
     #[arg(long)]
     pub reconnect: bool,
     /// See there.
@@ -139,7 +139,7 @@ pub struct TransferLoad {
 /// The flags of `loket load files`.
 #[derive(Debug, Args)]
 pub struct FilesLoad {
-    /// The server.
+    /// Address of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9999")]
     pub at: String,
     /// See there.
@@ -148,10 +148,10 @@ pub struct FilesLoad {
     /// Bytes of a file; K, M and G may follow.
     #[arg(short, long, value_name = "BYTES", default_value = "64K", value_parser = read_bytes)]
     pub size: u64,
-    /// One command, instead of all of them in turn; rm comes with the upload that it needs.
+    /// Only this command instead of all in turn; rm includes the upload that it needs.
     #[arg(long, value_name = "COMMAND")]
     pub only: Option<FilesOperation>,
-    /// Use a connection for one command only.
+    /// Open a new connection for each command.
     #[arg(long)]
     pub reconnect: bool,
     /// See there.
@@ -162,22 +162,22 @@ pub struct FilesLoad {
 /// The flags of `loket load room`.
 #[derive(Debug, Args)]
 pub struct RoomLoad {
-    /// The server.
+    /// Address of the server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1234")]
     pub at: String,
-    /// Members.
+    /// Number of members.
     #[arg(short, long, value_name = "N", default_value_t = config::load::CONNECTIONS,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub members: u32,
-    /// Messages a second of all members together. The server lets each one say 20 a second, if
-    /// it was not told otherwise.
+    /// Messages a second of all members together; by default a server accepts 20 a second from
+    /// each member.
     #[arg(short, long, value_name = "RATE", default_value_t = config::load::ROOM_RATE,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub rate: u32,
-    /// Bytes of a message, without the name in front.
+    /// Bytes of a message, without the sender's name; K, M and G may follow.
     #[arg(short, long, value_name = "BYTES", default_value = "64", value_parser = positive_bytes)]
     pub size: u64,
-    /// The password of the room; others may see it in the list of processes.
+    /// Password of the room; other users can see it in the process list.
     #[arg(
         long,
         value_name = "P",
@@ -198,7 +198,7 @@ fn positive_bytes(text: &str) -> Result<u64, String> {
 }
 
 impl LoadOptions {
-    /// What these flags ask for.
+    /// The settings of the run.
     pub fn settings(self) -> Settings {
         match self.command {
             LoadCommand::Echo(flags) => Settings {

@@ -14,7 +14,7 @@
 
 use super::error::{ClientError, RequestError, reason};
 use super::output;
-use crate::terminal::std_stream::Channel;
+use crate::terminal::std_stream::StdStream;
 use crate::terminal::line_editor::{EditorLimits, LineEditor, Typed};
 use crate::terminal::raw_mode::{self, Controls, RawMode};
 use crate::wire::text::OneLine;
@@ -66,7 +66,7 @@ pub struct ChatScreen {
     max_line: usize,
     /// Text without a line end that is not shown yet. Empty for a pipe, which gets it at once.
     partial_line: String,
-    output: Channel,
+    output: StdStream,
     /// Bytes that standard output would not take without blocking.
     unwritten: Vec<u8>,
 }
@@ -82,7 +82,7 @@ impl ChatScreen {
     /// edited if both are a terminal that can move its cursor.
     pub fn open(prompt: &str, max_line: usize, history: usize) -> Result<ChatScreen, ClientError> {
         let (stdin, stdout) = (io::stdin(), io::stdout());
-        let output = Channel::open(stdout.as_fd(), OFlags::WRONLY)
+        let output = StdStream::open(stdout.as_fd(), OFlags::WRONLY)
             .map_err(|error| chat_failed(output::cannot_print(&error)))?;
         let cursor_moves = !std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let is_terminal = stdin.is_terminal() && stdout.is_terminal() && cursor_moves;
@@ -167,7 +167,7 @@ impl ChatScreen {
             terminal.raw_mode.apply();
             self.is_drawn = false;
             if let Some(editor) = &mut self.editor {
-                editor.widen(raw_mode::columns(self.output.as_fd()));
+                editor.set_columns(raw_mode::columns(self.output.as_fd()));
             }
         }
     }

@@ -26,7 +26,7 @@ use super::membership::{Action, Login, Membership, RoomError, is_answer};
 use super::output;
 use super::unacked::Unacked;
 use super::{ClientLimits, RoomClientLimits};
-use crate::terminal::sanitize::clean;
+use crate::wire::text::clean_lines;
 use rustix::event::PollFlags;
 use std::collections::VecDeque;
 use std::net::UdpSocket;
@@ -275,7 +275,7 @@ impl Conversation {
         for event in self.screen.read()? {
             match event {
                 InputEvent::Line(line) => {
-                    let line = clean(&line);
+                    let line = clean_lines(line.as_bytes());
                     let word = line.trim();
                     self.is_leaving = word.eq_ignore_ascii_case("exit");
                     if !word.is_empty() && !self.is_leaving {
@@ -343,6 +343,6 @@ impl Conversation {
 
 /// One datagram becomes one line: with a line end in it, a member could forge another's message.
 fn display_text(datagram: &[u8]) -> String {
-    let text = clean(&String::from_utf8_lossy(datagram));
+    let text = clean_lines(datagram);
     text.trim_end_matches('\n').replace('\n', " ")
 }

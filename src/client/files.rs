@@ -8,7 +8,7 @@ use super::names;
 use super::output;
 use super::reconnector::Reconnector;
 use super::upload_file::UploadFile;
-use crate::terminal::sanitize::Cleaner;
+use crate::terminal::sanitize::Sanitizer;
 use crate::wire::files_command::quote;
 use std::path::{Path, PathBuf};
 
@@ -151,7 +151,7 @@ impl FilesClient {
         size: u64,
     ) -> Result<(), RequestError> {
         let mut buffer = vec![0; self.server.limits().body_piece];
-        let mut cleaner = Cleaner::default();
+        let mut sanitizer = Sanitizer::default();
         let mut ended = true;
         let mut got = 0;
         while got < size {
@@ -168,10 +168,10 @@ impl FilesClient {
             };
             got += piece.len() as u64;
             ended = piece.ends_with(b"\n");
-            output::bytes(cleaner.clean(piece).as_bytes())?;
+            output::bytes(sanitizer.clean(piece).as_bytes())?;
         }
         let line_end = if ended { "" } else { "\n" };
-        output::text(&format!("{}{line_end}", cleaner.finish()))
+        output::text(&format!("{}{line_end}", sanitizer.finish()))
     }
 
     fn send_body(

@@ -2,7 +2,7 @@
 //! A closed or full stream is an error value and never a panic, which it is with `println!`.
 
 use super::error::{ClientError, RequestError, reason};
-use crate::terminal::sanitize::clean;
+use crate::wire::text::clean_lines;
 use crate::wire::text::OneLine;
 use std::fmt;
 use std::io::{self, Write};
@@ -26,7 +26,7 @@ pub fn cannot_print(error: &io::Error) -> RequestError {
 
 /// Prints text of a server without its hidden characters.
 pub fn text(text: &str) -> Result<(), RequestError> {
-    bytes(clean(text).as_bytes())
+    bytes(clean_lines(text.as_bytes()).as_bytes())
 }
 
 /// Prints one line about what was done. A closed standard output is no error: the work is done.

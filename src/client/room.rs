@@ -8,7 +8,7 @@ use super::membership::{Login, RoomError};
 use super::output;
 use super::prompt;
 use super::{ClientLimits, RoomClientLimits};
-use crate::terminal::sanitize::clean;
+use crate::wire::text::clean_lines;
 use crate::wire::text::steers;
 use std::io::{self, IsTerminal};
 
@@ -28,7 +28,7 @@ pub fn run(
     }
     let address = Address::read(at)?;
     let name = match name {
-        Some(name) => clean(&name),
+        Some(name) => clean_lines(name.as_bytes()),
         None => ask_name(&limits.room)?,
     };
     let mut login = Login {
@@ -61,7 +61,7 @@ pub fn run(
 fn check_name(name: &str, limits: &RoomClientLimits) -> Result<(), ClientError> {
     let is_forbidden = |letter: char| letter.is_whitespace() || steers(letter);
     // The room counts the characters that remain without hidden ones.
-    let length = clean(name).chars().count();
+    let length = clean_lines(name.as_bytes()).chars().count();
     if !(1..=limits.name).contains(&length) || name.contains(is_forbidden) {
         return Err(ClientError::usage(format!(
             "cannot enter as {name:?}: a name has 1 to {} characters and no blanks; choose \
@@ -86,7 +86,7 @@ fn check_password(password: &str, limits: &RoomClientLimits) -> Result<(), Clien
 
 fn ask_name(limits: &RoomClientLimits) -> Result<String, ClientError> {
     let ask = || prompt::ask("name: ", limits.datagram);
-    ask_until_valid("name", ask, |name| check_name(name, limits)).map(|name| clean(&name))
+    ask_until_valid("name", ask, |name| check_name(name, limits)).map(|name| clean_lines(name.as_bytes()))
 }
 
 fn ask_password(limits: &RoomClientLimits) -> Result<String, ClientError> {

@@ -16,7 +16,7 @@ use super::connection::{Address, BlockingConnection};
 use super::error::{ClientError, reason, would_block};
 use super::output;
 use super::{ClientLimits, TalkClientLimits};
-use crate::terminal::sanitize::Cleaner;
+use crate::terminal::sanitize::Sanitizer;
 use rustix::event::PollFlags;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -29,7 +29,7 @@ struct TalkClient<'a> {
     stream: TcpStream,
     screen: ChatScreen,
     /// Joins a character whose bytes arrive in two reads.
-    cleaner: Cleaner,
+    sanitizer: Sanitizer,
     /// Lines read from standard input but not yet written to the socket.
     unsent: Vec<u8>,
     state: TalkState,
@@ -67,7 +67,7 @@ pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
         at,
         stream,
         screen,
-        cleaner: Cleaner::default(),
+        sanitizer: Sanitizer::default(),
         unsent: Vec::new(),
         state: TalkState::Open,
         last_received: Instant::now(),
@@ -141,7 +141,7 @@ impl TalkClient<'_> {
         let mut buffer = vec![0; self.limits.piece];
         match self.stream.read(&mut buffer) {
             Ok(0) => {
-                self.screen.show(std::mem::take(&mut self.cleaner).finish());
+                self.screen.show(std::mem::take(&mut self.sanitizer).finish());
                 self.screen.end_partial_line();
                 self.state = match self.state {
                     TalkState::Open => TalkState::ClosedByServer,
@@ -149,7 +149,7 @@ impl TalkClient<'_> {
                 };
             }
             Ok(count) => {
-                self.screen.show(&self.cleaner.clean(&buffer[..count]));
+                self.screen.show(&self.sanitizer.clean(&buffer[..count]));
                 // Bounds the memory if the server never sends a line end.
                 if self.screen.partial_len() > self.limits.line {
                     self.screen.end_partial_line();

@@ -1,5 +1,5 @@
-//! The limits of the reactor, and how much of a body is moved at once.
-//! What the flags say is added by `server.rs`.
+//! The limits of the reactor, and the sizes of the steps in which bodies are moved. `server.rs`
+//! overrides those that have flags.
 
 use super::store::{COPY_STEP, SMALL_BODY};
 use super::{KIB, MIB, WIRE};
@@ -7,132 +7,132 @@ use crate::reactor::ReactorLimits;
 use crate::reactor::linux::BodySteps;
 use crate::reactor::step_size::StepLimits;
 
-/// The limits of a server that is started without flags, beside that of its connections.
+/// The limits of a server without flags, except for its number of connections.
 pub const REACTOR: ReactorLimits = ReactorLimits {
-    // What the descriptor limit allows, or the user.
+    // Set by the descriptor limit, or by a flag.
     connections: usize::MAX,
-    // A burst of thousands is taken in over many rounds, so that it does not hold up those who are
-    // served already.
+    // A burst of thousands is accepted over many rounds, so that open connections are not delayed.
     accepts_per_turn: 64,
-    // More than a round can use well only grows the wait of the last.
+    // More events in a round only make the last one wait longer.
     events_per_round: 1024,
     // A small request beside 8 endless downloads has p99 0.3 to 0.6 ms at 256 KiB a turn, 7 to
     // 12 ms at 1 MiB, 375 ms and more without a budget.
     turn_bytes: 256 * KIB,
-    // An upload of one byte costs about 60 us and a dozen bytes, so that bytes alone would let a
-    // peer that pipelines them hold the loop for a second and more.
+    // An upload of one byte costs about 60 us and a dozen bytes. With a budget of bytes alone, a
+    // peer that pipelines such uploads would block the loop for a second and more.
     turn_calls: 16,
-    // Every peer that has something to ask gets a short turn in the same round. More calls go on
-    // among the bulk.
+    // Every peer with a request gets a short turn in the same round. More calls are made in bulk
+    // turns.
     short_calls: 4,
-    // Bulk turns have as long a time before the next poll. A request that comes just then waits
-    // for both and for the rest of a turn of each. 1,000 echoes take 5 ms together, and all of
-    // them still have their turn in the same round.
+    // Bulk turns get the same time before the next poll. A request that arrives just then waits for
+    // both, and for the rest of a turn of each. 1,000 echoes take 5 ms together, and all of them
+    // still have their turn in the same round.
     short_micros: 3_000,
-    // One long step, or four of downloads that are paced, which take 0.07 ms together.
+    // One long step, or four of the shorter steps under bbr, which take 0.07 ms together.
     bulk_bytes: MIB,
-    // A turn that meets a full socket moves nothing.
+    // A turn whose socket buffer is full moves no bytes, so that the turns are limited, too.
     bulk_turns: 4,
-    // Then a poll is due, although less than `bulk_bytes` was moved: a new request is to wait for
-    // one long step, and not for four of them.
+    // After this time a poll follows, although less than `bulk_bytes` was moved: a new request
+    // waits for one long step instead of four.
     bulk_micros: 150,
     send_step: BODIES.send.most,
     receive_step: BODIES.receive.most,
     small_body: SMALL_BODY,
-    // 16 KiB halves the throughput of large messages, more gains nothing.
+    // 16 KiB halves the throughput of large messages; more than 64 KiB gains nothing.
     read_buffer: 64 * KIB,
-    // What is not executed yet stays in memory, and two of the longest units are enough for a
+    // Input that is not executed yet stays in memory: two of the longest units are enough for a
     // turn.
     command_read: 2 * WIRE.unit,
-    // A closed connection is read empty, so that our last line is not lost to a reset. A peer that
-    // is still sending after this, or after `linger_millis`, has had its chance.
+    // Input after the server has shut down its side is drained, so that a reset does not discard
+    // the server's last line. It is drained up to this size and up to `linger_millis`.
     linger_bytes: MIB,
     linger_millis: 2_000,
-    // Without a limit (`tcp_orphan_retries`) the kernel keeps up to 4 MiB for 340 s, and no place
-    // is taken meanwhile. A peer that goes on reading gets all of it; one that loses its network
-    // for longer loses the end.
+    // Without this limit the kernel keeps up to 4 MiB of a closed connection for 340 s
+    // (`tcp_orphan_retries`), and no connection limit counts it. A peer that keeps reading gets all
+    // of it; a peer without network for longer loses the end.
     unsent_millis: 3_000,
-    // The bytes of one `send()` reach a socket together, or as segments back to back: the last one
-    // follows the first within this. Keys follow each other after 20 ms and more, those of a
-    // script more closely, but a command of them takes longer.
+    // The bytes of one `send()` arrive together, or as segments back to back within this time.
+    // Typed keys are 20 ms and more apart. Keys sent by a script may be closer, but a whole command
+    // of them takes longer.
     interbyte_millis: 5,
-    // Longer than the pauses between the `send()`s of one message, shorter than a person notices.
+    // Longer than the pauses between the `send()`s of one message, shorter than people notice.
     settle_millis: 50,
-    // A unit that is no whole command waits so long for its rest: line clients that send a command
-    // in pieces wait a round trip between them, and even far away that is well under a second.
+    // Line clients that send a command in pieces wait one round trip between them, which is well
+    // below a second also on long links.
     partial_command_millis: 1_000,
-    // A textbook client takes its first `recv` for the header: the data must not be there yet.
+    // A textbook client takes all of its first `recv` for the header: the data must not be in it.
     header_gap_millis: 20,
-    // A client that cannot end its upload waits for ever otherwise, and so does its user.
+    // A client that sends no data would wait for ever, and its user too.
     first_byte_millis: 2_000,
-    // When to look again whether a talk client may go on. Its rate is counted by whole seconds.
+    // The interval of checking whether a talk client may send again. Its credit grows once a
+    // second.
     pace_millis: 100,
-    // The shortest time that epoll_wait(2) measures.
+    // The shortest timeout of epoll_wait(2).
     cold_millis: 1,
-    // People who try the shell by hand pause for minutes; a dead peer should not hold a descriptor
+    // People who use the shell by hand pause for minutes; a dead peer should not hold a descriptor
     // for hours.
     idle_seconds: Some(IDLE_SECONDS),
-    // Peers that send a command in pieces take a few round trips; one that sends a byte a second
-    // would hold its place for an hour. Who has not begun one may be a person thinking, and falls
-    // under the idle deadline.
+    // A command in pieces takes a few round trips. A peer that sends a byte a second would hold its
+    // connection for an hour. Before the first byte of a command the idle deadline applies.
     command_seconds: 30,
-    // Every link in use is faster; a peer below it would hold a descriptor for days.
+    // Every link in use is faster. A slower peer would hold a descriptor for days.
     min_rate: KIB as u64,
-    // Long enough for a Wi-Fi to come back.
+    // Long enough for a Wi-Fi link to reconnect.
     rate_seconds: 30,
-    // The kernels of both ends keep up to 4 and 6 MiB by themselves (`tcp_wmem`, `tcp_rmem`), and
-    // more where they are told to.
+    // The kernels at both ends buffer up to 4 and 6 MiB (`tcp_wmem`, `tcp_rmem`), and more if they
+    // are configured so.
     rate_surplus: 16 * MIB as u64,
-    // Any number, where the user sets none.
+    // No limit without the flag.
     per_ip: None,
-    // People begin to notice.
+    // People begin to notice such a delay.
     slow_micros: 50_000,
-    // What a talk client says in a turn still fits into the backlog of 256 KiB: 16 of the longest
-    // lines, with every byte shown as three.
+    // The text of a talk client in one turn still fits into the backlog of 256 KiB: 16 of the
+    // longest lines, with every byte printed as three.
     operator_high_water: 32 * KIB,
-    // That is a stopped terminal or a paused pager: a reader on a busy machine reads again sooner.
+    // A reader on a busy machine reads again sooner; a stopped terminal or a paused pager does not.
     operator_stall_seconds: 2,
-    // A class of thirty whose uploads meet a full disk is logged one by one, a client that repeats
-    // a bad one is not.
+    // If a disk is full, the failed uploads of a class of thirty are all logged. A client that
+    // repeats a bad upload is not logged each time.
     uploads_logged: 30,
     drain_seconds: 10,
 };
 
-/// See [`REACTOR`]; the flag says 0 for never.
+/// The idle limit of [`REACTOR`], in seconds. For the flag, 0 is never.
 pub const IDLE_SECONDS: u32 = 300;
 
-/// How bodies are moved.
+/// The steps in which bodies are moved.
 pub const BODIES: BodySteps = BodySteps {
     send: StepLimits {
-        // Enough to leave something to send in the kernel, which goes on with it when the peer
-        // acknowledges. 1,000 downloads of 4 MiB under reno, server CPU a GiB: 0.19 s with
-        // 256 KiB, 0.16 with 1 MiB, 0.08 with 2.
+        // Large enough to leave data in the kernel's buffer, which sends it when the peer
+        // acknowledges. Server CPU for a GiB of 1,000 downloads of 4 MiB under reno: 0.19 s with
+        // 256 KiB, 0.16 s with 1 MiB, 0.08 s with 2 MiB.
         most: 2 * MIB,
         least: BBR_SEND_STEP,
-        // A small request may have to wait for a step. With 250 us, 1,000 downloads settle at
-        // steps of 1.25 MiB, and at twice the CPU.
+        // A small request may have to wait for a step. With 250 us, 1,000 downloads settled at
+        // steps of 1.25 MiB, at twice the CPU.
         micros: 400,
     },
     receive: StepLimits {
-        // Also the size of the pipe. What `splice` saves over reading and writing comes with the
-        // megabyte; a step takes 0.35 to 0.5 ms. The figures stand in `reactor/splice.rs`.
+        // Also the size of the pipe. `splice` is faster than reading and writing only in steps of
+        // about a MiB, which take 0.35 to 0.5 ms. `reactor/splice.rs` has the figures.
         most: MIB,
-        // `splice` of less costs more than copying.
+        // For less, `splice` costs more than copying.
         least: 64 * KIB,
-        // With more, the p99 of an echo beside 8 uploads is over 0.5 ms where memory is slow to
-        // come (see `reactor/step_size.rs`).
+        // With more, the p99 of an echo beside 8 uploads exceeds 0.5 ms where the kernel allocates
+        // memory slowly (see `reactor/step_size.rs`).
         micros: 400,
     },
     copy: COPY_STEP,
-    // Sending only what is there cut the longest `sendfile` of a cold file from 18 to 3 ms.
+    // Sending only pages that are in memory cut the longest `sendfile` of a cold file from 18 to
+    // 3 ms.
     probe: 64 * KIB,
-    // The kernel may keep more of the rest for such a peer: with
-    // [`UNSENT_BYTES`](super::UNSENT_BYTES) for all of it, 8 downloads of 64 MiB took 3.5 times
-    // the CPU of the server, and 64 of 4 MiB 2.5 times.
+    // A peer that has read this much may have more buffered in the kernel: with
+    // [`UNSENT_BYTES`](super::UNSENT_BYTES) for the whole body, 8 downloads of 64 MiB took 3.5
+    // times the server's CPU, and 64 of 4 MiB 2.5 times.
     lowat_reset: MIB as u64,
 };
 
-/// How bodies are moved where bbr paces what is sent.
+/// The steps where the congestion control bbr paces what is sent.
 pub const BBR_BODIES: BodySteps = BodySteps {
     send: StepLimits {
         most: BBR_SEND_STEP,
@@ -141,10 +141,10 @@ pub const BBR_BODIES: BodySteps = BodySteps {
     ..BODIES
 };
 
-/// With bbr, 1,000 downloads get 5.3 GiB/s with 256 KiB and 2.8 with 2 MiB. 64 KiB costs 10 to
-/// 25 % more CPU.
+/// With bbr, 1,000 downloads got 5.3 GiB/s with 256 KiB and 2.8 GiB/s with 2 MiB. 64 KiB costs 10
+/// to 25 % more CPU.
 const BBR_SEND_STEP: usize = 256 * KIB;
 
-/// A session takes nothing in while it owes its peer this much; one reply, of at most
-/// [`SMALL_BODY`], may come on top. The kernel's own buffer keeps the connection busy.
+/// A session takes no input while its outbox holds this many bytes. One reply, of at most
+/// [`SMALL_BODY`], may be added. The kernel's buffer keeps the connection busy.
 pub const OUTBOX_HIGH_WATER: usize = 16 * KIB;

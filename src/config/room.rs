@@ -1,83 +1,81 @@
-//! The limits of the room, of its socket and of its memory of strangers.
-//! What the flags say is added by `server.rs`.
+//! The limits of the room, its socket and its tables. `server.rs` overrides those that have flags.
 
 use super::MIB;
 use crate::reactor::datagram::DatagramLimits;
 use crate::services::room::RoomLimits;
 use crate::services::room::strangers::StrangerLimits;
 
-/// The room of a server that is started without flags.
+/// The room of a server without flags.
 pub const ROOM: RoomLimits = RoomLimits {
-    // As the course's clients have it: `recvfrom(1024)`.
+    // The textbook clients call `recvfrom(1024)`.
     message: 1_024,
-    // As the protocol has it.
+    // Defined by the protocol.
     name: 32,
     // A message to all of them takes 7 ms of CPU (1.8 us a copy, measured with 1,000), spread over
     // 128 turns.
     members: MEMBERS,
-    // Nobody types faster.
+    // Faster than people type.
     rate: 20,
-    // People paste.
+    // For pasted text.
     burst: 2,
     // A class behind one address.
     per_address: 64,
-    // People in a class of 64 do not all type at once. Four rates, 80 messages a second, to a full
-    // room take 0.6 s of CPU in a second, at 1.8 us a copy.
-    share: 16,
-    // Below it a sweep gains nothing.
-    few_networks: 64,
-    // People who only listen for a lesson are back with their first word.
+    // In a class of 64, not all type at the same time. Four rates, 80 messages a second, to a full
+    // room take 0.6 s of CPU a second, at 1.8 us a copy.
+    rate_divisor: 16,
+    // Below this a sweep saves no memory worth its time.
+    sweep_from: 64,
+    // A member that only listens for longer joins again with its next message.
     idle: Some(IDLE_SECONDS as u64 * SECOND),
-    // A member that never sent anything may be a forged address, to which all that is said would
-    // be sent for as long as `--room-idle` allows. A password without a name counts for the same
-    // time.
-    unheard: MINUTE,
-    // Where a port is closed they come within three round trips, since each is followed by a
-    // probe; one alone is forged or belongs to the past.
+    // The address of a member that never sent anything may be forged, and the host there would get
+    // every message for as long as `--room-idle` allows. A password without a name has the same
+    // lifetime.
+    newcomer_idle: MINUTE,
+    // A closed port refuses three datagrams within three round trips, because a probe follows each
+    // refusal. A single refusal may be forged or old.
     refusals: 3,
     // Three round trips of 160 ms each.
-    claim: 500_000,
-    // Those of four classes that begin together.
+    claim_timeout: 500_000,
+    // Four classes that begin at the same time.
     claims: 256,
-    search_pause: PAUSE,
+    search_interval: INTERVAL,
     strangers: StrangerLimits {
-        // In tables of some thousands of entries.
+        // A table of some thousands of entries.
         admitted: 4 * MEMBERS,
         admitted_for: MINUTE,
-        // Guesses from more networks than this share a hundred failures: all of them together get
-        // fewer than 42,000 a minute.
+        // Networks beyond this number share a hundred wrong passwords, so that all networks
+        // together get fewer than 42,000 guesses a minute.
         failing: MEMBERS,
-        // More than people mistype in a minute.
+        // People mistype a password less often in a minute.
         failures: 10,
         shared_failures: 100,
-        // A minute for passwords, as the protocol says.
+        // Defined by the protocol.
         failing_for: MINUTE,
-        answer_pause: PAUSE,
-        left: 4 * MEMBERS,
-        // A lesson.
-        left_for: 60 * MINUTE,
-        sweep_pause: PAUSE,
+        answer_interval: INTERVAL,
+        former: 4 * MEMBERS,
+        // The length of a lesson.
+        former_for: 60 * MINUTE,
+        sweep_interval: INTERVAL,
     },
 };
 
-/// See [`ROOM`]; the flag says 0 for never.
+/// The idle limit of [`ROOM`], in seconds. For the flag, 0 is never.
 pub const IDLE_SECONDS: u32 = 900;
 
-/// Bounds of the room's socket.
+/// The limits of the room's socket.
 pub const DATAGRAMS: DatagramLimits = DatagramLimits {
     length: ROOM.message,
-    // The kernel's usual 208 KiB hold 270 short datagrams, and a full room that answers one message
-    // sends 4,096 at once; each takes 768 bytes there.
+    // The default of 208 KiB holds 270 short datagrams of 768 bytes each. A full room that answers
+    // a message sends 4,096 datagrams at once.
     receive_buffer: 4 * MIB,
     reads_per_turn: 64,
-    // They take 57 us; sending more between two polls does not make a copy cheaper (256 were
-    // tried).
+    // They take 57 us. With 256 between two polls a copy was not cheaper.
     copies_per_turn: 32,
-    // A waiting copy holds a route of 52 bytes, 10.4 MB for all; a second of a full room at its
-    // rate would be far more, so what is over is dropped.
+    // A waiting copy holds a route of 52 bytes, 10.4 MB in all. More copies are dropped: a full
+    // room at its rate would queue far more each second.
     copies: 200_000,
     copies_high_water: 100_000,
-    // Texts of 256 KiB at most. A refusal comes a round trip after the copy.
+    // Texts of at most 256 KiB. A refusal arrives one round trip after the copy.
     remembered: 256,
 };
 
@@ -85,6 +83,6 @@ const MEMBERS: usize = 4_096;
 const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60 * SECOND;
 
-/// What looks at every entry of a table is done once in this time at most: strangers choose how
-/// often there is a reason for it.
-const PAUSE: u64 = SECOND;
+/// Shortest time between two passes over all entries of a table, because strangers can cause these
+/// passes.
+const INTERVAL: u64 = SECOND;

@@ -1,5 +1,5 @@
-//! The limits of the TCP services, and of the line that the operator types.
-//! Those of the room stand in `room.rs`.
+//! The limits of the TCP services and of the operator's line editor.
+//! Those of the room are in `room.rs`.
 
 use super::{KIB, MIB, WIRE};
 use crate::services::{ServiceLimits, TalkRate};
@@ -8,29 +8,29 @@ use crate::terminal::line_editor::EditorLimits;
 /// The limits of the TCP services.
 pub const SERVICES: ServiceLimits = ServiceLimits {
     wire: WIRE,
-    // The kernel's buffers hold hundreds of lines before that; who leaves 64 KiB more unread has
-    // stopped reading, and is dropped.
+    // The kernel's buffers hold hundreds of lines before this limit counts: a client that leaves
+    // 64 KiB more unread has stopped reading.
     talk_backlog: 64 * KIB,
-    // A person writes ten bytes a second, and a pasted file of a MiB is there within two. Two
-    // clients that never stopped wrote 176 MB/s into a file, and 200 at a MiB/s each 114 MB/s: a
-    // crowd shares what eight clients may say. A connection begins with little more than the
-    // longest line.
+    // People type ten bytes a second; a pasted file of 1 MiB arrives within two seconds. Without a
+    // limit, two clients wrote 176 MB/s to a file, and 200 clients at 1 MiB/s each 114 MB/s: so all
+    // clients together share the rate of eight. A connection begins with the credit for a little
+    // more than the longest line.
     talk_rate: TalkRate {
-        first: 8 * KIB,
-        each_second: MIB,
-        all: 8 * MIB,
-        most: MIB,
-        line: 12,
+        initial: 8 * KIB,
+        per_second: MIB,
+        per_second_all: 8 * MIB,
+        burst: MIB,
+        per_line: 12,
     },
-    // What that takes is about as long as other big steps. All 10,000 clients at once stopped
-    // every connection for 2.3 s.
-    console_step: 128,
-    // An operator may leave output unread behind a paused pager, for example; a screen holds about
+    // This takes about as long as other long steps. A step for all 10,000 clients blocked every
+    // connection for 2.3 s.
+    operator_batch: 128,
+    // Output may be unread for a while, for example behind a paused pager; a screen holds about
     // 8 KiB.
-    console_backlog: 256 * KIB,
+    operator_backlog: 256 * KIB,
 };
 
-/// The line that the operator types, and the lines that arrow-up brings back.
+/// The operator's line editor.
 pub const EDITOR: EditorLimits = EditorLimits {
     line: 1_000,
     history: 100,

@@ -4,7 +4,7 @@ use super::{KIB, MIB};
 use crate::store::{BacklogLimits, ListingLimits, StoreSettings};
 use std::time::Duration;
 
-/// The store of a server that is started without flags.
+/// The store of a server without flags.
 pub const STORE: StoreSettings = StoreSettings {
     read_only: false,
     // What an offset of `sendfile(2)` can express.

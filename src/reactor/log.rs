@@ -4,7 +4,7 @@
 use super::dispatcher::Dispatcher;
 use super::linux::{LinuxIo, Stream};
 use crate::session::notice::{Audience, Post};
-use crate::terminal::std_stream::Channel;
+use crate::terminal::std_stream::StdStream;
 use rustix::fs::OFlags;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
@@ -90,7 +90,7 @@ impl Write for LogQueue {
 /// terminal, above that line.
 pub struct LogSink {
     queue: LogQueue,
-    to: Option<Channel>,
+    to: Option<StdStream>,
     is_terminal: bool,
 }
 
@@ -98,7 +98,7 @@ impl LogSink {
     /// A sink that writes to standard error without blocking.
     pub fn standard_error(queue: LogQueue) -> LogSink {
         let stderr = io::stderr();
-        let to = Channel::open(stderr.as_fd(), OFlags::WRONLY).ok();
+        let to = StdStream::open(stderr.as_fd(), OFlags::WRONLY).ok();
         LogSink {
             queue,
             to,
@@ -108,7 +108,7 @@ impl LogSink {
 
     /// The descriptor of standard error, to register it.
     pub fn descriptor(&self) -> Option<RawFd> {
-        self.to.as_ref().map(Channel::descriptor)
+        self.to.as_ref().map(StdStream::descriptor)
     }
 
     /// Writes the rest of the queue after the loop has ended, as far as standard error has room.

@@ -1,8 +1,8 @@
 //! Nonblocking standard input and output, at which the operator is.
 //! The protocol that reads the keys is in `services/operator.rs`.
 
-use crate::terminal::std_stream::Channel;
 use crate::terminal::raw_mode::{self, Controls, RawMode, in_foreground};
+use crate::terminal::std_stream::StdStream;
 use rustix::fs::OFlags;
 use rustix::termios::isatty;
 use std::io;
@@ -10,8 +10,8 @@ use std::os::fd::{AsFd, RawFd};
 
 /// Standard input and output of the server.
 pub struct Stdio {
-    input: Channel,
-    output: Channel,
+    input: StdStream,
+    output: StdStream,
     mode: Option<RawMode>,
 }
 
@@ -20,8 +20,8 @@ impl Stdio {
     /// arrives at once.
     pub fn open() -> io::Result<Stdio> {
         let (stdin, stdout) = (io::stdin(), io::stdout());
-        let input = Channel::open(stdin.as_fd(), OFlags::RDONLY)?;
-        let output = Channel::open(stdout.as_fd(), OFlags::WRONLY)?;
+        let input = StdStream::open(stdin.as_fd(), OFlags::RDONLY)?;
+        let output = StdStream::open(stdout.as_fd(), OFlags::WRONLY)?;
         let terminals = isatty(&stdin) && isatty(&stdout);
         let mode = if terminals && in_foreground(stdin.as_fd()) {
             // Output never blocks: a terminal stopped by Ctrl-S must not keep the server from

@@ -1,5 +1,4 @@
-//! The flags of `loket serve`, with their defaults.
-//! The server takes them as they are.
+//! The flags of `loket serve` with their defaults, which the server uses as they are parsed.
 
 use super::TCP_SERVICES;
 use crate::config::reactor::{self, REACTOR};
@@ -8,12 +7,12 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A port to listen on, or none.
+/// The value of a port flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PortChoice {
-    /// The service is not started.
+    /// The service is off.
     Off,
-    /// The port; 0 lets the kernel pick a free one.
+    /// The port; with 0 the kernel chooses a free one.
     On(u16),
 }
 
@@ -36,12 +35,12 @@ impl FromStr for PortChoice {
             _ => text
                 .parse()
                 .map(PortChoice::On)
-                .map_err(|_| "give a port from 0 to 65535 (0 picks a free one) or off".to_owned()),
+                .map_err(|_| "give a port from 0 to 65535 (0: any free port) or off".to_owned()),
         }
     }
 }
 
-/// Where the TCP services listen: a flag for each row of their table.
+/// The ports of the TCP services: one flag for each row of their table.
 #[derive(Debug)]
 pub struct Ports(Vec<(&'static str, PortChoice)>);
 
@@ -86,84 +85,85 @@ impl FromArgMatches for Ports {
 /// The flags of `loket serve`.
 #[derive(Debug, Args)]
 pub struct ServeOptions {
-    /// The address to listen on, or a name of this machine, whose first address that can be used
-    /// is taken; 0.0.0.0 is for other machines, too.
+    /// IP address to listen on, or a name of this machine (its first usable address); 0.0.0.0
+    /// accepts connections from other machines.
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     pub host: String,
-    /// The folder that transfer and files serve; it is made if it is missing.
+    /// Folder that transfer and files serve; created if it is missing.
     #[arg(long, value_name = "DIR", default_value = "./loket-root")]
     pub root: PathBuf,
-    /// The ports of the TCP services.
+    /// Ports of the TCP services.
     #[command(flatten)]
     pub tcp: Ports,
-    /// The password-protected chat room over UDP.
+    /// Password-protected chat room over UDP.
     #[arg(long, value_name = "PORT|off", default_value = "1234")]
     pub room: PortChoice,
-    /// The password of the room; others can see it in the process list [default:
-    /// LOKET_ROOM_PASSWORD in the environment, or one that is made and printed].
+    /// Password of the room; other users can see it in the process list [default: the environment
+    /// variable LOKET_ROOM_PASSWORD, or a generated password, which is printed].
     #[arg(long, value_name = "P", conflicts_with = "room_password_file")]
     pub room_password: Option<String>,
-    /// A file whose first line is the password of the room, without the blanks around it.
+    /// File whose first line is the password of the room; blanks around it are removed.
     #[arg(long, value_name = "FILE")]
     pub room_password_file: Option<PathBuf>,
-    /// Connections served at once; the rest waits in the kernel's queue [default: what the
-    /// descriptor limit allows].
+    /// Connections at the same time; more wait in the kernel's queue [default: what the limit of
+    /// open files allows].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
-    /// Connections served at once from one address, or one network of IPv6 (/64) [default: any
-    /// number].
+    /// Connections at the same time from one IPv4 address or one IPv6 /64 network [default: no
+    /// limit].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_per_address: Option<u32>,
-    /// A body that moves more slowly, judged over 30 s, ends its connection; 0 is any rate.
+    /// Close a connection whose transfer is slower, measured over 30 s; 0 allows any rate.
     #[arg(long, value_name = "BYTES/S", default_value_t = REACTOR.min_rate)]
     pub min_rate: u64,
-    /// A connection without progress for this long is closed; 0 is never.
+    /// Close a connection without progress after this time; 0 is never. It does not apply to talk.
     #[arg(long, value_name = "SECONDS", default_value_t = reactor::IDLE_SECONDS)]
     pub idle_timeout: u32,
-    /// Silence that ends a unit of a client that sends no line ends.
+    /// Silence that completes a command or message of a client that sends no line ends.
     #[arg(long, value_name = "MS", default_value_t = REACTOR.settle_millis,
           value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub settle: u64,
-    /// Wait between header and data for a client that sends no line ends.
+    /// Time between header and data for a client that sends no line ends.
     #[arg(long, value_name = "MS", default_value_t = REACTOR.header_gap_millis,
           value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub bare_gap: u64,
-    /// Messages a second that one member of the room may send.
+    /// Messages a second from one member of the room; more are dropped.
     #[arg(long, value_name = "N", default_value_t = ROOM.rate,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub room_rate: u32,
-    /// Members of the room from one address, or one network of IPv6 (/64); the larger, the more
-    /// messages they may send together.
+    /// Members of the room from one IPv4 address or one IPv6 /64 network; the number of messages
+    /// that they may send together grows with it.
     #[arg(long, value_name = "N", default_value_t = ROOM.per_address,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub room_per_address: u32,
-    /// A member of the room that is silent for this long leaves; one that never sent anything
-    /// leaves after a minute. 0 is never.
+    /// Remove a member of the room after this time of silence, or after a minute if it has sent
+    /// nothing since it joined; 0 is never.
     #[arg(long, value_name = "SECONDS", default_value_t = room::IDLE_SECONDS)]
     pub room_idle: u32,
-    /// The largest file that may be stored [default: as much as the disk has].
+    /// Largest file that may be stored [default: as large as the disk allows].
     #[arg(long, value_name = "BYTES")]
     pub max_file_size: Option<u64>,
-    /// Refuse SEND, upload and rm.
+    /// Reject SEND, upload and rm.
     #[arg(long)]
     pub read_only: bool,
-    /// Say OK to an upload before the disk has it: faster, but a power cut may take it back.
+    /// Answer OK to an upload before its data is on disk: faster, but a power cut may lose it.
     #[arg(long)]
     pub no_sync: bool,
-    /// The user that a server started as root becomes once everything is open, and before anybody
-    /// is served.
+    /// Switch to this user before the first connection is accepted, once the ports and the root
+    /// folder are open; needs a start as root.
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// Print what the loop does on standard error, one line an event, turn and state change.
+    /// Print to standard error what the event loop does: one line for each event, turn and change
+    /// of state.
     #[arg(long)]
     pub trace: bool,
-    /// Move bodies by reading and writing instead of sendfile and splice (to compare the two).
+    /// Copy file data through user space instead of sendfile and splice (for comparison).
     #[arg(long, hide = true)]
     pub plain_bodies: bool,
-    /// Log more; twice for everything.
+    /// Log more (-v: debug, -vv: trace).
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Log errors only.
+    /// Log only errors.
     #[arg(short, long)]
     pub quiet: bool,
 }

@@ -1,33 +1,37 @@
-//! Waits for the header of a bare upload: a name twice, the separator and a size, undelimited.
+//! Reads the header of a bare upload: the name twice, the separator and a size, undelimited.
 
-use super::reject::Refusal;
+use super::reject::Reject;
 use crate::wire::follows::{Follows, Timer};
 use crate::wire::framing::{Fault, Framer};
 use crate::wire::transfer_header::{self, BareHeader, Pauses};
 
-/// The names of an upload, as long as the separator behind them has not come.
-pub struct TwoNames {
+/// State while the names of an upload arrive and the separator has not.
+pub struct BareHeaderReader {
     pauses: Pauses,
 }
 
-impl Default for TwoNames {
-    fn default() -> TwoNames {
-        TwoNames {
+impl Default for BareHeaderReader {
+    fn default() -> BareHeaderReader {
+        BareHeaderReader {
             pauses: Pauses::None,
         }
     }
 }
 
-impl TwoNames {
-    /// Looks for the header, of which `separator` may have come, within `limit` bytes.
-    pub fn header<'a>(
+impl BareHeaderReader {
+    /// Looks for a whole header in `input`. `separator` is its offset, if it has arrived.
+    ///
+    /// # Errors
+    ///
+    /// No separator within `limit` bytes, a stream that ends before it, or an invalid header.
+    pub fn read<'a>(
         &mut self,
         input: &'a [u8],
         separator: Option<usize>,
         follows: Follows,
         framer: &mut Framer,
         limit: usize,
-    ) -> Result<BareHeader<'a>, Refusal> {
+    ) -> Result<BareHeader<'a>, Reject> {
         let names = self.pauses.first()..separator.unwrap_or(input.len());
         framer.watch(input.get(names).unwrap_or(b""), follows);
         if framer.is_typed() {

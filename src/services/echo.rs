@@ -1,8 +1,8 @@
-//! Sends every byte back, in order, until the peer's end of stream.
-//! Keeps no state: while a peer does not read, `cx.out` stays full and nothing more is shown.
+//! The echo service: sends every byte back, in order, until the end of the peer's stream.
+//! It needs no state: while the peer does not read, `cx.out` stays full and no input is shown.
 
-use crate::session::protocol::{Context, Intake, Protocol}; // the trait, what a call gets and says
-use crate::wire::follows::Follows; // no bytes for a while, or the end of the stream
+use crate::session::protocol::{Context, Intake, Protocol}; // the trait, its argument and its result
+use crate::wire::follows::Follows; // what follows the input: silence, end of stream
 
 /// The echo service.
 pub struct Echo;
@@ -10,7 +10,7 @@ pub struct Echo;
 impl Protocol for Echo {
     fn on_bytes(&mut self, input: &[u8], _: Follows, cx: &mut Context<'_>) -> (usize, Intake) {
         cx.out.bytes(input);
-        // All is taken, and what follows is bytes again.
+        // All input is consumed; the bytes that follow are input too.
         (input.len(), Intake::Bytes)
     }
 

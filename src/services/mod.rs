@@ -1,5 +1,5 @@
-//! The services: one protocol a file.
-//! No socket and no reactor: everything here can be driven from a test without either.
+//! The services, one protocol a file.
+//! They use no sockets and no reactor, so that tests can run them without either.
 
 pub mod bare_header;
 pub mod echo;
@@ -15,32 +15,33 @@ pub mod upload_log;
 
 use crate::wire::names::WireLimits;
 
-/// Limits of the command services.
+/// Limits of the TCP services.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceLimits {
     /// Lengths of units and names.
     pub wire: WireLimits,
-    /// Bytes that a talk client may leave unread before it is dropped.
+    /// Unsent bytes at which a talk client is disconnected.
     pub talk_backlog: usize,
-    /// What a talk client may say.
+    /// How fast talk clients may send text to the operator.
     pub talk_rate: TalkRate,
-    /// Talk clients that one piece of an operator's command reaches.
-    pub console_step: usize,
-    /// Bytes that the operator may leave unread before more is dropped and counted.
-    pub console_backlog: usize,
+    /// Talk clients that one step of an operator's command handles.
+    pub operator_batch: usize,
+    /// Unwritten bytes for the operator above which lines are dropped and counted.
+    pub operator_backlog: usize,
 }
 
-/// Bytes that a talk client may have shown to the operator, beside those that it has saved up.
+/// Rate limit of the text that talk clients send to the operator. All fields are in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct TalkRate {
-    /// What a new connection begins with.
-    pub first: usize,
-    /// What each second adds for one client at most.
-    pub each_second: usize,
-    /// What each second adds for all clients, in equal shares, and for new connections once more.
-    pub all: usize,
-    /// What can be saved up.
-    pub most: usize,
-    /// What a line costs beside its text.
-    pub line: usize,
+    /// Credit of a new connection.
+    pub initial: usize,
+    /// Credit that one client earns a second, at most.
+    pub per_second: usize,
+    /// Credit that all clients together earn a second, in equal shares. The `initial` credits of
+    /// new connections have a second limit of the same size.
+    pub per_second_all: usize,
+    /// The largest credit that a client can accumulate.
+    pub burst: usize,
+    /// Cost of a line in addition to its text.
+    pub per_line: usize,
 }

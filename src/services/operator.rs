@@ -1,8 +1,8 @@
-//! Is the operator's side of the talk service, and the screen that the room reports to.
-//! It is a protocol like the others, on standard input and output.
+//! The operator: commands on standard input, messages of talk and room on standard output.
+//! It is a protocol like the others, so that the event loop needs no special case for it.
 
 use super::ServiceLimits;
-use super::roster::{Client, Roster};
+use super::roster::{Roster, TalkClient};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::outbox::Outbox;
@@ -17,36 +17,36 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 const HELP: &str = "\
-a line goes to all talk clients
-/to ID text   a line to one of them
-/list         who is there
-/kick ID      end a conversation
-/help         this list";
+TEXT          send TEXT to all talk clients
+/to ID TEXT   send TEXT to one client
+/list         list the clients
+/kick ID      disconnect a client
+/help         show this list";
 
-/// The person at the server.
+/// The operator's session.
 pub struct Operator {
-    /// The talk clients; without the talk service there are none to talk to.
+    /// The talk clients; `None` if the talk service is off.
     roster: Option<Rc<RefCell<Roster>>>,
-    /// Only at a terminal; a pipe brings whole lines.
+    /// `None` if standard input is not a terminal.
     editor: Option<LineEditor>,
-    /// What was typed behind the line that is being obeyed.
+    /// Input after the command that is being executed.
     typed: VecDeque<Typed>,
-    /// What that line asks for and is not done yet.
-    task: Option<Task>,
+    /// The rest of that command.
+    batch: Option<Batch>,
     limits: Rc<ServiceLimits>,
-    /// Lines dropped since the screen was last read.
-    lost: u64,
+    /// Lines dropped since output was last accepted.
+    dropped: u64,
     ended: bool,
 }
 
-/// What is done in pieces, for clients that were there when it was asked for.
-enum Task {
+/// A command that is executed in steps, for the clients that were connected when it was given.
+enum Batch {
     List(RangeInclusive<u32>),
-    Write(Rc<str>, RangeInclusive<u32>),
+    Send(Rc<str>, RangeInclusive<u32>),
 }
 
 impl Operator {
-    /// An operator at a terminal, or with `None` at a pipe.
+    /// An operator. `editor` is `None` where standard input is not a terminal.
     pub fn new(
         limits: Rc<ServiceLimits>,
         roster: Option<Rc<RefCell<Roster>>>,
@@ -56,25 +56,25 @@ impl Operator {
             roster,
             editor,
             typed: VecDeque::new(),
-            task: None,
+            batch: None,
             limits,
-            lost: 0,
+            dropped: 0,
             ended: false,
         }
     }
 
-    /// A line on the screen. What nobody reads is dropped and counted.
+    /// Prints a line. Lines above the limit of unwritten output are dropped and counted.
     fn print(&mut self, line: &str, out: &mut Outbox) {
-        if out.pending() + line.len() > self.limits.console_backlog {
-            self.lost += 1;
+        if out.pending() + line.len() > self.limits.operator_backlog {
+            self.dropped += 1;
             return;
         }
         let mut screen = Vec::new();
         if let Some(editor) = &self.editor {
             editor.erase(&mut screen);
         }
-        if self.lost > 0 {
-            let lost = std::mem::take(&mut self.lost);
+        if self.dropped > 0 {
+            let lost = std::mem::take(&mut self.dropped);
             screen.extend_from_slice(
                 format!("({lost} lines lost: standard output did not take them in time)\n")
                     .as_bytes(),
@@ -88,7 +88,7 @@ impl Operator {
         out.bytes(&screen);
     }
 
-    fn obey(&mut self, line: &str, cx: &mut Context<'_>) {
+    fn execute(&mut self, line: &str, cx: &mut Context<'_>) {
         let line = text::clean(line.as_bytes());
         let line = line.trim_end();
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -97,9 +97,9 @@ impl Operator {
             "" if rest.is_empty() => {}
             "/help" => self.print(HELP, cx.out),
             _ if self.roster.is_none() => {
-                self.print("talk is off: there is nobody to talk to", cx.out)
+                self.print("the talk service is off: there are no clients", cx.out)
             }
-            "/list" => self.begin(Task::List, cx),
+            "/list" => self.begin(Batch::List, cx),
             "/kick" => match self.find(rest) {
                 Some(peer) => cx.posts.push(Post {
                     to: Audience::One(peer),
@@ -112,18 +112,18 @@ impl Operator {
                 match self.find(id) {
                     None => self.print(&no_client(id), cx.out),
                     Some(_) if message.trim().is_empty() => {
-                        self.print("write: /to ID text", cx.out);
+                        self.print("usage: /to ID TEXT", cx.out);
                     }
                     Some(peer) => cx.posts.push(Post::line(Audience::One(peer), message)),
                 }
             }
             _ if word.starts_with('/') => {
                 self.print(
-                    &format!("there is no command {word}; /help lists them"),
+                    &format!("unknown command {word}; /help lists the commands"),
                     cx.out,
                 );
             }
-            _ => self.begin(|clients| Task::Write(line.into(), clients), cx),
+            _ => self.begin(|clients| Batch::Send(line.into(), clients), cx),
         }
     }
 
@@ -131,41 +131,43 @@ impl Operator {
         self.roster.as_ref()?.borrow().find(id)
     }
 
-    /// Does the first piece of something for all clients.
-    fn begin(&mut self, task: impl FnOnce(RangeInclusive<u32>) -> Task, cx: &mut Context<'_>) {
+    /// Executes the first step of a command for all clients.
+    fn begin(&mut self, batch: impl FnOnce(RangeInclusive<u32>) -> Batch, cx: &mut Context<'_>) {
         let numbers = self
             .roster
             .as_ref()
             .and_then(|roster| roster.borrow().numbers());
         match numbers {
             Some(numbers) => {
-                self.task = Some(task(numbers));
-                self.piece(cx);
+                self.batch = Some(batch(numbers));
+                self.step(cx);
             }
-            None => self.print("nobody is connected", cx.out),
+            None => self.print("no client is connected", cx.out),
         }
     }
 
-    /// One piece of what was asked for, or the next line that was typed.
-    fn piece(&mut self, cx: &mut Context<'_>) {
-        match self.task.take() {
-            Some(Task::List(clients)) => {
+    /// Executes one step of the current command, or the next line of input.
+    fn step(&mut self, cx: &mut Context<'_>) {
+        match self.batch.take() {
+            Some(Batch::List(clients)) => {
                 let mut lines = Vec::new();
-                let rest = self.some(clients, |id, client| lines.push(client.line(id, cx.now)));
+                let rest = self.next_batch(clients, |id, client| {
+                    lines.push(client.describe(id, cx.now))
+                });
                 for line in lines {
                     self.print(&line, cx.out);
                 }
-                self.task = rest.map(Task::List);
+                self.batch = rest.map(Batch::List);
             }
-            Some(Task::Write(text, clients)) => {
-                let rest = self.some(clients, |_, client| {
+            Some(Batch::Send(text, clients)) => {
+                let rest = self.next_batch(clients, |_, client| {
                     let post = Post::line(Audience::One(client.peer), text.clone());
                     cx.posts.push(post);
                 });
-                self.task = rest.map(|rest| Task::Write(text, rest));
+                self.batch = rest.map(|rest| Batch::Send(text, rest));
             }
             None => match self.typed.pop_front() {
-                Some(Typed::Line(line)) => self.obey(&line, cx),
+                Some(Typed::Line(line)) => self.execute(&line, cx),
                 Some(Typed::End) => {
                     let mut screen = Vec::new();
                     if let Some(editor) = self.editor.take() {
@@ -174,36 +176,39 @@ impl Operator {
                     cx.out.bytes(&screen);
                     self.ended = true;
                     self.typed.clear();
-                    self.print("no operator from here on; the server goes on", cx.out);
+                    self.print(
+                        "end of input: the server runs on without an operator",
+                        cx.out,
+                    );
                 }
-                // The terminal makes signals of these keys.
+                // The terminal turns these keys into signals.
                 Some(Typed::Interrupt | Typed::Suspend) | None => {}
             },
         }
     }
 
-    /// Shows the first few of these clients; answers which are left.
-    fn some(
+    /// Calls `show` for the first clients of a range, and returns the range of the others.
+    fn next_batch(
         &self,
         clients: RangeInclusive<u32>,
-        mut show: impl FnMut(u32, &Client),
+        mut show: impl FnMut(u32, &TalkClient),
     ) -> Option<RangeInclusive<u32>> {
         let last = *clients.end();
         let roster = self.roster.as_ref()?.borrow();
         let mut left = roster.range(clients);
-        for (id, client) in left.by_ref().take(self.limits.console_step) {
+        for (id, client) in left.by_ref().take(self.limits.operator_batch) {
             show(id, client);
         }
         left.next().map(|(next, _)| next..=last)
     }
 
-    /// A pipe brings lines; what stands behind the last LF is kept until the end of input.
-    fn piped(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> usize {
+    /// Executes the first line of piped input. Text without LF waits for LF or the end of input.
+    fn execute_piped(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> usize {
         let most = self.limits.wire.unit;
         let window = &input[..input.len().min(most + 1)];
         let (line, taken) = match window.iter().position(|&byte| byte == b'\n') {
             Some(end) => (&input[..end], end + 1),
-            // Too long for a line: it goes on in the next one, without cutting a character.
+            // A line that is too long is split between two characters.
             None if input.len() > most => {
                 let whole = text::complete_prefix(&input[..most]);
                 (&input[..whole], whole)
@@ -211,7 +216,7 @@ impl Operator {
             None if follows == Follows::Eof => (input, input.len()),
             None => return 0,
         };
-        self.obey(&String::from_utf8_lossy(line), cx);
+        self.execute(&String::from_utf8_lossy(line), cx);
         taken
     }
 }
@@ -232,11 +237,11 @@ impl Protocol for Operator {
         cx: &mut Context<'_>,
     ) -> (usize, Intake) {
         if self.ended || (input.is_empty() && follows == Follows::Eof) {
-            // No operator any more; the screen is still written to.
+            // Input has ended; output goes on.
             return (0, Intake::Hold);
         }
         let Some(editor) = &mut self.editor else {
-            return match self.piped(input, follows, cx) {
+            return match self.execute_piped(input, follows, cx) {
                 0 => (0, Intake::Bytes),
                 taken => (taken, Intake::Work),
             };
@@ -248,16 +253,16 @@ impl Protocol for Operator {
         if self.typed.is_empty() {
             return (input.len(), Intake::Bytes);
         }
-        self.piece(cx);
+        self.step(cx);
         (input.len(), Intake::Work)
     }
 
-    /// Even where nothing is left to be done, it has been waited for: big steps come after all
-    /// short turns, so that a line has been written to all clients before the next one is read.
-    /// Otherwise a file as input would be more than a client may leave unread.
+    /// A command takes one more turn even if nothing is left to do. Bulk turns run after all short
+    /// turns, so that a line is written to all clients before the next one is read. Otherwise a
+    /// file as input would overrun the backlog of the clients.
     fn on_work(&mut self, cx: &mut Context<'_>) -> Intake {
-        if self.task.is_some() || !self.typed.is_empty() {
-            self.piece(cx);
+        if self.batch.is_some() || !self.typed.is_empty() {
+            self.step(cx);
             return Intake::Work;
         }
         if self.ended {
@@ -273,7 +278,7 @@ impl Protocol for Operator {
             Notice::Resize { columns } => {
                 if let Some(editor) = &mut self.editor {
                     let mut screen = Vec::new();
-                    editor.widen(*columns);
+                    editor.set_columns(*columns);
                     editor.draw(&mut screen);
                     cx.out.bytes(&screen);
                 }
@@ -290,7 +295,7 @@ impl Protocol for Operator {
 
 fn no_client(id: &str) -> String {
     if id.is_empty() {
-        return "which client? /list shows their numbers".to_owned();
+        return "give the number of a client; /list shows them".to_owned();
     }
-    format!("there is no client {id}; /list shows who is there")
+    format!("there is no client {id}; /list shows the clients")
 }

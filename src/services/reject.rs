@@ -1,13 +1,17 @@
-//! Carries the words of a refusal up to the one place that says them and closes.
-//! Is no answer to a question: a plain no leaves the conversation open.
+//! The error type of the file services: it ends the connection.
+//! A negative answer to a query (a file that does not exist) is not a `Reject`.
 
+use crate::session::protocol::Intake;
 use std::fmt::Display;
 
-/// Why the conversation ends, for a person to read. Anything that can be shown becomes one by `?`.
-pub struct Refusal(pub String);
+/// The reason, as the peer reads it in its `ERROR` line. `?` converts any displayable error.
+pub struct Reject(pub String);
 
-impl<E: Display> From<E> for Refusal {
-    fn from(why: E) -> Refusal {
-        Refusal(why.to_string())
+/// The number of bytes consumed and what follows them, or the reason to close the connection.
+pub type Handled = Result<(usize, Intake), Reject>;
+
+impl<E: Display> From<E> for Reject {
+    fn from(why: E) -> Reject {
+        Reject(why.to_string())
     }
 }

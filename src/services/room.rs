@@ -1,39 +1,40 @@
-//! Speaks the room service: a password, a name, and then every message goes to every member.
-//! Sends nothing to strangers beyond one short reply to each datagram.
+//! The room service: a client sends the password and a name; then it gets every message.
+//! A stranger, a client that is no member, gets at most one short reply to each datagram.
 //!
 //! ```text
 //!              PASSWORD right           USERNAME free                exit
 //!   stranger ─────────────────▶ admitted ─────────────▶ member ─────────────────▶ stranger
-//!      ▲                           │ 60 s               ▲    │ silent, refuses
+//!      ▲                           │ 60 s               ▲    │ silence, port closed
 //!      └───────────────────────────┘           a message│    ▼
 //!                                                       └── lost ── 1 hour ─────▶ stranger
 //! ```
 //!
 //! # A name that is taken
 //!
-//! A client that was killed says no `exit`. A claim to the name of a member is answered only when
-//! the member has been probed with a datagram of one blank: if the member's host refuses it three
-//! times without a word from the member in between, the member is lost and the claim is granted.
-//! Otherwise the claim gets `USERNAME TAKEN`, after half a second or with the member's next word.
+//! A client that was killed sends no `exit`. Before a claim to the name of a member is answered,
+//! the member is probed with a datagram of one blank. If the member's host refuses it three times
+//! (ICMP port unreachable) and the member sends nothing meanwhile, the member is lost and the claim
+//! succeeds. Otherwise the claim gets `USERNAME TAKEN`, after half a second or with the member's
+//! next datagram.
 //!
 //! # What a blind spoofer can do
 //!
-//! A blind spoofer sends datagrams with the address of another host, and sees no answer to them.
-//! A textbook client sends back nothing that it was sent, so that no challenge can tell the two
-//! apart. The room limits what a forged address is worth instead.
+//! A blind spoofer sends datagrams with the source address of another host and does not see the
+//! answers. Textbook clients echo no challenge, so that the protocol cannot verify an address. The
+//! room limits the damage instead.
 //!
-//! Without the password a spoofer can neither join nor have anything sent to others; it gets its
-//! victim one answer of at most 20 bytes more than it sent. Ten wrong passwords in the name of a
-//! network close the door to that network for a minute; its members stay in. If it guesses the
-//! port of a member, it can speak as that member, also say `exit`, or forge three refusals: the
-//! source address of a datagram is all the proof that the protocol has. Nothing here helps against
-//! a spoofer that reads the datagrams on their way: the password travels in clear text.
+//! Without the password, a spoofer can neither join nor send anything to members. Its victim gets
+//! one answer to each datagram, at most 20 bytes longer than that datagram. Ten wrong passwords
+//! with addresses of one network block new members from that network for a minute; its members
+//! stay. A spoofer that guesses the port of a member can send messages and `exit` as that member,
+//! or forge three refusals: the protocol has no proof other than the source address. Nothing
+//! protects against an attacker that reads the datagrams: the password is sent in clear text.
 //!
-//! With the password a spoofer can make a foreign address a member, which is then sent all that is
-//! said. That ends when the foreign host refuses: a refused `PASSWORD OK` takes the admission
-//! back, and three refusals the membership. A host that stays silent is dropped after a minute,
-//! since it never sent anything after joining. A spoofer that keeps sending in its name keeps it
-//! in: at most 64 addresses of a network (`--room-per-address`), which share a rate.
+//! With the password, a spoofer can make a foreign address a member, which then gets every message.
+//! That ends when the foreign host refuses datagrams: a refused `PASSWORD OK` revokes the
+//! admission, and three refusals end the membership. A silent host is removed after a minute,
+//! because it sent nothing after joining. A spoofer that keeps sending with its address keeps it a
+//! member: at most 64 addresses of a network (`--room-per-address`), which share a rate.
 
 pub mod networks;
 pub mod strangers;
@@ -46,46 +47,47 @@ use networks::{NetworkLimits, Networks};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use strangers::{Left, StrangerLimits, Strangers};
+use strangers::{FormerMember, StrangerLimits, Strangers};
 use token_bucket::{Rate, TokenBucket};
 
-/// Bounds of the room. Times are in microseconds.
+/// Limits of the room. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct RoomLimits {
     /// Bytes of a relayed message.
     pub message: usize,
     /// Characters of a name.
     pub name: usize,
-    /// Members at once.
+    /// Members at the same time.
     pub members: usize,
-    /// Messages of one member a second.
+    /// Messages a second of one member.
     pub rate: u32,
-    /// A member may send this many times its rate at once after a silence.
+    /// Burst of a member after a silence, in seconds of its rate.
     pub burst: u32,
     /// Members of one client network.
     pub per_address: u32,
-    /// The members of one client network share the rate of this part of its places.
-    pub share: u32,
-    /// Networks that hold something are swept from this number on.
-    pub few_networks: usize,
-    /// How long a member may be silent; `None` is for ever.
+    /// The members of one network share `rate * per_address / rate_divisor` messages a second, at
+    /// least `rate`.
+    pub rate_divisor: u32,
+    /// Number of networks from which on those that hold nothing are removed.
+    pub sweep_from: usize,
+    /// Time after which a silent member is removed; `None` is never.
     pub idle: Option<u64>,
-    /// How long a member may be silent that never sent anything after joining, if that is less.
-    pub unheard: u64,
+    /// The same for a member that has sent nothing since it joined, if that is less.
+    pub newcomer_idle: u64,
     /// Refused datagrams in a row that end a membership.
     pub refusals: u32,
-    /// How long a claim to a taken name waits for the probe of its holder.
-    pub claim: u64,
-    /// Claims at once.
+    /// Time that a claim to a taken name waits for the result of the probe.
+    pub claim_timeout: u64,
+    /// Claims at the same time.
     pub claims: usize,
-    /// The pause between two searches for silent members.
-    pub search_pause: u64,
-    /// Strangers.
+    /// Shortest time between two searches for silent members.
+    pub search_interval: u64,
+    /// Limits of the tables of strangers.
     pub strangers: StrangerLimits,
 }
 
 impl RoomLimits {
-    /// What a number of members may send together.
+    /// The rate of a number of members together.
     fn rate_of(&self, members: u32) -> Rate {
         let per_second = self.rate.saturating_mul(members);
         Rate {
@@ -97,13 +99,13 @@ impl RoomLimits {
     fn network(&self) -> NetworkLimits {
         NetworkLimits {
             places: self.per_address as usize,
-            messages: self.rate_of((self.per_address / self.share).max(1)),
-            // All of a class may join at once.
+            messages: self.rate_of((self.per_address / self.rate_divisor).max(1)),
+            // A whole class may join at the same time.
             joins: Rate {
                 per_second: self.rate,
                 burst: self.rate_of(1).burst.max(self.per_address),
             },
-            few: self.few_networks,
+            sweep_from: self.sweep_from,
         }
     }
 }
@@ -112,82 +114,82 @@ impl RoomLimits {
 pub struct Room {
     password: Vec<u8>,
     limits: RoomLimits,
-    /// Of one member.
+    /// The rate of one member.
     rate: Rate,
     members: HashMap<SocketAddr, Member>,
-    /// Names by their key: they are unique as a person sees them.
+    /// Members by the key of their name: names that look the same have one key.
     names: HashMap<String, SocketAddr>,
-    /// The routes to all members, shared with the copies that are on their way.
+    /// The routes to all members, shared with the copies that are not sent yet.
     routes: Rc<[Route]>,
     networks: Networks,
     strangers: Strangers,
-    /// At most so many as the limits say, the oldest in front: all wait equally long.
+    /// Pending claims, the oldest first: all have the same timeout.
     claims: VecDeque<Claim>,
-    /// When the members are searched for silent ones.
+    /// Time of the next search for silent members.
     search: Option<u64>,
-    /// Log lines that any stranger can cause.
+    /// Limits for log lines that any stranger can cause.
     ignored: LogLimit,
     refused: LogLimit,
 }
 
 struct Member {
     name: Rc<str>,
-    /// Copies leave from the address that the member asked last.
+    /// Copies are sent from the local address that the member used last.
     route: Route,
     bucket: TokenBucket,
-    /// When it joined or sent something last.
+    /// Time of its last datagram, or of its joining.
     heard: u64,
     /// Whether it has sent anything since it joined.
     has_spoken: bool,
-    /// Datagrams that its host refused since then.
+    /// Datagrams that its host refused since `heard`.
     refusals: u32,
 }
 
-/// A stranger that wants a name which a member has, while that member is probed.
+/// A request for the name of a member, pending while that member is probed.
 struct Claim {
     /// The stranger.
     from: Route,
     name: String,
     /// The member.
     holder: SocketAddr,
-    /// When the claim fails.
+    /// Time at which the claim fails.
     until: u64,
 }
 
 /// How a membership ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
+enum LeaveReason {
     /// With `exit`.
     Left,
-    /// Its address refuses, or it has been silent for too long.
+    /// Its host refuses datagrams, or it was silent for too long.
     Lost,
 }
 
-/// What the holder of a claimed name is sent. It is no message: those begin with a name. Trap: a
-/// datagram of no bytes would do, but many a client takes that for the end of a stream.
+/// The probe of a member. It is not a message: those begin with a name. Trap: many clients take an
+/// empty datagram for the end of a stream, so that it has one byte.
 pub const PROBE: &[u8] = b" ";
 
 impl Member {
-    /// When it has been silent for too long.
+    /// Time at which it is removed if it stays silent.
     fn expires(&self, limits: &RoomLimits) -> Option<u64> {
         let idle = limits.idle?;
-        let patience = match self.has_spoken {
+        let timeout = match self.has_spoken {
             true => idle,
-            false => idle.min(limits.unheard),
+            false => idle.min(limits.newcomer_idle),
         };
-        Some(self.heard.saturating_add(patience))
+        Some(self.heard.saturating_add(timeout))
     }
 
-    fn is_silent(&self, limits: &RoomLimits, now: u64) -> bool {
+    fn has_expired(&self, limits: &RoomLimits, now: u64) -> bool {
         self.expires(limits).is_some_and(|at| at <= now)
     }
 }
 
 impl Room {
-    /// An empty room behind a password.
+    /// An empty room with this password.
     pub fn new(password: &str, limits: RoomLimits) -> Room {
         Room {
-            // Blanks around what a stranger gives are no part of it.
+            // The password in a request is trimmed, too.
             password: password.as_bytes().trim_ascii().to_vec(),
             rate: limits.rate_of(1),
             members: HashMap::new(),
@@ -224,46 +226,46 @@ impl Room {
         self.networks.enter(route.peer.ip(), cx.now);
         self.names.insert(text::name_key(name), route.peer);
         self.members.insert(route.peer, member);
-        self.gather();
-        self.tell_all(&format!("{name} bergabung ke chatroom."), cx);
+        self.update_routes();
+        self.announce(&format!("{name} bergabung ke chatroom."), cx);
     }
 
-    /// The routes have changed; copies that are on their way keep the old ones.
-    fn gather(&mut self) {
+    /// Rebuilds the list of routes. Copies that are not sent yet keep the old list.
+    fn update_routes(&mut self) {
         self.routes = self.members.values().map(|member| member.route).collect();
     }
 
-    fn tell_all(&mut self, line: &str, cx: &mut DatagramContext<'_>) {
+    fn announce(&mut self, line: &str, cx: &mut DatagramContext<'_>) {
         cx.out.to_many(line.as_bytes(), &self.routes);
         cx.print(line);
     }
 
-    /// Takes the price of a message out of the buckets of a member and of its network.
-    fn pay(&mut self, from: SocketAddr, cx: &mut DatagramContext<'_>) -> bool {
+    /// Takes a message from the token buckets of a member and of its network.
+    fn charge(&mut self, from: SocketAddr, cx: &mut DatagramContext<'_>) -> bool {
         let member = self.members.get_mut(&from).expect("it is a member");
-        let pays = member.bucket.pay(self.rate, cx.now);
-        let pays = pays && self.networks.pay(from.ip(), cx.now);
+        let pays = member.bucket.take(self.rate, cx.now);
+        let pays = pays && self.networks.take_message(from.ip(), cx.now);
         if !pays {
             cx.out.count_dropped();
         }
         pays
     }
 
-    fn hear_member(
+    fn on_member(
         &mut self,
         from: Route,
-        words: Words<'_>,
+        request: Request<'_>,
         bytes: &[u8],
         cx: &mut DatagramContext<'_>,
     ) {
         let name = self.members[&from.peer].name.clone();
-        // Answers that were lost are asked for again. They are not relayed, but have their price.
-        let again: &[u8] = match words {
-            Words::Password(_) => b"PASSWORD OK",
-            Words::Name(own) if *own == *name => b"USERNAME OK",
-            Words::Name(_) | Words::Text => return self.relay(from, bytes, cx),
+        // The first answer was lost: the request is repeated. It costs a message.
+        let again: &[u8] = match request {
+            Request::Password(_) => b"PASSWORD OK",
+            Request::Name(own) if *own == *name => b"USERNAME OK",
+            Request::Name(_) | Request::Text => return self.relay(from, bytes, cx),
         };
-        if self.pay(from.peer, cx) {
+        if self.charge(from.peer, cx) {
             cx.out.to_one(again, from);
         }
     }
@@ -271,9 +273,9 @@ impl Room {
     fn relay(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         let said = one_line(bytes);
         if is_exit(&said) {
-            return self.end(&[from.peer], Ending::Left, cx);
+            return self.end(&[from.peer], LeaveReason::Left, cx);
         }
-        if said.trim().is_empty() || !self.pay(from.peer, cx) {
+        if said.trim().is_empty() || !self.charge(from.peer, cx) {
             return;
         }
         let member = self.members.get_mut(&from.peer).expect("it is a member");
@@ -284,13 +286,13 @@ impl Room {
             .is_some_and(|rest| rest.starts_with(": "));
         let line = if own { said } else { format!("{name}: {said}") };
         if has_moved {
-            self.gather();
+            self.update_routes();
         }
-        self.tell_all(cut(&line, self.limits.message), cx);
+        self.announce(cut(&line, self.limits.message), cx);
     }
 
-    /// Ends memberships, all at once: those that go are not told of each other.
-    fn end(&mut self, addresses: &[SocketAddr], how: Ending, cx: &mut DatagramContext<'_>) {
+    /// Removes members, all at once, so that they do not get each other's leave notices.
+    fn end(&mut self, addresses: &[SocketAddr], how: LeaveReason, cx: &mut DatagramContext<'_>) {
         let mut names = Vec::new();
         for address in addresses {
             let Some(member) = self.members.remove(address) else {
@@ -298,14 +300,14 @@ impl Room {
             };
             self.names.remove(&text::name_key(&member.name));
             self.networks.leave(address.ip());
-            if how == Ending::Lost {
-                // A person that only listens learns why nothing comes any more.
-                let line = leaving(&member.name);
+            if how == LeaveReason::Lost {
+                // A client that only listens is notified that it gets no more messages.
+                let line = leave_notice(&member.name);
                 cx.out.to_one(line.as_bytes(), member.route);
             }
-            let left = Left {
+            let left = FormerMember {
                 bucket: member.bucket,
-                name: (how == Ending::Lost).then(|| member.name.clone()),
+                name: (how == LeaveReason::Lost).then(|| member.name.clone()),
             };
             self.strangers.remember(*address, left, cx.now);
             names.push(member.name);
@@ -313,9 +315,9 @@ impl Room {
         if names.is_empty() {
             return;
         }
-        self.gather();
+        self.update_routes();
         for name in names {
-            self.tell_all(&leaving(&name), cx);
+            self.announce(&leave_notice(&name), cx);
         }
         for address in addresses {
             for claim in self.take_claims(*address) {
@@ -333,14 +335,14 @@ impl Room {
     }
 
     fn end_silent(&mut self, cx: &mut DatagramContext<'_>) {
-        let silent = |member: &&Member| member.is_silent(&self.limits, cx.now);
+        let silent = |member: &&Member| member.has_expired(&self.limits, cx.now);
         let mut gone: Vec<_> = self.members.values().filter(silent).collect();
         gone.sort_by_key(|member| (member.heard, member.route.peer));
         let gone: Vec<_> = gone.iter().map(|member| member.route.peer).collect();
-        self.end(&gone, Ending::Lost, cx);
+        self.end(&gone, LeaveReason::Lost, cx);
         let expires = |member: &Member| member.expires(&self.limits);
         let next = self.members.values().filter_map(expires).min();
-        self.search = next.map(|next| next.max(cx.now + self.limits.search_pause));
+        self.search = next.map(|next| next.max(cx.now + self.limits.search_interval));
     }
 }
 
@@ -352,16 +354,16 @@ impl DatagramProtocol for Room {
         };
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        let words = Words::of(bytes);
+        let request = Request::of(bytes);
         let Some(member) = self.members.get_mut(&from.peer) else {
-            return match words {
-                Words::Password(password) => self.try_password(from, password, cx),
-                Words::Name(name) => self.try_name(from, &name, cx),
-                Words::Text => self.come_back(from, bytes, cx),
+            return match request {
+                Request::Password(password) => self.try_password(from, password, cx),
+                Request::Name(name) => self.try_name(from, &name, cx),
+                Request::Text => self.rejoin(from, bytes, cx),
             };
         };
         (member.heard, member.has_spoken, member.refusals) = (cx.now, true, 0);
-        self.hear_member(from, words, bytes, cx);
+        self.on_member(from, request, bytes, cx);
         if self.members.contains_key(&from.peer) {
             for claim in self.take_claims(from.peer) {
                 cx.out.to_one(b"USERNAME TAKEN", claim.from);
@@ -373,12 +375,12 @@ impl DatagramProtocol for Room {
         let Some(member) = self.members.get_mut(&to) else {
             return self.strangers.forget(to);
         };
-        // One refusal is easily forged; the next comes at once where the port is closed.
+        // A single refusal is easily forged. A closed port refuses the next probe at once.
         member.refusals += 1;
         if member.refusals < self.limits.refusals {
             cx.out.to_one(PROBE, member.route);
         } else {
-            self.end(&[to], Ending::Lost, cx);
+            self.end(&[to], LeaveReason::Lost, cx);
         }
     }
 
@@ -399,38 +401,39 @@ impl DatagramProtocol for Room {
     }
 }
 
-/// What a datagram says.
-enum Words<'a> {
-    /// The password is given.
+/// The content of a datagram.
+enum Request<'a> {
+    /// `PASSWORD ...`
     Password(&'a [u8]),
-    /// A name is chosen.
+    /// `USERNAME ...`
     Name(String),
     /// Anything else.
     Text,
 }
 
-impl<'a> Words<'a> {
-    /// Blanks around a name or a password are no part of it, and neither is what a name would
-    /// lose in a message. Characters that steer stay: they make it invalid.
-    fn of(bytes: &'a [u8]) -> Words<'a> {
+impl<'a> Request<'a> {
+    /// Trims names and passwords, and removes hidden characters from a name. Control characters
+    /// and direction marks stay: they make the name invalid.
+    fn of(bytes: &'a [u8]) -> Request<'a> {
         if let Some(password) = bytes.strip_prefix(b"PASSWORD ") {
-            Words::Password(password.trim_ascii())
+            Request::Password(password.trim_ascii())
         } else if let Some(name) = bytes.strip_prefix(b"USERNAME ") {
             let name = String::from_utf8_lossy(name);
             let name = name.replace(|letter| is_hidden(letter) && !steers(letter), "");
-            Words::Name(name.trim_ascii().to_owned())
+            Request::Name(name.trim_ascii().to_owned())
         } else {
-            Words::Text
+            Request::Text
         }
     }
 }
 
-/// The notice that a member is gone.
-fn leaving(name: &str) -> String {
+/// The notice that a member has left.
+fn leave_notice(name: &str) -> String {
     format!("{name} telah keluar dari chatroom.")
 }
 
-/// What is shown of a message. A line feed would begin a line that looks like another member's.
+/// A message as one line of sanitized text. LF would begin a line that looks like another member's
+/// message.
 fn one_line(bytes: &[u8]) -> String {
     let blank = |&byte: &u8| if byte == b'\n' { b' ' } else { byte };
     text::clean(&bytes.iter().map(blank).collect::<Vec<_>>())
@@ -441,16 +444,16 @@ fn is_exit(said: &str) -> bool {
     said.trim().eq_ignore_ascii_case("exit")
 }
 
-/// At most this number of bytes, without cutting a character.
+/// The first `most` bytes, or fewer where that would cut a character.
 fn cut(line: &str, most: usize) -> &str {
     &line[..line.floor_char_boundary(most)]
 }
 
-/// A line that strangers cause.
+/// Logs a line that strangers can cause, at a limited rate.
 fn warn(limit: &mut LogLimit, now: u64, line: &str) {
     match limit.pass(now) {
         None => {}
         Some(0) => log::warn!("room: {line}"),
-        Some(more) => log::warn!("room: {line}; {more} like it were not logged"),
+        Some(more) => log::warn!("room: {line}; {more} similar lines were not logged"),
     }
 }

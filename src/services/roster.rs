@@ -1,4 +1,4 @@
-//! Lists the talk clients, for the operator and for their share of what all may have printed.
+//! The list of talk clients, which the talk sessions and the operator share.
 
 use super::TalkRate;
 use crate::session::session_id::SessionId;
@@ -7,31 +7,31 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-/// The talk clients of a server. Each of them holds it, and so does the operator.
+/// The talk clients of a server.
 #[derive(Default)]
 pub struct Roster {
-    clients: BTreeMap<u32, Client>,
+    clients: BTreeMap<u32, TalkClient>,
     /// The number of the client that joined last.
     newest: u32,
-    /// The second of the newest words of new clients, and what those of that second have cost.
-    newcomers: (u32, usize),
+    /// The last second in which new clients spent initial credit, and how much they spent in it.
+    newcomer_spending: (u32, usize),
 }
 
 /// A talk client.
-pub struct Client {
+pub struct TalkClient {
     /// Its session.
     pub peer: SessionId,
     address: SocketAddr,
     since: u32,
-    /// The beginning of what it said last.
+    /// The beginning of its last message.
     last: Option<Box<str>>,
 }
 
 impl Roster {
-    /// A client joins. Answers its number for people.
+    /// Adds a client and returns its number.
     pub fn join(&mut self, peer: SessionId, address: SocketAddr, now: u32) -> u32 {
         self.newest += 1;
-        let client = Client {
+        let client = TalkClient {
             peer,
             address,
             since: now,
@@ -41,14 +41,14 @@ impl Roster {
         self.newest
     }
 
-    /// A client says something.
-    pub fn say(&mut self, id: u32, text: &str) {
+    /// Records the last message of a client.
+    pub fn set_last(&mut self, id: u32, text: &str) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.last = Some(text::shorten(text).into());
         }
     }
 
-    /// A client leaves.
+    /// Removes a client.
     pub fn leave(&mut self, id: u32) {
         self.clients.remove(&id);
     }
@@ -59,7 +59,7 @@ impl Roster {
         self.clients.get(&id).map(|client| client.peer)
     }
 
-    /// From the lowest number to the highest; `None` without clients.
+    /// The lowest and the highest number; `None` without clients.
     pub fn numbers(&self) -> Option<RangeInclusive<u32>> {
         let (first, _) = self.clients.first_key_value()?;
         let (last, _) = self.clients.last_key_value()?;
@@ -67,33 +67,34 @@ impl Roster {
     }
 
     /// The clients with these numbers.
-    pub fn range(&self, numbers: RangeInclusive<u32>) -> impl Iterator<Item = (u32, &Client)> {
+    pub fn range(&self, numbers: RangeInclusive<u32>) -> impl Iterator<Item = (u32, &TalkClient)> {
         self.clients
             .range(numbers)
             .map(|(id, client)| (*id, client))
     }
 
-    /// Bytes that each second adds for one client.
+    /// Credit that one client earns a second, in bytes.
     pub fn share(&self, rate: &TalkRate) -> usize {
-        rate.each_second.min(rate.all / self.clients.len().max(1))
+        rate.per_second
+            .min(rate.per_second_all / self.clients.len().max(1))
     }
 
-    /// Whether a client that has saved nothing yet may have this number of bytes printed: clients
-    /// that come, speak and go would have no rate otherwise.
-    pub fn grants(&mut self, cost: usize, rate: &TalkRate, now: u32) -> bool {
-        let (second, spent) = self.newcomers;
+    /// Whether a client may spend `cost` bytes of its initial credit. Without this limit, clients
+    /// that connect, send and disconnect would not be limited by any rate.
+    pub fn grant_newcomer(&mut self, cost: usize, rate: &TalkRate, now: u32) -> bool {
+        let (second, spent) = self.newcomer_spending;
         let spent = cost + if second == now { spent } else { 0 };
-        let grants = spent <= rate.all;
+        let grants = spent <= rate.per_second_all;
         if grants {
-            self.newcomers = (now, spent);
+            self.newcomer_spending = (now, spent);
         }
         grants
     }
 }
 
-impl Client {
-    /// What the operator's list shows of it.
-    pub fn line(&self, id: u32, now: u32) -> String {
+impl TalkClient {
+    /// Its line in the operator's list.
+    pub fn describe(&self, id: u32, now: u32) -> String {
         let seconds = now - self.since;
         let since = match seconds {
             0..120 => format!("{seconds} s"),
@@ -102,8 +103,8 @@ impl Client {
         };
         let address = self.address;
         match &self.last {
-            Some(text) => format!("{id}  {address}  here for {since}  said last: {text:?}"),
-            None => format!("{id}  {address}  here for {since}  said last: nothing yet"),
+            Some(text) => format!("{id}  {address}  connected for {since}  last message: {text:?}"),
+            None => format!("{id}  {address}  connected for {since}  last message: none"),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Speaks the talk service: what a client says goes to the operator, and the other way round.
+//! The talk service: relays lines between a client and the operator.
 //!
-//! What the client says has no dialect: LF ends a line, and what is left is shown after the settle
-//! window. Only replies differ: clients that send no LF get none.
+//! Input has no dialect: LF ends a line, and text without LF is printed after the settle window.
+//! Only replies differ: a client that sends no LF gets none.
 
 use super::ServiceLimits;
-use super::reject::Refusal;
+use super::reject::Reject;
 use super::roster::Roster;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
@@ -17,36 +17,36 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// One client of the operator.
+/// The session of one talk client.
 pub struct Talk {
     limits: Rc<ServiceLimits>,
     roster: Rc<RefCell<Roster>>,
-    /// Its number for people, once it has joined.
+    /// Its number in the roster, once it has joined.
     id: u32,
     address: SocketAddr,
     replies: Replies,
     awaited: Option<Timer>,
-    /// Bytes that it may still have shown, as of the second of its last words.
+    /// Bytes that it may send to the operator, as of the second `charged_at`.
     credit: usize,
-    /// Bytes that it may have shown beside those, while the roster grants them.
-    first: usize,
-    second: Option<u32>,
+    /// Bytes left of its initial credit, which it may spend while the roster grants them.
+    initial: usize,
+    charged_at: Option<u32>,
     finished: bool,
 }
 
-/// How replies to the client end.
+/// Whether replies to the client end in LF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Replies {
-    /// With LF: it has said nothing yet, or lines.
+    /// Yes: the client has sent lines, or nothing yet.
     Lines,
-    /// Without, unless LF is the next that it sends: then what it said last was a line.
+    /// No, unless its next byte is LF: then its last message was a line.
     Unended,
-    /// Without: it ends what it says by silence.
+    /// No: the client ends its messages by silence.
     Bare,
 }
 
 impl Talk {
-    /// A new client, which joins the roster when the conversation begins.
+    /// A new client. It joins the roster in `on_open`.
     pub fn new(
         limits: Rc<ServiceLimits>,
         roster: Rc<RefCell<Roster>>,
@@ -54,44 +54,46 @@ impl Talk {
     ) -> Talk {
         Talk {
             credit: 0,
-            first: limits.talk_rate.first,
+            initial: limits.talk_rate.initial,
             limits,
             roster,
             id: 0,
             address,
             replies: Replies::Lines,
             awaited: None,
-            second: None,
+            charged_at: None,
             finished: false,
         }
     }
 
-    fn show(line: String, cx: &mut Context<'_>) {
+    fn print(line: String, cx: &mut Context<'_>) {
         cx.posts.push(Post::line(Audience::Operator, line));
     }
 
-    /// Takes the price of a text off what the client may have shown. If that is not enough, or
-    /// the operator is behind, the text is looked at again later.
-    fn pay(&mut self, text: &[u8], cx: &Context<'_>) -> bool {
+    /// Subtracts the cost of a text from the client's credit. Returns false if the credit is too
+    /// small or the operator's output is not drained: then the text is tried again later.
+    fn charge(&mut self, text: &[u8], cx: &Context<'_>) -> bool {
         if cx.operator_behind {
             self.awaited = Some(Timer::Pace);
             return false;
         }
         let rate = &self.limits.talk_rate;
-        let seconds = cx.now - self.second.replace(cx.now).unwrap_or(cx.now);
+        let seconds = cx.now - self.charged_at.replace(cx.now).unwrap_or(cx.now);
         if seconds > 0 {
             let saved = self
                 .roster
                 .borrow()
                 .share(rate)
                 .saturating_mul(seconds as usize);
-            self.credit = self.credit.saturating_add(saved).min(rate.most);
+            self.credit = self.credit.saturating_add(saved).min(rate.burst);
         }
-        let cost = text.len() + rate.line;
+        let cost = text.len() + rate.per_line;
         if cost <= self.credit {
             self.credit -= cost;
-        } else if cost <= self.first && self.roster.borrow_mut().grants(cost, rate, cx.now) {
-            self.first -= cost;
+        } else if cost <= self.initial
+            && self.roster.borrow_mut().grant_newcomer(cost, rate, cx.now)
+        {
+            self.initial -= cost;
         } else {
             self.awaited = Some(Timer::Pace);
             return false;
@@ -99,11 +101,11 @@ impl Talk {
         true
     }
 
-    fn say(&mut self, text: &[u8], cx: &mut Context<'_>) {
+    fn print_message(&mut self, text: &[u8], cx: &mut Context<'_>) {
         let text = text::clean(text);
         if !text.trim().is_empty() {
-            self.roster.borrow_mut().say(self.id, &text);
-            Talk::show(format!("Client {}: {text}", self.id), cx);
+            self.roster.borrow_mut().set_last(self.id, &text);
+            Talk::print(format!("Client {}: {text}", self.id), cx);
         }
     }
 
@@ -114,7 +116,7 @@ impl Talk {
         }
     }
 
-    /// Whether what was shown last, for want of LF, was a line after all.
+    /// Checks whether the text that was printed without LF was a line whose LF arrives now.
     fn look_for_late_newline(&mut self, input: &[u8]) {
         self.replies = match (self.replies, input) {
             (Replies::Unended, [b'\n', ..] | [b'\r', b'\n', ..]) => Replies::Lines,
@@ -124,11 +126,11 @@ impl Talk {
         };
     }
 
-    /// What has no LF is shown once its sender pauses, which may be in the middle of a character.
-    fn say_unended(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> usize {
+    /// Prints text without LF after a silence, which may fall inside a character.
+    fn print_unended(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> usize {
         let whole = match follows {
             Follows::Silence(Timer::Settle) => text::complete_prefix(input),
-            // The rest of a cut character did not come: it is shown as what it is, broken.
+            // The rest of a cut character did not arrive: it is printed as U+FFFD.
             Follows::Silence(Timer::PartialCommand) | Follows::Eof => input.len(),
             Follows::More | Follows::Silence(_) => 0,
         };
@@ -138,7 +140,7 @@ impl Talk {
             _ => None,
         };
         if whole > 0 {
-            self.say(&input[..whole], cx);
+            self.print_message(&input[..whole], cx);
             self.replies = Replies::Unended;
         }
         whole
@@ -148,8 +150,8 @@ impl Talk {
 impl Protocol for Talk {
     fn on_open(&mut self, cx: &mut Context<'_>) {
         self.id = self.roster.borrow_mut().join(cx.me, self.address, cx.now);
-        Talk::show(
-            format!("Client {} has come from {}", self.id, self.address),
+        Talk::print(
+            format!("Client {} connected from {}", self.id, self.address),
             cx,
         );
     }
@@ -162,7 +164,7 @@ impl Protocol for Talk {
     ) -> (usize, Intake) {
         self.finished |= follows == Follows::Eof;
         let follows = match follows {
-            // The client was not silent, but kept from speaking.
+            // The silence is not the client's: its input was held back.
             Follows::Silence(Timer::Pace) if self.finished => Follows::Eof,
             Follows::Silence(Timer::Pace) => Follows::More,
             follows => follows,
@@ -170,19 +172,19 @@ impl Protocol for Talk {
         self.look_for_late_newline(input);
         let limit = self.limits.wire.unit;
         let taken = match first_line(input, limit) {
-            FirstLine::Whole { text, .. } if !self.pay(text, cx) => return (0, Intake::Hold),
+            FirstLine::Whole { text, .. } if !self.charge(text, cx) => return (0, Intake::Hold),
             FirstLine::Whole { text, taken } => {
                 self.awaited = None;
-                self.say(text, cx);
+                self.print_message(text, cx);
                 return (taken, Intake::Bytes);
             }
             FirstLine::Open if input.is_empty() => 0,
-            FirstLine::Open if follows != Follows::More && !self.pay(input, cx) => {
+            FirstLine::Open if follows != Follows::More && !self.charge(input, cx) => {
                 return (0, Intake::Hold);
             }
-            FirstLine::Open => self.say_unended(input, follows, cx),
+            FirstLine::Open => self.print_unended(input, follows, cx),
             FirstLine::TooLong => {
-                let Refusal(why) = Fault::TooLong(limit).into();
+                let Reject(why) = Fault::TooLong(limit).into();
                 cx.out
                     .bytes(format!("ERROR {why}{}", self.line_end()).as_bytes());
                 return (0, Intake::Close(CloseReason::Refused));
@@ -211,7 +213,7 @@ impl Protocol for Talk {
 
     fn on_close(&mut self, _: CloseReason, cx: &mut Context<'_>) {
         self.roster.borrow_mut().leave(self.id);
-        Talk::show(format!("Client {} has gone", self.id), cx);
+        Talk::print(format!("Client {} disconnected", self.id), cx);
     }
 
     fn may_idle(&self) -> bool {

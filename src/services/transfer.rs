@@ -1,24 +1,24 @@
-//! Speaks the transfer service: SEND and RECEIVE, in both dialects.
+//! The transfer service: SEND and RECEIVE, in both dialects.
 //!
 //! ```text
-//!            SEND                name, header           all bytes
-//!   Command ──────▶ Naming ─────────────────▶ Receiving ────────▶ Storing ──▶ Command
-//!      │              │ bare: name, digits                        ▲  └─▶ closed  ▲
-//!      │              └──────▶ Guessing ───── end of stream ──────┘              │
-//!      │ RECEIVE               name, line: header and body                       │
-//!      └──────▶ Asking ──────────────────────────────────────────────────────────┘
-//!                  └─ bare: header ─▶ Gap ── body ──▶ closed
+//!            SEND                 name, header           all bytes
+//!   Command ──────▶ UploadName ─────────────▶ Receiving ────────▶ Committing ──▶ Command
+//!      │              │ bare: name, digits                         ▲  └─▶ closed   ▲
+//!      │              └──────▶ Unframed ────── end of stream ──────┘               │
+//!      │ RECEIVE               name, line: header and body                         │
+//!      └──────▶ DownloadName ──────────────────────────────────────────────────────┘
+//!                  └─ bare: header ─▶ HeaderGap ── body ──▶ closed
 //!
-//!   A line peer's header comes on a line of its own: Naming ──▶ Header ──▶ Receiving.
-//!   A name that only the disk knows: Waiting, before the body or the header.
-//!   Every refusal, and a bare peer's missing file, is told and then closed.
+//!   A line peer sends the header on its own line: UploadName ──▶ UploadHeader ──▶ Receiving.
+//!   A store operation that must wait for the disk: Waiting, before the body or the header.
+//!   After a Reject, and after a missing file in the bare dialect: ERROR, then closed.
 //! ```
 
 use super::ServiceLimits;
-use super::unframed_upload::Guess;
-use super::reject::Refusal;
-use super::bare_header::TwoNames;
-use super::upload_log::UploadReport;
+use super::bare_header::BareHeaderReader;
+use super::reject::{Handled, Reject};
+use super::unframed_upload::UnframedUpload;
+use super::upload_log::UploadLog;
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
@@ -40,59 +40,56 @@ pub struct Transfer {
     framer: Framer,
     limits: Rc<ServiceLimits>,
     store: Rc<dyn Store>,
-    report: UploadReport,
-    state: State,
+    upload_log: UploadLog,
+    state: TransferState,
 }
 
-enum State {
+enum TransferState {
     Command,
-    /// SEND was said.
-    Naming(TwoNames),
-    /// The name has come on a line of its own; the header follows.
-    Header,
-    /// A body of known size is on its way in.
+    /// After SEND.
+    UploadName(BareHeaderReader),
+    /// After SEND and the line with the name.
+    UploadHeader,
+    /// A body of known size arrives.
     Receiving {
         upload: Box<dyn Upload>,
         size: u64,
     },
-    /// The store makes an upload visible. A bare peer, whose size was guessed, hears nothing.
-    Storing {
+    /// A commit is pending. A bare peer has no `size` and gets no reply.
+    Committing {
         done: Reply<()>,
         size: Option<u64>,
     },
-    /// A body whose size runs into its data is on its way in.
-    Guessing(Guess),
-    /// RECEIVE was said.
-    Asking,
-    /// The store was asked.
-    Waiting(Pending<Answer>),
-    /// A bare header has gone out. Its body follows after a gap, so that the peer does not take its
-    /// bytes for the header's.
-    Gap(Content),
+    /// A body without a delimiter between its size and its data arrives.
+    Unframed(UnframedUpload),
+    /// After RECEIVE.
+    DownloadName,
+    /// A store operation is pending.
+    Waiting(Pending<TransferAnswer>),
+    /// A bare header was sent. The body follows after a gap, so that the peer does not read it
+    /// together with the header.
+    HeaderGap(Content),
 }
 
-/// What the store says, and what it is needed for.
-enum Answer {
-    /// The file of this name.
+/// The result of a store operation, and the command that it belongs to.
+enum TransferAnswer {
+    /// A download of the file of this name.
     Opened(Result<Content, StoreError>, Box<str>),
     /// An upload of this size.
     Begun(Result<Box<dyn Upload>, StoreError>, u64),
-    /// An upload whose size begins with these digits, or is all of them.
+    /// A bare upload whose size is all of these digits or begins with them.
     BegunBare(Result<Box<dyn Upload>, StoreError>, Digits),
 }
 
-/// How much was taken and what comes next, or why the conversation ends.
-type Step = Result<(usize, Intake), Refusal>;
-
 impl Transfer {
-    /// A new conversation with this peer, about the files of this store.
+    /// A session of the peer at this address.
     pub fn new(limits: Rc<ServiceLimits>, store: Rc<dyn Store>, peer: SocketAddr) -> Transfer {
         Transfer {
             framer: Framer::new(limits.wire.unit),
             limits,
             store,
-            report: UploadReport::new(peer),
-            state: State::Command,
+            upload_log: UploadLog::new(peer),
+            state: TransferState::Command,
         }
     }
 
@@ -105,8 +102,8 @@ impl Transfer {
         cx.out.bytes(format!("{text}{line_end}").as_bytes());
     }
 
-    fn command(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Step {
-        // The two words need no line end and no silence: a textbook client waits for the OK.
+    fn read_command(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Handled {
+        // The two commands need neither LF nor a silence: a textbook client waits for the OK.
         match self
             .framer
             .split(input, follows, transfer_header::unended_word)
@@ -117,27 +114,27 @@ impl Transfer {
                 cx.out.bytes(b"\n");
                 Ok((taken, Intake::Bytes))
             }
-            // Somebody pressed Enter; nothing was asked.
+            // An empty line.
             Frame::Unit { text: b"", taken } => Ok((taken, Intake::Bytes)),
             Frame::Unit { text, taken } => Ok((taken, self.begin(text, cx)?)),
             Frame::Broken(fault) => Err(fault.into()),
         }
     }
 
-    fn begin(&mut self, word: &[u8], cx: &mut Context<'_>) -> Result<Intake, Refusal> {
+    fn begin(&mut self, word: &[u8], cx: &mut Context<'_>) -> Result<Intake, Reject> {
         self.state = match transfer_header::word(word)? {
             Word::Send => {
-                self.report.begin(b"");
-                State::Naming(TwoNames::default())
+                self.upload_log.begin(b"");
+                TransferState::UploadName(BareHeaderReader::default())
             }
-            Word::Receive => State::Asking,
+            Word::Receive => TransferState::DownloadName,
         };
         self.reply("OK", cx);
         Ok(Intake::Bytes)
     }
 
     /// Between SEND and the first byte of the body.
-    fn naming(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Step {
+    fn upload_name(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Handled {
         match self.framer.heal(input, follows) {
             LateNewline::Undecided => return Ok((0, Intake::Bytes)),
             LateNewline::Line { taken } => {
@@ -150,41 +147,41 @@ impl Transfer {
         let separator = transfer_header::separator(input, limit);
         let newline = input.iter().position(|&byte| byte == b'\n');
         if newline.is_some_and(|newline| separator.is_none_or(|separator| newline < separator)) {
-            // A line end in front of the separator: textbook clients send none.
+            // LF before the separator: textbook clients send none.
             self.framer.take_line();
         }
         if self.is_line() {
-            return self.naming_line(input, follows, cx);
+            return self.upload_line(input, follows, cx);
         }
-        let State::Naming(names) = &mut self.state else {
+        let TransferState::UploadName(names) = &mut self.state else {
             unreachable!("no names are expected")
         };
-        let header = names.header(input, separator, follows, &mut self.framer, limit)?;
+        let header = names.read(input, separator, follows, &mut self.framer, limit)?;
         self.bare_header(header, cx)
     }
 
-    fn naming_line(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Step {
+    fn upload_line(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Handled {
         match self.framer.split(input, follows, |_| Unended::Part) {
             Frame::More => Ok((0, Intake::Bytes)),
             Frame::Healed { .. } => unreachable!("line peers are healed before"),
             Frame::End => Err(Fault::Cut.into()),
             Frame::Broken(fault) => Err(fault.into()),
-            Frame::Unit { taken, .. } if matches!(self.state, State::Naming(_)) => {
-                // The name stands in the header again, and that one counts.
-                self.state = State::Header;
+            Frame::Unit { taken, .. } if matches!(self.state, TransferState::UploadName(_)) => {
+                // The header repeats the name; that one is used.
+                self.state = TransferState::UploadHeader;
                 Ok((taken, Intake::Bytes))
             }
             Frame::Unit { text, taken } => {
                 let (name, size) = transfer_header::parse_line(text)?;
                 let begun = self.create(name, Some(size), cx)?;
-                let answer = begun.map(move |begun| Answer::Begun(begun, size));
-                Ok((taken, self.go_on(answer, cx)?))
+                let answer = begun.map(move |begun| TransferAnswer::Begun(begun, size));
+                Ok((taken, self.resume(answer, cx)?))
             }
         }
     }
 
-    /// The separator has come: the name is known, and the digits behind it as soon as they end.
-    fn bare_header(&mut self, header: BareHeader<'_>, cx: &mut Context<'_>) -> Step {
+    /// Begins an upload once the header is whole.
+    fn bare_header(&mut self, header: BareHeader<'_>, cx: &mut Context<'_>) -> Handled {
         let BareHeader::Whole {
             name,
             digits,
@@ -198,8 +195,8 @@ impl Transfer {
             .at_most(largest)
             .ok_or(StoreError::TooLarge(largest))?;
         let begun = self.create(name, None, cx)?;
-        let answer = begun.map(move |begun| Answer::BegunBare(begun, digits));
-        Ok((behind + digits.text().len(), self.go_on(answer, cx)?))
+        let answer = begun.map(move |begun| TransferAnswer::BegunBare(begun, digits));
+        Ok((behind + digits.text().len(), self.resume(answer, cx)?))
     }
 
     fn create(
@@ -207,20 +204,20 @@ impl Transfer {
         name: &[u8],
         size: Option<u64>,
         cx: &Context<'_>,
-    ) -> Result<Reply<Box<dyn Upload>>, Refusal> {
-        self.report.begin(name);
+    ) -> Result<Reply<Box<dyn Upload>>, Reject> {
+        self.upload_log.begin(name);
         let name = self.base_name(name)?;
-        Ok(self.store.create(name, size, self.client(cx)))
+        Ok(self.store.create(name, size, self.requester(cx)))
     }
 
-    fn client(&self, cx: &Context<'_>) -> Requester {
+    fn requester(&self, cx: &Context<'_>) -> Requester {
         Requester {
             session: cx.me,
-            address: self.report.address(),
+            address: self.upload_log.address(),
         }
     }
 
-    /// All that is used of a name that the peer has sent.
+    /// The last component of a name from the peer.
     fn base_name<'a>(&self, sent: &'a [u8]) -> Result<&'a str, BadName<'a>> {
         let separators = match self.is_line() {
             true => names::SLASH,
@@ -229,7 +226,7 @@ impl Transfer {
         names::base_name(sent, separators, &self.limits.wire)
     }
 
-    fn asking(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Step {
+    fn download_name(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> Handled {
         let wire = &self.limits.wire;
         let unended = |name: &[u8]| names::unended(name, names::ANY_SLASH, wire);
         let judge = |name: &[u8]| Unended::judge(name, unended);
@@ -243,38 +240,42 @@ impl Transfer {
             }
             Frame::Unit { text, taken } => {
                 let name = self.base_name(text)?;
-                let opened = self.store.open(name, self.client(cx));
+                let opened = self.store.open(name, self.requester(cx));
                 let name = name.into();
-                let answer = opened.map(move |opened| Answer::Opened(opened, name));
-                Ok((taken, self.go_on(answer, cx)?))
+                let answer = opened.map(move |opened| TransferAnswer::Opened(opened, name));
+                Ok((taken, self.resume(answer, cx)?))
             }
         }
     }
 
-    /// Goes on as soon as the store answers.
-    fn go_on(&mut self, answer: Pending<Answer>, cx: &mut Context<'_>) -> Result<Intake, Refusal> {
-        self.state = State::Command;
+    /// Begins the body or the reply, or waits until the store operation is done.
+    fn resume(
+        &mut self,
+        answer: Pending<TransferAnswer>,
+        cx: &mut Context<'_>,
+    ) -> Result<Intake, Reject> {
+        self.state = TransferState::Command;
         Ok(match answer.take() {
             Err(pending) => {
-                self.state = State::Waiting(pending);
+                self.state = TransferState::Waiting(pending);
                 Intake::Wait
             }
-            Ok(Answer::Opened(opened, name)) => self.answer(&name, opened, cx),
-            Ok(Answer::Begun(upload, size)) => {
+            Ok(TransferAnswer::Opened(opened, name)) => self.send_file(&name, opened, cx),
+            Ok(TransferAnswer::Begun(upload, size)) => {
                 let upload = upload?;
                 let receive = Receive::new(upload.blob(), size);
-                self.state = State::Receiving { upload, size };
+                self.state = TransferState::Receiving { upload, size };
                 Intake::Body(receive)
             }
-            Ok(Answer::BegunBare(upload, digits)) => {
-                let (guess, receive) = Guess::new(upload?, digits);
-                self.state = State::Guessing(guess);
+            Ok(TransferAnswer::BegunBare(upload, digits)) => {
+                let (unframed, receive) = UnframedUpload::new(upload?, digits);
+                self.state = TransferState::Unframed(unframed);
                 Intake::Body(receive)
             }
         })
     }
 
-    fn answer(
+    fn send_file(
         &mut self,
         name: &str,
         opened: Result<Content, StoreError>,
@@ -286,14 +287,14 @@ impl Transfer {
                 if self.is_line() {
                     cx.out.body(blob, 0..length);
                 } else {
-                    self.state = State::Gap((blob, length));
+                    self.state = TransferState::HeaderGap((blob, length));
                 }
                 return Intake::Bytes;
             }
             Err(StoreError::NotFound) => self.reply("ERROR: File not found", cx),
             Err(error) => self.reply(format_args!("ERROR: {error}"), cx),
         }
-        // A line peer may ask for another; a textbook client reads to the end of the stream.
+        // A line peer may send another command; a textbook client reads to the end of the stream.
         if self.is_line() {
             Intake::Bytes
         } else {
@@ -302,12 +303,17 @@ impl Transfer {
     }
 
     /// Between a bare header and its first data byte.
-    fn gap(&mut self, input: &[u8], follows: Follows, cx: &mut Context<'_>) -> (usize, Intake) {
+    fn header_gap(
+        &mut self,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> (usize, Intake) {
         let healed = self.framer.heal(input, follows);
         let (taken, intake) = match (healed, follows) {
             (LateNewline::Undecided, _) => return (0, Intake::Bytes),
             (LateNewline::Bare, Follows::Eof) => return (0, Intake::Hold),
-            // Nothing that a bare client says now means anything.
+            // Input from a bare peer is ignored here.
             (LateNewline::Bare, Follows::More) => return (input.len(), Intake::Bytes),
             (LateNewline::Bare, Follows::Silence(_)) => {
                 (input.len(), Intake::Close(CloseReason::Goodbye))
@@ -317,67 +323,73 @@ impl Transfer {
                 (taken, Intake::Bytes)
             }
         };
-        let State::Gap((blob, length)) = std::mem::replace(&mut self.state, State::Command) else {
+        let TransferState::HeaderGap((blob, length)) =
+            std::mem::replace(&mut self.state, TransferState::Command)
+        else {
             unreachable!("there is no gap")
         };
         cx.out.body(blob, 0..length);
         (taken, intake)
     }
 
-    /// The rest of the stream cannot be told from a body: say why, and close.
-    fn or_close(&mut self, intake: Result<Intake, Refusal>, cx: &mut Context<'_>) -> Intake {
-        intake.unwrap_or_else(|Refusal(why)| {
-            self.state = State::Command;
-            self.report.lost(&why, cx);
+    /// Sends the reason and closes: what follows may be a body, which looks like commands.
+    fn close_on_reject(&mut self, intake: Result<Intake, Reject>, cx: &mut Context<'_>) -> Intake {
+        intake.unwrap_or_else(|Reject(why)| {
+            self.state = TransferState::Command;
+            self.upload_log.failed(&why, cx);
             self.reply(format_args!("ERROR: {why}"), cx);
             Intake::Close(CloseReason::Refused)
         })
     }
-    fn end_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Result<Intake, Refusal> {
-        match (std::mem::replace(&mut self.state, State::Command), end) {
+
+    fn end_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Result<Intake, Reject> {
+        match (
+            std::mem::replace(&mut self.state, TransferState::Command),
+            end,
+        ) {
             (_, BodyEnd::Abandoned) => Ok(Intake::Close(CloseReason::PeerReset)),
             (_, BodyEnd::BlobFailed(error)) => Err(StoreError::from(error).into()),
-            (State::Receiving { upload, size }, BodyEnd::Complete) => {
-                self.store(upload.commit(b"", self.client(cx)), Some(size), cx)
+            (TransferState::Receiving { upload, size }, BodyEnd::Complete) => {
+                self.commit(upload.commit(b"", self.requester(cx)), Some(size), cx)
             }
-            (State::Receiving { size, .. }, BodyEnd::PeerFinished { missing }) => {
-                let came = size - missing;
-                Err(format!("only {came} of {size} bytes came; nothing is stored").into())
+            (TransferState::Receiving { size, .. }, BodyEnd::PeerFinished { missing }) => {
+                let received = size - missing;
+                Err(format!("only {received} of {size} bytes came; nothing is stored").into())
             }
-            (State::Guessing(guess), BodyEnd::PeerFinished { missing }) => {
-                let solved = guess.solve(missing);
+            (TransferState::Unframed(unframed), BodyEnd::PeerFinished { missing }) => {
+                let solved = unframed.solve(missing);
                 let (upload, front) =
                     solved.ok_or("the size does not fit what came; nothing is stored")?;
-                self.store(upload.commit(&front, self.client(cx)), None, cx)
+                self.commit(upload.commit(&front, self.requester(cx)), None, cx)
             }
-            (State::Guessing(_), BodyEnd::Complete) => {
+            (TransferState::Unframed(_), BodyEnd::Complete) => {
                 Err("more came than the size says; nothing is stored".into())
             }
             _ => unreachable!("a body ended that was not asked for"),
         }
     }
 
-    /// Answers as soon as the store is done.
-    fn store(
+    /// Answers the peer, or waits until the commit is done.
+    fn commit(
         &mut self,
         done: Reply<()>,
         size: Option<u64>,
         cx: &mut Context<'_>,
-    ) -> Result<Intake, Refusal> {
+    ) -> Result<Intake, Reject> {
         match done.take() {
             Ok(done) => done?,
             Err(done) => {
-                self.state = State::Storing { done, size };
+                self.state = TransferState::Committing { done, size };
                 return Ok(Intake::Wait);
             }
         }
-        self.report.stored();
+        self.upload_log.stored();
         match size {
             Some(size) => {
                 self.reply(format_args!("OK {size}"), cx);
                 Ok(Intake::Bytes)
             }
-            // The textbook client has gone: nobody reads a reply.
+            // A textbook client has closed: it reads no reply.
             None => Ok(Intake::Close(CloseReason::PeerFinished)),
         }
     }
@@ -391,51 +403,53 @@ impl Protocol for Transfer {
         cx: &mut Context<'_>,
     ) -> (usize, Intake) {
         let step = match self.state {
-            State::Command => self.command(input, follows, cx),
-            State::Naming(_) => self.naming(input, follows, cx),
-            State::Header => self.naming_line(input, follows, cx),
-            State::Asking => self.asking(input, follows, cx),
-            State::Gap(_) => return self.gap(input, follows, cx),
+            TransferState::Command => self.read_command(input, follows, cx),
+            TransferState::UploadName(_) => self.upload_name(input, follows, cx),
+            TransferState::UploadHeader => self.upload_line(input, follows, cx),
+            TransferState::DownloadName => self.download_name(input, follows, cx),
+            TransferState::HeaderGap(_) => return self.header_gap(input, follows, cx),
             _ => unreachable!("body bytes are never shown"),
         };
         match step {
             Ok((taken, intake)) => (taken, intake),
-            Err(refusal) => {
-                if self.report.is_begun() {
-                    self.report.guess(transfer_header::name_on_its_way(input));
+            Err(reject) => {
+                if self.upload_log.is_open() {
+                    self.upload_log
+                        .note_name(transfer_header::name_on_its_way(input));
                 }
-                (0, self.or_close(Err(refusal), cx))
+                (0, self.close_on_reject(Err(reject), cx))
             }
         }
     }
 
     fn on_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Intake {
         let ended = self.end_body(end, cx);
-        self.or_close(ended, cx)
+        self.close_on_reject(ended, cx)
     }
 
     fn on_work(&mut self, cx: &mut Context<'_>) -> Intake {
-        let gone_on = match std::mem::replace(&mut self.state, State::Command) {
-            State::Storing { done, size } => self.store(done, size, cx),
-            State::Waiting(answer) => self.go_on(answer, cx),
+        let resumed = match std::mem::replace(&mut self.state, TransferState::Command) {
+            TransferState::Committing { done, size } => self.commit(done, size, cx),
+            TransferState::Waiting(answer) => self.resume(answer, cx),
             _ => unreachable!("work was done that was not announced"),
         };
-        self.or_close(gone_on, cx)
+        self.close_on_reject(resumed, cx)
     }
 
     fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
-        // What the store has begun to make visible it also ends, without a peer.
-        if !matches!(self.state, State::Storing { .. }) {
-            self.report.lost(reason, cx);
+        // The store finishes a commit that it has begun, also without the peer.
+        if !matches!(self.state, TransferState::Committing { .. }) {
+            self.upload_log.failed(reason, cx);
         }
     }
 
     fn awaited(&self) -> Option<Timer> {
         match self.state {
-            State::Command | State::Naming(_) | State::Header | State::Asking => {
-                self.framer.awaited()
-            }
-            State::Gap(_) => Some(Timer::HeaderGap),
+            TransferState::Command
+            | TransferState::UploadName(_)
+            | TransferState::UploadHeader
+            | TransferState::DownloadName => self.framer.awaited(),
+            TransferState::HeaderGap(_) => Some(Timer::HeaderGap),
             _ => None,
         }
     }

@@ -1,27 +1,28 @@
-//! Takes an upload whose size runs into its data, and finds the size once all has come.
+//! Receives an upload without a delimiter between its size and its data, and finds the size at the
+//! end of the stream.
 //!
-//! All digits are taken for the size, which is right unless the data itself begins with digits.
-//! Then those digits are missing at the front of the file, and the commit puts them there.
+//! All digits are taken for the size. If the data itself begins with digits, these are missing at
+//! the front of the file, and the commit inserts them.
 
 use crate::session::protocol::Receive;
 use crate::store::Upload;
 use crate::wire::ambiguous_size::Digits;
 
-/// An upload whose size is guessed.
-pub struct Guess {
+/// An upload whose size is not known before its end.
+pub struct UnframedUpload {
     upload: Box<dyn Upload>,
     digits: Digits,
-    /// One more than the largest size: the byte too many shows that no size fits.
+    /// One byte more than the largest size, so that a body that is too long is detected.
     most: u64,
 }
 
-impl Guess {
-    /// Begins with what the longest reading of the digits promises.
-    pub fn new(upload: Box<dyn Upload>, digits: Digits) -> (Guess, Box<Receive>) {
+impl UnframedUpload {
+    /// Begins to receive, for the longest reading of the digits.
+    pub fn new(upload: Box<dyn Upload>, digits: Digits) -> (UnframedUpload, Box<Receive>) {
         let most = digits.largest() + 1;
         let receive = Receive::new(upload.blob(), most);
         (
-            Guess {
+            UnframedUpload {
                 upload,
                 digits,
                 most,
@@ -30,8 +31,8 @@ impl Guess {
         )
     }
 
-    /// Solves the puzzle, with so many bytes of the body still missing at the end of the stream.
-    /// The answer is the upload and the digits that belong in front of it; `None` if no size fits.
+    /// Finds the size at the end of the stream, `missing` bytes before the longest reading ends.
+    /// Returns the upload and the digits that belong in front of it, or `None` if no size fits.
     pub fn solve(self, missing: u64) -> Option<(Box<dyn Upload>, Vec<u8>)> {
         let digits = self.digits.text();
         let stored = self.most - missing;

@@ -1,4 +1,4 @@
-//! Remembers which upload a conversation is about, and reports one that comes to nothing.
+//! Logs uploads that were requested and not stored.
 
 use crate::session::notice::{Audience, Post};
 use crate::session::protocol::Context;
@@ -6,37 +6,36 @@ use crate::wire::text;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
-/// The upload that the peer has asked for and that is not stored yet, if there is one.
-pub struct UploadReport {
+/// The upload of one connection that is requested and not stored yet, if there is one.
+pub struct UploadLog {
     peer: SocketAddr,
-    /// As far as it is known, and fit to be shown.
+    /// The part of the name that is known, sanitized. Empty before the name arrives.
     name: Option<Box<str>>,
 }
 
-impl UploadReport {
-    /// A conversation with this peer.
-    pub fn new(peer: SocketAddr) -> UploadReport {
-        UploadReport { peer, name: None }
+impl UploadLog {
+    /// No upload is requested.
+    pub fn new(peer: SocketAddr) -> UploadLog {
+        UploadLog { peer, name: None }
     }
 
-    /// Where the peer comes from.
+    /// The address of the peer.
     pub fn address(&self) -> IpAddr {
         self.peer.ip()
     }
 
-    /// An upload is asked for, or more is known of its name.
+    /// An upload is requested, or more of its name is known.
     pub fn begin(&mut self, name: &[u8]) {
         self.name = Some(text::excerpt(name).into());
     }
 
-    /// Whether an upload is asked for.
-    pub fn is_begun(&self) -> bool {
+    /// Whether an upload is requested and not stored yet.
+    pub fn is_open(&self) -> bool {
         self.name.is_some()
     }
 
-    /// An upload is asked for with words that are refused: this shows best what its name was to be,
-    /// unless that is known already.
-    pub fn guess(&mut self, name: &[u8]) {
+    /// Takes the name from a request that is rejected, unless a name is known already.
+    pub fn note_name(&mut self, name: &[u8]) {
         if self.name.as_deref().is_none_or(str::is_empty) {
             self.begin(name);
         }
@@ -47,10 +46,10 @@ impl UploadReport {
         self.name = None;
     }
 
-    /// The upload, if there is one, will never be stored.
-    pub fn lost(&mut self, why: impl Display, cx: &mut Context<'_>) {
+    /// The upload, if there is one, was not stored: logs it.
+    pub fn failed(&mut self, why: impl Display, cx: &mut Context<'_>) {
         if let Some(name) = self.name.take() {
-            let line = format!("the upload {name:?} from {} is lost: {why}", self.peer);
+            let line = format!("upload {name:?} from {} failed: {why}", self.peer);
             cx.posts.push(Post::line(Audience::Log, line));
         }
     }

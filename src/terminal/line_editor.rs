@@ -1,67 +1,68 @@
-//! Edits a line that is being typed: keys in, lines out, and the bytes that draw it on a terminal.
-//! Never waits for a key, so that lines which arrive can be shown above the one being typed: take
-//! it away ([`LineEditor::erase`]), write, and draw it again.
+//! A non-blocking line editor: takes keys, returns lines and the bytes that draw them.
 //!
-//! The terminal is one row to it: a line longer than the row shows the part around the cursor, so
-//! that taking the row away and drawing it again never needs to know how the terminal wraps.
+//! It does no I/O. To write above the line that is being typed, erase it ([`LineEditor::erase`]),
+//! write, and draw it again.
+//!
+//! It uses one row of the terminal. Of a line that is longer than the row it draws the part around
+//! the cursor, so that it need not know how the terminal wraps.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// What a key press completed.
+/// What the user entered.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Typed {
-    /// Enter: the line is done.
+    /// A line, ended by Enter.
     Line(String),
     /// Ctrl-D on an empty line.
     End,
-    /// Ctrl-C, where the terminal makes no signal of it.
+    /// Ctrl-C, where the terminal does not turn it into a signal.
     Interrupt,
-    /// Ctrl-Z, where the terminal makes no signal of it.
+    /// Ctrl-Z, where the terminal does not turn it into a signal.
     Suspend,
 }
 
-/// A line being typed.
+/// The line that is being typed, and the history.
 pub struct LineEditor {
     prompt: String,
     text: Vec<char>,
     cursor: usize,
-    /// Bytes of a character or of an escape sequence that are not complete.
+    /// The beginning of a character or an escape sequence.
     partial: Vec<u8>,
     columns: usize,
     history: VecDeque<Vec<char>>,
-    /// Which line of the history is shown, counted from the newest; 0 is the one being typed.
+    /// The line of the history that is shown, 1 for the newest; 0 is the line being typed.
     recalled: usize,
     /// The line being typed, while one of the history is shown.
     draft: Vec<char>,
-    /// What Ctrl-K, U or W took away last.
+    /// The text that Ctrl-K, U or W removed last.
     cut: Vec<char>,
     limits: EditorLimits,
 }
 
-/// Bounds of a line and its history.
+/// Limits of a line and of the history.
 #[derive(Debug, Clone, Copy)]
 pub struct EditorLimits {
     /// Characters of a line.
     pub line: usize,
-    /// Lines remembered.
+    /// Lines of the history.
     pub history: usize,
 }
 
-/// A key, however many bytes it takes.
+/// A key.
 enum Key {
     Character(char),
-    /// By the letter that is pressed with Ctrl; Enter is M or J, backspace H or `?`.
+    /// A letter with Ctrl; Enter is M or J, backspace is H or `?`.
     Control(char),
     /// The final byte of an escape sequence, and the number before it.
     Escape(u8, u32),
-    /// A key that is pressed with Alt.
+    /// A letter with Alt.
     Alt(u8),
 }
 
 impl LineEditor {
-    /// An empty line on a terminal that many columns wide.
+    /// An empty line on a terminal with this number of columns.
     pub fn new(prompt: &str, columns: usize, limits: EditorLimits) -> LineEditor {
         LineEditor {
             prompt: prompt.to_owned(),
@@ -77,8 +78,8 @@ impl LineEditor {
         }
     }
 
-    /// Takes what the terminal sent. A line that is done stays on `screen`; what the keys made of
-    /// the next one is shown when it is drawn.
+    /// Takes input from the terminal. Completed lines are drawn to `screen`; the caller draws the
+    /// line that is being typed.
     pub fn feed(&mut self, input: &[u8], screen: &mut Vec<u8>) -> Vec<Typed> {
         let mut typed = Vec::new();
         for &byte in input {
@@ -109,27 +110,27 @@ impl LineEditor {
         typed
     }
 
-    /// Whether nothing is typed.
+    /// Whether the line that is being typed is empty.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// The terminal is this wide from now on.
-    pub fn widen(&mut self, columns: usize) {
+    /// Sets the width of the terminal.
+    pub fn set_columns(&mut self, columns: usize) {
         self.columns = columns;
     }
 
-    /// Takes the line off the screen, so that something else can be written there.
+    /// Erases the line, so that other text can be written in its place.
     pub fn erase(&self, screen: &mut Vec<u8>) {
         screen.extend_from_slice(b"\r\x1b[K");
     }
 
-    /// Puts the line on the screen again.
+    /// Draws the line again.
     pub fn draw(&self, screen: &mut Vec<u8>) {
         self.erase(screen);
         // One column stays free: a full row would make the terminal wrap.
         let mut room = self.columns.saturating_sub(1).max(1);
-        // A narrow terminal has room for the line alone.
+        // On a narrow terminal the prompt is left out.
         if self.prompt.width() < room {
             screen.extend_from_slice(self.prompt.as_bytes());
             room -= self.prompt.width();
@@ -140,7 +141,7 @@ impl LineEditor {
             from -= 1;
             before += width(self.text[from]);
         }
-        // A mark stands on the character before it, and goes with it.
+        // A combining mark belongs to the character before it.
         while from < self.cursor && width(self.text[from]) == 0 {
             from += 1;
         }
@@ -157,7 +158,7 @@ impl LineEditor {
         }
     }
 
-    /// Whether a character is cut and this byte does not go on with it: it is a key of its own.
+    /// Whether a partial character is pending and this byte does not continue it.
     fn is_broken_by(&self, byte: u8) -> bool {
         self.partial.first().is_some_and(|first| !first.is_ascii()) && byte & 0xc0 != 0x80
     }
@@ -237,7 +238,7 @@ impl LineEditor {
         self.cut = self.text.drain(range).collect();
     }
 
-    /// Where the character before the cursor begins, below its marks.
+    /// The index of the character before the cursor, without its combining marks.
     fn previous(&self) -> usize {
         let before = &self.text[..self.cursor];
         before
@@ -246,7 +247,7 @@ impl LineEditor {
             .unwrap_or(0)
     }
 
-    /// Where the character at the cursor ends, with its marks.
+    /// The index after the character at the cursor and its combining marks.
     fn next(&self) -> usize {
         let marks = self.text.iter().skip(self.cursor + 1);
         let marks = marks
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_edit_where_the_cursor_is() {
+    fn keys_edit_at_the_cursor() {
         assert_eq!(typed("hello\r"), "hello");
         assert_eq!(typed("helo\x1b[Dl\r"), "hello");
         assert_eq!(typed("xhello\x01\x1b[3~\r"), "hello");
@@ -342,26 +343,26 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_goes_with_its_character() {
+    fn a_combining_mark_is_edited_with_its_character() {
         assert_eq!(typed("ae\u{301}\x7fb\r"), "ab");
         assert_eq!(typed("ae\u{301}b\x1b[D\x1b[Dx\r"), "axe\u{301}b");
         assert_eq!(typed("ae\u{301}b\x01\x1b[C\x1b[3~\r"), "ab");
     }
 
     #[test]
-    fn the_history_comes_back_with_arrow_up() {
+    fn arrow_up_recalls_the_history() {
         assert_eq!(typed("one\rtwo\r\x1b[A\x1b[A\r"), "one");
         assert_eq!(typed("one\rtwo\r\x1b[A\x1b[A\x1b[B\r"), "two");
         assert_eq!(typed("one\rtw\x1b[A\x1b[Bo\r"), "two");
     }
 
     #[test]
-    fn unknown_keys_leave_no_trace() {
+    fn unknown_keys_are_ignored() {
         assert_eq!(typed("he\x1b[15~l\x1bxlo\x1b[1;5C\r"), "hello");
     }
 
     #[test]
-    fn a_character_may_come_in_pieces() {
+    fn a_character_may_arrive_in_pieces() {
         let mut editor = LineEditor::new("> ", 80, LIMITS);
         let mut lines = Vec::new();
         for byte in "€\r".bytes() {
@@ -371,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_stays_cut_swallows_no_key() {
+    fn an_incomplete_character_does_not_swallow_the_next_key() {
         let mut editor = LineEditor::new("> ", 80, LIMITS);
         let typed = editor.feed(b"caf\xe9\r", &mut Vec::new());
         assert_eq!(typed, [Typed::Line("caf\u{fffd}".to_owned())]);

@@ -1,5 +1,5 @@
-//! The terminal of a person: the operator's, and that of the two chat clients.
-//! What is typed is edited here while lines arrive, which no blocking line editor allows.
+//! Terminal handling for the operator and the chat clients.
+//! The line editor does not block, so that lines that arrive are shown while a line is typed.
 
 pub mod line_editor;
 pub mod on_exit;

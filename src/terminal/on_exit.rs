@@ -1,23 +1,23 @@
-//! Keeps what must still be done when a signal ends the process, and has it done once.
+//! Clean-up actions that run once when a signal ends the process.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-type Act = Box<dyn FnOnce() + Send>;
+type Action = Box<dyn FnOnce() + Send>;
 
-static ACTS: Mutex<Acts> = Mutex::new(Acts {
+static ACTIONS: Mutex<Actions> = Mutex::new(Actions {
     next: 0,
     kept: Vec::new(),
 });
 
-struct Acts {
+struct Actions {
     next: u64,
-    kept: Vec<(u64, Act)>,
+    kept: Vec<(u64, Action)>,
 }
 
-impl Acts {
-    fn keep(&mut self, act: Act) -> u64 {
+impl Actions {
+    fn keep(&mut self, action: Action) -> u64 {
         self.next += 1;
-        self.kept.push((self.next, act));
+        self.kept.push((self.next, action));
         self.next
     }
 
@@ -25,39 +25,39 @@ impl Acts {
         self.kept.retain(|(kept, _)| *kept != number);
     }
 
-    /// Takes all out, the newest first.
-    fn take(&mut self) -> impl Iterator<Item = Act> + use<> {
+    /// Removes all actions and returns them, the newest first.
+    fn take(&mut self) -> impl Iterator<Item = Action> + use<> {
         let kept = std::mem::take(&mut self.kept);
-        kept.into_iter().rev().map(|(_, act)| act)
+        kept.into_iter().rev().map(|(_, action)| action)
     }
 }
 
-fn acts() -> MutexGuard<'static, Acts> {
-    ACTS.lock().unwrap_or_else(PoisonError::into_inner)
+fn actions() -> MutexGuard<'static, Actions> {
+    ACTIONS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Something to do at the end; dropped, it need not be done any more.
+/// A registered action. Dropping this removes the action without running it.
 #[derive(Debug)]
 #[must_use]
 pub struct OnExit(u64);
 
 impl OnExit {
-    /// Keeps the act until it is dropped or a signal comes.
-    pub fn new(act: impl FnOnce() + Send + 'static) -> OnExit {
-        OnExit(acts().keep(Box::new(act)))
+    /// Registers an action.
+    pub fn new(action: impl FnOnce() + Send + 'static) -> OnExit {
+        OnExit(actions().keep(Box::new(action)))
     }
 }
 
 impl Drop for OnExit {
     fn drop(&mut self) {
-        acts().forget(self.0);
+        actions().forget(self.0);
     }
 }
 
-/// Does all that is kept, the newest first. For a process that a signal is about to end.
+/// Runs all registered actions, the newest first. To be called when a signal ends the process.
 pub fn run() {
-    let kept = acts().take();
-    kept.for_each(|act| act());
+    let kept = actions().take();
+    kept.for_each(|action| action());
 }
 
 #[cfg(test)]
@@ -66,20 +66,20 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn what_is_kept_is_done_once_newest_first_and_what_was_dropped_is_not() {
+    fn actions_run_once_newest_first_and_removed_actions_do_not_run() {
         let done = Arc::new(Mutex::new(Vec::new()));
-        // Not the one of the process: other tests have things to do at its end, too.
-        let mut acts = Acts {
+        // Not the list of the process, which other tests use.
+        let mut actions = Actions {
             next: 0,
             kept: Vec::new(),
         };
         let [_, dropped, _] = [1, 2, 3].map(|number| {
             let done = Arc::clone(&done);
-            acts.keep(Box::new(move || done.lock().unwrap().push(number)))
+            actions.keep(Box::new(move || done.lock().unwrap().push(number)))
         });
-        acts.forget(dropped);
+        actions.forget(dropped);
         for _ in 0..2 {
-            acts.take().for_each(|act| act());
+            actions.take().for_each(|action| action());
         }
         assert_eq!(*done.lock().unwrap(), [3, 1]);
     }

@@ -1,4 +1,4 @@
-//! Sets how a terminal treats keys, and brings it back to how it was, on every way out.
+//! Terminal modes: sets them, and restores them on drop and when a signal ends the process.
 
 use super::on_exit::OnExit;
 use rustix::termios::{
@@ -8,7 +8,8 @@ use rustix::termios::{
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A terminal whose mode is changed until this is dropped, or a signal ends the process.
+/// A changed terminal mode. Dropping this restores the mode, and so does a signal that ends the
+/// process.
 pub struct RawMode {
     terminal: OwnedFd,
     before: Termios,
@@ -19,14 +20,14 @@ pub struct RawMode {
 /// What Ctrl-C and Ctrl-Z do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Controls {
-    /// The terminal makes signals of them.
+    /// The terminal turns them into signals.
     Signals,
-    /// They are keys like the others.
+    /// They are ordinary keys.
     Keys,
 }
 
 impl RawMode {
-    /// Lets keys through as they are pressed, without an echo of the terminal's own.
+    /// Delivers each key when it is pressed, without echo: termios(3), noncanonical mode.
     pub fn enter(terminal: BorrowedFd<'_>, controls: Controls) -> io::Result<RawMode> {
         let mode = RawMode::change(terminal, |keys| {
             let line_modes = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL;
@@ -43,8 +44,7 @@ impl RawMode {
         Ok(mode)
     }
 
-    /// Stops showing what is typed but for the line end. What was typed before it was asked for
-    /// is thrown away.
+    /// Turns echo off, except for the line end, for a password. Pending input is discarded.
     pub fn hide_input(terminal: BorrowedFd<'_>) -> io::Result<RawMode> {
         let mode = RawMode::change(terminal, |silent| {
             silent.local_modes.remove(LocalModes::ECHO);
@@ -67,12 +67,12 @@ impl RawMode {
         })
     }
 
-    /// Sets the mode again: after a stop and a `fg` the shell has left its own.
+    /// Sets the mode again, for example after Ctrl-Z and `fg`.
     pub fn apply(&self) {
         set(&self.terminal, &self.during);
     }
 
-    /// Brings the terminal back to how it was, until the mode is applied again.
+    /// Restores the original mode, until [`apply`](RawMode::apply) is called.
     pub fn leave(&self) {
         set(&self.terminal, &self.before);
     }
@@ -84,21 +84,21 @@ impl Drop for RawMode {
     }
 }
 
-/// At once: a terminal that is stopped by Ctrl-S would let us wait for its output for ever. Not
-/// from the background, where it would stop the process (SIGTTOU). Without it the line is drawn
-/// twice: a nuisance, nothing worse.
+/// Sets the mode with TCSANOW: TCSADRAIN would block while Ctrl-S stops the terminal. In the
+/// background it does nothing, because tcsetattr(3) would stop the process (SIGTTOU). Errors are
+/// ignored: in the wrong mode the line is drawn twice, nothing worse.
 fn set(terminal: &OwnedFd, mode: &Termios) {
     if in_foreground(terminal.as_fd()) {
         let _ = tcsetattr(terminal, OptionalActions::Now, mode);
     }
 }
 
-/// Whether the terminal is ours now, and not that of another job of the shell.
+/// Whether the process is in the terminal's foreground process group.
 pub fn in_foreground(terminal: BorrowedFd<'_>) -> bool {
     tcgetpgrp(terminal) == Ok(rustix::process::getpgrp())
 }
 
-/// How wide the terminal is, or probably is.
+/// The width of the terminal in columns; 80 if it is not known.
 pub fn columns(terminal: BorrowedFd<'_>) -> usize {
     match tcgetwinsize(terminal) {
         Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),

@@ -1,31 +1,24 @@
-//! Takes out of a server's text what could steer a terminal.
+//! Removes hidden characters from a stream of text, so that no escape sequence reaches a terminal.
 
-use crate::wire::text::{self, is_hidden};
+use crate::wire::text;
 
-/// The text without its hidden characters; LF and tab stay.
-pub fn clean(text: &str) -> String {
-    text.chars()
-        .filter(|&letter| is_printable(letter))
-        .collect()
-}
-
-/// Cleans a stream of bytes whose pieces may cut a character in two.
+/// Sanitizes a stream of bytes whose pieces may cut a character.
 #[derive(Debug, Default)]
-pub struct Cleaner {
+pub struct Sanitizer {
     unfinished: Vec<u8>,
 }
 
-impl Cleaner {
-    /// The clean text of this piece, as far as its characters are whole.
+impl Sanitizer {
+    /// The sanitized text of this piece, without a character that is cut at its end.
     pub fn clean(&mut self, piece: &[u8]) -> String {
         self.unfinished.extend_from_slice(piece);
         let whole = text::complete_prefix(&self.unfinished);
-        let text = clean(&String::from_utf8_lossy(&self.unfinished[..whole]));
+        let text = text::clean_lines(&self.unfinished[..whole]);
         self.unfinished.drain(..whole);
         text
     }
 
-    /// What is left when no more comes: nothing, or one character that was never finished.
+    /// The rest at the end of the stream: nothing, or U+FFFD for a character that was cut.
     pub fn finish(self) -> &'static str {
         if self.unfinished.is_empty() {
             ""
@@ -35,48 +28,40 @@ impl Cleaner {
     }
 }
 
-fn is_printable(letter: char) -> bool {
-    matches!(letter, '\n' | '\t') || !is_hidden(letter)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     #[test]
-    fn escape_sequences_and_c1_controls_lose_their_teeth() {
-        assert_eq!(clean("a\x1b[2Jb\r\n\tc\u{9b}d\x07"), "a[2Jb\n\tcd");
-    }
-
-    #[test]
-    fn a_character_cut_in_two_is_put_together() {
-        let mut cleaner = Cleaner::default();
+    fn a_character_cut_in_two_is_joined() {
+        let mut sanitizer = Sanitizer::default();
         let bytes = "aé".as_bytes();
-        let text = cleaner.clean(&bytes[..2]) + &cleaner.clean(&bytes[2..]) + cleaner.finish();
+        let text =
+            sanitizer.clean(&bytes[..2]) + &sanitizer.clean(&bytes[2..]) + sanitizer.finish();
         assert_eq!(text, "aé");
     }
 
     #[test]
-    fn broken_text_is_shown_as_broken() {
-        let mut cleaner = Cleaner::default();
-        assert_eq!(cleaner.clean(b"a\xffb\xc3"), "a\u{fffd}b");
-        assert_eq!(cleaner.finish(), "\u{fffd}");
+    fn invalid_bytes_become_replacement_characters() {
+        let mut sanitizer = Sanitizer::default();
+        assert_eq!(sanitizer.clean(b"a\xffb\xc3"), "a\u{fffd}b");
+        assert_eq!(sanitizer.finish(), "\u{fffd}");
     }
 
     proptest! {
         #[test]
-        fn no_cutting_changes_what_is_shown(
+        fn the_text_does_not_depend_on_where_the_stream_is_cut(
             bytes in proptest::collection::vec(any::<u8>(), 0..60),
             cut in 0_usize..60,
         ) {
             let (first, second) = bytes.split_at(cut.min(bytes.len()));
-            let mut whole = Cleaner::default();
+            let mut whole = Sanitizer::default();
             let expected = whole.clean(&bytes) + whole.finish();
-            let mut parts = Cleaner::default();
+            let mut parts = Sanitizer::default();
             let found = parts.clean(first) + &parts.clean(second) + parts.finish();
             prop_assert_eq!(&found, &expected);
-            prop_assert!(found.chars().all(is_printable));
+            prop_assert_eq!(text::clean_lines(found.as_bytes()), found);
         }
     }
 }

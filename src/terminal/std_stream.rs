@@ -1,5 +1,4 @@
-//! One of the standard streams, written and read without ever waiting for it.
-//! Pipes, files and sockets are streams, too.
+//! Non-blocking reads and writes of a standard stream: a terminal, pipe, file or socket.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -7,52 +6,64 @@ use rustix::pipe::PIPE_BUF;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// One of the streams.
+/// A standard stream.
 ///
-/// O_NONBLOCK on an inherited descriptor would change it for the shell too. A stream opened anew
-/// through /proc/self/fd has flags of its own. Where that cannot be done (a socket, a file of
-/// another user), the kernel is asked before each call. Regular files never wait.
-pub struct Channel {
+/// O_NONBLOCK belongs to the open file description: on an inherited descriptor it would change the
+/// shell's, too. So the stream is opened again through /proc/self/fd. Where that fails (a socket, a
+/// file of another user), poll(2) precedes each call. Regular files never block.
+pub struct StdStream {
     stream: OwnedFd,
-    must_ask: bool,
+    must_poll: bool,
 }
 
-impl Channel {
-    /// A stream of our own behind an inherited descriptor.
-    pub fn open(inherited: BorrowedFd<'_>, access: OFlags) -> io::Result<Channel> {
+impl StdStream {
+    /// Opens the stream of an inherited descriptor. `access` is O_RDONLY or O_WRONLY.
+    ///
+    /// # Errors
+    ///
+    /// Those of fstat(2) and fcntl(2), for example if the descriptor is closed.
+    pub fn open(inherited: BorrowedFd<'_>, access: OFlags) -> io::Result<StdStream> {
         let stat = rustix::fs::fstat(inherited)?;
         let regular = FileType::from_raw_mode(stat.st_mode).is_file();
         let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let path = format!("/proc/self/fd/{}", inherited.as_raw_fd());
         match rustix::fs::open(path, flags, Mode::empty()) {
-            // A regular file opened anew would begin at its start again.
-            Ok(own) if !regular => Ok(Channel {
+            // A regular file that is opened again has its own offset, 0.
+            Ok(own) if !regular => Ok(StdStream {
                 stream: own,
-                must_ask: false,
+                must_poll: false,
             }),
-            _ => Ok(Channel {
+            _ => Ok(StdStream {
                 stream: inherited.try_clone_to_owned()?,
-                must_ask: !regular,
+                must_poll: !regular,
             }),
         }
     }
 
-    /// The descriptor, to be registered.
+    /// The descriptor, for epoll(7) or poll(2).
     pub fn descriptor(&self) -> RawFd {
         self.stream.as_raw_fd()
     }
 
-    /// Reads what is there.
+    /// Reads what is available; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing is available, and those of read(2).
     pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.ask(PollFlags::IN)?;
+        self.poll(PollFlags::IN)?;
         Ok(rustix::io::read(&self.stream, into)?)
     }
 
-    /// Writes what fits.
+    /// Writes what fits, and returns the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing fits, and those of write(2).
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.ask(PollFlags::OUT)?;
-        // Asked, a pipe promises only this much without waiting.
-        let most = if self.must_ask {
+        self.poll(PollFlags::OUT)?;
+        // A blocking pipe that poll(2) reports writable has room for this much only.
+        let most = if self.must_poll {
             bytes.len().min(PIPE_BUF)
         } else {
             bytes.len()
@@ -60,14 +71,14 @@ impl Channel {
         Ok(rustix::io::write(&self.stream, &bytes[..most])?)
     }
 
-    fn ask(&self, wanted: PollFlags) -> io::Result<()> {
-        if self.must_ask {
-            let mut asked = [PollFd::new(&self.stream, wanted)];
+    fn poll(&self, wanted: PollFlags) -> io::Result<()> {
+        if self.must_poll {
+            let mut polled = [PollFd::new(&self.stream, wanted)];
             let now = Timespec {
                 tv_sec: 0,
                 tv_nsec: 0,
             };
-            if poll(&mut asked, Some(&now))? == 0 {
+            if poll(&mut polled, Some(&now))? == 0 {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
         }
@@ -75,7 +86,7 @@ impl Channel {
     }
 }
 
-impl AsFd for Channel {
+impl AsFd for StdStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }

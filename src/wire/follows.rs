@@ -1,24 +1,24 @@
-//! Says what is known of the stream behind the bytes in hand: nothing, a silence, or its end.
+//! What follows the input shown to a protocol: more bytes, a silence, or the end of the stream.
 
-/// A short wait, which is mostly for a silence of the peer. Each kind has one fixed length.
+/// The kinds of fixed short timers. Most of them measure a silence of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Timer {
-    /// One `send()` has arrived this long after its first byte, whatever comes meanwhile. A unit
-    /// that grows later is being typed, or written in parts.
+    /// Time for the bytes of one `send()` to arrive, from the first byte on. A unit that grows
+    /// later is being typed, or written in parts.
     Interbyte,
-    /// The settle window: a bare unit is complete once its sender has been quiet for so long.
+    /// The settle window: the silence that completes a bare unit.
     Settle,
-    /// A unit that is no whole command is refused after this silence.
+    /// The silence after which a unit that is not a whole command is rejected.
     PartialCommand,
-    /// The wait between a bare header and its first data byte.
+    /// The time between a bare header and its first data byte.
     HeaderGap,
-    /// A bare upload must begin within this.
+    /// The time within which a bare upload must begin.
     FirstByte,
-    /// A closed connection's last bytes are read away for at most this.
+    /// The longest time for which input is drained after the server has shut down its side.
     Linger,
-    /// A peer that has said more than its rate allows is not read from for this long.
+    /// The time for which a peer above its rate limit is not read from.
     Pace,
-    /// Pages of a file that the disk had not read are asked for again after this.
+    /// The time after which pages of a file that were not in memory are tried again.
     Cold,
 }
 
@@ -35,20 +35,20 @@ impl Timer {
         Timer::Cold,
     ];
 
-    /// A small dense number for tables.
+    /// Its place in [`Timer::ALL`], as an index for tables.
     pub fn index(self) -> usize {
         self as usize
     }
 }
 
-/// What follows the bytes shown, as far as is known.
+/// What follows the bytes shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Follows {
-    /// More may come at any moment.
+    /// More may arrive at any time.
     More,
-    /// The peer has been silent for the whole of this delay.
+    /// The peer was silent until this timer expired.
     Silence(Timer),
-    /// The peer has sent its end of stream: what is shown is all there will ever be.
+    /// The end of the stream: no more bytes arrive.
     Eof,
 }
 
@@ -57,9 +57,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_delay_has_the_index_of_its_place() {
-        for (place, delay) in Timer::ALL.into_iter().enumerate() {
-            assert_eq!(delay.index(), place);
+    fn the_index_of_a_timer_is_its_place_in_all() {
+        for (place, timer) in Timer::ALL.into_iter().enumerate() {
+            assert_eq!(timer.index(), place);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes only: units, names, commands and headers of the five services, fed by tests byte by byte.
+//! Framing and parsing for the five services. No I/O: the input is byte slices.
 
 #![doc = include_str!("PROTOCOL.md")]
 
@@ -13,5 +13,5 @@ pub mod text;
 pub mod transfer_header;
 pub mod unended;
 
-/// The eleven literal characters between a name and its size in the transfer service.
+/// The literal text between a name and its size in the transfer service.
 pub const SEPARATOR: &str = "<SEPARATOR>";

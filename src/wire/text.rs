@@ -23,12 +23,21 @@ fn is_cut(invalid: &[u8]) -> bool {
         && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none())
 }
 
-/// Text for a terminal: broken UTF-8 becomes U+FFFD, and hidden characters other than tab are
-/// removed, so that no escape sequence reaches the terminal.
+/// One line of text for a terminal: broken UTF-8 becomes U+FFFD, and hidden characters other than
+/// tab are removed, so that no escape sequence reaches the terminal.
 pub fn clean(bytes: &[u8]) -> String {
+    filter(bytes, &['\t'])
+}
+
+/// The same for a text of several lines: LF is kept, too.
+pub fn clean_lines(bytes: &[u8]) -> String {
+    filter(bytes, &['\t', '\n'])
+}
+
+fn filter(bytes: &[u8], kept: &[char]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.chars()
-        .filter(|&character| character == '\t' || !is_hidden(character))
+        .filter(|character| kept.contains(character) || !is_hidden(*character))
         .collect()
 }
 
@@ -186,6 +195,7 @@ mod tests {
             "[2Jhello\tworld\u{fffd}"
         );
         assert_eq!(clean("\u{9b}31m\u{202e}abc".as_bytes()), "31mabc");
+        assert_eq!(clean_lines(b"a\x1b[2Jb\r\n\tc\x07"), "a[2Jb\n\tc");
     }
 
     #[test]

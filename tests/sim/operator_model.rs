@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 const HELP: &str = "\
-a line goes to all talk clients
-/to ID text   a line to one of them
-/list         who is there
-/kick ID      end a conversation
-/help         this list";
+TEXT          send TEXT to all talk clients
+/to ID TEXT   send TEXT to one client
+/list         list the clients
+/kick ID      disconnect a client
+/help         show this list";
 
 /// The operator and the talk clients.
 pub struct OperatorModel {
@@ -58,7 +58,7 @@ impl OperatorModel {
             return;
         };
         let mut operator = operator.borrow_mut();
-        if operator.pending() + line.len() > self.limits.console_backlog {
+        if operator.pending() + line.len() > self.limits.operator_backlog {
             self.lost += 1;
             return;
         }
@@ -84,14 +84,14 @@ impl OperatorModel {
         if self.operator.is_some() {
             self.clients.insert(id, client);
         }
-        self.print(&format!("Client {id} has come from {address}"));
+        self.print(&format!("Client {id} connected from {address}"));
     }
 
     /// A talk client disconnects.
     pub fn left(&mut self, number: usize) {
         if let Some(id) = self.id_of(number) {
             self.clients.remove(&id);
-            self.print(&format!("Client {id} has gone"));
+            self.print(&format!("Client {id} disconnected"));
         }
     }
 
@@ -131,14 +131,14 @@ impl OperatorModel {
                 let (id, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 match self.find(id) {
                     None => self.no_such_client(id),
-                    Some(_) if text.is_empty() => self.print("write: /to ID text"),
+                    Some(_) if text.is_empty() => self.print("usage: /to ID TEXT"),
                     Some(socket) => self.expect_at(&socket, text),
                 }
             }
             _ if command.starts_with('/') => {
-                self.print(&format!("there is no command {command}; /help lists them"));
+                self.print(&format!("unknown command {command}; /help lists the commands"));
             }
-            _ if self.clients.is_empty() => self.print("nobody is connected"),
+            _ if self.clients.is_empty() => self.print("no client is connected"),
             _ => {
                 for client in self.clients.values() {
                     self.expect_at(&client.socket, line);
@@ -154,11 +154,9 @@ impl OperatorModel {
 
     fn no_such_client(&mut self, id: &str) {
         if id.is_empty() {
-            return self.print("which client? /list shows their numbers");
+            return self.print("give the number of a client; /list shows them");
         }
-        self.print(&format!(
-            "there is no client {id}; /list shows who is there"
-        ));
+        self.print(&format!("there is no client {id}; /list shows the clients"));
     }
 
     fn list(&mut self, now: u32) {
@@ -169,13 +167,13 @@ impl OperatorModel {
                 seconds => format!("{} h", seconds / 3600),
             };
             let last = client.last.as_ref();
-            let last = last.map_or("nothing yet".to_owned(), |text| format!("{text:?}"));
+            let last = last.map_or("none".to_owned(), |text| format!("{text:?}"));
             let address = client.address;
-            format!("{id}  {address}  here for {since}  said last: {last}")
+            format!("{id}  {address}  connected for {since}  last message: {last}")
         });
         let lines: Vec<_> = lines.collect();
         if lines.is_empty() {
-            self.print("nobody is connected");
+            self.print("no client is connected");
         }
         for line in lines {
             self.print(&line);

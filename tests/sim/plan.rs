@@ -97,14 +97,14 @@ impl Plan {
             },
             talk_backlog: random.pick(&[60, 300, 100_000]),
             // More clients than a seed has: a command to all of them is one step.
-            console_step: 100,
+            operator_batch: 100,
             // More than any script sends.
             talk_rate: TalkRate {
-                first: usize::MAX,
-                most: usize::MAX,
+                initial: usize::MAX,
+                burst: usize::MAX,
                 ..SERVICES.talk_rate
             },
-            console_backlog: random.pick(&[120, 600, 1_000_000, 1_000_000]),
+            operator_backlog: random.pick(&[120, 600, 1_000_000, 1_000_000]),
         };
         Plan {
             limits,

@@ -1,29 +1,29 @@
-//! Counts what each client network holds in the room: places, and what it may still send.
-//! A network is one IPv4 address, or 2^64 of IPv6.
+//! Members and rate limits of each client network in the room.
+//! A network is one IPv4 address, or one IPv6 /64.
 
 use super::token_bucket::{Rate, TokenBucket};
 use crate::session::client_net::client_net;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// Bounds of one client network.
+/// Limits of one client network.
 #[derive(Debug, Clone, Copy)]
 pub struct NetworkLimits {
-    /// Members at once.
+    /// Members at the same time.
     pub places: usize,
     /// Messages, answers and probes of all its members together.
     pub messages: Rate,
-    /// Members that join: each costs all others a notice, and another when it leaves.
+    /// Members that join: each sends all others a notice when it joins and when it leaves.
     pub joins: Rate,
-    /// Networks below which none that holds nothing is forgotten.
-    pub few: usize,
+    /// Number of networks from which on those that hold nothing are removed.
+    pub sweep_from: usize,
 }
 
-/// The networks that hold something, or have sent something a short while ago.
+/// The networks that have members, or whose token buckets are not full.
 pub struct Networks {
     limits: NetworkLimits,
     known: HashMap<IpAddr, Network>,
-    /// The number of networks at which those that hold nothing are forgotten.
+    /// Number of networks at which those that hold nothing are removed next.
     sweep_at: usize,
 }
 
@@ -34,11 +34,11 @@ struct Network {
 }
 
 impl Networks {
-    /// No network holds anything.
+    /// An empty table.
     pub fn new(limits: NetworkLimits) -> Networks {
         Networks {
             known: HashMap::new(),
-            sweep_at: limits.few,
+            sweep_at: limits.sweep_from,
             limits,
         }
     }
@@ -49,21 +49,21 @@ impl Networks {
         network.is_none_or(|network| network.members < self.limits.places)
     }
 
-    /// Takes the price of joining off the network's bucket, if there is enough.
-    pub fn pay_join(&mut self, host: IpAddr, now: u64) -> bool {
+    /// Takes a join from the network's token bucket, if there is one.
+    pub fn take_join(&mut self, host: IpAddr, now: u64) -> bool {
         let rate = self.limits.joins;
-        self.of(host, now).joins.pay(rate, now)
+        self.entry(host, now).joins.take(rate, now)
     }
 
-    /// Takes the price of a message off the network's bucket, if there is enough.
-    pub fn pay(&mut self, host: IpAddr, now: u64) -> bool {
+    /// Takes a message from the network's token bucket, if there is one.
+    pub fn take_message(&mut self, host: IpAddr, now: u64) -> bool {
         let rate = self.limits.messages;
-        self.of(host, now).messages.pay(rate, now)
+        self.entry(host, now).messages.take(rate, now)
     }
 
     /// A member has joined.
     pub fn enter(&mut self, host: IpAddr, now: u64) {
-        self.of(host, now).members += 1;
+        self.entry(host, now).members += 1;
     }
 
     /// A member has left.
@@ -72,7 +72,7 @@ impl Networks {
         network.expect("it holds a place").members -= 1;
     }
 
-    fn of(&mut self, host: IpAddr, now: u64) -> &mut Network {
+    fn entry(&mut self, host: IpAddr, now: u64) -> &mut Network {
         let limits = self.limits;
         if self.known.len() >= self.sweep_at {
             self.known.retain(|_, network| {
@@ -80,7 +80,7 @@ impl Networks {
                     || !network.messages.is_full(limits.messages, now)
                     || !network.joins.is_full(limits.joins, now)
             });
-            self.sweep_at = limits.few.max(2 * self.known.len());
+            self.sweep_at = limits.sweep_from.max(2 * self.known.len());
         }
         self.known
             .entry(client_net(host))
@@ -106,7 +106,7 @@ mod tests {
             per_second: 1,
             burst: 2,
         },
-        few: 64,
+        sweep_from: 64,
     };
 
     fn host(number: u32) -> IpAddr {
@@ -114,23 +114,26 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_holds_nothing_is_forgotten_and_no_debt_is() {
+    fn networks_that_hold_nothing_are_removed_and_spent_tokens_stay_spent() {
         let mut networks = Networks::new(LIMITS);
         networks.enter(host(1), 0);
-        assert!((0..3).all(|_| networks.pay(host(2), 0)));
+        assert!((0..3).all(|_| networks.take_message(host(2), 0)));
         for number in 10..1_000 {
-            networks.pay_join(host(number), 0);
-        }
-        assert!(!networks.pay(host(2), 0), "what was spent stays spent");
-        for number in 10..1_000 {
-            networks.pay(host(number), 10_000_000);
-            networks.pay(host(number), 20_000_000);
-        }
-        for number in 1_000..3_000 {
-            networks.pay(host(number), u64::from(number) * 10_000_000);
+            networks.take_join(host(number), 0);
         }
         assert!(
-            networks.known.len() <= 2 * LIMITS.few,
+            !networks.take_message(host(2), 0),
+            "what was spent stays spent"
+        );
+        for number in 10..1_000 {
+            networks.take_message(host(number), 10_000_000);
+            networks.take_message(host(number), 20_000_000);
+        }
+        for number in 1_000..3_000 {
+            networks.take_message(host(number), u64::from(number) * 10_000_000);
+        }
+        assert!(
+            networks.known.len() <= 2 * LIMITS.sweep_from,
             "{}",
             networks.known.len()
         );
@@ -139,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_ipv6_network_share() {
+    fn addresses_of_one_ipv6_network_share_a_bucket() {
         let mut networks = Networks::new(LIMITS);
         let of = |text: &str| text.parse::<IpAddr>().expect("an address");
-        assert!(networks.pay_join(of("2001:db8::1"), 0));
-        assert!(networks.pay_join(of("2001:db8::2"), 0));
-        assert!(!networks.pay_join(of("2001:db8::3"), 0));
-        assert!(networks.pay_join(of("2001:db8:0:1::1"), 0));
+        assert!(networks.take_join(of("2001:db8::1"), 0));
+        assert!(networks.take_join(of("2001:db8::2"), 0));
+        assert!(!networks.take_join(of("2001:db8::3"), 0));
+        assert!(networks.take_join(of("2001:db8:0:1::1"), 0));
     }
 }

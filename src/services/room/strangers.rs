@@ -1,8 +1,8 @@
-//! Strangers to the room: what they may do, and what is remembered of them for a while.
-//! The tables are bounded, and what has not expired is never pushed out.
+//! Strangers, clients that are not members: passwords, names, joining, and the tables for them.
+//! The tables are bounded, and no entry is removed before it expires.
 
 use super::token_bucket::TokenBucket;
-use super::{Claim, Ending, PROBE, Room, cut, is_exit, one_line, warn};
+use super::{Claim, LeaveReason, PROBE, Room, cut, is_exit, one_line, warn};
 use crate::session::client_net::client_net;
 use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::wire::text;
@@ -12,138 +12,138 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
 
-/// Bounds of the room's memory of strangers. Times are in microseconds.
+/// Limits of the tables of strangers. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct StrangerLimits {
-    /// Addresses that gave the password and no name yet.
+    /// Entries for addresses that sent the password and have no name yet.
     pub admitted: usize,
-    /// How long such an address is remembered.
+    /// Lifetime of such an entry.
     pub admitted_for: u64,
-    /// Client networks whose failures are counted one by one.
+    /// Entries for client networks that sent wrong passwords.
     pub failing: usize,
-    /// Failures of one network, within the time below, until it is ignored.
+    /// Wrong passwords of one network within `failing_for` from which on it is ignored.
     pub failures: u32,
-    /// Failures of all networks that are not counted one by one, until all of these are ignored.
+    /// The same for all networks without an entry together.
     pub shared_failures: u32,
-    /// How long failures are counted, and how long a network is then ignored.
+    /// Time in which wrong passwords are counted, and then time for which a network is ignored.
     pub failing_for: u64,
-    /// The pause between two answers to a network that is ignored.
-    pub answer_pause: u64,
-    /// Addresses that were members.
-    pub left: usize,
-    /// How long such an address is remembered.
-    pub left_for: u64,
-    /// The pause between two sweeps of a full table.
-    pub sweep_pause: u64,
+    /// Shortest time between two answers to an ignored network.
+    pub answer_interval: u64,
+    /// Entries for addresses that were members.
+    pub former: usize,
+    /// Lifetime of such an entry.
+    pub former_for: u64,
+    /// Shortest time between two sweeps of a full table.
+    pub sweep_interval: u64,
 }
 
-/// The room's memory of strangers.
+/// The tables of strangers.
 pub struct Strangers {
     limits: StrangerLimits,
-    admitted: Recent<SocketAddr, ()>,
-    /// Such addresses of one client network at most.
-    of_one: usize,
-    /// How many of them each network has.
-    admitted_of: HashMap<IpAddr, usize>,
-    /// By network and not by port: ports cost an attacker nothing.
-    failing: Recent<IpAddr, Failures>,
-    /// Failures of networks that found no room in the table.
+    admitted: ExpiringTable<SocketAddr, ()>,
+    /// Admitted addresses of one client network, at most.
+    per_network: usize,
+    /// Admitted addresses of each network.
+    admitted_by_network: HashMap<IpAddr, usize>,
+    /// By network and not by port: an attacker has many ports.
+    failing: ExpiringTable<IpAddr, Failures>,
+    /// Wrong passwords of networks without an entry.
     shared: Failures,
-    shared_since: u64,
-    left: Recent<SocketAddr, Left>,
+    shared_from: u64,
+    former: ExpiringTable<SocketAddr, FormerMember>,
 }
 
-/// What a member left behind.
+/// State of a former member.
 #[derive(Debug, Clone, Default)]
-pub struct Left {
-    /// What it might still have sent.
+pub struct FormerMember {
+    /// Its token bucket at the time it left.
     pub bucket: TokenBucket,
-    /// Its name, unless it left of its own accord.
+    /// Its name, unless it left with `exit`.
     pub name: Option<Rc<str>>,
 }
 
-/// Wrong passwords within a time.
+/// Wrong passwords of a network.
 #[derive(Debug, Default)]
 struct Failures {
     count: u32,
-    /// When the last answer was given although the network was ignored.
-    answered: Option<u64>,
+    /// Time of the last answer to the network while it was ignored.
+    answered_at: Option<u64>,
 }
 
 impl Strangers {
-    /// No address is known. Of one client network, `of_one` may be admitted without a name.
-    pub fn new(limits: StrangerLimits, of_one: usize) -> Strangers {
-        let pause = limits.sweep_pause;
+    /// Empty tables. At most `per_network` addresses of one client network are admitted.
+    pub fn new(limits: StrangerLimits, per_network: usize) -> Strangers {
+        let interval = limits.sweep_interval;
         Strangers {
-            admitted: Recent::new(limits.admitted, limits.admitted_for, pause),
-            of_one,
-            admitted_of: HashMap::new(),
-            failing: Recent::new(limits.failing, limits.failing_for, pause),
+            admitted: ExpiringTable::new(limits.admitted, limits.admitted_for, interval),
+            per_network,
+            admitted_by_network: HashMap::new(),
+            failing: ExpiringTable::new(limits.failing, limits.failing_for, interval),
             shared: Failures::default(),
-            shared_since: 0,
-            left: Recent::new(limits.left, limits.left_for, pause),
+            shared_from: 0,
+            former: ExpiringTable::new(limits.former, limits.former_for, interval),
             limits,
         }
     }
 
-    /// The address gave the password; says whether it is remembered.
+    /// Admits an address that sent the password. Returns false if there is no free entry.
     pub fn admit(&mut self, address: SocketAddr, now: u64) -> bool {
         self.forget(address);
         let network = client_net(address.ip());
-        let most = self.of_one;
+        let most = self.per_network;
         let of_one = |of: &HashMap<IpAddr, usize>| of.get(&network).copied().unwrap_or(0);
-        if of_one(&self.admitted_of) >= most || self.admitted.is_full() {
+        if of_one(&self.admitted_by_network) >= most || self.admitted.is_full() {
             if !self.admitted.sweep(now) {
                 return false;
             }
-            self.admitted_of.clear();
+            self.admitted_by_network.clear();
             for address in self.admitted.entries.keys() {
                 *self
-                    .admitted_of
+                    .admitted_by_network
                     .entry(client_net(address.ip()))
                     .or_insert(0) += 1;
             }
         }
         let admitted =
-            of_one(&self.admitted_of) < most && self.admitted.entry(address, now).is_some();
+            of_one(&self.admitted_by_network) < most && self.admitted.entry(address, now).is_some();
         if admitted {
-            *self.admitted_of.entry(network).or_insert(0) += 1;
+            *self.admitted_by_network.entry(network).or_insert(0) += 1;
         }
         admitted
     }
 
-    /// Whether the address gave the password a short while ago.
+    /// Whether the address is admitted.
     pub fn is_admitted(&mut self, address: SocketAddr, now: u64) -> bool {
         self.admitted.get(address, now).is_some()
     }
 
-    /// The address has a name now, or the answer to its password did not reach it.
+    /// Revokes the admission: the address has a name now, or refused the answer.
     pub fn forget(&mut self, address: SocketAddr) {
         let network = client_net(address.ip());
         if self.admitted.entries.remove(&address).is_some()
-            && let Some(count) = self.admitted_of.get_mut(&network)
+            && let Some(count) = self.admitted_by_network.get_mut(&network)
         {
             *count -= 1;
             if *count == 0 {
-                self.admitted_of.remove(&network);
+                self.admitted_by_network.remove(&network);
             }
         }
     }
 
-    /// A member has left.
-    pub fn remember(&mut self, address: SocketAddr, left: Left, now: u64) {
-        self.left.entries.remove(&address);
-        if let Some(entry) = self.left.entry(address, now) {
+    /// Stores the state of a member that has left.
+    pub fn remember(&mut self, address: SocketAddr, left: FormerMember, now: u64) {
+        self.former.entries.remove(&address);
+        if let Some(entry) = self.former.entry(address, now) {
             *entry = left;
         }
     }
 
-    /// What a member of this address left behind a while ago.
-    pub fn left(&mut self, address: SocketAddr, now: u64) -> Option<Left> {
-        self.left.get(address, now).cloned()
+    /// The state of the former member at an address.
+    pub fn former_member(&mut self, address: SocketAddr, now: u64) -> Option<FormerMember> {
+        self.former.get(address, now).cloned()
     }
 
-    /// A wrong password; says whether it was the one too many.
+    /// Counts a wrong password. Returns true if the network is ignored from this one on.
     pub fn count_failure(&mut self, host: IpAddr, now: u64) -> bool {
         let host = client_net(host);
         if let Some(failures) = self.failing.entry(host, now) {
@@ -151,45 +151,47 @@ impl Strangers {
             if failures.count != self.limits.failures {
                 return false;
             }
-            // The time of being ignored begins now, not with the first failure.
+            // The network is ignored from now on, not from the first failure on.
             self.failing.renew(host, now);
             return true;
         }
-        if self.shared_since + self.limits.failing_for <= now {
-            (self.shared, self.shared_since) = (Failures::default(), now);
+        if self.shared_from + self.limits.failing_for <= now {
+            (self.shared, self.shared_from) = (Failures::default(), now);
         }
         self.shared.count += 1;
         let too_many = self.shared.count == self.limits.shared_failures;
         if too_many {
-            self.shared_since = now;
+            self.shared_from = now;
         }
         too_many
     }
 
-    /// Whether the network of a host has tried too many passwords.
+    /// Whether the network of a host has sent too many wrong passwords.
     pub fn is_ignored(&mut self, host: IpAddr, now: u64) -> bool {
         match self.failing.get(client_net(host), now) {
             Some(failures) => failures.count >= self.limits.failures,
-            // It would find no room in the table either.
+            // A network without an entry shares the counter only if the table is full.
             None => {
                 self.failing.is_full()
                     && self.shared.count >= self.limits.shared_failures
-                    && now < self.shared_since + self.limits.failing_for
+                    && now < self.shared_from + self.limits.failing_for
             }
         }
     }
 
-    /// Whether a network that is ignored is answered all the same: a client that waits for an
-    /// answer must not wait for ever.
+    /// Whether an ignored network gets an answer now. It gets one at times, because a textbook
+    /// client waits for an answer for ever.
     pub fn may_answer(&mut self, host: IpAddr, now: u64) -> bool {
         let failures = match self.failing.get(client_net(host), now) {
             Some(own) => own,
             None => &mut self.shared,
         };
-        let pause = self.limits.answer_pause;
-        let may = failures.answered.is_none_or(|last| last + pause <= now);
+        let interval = self.limits.answer_interval;
+        let may = failures
+            .answered_at
+            .is_none_or(|last| last + interval <= now);
         if may {
-            failures.answered = Some(now);
+            failures.answered_at = Some(now);
         }
         may
     }
@@ -203,22 +205,22 @@ impl Room {
         }
         if !bool::from(self.password.as_slice().ct_eq(given)) {
             if self.strangers.count_failure(host, cx.now) {
-                let line = format!("{host} tried too many passwords and is ignored");
+                let line = format!("{host} sent too many wrong passwords and is ignored");
                 warn(&mut self.ignored, cx.now, &line);
             }
             cx.out.to_one(b"PASSWORD INCORRECT", from);
         } else if !self.strangers.admit(from.peer, cx.now) {
             let peer = from.peer;
-            let line = format!("{peer} is not let in: too many from there have no name");
+            let line = format!("{peer} rejected: too many clients there have not sent a name");
             warn(&mut self.refused, cx.now, &line);
             cx.out.to_one(b"PASSWORD INCORRECT", from);
         } else if !cx.out.to_one(b"PASSWORD OK", from) {
-            // Only an address that was sent the answer may choose a name.
+            // An address may choose a name only if the answer was sent to it.
             self.strangers.forget(from.peer);
         }
     }
 
-    /// No, also to a network that is ignored, but seldom.
+    /// Sends `PASSWORD INCORRECT`; to an ignored network at a limited rate.
     fn say_incorrect(&mut self, to: Route, cx: &mut DatagramContext<'_>) {
         let host = to.peer.ip();
         if !self.strangers.is_ignored(host, cx.now) || self.strangers.may_answer(host, cx.now) {
@@ -233,8 +235,7 @@ impl Room {
         if !self.is_name(name) {
             let shown = cut(name, self.limits.name);
             let line = format!(
-                "{} may not be called {shown:?}: a name has 1 to {} characters, no blanks among \
-                 them",
+                "{} sent an invalid name, {shown:?}: names have 1 to {} characters and no blanks",
                 from.peer, self.limits.name
             );
             return self.say_taken(from, &line, cx);
@@ -242,8 +243,8 @@ impl Room {
         let Some(&holder) = self.names.get(&text::name_key(name)) else {
             return self.join(from, name, cx);
         };
-        if self.members[&holder].is_silent(&self.limits, cx.now) {
-            self.end(&[holder], Ending::Lost, cx);
+        if self.members[&holder].has_expired(&self.limits, cx.now) {
+            self.end(&[holder], LeaveReason::Lost, cx);
             return self.try_name(from, name, cx);
         }
         self.claim(from, name, holder, cx);
@@ -252,7 +253,7 @@ impl Room {
     fn is_name(&self, name: &str) -> bool {
         let length = name.chars().count();
         let fits = (1..=self.limits.name).contains(&length);
-        // What would be left out of a message must not be in front of one.
+        // A name is part of each message, from which hidden characters are removed.
         fits && !name.chars().any(char::is_whitespace) && text::clean(name.as_bytes()) == name
     }
 
@@ -261,13 +262,15 @@ impl Room {
         cx.out.to_one(b"USERNAME TAKEN", to);
     }
 
-    /// Probes the holder of a name; the claim is answered when the outcome is known.
+    /// Probes the holder of a name. The claim is answered when the result is known.
     fn claim(&mut self, from: Route, name: &str, holder: SocketAddr, cx: &mut DatagramContext<'_>) {
         if self.claims.iter().any(|claim| claim.from.peer == from.peer) {
             return;
         }
-        // A probe is an empty line on a person's screen.
-        if self.claims.len() >= self.limits.claims || !self.networks.pay(from.peer.ip(), cx.now) {
+        // A textbook client shows a probe as an empty line: probes are limited, too.
+        if self.claims.len() >= self.limits.claims
+            || !self.networks.take_message(from.peer.ip(), cx.now)
+        {
             cx.out.to_one(b"USERNAME TAKEN", from);
             return;
         }
@@ -275,7 +278,7 @@ impl Room {
             from,
             name: name.to_owned(),
             holder,
-            until: cx.now + self.limits.claim,
+            until: cx.now + self.limits.claim_timeout,
         });
         cx.out.to_one(PROBE, self.members[&holder].route);
     }
@@ -284,35 +287,42 @@ impl Room {
         let host = from.peer.ip();
         let is_full = self.members.len() >= self.limits.members;
         if is_full || !self.networks.has_place(host) {
-            let share = if is_full { "" } else { "its share of " };
-            let line = format!("{} cannot join: {share}the room is full", from.peer);
+            let what = if is_full {
+                "the room"
+            } else {
+                "the share of its address"
+            };
+            let line = format!("{} cannot join: {what} is full", from.peer);
             return self.say_taken(from, &line, cx);
         }
-        let Some(bucket) = self.pay_for_joining(from.peer, cx.now) else {
-            let line = format!("{} joins too often", from.peer);
+        let Some(bucket) = self.charge_join(from.peer, cx.now) else {
+            let line = format!("{} cannot join: it joins too often", from.peer);
             return self.say_taken(from, &line, cx);
         };
         self.strangers.forget(from.peer);
-        // The answer leaves before the notice: a textbook client takes the first datagram for it.
+        // Before the notice: a textbook client takes the first datagram for the answer.
         cx.out.to_one(b"USERNAME OK", from);
         self.enter(from, name, bucket, cx);
     }
 
-    /// Joining is announced to all and has its price, or a network could have others drowned in
-    /// notices. One that comes back pays what a message costs, too, out of what was left at
-    /// leaving: a rate that began anew with each coming would be none.
-    fn pay_for_joining(&mut self, from: SocketAddr, now: u64) -> Option<TokenBucket> {
-        let left = self.strangers.left(from, now).map(|left| left.bucket);
+    /// Takes a join from the network's bucket: every member gets a notice of it. A former member
+    /// gets its old token bucket back and pays for a message. With a new bucket at each join, a
+    /// client that leaves and joins again would have no rate limit.
+    fn charge_join(&mut self, from: SocketAddr, now: u64) -> Option<TokenBucket> {
+        let left = self
+            .strangers
+            .former_member(from, now)
+            .map(|left| left.bucket);
         let mut bucket = left.unwrap_or_else(|| TokenBucket::full(self.rate, now));
-        let pays = left.is_none() || bucket.pay(self.rate, now);
-        Some(bucket).filter(|_| pays && self.networks.pay_join(from.ip(), now))
+        let pays = left.is_none() || bucket.take(self.rate, now);
+        Some(bucket).filter(|_| pays && self.networks.take_join(from.ip(), now))
     }
 
-    /// A stranger speaks. If it was a member and was lost, it is one again: it has done nothing
-    /// that would tell it that it must give its name a second time.
-    pub(super) fn come_back(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
+    /// A stranger sent a message. If it is a lost member, it joins again under its name: a textbook
+    /// client does not notice that it must send its name again.
+    pub(super) fn rejoin(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         let said = one_line(bytes);
-        let left = self.strangers.left(from.peer, cx.now);
+        let left = self.strangers.former_member(from.peer, cx.now);
         let Some(name) = left.and_then(|left| left.name) else {
             return;
         };
@@ -322,7 +332,7 @@ impl Room {
         if has_place
             && !is_exit(&said)
             && !said.trim().is_empty()
-            && let Some(bucket) = self.pay_for_joining(from.peer, cx.now)
+            && let Some(bucket) = self.charge_join(from.peer, cx.now)
         {
             self.enter(from, &name, bucket, cx);
             self.on_datagram(from, bytes, cx);
@@ -331,23 +341,23 @@ impl Room {
 }
 
 /// A bounded table whose entries expire.
-struct Recent<K, V> {
+struct ExpiringTable<K, V> {
     entries: HashMap<K, (u64, V)>,
-    most: usize,
+    capacity: usize,
     lifetime: u64,
-    /// A sweep looks at each entry: a full table is swept once in this time.
-    pause: u64,
-    swept: Option<u64>,
+    /// Shortest time between two sweeps, because a sweep visits every entry.
+    sweep_interval: u64,
+    swept_at: Option<u64>,
 }
 
-impl<K: Copy + Eq + Hash, V: Default> Recent<K, V> {
-    fn new(most: usize, lifetime: u64, pause: u64) -> Recent<K, V> {
-        Recent {
+impl<K: Copy + Eq + Hash, V: Default> ExpiringTable<K, V> {
+    fn new(capacity: usize, lifetime: u64, sweep_interval: u64) -> ExpiringTable<K, V> {
+        ExpiringTable {
             entries: HashMap::new(),
-            most,
+            capacity,
             lifetime,
-            pause,
-            swept: None,
+            sweep_interval,
+            swept_at: None,
         }
     }
 
@@ -355,11 +365,11 @@ impl<K: Copy + Eq + Hash, V: Default> Recent<K, V> {
         let lifetime = self.lifetime;
         let entry = self.entries.get_mut(&key);
         entry
-            .filter(|(born, _)| *born + lifetime > now)
+            .filter(|(created, _)| *created + lifetime > now)
             .map(|(_, value)| value)
     }
 
-    /// The entry of a key; a new one lives from now. None if the table is full.
+    /// The entry of a key, or a new one. `None` if the table is full.
     fn entry(&mut self, key: K, now: u64) -> Option<&mut V> {
         if self.get(key, now).is_none() {
             self.entries.remove(&key);
@@ -371,25 +381,29 @@ impl<K: Copy + Eq + Hash, V: Default> Recent<K, V> {
         Some(&mut self.entries.entry(key).or_insert_with(new).1)
     }
 
-    /// The entry lives from now.
+    /// Restarts the lifetime of an entry.
     fn renew(&mut self, key: K, now: u64) {
-        if let Some((born, _)) = self.entries.get_mut(&key) {
-            *born = now;
+        if let Some((created, _)) = self.entries.get_mut(&key) {
+            *created = now;
         }
     }
 
     fn is_full(&self) -> bool {
-        self.entries.len() >= self.most
+        self.entries.len() >= self.capacity
     }
 
-    /// Removes what has expired, unless that was done a moment ago; says whether it was done now.
+    /// Removes expired entries. Returns false if the last sweep was too short a time ago.
     fn sweep(&mut self, now: u64) -> bool {
-        if self.swept.is_some_and(|swept| now < swept + self.pause) {
+        if self
+            .swept_at
+            .is_some_and(|swept_at| now < swept_at + self.sweep_interval)
+        {
             return false;
         }
-        self.swept = Some(now);
+        self.swept_at = Some(now);
         let lifetime = self.lifetime;
-        self.entries.retain(|_, (born, _)| *born + lifetime > now);
+        self.entries
+            .retain(|_, (created, _)| *created + lifetime > now);
         true
     }
 }
@@ -407,10 +421,10 @@ mod tests {
         failures: 2,
         shared_failures: 4,
         failing_for: 60 * SECOND,
-        answer_pause: SECOND,
-        left: 3,
-        left_for: 60 * SECOND,
-        sweep_pause: SECOND,
+        answer_interval: SECOND,
+        former: 3,
+        former_for: 60 * SECOND,
+        sweep_interval: SECOND,
     };
 
     fn host(number: u8) -> IpAddr {
@@ -422,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_gave_the_password_is_forgotten_after_a_while() {
+    fn an_admission_expires() {
         let mut strangers = Strangers::new(LIMITS, 3);
         assert!(strangers.admit(address(1, 1), SECOND));
         assert!(strangers.is_admitted(address(1, 1), 61 * SECOND - 1));
@@ -432,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_pushes_no_address_out_and_takes_no_more_than_its_share() {
+    fn a_network_gets_no_more_than_its_share_and_evicts_no_entry() {
         let mut strangers = Strangers::new(LIMITS, 3);
         assert!(strangers.admit(address(1, 1), 0));
         for port in 2..1_000 {
@@ -445,16 +459,16 @@ mod tests {
         );
         assert!(strangers.admit(address(3, 1), 2));
         assert!(!strangers.admit(address(4, 1), 3), "the table is full");
-        assert!(strangers.admit(address(3, 1), 3), "it is in there already");
+        assert!(strangers.admit(address(3, 1), 3), "it has an entry");
         strangers.forget(address(1, 2));
         assert!(strangers.admit(address(4, 1), 4));
-        // All that came at the beginning have expired.
+        // The first entries have expired.
         assert!(strangers.admit(address(5, 1), 61 * SECOND));
         assert!(strangers.admit(address(1, 7), 61 * SECOND));
     }
 
     #[test]
-    fn a_network_that_fails_too_often_is_ignored_for_a_while() {
+    fn a_network_with_too_many_wrong_passwords_is_ignored_for_a_time() {
         let mut strangers = Strangers::new(LIMITS, 3);
         assert!(!strangers.count_failure(host(1), 10));
         assert!(!strangers.is_ignored(host(1), 10));
@@ -464,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_that_find_no_room_are_counted_together_and_push_none_out() {
+    fn networks_without_an_entry_share_a_counter_and_evict_no_entry() {
         let mut strangers = Strangers::new(LIMITS, 3);
         for number in 1..=3 {
             strangers.count_failure(host(number), 0);

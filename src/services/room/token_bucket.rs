@@ -1,57 +1,57 @@
-//! A token bucket: what may still be sent, which grows at a rate up to a burst.
+//! A token bucket: a rate limit that allows bursts.
 
-/// How fast a bucket fills, and how far.
+/// Rate and size of a bucket.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
     /// Messages a second.
     pub per_second: u32,
-    /// Messages that may come at once after a silence.
+    /// Messages at once after a silence.
     pub burst: u32,
 }
 
-/// What may be sent now.
+/// The messages that may be sent now.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokenBucket {
-    /// Messages, in millionths.
-    left: u64,
-    /// When it was last filled up, in microseconds.
-    filled: u64,
+    /// In millionths of a message.
+    tokens: u64,
+    /// Time of the last refill, in microseconds.
+    filled_at: u64,
 }
 
-/// A millionth of a message is what a rate of 1 a second earns in a microsecond.
+/// At a rate of 1 a second, a microsecond adds a millionth of a message.
 const MESSAGE: u64 = 1_000_000;
 
 impl TokenBucket {
-    /// A bucket that nothing was taken from.
+    /// A full bucket.
     pub fn full(rate: Rate, now: u64) -> TokenBucket {
         TokenBucket {
-            left: u64::from(rate.burst) * MESSAGE,
-            filled: now,
+            tokens: u64::from(rate.burst) * MESSAGE,
+            filled_at: now,
         }
     }
 
-    /// Takes the price of a message, if there is enough.
-    pub fn pay(&mut self, rate: Rate, now: u64) -> bool {
+    /// Takes one message, if there is one. `now` is in microseconds.
+    pub fn take(&mut self, rate: Rate, now: u64) -> bool {
         self.fill(rate, now);
-        let enough = self.left >= MESSAGE;
+        let enough = self.tokens >= MESSAGE;
         if enough {
-            self.left -= MESSAGE;
+            self.tokens -= MESSAGE;
         }
         enough
     }
 
-    /// Whether it equals a new one.
+    /// Whether the bucket is full.
     pub fn is_full(&mut self, rate: Rate, now: u64) -> bool {
         self.fill(rate, now);
-        self.left == u64::from(rate.burst) * MESSAGE
+        self.tokens == u64::from(rate.burst) * MESSAGE
     }
 
     fn fill(&mut self, rate: Rate, now: u64) {
         let earned = now
-            .saturating_sub(self.filled)
+            .saturating_sub(self.filled_at)
             .saturating_mul(u64::from(rate.per_second));
         let most = u64::from(rate.burst) * MESSAGE;
-        self.left = self.left.saturating_add(earned).min(most);
-        self.filled = now;
+        self.tokens = self.tokens.saturating_add(earned).min(most);
+        self.filled_at = now;
     }
 }
