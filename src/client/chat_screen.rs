@@ -14,9 +14,9 @@
 
 use super::error::{ClientError, RequestError, reason};
 use super::output;
-use crate::terminal::std_stream::StdStream;
 use crate::terminal::line_editor::{EditorLimits, LineEditor, Typed};
 use crate::terminal::raw_mode::{self, Controls, RawMode};
+use crate::terminal::std_stream::StdStream;
 use crate::wire::text::OneLine;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;

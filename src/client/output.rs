@@ -2,8 +2,8 @@
 //! A closed or full stream is an error value and never a panic, which it is with `println!`.
 
 use super::error::{ClientError, RequestError, reason};
-use crate::wire::text::clean_lines;
 use crate::wire::text::OneLine;
+use crate::wire::text::clean_lines;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;

@@ -86,7 +86,8 @@ fn check_password(password: &str, limits: &RoomClientLimits) -> Result<(), Clien
 
 fn ask_name(limits: &RoomClientLimits) -> Result<String, ClientError> {
     let ask = || prompt::ask("name: ", limits.datagram);
-    ask_until_valid("name", ask, |name| check_name(name, limits)).map(|name| clean_lines(name.as_bytes()))
+    ask_until_valid("name", ask, |name| check_name(name, limits))
+        .map(|name| clean_lines(name.as_bytes()))
 }
 
 fn ask_password(limits: &RoomClientLimits) -> Result<String, ClientError> {

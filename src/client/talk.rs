@@ -141,7 +141,8 @@ impl TalkClient<'_> {
         let mut buffer = vec![0; self.limits.piece];
         match self.stream.read(&mut buffer) {
             Ok(0) => {
-                self.screen.show(std::mem::take(&mut self.sanitizer).finish());
+                self.screen
+                    .show(std::mem::take(&mut self.sanitizer).finish());
                 self.screen.end_partial_line();
                 self.state = match self.state {
                     TalkState::Open => TalkState::ClosedByServer,

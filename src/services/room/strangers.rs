@@ -1,13 +1,13 @@
 //! Strangers, clients that are not members: passwords, names, joining, and the tables for them.
 //! The tables are bounded, and no entry is removed before it expires.
 
+use super::expiring_table::ExpiringTable;
 use super::token_bucket::TokenBucket;
 use super::{Claim, LeaveReason, PROBE, Room, cut, is_exit, one_line, warn};
 use crate::session::client_net::client_net;
 use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::wire::text;
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
@@ -337,74 +337,6 @@ impl Room {
             self.enter(from, &name, bucket, cx);
             self.on_datagram(from, bytes, cx);
         }
-    }
-}
-
-/// A bounded table whose entries expire.
-struct ExpiringTable<K, V> {
-    entries: HashMap<K, (u64, V)>,
-    capacity: usize,
-    lifetime: u64,
-    /// Shortest time between two sweeps, because a sweep visits every entry.
-    sweep_interval: u64,
-    swept_at: Option<u64>,
-}
-
-impl<K: Copy + Eq + Hash, V: Default> ExpiringTable<K, V> {
-    fn new(capacity: usize, lifetime: u64, sweep_interval: u64) -> ExpiringTable<K, V> {
-        ExpiringTable {
-            entries: HashMap::new(),
-            capacity,
-            lifetime,
-            sweep_interval,
-            swept_at: None,
-        }
-    }
-
-    fn get(&mut self, key: K, now: u64) -> Option<&mut V> {
-        let lifetime = self.lifetime;
-        let entry = self.entries.get_mut(&key);
-        entry
-            .filter(|(created, _)| *created + lifetime > now)
-            .map(|(_, value)| value)
-    }
-
-    /// The entry of a key, or a new one. `None` if the table is full.
-    fn entry(&mut self, key: K, now: u64) -> Option<&mut V> {
-        if self.get(key, now).is_none() {
-            self.entries.remove(&key);
-            if self.is_full() && (!self.sweep(now) || self.is_full()) {
-                return None;
-            }
-        }
-        let new = || (now, V::default());
-        Some(&mut self.entries.entry(key).or_insert_with(new).1)
-    }
-
-    /// Restarts the lifetime of an entry.
-    fn renew(&mut self, key: K, now: u64) {
-        if let Some((created, _)) = self.entries.get_mut(&key) {
-            *created = now;
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.entries.len() >= self.capacity
-    }
-
-    /// Removes expired entries. Returns false if the last sweep was too short a time ago.
-    fn sweep(&mut self, now: u64) -> bool {
-        if self
-            .swept_at
-            .is_some_and(|swept_at| now < swept_at + self.sweep_interval)
-        {
-            return false;
-        }
-        self.swept_at = Some(now);
-        let lifetime = self.lifetime;
-        self.entries
-            .retain(|_, (created, _)| *created + lifetime > now);
-        true
     }
 }
 
