@@ -166,6 +166,9 @@ fn password_guesses_from_ten_thousand_ports_have_no_effect() {
     }
     expect_own_copy(&calm, "still here");
     expect_little_growth(&server, before);
-    let blocked = server.log().matches("sent too many wrong passwords").count();
+    let blocked = server
+        .log()
+        .matches("sent too many wrong passwords")
+        .count();
     assert!((1..=10).contains(&blocked), "{blocked}");
 }

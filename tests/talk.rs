@@ -242,10 +242,7 @@ fn help_lists_the_commands_and_a_wrong_command_is_explained() {
             "/kick 99999999999",
             "there is no client 99999999999; /list shows the clients",
         ),
-        (
-            "/kick -1",
-            "there is no client -1; /list shows the clients",
-        ),
+        ("/kick -1", "there is no client -1; /list shows the clients"),
     ] {
         session.type_text(&format!("{typed}\r\n"));
         session.expect_shown(answer);

@@ -136,7 +136,9 @@ impl OperatorModel {
                 }
             }
             _ if command.starts_with('/') => {
-                self.print(&format!("unknown command {command}; /help lists the commands"));
+                self.print(&format!(
+                    "unknown command {command}; /help lists the commands"
+                ));
             }
             _ if self.clients.is_empty() => self.print("no client is connected"),
             _ => {
