@@ -77,6 +77,6 @@ impl User {
 /// Logs a warning when the process serves as root.
 pub fn warn_of_root() {
     if unistd::geteuid().is_root() {
-        log::warn!("serving as root: a mistake here has all of root's rights; add --user NAME");
+        log::warn!("serving as root; add --user NAME to switch to another user");
     }
 }
