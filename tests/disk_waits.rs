@@ -35,9 +35,9 @@ fn each_request_waits_for_the_disk_once() {
             let before = peer.got().len();
             simulation.say(&peer, ask);
             simulation.run();
-            let came = peer.got().len() - before;
+            let received = peer.got().len() - before;
             assert!(
-                came <= "OK\n".len(),
+                received <= "OK\n".len(),
                 "{ask:?}: answered before the disk was"
             );
             assert!(simulation.store.finish_next(), "{ask:?}: no disk operation");

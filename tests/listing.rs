@@ -93,10 +93,9 @@ fn a_list_has_every_change_that_was_confirmed_before_the_request() {
             reader.send("ls\n");
             readers.push(reader);
         }
-        let gone = list.split_off(list.len() - 101);
-        let gone = gone.trim_end();
-        let removed = REMOVED;
-        client.send(format!("rm {gone}\n")).expect(removed);
+        let removed = list.split_off(list.len() - 101);
+        let removed = removed.trim_end();
+        client.send(format!("rm {removed}\n")).expect(REMOVED);
         let answer = format!("OK {}\n{list}", list.len());
         client.send("ls\n").expect(&answer);
     }

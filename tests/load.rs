@@ -264,7 +264,7 @@ fn a_changed_byte_gives_exit_status_1() {
     });
     let ended = against(address, &["-d", "1"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    let words = "byte 11 of a message came back changed";
+    let words = "byte 11 of a message is wrong";
     assert!(ended.out.contains(words), "{ended:?}");
     assert!(
         ended.out.contains("were answered with wrong bytes"),
@@ -309,10 +309,10 @@ fn a_missing_answer_is_an_error_and_no_hang() {
 
 #[test]
 fn an_interrupt_ends_a_run_early_with_its_summary() {
-    let (tell, told) = mpsc::channel();
+    let (signal, running) = mpsc::channel();
     let address = scripted(move |number, _| {
         if number == 20 {
-            let _ = tell.send(());
+            let _ = signal.send(());
         }
         true
     });
@@ -322,7 +322,8 @@ fn an_interrupt_ends_a_run_early_with_its_summary() {
         folder.path(),
         &["load", "echo", "--at", &at, "-c", "1", "-d", "3600"],
     );
-    told.recv_timeout(support::PATIENCE)
+    running
+        .recv_timeout(support::PATIENCE)
         .expect("the run begins");
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
@@ -334,13 +335,16 @@ fn an_interrupt_ends_a_run_early_with_its_summary() {
 #[test]
 fn a_refused_connection_is_reported_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
-    let gone = {
+    let unused = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("an address").to_string()
     };
     for mode in [&["echo"][..], &["files"], &["room", "--password", "x"]] {
-        let ended = run(folder.path(), &[&["load"], mode, &["--at", &gone]].concat());
-        ended.expect_failure(1, &[&gone, "is the server running there?"]);
+        let ended = run(
+            folder.path(),
+            &[&["load"], mode, &["--at", &unused]].concat(),
+        );
+        ended.expect_failure(1, &[&unused, "is the server running there?"]);
         assert_eq!(ended.out, "");
         assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
     }

@@ -19,7 +19,7 @@ fn settings(words: &[&str]) -> Settings {
 }
 
 /// Addresses without a listener.
-fn gone() -> [SocketAddr; 2] {
+fn unused() -> [SocketAddr; 2] {
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
     let udp = UdpSocket::bind("[::1]:0").or_else(|_| UdpSocket::bind("127.0.0.1:0"));
     let udp = udp.expect("a port");
@@ -39,7 +39,7 @@ fn addresses_are_tried_until_one_has_the_server() {
         ("transfer", &["transfer", "-c", "3"]),
         ("room", &["room", "-m", "3", "--password", ROOM_PASSWORD]),
     ] {
-        let [one, other] = gone();
+        let [one, other] = unused();
         let addresses = [one, other, server.address(service), one];
         let outcome = measure(settings(words), addresses.into()).expect(service);
         assert_eq!(outcome.status(), 0, "{service}: {}", outcome.table());
@@ -88,7 +88,7 @@ fn an_address_without_answers_only_delays_the_run() {
 #[test]
 fn the_error_of_the_last_address_is_reported_when_all_fail() {
     for words in [&["echo"][..], &["room", "--password", "x"]] {
-        let error = measure(settings(words), gone().into());
+        let error = measure(settings(words), unused().into());
         let error = error.map(|_| ()).expect_err("no server").to_string();
         assert!(error.contains("is the server running there?"), "{error}");
     }

@@ -41,9 +41,9 @@ fn the_report_is_printed_even_if_result_files_cannot_be_written() {
         let ended = load(&server, folder.path(), flags);
         assert_eq!(ended.status, Some(1), "{ended:?}");
         assert!(ended.out.contains("p99.9"), "{ended:?}");
-        let told: Vec<_> = ended.err.lines().collect();
-        assert_eq!(told.len(), named.len(), "{ended:?}");
-        for (line, name) in told.iter().zip(named) {
+        let errors: Vec<_> = ended.err.lines().collect();
+        assert_eq!(errors.len(), named.len(), "{ended:?}");
+        for (line, name) in errors.iter().zip(named) {
             assert!(line.contains(&format!("cannot write {name}: ")), "{line}");
             assert!(line.contains("is the disk full?"), "{line}");
         }

@@ -73,11 +73,11 @@ impl Connector {
     pub fn start_next(&mut self, registry: &Registry) -> Option<ConnectResult> {
         let job = self.waiting.pop_front()?;
         let server = self.dialer.server();
-        let dialled = self.dialer.dial().and_then(|stream| {
+        let opened = self.dialer.dial().and_then(|stream| {
             let is_connected = is_connected(&stream)?;
             Ok((stream, is_connected))
         });
-        Some(match dialled {
+        Some(match opened {
             Ok((stream, true)) => ConnectResult::Connected { stream, job },
             Ok((mut stream, false)) => {
                 self.number = self.number.wrapping_add(1);

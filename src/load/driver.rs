@@ -9,11 +9,11 @@
 
 use super::connector::{ConnectResult, Connector};
 use super::dialer::TcpDialer;
-use super::errors::{LoadError, RequestError, reason};
+use super::errors::{LoadError, RequestFailure, reason};
 use super::poller::{Cost, Poller};
 use super::progress::ProgressLine;
 use super::report::{Outcome, RunEnd};
-use super::requests::{self, LoadJob, Requests, Task};
+use super::requests::{self, LoadJob, LoadTask, Requests};
 use super::run_state::{Closed, Counters, RunStage, RunState};
 use super::settings::{Settings, Work};
 use super::worker::{ConnMode, LoadWorker};
@@ -71,7 +71,7 @@ impl Driver {
         let dispatcher = Dispatcher::new(linux_io, shared, limits.reactor, names);
         let mut connector = Connector::new(dialer);
         for (worker, requests) in workers.into_iter().enumerate() {
-            let task = Task::Prepare;
+            let task = LoadTask::Prepare;
             connector.push(LoadJob {
                 worker,
                 task,
@@ -110,21 +110,22 @@ impl Driver {
             self.dispatcher.on_time(now);
             self.assign_due(now);
             self.dispatcher.round(now);
-            if self.is_over(now) {
+            if self.advance(now) {
                 return self.finish();
             }
             self.progress.show(&self.state.borrow());
         }
     }
 
-    fn is_over(&mut self, now: Moment) -> bool {
+    /// Opens connections and enters the next stage. Returns whether the run is over.
+    fn advance(&mut self, now: Moment) -> bool {
         let done = self.handle_closed(now).and_then(|()| self.dial(now));
-        done.and_then(|()| self.step(now))
-            .unwrap_or_else(|failure| {
-                self.failure = Some(failure);
-                self.start_clean_up(now);
-                self.is_over(now)
-            })
+        let over = done.and_then(|()| self.step(now));
+        over.unwrap_or_else(|failure| {
+            self.failure = Some(failure);
+            self.start_clean_up(now);
+            self.advance(now)
+        })
     }
 
     fn poll(&mut self) -> io::Result<Moment> {
@@ -154,15 +155,15 @@ impl Driver {
             .poller
             .wait(busy, alarm, latest.into_iter().flatten().min())?;
         self.state.borrow_mut().now = now;
-        let mut dialled = Vec::new();
+        let mut connecting = Vec::new();
         for (target, readiness) in self.poller.events() {
             match target {
                 Target::Session(key) => self.dispatcher.mark(key, readiness),
-                Target::Socket(number) => dialled.push(number),
+                Target::Socket(number) => connecting.push(number),
                 _ => unreachable!("nothing else is registered"),
             }
         }
-        for number in dialled {
+        for number in connecting {
             let result = self.connector.on_event(number, self.poller.registry());
             self.on_connect_result(result, now);
         }
@@ -181,7 +182,7 @@ impl Driver {
                 drop(state);
                 self.wake(peer);
             } else if let Some(job) = self.disconnected.pop_front() {
-                let task = Task::One(state.take().expect("it is due"));
+                let task = LoadTask::One(state.take().expect("it is due"));
                 self.connector.push(LoadJob { task, ..job });
             } else {
                 return;
@@ -211,7 +212,7 @@ impl Driver {
             match stage {
                 // A permanent connection has failed: its worker gets a new one.
                 RunStage::Running if !self.settings.reconnects => {
-                    let task = Task::Serve;
+                    let task = LoadTask::Serve;
                     self.connector.push(LoadJob { task, ..job });
                 }
                 // Do not repeat a clean-up that the server has refused.
@@ -235,7 +236,7 @@ impl Driver {
 
     fn connect_to_clean_up(&mut self, job: LoadJob) {
         if job.requests.leftover().is_some() {
-            let task = Task::CleanUp;
+            let task = LoadTask::CleanUp;
             self.connector.push(LoadJob { task, ..job });
         }
     }
@@ -318,9 +319,9 @@ impl Driver {
             return self.connector.push(job);
         }
         let mut state = self.state.borrow_mut();
-        if matches!(job.task, Task::One(_)) {
+        if matches!(job.task, LoadTask::One(_)) {
             state.in_flight -= 1;
-            state.recorder.record_error(RequestError::Broken, 1, || {
+            state.recorder.record_error(RequestFailure::Broken, 1, || {
                 format!(
                     "connection {} could not be opened: {}",
                     job.worker,
@@ -356,7 +357,7 @@ impl Driver {
             RunStage::Preparing if interrupts > 0 => Err(LoadError::failure(
                 "interrupted before all connections were open; nothing was measured",
             )),
-            RunStage::Preparing => self.prepared(now).map(|()| false),
+            RunStage::Preparing => self.start_if_ready(now).map(|()| false),
             RunStage::Running => {
                 if interrupts > 0 {
                     self.ending = RunEnd::Interrupted;
@@ -385,11 +386,9 @@ impl Driver {
                 if !answered {
                     // Count the missing answers as timed out.
                     let mut state = self.state.borrow_mut();
-                    let silent = state.in_flight;
+                    let (kind, count) = (RequestFailure::TimedOut, state.in_flight);
                     let text = || "the last answers did not arrive in time".to_owned();
-                    state
-                        .recorder
-                        .record_error(RequestError::TimedOut, silent, text);
+                    state.recorder.record_error(kind, count, text);
                 }
                 self.start_clean_up(now);
                 self.step(now)
@@ -407,7 +406,7 @@ impl Driver {
     }
 
     /// Starts the run once all workers are ready.
-    fn prepared(&mut self, now: Moment) -> Result<(), LoadError> {
+    fn start_if_ready(&mut self, now: Moment) -> Result<(), LoadError> {
         let limits = &self.settings.limits;
         let ready = self.state.borrow().ready;
         let all = self.settings.connections;

@@ -44,9 +44,9 @@ impl Requests for EchoRequests {
         let left = self.size - self.checked % self.size;
         let count = left.min(input.len() as u64) as usize;
         let at = self.origin + self.checked;
-        if let Some(place) = self.data.difference(at, &input[..count]) {
-            let place = self.checked % self.size + place as u64;
-            return (count, wrong_byte(place, "a message"));
+        if let Some(offset) = self.data.difference(at, &input[..count]) {
+            let offset = self.checked % self.size + offset as u64;
+            return (count, wrong_byte(offset, "a message"));
         }
         self.checked += count as u64;
         if count as u64 == left {
@@ -85,7 +85,7 @@ mod tests {
             echo.check(&back[10..]),
             (
                 10,
-                Checked::Wrong("byte 8 of a message came back changed".to_owned())
+                Checked::Wrong("byte 8 of a message is wrong".to_owned())
             )
         );
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Why a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestError {
+pub enum RequestFailure {
     /// The answer has a wrong byte.
     WrongBytes,
     /// The server answered with an error.
@@ -18,14 +18,14 @@ pub enum RequestError {
     TimedOut,
 }
 
-impl RequestError {
+impl RequestFailure {
     /// All kinds, in the order of their discriminants.
-    pub const ALL: [RequestError; 5] = [
-        RequestError::WrongBytes,
-        RequestError::Refused,
-        RequestError::Closed,
-        RequestError::Broken,
-        RequestError::TimedOut,
+    pub const ALL: [RequestFailure; 5] = [
+        RequestFailure::WrongBytes,
+        RequestFailure::Refused,
+        RequestFailure::Closed,
+        RequestFailure::Broken,
+        RequestFailure::TimedOut,
     ];
 
     /// Its key in the JSON results.

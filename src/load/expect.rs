@@ -116,8 +116,8 @@ impl ExpectedReplies {
         if let Some(Expected::Body { at, length }) = self.parts.front() {
             let count = (length - self.done).min(input.len() as u64) as usize;
             let found = &input[..count];
-            if let Some(place) = self.data.difference(at + self.done, found) {
-                return (count, wrong_byte(self.done + place as u64, "a file"));
+            if let Some(offset) = self.data.difference(at + self.done, found) {
+                return (count, wrong_byte(self.done + offset as u64, "a file"));
             }
             self.done += count as u64;
             return (count, Checked::Part);

@@ -1,6 +1,6 @@
 //! Formats the results of a run as JSON, one value a line. `scripts/load-report` reads it.
 
-use super::errors::RequestError;
+use super::errors::RequestFailure;
 use super::report::{Outcome, PERCENTILES, RunEnd};
 use hdrhistogram::Histogram;
 
@@ -39,7 +39,7 @@ pub fn write(outcome: &Outcome) -> String {
         fields.push(("copies_expected", number(copies.expected)));
         fields.push(("copies_lost", number(copies.lost)));
     }
-    let errors = RequestError::ALL.map(|kind| (kind.name(), number(counts.errors_of(kind))));
+    let errors = RequestFailure::ALL.map(|kind| (kind.name(), number(counts.errors_of(kind))));
     fields.push(("errors", object(&errors, 2)));
     let first = counts.first_error().map_or("null".to_owned(), string);
     fields.push(("first_error", first));

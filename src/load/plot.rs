@@ -52,13 +52,13 @@ fn title_of(outcome: &Outcome) -> String {
 }
 
 /// The x coordinate of a percentile: each further nine has the same width.
-fn place(quantile: f64) -> f64 {
+fn position(quantile: f64) -> f64 {
     -(1.0 - quantile).log10()
 }
 
 /// The label of an x coordinate.
-fn label(place: f64) -> String {
-    match place.round() as i32 {
+fn label(position: f64) -> String {
+    match position.round() as i32 {
         0 => "0 %".to_owned(),
         1 => "90 %".to_owned(),
         2 => "99 %".to_owned(),
@@ -68,13 +68,13 @@ fn label(place: f64) -> String {
 
 /// The points of the curve, up to the highest percentile that the number of values supports.
 fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
-    let last = place(1.0 - 1.0 / histogram.len() as f64);
+    let last = position(1.0 - 1.0 / histogram.len() as f64);
     let steps = (last * 50.0).ceil() as u32;
     (0..=steps)
         .map(|step| {
-            let place = last * f64::from(step) / f64::from(steps.max(1));
-            let quantile = 1.0 - 10f64.powf(-place);
-            (place, histogram.value_at_quantile(quantile) as f64)
+            let position = last * f64::from(step) / f64::from(steps.max(1));
+            let quantile = 1.0 - 10f64.powf(-position);
+            (position, histogram.value_at_quantile(quantile) as f64)
         })
         .collect()
 }
@@ -100,7 +100,7 @@ fn draw_latency(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Error>
     let most = kinds.iter().map(|(_, histogram)| histogram.len()).max();
     let bottom = (lowest.unwrap_or(1) as f64 * 0.8).max(1.0);
     let top = highest.unwrap_or(1) as f64 * 1.3;
-    let right = place(1.0 - 1.0 / most.unwrap_or(1) as f64).max(1.0);
+    let right = position(1.0 - 1.0 / most.unwrap_or(1) as f64).max(1.0);
     let mut chart = chart(area, "latency by percentile")
         .build_cartesian_2d(0.0..right, (bottom..top).log_scale())?;
     chart
@@ -110,7 +110,7 @@ fn draw_latency(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Error>
         .axis_style(GREY)
         .label_style(("sans-serif", 14))
         .x_labels(right.ceil() as usize + 1)
-        .x_label_formatter(&|place| label(*place))
+        .x_label_formatter(&|position| label(*position))
         .y_label_formatter(&|value| {
             micros(value.round() as u64)
                 .replace(".00 ", " ")

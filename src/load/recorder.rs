@@ -1,6 +1,6 @@
 //! The counts of a run: latencies, requests, bytes, errors, and throughput over time.
 
-use super::errors::RequestError;
+use super::errors::RequestFailure;
 use super::settings::LoadLimits;
 use crate::reactor::clock::{Moment, SECOND};
 use hdrhistogram::Histogram;
@@ -21,7 +21,7 @@ pub struct Recorder {
     slice: u64,
     kinds: Vec<(&'static str, Histogram<u64>)>,
     slices: Vec<Slice>,
-    errors: [u64; RequestError::ALL.len()],
+    errors: [u64; RequestFailure::ALL.len()],
     first_error: Option<String>,
     /// Requests sent.
     pub asked: u64,
@@ -52,7 +52,7 @@ impl Recorder {
             slice: SECOND,
             kinds: kinds.iter().map(|kind| (*kind, histogram())).collect(),
             slices: Vec::new(),
-            errors: [0; RequestError::ALL.len()],
+            errors: [0; RequestFailure::ALL.len()],
             first_error: None,
             asked: 0,
             answered: 0,
@@ -108,7 +108,12 @@ impl Recorder {
     }
 
     /// Counts `count` failed requests; `text` describes the first error.
-    pub fn record_error(&mut self, kind: RequestError, count: u64, text: impl FnOnce() -> String) {
+    pub fn record_error(
+        &mut self,
+        kind: RequestFailure,
+        count: u64,
+        text: impl FnOnce() -> String,
+    ) {
         self.errors[kind as usize] += count;
         if self.first_error.is_none() {
             self.first_error = Some(text());
@@ -116,7 +121,7 @@ impl Recorder {
     }
 
     /// The number of errors of this kind.
-    pub fn errors_of(&self, kind: RequestError) -> u64 {
+    pub fn errors_of(&self, kind: RequestFailure) -> u64 {
         self.errors[kind as usize]
     }
 
@@ -163,10 +168,10 @@ impl Recorder {
         if now >= self.end {
             return None;
         }
-        let place = (now.0.saturating_sub(self.begin?.0) / self.slice) as usize;
-        if place >= self.slices.len() {
-            self.slices.resize(place + 1, Slice::default());
+        let position = (now.0.saturating_sub(self.begin?.0) / self.slice) as usize;
+        if position >= self.slices.len() {
+            self.slices.resize(position + 1, Slice::default());
         }
-        self.slices.get_mut(place)
+        self.slices.get_mut(position)
     }
 }

@@ -1,6 +1,6 @@
 //! Computes the results of a run, and formats them as a table.
 
-use super::errors::RequestError;
+use super::errors::RequestFailure;
 use super::numbers::{bytes, micros, rate};
 use super::poller::Cost;
 use super::recorder::Recorder;
@@ -160,7 +160,7 @@ impl Outcome {
             )?;
         }
         line(out, "errors", grouped(counts.all_errors()), String::new())?;
-        for kind in RequestError::ALL {
+        for kind in RequestFailure::ALL {
             if counts.errors_of(kind) > 0 {
                 let number = grouped(counts.errors_of(kind));
                 writeln!(out, "  {:<12}{number:>14}  {}", "", kind.meaning())?;

@@ -37,7 +37,7 @@ pub trait Requests {
 
 /// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
+pub enum LoadTask {
     /// Prepare the worker, then send requests.
     Prepare,
     /// Send requests; the worker is prepared.
@@ -53,7 +53,7 @@ pub struct LoadJob {
     /// The number of the worker.
     pub worker: usize,
     /// The purpose.
-    pub task: Task,
+    pub task: LoadTask,
     /// The requests of the worker.
     pub requests: Box<dyn Requests>,
 }
@@ -84,6 +84,6 @@ pub enum Checked {
 }
 
 /// The result for a wrong byte at this offset.
-pub fn wrong_byte(place: u64, what: &str) -> Checked {
-    Checked::Wrong(format!("byte {} of {what} came back changed", place + 1))
+pub fn wrong_byte(offset: u64, what: &str) -> Checked {
+    Checked::Wrong(format!("byte {} of {what} is wrong", offset + 1))
 }

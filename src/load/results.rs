@@ -64,11 +64,11 @@ impl Results {
 
 /// Whether both are the same regular file.
 fn are_one(one: &File, other: &File) -> bool {
-    let place = |file: &File| {
+    let identity = |file: &File| {
         let about = file.metadata().ok().filter(|about| about.is_file())?;
         Some((about.dev(), about.ino()))
     };
-    place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
+    identity(one).is_some_and(|identity_of_one| identity(other) == Some(identity_of_one))
 }
 
 fn fill(path: &Path, file: &mut File, text: &str) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! The loop of a run over UDP: members join, send messages on a schedule, and leave.
 
 use super::dialer::source;
-use super::errors::{LoadError, RequestError, reason};
+use super::errors::{LoadError, RequestFailure, reason};
 use super::poller::{Cost, Poller};
 use super::progress::ProgressLine;
 use super::report::{CopyCounts, Outcome, RunEnd};
@@ -208,12 +208,12 @@ impl RoomDriver {
             self.send(member, &text);
         }
         let answer = self.settings.limits.room_answer_micros;
-        for place in 0..self.joining.len() {
+        for index in 0..self.joining.len() {
             let PendingJoin {
                 member,
                 since,
                 tries,
-            } = &mut self.joining[place];
+            } = &mut self.joining[index];
             if since.after(answer) > now {
                 continue;
             }
@@ -360,7 +360,7 @@ impl RoomDriver {
         // Some datagrams may be lost, but not all of them.
         if copies.lost == copies.expected && copies.expected > 0 {
             let text = || "no member received a message".to_owned();
-            recorder.record_error(RequestError::TimedOut, copies.lost, text);
+            recorder.record_error(RequestFailure::TimedOut, copies.lost, text);
         }
         Outcome {
             settings: self.settings,

@@ -1,6 +1,6 @@
 //! One member of a room: joins, and checks every message that it receives.
 
-use super::errors::RequestError;
+use super::errors::RequestFailure;
 use super::run_state::{RunStage, RunState};
 use super::test_data::TestData;
 use crate::reactor::clock::Moment;
@@ -147,7 +147,7 @@ impl RoomMember {
         let text = || format!("member {number} {what}");
         state
             .recorder
-            .record_error(RequestError::WrongBytes, 1, text);
+            .record_error(RequestFailure::WrongBytes, 1, text);
     }
 
     fn enter(&self) {

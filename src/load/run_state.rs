@@ -1,6 +1,6 @@
 //! State shared by the workers of a run and its loop: time, stage, schedule, counts.
 
-use super::errors::RequestError;
+use super::errors::RequestFailure;
 use super::recorder::Recorder;
 use super::requests::LoadJob;
 use super::schedule::Schedule;
@@ -125,18 +125,18 @@ impl Observer for Counters {
             return;
         };
         let error = match reason {
-            CloseReason::PeerFinished => RequestError::Closed,
-            CloseReason::Idle | CloseReason::TooSlow => RequestError::TimedOut,
+            CloseReason::PeerFinished => RequestFailure::Closed,
+            CloseReason::Idle | CloseReason::TooSlow => RequestFailure::TimedOut,
             // Wrong answers and refusals are counted by the worker.
             CloseReason::Refused | CloseReason::Shutdown => return,
-            _ => RequestError::Broken,
+            _ => RequestFailure::Broken,
         };
         let worker = closed.job.worker;
         let count = closed.unanswered.max(1);
         state.recorder.record_error(error, count, || match error {
-            RequestError::Closed => format!("the server closed connection {worker}"),
-            RequestError::TimedOut => format!("connection {worker} timed out"),
-            _ => format!("connection {worker} broke"),
+            RequestFailure::Closed => format!("the server closed connection {worker}"),
+            RequestFailure::TimedOut => format!("connection {worker} timed out"),
+            _ => format!("connection {worker} failed"),
         });
     }
 }

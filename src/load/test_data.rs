@@ -113,10 +113,10 @@ mod tests {
         let mut found = [&data.bytes[90..], &data.bytes[..], &data.bytes[..9]].concat();
         assert_eq!(data.difference(90, &found), None);
         assert_eq!(data.difference(90 + 101 * 7, &found), None);
-        for place in [0, 10, 11, 111, 112, 120] {
-            found[place] ^= 1;
-            assert_eq!(data.difference(90, &found), Some(place));
-            found[place] ^= 1;
+        for offset in [0, 10, 11, 111, 112, 120] {
+            found[offset] ^= 1;
+            assert_eq!(data.difference(90, &found), Some(offset));
+            found[offset] ^= 1;
         }
     }
 

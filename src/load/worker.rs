@@ -1,7 +1,7 @@
 //! One connection of a run: sends requests when they are due, and checks the answers.
 
-use super::errors::RequestError;
-use super::requests::{Checked, LoadJob, Requests, Task};
+use super::errors::RequestFailure;
+use super::requests::{Checked, LoadJob, LoadTask, Requests};
 use super::run_state::{Closed, RunStage, RunState};
 use crate::reactor::clock::Moment;
 use crate::session::close_reason::CloseReason;
@@ -131,7 +131,7 @@ impl LoadWorker {
         leftover
     }
 
-    fn fail(&mut self, error: RequestError, text: &str) -> Intake {
+    fn fail(&mut self, error: RequestFailure, text: &str) -> Intake {
         self.was_wrong = true;
         let number = self.number;
         let mut state = self.state.borrow_mut();
@@ -145,14 +145,14 @@ impl LoadWorker {
 impl Protocol for LoadWorker {
     fn on_open(&mut self, cx: &mut Context<'_>) {
         match self.job().task {
-            Task::Prepare => match self.requests().probe(cx.out) {
+            LoadTask::Prepare => match self.requests().probe(cx.out) {
                 true => self.in_flight.push_back(InFlight::Probe),
                 false => self.prepare(cx.out),
             },
-            Task::Serve => self.send_due(cx),
-            Task::One(due) => self.request(due, cx.out),
+            LoadTask::Serve => self.send_due(cx),
+            LoadTask::One(due) => self.request(due, cx.out),
             // If there is nothing to remove, only a notice can close the connection.
-            Task::CleanUp => cx.posts.push(Post {
+            LoadTask::CleanUp => cx.posts.push(Post {
                 to: Audience::One(cx.me),
                 notice: Notice::Due,
             }),
@@ -164,7 +164,7 @@ impl Protocol for LoadWorker {
         while !rest.is_empty() {
             if self.in_flight.is_empty() {
                 let intake = self.fail(
-                    RequestError::WrongBytes,
+                    RequestFailure::WrongBytes,
                     "the server sent bytes that no request asked for",
                 );
                 return (input.len(), intake);
@@ -178,8 +178,8 @@ impl Protocol for LoadWorker {
                     Intake::Close(CloseReason::Goodbye)
                 }
                 Checked::Answer => continue,
-                Checked::Wrong(text) => self.fail(RequestError::WrongBytes, &text),
-                Checked::Refused(text) => self.fail(RequestError::Refused, &text),
+                Checked::Wrong(text) => self.fail(RequestFailure::WrongBytes, &text),
+                Checked::Refused(text) => self.fail(RequestFailure::Refused, &text),
             };
             return (input.len(), intake);
         }

@@ -23,7 +23,7 @@ use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{Content, Reply, Requester, Store, Upload};
+use crate::store::{Content, Requester, Store, StoreReply, Upload};
 use crate::wire::SEPARATOR;
 use crate::wire::ambiguous_size::Digits;
 use crate::wire::follows::{Follows, Timer};
@@ -57,7 +57,7 @@ enum TransferState {
     },
     /// A commit is pending. A bare peer has no `size` and gets no reply.
     Committing {
-        done: Reply<()>,
+        done: StoreReply<()>,
         size: Option<u64>,
     },
     /// A body without a delimiter between its size and its data arrives.
@@ -204,7 +204,7 @@ impl Transfer {
         name: &[u8],
         size: Option<u64>,
         cx: &Context<'_>,
-    ) -> Result<Reply<Box<dyn Upload>>, Reject> {
+    ) -> Result<StoreReply<Box<dyn Upload>>, Reject> {
         self.upload_log.begin(name);
         let name = self.base_name(name)?;
         Ok(self.store.create(name, size, self.requester(cx)))
@@ -372,7 +372,7 @@ impl Transfer {
     /// Answers the peer, or waits until the commit is done.
     fn commit(
         &mut self,
-        done: Reply<()>,
+        done: StoreReply<()>,
         size: Option<u64>,
         cx: &mut Context<'_>,
     ) -> Result<Intake, Reject> {

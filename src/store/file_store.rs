@@ -10,7 +10,7 @@ use super::part_name;
 use super::root::{ListedFolder, Root};
 use super::upload::{self, Destination, FileUpload};
 use super::workers::Workers;
-use super::{Content, Reply, Requester, Store, StoreSettings, Upload};
+use super::{Content, Requester, Store, StoreReply, StoreSettings, Upload};
 use crate::session::blob::Blob;
 use crate::session::completions::Completions;
 use crate::store::error::StoreError;
@@ -91,7 +91,7 @@ impl FileStore {
         path: Option<&str>,
         client: Requester,
         act: impl FnOnce(&SharedFiles, Option<OwnedFd>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Reply<T> {
+    ) -> StoreReply<T> {
         let Some(path) = path else {
             return Pending::Ready(act(&self.files, None));
         };
@@ -110,7 +110,7 @@ impl FileStore {
 }
 
 impl Store for FileStore {
-    fn open(&self, name: &str, client: Requester) -> Reply<Content> {
+    fn open(&self, name: &str, client: Requester) -> StoreReply<Content> {
         self.files.root.recheck_path();
         let (path, name) = (Some(name), name.to_owned());
         let open = move |files: &SharedFiles, found| files.explain(files.open(&name, found));
@@ -122,7 +122,7 @@ impl Store for FileStore {
         })
     }
 
-    fn size(&self, name: &str, client: Requester) -> Reply<u64> {
+    fn size(&self, name: &str, client: Requester) -> StoreReply<u64> {
         self.files.root.recheck_path();
         let (path, name) = (Some(name), name.to_owned());
         self.dispatch(path, client, move |files, _| {
@@ -130,7 +130,7 @@ impl Store for FileStore {
         })
     }
 
-    fn remove(&self, name: &str, client: Requester) -> Reply<()> {
+    fn remove(&self, name: &str, client: Requester) -> StoreReply<()> {
         self.files.root.check_path();
         if let Err(error) = self.may_write(client) {
             return Pending::Ready(self.files.explain(Err(error)));
@@ -149,7 +149,12 @@ impl Store for FileStore {
         })
     }
 
-    fn create(&self, name: &str, size: Option<u64>, client: Requester) -> Reply<Box<dyn Upload>> {
+    fn create(
+        &self,
+        name: &str,
+        size: Option<u64>,
+        client: Requester,
+    ) -> StoreReply<Box<dyn Upload>> {
         self.files.root.check_path();
         if let Err(error) = self.may_write(client) {
             return Pending::Ready(Err(self.files.root.explain_folder(error)));
@@ -175,7 +180,7 @@ impl Store for FileStore {
         self.files.settings.largest
     }
 
-    fn list(&self, folder: Option<&str>, client: Requester) -> Reply<Content> {
+    fn list(&self, folder: Option<&str>, client: Requester) -> StoreReply<Content> {
         self.files.root.check_path();
         let (path, name) = (folder, folder.map(str::to_owned));
         let open = move |files: &SharedFiles, _| {

@@ -21,7 +21,7 @@ use crate::session::blob::Blob;
 use crate::session::session_id::SessionId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{Content, ListingLimits, Reply};
+use crate::store::{Content, ListingLimits, StoreReply};
 use builder::{ListBuilder, Queue};
 use cap_std::fs::Dir;
 use rustix::io::Errno;
@@ -79,7 +79,7 @@ impl Lists {
         folder: ListedFolder,
         workers: Workers,
         session: SessionId,
-    ) -> Reply<Content> {
+    ) -> StoreReply<Content> {
         let seen = match FolderStamp::now(folder.folder()) {
             Ok(seen) => seen,
             Err(errno) => return Pending::Ready(Err(errno.into())),
@@ -189,7 +189,7 @@ impl ListJob {
     }
 
     /// The list, once it is built.
-    fn content(self: Arc<ListJob>) -> Reply<Content> {
+    fn content(self: Arc<ListJob>) -> StoreReply<Content> {
         Pending::later(move || {
             let length = match self.outcome.get() {
                 None => return Poll::Pending,

@@ -23,22 +23,27 @@ use std::time::Duration;
 /// session is reported as a completion when its [`Pending`] can be polled again.
 pub trait Store {
     /// Opens a file for reading.
-    fn open(&self, name: &str, client: Requester) -> Reply<Content>;
+    fn open(&self, name: &str, client: Requester) -> StoreReply<Content>;
     /// The length of a file, in bytes.
-    fn size(&self, name: &str, client: Requester) -> Reply<u64>;
+    fn size(&self, name: &str, client: Requester) -> StoreReply<u64>;
     /// Removes a file.
-    fn remove(&self, name: &str, client: Requester) -> Reply<()>;
+    fn remove(&self, name: &str, client: Requester) -> StoreReply<()>;
     /// Creates a file that stays invisible until it is committed. `size` is its length in bytes,
     /// if the client announced it.
-    fn create(&self, name: &str, size: Option<u64>, client: Requester) -> Reply<Box<dyn Upload>>;
+    fn create(
+        &self,
+        name: &str,
+        size: Option<u64>,
+        client: Requester,
+    ) -> StoreReply<Box<dyn Upload>>;
     /// The largest file that may be stored, in bytes.
     fn largest(&self) -> u64;
     /// Lists a folder, one entry a line, sorted; folders end in `/`. `None` is the root.
-    fn list(&self, folder: Option<&str>, client: Requester) -> Reply<Content>;
+    fn list(&self, folder: Option<&str>, client: Requester) -> StoreReply<Content>;
 }
 
 /// The result of a store operation, perhaps not available yet.
-pub type Reply<T> = Pending<Result<T, StoreError>>;
+pub type StoreReply<T> = Pending<Result<T, StoreError>>;
 
 /// The content of a file or a list, and its length in bytes.
 pub type Content = (Rc<dyn Blob>, u64);
@@ -59,7 +64,7 @@ pub trait Upload {
     /// Publishes the file under its name in one step, with `front` before the received bytes.
     /// With [`StoreSettings::sync`], content and name are on disk when the reply is ready.
     /// Dropping the reply does not cancel the commit.
-    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> Reply<()>;
+    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> StoreReply<()>;
 }
 
 /// Configuration of the store.

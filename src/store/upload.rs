@@ -16,7 +16,7 @@ use super::file_blob::FileBlob;
 use super::part_name;
 use super::root::Root;
 use super::workers::Workers;
-use super::{Reply, Requester, StoreSettings, Upload};
+use super::{Requester, StoreReply, StoreSettings, Upload};
 use crate::session::blob::Blob;
 use cap_std::fs::Dir;
 use rustix::buffer::spare_capacity;
@@ -62,7 +62,7 @@ impl Upload for FileUpload {
         self.blob.clone()
     }
 
-    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> Reply<()> {
+    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> StoreReply<()> {
         let FileUpload {
             root,
             blob,

@@ -24,7 +24,7 @@ use crate::session::completions::Completions;
 use crate::session::session_id::SessionId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{Reply, Requester};
+use crate::store::{Requester, StoreReply};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
@@ -141,7 +141,7 @@ impl Workers {
         client: Requester,
         large: bool,
         work: impl FnOnce(&JobStatus) -> Result<Option<OwnedFd>, StoreError> + Send + 'static,
-    ) -> Reply<()> {
+    ) -> StoreReply<()> {
         let (slot, answer) = self.slot(client.session);
         let status = Arc::new(JobStatus::new(client.address, self.backlog.clone()));
         let end = JobGuard(status.clone());
@@ -373,14 +373,14 @@ mod tests {
             Ok(folder())
         });
         let look_up = workers.spawn(SessionId(2), || 5);
-        woken.recv().expect("a helper lives");
+        woken.recv().expect("a helper thread runs");
         assert_eq!(completions.take(), [SessionId(2)]);
         assert!(matches!(look_up.take(), Ok(5)));
         let Err(commit) = commit.take() else {
             panic!("the commit has not ended")
         };
         end.send(()).expect("the commit waits");
-        woken.recv().expect("a helper lives");
+        woken.recv().expect("a helper thread runs");
         assert!(matches!(commit.take(), Ok(Ok(()))));
     }
 
@@ -412,14 +412,14 @@ mod tests {
             workers.backlog().is_full(address, &limits)
         };
         assert!(is_full(1, 9) && is_full(9, 1) && !is_full(2, 2));
-        look_ups.send(()).expect("it waits");
+        look_ups.send(()).expect("the job waits");
         assert_eq!(outcomes.recv(), Ok((4, false)));
-        woken.recv().expect("a helper lives");
+        woken.recv().expect("a helper thread runs");
         assert_eq!(completions.take(), [SessionId(2)]);
         assert!(matches!(look_up.take(), Ok(5)));
-        commits.send(()).expect("it waits");
+        commits.send(()).expect("the job waits");
         assert_eq!(outcomes.recv(), Ok((3, true)));
-        woken.recv().expect("a helper lives");
+        woken.recv().expect("a helper thread runs");
         assert_eq!(completions.take(), [SessionId(3)]);
         assert!(matches!(awaited.take(), Ok(Ok(()))));
         while is_full(1, 1) {

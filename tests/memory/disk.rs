@@ -2,7 +2,7 @@
 
 use super::random::Random;
 use loket::session::session_id::SessionId;
-use loket::store::Reply;
+use loket::store::StoreReply;
 use loket::store::error::StoreError;
 use loket::store::pending::Pending;
 use std::cell::{Cell, RefCell};
@@ -55,7 +55,7 @@ impl Disk {
         &self,
         peer: SessionId,
         act: impl FnOnce() -> Result<T, StoreError> + 'static,
-    ) -> Reply<T> {
+    ) -> StoreReply<T> {
         if !self.keeps_waiting() {
             return Pending::Ready(act());
         }

@@ -5,7 +5,7 @@ use super::disk::Disk;
 use loket::session::blob::Blob;
 use loket::session::session_id::SessionId;
 use loket::store::error::StoreError;
-use loket::store::{Content, Reply, Requester, Store, Upload};
+use loket::store::{Content, Requester, Store, StoreReply, Upload};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,7 +112,7 @@ impl Memory {
         &self,
         client: Requester,
         act: impl FnOnce(&Memory) -> Result<T, StoreError> + 'static,
-    ) -> Reply<T> {
+    ) -> StoreReply<T> {
         let memory = self.clone();
         self.disk.reply(client.session, move || act(&memory))
     }
@@ -143,21 +143,21 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn open(&self, name: &str, client: Requester) -> Reply<Content> {
+    fn open(&self, name: &str, client: Requester) -> StoreReply<Content> {
         let name = name.to_owned();
         self.reply(client, move |memory| {
             Ok(memory.content(memory.find(&name)?, memory.fault(&name)))
         })
     }
 
-    fn size(&self, name: &str, client: Requester) -> Reply<u64> {
+    fn size(&self, name: &str, client: Requester) -> StoreReply<u64> {
         let name = name.to_owned();
         self.reply(client, move |memory| {
             Ok(memory.find(&name)?.borrow().len() as u64)
         })
     }
 
-    fn remove(&self, name: &str, client: Requester) -> Reply<()> {
+    fn remove(&self, name: &str, client: Requester) -> StoreReply<()> {
         let name = name.to_owned();
         self.reply(client, move |memory| {
             let removed = memory.files.borrow_mut().remove(&name);
@@ -165,7 +165,12 @@ impl Store for Memory {
         })
     }
 
-    fn create(&self, name: &str, size: Option<u64>, client: Requester) -> Reply<Box<dyn Upload>> {
+    fn create(
+        &self,
+        name: &str,
+        size: Option<u64>,
+        client: Requester,
+    ) -> StoreReply<Box<dyn Upload>> {
         let name = name.to_owned();
         self.reply(client, move |memory| {
             if name.is_empty() {
@@ -188,7 +193,7 @@ impl Store for Memory {
         self.faults.largest.unwrap_or(i64::MAX as u64)
     }
 
-    fn list(&self, folder: Option<&str>, client: Requester) -> Reply<Content> {
+    fn list(&self, folder: Option<&str>, client: Requester) -> StoreReply<Content> {
         let prefix = folder.map_or(String::new(), |folder| format!("{folder}/"));
         self.reply(client, move |memory| {
             let files = memory.files.borrow();
@@ -266,7 +271,7 @@ impl Upload for MemoryUpload {
         self.blob.clone()
     }
 
-    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> Reply<()> {
+    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> StoreReply<()> {
         let (store, front) = (self.store.clone(), front.to_vec());
         store.reply(client, move |memory| {
             if matches!(self.blob.fault, Some(Fault::Denied)) {
