@@ -54,11 +54,11 @@ fn start(scratch: &Path, name: &str, flags: &[&str]) -> Result<Server, String> {
     Server::start(&Contender::all_services(&root, flags), &log)
 }
 
-/// Number of warnings in the server's log about a turn that blocked the loop.
+/// Number of warnings in the server's log that the event loop was late.
 fn late_lines(scratch: &Path, name: &str) -> usize {
     let log = scratch.join(format!("{name}.log/loket.log"));
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    text.matches("the loop did not poll").count()
+    text.matches("loket::reactor::loop_lag]").count()
 }
 
 /// One run of the echo without other load; its row has the label `label`.

@@ -162,9 +162,7 @@ fn read(peer: &mut Peer, dialect: Dialect, shape: &Shape, sink: &mut [u8]) -> Re
     let got = match recv(&peer.stream, &mut *sink, RecvFlags::TRUNC) {
         Ok((_, got)) => got as u64,
         Err(Errno::AGAIN) => return Ok(()),
-        Err(e) => {
-            return Err(format!("cannot read a download, {left} bytes missing: {e}"));
-        }
+        Err(e) => return Err(format!("download failed, {left} bytes missing: {e}")),
     };
     if got == 0 {
         return Err(format!("a download ended {left} bytes early"));

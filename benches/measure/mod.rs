@@ -64,10 +64,8 @@ pub fn run_in_rounds(
 /// Properties of the machine that a reader needs to compare two reports.
 pub fn machine() -> String {
     let read = |path: &str| {
-        std::fs::read_to_string(path)
-            .unwrap_or_default()
-            .trim()
-            .to_string()
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.trim().to_string()
     };
     let control = read("/proc/sys/net/ipv4/tcp_congestion_control");
     let mut text = format!(

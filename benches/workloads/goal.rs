@@ -18,9 +18,8 @@ enum Metric {
 impl Goal {
     /// loket's CPU is at most `max` times that of the most efficient of these.
     pub fn cpu(rivals: &'static [&'static str], max: f64) -> Goal {
-        let metric = Metric::Cpu;
         Goal {
-            metric,
+            metric: Metric::Cpu,
             rivals,
             bound: max,
         }
@@ -28,9 +27,8 @@ impl Goal {
 
     /// loket's throughput is at least `min` times that of the fastest of these.
     pub fn rate(rivals: &'static [&'static str], min: f64) -> Goal {
-        let metric = Metric::Rate;
         Goal {
-            metric,
+            metric: Metric::Rate,
             rivals,
             bound: min,
         }

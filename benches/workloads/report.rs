@@ -117,8 +117,8 @@ impl Report {
         }
         let _ = write!(
             page,
-            "\n\n## Goals\n\n| workload | against | goal | measured | |\n|---|---|---|---|---|\n{}\n\
-             ## Medians\n{}",
+            "\n\n## Goals\n\n| workload | against | goal | measured | |\n\
+             |---|---|---|---|---|\n{}\n## Medians\n{}",
             self.goals, self.sections
         );
         let tried = |e: std::io::Error| format!("cannot write {}: {e}", path.display());
