@@ -137,7 +137,7 @@ impl Poller {
             .filter_map(|(target, event)| match target {
                 Target::Signal => {
                     for signal in arrived.pending() {
-                        if *signalled == 0 || signals::is_impatient(signal) {
+                        if *signalled == 0 || signals::ends_at_once(signal) {
                             *signalled += 1;
                         }
                     }

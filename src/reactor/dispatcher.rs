@@ -14,7 +14,7 @@ use super::turn::{Scratch, Turn}; // the buffers of the running turn; the turn i
 use crate::session::close_reason::CloseReason; // why a connection ends
 use crate::session::log_limit::LogLimit; // limits log lines to some a second
 use crate::session::notice::{Audience, Notice, Post}; // messages between sessions
-use crate::session::observer::{ConnLabel, Observer, Readiness, TurnEnd}; // see observer.rs
+use crate::session::observer::{ConnLabel, Observer, Readiness, TurnEnd}; // events and ends of turns
 use crate::session::protocol::Protocol; // the state machine of a service
 use crate::session::session::Session; // a protocol and its buffers
 use crate::session::session_id::SessionId; // slot in the table, and serial against stale events

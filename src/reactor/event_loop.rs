@@ -178,7 +178,7 @@ impl EventLoop {
             }
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
             if !matches!(self.stopping, Stopping::No) {
-                if signals::is_impatient(signal) {
+                if signals::ends_at_once(signal) {
                     log::info!("{name} again: ending at once");
                     self.stopping = Stopping::Now;
                 }

@@ -17,7 +17,7 @@ pub fn ending() -> Vec<i32> {
 
 /// Whether a second signal ends the process at once. SIGHUP does not: a terminal that is closed
 /// sends several, and systemd's `SendSIGHUP=` sends one directly after SIGTERM.
-pub fn is_impatient(signal: i32) -> bool {
+pub fn ends_at_once(signal: i32) -> bool {
     signal != SIGHUP
 }
 

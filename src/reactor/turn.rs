@@ -3,11 +3,16 @@
 //!
 //! A turn is a loop of steps. Each step asks the session what to do next, and does it. Each step
 //! uses up a readiness bit, bytes, calls or a silence, so a turn always ends.
+//!
+//! A big step moves a piece of a body of more than `small_body` bytes, or calls [`Session::work`].
+//! A bulk turn has one big step, a short turn has none.
+//!
+//! [`Session::work`]: crate::session::session::Session::work
 
 use super::ReactorLimits; // the numbers of config/reactor.rs
 use super::clock::Moment; // a time in microseconds since the start
 use super::connection::{Connection, Phase}; // socket, session and readiness; open or lingering
-use super::io::{Io, ReceiveError, Sent}; // system calls; what was sent; which end failed
+use super::io::{Io, ReceiveError, Sent}; // system calls; what was sent; which side failed
 use crate::session::close_reason::CloseReason; // why a connection ends
 use crate::session::observer::{IoDirection, TurnEnd}; // in or out; how a turn ended
 use crate::session::outbox::Front; // the next output: bytes, or a range of a file
@@ -52,14 +57,12 @@ pub struct Turn<'a, I: Io> {
     pub limits: &'a ReactorLimits,
     /// The time at which the round began.
     pub now: Moment,
-    /// Whether one big step is left. A short turn has none.
+    /// Whether a big step is left.
     pub bulk: bool,
     /// Calls of the protocol that are left. They are limited because a few bytes can request much
     /// work.
     pub calls: usize,
-    /// Bytes moved so far; a call of [`Session::work`] counts as `bulk_bytes`.
-    ///
-    /// [`Session::work`]: crate::session::session::Session::work
+    /// Bytes moved so far; a call of `Session::work` counts as `bulk_bytes`.
     pub spent: usize,
 }
 
@@ -101,7 +104,7 @@ impl<I: Io> Turn<'_, I> {
             Next::Write => self.write(connection),
             Next::Work if !self.take_big_step() => StepResult::End(TurnEnd::Requeue),
             Next::Work => {
-                // It takes as long as moving a big piece.
+                // It takes about as long as moving `bulk_bytes`.
                 self.spent += self.limits.bulk_bytes;
                 self.work(connection)
             }

@@ -1,5 +1,5 @@
 //! The echo service: sends every byte back, in order, until the end of the peer's stream.
-//! It needs no state: while the peer does not read, `cx.out` stays full and no input is shown.
+//! Keeps no state: while the peer does not read, `cx.out` stays full and `on_bytes` is not called.
 
 use crate::session::protocol::{Context, Intake, Protocol}; // the trait, its argument and its result
 use crate::wire::follows::Follows; // what follows the input: silence, end of stream

@@ -7,7 +7,7 @@ use std::fmt;
 pub enum CloseReason {
     /// The peer has ended its stream and has got all output.
     PeerFinished,
-    /// The protocol has ended the conversation, as after `quit`.
+    /// The conversation is complete by the rules of the protocol.
     Goodbye,
     /// The peer broke the protocol or requested what is not allowed, and got an error reply.
     Refused,
@@ -38,7 +38,7 @@ impl CloseReason {
         matches!(self, Idle | SlowReader | TooSlow | Unfinished)
     }
 
-    /// Whether it is logged as a warning, and not only with `--verbose`.
+    /// Whether it is logged as a warning. The other reasons are logged at level debug.
     pub fn is_warning(self) -> bool {
         use CloseReason::{BodyCut, FrameTooLong, SlowReader};
         matches!(self, FrameTooLong | BodyCut | SlowReader)

@@ -1,7 +1,8 @@
 //! The trait of a protocol: a state machine that gets bytes and says what the next bytes are.
 //!
-//! The session and the turn that runs it are called the driver here. The rules between driver and
-//! protocol:
+//! The inbox holds input that is not consumed yet, the outbox output that is not sent yet. A body
+//! is the content of a file; a blob is the open file that it is read from or written to. The
+//! session and the turn that runs it are called the driver. The rules:
 //!
 //! 1. To consume 0 bytes and return [`Intake::Bytes`] means "need more bytes". If the inbox is full
 //!    then, the driver closes the connection with [`CloseReason::FrameTooLong`].
@@ -69,8 +70,8 @@ pub trait Protocol {
         false
     }
 
-    /// The kind of silence that has a meaning now. When the peer has been silent for so long, it is
-    /// reported by [`Follows::Silence`].
+    /// The kind of silence that has a meaning now. When the peer has sent nothing for the time of
+    /// that timer, `on_bytes` gets [`Follows::Silence`].
     fn awaited(&self) -> Option<Timer> {
         None
     }
@@ -84,11 +85,11 @@ pub enum Intake {
     Body(Box<Receive>),
     /// Input that waits: `on_bytes` is called again only after the awaited silence.
     Hold,
-    /// Input that waits until `on_work` has been called, for as long as it returns this.
+    /// Input that waits: `on_work` is called first, again and again while it returns this.
     Work,
     /// Input that waits until a disk operation of the store completes; then `on_work` is called.
     Wait,
-    /// None. The outbox is flushed, then the connection is closed.
+    /// Not wanted: the outbox is flushed, then the connection is closed.
     Close(CloseReason),
 }
 
@@ -146,6 +147,6 @@ pub struct Context<'a> {
     pub me: SessionId,
     /// Seconds since the server started. The reactor reads the clock once a round.
     pub now: u32,
-    /// Standard output is too slow for the lines to the operator.
+    /// Whether standard output is too slow for the lines to the operator.
     pub operator_behind: bool,
 }

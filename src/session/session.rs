@@ -17,7 +17,7 @@ use super::close_reason::CloseReason; // why a connection ends
 use super::held::Held; // bytes kept between turns: on the heap, or in pages of their own
 use super::notice::Notice; // a message to a session
 use super::outbox::Outbox; // what the peer is sent, in order
-use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive}; // see protocol.rs
+use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive}; // a service and its answers
 use super::session_id::SessionId; // the number of a session
 use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
 use crate::wire::follows::{Follows, Timer}; // more bytes, a silence or the end; kinds of silence
@@ -34,7 +34,8 @@ pub enum Next {
     Resume,
     /// Call [`Session::feed`] with the bytes of the inbox.
     Feed(Follows),
-    /// Read from the peer, at most this many bytes: the session would have to keep more in memory.
+    /// Read from the peer. Of this many bytes, the session keeps none in memory. A turn may read up
+    /// to `command_read` bytes in any case.
     Read(u64),
     /// Nothing until a disk operation completes, or until a peer that exceeds its rate may go on.
     Wait,
@@ -74,11 +75,11 @@ pub struct Session {
     me: SessionId,
     intake: Intake,
     buffers: Option<Box<Buffers>>,
-    /// The protocol has not yet got the bytes in the inbox, or the end of the stream.
+    /// Whether the protocol has not yet got the bytes in the inbox, or the end of the stream.
     needs_feed: bool,
-    /// The peer has ended its stream.
+    /// Whether the peer has ended its stream.
     finished: bool,
-    /// The disk operation that the protocol waits for has completed.
+    /// Whether a disk operation has completed since the protocol returned [`Intake::Wait`].
     waited: bool,
 }
 
@@ -130,13 +131,13 @@ impl Session {
                 false => Follows::More,
             }),
             Intake::Bytes if can_read && !self.finished => {
-                // All that is read may become output, behind the output that waits already.
+                // A stream protocol turns all input into output, which is kept while output waits.
                 let keeps = self.has_unsent() || !self.protocol.is_stream();
                 Next::Read(if keeps { 0 } else { u64::MAX })
             }
             Intake::Body(body) if can_read && !self.finished => Next::Read(body.left),
             Intake::Bytes | Intake::Body(_) | Intake::Hold => match silence {
-                Some(delay) if self.awaited() == silence => Next::Feed(Follows::Silence(delay)),
+                Some(timer) if self.awaited() == silence => Next::Feed(Follows::Silence(timer)),
                 _ if self.awaited() == Some(Timer::Pace) => Next::Wait,
                 _ => Next::Park,
             },
@@ -167,7 +168,8 @@ impl Session {
                     let taken = self.show(rest, follows, shared);
                     rest = &rest[taken..];
                     consumed |= taken > 0;
-                    // A silence that has been passed with the whole input is not passed again.
+                    // Goes on with the rest and the same silence, and after the end of the stream
+                    // until nothing is consumed.
                     let shown = taken == 0 || (rest.is_empty() && !self.finished);
                     unshown = !(shown && matches!(self.intake, Intake::Bytes | Intake::Hold));
                     if taken == 0 && self.finished && matches!(self.intake, Intake::Bytes) {
@@ -250,7 +252,8 @@ impl Session {
         }
     }
 
-    /// Notes that so many bytes went into the blob of the body, or that a write to it failed.
+    /// Notes the number of bytes that were written to the blob of the body, or the error of a
+    /// write.
     pub fn body_moved(&mut self, moved: io::Result<u64>, shared: &mut Shared) {
         let Intake::Body(receive) = &mut self.intake else {
             unreachable!("there is no body")
@@ -385,7 +388,7 @@ impl Session {
     pub fn is_busy(&self) -> bool {
         match self.intake {
             Intake::Work | Intake::Wait | Intake::Body(_) => true,
-            // After a header, or the first byte of an upload, the rest is expected.
+            // A header has arrived, and its data is still expected.
             _ => {
                 self.has_unsent()
                     || matches!(self.awaited(), Some(Timer::HeaderGap | Timer::FirstByte))

@@ -12,7 +12,7 @@ pub struct Shared {
     pub posts: Vec<Post>,
     /// Seconds since the server started.
     pub now: u32,
-    /// Standard output is too slow for the lines to the operator.
+    /// Whether standard output is too slow for the lines to the operator.
     pub operator_behind: bool,
     /// A session accepts no input while this many bytes of output wait in memory.
     pub high_water: usize,
