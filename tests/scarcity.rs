@@ -124,7 +124,7 @@ fn a_full_disk_causes_one_error_and_keeps_the_old_file() {
             let log = server.log();
             let why = "failed: there is no space left for the file";
             let lines = log.lines().filter(|line| line.contains(why));
-            let named = lines.filter(|line| line.contains("the upload \"old\" from 127.0.0.1:"));
+            let named = lines.filter(|line| line.contains("upload \"old\" from 127.0.0.1:"));
             named.count() == 7
         });
         let mut fits = server.connect("files");
