@@ -4,7 +4,7 @@ mod memory;
 
 use loket::client::ClientLimits;
 use loket::client::connection::{Address, BlockingConnection, Reply};
-use loket::client::error::RequestError;
+use loket::client::error::ExchangeError;
 use loket::client::{names as local_names, split_args};
 use loket::config::WIRE;
 use loket::config::client::CLIENT;
@@ -522,7 +522,7 @@ fn client_limits(reply_line: usize) -> ClientLimits {
 }
 
 /// The replies that a client reads from these bytes of a server, and the error that ended them.
-fn replies(said: &[u8], reply_line: usize) -> (Vec<Reply>, RequestError) {
+fn replies(said: &[u8], reply_line: usize) -> (Vec<Reply>, ExchangeError) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let address = Address::read(&address).expect("an address");
@@ -551,7 +551,7 @@ proptest! {
         let lines: String = texts.iter().map(|text| format!("{text}\n")).collect();
         let said = [lines.as_bytes(), &noise].concat();
         let (found, error) = replies(&said, 64);
-        let is_expected = matches!(error, RequestError::Closed | RequestError::NotAReply(_));
+        let is_expected = matches!(error, ExchangeError::Closed | ExchangeError::NotAReply(_));
         prop_assert!(is_expected, "{error:?}");
         prop_assert!(found.len() >= texts.len(), "{found:?}");
         for (text, reply) in texts.iter().zip(&found) {

@@ -36,7 +36,7 @@ fn only_digits(length: usize) -> Vec<u8> {
 
 /// A server, and local copies of all test files.
 struct TextbookServer {
-    server: Server,
+    loket: Server,
     local: tempfile::TempDir,
 }
 
@@ -55,7 +55,7 @@ impl TextbookServer {
             std::fs::write(local.path().join(kind), data).expect("room");
         }
         TextbookServer {
-            server: Server::start_in(folder, flags),
+            loket: Server::start_in(folder, flags),
             local,
         }
     }
@@ -70,7 +70,7 @@ impl TextbookServer {
 
     /// Starts `script[0] HOST PORT script[1..] arguments`.
     fn run(&self, service: &str, script: &[&str], arguments: &[&str]) -> CourseClient {
-        let address = self.server.address(service);
+        let address = self.loket.address(service);
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/textbook");
         let child = Command::new("python3")
             .arg("-B") // leaves no __pycache__ in the sources
@@ -88,7 +88,7 @@ impl TextbookServer {
 
     /// Waits until the root contains exactly the uploads of all repetitions, byte for byte.
     fn expect_all_stored(&self) {
-        let root = self.server.root();
+        let root = self.loket.root();
         let wanted = KINDS.len() * TIMES;
         // A file is visible only when it is complete, so counting is enough.
         eventually("every upload is stored", || {
@@ -106,7 +106,7 @@ impl TextbookServer {
     /// Copies all test files into the root.
     fn add_files(&self) {
         for (kind, _) in KINDS.iter() {
-            let to = self.server.root().join(kind);
+            let to = self.loket.root().join(kind);
             std::fs::copy(self.local.path().join(kind), to).expect("room");
         }
     }
@@ -242,7 +242,7 @@ fn the_default_gap_serves_20_downloads_out_of_20() {
 #[test]
 fn every_command_of_the_textbook_shell_is_answered() {
     for server in servers("every_command_of_the_textbook_shell_is_answered") {
-        let root = server.server.root();
+        let root = server.loket.root();
         std::fs::write(root.join("a.txt"), "abc").expect("room");
         std::fs::write(root.join("two.bin"), vec![0; 2 << 20]).expect("room");
         server

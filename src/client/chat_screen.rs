@@ -12,7 +12,7 @@
 //! are, and text is written as soon as it arrives. Only [`ChatScreen::wait`] and
 //! [`ChatScreen::flush`] block.
 
-use super::error::{ClientError, RequestError, reason};
+use super::error::{ClientError, ExchangeError, reason};
 use super::output;
 use crate::terminal::line_editor::{EditorLimits, LineEditor, Typed};
 use crate::terminal::raw_mode::{self, Controls, RawMode};
@@ -111,12 +111,14 @@ impl ChatScreen {
         self.terminal.is_some()
     }
 
-    /// Waits until standard input (if `reads_input`) or the socket is ready, or until the deadline.
-    /// The socket is not read while standard output is blocked.
+    /// Waits until the socket can be read, or written if `has_unsent`, until standard input can be
+    /// read if `reads_input`, or until the deadline. While standard output is blocked, the socket is
+    /// not read.
     pub fn wait(
         &mut self,
         reads_input: bool,
-        (socket, mut events): (BorrowedFd<'_>, PollFlags),
+        socket: BorrowedFd<'_>,
+        has_unsent: bool,
         deadline: Option<Instant>,
     ) -> Result<Ready, ClientError> {
         if let Some(editor) = self.editor.as_ref().filter(|_| !self.is_drawn) {
@@ -125,9 +127,9 @@ impl ChatScreen {
         }
         self.write()?;
         let is_blocked = !self.unwritten.is_empty();
-        if is_blocked {
-            events.remove(PollFlags::IN);
-        }
+        let mut socket_events = PollFlags::empty();
+        socket_events.set(PollFlags::IN, !is_blocked);
+        socket_events.set(PollFlags::OUT, has_unsent);
         let stdin = io::stdin();
         // A descriptor without wanted events is left out: poll(2) would report POLLHUP at once.
         let mut fds = Vec::with_capacity(4);
@@ -136,7 +138,7 @@ impl ChatScreen {
                 fds.push(PollFd::from_borrowed_fd(fd, events));
             }
         };
-        watch(!events.is_empty(), socket, events);
+        watch(!socket_events.is_empty(), socket, socket_events);
         watch(reads_input, stdin.as_fd(), PollFlags::IN);
         watch(is_blocked, self.output.as_fd(), PollFlags::OUT);
         if let Some(terminal) = &self.terminal {
@@ -153,7 +155,7 @@ impl ChatScreen {
         };
         let ready = Ready {
             input: is_ready(stdin.as_fd()),
-            socket: is_ready(socket) && events.contains(PollFlags::IN),
+            socket: is_ready(socket) && !is_blocked,
         };
         self.handle_signals();
         Ok(ready)
@@ -356,7 +358,7 @@ impl ChatTerminal {
     }
 }
 
-fn chat_failed(error: RequestError) -> ClientError {
+fn chat_failed(error: ExchangeError) -> ClientError {
     error.in_context("cannot continue the chat")
 }
 

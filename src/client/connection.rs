@@ -1,6 +1,6 @@
 //! A blocking connection to a server: bytes, lines and replies, each with a timeout.
 
-use super::error::{ClientError, RequestError, reason};
+use super::error::{ClientError, ExchangeError, reason};
 use super::{ClientLimits, Keepalive};
 use crate::wire::text::is_host_and_port;
 use socket2::{SockRef, TcpKeepalive};
@@ -82,7 +82,7 @@ impl RateMeter {
         waited: Duration,
         moved: usize,
         limits: &ClientLimits,
-    ) -> Result<(), RequestError> {
+    ) -> Result<(), ExchangeError> {
         self.waited += waited;
         self.moved += moved as u64;
         if self.waited < limits.rate_window {
@@ -90,7 +90,7 @@ impl RateMeter {
         }
         let RateMeter { waited, moved } = std::mem::take(self);
         match moved < limits.min_rate * limits.rate_window.as_secs() {
-            true => Err(RequestError::TooSlow { moved, waited }),
+            true => Err(ExchangeError::TooSlow { moved, waited }),
             false => Ok(()),
         }
     }
@@ -148,13 +148,13 @@ impl BlockingConnection {
 
     /// Sends all bytes. If the server has closed the connection, the error is its last line, if it
     /// sent one. The rate is measured from here, so the time between commands does not count.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<(), RequestError> {
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         let mut rest = bytes;
         self.rate = RateMeter::default();
         while !rest.is_empty() {
             let begun = Instant::now();
             match self.stream.get_ref().write(rest) {
-                Ok(0) => return Err(RequestError::Closed),
+                Ok(0) => return Err(ExchangeError::Closed),
                 Ok(count) => {
                     rest = &rest[count..];
                     self.rate.count(begun.elapsed(), count, &self.limits)?;
@@ -170,7 +170,7 @@ impl BlockingConnection {
     }
 
     /// Reads some bytes; 0 is end of stream.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, RequestError> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ExchangeError> {
         loop {
             let begun = Instant::now();
             match self.stream.read(buffer) {
@@ -185,7 +185,7 @@ impl BlockingConnection {
     }
 
     /// Reads a line, without its line end.
-    pub fn read_line(&mut self) -> Result<String, RequestError> {
+    pub fn read_line(&mut self) -> Result<String, ExchangeError> {
         let mut line = Vec::new();
         loop {
             let begun = Instant::now();
@@ -195,7 +195,7 @@ impl BlockingConnection {
                 Err(error) => return Err(self.request_error(error)),
             };
             if found.is_empty() {
-                return Err(RequestError::Closed);
+                return Err(ExchangeError::Closed);
             }
             let end = found.iter().position(|&byte| byte == b'\n');
             let taken = end.map_or(found.len(), |end| end + 1);
@@ -204,7 +204,7 @@ impl BlockingConnection {
             self.rate.count(begun.elapsed(), taken, &self.limits)?;
             if line.len() > self.limits.reply_line {
                 line.truncate(self.limits.reply_line);
-                return Err(RequestError::NotAReply(shorten(&line)));
+                return Err(ExchangeError::NotAReply(shorten(&line)));
             }
             if end.is_some() {
                 let text = line.strip_suffix(b"\r").unwrap_or(&line);
@@ -214,7 +214,7 @@ impl BlockingConnection {
     }
 
     /// Reads a reply: `OK` or `ERROR`.
-    pub fn read_reply(&mut self) -> Result<Reply, RequestError> {
+    pub fn read_reply(&mut self) -> Result<Reply, ExchangeError> {
         let line = self.read_line()?;
         if line.starts_with("ERROR") {
             return Ok(Reply::No(line));
@@ -222,12 +222,12 @@ impl BlockingConnection {
         match line.strip_prefix("OK") {
             Some("") => Ok(Reply::Yes(String::new())),
             Some(rest) if rest.starts_with(' ') => Ok(Reply::Yes(rest[1..].to_owned())),
-            _ => Err(RequestError::NotAReply(shorten(line.as_bytes()))),
+            _ => Err(ExchangeError::NotAReply(shorten(line.as_bytes()))),
         }
     }
 
     /// Half-closes the connection.
-    pub fn finish_writing(&mut self) -> Result<(), RequestError> {
+    pub fn finish_writing(&mut self) -> Result<(), ExchangeError> {
         Ok(self.stream.get_ref().shutdown(Shutdown::Write)?)
     }
 
@@ -244,22 +244,22 @@ impl BlockingConnection {
 
     /// A server that refuses a body sends a line and closes; the write fails first. The line has
     /// arrived by then, so this does not wait.
-    fn take_refusal(&mut self) -> Option<RequestError> {
+    fn take_refusal(&mut self) -> Option<ExchangeError> {
         self.stream.get_ref().set_nonblocking(true).ok()?;
         loop {
             let line = self.read_line().ok()?;
             if line.starts_with("ERROR") {
-                return Some(RequestError::Refused(line));
+                return Some(ExchangeError::Refused(line));
             }
         }
     }
 
-    fn request_error(&self, error: io::Error) -> RequestError {
+    fn request_error(&self, error: io::Error) -> ExchangeError {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                RequestError::TimedOut(self.limits.quiet_timeout)
+                ExchangeError::TimedOut(self.limits.quiet_timeout)
             }
-            _ => RequestError::from(error),
+            _ => ExchangeError::from(error),
         }
     }
 }
@@ -339,17 +339,17 @@ mod tests {
         let (mut connection, _server) = pair();
         assert!(matches!(
             connection.read_line(),
-            Err(RequestError::TimedOut(_))
+            Err(ExchangeError::TimedOut(_))
         ));
         assert!(matches!(
             connection.read(&mut [0; 4]),
-            Err(RequestError::TimedOut(_))
+            Err(ExchangeError::TimedOut(_))
         ));
     }
 
     #[test]
     fn a_server_that_sends_a_byte_now_and_then_is_too_slow() {
-        type Read = fn(&mut BlockingConnection) -> Result<(), RequestError>;
+        type Read = fn(&mut BlockingConnection) -> Result<(), ExchangeError>;
         let line: Read = |connection| connection.read_line().map(drop);
         let body: Read =
             |connection| (0..1000).try_for_each(|_| connection.read(&mut [0; 4]).map(drop));
@@ -361,7 +361,7 @@ mod tests {
                 }
             });
             match read(&mut connection) {
-                Err(RequestError::TooSlow { moved, waited }) => {
+                Err(ExchangeError::TooSlow { moved, waited }) => {
                     assert!(moved < 1000 && waited >= connection.limits.rate_window);
                 }
                 other => panic!("{other:?}"),
@@ -396,7 +396,7 @@ mod tests {
         let endless = vec![0; 64 << 20];
         assert!(matches!(
             connection.send(&endless),
-            Err(RequestError::TimedOut(_))
+            Err(ExchangeError::TimedOut(_))
         ));
     }
 
@@ -406,7 +406,7 @@ mod tests {
         server.write_all(b"ERROR too large\n").unwrap();
         let endless = vec![0; 64 << 20];
         match connection.send(&endless) {
-            Err(RequestError::Refused(words)) => assert_eq!(words, "ERROR too large"),
+            Err(ExchangeError::Refused(words)) => assert_eq!(words, "ERROR too large"),
             other => panic!("{other:?}"),
         }
     }
@@ -419,7 +419,7 @@ mod tests {
         assert_eq!(reply().unwrap(), Reply::Yes(String::new()));
         assert_eq!(reply().unwrap(), Reply::Yes("7".to_owned()));
         assert_eq!(reply().unwrap(), Reply::No("ERROR: no".to_owned()));
-        assert!(matches!(reply(), Err(RequestError::NotAReply(_))));
+        assert!(matches!(reply(), Err(ExchangeError::NotAReply(_))));
     }
 
     #[test]
@@ -428,7 +428,7 @@ mod tests {
         let writer = thread::spawn(move || server.write_all(&[b'x'; 100_000]));
         assert!(matches!(
             connection.read_line(),
-            Err(RequestError::NotAReply(_))
+            Err(ExchangeError::NotAReply(_))
         ));
         drop(connection);
         let _ = writer.join().unwrap();

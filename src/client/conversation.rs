@@ -6,10 +6,10 @@
 //!
 //! ```text
 //!   standard input ── read_lines ──> unsent ── send_lines ──> socket
-//!                                                  │             │
-//!                                               unacked          │
-//!                                                  v             v
-//!   standard output <── ChatScreen <── show <── own copies <── handle_datagram
+//!                                                  │
+//!                            unacked: messages without a copy from the room
+//!                                                  │
+//!   standard output <── ChatScreen <── show ── handle_datagram <── socket
 //!
 //!   member ── a membership check fails ──> joining again
 //!      ^────────── admitted ──────────────────┘
@@ -27,7 +27,6 @@ use super::output;
 use super::unacked::Unacked;
 use super::{ClientLimits, RoomClientLimits};
 use crate::wire::text::clean_lines;
-use rustix::event::PollFlags;
 use std::collections::VecDeque;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
@@ -98,10 +97,7 @@ pub fn converse(joined: Joined, limits: &ClientLimits) -> Result<(), ClientError
     let _ = conversation.socket.send(b"exit");
     outcome?;
     conversation.screen.flush()?;
-    match conversation.has_failed_message && !is_terminal {
-        true => Err(ClientError::quiet(1)),
-        false => Ok(()),
-    }
+    ClientError::after_printed(conversation.has_failed_message, is_terminal)
 }
 
 impl Conversation {
@@ -113,10 +109,10 @@ impl Conversation {
 
     /// Waits for an event or a deadline and handles it.
     fn turn(&mut self) -> Result<(), ClientError> {
-        let socket = (self.socket.as_fd(), PollFlags::IN);
+        let socket = self.socket.as_fd();
         let ready = self
             .screen
-            .wait(self.reads_input(), socket, self.deadline())?;
+            .wait(self.reads_input(), socket, false, self.deadline())?;
         let now = Instant::now();
         if ready.socket {
             self.receive(now)?;
@@ -230,7 +226,7 @@ impl Conversation {
     }
 
     /// Starts an attempt to join: the first at once, each later one after a pause. All attempts use
-    /// the same socket: to a server that still has this member, its address proves who it is.
+    /// the same socket: a server that still has this member recognises it by its address.
     fn join_again(
         &mut self,
         error: RoomError,

@@ -3,7 +3,7 @@
 
 use super::ClientLimits;
 use super::connection::BlockingConnection;
-use super::error::{ClientError, RequestError, reason};
+use super::error::{ClientError, ExchangeError, reason};
 use super::progress::TransferProgress;
 use rustix::io::Errno;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -75,7 +75,7 @@ impl Download {
         connection: &mut BlockingConnection,
         size: u64,
         limits: &ClientLimits,
-    ) -> Result<(), RequestError> {
+    ) -> Result<(), ExchangeError> {
         let mut progress = TransferProgress::new(&self.target.display().to_string(), size, limits);
         let mut buffer = vec![0; limits.body_piece];
         let mut got = 0;
@@ -83,8 +83,8 @@ impl Download {
             let wanted = usize::try_from(size - got).unwrap_or(usize::MAX);
             let window = wanted.min(buffer.len());
             let count = match connection.read(&mut buffer[..window]) {
-                Ok(0) | Err(RequestError::Closed) => {
-                    return Err(RequestError::Truncated {
+                Ok(0) | Err(ExchangeError::Closed) => {
+                    return Err(ExchangeError::Truncated {
                         got,
                         announced: size,
                     });
@@ -100,15 +100,15 @@ impl Download {
         self.commit()
     }
 
-    fn commit(self) -> Result<(), RequestError> {
+    fn commit(self) -> Result<(), ExchangeError> {
         let mut paths = unfinished();
         fs::rename(&self.part, &self.target).map_err(|error| self.unwritable(&error))?;
         paths.retain(|path| path != &self.part);
         Ok(())
     }
 
-    fn unwritable(&self, error: &io::Error) -> RequestError {
-        RequestError::Local(format!(
+    fn unwritable(&self, error: &io::Error) -> ExchangeError {
+        ExchangeError::Local(format!(
             "cannot write {}: {}; nothing was saved",
             self.target.display(),
             reason(error)

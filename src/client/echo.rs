@@ -2,7 +2,7 @@
 
 use super::ClientLimits;
 use super::connection::{Address, BlockingConnection};
-use super::error::{ClientError, RequestError};
+use super::error::{ClientError, ExchangeError};
 use super::input::Input;
 use super::output;
 
@@ -33,12 +33,12 @@ fn round_trip(
     connection: &mut BlockingConnection,
     bytes: &[u8],
     limits: &ClientLimits,
-) -> Result<(), RequestError> {
+) -> Result<(), ExchangeError> {
     for piece in bytes.chunks(limits.echo_piece) {
         connection.send(piece)?;
         let echo = read_back(connection, piece.len())?;
         if let Some(place) = piece.iter().zip(&echo).position(|(sent, got)| sent != got) {
-            return Err(RequestError::Local(format!(
+            return Err(ExchangeError::Local(format!(
                 "a byte sent as {:#04x} came back as {:#04x}; is this the port of an echo service?",
                 piece[place], echo[place]
             )));
@@ -48,13 +48,13 @@ fn round_trip(
     Ok(())
 }
 
-fn read_back(connection: &mut BlockingConnection, length: usize) -> Result<Vec<u8>, RequestError> {
+fn read_back(connection: &mut BlockingConnection, length: usize) -> Result<Vec<u8>, ExchangeError> {
     let mut echo = vec![0; length];
     let mut got = 0;
     while got < length {
         match connection.read(&mut echo[got..])? {
             0 => {
-                return Err(RequestError::Local(format!(
+                return Err(ExchangeError::Local(format!(
                     "the server closed the connection after {got} of {length} bytes came back; \
                      see the log of the server, or try again"
                 )));
@@ -65,16 +65,16 @@ fn read_back(connection: &mut BlockingConnection, length: usize) -> Result<Vec<u
     Ok(echo)
 }
 
-fn finish(connection: &mut BlockingConnection) -> Result<(), RequestError> {
+fn finish(connection: &mut BlockingConnection) -> Result<(), ExchangeError> {
     connection.finish_writing()?;
     match connection.read(&mut [0])? {
         0 => Ok(()),
-        _ => Err(RequestError::Local(
+        _ => Err(ExchangeError::Local(
             "more bytes came back than were sent; is this the port of an echo service?".to_owned(),
         )),
     }
 }
 
-fn in_context(error: RequestError, at: &str) -> ClientError {
+fn in_context(error: ExchangeError, at: &str) -> ClientError {
     error.in_context(format!("cannot echo through {at}"))
 }

@@ -38,6 +38,15 @@ impl ClientError {
         }
     }
 
+    /// The outcome of a client that has printed its failures: exit status 1 for a script. For a
+    /// user at a terminal it is 0, because they were shown.
+    pub fn after_printed(has_failed: bool, is_terminal: bool) -> Result<(), ClientError> {
+        match has_failed && !is_terminal {
+            true => Err(ClientError::quiet(1)),
+            false => Ok(()),
+        }
+    }
+
     /// The exit status of the process: 2 for a wrong command line, 1 for the rest.
     pub fn status(&self) -> u8 {
         self.status
@@ -63,9 +72,9 @@ pub fn would_block(error: &io::Error) -> bool {
     kinds.contains(&error.kind())
 }
 
-/// Why a request to a server failed. The caller adds what was tried, and on which server.
+/// Why an exchange with a server failed. The caller adds what was tried, and on which server.
 #[derive(Debug)]
-pub enum RequestError {
+pub enum ExchangeError {
     /// The server refused with this line.
     Refused(String),
     /// The stream ended before the answer.
@@ -96,59 +105,59 @@ pub enum RequestError {
     OutputClosed,
 }
 
-impl RequestError {
+impl ExchangeError {
     /// Adds what was tried, for instance `cannot send a.bin to 127.0.0.1:5050`.
     pub fn in_context(self, tried: impl fmt::Display) -> ClientError {
         match self {
             // The reader of our output, for example head(1), has exited: no failure.
-            RequestError::OutputClosed => ClientError::quiet(0),
+            ExchangeError::OutputClosed => ClientError::quiet(0),
             other => ClientError::failure(format!("{tried}: {other}")),
         }
     }
 }
 
-impl From<io::Error> for RequestError {
-    fn from(error: io::Error) -> RequestError {
+impl From<io::Error> for ExchangeError {
+    fn from(error: io::Error) -> ExchangeError {
         match error.kind() {
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe => RequestError::Closed,
-            _ => RequestError::Network(error),
+            | io::ErrorKind::BrokenPipe => ExchangeError::Closed,
+            _ => ExchangeError::Network(error),
         }
     }
 }
 
-impl fmt::Display for RequestError {
+impl fmt::Display for ExchangeError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RequestError::Refused(words) => write!(out, "the server answered: {words}"),
-            RequestError::Closed => write!(
+            ExchangeError::Refused(words) => write!(out, "the server answered: {words}"),
+            ExchangeError::Closed => write!(
                 out,
                 "the server closed the connection; see the log of the server, or try again"
             ),
-            RequestError::Truncated { got, announced } => write!(
+            ExchangeError::Truncated { got, announced } => write!(
                 out,
                 "the server closed the connection after {got} of {announced} bytes; \
                  nothing was saved, try again"
             ),
-            RequestError::TimedOut(timeout) => write!(
+            ExchangeError::TimedOut(timeout) => write!(
                 out,
                 "no data for {timeout:?}; is this the right port, and is the server running?"
             ),
-            RequestError::TooSlow { moved, waited } => write!(
+            ExchangeError::TooSlow { moved, waited } => write!(
                 out,
                 "only {moved} bytes moved in {} s; is the server or the network overloaded? try \
                  again later",
                 waited.as_secs()
             ),
-            RequestError::Network(error) => write!(out, "{}; try again", reason(error)),
-            RequestError::NotAReply(line) => write!(
+            ExchangeError::Network(error) => write!(out, "{}; try again", reason(error)),
+            ExchangeError::NotAReply(line) => write!(
                 out,
                 "the server answered `{line}`, which is not a reply of this service; \
                  is this the right port?"
             ),
-            RequestError::Local(words) => out.write_str(words),
-            RequestError::OutputClosed => write!(out, "the output was closed"),
+            ExchangeError::Local(words) => out.write_str(words),
+            ExchangeError::OutputClosed => write!(out, "the output was closed"),
         }
     }
 }
@@ -159,7 +168,8 @@ mod tests {
 
     #[test]
     fn control_characters_in_the_answer_of_a_server_are_escaped() {
-        let error = RequestError::Refused("ERROR \x1b[2Jgone".to_owned()).in_context("cannot list");
+        let error =
+            ExchangeError::Refused("ERROR \x1b[2Jgone".to_owned()).in_context("cannot list");
         assert_eq!(
             error.to_string(),
             "cannot list: the server answered: ERROR \\u{1b}[2Jgone"

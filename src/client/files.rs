@@ -3,7 +3,7 @@
 use super::ClientLimits;
 use super::connection::{BlockingConnection, Reply};
 use super::download::Download;
-use super::error::{ClientError, RequestError};
+use super::error::{ClientError, ExchangeError};
 use super::names;
 use super::output;
 use super::reconnector::Reconnector;
@@ -149,7 +149,7 @@ impl FilesClient {
         &self,
         connection: &mut BlockingConnection,
         size: u64,
-    ) -> Result<(), RequestError> {
+    ) -> Result<(), ExchangeError> {
         let mut buffer = vec![0; self.server.limits().body_piece];
         let mut sanitizer = Sanitizer::default();
         let mut ended = true;
@@ -159,7 +159,7 @@ impl FilesClient {
             let window = wanted.min(buffer.len());
             let piece = match connection.read(&mut buffer[..window])? {
                 0 => {
-                    return Err(RequestError::Truncated {
+                    return Err(ExchangeError::Truncated {
                         got,
                         announced: size,
                     });
@@ -179,13 +179,13 @@ impl FilesClient {
         mut connection: BlockingConnection,
         reply: &str,
         upload: &mut UploadFile,
-    ) -> Result<String, RequestError> {
+    ) -> Result<String, ExchangeError> {
         if !reply.is_empty() {
-            return Err(RequestError::NotAReply(format!("OK {reply}")));
+            return Err(ExchangeError::NotAReply(format!("OK {reply}")));
         }
         upload.send(&mut connection, self.server.limits())?;
         match connection.read_reply()? {
-            Reply::No(words) => Err(RequestError::Refused(words)),
+            Reply::No(words) => Err(ExchangeError::Refused(words)),
             Reply::Yes(words) => {
                 self.server.keep(connection);
                 Ok(words)
@@ -194,12 +194,12 @@ impl FilesClient {
     }
 }
 
-fn size_of(reply: &str) -> Result<u64, RequestError> {
+fn size_of(reply: &str) -> Result<u64, ExchangeError> {
     // `parse` would accept `+5`.
     let digits = reply.bytes().all(|byte| byte.is_ascii_digit());
     match reply.parse() {
         Ok(size) if digits => Ok(size),
-        _ => Err(RequestError::NotAReply(format!("OK {reply}"))),
+        _ => Err(ExchangeError::NotAReply(format!("OK {reply}"))),
     }
 }
 

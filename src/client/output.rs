@@ -1,7 +1,7 @@
 //! Prints results on standard output and diagnostics on standard error.
 //! A closed or full stream is an error value and never a panic, which it is with `println!`.
 
-use super::error::{ClientError, RequestError, reason};
+use super::error::{ClientError, ExchangeError, reason};
 use crate::wire::text::OneLine;
 use crate::wire::text::clean_lines;
 use std::fmt;
@@ -10,29 +10,29 @@ use std::path::Path;
 
 /// Prints bytes unchanged. The caller removes control characters of a server, unless the user wants
 /// the exact bytes.
-pub fn bytes(bytes: &[u8]) -> Result<(), RequestError> {
+pub fn bytes(bytes: &[u8]) -> Result<(), ExchangeError> {
     let mut output = io::stdout().lock();
     let written = output.write_all(bytes).and_then(|()| output.flush());
     written.map_err(|error| cannot_print(&error))
 }
 
 /// The error of a failed write to standard output.
-pub fn cannot_print(error: &io::Error) -> RequestError {
+pub fn cannot_print(error: &io::Error) -> ExchangeError {
     match error.kind() {
-        io::ErrorKind::BrokenPipe => RequestError::OutputClosed,
-        _ => RequestError::Local(format!("cannot print the result: {}", reason(error))),
+        io::ErrorKind::BrokenPipe => ExchangeError::OutputClosed,
+        _ => ExchangeError::Local(format!("cannot print the result: {}", reason(error))),
     }
 }
 
 /// Prints text of a server without its hidden characters.
-pub fn text(text: &str) -> Result<(), RequestError> {
+pub fn text(text: &str) -> Result<(), ExchangeError> {
     bytes(clean_lines(text.as_bytes()).as_bytes())
 }
 
 /// Prints one line about what was done. A closed standard output is no error: the work is done.
-pub fn line(line: impl fmt::Display) -> Result<(), RequestError> {
+pub fn line(line: impl fmt::Display) -> Result<(), ExchangeError> {
     match bytes(format!("{}\n", OneLine(line)).as_bytes()) {
-        Err(RequestError::OutputClosed) => Ok(()),
+        Err(ExchangeError::OutputClosed) => Ok(()),
         other => other,
     }
 }
@@ -51,6 +51,6 @@ pub fn error(error: &ClientError) {
 }
 
 /// Prints the line about a completed download. The size is in bytes.
-pub fn saved(target: &Path, size: u64) -> Result<(), RequestError> {
+pub fn saved(target: &Path, size: u64) -> Result<(), ExchangeError> {
     line(format!("saved {}, {size} bytes", target.display()))
 }

@@ -3,7 +3,7 @@
 
 use super::ClientLimits;
 use super::connection::{Address, BlockingConnection};
-use super::error::{ClientError, RequestError};
+use super::error::{ClientError, ExchangeError};
 use super::output;
 
 /// A server, and the connection to it if one is open.
@@ -56,12 +56,12 @@ impl Reconnector {
 
     /// Takes the connection back after a refusal, if the server keeps it open: it does after a
     /// negative answer, and closes it after every other error.
-    pub fn refused(&mut self, connection: BlockingConnection, words: String) -> RequestError {
+    pub fn refused(&mut self, connection: BlockingConnection, words: String) -> ExchangeError {
         let keeps_open = ["ERROR File Tidak Ditemukan", "ERROR: File not found"];
         if keeps_open.contains(&words.as_str()) {
             self.keep(connection);
         }
-        RequestError::Refused(words)
+        ExchangeError::Refused(words)
     }
 
     /// Closes the connection, if one is open.

@@ -1,7 +1,7 @@
 //! The shell of the files client: reads commands from a terminal or a script and runs them.
 
 use super::ClientLimits;
-use super::error::{ClientError, RequestError};
+use super::error::{ClientError, ExchangeError};
 use super::files::FilesClient;
 use super::input::Input;
 use super::output;
@@ -44,10 +44,7 @@ pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
             }
         }
     }
-    match failed && !input.is_terminal() {
-        true => Err(ClientError::quiet(1)),
-        false => Ok(()),
-    }
+    ClientError::after_printed(failed, input.is_terminal())
 }
 
 /// The inner error is a line that is not a command: the shell reports it and continues.
@@ -109,7 +106,7 @@ fn reconnect(files: &mut FilesClient) -> Result<(), ClientError> {
     printed(output::text("Koneksi Baru Tersambung\n"))
 }
 
-fn printed(result: Result<(), RequestError>) -> Result<(), ClientError> {
+fn printed(result: Result<(), ExchangeError>) -> Result<(), ClientError> {
     result.map_err(|error| error.in_context("cannot continue the shell"))
 }
 

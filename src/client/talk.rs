@@ -17,7 +17,6 @@ use super::error::{ClientError, reason, would_block};
 use super::output;
 use super::{ClientLimits, TalkClientLimits};
 use crate::terminal::sanitize::Sanitizer;
-use rustix::event::PollFlags;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
@@ -55,9 +54,9 @@ enum TalkState {
 /// Runs until the server closes the connection, or until the input has ended and the server is
 /// silent for [`TalkClientLimits::drain_timeout`].
 pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
-    let connection = BlockingConnection::open(&Address::read(at)?, limits)?;
-    let stream = connection.into_stream();
-    let stream = stream.map_err(|error| connection_failed(at, &error))?;
+    let stream = BlockingConnection::open(&Address::read(at)?, limits)?
+        .into_stream()
+        .map_err(|error| connection_failed(at, &error))?;
     let screen = ChatScreen::open("talk> ", limits.talk.line, limits.history)?;
     let is_terminal = screen.is_terminal();
     if is_terminal {
@@ -83,21 +82,16 @@ pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
             "{at} closed the connection; the conversation is over"
         ));
     }
-    match client.has_refused_line && !is_terminal {
-        true => Err(ClientError::quiet(1)),
-        false => Ok(()),
-    }
+    ClientError::after_printed(client.has_refused_line, is_terminal)
 }
 
 impl TalkClient<'_> {
     /// Waits for an event or a deadline and handles it.
     fn turn(&mut self) -> Result<(), ClientError> {
-        let mut events = PollFlags::IN;
-        events.set(PollFlags::OUT, !self.unsent.is_empty());
-        let socket = (self.stream.as_fd(), events);
+        let (socket, has_unsent) = (self.stream.as_fd(), !self.unsent.is_empty());
         let ready = self
             .screen
-            .wait(self.reads_input(), socket, self.deadline())?;
+            .wait(self.reads_input(), socket, has_unsent, self.deadline())?;
         if ready.socket {
             self.receive()?;
         }
@@ -127,7 +121,8 @@ impl TalkClient<'_> {
             TalkState::Draining { deadline } => Some(deadline),
             _ => None,
         };
-        drain.into_iter().chain(self.partial_line_deadline()).min()
+        let deadlines = [drain, self.partial_line_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// When the beginning of a line is shown on a terminal although its line end is missing.

@@ -3,7 +3,7 @@
 use super::ClientLimits;
 use super::connection::{BlockingConnection, Reply};
 use super::download::Download;
-use super::error::{ClientError, RequestError};
+use super::error::{ClientError, ExchangeError};
 use super::names;
 use super::output;
 use super::reconnector::Reconnector;
@@ -55,22 +55,22 @@ fn send_one(
     mut connection: BlockingConnection,
     mut upload: UploadFile,
     name: &str,
-) -> Result<(), RequestError> {
+) -> Result<(), ExchangeError> {
     let size = upload.size();
     connection.send(format!("SEND\n{name}\n{name}{SEPARATOR}{size}\n").as_bytes())?;
     // A read-only server refuses here, before the body is sent.
     if let Reply::No(words) = connection.read_reply()? {
-        return Err(RequestError::Refused(words));
+        return Err(ExchangeError::Refused(words));
     }
     upload.send(&mut connection, server.limits())?;
     match connection.read_reply()? {
-        Reply::No(words) => Err(RequestError::Refused(words)),
+        Reply::No(words) => Err(ExchangeError::Refused(words)),
         Reply::Yes(stored) if stored == size.to_string() => {
             server.keep(connection);
             upload.growth().into_iter().for_each(output::diagnostic);
             output::line(format!("sent {name}, {size} bytes"))
         }
-        Reply::Yes(stored) => Err(RequestError::Local(format!(
+        Reply::Yes(stored) => Err(ExchangeError::Local(format!(
             "the server says that it stored {stored:?} instead of {size} bytes; \
              look at the file there and send it again"
         ))),
@@ -121,7 +121,7 @@ fn receive_one(
     mut connection: BlockingConnection,
     name: &str,
     download: Download,
-) -> Result<u64, RequestError> {
+) -> Result<u64, ExchangeError> {
     connection.send(format!("RECEIVE\n{name}\n").as_bytes())?;
     if let Reply::No(words) = connection.read_reply()? {
         return Err(server.refused(connection, words));
@@ -135,7 +135,7 @@ fn receive_one(
             Ok(size)
         }
         None if header.starts_with("ERROR") => Err(server.refused(connection, header)),
-        None => Err(RequestError::NotAReply(header)),
+        None => Err(ExchangeError::NotAReply(header)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::ClientLimits;
 use super::connection::BlockingConnection;
-use super::error::{ClientError, RequestError, reason};
+use super::error::{ClientError, ExchangeError, reason};
 use super::progress::TransferProgress;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
@@ -94,7 +94,7 @@ impl UploadFile {
         &mut self,
         connection: &mut BlockingConnection,
         limits: &ClientLimits,
-    ) -> Result<(), RequestError> {
+    ) -> Result<(), ExchangeError> {
         let mut progress = TransferProgress::new(&self.shown, self.size, limits);
         connection.send(&self.head)?;
         progress.advance(self.head.len());
@@ -106,7 +106,7 @@ impl UploadFile {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    return Err(RequestError::Local(format!(
+                    return Err(ExchangeError::Local(format!(
                         "cannot continue reading after {sent} of {} bytes: {}; nothing was stored",
                         self.size,
                         reason(&error)
@@ -114,7 +114,7 @@ impl UploadFile {
                 }
             };
             if count == 0 {
-                return Err(RequestError::Local(format!(
+                return Err(ExchangeError::Local(format!(
                     "the file shrank from {} to {sent} bytes while it was being sent; \
                      nothing was stored, send it again",
                     self.size
