@@ -131,12 +131,12 @@ fn an_unread_screen_blocks_no_client_and_its_lost_lines_are_counted() {
     check_echo(&server);
     let mut last = server.connect("talk");
     let mut seen = Vec::new();
-    let mut asked = 0;
+    let mut number = 0;
     // The number of lost lines is written with the next line that fits.
     let mut text = String::new();
     while lost_lines(&text) == 0 {
-        asked += 1;
-        last.send(format!("anybody? {asked}\n"));
+        number += 1;
+        last.send(format!("anybody? {number}\n"));
         seen.push(server.shown_until("Client"));
         text.clear();
         for _ in 0..1000 {
@@ -146,20 +146,20 @@ fn an_unread_screen_blocks_no_client_and_its_lost_lines_are_counted() {
             seen.push(line);
             if seen
                 .last()
-                .is_some_and(|line| line.ends_with(&format!("? {asked}")))
+                .is_some_and(|line| line.ends_with(&format!("? {number}")))
             {
                 break;
             }
         }
-        assert!(asked < 100, "the lost lines are never counted");
+        assert!(number < 100, "the lost lines are never counted");
     }
-    let said = seen
+    let shown = seen
         .iter()
         .filter(|line| line.starts_with("Client 1: 0"))
         .count();
     assert!(
-        said + lost_lines(&text) >= FLOOD,
-        "{said} shown, {} lost",
+        shown + lost_lines(&text) >= FLOOD,
+        "{shown} shown, {} lost",
         lost_lines(&text)
     );
     check_echo(&server);

@@ -75,9 +75,11 @@ fn the_server_serves_in_the_background_and_reads_keys_in_the_foreground() {
     terminal.enter("fg");
     terminal.find("serve");
     terminal.enter("from the foreground");
-    let mut heard = [0; "from the foreground\n".len()];
-    client.read_exact(&mut heard).expect("the operator's words");
-    assert_eq!(heard, *b"from the foreground\n");
+    let mut received = [0; "from the foreground\n".len()];
+    client
+        .read_exact(&mut received)
+        .expect("the line of the operator");
+    assert_eq!(received, *b"from the foreground\n");
 }
 
 #[test]

@@ -10,28 +10,28 @@ use support::{Prepared, ROOM_PASSWORD, Server, eventually};
 fn the_password_comes_before_the_name() {
     let server = Server::start(&[]);
     let guest = Guest::of(&server);
-    guest.send("USERNAME budi").hears("PASSWORD INCORRECT");
-    guest.send("PASSWORD wrong").hears("PASSWORD INCORRECT");
-    guest.send("USERNAME budi").hears("PASSWORD INCORRECT");
+    guest.send("USERNAME budi").expect("PASSWORD INCORRECT");
+    guest.send("PASSWORD wrong").expect("PASSWORD INCORRECT");
+    guest.send("USERNAME budi").expect("PASSWORD INCORRECT");
     guest
         .send(format!("PASSWORD {ROOM_PASSWORD}x"))
-        .hears("PASSWORD INCORRECT");
-    guest.send("PASSWORD ").hears("PASSWORD INCORRECT");
+        .expect("PASSWORD INCORRECT");
+    guest.send("PASSWORD ").expect("PASSWORD INCORRECT");
     check_invalid_name(&server, &guest);
     guest.enter("budi");
     // A stranger gets an answer only to a command of the protocol.
     let stranger = Guest::of(&server);
     stranger.send("hello").send("exit").send("budi: hello");
     stranger.send([b'x'; 1025]).send(vec![0xff; 65_507]);
-    stranger.send("PASSWORD x").hears("PASSWORD INCORRECT");
-    stranger.heard_nothing();
+    stranger.send("PASSWORD x").expect("PASSWORD INCORRECT");
+    stranger.expect_nothing();
 }
 
 /// An invalid name is refused, and the log gives the reason.
 fn check_invalid_name(server: &Server, guest: &Guest) {
     let right = format!("PASSWORD {ROOM_PASSWORD}");
-    guest.send(right).hears("PASSWORD OK");
-    guest.send("USERNAME a b").hears("USERNAME TAKEN");
+    guest.send(right).expect("PASSWORD OK");
+    guest.send("USERNAME a b").expect("USERNAME TAKEN");
     eventually("the reason is logged", || {
         server.log().contains("sent an invalid name")
     });
@@ -44,9 +44,9 @@ fn the_answer_arrives_before_the_notice_and_both_before_any_message() {
     for number in 0..50 {
         let name = format!("n{number}");
         let guest = Guest::member(&server, &name);
-        first.hears(&format!("{name} bergabung ke chatroom."));
+        first.expect(&format!("{name} bergabung ke chatroom."));
         guest.send("exit");
-        first.hears(&format!("{name} telah keluar dari chatroom."));
+        first.expect(&format!("{name} telah keluar dari chatroom."));
         drop(guest);
     }
 }
@@ -56,17 +56,17 @@ fn a_message_has_at_most_1024_bytes_in_both_directions() {
     let server = Server::start(&[]);
     let ani = Guest::member(&server, "ani");
     let full = format!("ani: {}", "x".repeat(1019));
-    ani.send(&full).hears(&full);
-    ani.send("x".repeat(1024)).hears(&full);
+    ani.send(&full).expect(&full);
+    ani.send("x".repeat(1024)).expect(&full);
     // No character is cut: one byte is left, and the next character has two.
     ani.send("é".repeat(512))
-        .hears(&format!("ani: {}", "é".repeat(509)));
+        .expect(&format!("ani: {}", "é".repeat(509)));
     // A longer message is cut, but not within a character.
-    ani.send([b'x'; 1025]).hears(&full);
-    ani.send([b'x'; 65_000]).hears(&full);
+    ani.send([b'x'; 1025]).expect(&full);
+    ani.send([b'x'; 65_000]).expect(&full);
     let name_and_text = format!("ani: {}é", "x".repeat(1018));
     ani.send(name_and_text + " and more")
-        .hears(&format!("ani: {}", "x".repeat(1018)));
+        .expect(&format!("ani: {}", "x".repeat(1018)));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn messages_over_the_rate_are_dropped_and_counted() {
     let server = Server::start(&["--room-rate", "1"]);
     let ani = Guest::member(&server, "ani");
     let budi = Guest::member(&server, "budi");
-    ani.hears("budi bergabung ke chatroom.");
+    ani.expect("budi bergabung ke chatroom.");
     for number in 0..30 {
         ani.send(format!("{number}"));
     }
@@ -99,18 +99,18 @@ fn an_address_with_too_many_wrong_passwords_is_ignored_and_others_are_not() {
     for _ in 0..limit {
         Guest::from(&server, host(2))
             .send("PASSWORD x")
-            .hears("PASSWORD INCORRECT");
+            .expect("PASSWORD INCORRECT");
     }
     let late = Guest::from(&server, host(2));
     // One request a second is answered, and with INCORRECT even if the password is right.
     let right = format!("PASSWORD {ROOM_PASSWORD}");
-    late.send(&right).hears("PASSWORD INCORRECT").send(&right);
+    late.send(&right).expect("PASSWORD INCORRECT").send(&right);
     Guest::from(&server, host(3)).enter("other");
     inside
-        .hears("other bergabung ke chatroom.")
+        .expect("other bergabung ke chatroom.")
         .send("hello")
-        .hears("inside: hello");
-    late.heard_nothing();
+        .expect("inside: hello");
+    late.expect_nothing();
     let message = "127.0.0.2 sent too many wrong passwords";
     eventually("it is logged", || server.log().contains(message));
     assert_eq!(server.log().matches(message).count(), 1);
@@ -153,7 +153,7 @@ fn a_member_with_a_closed_port_is_removed_and_the_others_get_every_copy() {
         }
         staying[1].send("still");
         for guest in &staying {
-            guest.hears("b: still");
+            guest.expect("b: still");
         }
     }
 }
@@ -177,7 +177,7 @@ fn icmp_errors_of_the_network_remove_no_member() {
     }
     for number in 0..30 {
         ani.send(format!("{number}"))
-            .hears(&format!("ani: {number}"));
+            .expect(&format!("ani: {number}"));
     }
 }
 
@@ -208,8 +208,8 @@ fn a_password_from_a_file_or_a_variable_is_in_no_log_and_no_command_line() {
         };
         let server = prepared.launch();
         let guest = Guest::of(&server);
-        guest.send("PASSWORD not this").hears("PASSWORD INCORRECT");
-        guest.send("PASSWORD from far away").hears("PASSWORD OK");
+        guest.send("PASSWORD not this").expect("PASSWORD INCORRECT");
+        guest.send("PASSWORD from far away").expect("PASSWORD OK");
         assert_eq!(server.made_password, None);
         let words = std::fs::read(format!("/proc/{}/cmdline", server.id())).expect("alive");
         assert!(!String::from_utf8_lossy(&words).contains("from far away"));
@@ -231,7 +231,7 @@ fn blanks_crlf_and_a_byte_order_mark_in_a_password_file_are_ignored() {
         prepared.command.arg("--room-password-file").arg(&file);
         let server = prepared.launch();
         let guest = Guest::of(&server);
-        guest.send("PASSWORD sesam").hears("PASSWORD OK");
+        guest.send("PASSWORD sesam").expect("PASSWORD OK");
     }
 }
 
@@ -248,7 +248,7 @@ fn a_password_is_generated_if_none_is_given() {
     let guest = Guest::of(&server);
     guest
         .send(format!("PASSWORD {password}"))
-        .hears("PASSWORD OK");
+        .expect("PASSWORD OK");
     assert!(!server.log().contains(&password));
 }
 

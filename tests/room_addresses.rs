@@ -18,10 +18,10 @@ fn member(server: &Server, room_address: IpAddr, name: &str) -> Guest {
     };
     let room = SocketAddr::new(room_address, server.address("room").port());
     let guest = Guest::between((own, 0).into(), room);
-    guest.send("USERNAME early").hears("PASSWORD INCORRECT");
-    guest.send("PASSWORD no").hears("PASSWORD INCORRECT");
+    guest.send("USERNAME early").expect("PASSWORD INCORRECT");
+    guest.send("PASSWORD no").expect("PASSWORD INCORRECT");
     guest.enter(name);
-    guest.send("PASSWORD again").hears("PASSWORD OK");
+    guest.send("PASSWORD again").expect("PASSWORD OK");
     guest
 }
 
@@ -51,18 +51,18 @@ fn each_datagram_is_sent_from_the_address_that_the_client_used() {
         // Each socket receives only from its own server address: all notices and messages.
         for (number, guest) in guests.iter().enumerate() {
             for later in number + 1..guests.len() {
-                guest.hears(&format!("n{later} bergabung ke chatroom."));
+                guest.expect(&format!("n{later} bergabung ke chatroom."));
             }
         }
         for (number, guest) in guests.iter().enumerate() {
             guest.send("hello");
             for receiver in &guests {
-                receiver.hears(&format!("n{number}: hello"));
+                receiver.expect(&format!("n{number}: hello"));
             }
         }
         guests[0].send("exit");
         for receiver in &guests[1..] {
-            receiver.hears("n0 telah keluar dari chatroom.");
+            receiver.expect("n0 telah keluar dari chatroom.");
         }
     }
 }
@@ -73,8 +73,8 @@ fn a_member_that_uses_another_address_is_answered_from_it() {
     let port = server.address("room").port();
     let guest = member(&server, host(2), "ani");
     guest.0.connect((host(3), port)).expect("an address");
-    guest.send("over here").hears("ani: over here");
-    guest.send("USERNAME ani").hears("USERNAME OK");
+    guest.send("over here").expect("ani: over here");
+    guest.send("USERNAME ani").expect("USERNAME OK");
 }
 
 /// Records the route of each datagram and answers it.
@@ -100,7 +100,7 @@ fn route_to(bound: IpAddr) -> Route {
     let guest = Guest::between((host(9), 0).into(), (host(1), port).into());
     guest.send("hello");
     server.turn(&mut Vec::new(), Moment(0));
-    guest.hears("hello");
+    guest.expect("hello");
     let routes = routes.borrow();
     assert_eq!(routes.len(), 1);
     routes[0]
@@ -142,7 +142,7 @@ fn a_datagram_from_the_servers_own_address_is_not_answered() {
                     .expect("sent");
             }
         }
-        member.send("hello").hears("ani: hello");
+        member.send("hello").expect("ani: hello");
         support::eventually("it is counted", || {
             server.log().contains("datagrams were dropped")
         });

@@ -62,7 +62,7 @@ fn a_thousand_members_receive_every_message_in_order() {
         // Each member reads the notices at once: a socket buffer holds a few hundred.
         let notice = format!("{name} bergabung ke chatroom.");
         for member in &crowd[..number] {
-            member.hears(&notice);
+            member.expect(&notice);
         }
     }
     let mut next = Instant::now();

@@ -101,7 +101,7 @@ fn no_message_appears_under_the_name_of_another_member() {
     let mut room = RoomDriver::open(1_000);
     room.join(at(1), "Ani");
     room.join(at(2), "Ani2");
-    for (said, relayed) in [
+    for (sent_text, relayed) in [
         ("Ani2: x", "Ani: Ani2: x"),
         ("\x1bAni2: x", "Ani: Ani2: x"),
         ("Ani : x", "Ani: Ani : x"),
@@ -126,8 +126,8 @@ fn no_message_appears_under_the_name_of_another_member() {
         ("exit now", "Ani: exit now"),
         ("x\u{2028}Ani2: y\u{202e}", "Ani: xAni2: y"),
     ] {
-        let sent = room.deliver(at(1), said);
-        assert_eq!(sent.len(), 2, "{said:?}");
+        let sent = room.deliver(at(1), sent_text);
+        assert_eq!(sent.len(), 2, "{sent_text:?}");
         assert!(sent.iter().all(|(_, text)| text == relayed), "{sent:?}");
     }
     let sent = room.deliver(at(1), b"broken \xff");

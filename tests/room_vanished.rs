@@ -179,8 +179,8 @@ fn a_killed_client_gets_its_name_again_and_a_running_one_keeps_it() {
         second.enter("ani");
         let thief = Guest::from(&server, host(3));
         thief.give_password();
-        thief.send("USERNAME ANI").hears("USERNAME TAKEN");
-        second.hears(" ").send("hello").hears("ani: hello");
+        thief.send("USERNAME ANI").expect("USERNAME TAKEN");
+        second.expect(" ").send("hello").expect("ani: hello");
         second.send("exit");
         eventually("the name is free", || {
             thief.send("USERNAME ani").message() == "USERNAME OK"
@@ -201,7 +201,7 @@ fn a_killed_client_gets_its_name_again_and_a_running_one_keeps_it() {
 fn a_killed_client_gets_its_name_again_at_every_server_address() {
     let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
-    for (any, asked) in [
+    for (any, address) in [
         ("0.0.0.0", host(2)),
         ("::1", v6),
         ("::", v6),
@@ -215,20 +215,20 @@ fn a_killed_client_gets_its_name_again_at_every_server_address() {
             continue;
         }
         let server = Server::start(&["--host", any]);
-        let room = SocketAddr::new(asked, server.address("room").port());
-        let stays = Guest::between((asked, 0).into(), room);
-        stays.enter("stays");
+        let room = SocketAddr::new(address, server.address("room").port());
+        let witness = Guest::between((address, 0).into(), room);
+        witness.enter("witness");
         for _ in 0..3 {
-            let guest = Guest::between((asked, 0).into(), room);
+            let guest = Guest::between((address, 0).into(), room);
             guest.enter("ani");
-            stays.hears("ani bergabung ke chatroom.");
+            witness.expect("ani bergabung ke chatroom.");
             drop(guest);
-            let again = Guest::between((asked, 0).into(), room);
+            let again = Guest::between((address, 0).into(), room);
             again.enter("Ani");
-            stays.hears("ani telah keluar dari chatroom.");
-            stays.hears("Ani bergabung ke chatroom.");
+            witness.expect("ani telah keluar dari chatroom.");
+            witness.expect("Ani bergabung ke chatroom.");
             again.send("exit");
-            stays.hears("Ani telah keluar dari chatroom.");
+            witness.expect("Ani telah keluar dari chatroom.");
         }
     }
 }
@@ -238,7 +238,7 @@ fn room_idle_sets_the_time_after_which_a_silent_member_is_removed() {
     let server = Server::start(&["--room-idle", "1"]);
     let silent = Guest::from(&server, host(2));
     silent.enter("ani");
-    silent.hears("ani telah keluar dari chatroom.");
+    silent.expect("ani telah keluar dari chatroom.");
     let other = Guest::from(&server, host(3));
     other.enter("ani");
 }
@@ -276,7 +276,7 @@ fn forged_icmp_errors_remove_no_member() {
     let server = Server::start(&[]);
     let ani = Guest::from(&server, host(2));
     ani.enter("ani");
-    ani.send("hello").hears("ani: hello");
+    ani.send("hello").expect("ani: hello");
     let (Some(other), Some(own)) = (IcmpForger::open(&server, 9), IcmpForger::open(&server, 2))
     else {
         support::skip("forged_icmp_errors_remove_no_member", "not root");
@@ -288,12 +288,12 @@ fn forged_icmp_errors_remove_no_member() {
         other.send(&ani, "");
         // From the member's host: with a datagram that was never sent.
         own.send(&ani, "ani: goodbye");
-        ani.send("hello").hears("ani: hello");
+        ani.send("hello").expect("ani: hello");
     }
     // From the member's host, with a datagram that was sent; the member sends in between.
     for _ in 0..10 {
         own.send(&ani, "ani: hello");
-        ani.hears(" ").send("hello").hears("ani: hello");
+        ani.expect(" ").send("hello").expect("ani: hello");
     }
     // Three of them in a row are what a host with a closed port sends.
     for _ in 0..3 {

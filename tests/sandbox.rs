@@ -40,7 +40,7 @@ fn status(server: &Server, field: &str) -> String {
     values.into_iter().next().expect("one")
 }
 
-/// The log with all lines of the start. It is written at the end of a round, so two echoes wait.
+/// The log with all lines of the start. It is written at the end of a round, so two echoes pass first.
 fn log_of_the_start(server: &Server) -> String {
     for _ in 0..2 {
         server.connect("echo").send("hi").expect("hi");
@@ -254,8 +254,8 @@ fn refused(program: &[&str], folder: &Path, flags: &[&str]) -> (Option<i32>, Str
         .args(flags)
         .output()
         .expect("timeout runs");
-    let said = String::from_utf8(output.stderr).expect("text");
-    (output.status.code(), said)
+    let text = String::from_utf8(output.stderr).expect("text");
+    (output.status.code(), text)
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_loket");
@@ -264,14 +264,14 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_loket");
 fn user_needs_root_and_an_existing_user() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let refusal = |user: &str| {
-        let (code, said) = refused(&[PROGRAM], folder.path(), &["--user", user]);
-        assert_eq!(code, Some(2), "{said}");
+        let (code, output) = refused(&[PROGRAM], folder.path(), &["--user", user]);
+        assert_eq!(code, Some(2), "{output}");
         assert!(!folder.path().join("root").exists(), "nothing was made");
-        said
+        output
     };
     if rustix::process::geteuid().is_root() {
-        let said = refusal("no-such-user");
-        assert!(said.contains("no-such-user: there is none"), "{said}");
+        let output = refusal("no-such-user");
+        assert!(output.contains("no-such-user: there is none"), "{output}");
         assert!(refusal("root").contains("root again"));
     } else {
         assert!(refusal("nobody").contains("only root can"));
@@ -297,9 +297,9 @@ fn user_is_refused_without_root() {
         "--clear-groups",
         program,
     ];
-    let (code, said) = refused(&as_nobody, folder.path(), &["--user", "nobody"]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("only root can"), "{said}");
+    let (code, output) = refused(&as_nobody, folder.path(), &["--user", "nobody"]);
+    assert_eq!(code, Some(2), "{output}");
+    assert!(output.contains("only root can"), "{output}");
 }
 
 #[test]
@@ -309,15 +309,15 @@ fn a_root_folder_that_the_user_cannot_use_is_refused_at_start() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir(folder.path().join("root")).expect("a root that is root's");
-    let (code, said) = refused(&[PROGRAM], folder.path(), &["--user", "nobody"]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, output) = refused(&[PROGRAM], folder.path(), &["--user", "nobody"]);
+    assert_eq!(code, Some(1), "{output}");
     assert!(
-        said.contains("nobody may not read and write there"),
-        "{said}"
+        output.contains("nobody may not read and write there"),
+        "{output}"
     );
     assert!(
-        said.contains("chown nobody") && said.contains("--read-only"),
-        "{said}"
+        output.contains("chown nobody") && output.contains("--read-only"),
+        "{output}"
     );
     // All users may read it.
     let server = Server::start_in(folder, &["--user", "nobody", "--read-only"]);
@@ -460,10 +460,10 @@ fn systemd_and_the_server_accept_the_unit_file() {
         println!("SKIPPED systemd_and_the_server_accept_the_unit_file: no systemd-analyze");
         return;
     };
-    let said = String::from_utf8_lossy(&verified.stderr);
-    let about_it: Vec<_> = said
+    let errors = String::from_utf8_lossy(&verified.stderr);
+    let about_it: Vec<_> = errors
         .lines()
         .filter(|line| line.contains("loket.service"))
         .collect();
-    assert!(verified.status.success() && about_it.is_empty(), "{said}");
+    assert!(verified.status.success() && about_it.is_empty(), "{errors}");
 }

@@ -62,15 +62,15 @@ const ROOM: Program = Program {
         thread::spawn(move || {
             let mut datagram = [0; 1024];
             while let Ok((length, from)) = room.recv_from(&mut datagram) {
-                let said = String::from_utf8_lossy(&datagram[..length]).into_owned();
-                let answer = match said.split_once(' ').map_or("", |(word, _)| word) {
+                let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
+                let answer = match text.split_once(' ').map_or("", |(word, _)| word) {
                     "PASSWORD" => "PASSWORD OK",
                     "USERNAME" => "USERNAME OK",
-                    _ => said.as_str(),
+                    _ => text.as_str(),
                 };
                 let _ = room.send_to(answer.as_bytes(), from);
                 let _ = joined.send(from);
-                if let Some(line) = said.strip_prefix("ani: ") {
+                if let Some(line) = text.strip_prefix("ani: ") {
                     let _ = sender.send(line.to_owned());
                 }
             }

@@ -60,7 +60,7 @@ impl TextbookServer {
         }
     }
 
-    /// Starts a client on one kind of file.
+    /// Starts a client for one test file.
     fn client(&self, service: &str, script: &[&str], kind: &str, order: &str) -> CourseClient {
         let path = self.local.path().join(kind);
         let path = path.to_str().expect("a path");

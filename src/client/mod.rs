@@ -1,11 +1,11 @@
-//! The blocking clients: one file for each protocol, over plain sockets of `std::net`.
+//! The clients of the services, over plain sockets of `std::net`.
 //!
-//! Reading order: `echo` is the smallest complete client. `connection` and `reconnector` are shared
-//! by all TCP clients. `transfer` and `files` move file contents, with `upload_file` and
-//! `download`; `shell` is `files` with a prompt. In the chat clients, `talk` and `room`, a line can
-//! arrive while another is being typed, so each is a `poll` loop over standard input and a socket:
-//! `talk` is the shorter one; `room` continues in `join`, `conversation` and `membership`;
-//! `chat_screen` is the terminal of both.
+//! Reading order: `echo` is the smallest complete client, and `connection` is the blocking TCP
+//! connection that it uses. `transfer` and `files` move file contents, with `reconnector`,
+//! `upload_file` and `download`; `shell` is `files` with a prompt. In the chat clients, `talk` and
+//! `room`, a line can arrive while another is being typed, so each is a `poll` loop over standard
+//! input and a socket: `talk` is the shorter one; `room` continues in `join`, `conversation` and
+//! `membership`; `chat_screen` is the terminal of both.
 
 pub mod chat_screen;
 pub mod connection;

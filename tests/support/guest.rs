@@ -32,14 +32,14 @@ impl Guest {
     #[track_caller]
     pub fn enter(&self, name: &str) {
         self.give_password();
-        self.send(format!("USERNAME {name}")).hears("USERNAME OK");
-        self.hears(&format!("{name} bergabung ke chatroom."));
+        self.send(format!("USERNAME {name}")).expect("USERNAME OK");
+        self.expect(&format!("{name} bergabung ke chatroom."));
     }
 
     #[track_caller]
     pub fn give_password(&self) -> &Guest {
         self.send(format!("PASSWORD {ROOM_PASSWORD}"))
-            .hears("PASSWORD OK")
+            .expect("PASSWORD OK")
     }
 
     pub fn send(&self, bytes: impl AsRef<[u8]>) -> &Guest {
@@ -52,7 +52,7 @@ impl Guest {
     }
 
     #[track_caller]
-    pub fn hears(&self, wanted: &str) -> &Guest {
+    pub fn expect(&self, wanted: &str) -> &Guest {
         assert_eq!(self.message(), wanted);
         self
     }
@@ -66,7 +66,7 @@ impl Guest {
 
     /// Checks that nothing arrived; call it after another client has got its answer.
     #[track_caller]
-    pub fn heard_nothing(&self) {
+    pub fn expect_nothing(&self) {
         let mut asked = [PollFd::new(&self.0, PollFlags::IN)];
         let now = std::time::Duration::ZERO.try_into().expect("seconds");
         let ready = rustix::event::poll(&mut asked, Some(&now)).expect("a descriptor");
