@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
 use std::thread;
 
-type Job = Box<dyn FnOnce(&mut Batch) + Send>;
+type Job = Box<dyn FnOnce(&mut SyncBatch) + Send>;
 
 /// The queues of the helper threads. Clones share them.
 #[derive(Clone, Default)]
@@ -94,7 +94,7 @@ type Slot<T> = Arc<Mutex<Option<T>>>;
 
 /// Jobs that only lack the sync of their folder, so that one sync serves all jobs of a folder.
 #[derive(Default)]
-struct Batch {
+struct SyncBatch {
     jobs: usize,
     unsynced: Vec<Unsynced>,
     /// A large job was added: do not delay the answers by further jobs.
@@ -124,7 +124,7 @@ impl Workers {
     ) -> Pending<T> {
         let (slot, answer) = self.slot(session);
         let wanted = Arc::downgrade(&slot);
-        let job = move |_: &mut Batch| {
+        let job = move |_: &mut SyncBatch| {
             if wanted.strong_count() > 1 {
                 answer(work());
             }
@@ -160,7 +160,7 @@ impl Workers {
         });
         let job = Arc::new(Mutex::new(Some(job)));
         let run = |job: Arc<Mutex<Option<Job>>>| {
-            move |batch: &mut Batch| {
+            move |batch: &mut SyncBatch| {
                 // The other thread may have run it already.
                 let job = lock(&job).take();
                 if let Some(job) = job {
@@ -249,7 +249,7 @@ impl Workers {
         };
         // Without the helper thread the job runs here, in the loop.
         if let Some(job) = left {
-            let mut batch = Batch::default();
+            let mut batch = SyncBatch::default();
             job(&mut batch);
             batch.sync();
         }
@@ -259,7 +259,7 @@ impl Workers {
 /// The main function of a helper thread.
 fn run_jobs(jobs: &Receiver<Job>, max_batch: usize) {
     while let Ok(job) = jobs.recv() {
-        let mut batch = Batch::default();
+        let mut batch = SyncBatch::default();
         let mut next = Some(job);
         while let Some(job) = next {
             job(&mut batch);
@@ -271,7 +271,7 @@ fn run_jobs(jobs: &Receiver<Job>, max_batch: usize) {
     }
 }
 
-impl Batch {
+impl SyncBatch {
     /// Syncs every folder once and delivers the results.
     fn sync(self) {
         let mut synced: Vec<((u64, u64), Result<(), Errno>)> = Vec::new();
