@@ -56,7 +56,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> Result<(), String> {
         measure(plan, &server, &root, kind)?;
         let late = late_lines(scratch, &name);
         drop(server);
-        println!("  {late} warnings of the server that its loop was late");
+        println!("  warnings of the server that its loop was late: {late}");
         std::fs::remove_dir_all(&root)
             .map_err(|e| format!("cannot remove the files of a test: {e}"))?;
     }

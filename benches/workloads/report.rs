@@ -78,7 +78,8 @@ impl Report {
                 found,
                 ..
             } = result;
-            println!("  goal: {workload}: {goal} {against}: {found}, {verdict}");
+            let bound = format!("{goal} {against}");
+            println!("  goal: {workload}: {}: {found}, {verdict}", bound.trim_end());
             let row = [workload, against, goal, found, verdict].join(" | ");
             let _ = writeln!(self.goals, "| {row} |");
             self.count += 1;
