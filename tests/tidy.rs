@@ -1,12 +1,12 @@
-//! The rules of the house: which room may import which, no import circles, short files.
-//! The source is read as text; the compiler checks the rest.
+//! Rules for the source: imports between rooms, no import circles, short files, plain words.
+//! The tests read the source as text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
-/// What a room may import of the crate beside itself. A path below `src` that is in no row (the
-/// server, the command line) puts the rooms together and may import all of them.
+/// A room and the rooms that it may import. Files in no room (the server, the command line) may
+/// import all of them.
 const ROOMS: &[(&str, &str)] = &[
     ("wire", ""),
     ("session", "wire"),
@@ -19,9 +19,9 @@ const ROOMS: &[(&str, &str)] = &[
     ("load", "reactor session wire"),
 ];
 
-/// Names that only some files and rooms of `src` may use: the rest runs without sockets, files and
-/// clocks in the simulator, from the same seed always in the same way.
-const DOORS: &[(&str, &str)] = &[
+/// Names that only these files and rooms of `src` may use: the rest runs in the simulator without
+/// sockets, files and clocks, so that a seed always gives the same run.
+const RESTRICTED: &[(&str, &str)] = &[
     ("mio", "reactor setup load"),
     ("landlock", "setup"),
     ("seccompiler", "setup"),
@@ -37,7 +37,7 @@ const DOORS: &[(&str, &str)] = &[
     ("thread", "client main store/workers setup"),
 ];
 
-/// What a newcomer reads first, in this order: see `src/lib.rs`.
+/// The files to read first, in this order: see `src/lib.rs`.
 const ENTRY_PATH: [&str; 9] = [
     "benches/baseline/echo.rs",
     "src/services/echo.rs",
@@ -50,7 +50,7 @@ const ENTRY_PATH: [&str; 9] = [
     "src/reactor/run_queue.rs",
 ];
 
-/// Numbers outside `config` that are no limits: they follow from a format or from arithmetic.
+/// Numbers outside `config` that are not limits: they follow from a format or from arithmetic.
 const NO_LIMITS: &[&str] = &[
     "src/wire/ambiguous_size.rs MOST_DIGITS",
     "src/reactor/token.rs KIND_SHIFT",
@@ -67,12 +67,22 @@ const NO_LIMITS: &[&str] = &[
 
 /// A source file as text.
 struct Source {
-    /// Its path from the top of the repository.
+    /// The path from the top of the repository.
     path: String,
     text: String,
 }
 
-/// What is wrong, all of it in one message.
+/// Phrases that comments avoid, and the plain words for them.
+const PLAIN_WORDS: &[&str] = &[
+    "nobody, somebody, everybody, anybody, who, whom, whoever: no client, a client that",
+    "so many, so much, so long, so often: this number of, this time",
+    "is told, are told, was told, hears, heard: is notified, receives",
+    "on its way, one by one, of no use, at hand: in flight, in order, unused, available",
+    "the person: the user, the operator",
+    "stands: is",
+];
+
+/// All findings in one message.
 #[derive(Default)]
 struct Findings(String);
 
@@ -111,10 +121,10 @@ impl Source {
     /// The lines up to the unit tests, without comments and the texts of strings.
     fn code(&self) -> Vec<String> {
         let lines = self.text.lines().take_while(|line| *line != "#[cfg(test)]");
-        lines.map(without_text).collect()
+        lines.map(|line| split_line(line).0).collect()
     }
 
-    /// The module that the file is, from the folder at the top on.
+    /// The module path of the file, from the top folder on.
     fn module(&self) -> Vec<&str> {
         let path = self.path.strip_suffix(".rs").expect("a source");
         let mut module: Vec<&str> = path.split('/').collect();
@@ -124,8 +134,8 @@ impl Source {
         module
     }
 
-    /// What the code names of the crate, as `src::reactor::turn::Turn`. What a file names of the
-    /// modules below it does not count: a folder is one thing to those outside.
+    /// The paths of the crate that the code names, as `src::reactor::turn::Turn`. Paths to modules
+    /// below the file do not count.
     fn imports(&self) -> Vec<Vec<String>> {
         let module = self.module();
         let mut found = Vec::new();
@@ -144,8 +154,8 @@ impl Source {
     }
 }
 
-/// The line without what is between quotes and behind `//`.
-fn without_text(line: &str) -> String {
+/// The code of the line without the texts of strings, and its comment.
+fn split_line(line: &str) -> (String, &str) {
     let mut code = String::new();
     let (mut quoted, mut escaped) = (false, false);
     for (at, character) in line.char_indices() {
@@ -153,15 +163,15 @@ fn without_text(line: &str) -> String {
             _ if escaped => escaped = false,
             '\\' if quoted => escaped = true,
             '"' if !line[..at].ends_with('\'') => quoted = !quoted,
-            '/' if !quoted && line[at..].starts_with("//") => break,
+            '/' if !quoted && line[at..].starts_with("//") => return (code, &line[at..]),
             _ if !quoted => code.push(character),
             _ => {}
         }
     }
-    code
+    (code, "")
 }
 
-/// Every `a::b::c` of the code; `a::{b, c::d}` is two.
+/// Every `a::b::c` of the code; `a::{b, c::d}` gives two.
 fn written_paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut prefixes: Vec<Vec<String>> = Vec::new();
@@ -227,7 +237,7 @@ fn no_files_import_each_other_in_a_circle() {
     let sources = sources(EVERYWHERE);
     let named = |source| (Source::module(source), source.path.as_str());
     let files: BTreeMap<Vec<&str>, &str> = sources.iter().map(named).collect();
-    // Which file imports which: the longest beginning of a path that is a file.
+    // The imported file is the longest prefix of the path that is a file.
     let mut imports: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for source in &sources {
         for path in source.imports() {
@@ -241,7 +251,7 @@ fn no_files_import_each_other_in_a_circle() {
             imports.entry(&source.path).or_default().insert(file);
         }
     }
-    // What imports nothing or is imported by nothing is in no circle.
+    // A file without imports, or that no file imports, is in no circle.
     loop {
         let before = imports.len();
         let left: BTreeSet<&str> = imports.keys().copied().collect();
@@ -270,7 +280,7 @@ fn files_functions_and_lines_are_short() {
             findings.at(&source, format!("more than {most} lines"));
         }
         if !lines.first().is_some_and(|line| line.starts_with("//! ")) {
-            findings.at(&source, "its first line does not say what it is");
+            findings.at(&source, "has no `//!` in its first line");
         }
         for (at, line) in lines.iter().enumerate() {
             if line.chars().count() > 100 {
@@ -290,7 +300,7 @@ fn is_function(line: &str) -> bool {
     words.find(|word| !before.contains(word)) == Some("fn")
 }
 
-/// From its first line to the brace below it, at the same depth.
+/// The lines up to the closing brace at the depth of the first one.
 fn function_length(lines: &[&str]) -> usize {
     let depth = |line: &str| line.len() - line.trim_start().len();
     let is_end = |line: &&str| {
@@ -306,7 +316,7 @@ fn sockets_files_and_clocks_are_used_only_where_listed() {
     let mut findings = Findings::default();
     for source in sources(&["src", "tests"]) {
         for line in source.code() {
-            for (name, places) in DOORS {
+            for (name, places) in RESTRICTED {
                 let held = source.path.starts_with("src/") || *name == "thread::sleep";
                 let may = places.split(' ').any(|place| is_below(&source, place));
                 if held && !may && names(&line, name) {
@@ -329,10 +339,30 @@ fn names(line: &str, word: &str) -> bool {
 }
 
 #[test]
+fn comments_use_plain_words() {
+    let mut findings = Findings::default();
+    for source in sources(EVERYWHERE) {
+        let mut before = String::new();
+        for (at, line) in source.text.lines().enumerate() {
+            let comment = split_line(line).1.replace(['/', '!'], "").to_lowercase();
+            let with_line_before = format!("{before}{comment}");
+            for (phrases, plain) in PLAIN_WORDS.iter().filter_map(|row| row.split_once(": ")) {
+                for phrase in phrases.split(", ") {
+                    if names(&with_line_before, phrase) && !names(&before, phrase) {
+                        let what = format!("`{phrase}` in a comment; plain words: {plain}");
+                        writeln!(findings.0, "{}:{}: {what}", source.path, at + 1).expect("memory");
+                    }
+                }
+            }
+            before = comment;
+        }
+    }
+    findings.none();
+}
+
+#[test]
 fn limits_are_in_config() {
-    let types = [
-        "usize", "u64", "u32", "u16", "u8", "i32", "i64", "f64", "Duration",
-    ];
+    let types = "usize u64 u32 u16 u8 i32 i64 f64 Duration";
     let mut findings = Findings::default();
     for source in sources(&["src"]) {
         for line in source.code() {
@@ -341,10 +371,11 @@ fn limits_are_in_config() {
             };
             let (name, rest) = rest.split_once(": ").unwrap_or((rest, ""));
             let kind = rest.split(" =").next().unwrap_or(rest);
+            let is_number = types.split(' ').any(|name| name == kind);
             let is_own = before.is_empty() || before.starts_with("pub");
             let known = NO_LIMITS.contains(&format!("{} {name}", source.path).as_str());
             let in_config = source.path.starts_with("src/config");
-            if is_own && types.contains(&kind) && !known && !in_config && name != "_" {
+            if is_own && is_number && !known && !in_config && name != "_" {
                 findings.at(&source, format!("{name} belongs into src/config.rs"));
             }
         }
@@ -360,7 +391,7 @@ fn the_entry_path_is_short_and_explains_what_it_imports() {
     for path in ENTRY_PATH {
         let source = sources.iter().find(|source| source.path == path);
         let source = source.unwrap_or_else(|| panic!("{path} is gone"));
-        // What the loop does once, before it runs, is not on the path.
+        // The setup of the loop is not on the path.
         let on_path = source.text.split("/// Before the loop runs.").next();
         length += on_path.map_or(0, |text| text.lines().count());
         for line in source.text.lines().filter(|line| line.starts_with("use ")) {

@@ -69,7 +69,7 @@ pub const REACTOR: ReactorLimits = ReactorLimits {
     pace_millis: 100,
     // The shortest timeout of epoll_wait(2).
     cold_millis: 1,
-    // People who use the shell by hand pause for minutes; a dead peer should not hold a descriptor
+    // Users of the shell pause for minutes; a dead peer should not hold a descriptor
     // for hours.
     idle_seconds: Some(IDLE_SECONDS),
     // A command in pieces takes a few round trips. A peer that sends a byte a second would hold its

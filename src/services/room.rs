@@ -142,7 +142,7 @@ struct Member {
     heard: u64,
     /// Whether it has sent anything since it joined.
     has_spoken: bool,
-    /// Datagrams that its host refused since `heard`.
+    /// Datagrams that its host refused since that time.
     refusals: u32,
 }
 

@@ -72,8 +72,8 @@ impl std::error::Error for StoreError {}
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> StoreError {
-        // cap-std reports a name that leaves the root as an error without a number. The client
-        // is told that there is no such file.
+        // cap-std reports a name that leaves the root as an error without a number. The answer
+        // is that there is no such file.
         let Some(errno) = Errno::from_io_error(&error) else {
             return match error.kind() {
                 io::ErrorKind::PermissionDenied => StoreError::NotFound,

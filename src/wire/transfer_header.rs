@@ -1,5 +1,5 @@
 //! Parses the words of the transfer service and its headers: a name, the separator and a size.
-//! When something is missing, the caller is told so and comes again with more.
+//! If the input is incomplete, the caller calls again with more.
 
 use super::SEPARATOR;
 use super::ambiguous_size::{Digits, Start};
