@@ -40,7 +40,8 @@ fn status(server: &Server, field: &str) -> String {
     values.into_iter().next().expect("one")
 }
 
-/// The log with all lines of the start. It is written at the end of a round, so two echoes pass first.
+/// The log with all lines of the start. It is written at the end of a round, so two echoes pass
+/// first.
 fn log_of_the_start(server: &Server) -> String {
     for _ in 0..2 {
         server.connect("echo").send("hi").expect("hi");
