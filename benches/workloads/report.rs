@@ -79,7 +79,8 @@ impl Report {
                 ..
             } = result;
             let bound = format!("{goal} {against}");
-            println!("  goal: {workload}: {}: {found}, {verdict}", bound.trim_end());
+            let bound = bound.trim_end();
+            println!("  goal: {workload}: {bound}: {found}, {verdict}");
             let row = [workload, against, goal, found, verdict].join(" | ");
             let _ = writeln!(self.goals, "| {row} |");
             self.count += 1;
