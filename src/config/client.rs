@@ -31,7 +31,7 @@ pub const CLIENT: ClientLimits = ClientLimits {
     talk: TalkClientLimits {
         // The server ends the connection of a client whose line is longer than its longest unit.
         line: WIRE.unit - 1,
-        // More than a person writes in a minute.
+        // More than people type in a minute.
         piece: 4096,
         // The server's own settle window.
         settle: Duration::from_millis(REACTOR.settle_millis),

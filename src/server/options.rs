@@ -116,7 +116,7 @@ pub struct ServeOptions {
     /// Close a connection whose transfer is slower, measured over 30 s; 0 allows any rate.
     #[arg(long, value_name = "BYTES/S", default_value_t = REACTOR.min_rate)]
     pub min_rate: u64,
-    /// Close a connection without progress after this time; 0 is never. It does not apply to talk.
+    /// Close a connection without progress after this time; 0 is never. Talk has no such limit.
     #[arg(long, value_name = "SECONDS", default_value_t = reactor::IDLE_SECONDS)]
     pub idle_timeout: u32,
     /// Silence that completes a command or message of a client that sends no line ends.

@@ -2,7 +2,7 @@
 //! It is a protocol like the others, so that the event loop needs no special case for it.
 
 use super::ServiceLimits;
-use super::roster::{Roster, TalkClient};
+use super::roster::{Roster, RosterEntry};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::outbox::Outbox;
@@ -32,7 +32,7 @@ pub struct Operator {
     /// Input after the command that is being executed.
     typed: VecDeque<Typed>,
     /// The rest of that command.
-    batch: Option<Batch>,
+    pending: Option<PendingCommand>,
     limits: Rc<ServiceLimits>,
     /// Lines dropped since output was last accepted.
     dropped: u64,
@@ -40,7 +40,7 @@ pub struct Operator {
 }
 
 /// A command that is executed in steps, for the clients that were connected when it was given.
-enum Batch {
+enum PendingCommand {
     List(RangeInclusive<u32>),
     Send(Rc<str>, RangeInclusive<u32>),
 }
@@ -56,7 +56,7 @@ impl Operator {
             roster,
             editor,
             typed: VecDeque::new(),
-            batch: None,
+            pending: None,
             limits,
             dropped: 0,
             ended: false,
@@ -99,7 +99,7 @@ impl Operator {
             _ if self.roster.is_none() => {
                 self.print("the talk service is off: there are no clients", cx.out)
             }
-            "/list" => self.begin(Batch::List, cx),
+            "/list" => self.begin(PendingCommand::List, cx),
             "/kick" => match self.find(rest) {
                 Some(peer) => cx.posts.push(Post {
                     to: Audience::One(peer),
@@ -123,7 +123,7 @@ impl Operator {
                     cx.out,
                 );
             }
-            _ => self.begin(|clients| Batch::Send(line.into(), clients), cx),
+            _ => self.begin(|clients| PendingCommand::Send(line.into(), clients), cx),
         }
     }
 
@@ -132,14 +132,18 @@ impl Operator {
     }
 
     /// Executes the first step of a command for all clients.
-    fn begin(&mut self, batch: impl FnOnce(RangeInclusive<u32>) -> Batch, cx: &mut Context<'_>) {
+    fn begin(
+        &mut self,
+        command: impl FnOnce(RangeInclusive<u32>) -> PendingCommand,
+        cx: &mut Context<'_>,
+    ) {
         let numbers = self
             .roster
             .as_ref()
             .and_then(|roster| roster.borrow().numbers());
         match numbers {
             Some(numbers) => {
-                self.batch = Some(batch(numbers));
+                self.pending = Some(command(numbers));
                 self.step(cx);
             }
             None => self.print("no client is connected", cx.out),
@@ -148,23 +152,23 @@ impl Operator {
 
     /// Executes one step of the current command, or the next line of input.
     fn step(&mut self, cx: &mut Context<'_>) {
-        match self.batch.take() {
-            Some(Batch::List(clients)) => {
+        match self.pending.take() {
+            Some(PendingCommand::List(clients)) => {
                 let mut lines = Vec::new();
-                let rest = self.next_batch(clients, |id, client| {
+                let rest = self.for_next_clients(clients, |id, client| {
                     lines.push(client.describe(id, cx.now))
                 });
                 for line in lines {
                     self.print(&line, cx.out);
                 }
-                self.batch = rest.map(Batch::List);
+                self.pending = rest.map(PendingCommand::List);
             }
-            Some(Batch::Send(text, clients)) => {
-                let rest = self.next_batch(clients, |_, client| {
+            Some(PendingCommand::Send(text, clients)) => {
+                let rest = self.for_next_clients(clients, |_, client| {
                     let post = Post::line(Audience::One(client.peer), text.clone());
                     cx.posts.push(post);
                 });
-                self.batch = rest.map(|rest| Batch::Send(text, rest));
+                self.pending = rest.map(|rest| PendingCommand::Send(text, rest));
             }
             None => match self.typed.pop_front() {
                 Some(Typed::Line(line)) => self.execute(&line, cx),
@@ -188,10 +192,10 @@ impl Operator {
     }
 
     /// Calls `show` for the first clients of a range, and returns the range of the others.
-    fn next_batch(
+    fn for_next_clients(
         &self,
         clients: RangeInclusive<u32>,
-        mut show: impl FnMut(u32, &TalkClient),
+        mut show: impl FnMut(u32, &RosterEntry),
     ) -> Option<RangeInclusive<u32>> {
         let last = *clients.end();
         let roster = self.roster.as_ref()?.borrow();
@@ -261,7 +265,7 @@ impl Protocol for Operator {
     /// turns, so that a line is written to all clients before the next one is read. Otherwise a
     /// file as input would overrun the backlog of the clients.
     fn on_work(&mut self, cx: &mut Context<'_>) -> Intake {
-        if self.batch.is_some() || !self.typed.is_empty() {
+        if self.pending.is_some() || !self.typed.is_empty() {
             self.step(cx);
             return Intake::Work;
         }

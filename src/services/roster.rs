@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 /// The talk clients of a server.
 #[derive(Default)]
 pub struct Roster {
-    clients: BTreeMap<u32, TalkClient>,
+    clients: BTreeMap<u32, RosterEntry>,
     /// The number of the client that joined last.
     newest: u32,
     /// The last second in which new clients spent initial credit, and how much they spent in it.
@@ -18,7 +18,7 @@ pub struct Roster {
 }
 
 /// A talk client.
-pub struct TalkClient {
+pub struct RosterEntry {
     /// Its session.
     pub peer: SessionId,
     address: SocketAddr,
@@ -31,7 +31,7 @@ impl Roster {
     /// Adds a client and returns its number.
     pub fn join(&mut self, peer: SessionId, address: SocketAddr, now: u32) -> u32 {
         self.newest += 1;
-        let client = TalkClient {
+        let client = RosterEntry {
             peer,
             address,
             since: now,
@@ -67,7 +67,7 @@ impl Roster {
     }
 
     /// The clients with these numbers.
-    pub fn range(&self, numbers: RangeInclusive<u32>) -> impl Iterator<Item = (u32, &TalkClient)> {
+    pub fn range(&self, numbers: RangeInclusive<u32>) -> impl Iterator<Item = (u32, &RosterEntry)> {
         self.clients
             .range(numbers)
             .map(|(id, client)| (*id, client))
@@ -92,7 +92,7 @@ impl Roster {
     }
 }
 
-impl TalkClient {
+impl RosterEntry {
     /// Its line in the operator's list.
     pub fn describe(&self, id: u32, now: u32) -> String {
         let seconds = now - self.since;

@@ -2,20 +2,20 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-type Action = Box<dyn FnOnce() + Send>;
+type Cleanup = Box<dyn FnOnce() + Send>;
 
-static ACTIONS: Mutex<Actions> = Mutex::new(Actions {
+static CLEANUPS: Mutex<Cleanups> = Mutex::new(Cleanups {
     next: 0,
     kept: Vec::new(),
 });
 
-struct Actions {
+struct Cleanups {
     next: u64,
-    kept: Vec<(u64, Action)>,
+    kept: Vec<(u64, Cleanup)>,
 }
 
-impl Actions {
-    fn keep(&mut self, action: Action) -> u64 {
+impl Cleanups {
+    fn keep(&mut self, action: Cleanup) -> u64 {
         self.next += 1;
         self.kept.push((self.next, action));
         self.next
@@ -26,14 +26,14 @@ impl Actions {
     }
 
     /// Removes all actions and returns them, the newest first.
-    fn take(&mut self) -> impl Iterator<Item = Action> + use<> {
+    fn take(&mut self) -> impl Iterator<Item = Cleanup> + use<> {
         let kept = std::mem::take(&mut self.kept);
         kept.into_iter().rev().map(|(_, action)| action)
     }
 }
 
-fn actions() -> MutexGuard<'static, Actions> {
-    ACTIONS.lock().unwrap_or_else(PoisonError::into_inner)
+fn cleanups() -> MutexGuard<'static, Cleanups> {
+    CLEANUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A registered action. Dropping this removes the action without running it.
@@ -44,19 +44,19 @@ pub struct OnExit(u64);
 impl OnExit {
     /// Registers an action.
     pub fn new(action: impl FnOnce() + Send + 'static) -> OnExit {
-        OnExit(actions().keep(Box::new(action)))
+        OnExit(cleanups().keep(Box::new(action)))
     }
 }
 
 impl Drop for OnExit {
     fn drop(&mut self) {
-        actions().forget(self.0);
+        cleanups().forget(self.0);
     }
 }
 
 /// Runs all registered actions, the newest first. To be called when a signal ends the process.
 pub fn run() {
-    let kept = actions().take();
+    let kept = cleanups().take();
     kept.for_each(|action| action());
 }
 
@@ -69,17 +69,17 @@ mod tests {
     fn actions_run_once_newest_first_and_removed_actions_do_not_run() {
         let done = Arc::new(Mutex::new(Vec::new()));
         // Not the list of the process, which other tests use.
-        let mut actions = Actions {
+        let mut cleanups = Cleanups {
             next: 0,
             kept: Vec::new(),
         };
         let [_, dropped, _] = [1, 2, 3].map(|number| {
             let done = Arc::clone(&done);
-            actions.keep(Box::new(move || done.lock().unwrap().push(number)))
+            cleanups.keep(Box::new(move || done.lock().unwrap().push(number)))
         });
-        actions.forget(dropped);
+        cleanups.forget(dropped);
         for _ in 0..2 {
-            actions.take().for_each(|action| action());
+            cleanups.take().for_each(|action| action());
         }
         assert_eq!(*done.lock().unwrap(), [3, 1]);
     }
