@@ -160,7 +160,7 @@ impl Poller {
             at: self.clock.now(),
             waited: self.waited,
             cpu: cpu.tv_sec as u64 * 1_000_000 + cpu.tv_nsec as u64 / 1_000,
-            server: self.server.as_ref().and_then(WatchedProcess::look),
+            server: self.server.as_ref().and_then(WatchedProcess::sample),
         }
     }
 }

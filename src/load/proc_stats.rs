@@ -25,7 +25,7 @@ impl WatchedProcess {
     }
 
     /// Samples the process; `None` if it has ended or belongs to another user.
-    pub fn look(&self) -> Option<ProcSample> {
+    pub fn sample(&self) -> Option<ProcSample> {
         let tasks = fs::read_dir(self.0.join("task")).ok()?;
         // `schedstat` counts nanoseconds; `stat` counts 10 ms, too coarse for a low rate.
         let (mut cpu, mut kept_waiting) = (0, 0);
@@ -63,9 +63,9 @@ mod tests {
     #[test]
     fn this_process_is_sampled_and_a_missing_one_is_not() {
         let seen = WatchedProcess::new(std::process::id())
-            .look()
+            .sample()
             .expect("it runs");
         assert!(seen.cpu > 0 && seen.memory > 0, "{seen:?}");
-        assert_eq!(WatchedProcess::new(0).look(), None);
+        assert_eq!(WatchedProcess::new(0).sample(), None);
     }
 }

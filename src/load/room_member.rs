@@ -150,7 +150,7 @@ impl RoomMember {
             .record_error(RequestFailure::WrongBytes, 1, text);
     }
 
-    fn enter(&self) {
+    fn set_joined(&self) {
         self.room.borrow_mut().join_states[self.number] = JoinState::Joined;
         self.state.borrow_mut().ready += 1;
     }
@@ -162,8 +162,8 @@ impl DatagramProtocol for RoomMember {
             let state = &mut *self.state.borrow_mut();
             state.recorder.moved(bytes.len() as u64, 0, state.now);
         }
-        let place = self.room.borrow().join_states[self.number];
-        match (place, bytes) {
+        let join_state = self.room.borrow().join_states[self.number];
+        match (join_state, bytes) {
             (JoinState::Joined, _) => self.check_message(bytes),
             (JoinState::Outside, b"PASSWORD OK") => {
                 let mut room = self.room.borrow_mut();
@@ -188,7 +188,7 @@ impl DatagramProtocol for RoomMember {
             // Any other message proves that the member has joined, even if the answer to its name
             // was lost.
             (JoinState::Admitted, _) => {
-                self.enter();
+                self.set_joined();
                 // The room removes a member that never answers, as a forged address.
                 let room = self.room.borrow();
                 cx.out

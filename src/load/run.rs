@@ -36,8 +36,8 @@ pub fn run(settings: Settings, report: &mut impl Write) -> Result<u8, LoadError>
 
 /// Makes a run against the first of these addresses that has a server.
 pub fn measure(settings: Settings, servers: VecDeque<SocketAddr>) -> Result<Outcome, LoadError> {
-    make_room(&settings)?;
-    let run = name_of_run()?;
+    raise_fd_limit(&settings)?;
+    let run = run_name()?;
     let failed = |error: std::io::Error| {
         let why = reason(&error);
         LoadError::failure(format!("cannot prepare the run: {why}; try again"))
@@ -79,7 +79,7 @@ fn check(settings: &Settings) -> Result<(), LoadError> {
     }
     if server
         .as_ref()
-        .is_some_and(|server| server.look().is_none())
+        .is_some_and(|server| server.sample().is_none())
     {
         return Err(LoadError::usage(
             "cannot read the CPU time of the server: --server-pid is no process here, or \
@@ -100,7 +100,7 @@ fn check(settings: &Settings) -> Result<(), LoadError> {
 }
 
 /// Raises the limit of open descriptors, and checks that it is enough.
-fn make_room(settings: &Settings) -> Result<(), LoadError> {
+fn raise_fd_limit(settings: &Settings) -> Result<(), LoadError> {
     let wanted = settings.connections + settings.limits.descriptor_reserve;
     match raise_limit() {
         Some(limit) if limit < wanted as u64 => Err(LoadError::usage(format!(
@@ -140,7 +140,7 @@ fn requests(
 }
 
 /// A random name, so that two concurrent runs do not write the same files.
-fn name_of_run() -> Result<String, LoadError> {
+fn run_name() -> Result<String, LoadError> {
     let mut random = [0; 4];
     getrandom::fill(&mut random)
         .map_err(|error| LoadError::failure(format!("cannot name the run: {error}; try again")))?;
