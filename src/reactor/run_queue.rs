@@ -2,7 +2,7 @@
 //! A connection is in the queue at most once.
 
 use crate::session::session_id::SessionId; // slot in the table, and serial against stale events
-use std::collections::VecDeque; // the number of a session
+use std::collections::VecDeque;
 
 /// Two queues. A round gives short turns for a bounded time, cheap ones first. Then it gives bulk
 /// turns: one, or as many as take the time that the short turns took. So a small request waits a
