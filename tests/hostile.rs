@@ -296,7 +296,7 @@ fn sixty_four_descriptors_serve_five_hundred_clients() {
     // The idle connections use all descriptors.
     let idle: Vec<Client> = (0..64).map(|_| server.connect("echo")).collect();
     eventually("the lack of descriptors is logged", || {
-        server.log().contains("peers wait")
+        server.log().contains("clients wait")
     });
     let waiting: Vec<Client> = (0..CLIENTS)
         .map(|number| {
@@ -321,7 +321,7 @@ fn sixty_four_descriptors_serve_five_hundred_clients() {
         };
         assert_eq!(client.rest(), wanted, "client {number}");
     }
-    let told = server.log().matches("peers wait").count() as u64;
+    let told = server.log().matches("clients wait").count() as u64;
     let seconds = begin.elapsed().as_secs() + 1;
     assert!(told <= seconds, "{told} lines in {seconds} s");
 }

@@ -416,7 +416,7 @@ fn a_signal_ends_the_server_at_once_with_open_talk_connections() {
         // The ten seconds of a shutdown are only for transfers.
         assert!(session.server.wait().success());
         assert!(
-            !session.server.log().contains("connections were cut"),
+            !session.server.log().contains("unfinished connections"),
             "{}",
             session.server.log()
         );
