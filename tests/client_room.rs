@@ -371,7 +371,7 @@ fn a_member_joins_again_after_a_restart_of_the_server() {
     let messages = [
         "the room did not relay this within 3s: ani: hello",
         &format!(
-            "out of the room at {at}: it does not know this client any more; joining again as ani"
+            "out of the room at {at}: the server has forgotten this client; joining again as ani"
         ),
         &format!("in the room at {at} again as ani"),
     ];
@@ -447,7 +447,7 @@ fn joining_again_is_retried_while_the_server_is_silent_or_the_name_is_taken() {
     expect_output(&mut child, "ani bergabung ke chatroom.\n");
     drop(input);
     let words = [
-        "it does not answer",
+        "the server does not answer",
         "still out",
         "the name ani is taken",
         "again as ani",

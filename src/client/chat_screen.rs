@@ -112,8 +112,8 @@ impl ChatScreen {
     }
 
     /// Waits until the socket can be read, or written if `has_unsent`, until standard input can be
-    /// read if `reads_input`, or until the deadline. While standard output is blocked, the socket
-    /// is not read.
+    /// read if `reads_input`, or until the deadline. The socket is not read while standard output
+    /// is blocked.
     pub fn wait(
         &mut self,
         reads_input: bool,

@@ -214,9 +214,9 @@ impl Conversation {
                     }
                     let name = &self.membership.login.name;
                     let why = match error {
-                        RoomError::Forgotten => "it does not know this client any more".to_owned(),
+                        RoomError::Forgotten => "the server has forgotten this client".to_owned(),
                         RoomError::NameTaken => format!("the name {name} is taken"),
-                        _ => "it does not answer".to_owned(),
+                        _ => "the server does not answer".to_owned(),
                     };
                     self.join_again(error, why, now)?;
                 }

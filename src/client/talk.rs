@@ -22,7 +22,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-struct TalkClient<'a> {
+struct TalkLoop<'a> {
     /// The server address as the user wrote it.
     at: &'a str,
     stream: TcpStream,
@@ -62,7 +62,7 @@ pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
     if is_terminal {
         output::diagnostic(format!("connected to {at}; Ctrl-D leaves"));
     }
-    let mut client = TalkClient {
+    let mut client = TalkLoop {
         at,
         stream,
         screen,
@@ -85,7 +85,7 @@ pub fn run(at: &str, limits: &ClientLimits) -> Result<(), ClientError> {
     ClientError::after_printed(client.has_refused_line, is_terminal)
 }
 
-impl TalkClient<'_> {
+impl TalkLoop<'_> {
     /// Waits for an event or a deadline and handles it.
     fn turn(&mut self) -> Result<(), ClientError> {
         let (socket, has_unsent) = (self.stream.as_fd(), !self.unsent.is_empty());
