@@ -27,8 +27,9 @@
 //!
 //! # Reading order
 //!
-//! The entry path is nine files with fewer than 2,000 lines together. A name from another file is
-//! explained where it is imported (`tests/tidy.rs` checks both).
+//! The entry path is nine files with fewer than 2,000 lines together, without the set-up code at the
+//! end of `event_loop`. A name from another file is explained where it is imported
+//! (`tests/tidy.rs` checks both).
 //!
 //! 1. `benches/baseline/echo.rs`: an echo server on epoll(7) alone; one peer can starve all others.
 //! 2. [`services::echo`]: the same service as a protocol, which makes no system call.
