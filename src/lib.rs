@@ -27,8 +27,8 @@
 //!
 //! # Reading order
 //!
-//! The entry path is nine files with fewer than 2,000 lines together, without the set-up code at the
-//! end of `event_loop`. A name from another file is explained where it is imported
+//! The entry path is nine files with fewer than 2,000 lines together, without the set-up code at
+//! the end of `event_loop`. A name from another file is explained where it is imported
 //! (`tests/tidy.rs` checks both).
 //!
 //! 1. `benches/baseline/echo.rs`: an echo server on epoll(7) alone; one peer can starve all others.
