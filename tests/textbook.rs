@@ -5,7 +5,8 @@ mod support;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use support::{BOTH_WAYS, Server, eventually, noise, roomy_folder, skip};
+use support::python::python;
+use support::{BOTH_WAYS, Server, eventually, noise, roomy_folder};
 
 /// The number of repetitions of each client.
 const TIMES: usize = 20;
@@ -135,20 +136,6 @@ impl Drop for CourseClient {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Whether Python is installed. If not, the test is reported as skipped.
-fn python(test: &str) -> bool {
-    let found = Command::new("python3")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !found {
-        skip(test, "no python3");
-    }
-    found
 }
 
 /// One server for each way to move file contents, or none without Python.

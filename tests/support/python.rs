@@ -1,0 +1,55 @@
+//! Runs the Python clients of the tests.
+
+use super::{Server, eventually, skip};
+use std::process::{Child, Command, Stdio};
+
+/// A running Python client. Dropping it kills the process by its id.
+pub struct PythonClient(Child);
+
+impl PythonClient {
+    /// Starts `python3 tests/FOLDER/SERVICE.py HOST PORT arguments`.
+    pub fn start(server: &Server, folder: &str, service: &str, arguments: &[&str]) -> PythonClient {
+        let address = server.address(service);
+        let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+        let child = Command::new("python3")
+            .arg("-B") // leaves no __pycache__ in the sources
+            .arg(format!("{tests}/{folder}/{service}.py"))
+            .args([address.ip().to_string(), address.port().to_string()])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("python3 starts");
+        PythonClient(child)
+    }
+
+    /// Waits for the end of the client, whose checks must all have passed.
+    #[track_caller]
+    pub fn passes(mut self) {
+        let mut status = None;
+        eventually("the client ends", || {
+            status = self.0.try_wait().expect("our child");
+            status.is_some()
+        });
+        assert!(status.is_some_and(|status| status.success()));
+    }
+}
+
+impl Drop for PythonClient {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether Python is installed. If not, the test is reported as skipped.
+pub fn python(test: &str) -> bool {
+    let mut version = Command::new("python3");
+    let found = version
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !found {
+        skip(test, "no python3");
+    }
+    found
+}
