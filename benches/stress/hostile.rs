@@ -11,6 +11,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 use std::fs::File;
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -102,7 +103,7 @@ fn measure(
     }
     drop(peers);
     println!(
-        "        {answered} answered, {refused} refused; [MiB, MiB in kernel TCP, descriptors]: \
+        "        {answered} answered, {refused} refused; [MiB, MiB in its sockets, descriptors]: \
          before {before:.0?}, peak {most:.0?}, {:.1} s after {after:.0?}{}",
         begin.elapsed().as_secs_f64(),
         if is_above(after, before) {
@@ -124,16 +125,33 @@ fn prepare(root: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Server memory in MiB, TCP memory of the kernel in MiB, and open descriptors of the server.
+/// Server memory in MiB, memory of the kernel for the server's sockets in MiB, and open descriptors
+/// of the server.
 type Usage = [f64; 3];
 
 fn usage(server: &Server) -> Result<Usage, String> {
-    let text = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
-    let tcp = text.lines().find(|line| line.starts_with("TCP:"));
-    let pages = tcp.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    // The clients' ends are not counted: what they do not read stays with them.
+    let ports = ["echo", "files", "transfer", "talk"].map(|name| server.address(name));
+    let of_ports = ports.map(|at| at.map(|at| format!("src :{}", at.port())));
+    let of_ports: Vec<String> = of_ports.into_iter().collect::<Result<_, _>>()?;
+    let listed = Command::new("ss")
+        .args(["-tanmH", &of_ports.join(" or ")])
+        .output();
+    let listed = listed.map_err(|e| format!("cannot run ss, of Debian's iproute2: {e}"))?;
+    let kernel = socket_memory(&String::from_utf8_lossy(&listed.stdout)) / (1 << 20) as f64;
     let own = server.processes()?.memory()? / (1 << 20) as f64;
     let descriptors = server.descriptors()? as f64;
-    Ok([own, pages.unwrap_or(f64::NAN) / 256.0, descriptors])
+    Ok([own, kernel, descriptors])
+}
+
+/// The sum of `skmem:(r<received>,rb...,t...,tb...,f<reserved>,w<to send>,...)`, ss(8).
+fn socket_memory(listed: &str) -> f64 {
+    let fields = listed.split(&['(', ',', ')']);
+    let numbers = fields.filter_map(|field| {
+        let number = field.strip_prefix(['r', 'f', 'w'])?;
+        number.parse::<f64>().ok()
+    });
+    numbers.sum()
 }
 
 fn is_above(usage: Usage, before: Usage) -> bool {
@@ -225,16 +243,22 @@ fn leave_unread(attackers: &mut Attackers) -> Result<(), String> {
     Ok(())
 }
 
-/// One client at a time starts an upload and resets the connection.
+/// One client at a time starts an upload and resets the connection: one system call a step, since
+/// the kernel does the server's part of a reset within it.
 fn reset(attackers: &mut Attackers) -> Result<(), String> {
-    if attackers.turn < RESETS {
-        let name = format!("upload reset-{} 4096\n", attackers.turn);
-        attackers.peers.clear();
-        attackers.next(1, "files")?;
-        sockopt::set_socket_linger(&attackers.peers[0].stream, Some(Duration::ZERO))
-            .map_err(|e| format!("cannot set SO_LINGER: {e}"))?;
-        attackers.send(0, name.as_bytes())?;
-        attackers.send(0, &[b'x'; 4096])?;
+    match attackers.peers.pop() {
+        None if attackers.turn == RESETS => {}
+        None => {
+            attackers.next(1, "files")?;
+            sockopt::set_socket_linger(&attackers.peers[0].stream, Some(Duration::ZERO))
+                .map_err(|e| format!("cannot set SO_LINGER: {e}"))?;
+        }
+        Some(peer) if peer.sent > 0 => {}
+        Some(peer) => {
+            attackers.peers.push(peer);
+            let upload = format!("upload reset-{} 4096\n{:4096}", attackers.turn, "");
+            attackers.send(0, upload.as_bytes())?;
+        }
     }
     Ok(())
 }
