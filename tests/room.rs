@@ -95,7 +95,7 @@ fn an_address_with_too_many_wrong_passwords_is_ignored_and_others_are_not() {
     let server = Server::start(&[]);
     let inside = Guest::from(&server, host(2));
     inside.enter("inside");
-    let limit = loket::config::room::ROOM.strangers.failures;
+    let limit = loket::config::room::ROOM.strangers.wrong.failures;
     for _ in 0..limit {
         Guest::from(&server, host(2))
             .send("PASSWORD x")

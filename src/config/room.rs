@@ -4,6 +4,7 @@ use super::MIB;
 use crate::reactor::datagram::DatagramLimits;
 use crate::services::room::RoomLimits;
 use crate::services::room::strangers::StrangerLimits;
+use crate::services::wrong_secrets::WrongSecretLimits;
 
 /// The room of a server without flags.
 pub const ROOM: RoomLimits = RoomLimits {
@@ -43,20 +44,26 @@ pub const ROOM: RoomLimits = RoomLimits {
         // A table of some thousands of entries.
         admitted: 4 * MEMBERS,
         admitted_for: MINUTE,
-        // Networks beyond this number share a hundred wrong passwords, so that all networks
-        // together get fewer than 42,000 guesses a minute.
-        failing: MEMBERS,
-        // People mistype a password less often in a minute.
-        failures: 10,
-        shared_failures: 100,
-        // Defined by the protocol.
-        failing_for: MINUTE,
-        answer_interval: INTERVAL,
+        wrong: WRONG_SECRETS,
         former: 4 * MEMBERS,
         // The length of a lesson.
         former_for: 60 * MINUTE,
         sweep_interval: INTERVAL,
     },
+};
+
+/// Wrong passwords of the room, and wrong tokens of HTTP.
+pub const WRONG_SECRETS: WrongSecretLimits = WrongSecretLimits {
+    // Networks beyond this number share a hundred wrong passwords, so that all networks
+    // together get fewer than 42,000 guesses a minute.
+    networks: MEMBERS,
+    // People mistype a password less often in a minute.
+    failures: 10,
+    shared_failures: 100,
+    // Defined by the protocol of the room.
+    lifetime: MINUTE,
+    answer_interval: INTERVAL,
+    sweep_interval: INTERVAL,
 };
 
 /// The idle limit of [`ROOM`], in seconds. For the flag, 0 is never.

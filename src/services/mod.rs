@@ -3,6 +3,7 @@
 
 pub mod bare_header;
 pub mod echo;
+pub mod expiring_table;
 pub mod files;
 pub mod operator;
 pub mod reject;
@@ -12,6 +13,7 @@ pub mod talk;
 pub mod transfer;
 pub mod unframed_upload;
 pub mod upload_log;
+pub mod wrong_secrets;
 
 use crate::wire::names::WireLimits;
 

@@ -36,7 +36,6 @@
 //! because it sent nothing after joining. A spoofer that keeps sending with its address keeps it a
 //! member: at most 64 addresses of a network (`--room-per-address`), which share a rate.
 
-mod expiring_table;
 pub mod networks;
 pub mod strangers;
 pub mod token_bucket;

@@ -1,9 +1,10 @@
 //! Strangers, clients that are not members: passwords, names, joining, and the tables for them.
 //! The tables are bounded, and no entry is removed before it expires.
 
-use super::expiring_table::ExpiringTable;
 use super::token_bucket::TokenBucket;
 use super::{Claim, LeaveReason, PROBE, Room, cut, is_exit, one_line, warn};
+use crate::services::expiring_table::ExpiringTable;
+use crate::services::wrong_secrets::{WrongSecretLimits, WrongSecrets};
 use crate::session::client_net::client_net;
 use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::wire::text;
@@ -19,16 +20,8 @@ pub struct StrangerLimits {
     pub admitted: usize,
     /// Lifetime of such an entry.
     pub admitted_for: u64,
-    /// Entries for client networks that sent wrong passwords.
-    pub failing: usize,
-    /// Wrong passwords of one network within `failing_for` from which on it is ignored.
-    pub failures: u32,
-    /// The same for all networks without an entry together.
-    pub shared_failures: u32,
-    /// Time in which wrong passwords are counted, and then time for which a network is ignored.
-    pub failing_for: u64,
-    /// Shortest time between two answers to an ignored network.
-    pub answer_interval: u64,
+    /// Limits of wrong passwords.
+    pub wrong: WrongSecretLimits,
     /// Entries for addresses that were members.
     pub former: usize,
     /// Lifetime of such an entry.
@@ -39,17 +32,13 @@ pub struct StrangerLimits {
 
 /// The tables of strangers.
 pub struct Strangers {
-    limits: StrangerLimits,
     admitted: ExpiringTable<SocketAddr, ()>,
     /// Admitted addresses of one client network, at most.
     per_network: usize,
     /// Admitted addresses of each network.
     admitted_by_network: HashMap<IpAddr, usize>,
-    /// By network and not by port: an attacker has many ports.
-    failing: ExpiringTable<IpAddr, Failures>,
-    /// Wrong passwords of networks without an entry.
-    shared: Failures,
-    shared_from: u64,
+    /// Networks that sent wrong passwords.
+    wrong: WrongSecrets,
     former: ExpiringTable<SocketAddr, FormerMember>,
 }
 
@@ -62,14 +51,6 @@ pub struct FormerMember {
     pub name: Option<Rc<str>>,
 }
 
-/// Wrong passwords of a network.
-#[derive(Debug, Default)]
-struct Failures {
-    count: u32,
-    /// Time of the last answer to the network while it was ignored.
-    answered_at: Option<u64>,
-}
-
 impl Strangers {
     /// Empty tables. At most `per_network` addresses of one client network are admitted.
     pub fn new(limits: StrangerLimits, per_network: usize) -> Strangers {
@@ -78,11 +59,8 @@ impl Strangers {
             admitted: ExpiringTable::new(limits.admitted, limits.admitted_for, interval),
             per_network,
             admitted_by_network: HashMap::new(),
-            failing: ExpiringTable::new(limits.failing, limits.failing_for, interval),
-            shared: Failures::default(),
-            shared_from: 0,
+            wrong: WrongSecrets::new(limits.wrong),
             former: ExpiringTable::new(limits.former, limits.former_for, interval),
-            limits,
         }
     }
 
@@ -142,69 +120,16 @@ impl Strangers {
     pub fn former_member(&mut self, address: SocketAddr, now: u64) -> Option<FormerMember> {
         self.former.get(address, now).cloned()
     }
-
-    /// Counts a wrong password. Returns true if the network is ignored from this one on.
-    pub fn count_failure(&mut self, host: IpAddr, now: u64) -> bool {
-        let host = client_net(host);
-        if let Some(failures) = self.failing.entry(host, now) {
-            failures.count += 1;
-            if failures.count != self.limits.failures {
-                return false;
-            }
-            // The network is ignored from now on, not from the first failure on.
-            self.failing.renew(host, now);
-            return true;
-        }
-        if self.shared_from + self.limits.failing_for <= now {
-            (self.shared, self.shared_from) = (Failures::default(), now);
-        }
-        self.shared.count += 1;
-        let too_many = self.shared.count == self.limits.shared_failures;
-        if too_many {
-            self.shared_from = now;
-        }
-        too_many
-    }
-
-    /// Whether the network of a host has sent too many wrong passwords.
-    pub fn is_ignored(&mut self, host: IpAddr, now: u64) -> bool {
-        match self.failing.get(client_net(host), now) {
-            Some(failures) => failures.count >= self.limits.failures,
-            // A network without an entry shares the counter only if the table is full.
-            None => {
-                self.failing.is_full()
-                    && self.shared.count >= self.limits.shared_failures
-                    && now < self.shared_from + self.limits.failing_for
-            }
-        }
-    }
-
-    /// Whether an ignored network gets an answer now. It gets one at times, because a textbook
-    /// client waits for an answer for ever.
-    pub fn may_answer(&mut self, host: IpAddr, now: u64) -> bool {
-        let failures = match self.failing.get(client_net(host), now) {
-            Some(own) => own,
-            None => &mut self.shared,
-        };
-        let interval = self.limits.answer_interval;
-        let may = failures
-            .answered_at
-            .is_none_or(|last| last + interval <= now);
-        if may {
-            failures.answered_at = Some(now);
-        }
-        may
-    }
 }
 
 impl Room {
     pub(super) fn try_password(&mut self, from: Route, given: &[u8], cx: &mut DatagramContext<'_>) {
         let host = from.peer.ip();
-        if self.strangers.is_ignored(host, cx.now) {
+        if self.strangers.wrong.is_ignored(host, cx.now) {
             return self.say_incorrect(from, cx);
         }
         if !bool::from(self.password.as_slice().ct_eq(given)) {
-            if self.strangers.count_failure(host, cx.now) {
+            if self.strangers.wrong.count_failure(host, cx.now) {
                 let line = format!("{host} sent too many wrong passwords and is ignored");
                 warn(&mut self.ignored, cx.now, &line);
             }
@@ -223,7 +148,9 @@ impl Room {
     /// Sends `PASSWORD INCORRECT`; to an ignored network at a limited rate.
     fn say_incorrect(&mut self, to: Route, cx: &mut DatagramContext<'_>) {
         let host = to.peer.ip();
-        if !self.strangers.is_ignored(host, cx.now) || self.strangers.may_answer(host, cx.now) {
+        if !self.strangers.wrong.is_ignored(host, cx.now)
+            || self.strangers.wrong.may_answer(host, cx.now)
+        {
             cx.out.to_one(b"PASSWORD INCORRECT", to);
         }
     }
@@ -349,11 +276,14 @@ mod tests {
     const LIMITS: StrangerLimits = StrangerLimits {
         admitted: 5,
         admitted_for: 60 * SECOND,
-        failing: 3,
-        failures: 2,
-        shared_failures: 4,
-        failing_for: 60 * SECOND,
-        answer_interval: SECOND,
+        wrong: WrongSecretLimits {
+            networks: 3,
+            failures: 2,
+            shared_failures: 4,
+            lifetime: 60 * SECOND,
+            answer_interval: SECOND,
+            sweep_interval: SECOND,
+        },
         former: 3,
         former_for: 60 * SECOND,
         sweep_interval: SECOND,
@@ -397,45 +327,5 @@ mod tests {
         // The first entries have expired.
         assert!(strangers.admit(address(5, 1), 61 * SECOND));
         assert!(strangers.admit(address(1, 7), 61 * SECOND));
-    }
-
-    #[test]
-    fn a_network_with_too_many_wrong_passwords_is_ignored_for_a_time() {
-        let mut strangers = Strangers::new(LIMITS, 3);
-        assert!(!strangers.count_failure(host(1), 10));
-        assert!(!strangers.is_ignored(host(1), 10));
-        assert!(strangers.count_failure(host(1), 50));
-        assert!(strangers.is_ignored(host(1), 60 * SECOND + 49));
-        assert!(!strangers.is_ignored(host(1), 60 * SECOND + 50));
-    }
-
-    #[test]
-    fn networks_without_an_entry_share_a_counter_and_evict_no_entry() {
-        let mut strangers = Strangers::new(LIMITS, 3);
-        for number in 1..=3 {
-            strangers.count_failure(host(number), 0);
-            strangers.count_failure(host(number), 0);
-        }
-        for number in 10..13 {
-            assert!(!strangers.is_ignored(host(number), 1));
-            assert!(!strangers.count_failure(host(number), 1));
-        }
-        assert!(strangers.count_failure(host(13), 2));
-        assert!(strangers.is_ignored(host(14), 3), "one that never failed");
-        assert!(strangers.is_ignored(host(1), 3), "the first is still known");
-        assert!(strangers.may_answer(host(14), 3) && !strangers.may_answer(host(15), 4));
-        assert!(strangers.may_answer(host(15), SECOND + 3));
-        assert!(!strangers.is_ignored(host(14), 60 * SECOND + 2));
-        assert!(!strangers.count_failure(host(14), 61 * SECOND));
-    }
-
-    #[test]
-    fn an_ignored_network_is_answered_once_a_second() {
-        let mut strangers = Strangers::new(LIMITS, 3);
-        strangers.count_failure(host(1), 0);
-        strangers.count_failure(host(1), 0);
-        let answered = (0..10).filter(|tenth| strangers.may_answer(host(1), tenth * SECOND / 10));
-        assert_eq!(answered.count(), 1);
-        assert!(strangers.may_answer(host(1), SECOND));
     }
 }
