@@ -21,7 +21,7 @@ use loket::session::outbox::Outbox;
 use loket::session::protocol::Protocol;
 use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
-use loket::store::{Requester, Store};
+use loket::store::{Overwrite, Requester, Store, Stored};
 use loket::terminal::line_editor::{EditorLimits, LineEditor, Typed};
 use loket::terminal::sanitize::Sanitizer;
 use loket::wire::SEPARATOR;
@@ -305,7 +305,8 @@ proptest! {
         blob.write_all_at(&wire.as_bytes()[taken..], 0).expect("memory");
         let missing = digits.largest() + 1 - (wire.len() - taken) as u64;
         let (upload, front) = upload.solve(missing).expect("there is a solution");
-        prop_assert!(matches!(upload.commit(&front, client).take(), Ok(Ok(()))));
+        let stored = upload.commit(&front, Overwrite::Allowed, client).take();
+        prop_assert!(matches!(stored, Ok(Ok(Stored::Created))));
         prop_assert_eq!(&store.files()["a"], body.as_bytes());
     }
 

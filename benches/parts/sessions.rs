@@ -129,7 +129,7 @@ fn outbox(criterion: &mut Criterion) {
             .take()
             .ok()
             .expect("the store answers at once");
-        let (blob, length) = opened.expect("the file exists");
+        let (blob, length) = opened.expect("the file exists").content();
         let mut outbox = Outbox::default();
         bencher.iter(|| {
             outbox.bytes(b"OK 4096\n");

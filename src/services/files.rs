@@ -16,7 +16,7 @@ use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{Content, Requester, Store, Upload};
+use crate::store::{Content, OpenFile, Overwrite, Requester, Store, Stored, Upload};
 use crate::wire::files_command::{self, Command};
 use crate::wire::follows::{Follows, Timer};
 use crate::wire::framing::{Dialect, Frame, Framer, LateNewline};
@@ -61,7 +61,7 @@ enum FilesState {
 /// The result of a store operation, and the command that it belongs to.
 enum FilesAnswer {
     /// A download from this offset on.
-    Opened(Result<Content, StoreError>, u64),
+    Opened(Result<OpenFile, StoreError>, u64),
     Size(Result<u64, StoreError>),
     /// A listing, and the folder's name if it looks like an option.
     List(Result<Content, StoreError>, Option<Box<str>>),
@@ -70,7 +70,7 @@ enum FilesAnswer {
     Begun(Result<Box<dyn Upload>, StoreError>, Option<u64>, Box<[u8]>),
     /// A committed upload; `last` if the peer's stream has ended.
     Stored {
-        done: Result<(), StoreError>,
+        done: Result<Stored, StoreError>,
         last: bool,
     },
 }
@@ -221,7 +221,8 @@ impl Files {
             }
         };
         Ok(match answer {
-            FilesAnswer::Opened(Ok((blob, length)), offset) => {
+            FilesAnswer::Opened(Ok(file), offset) => {
+                let (blob, length) = file.content();
                 self.download(blob, offset..length, cx)
             }
             FilesAnswer::Size(Ok(bytes)) => {
@@ -356,7 +357,7 @@ impl Files {
             (BodyEnd::BlobFailed(error), _) => return Err(StoreError::from(error).into()),
             (BodyEnd::Abandoned, _) => return Ok(Intake::Close(CloseReason::PeerReset)),
         };
-        let stored = upload.commit(b"", self.requester(cx));
+        let stored = upload.commit(b"", Overwrite::Allowed, self.requester(cx));
         self.resume(
             stored.map(move |done| FilesAnswer::Stored { done, last }),
             cx,

@@ -23,7 +23,7 @@ use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{Content, Requester, Store, StoreReply, Upload};
+use crate::store::{Content, OpenFile, Overwrite, Requester, Store, StoreReply, Stored, Upload};
 use crate::wire::SEPARATOR;
 use crate::wire::ambiguous_size::Digits;
 use crate::wire::follows::{Follows, Timer};
@@ -57,7 +57,7 @@ enum TransferState {
     },
     /// A commit is pending. A bare peer has no `size` and gets no reply.
     Committing {
-        done: StoreReply<()>,
+        done: StoreReply<Stored>,
         size: Option<u64>,
     },
     /// A body without a delimiter between its size and its data arrives.
@@ -74,7 +74,7 @@ enum TransferState {
 /// The result of a store operation, and the command that it belongs to.
 enum TransferAnswer {
     /// A download of the file of this name.
-    Opened(Result<Content, StoreError>, Box<str>),
+    Opened(Result<OpenFile, StoreError>, Box<str>),
     /// An upload of this size.
     Begun(Result<Box<dyn Upload>, StoreError>, u64),
     /// A bare upload whose size is all of these digits or begins with them.
@@ -278,11 +278,12 @@ impl Transfer {
     fn send_file(
         &mut self,
         name: &str,
-        opened: Result<Content, StoreError>,
+        opened: Result<OpenFile, StoreError>,
         cx: &mut Context<'_>,
     ) -> Intake {
         match opened {
-            Ok((blob, length)) => {
+            Ok(file) => {
+                let (blob, length) = file.content();
                 self.reply(format_args!("{name}{SEPARATOR}{length}"), cx);
                 if self.is_line() {
                     cx.out.body(blob, 0..length);
@@ -349,9 +350,11 @@ impl Transfer {
         ) {
             (_, BodyEnd::Abandoned) => Ok(Intake::Close(CloseReason::PeerReset)),
             (_, BodyEnd::BlobFailed(error)) => Err(StoreError::from(error).into()),
-            (TransferState::Receiving { upload, size }, BodyEnd::Complete) => {
-                self.commit(upload.commit(b"", self.requester(cx)), Some(size), cx)
-            }
+            (TransferState::Receiving { upload, size }, BodyEnd::Complete) => self.commit(
+                upload.commit(b"", Overwrite::Allowed, self.requester(cx)),
+                Some(size),
+                cx,
+            ),
             (TransferState::Receiving { size, .. }, BodyEnd::PeerFinished { missing }) => {
                 let received = size - missing;
                 Err(format!("only {received} of {size} bytes came; nothing is stored").into())
@@ -360,7 +363,11 @@ impl Transfer {
                 let solved = unframed.solve(missing);
                 let (upload, front) =
                     solved.ok_or("the size does not fit what came; nothing is stored")?;
-                self.commit(upload.commit(&front, self.requester(cx)), None, cx)
+                self.commit(
+                    upload.commit(&front, Overwrite::Allowed, self.requester(cx)),
+                    None,
+                    cx,
+                )
             }
             (TransferState::Unframed(_), BodyEnd::Complete) => {
                 Err("more came than the size says; nothing is stored".into())
@@ -372,12 +379,12 @@ impl Transfer {
     /// Answers the peer, or waits until the commit is done.
     fn commit(
         &mut self,
-        done: StoreReply<()>,
+        done: StoreReply<Stored>,
         size: Option<u64>,
         cx: &mut Context<'_>,
     ) -> Result<Intake, Reject> {
         match done.take() {
-            Ok(done) => done?,
+            Ok(done) => _ = done?,
             Err(done) => {
                 self.state = TransferState::Committing { done, size };
                 return Ok(Intake::Wait);

@@ -9,8 +9,12 @@ use std::io;
 pub enum StoreError {
     /// The file does not exist, or the name leads out of the root.
     NotFound,
-    /// The name belongs to a folder, a pipe, a socket or a device.
+    /// The name belongs to a pipe, a socket or a device.
     NotAFile,
+    /// The name belongs to a folder.
+    Folder,
+    /// The name belongs to a file that must not be replaced.
+    Exists,
     /// The server was started with `--read-only`.
     ReadOnly,
     /// The file would be larger than the limit carried here, in bytes.
@@ -39,7 +43,8 @@ impl fmt::Display for StoreError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreError::NotFound => write!(out, "there is no such file"),
-            StoreError::NotAFile => write!(out, "it is not a regular file"),
+            StoreError::NotAFile | StoreError::Folder => write!(out, "it is not a regular file"),
+            StoreError::Exists => write!(out, "a file has this name already"),
             StoreError::ReadOnly => write!(out, "this server is read-only"),
             StoreError::TooLarge(limit) => {
                 write!(
@@ -82,7 +87,9 @@ impl From<io::Error> for StoreError {
         };
         match errno {
             Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP => StoreError::NotFound,
-            Errno::ISDIR | Errno::NXIO => StoreError::NotAFile,
+            Errno::ISDIR => StoreError::Folder,
+            Errno::NXIO => StoreError::NotAFile,
+            Errno::EXIST => StoreError::Exists,
             Errno::ACCESS | Errno::PERM | Errno::ROFS => StoreError::Denied,
             Errno::NOSPC | Errno::DQUOT | Errno::FBIG => StoreError::NoSpace,
             Errno::NAMETOOLONG | Errno::INVAL => StoreError::BadName,

@@ -10,7 +10,7 @@ use super::part_name;
 use super::root::{ListedFolder, Root};
 use super::upload::{self, Destination, FileUpload};
 use super::workers::Workers;
-use super::{Content, Requester, Store, StoreReply, StoreSettings, Upload};
+use super::{Content, FileVersion, OpenFile, Requester, Store, StoreReply, StoreSettings, Upload};
 use crate::session::blob::Blob;
 use crate::session::completions::Completions;
 use crate::store::error::StoreError;
@@ -110,15 +110,16 @@ impl FileStore {
 }
 
 impl Store for FileStore {
-    fn open(&self, name: &str, client: Requester) -> StoreReply<Content> {
+    fn open(&self, name: &str, client: Requester) -> StoreReply<OpenFile> {
         self.files.root.recheck_path();
         let (path, name) = (Some(name), name.to_owned());
         let open = move |files: &SharedFiles, found| files.explain(files.open(&name, found));
         let (workers, settings) = (self.workers.clone(), self.files.settings);
         self.dispatch(path, client, open).map(move |opened| {
-            let (file, length) = opened?;
-            let blob = FileBlob::new(file, workers, &settings, Some(length));
-            Ok((Rc::new(blob) as Rc<dyn Blob>, length))
+            let (file, version) = opened?;
+            let blob = FileBlob::new(file, workers, &settings, Some(version.length));
+            let blob = Rc::new(blob) as Rc<dyn Blob>;
+            Ok(OpenFile { blob, version })
         })
     }
 
@@ -221,12 +222,12 @@ impl SharedFiles {
             }
         };
         match leaf {
-            "" | "." | ".." => Err(StoreError::NotAFile),
+            "" | "." | ".." => Err(StoreError::Folder),
             _ => Ok((folder, leaf)),
         }
     }
 
-    fn open(&self, name: &str, found: Option<OwnedFd>) -> Result<(File, u64), StoreError> {
+    fn open(&self, name: &str, found: Option<OwnedFd>) -> Result<(File, FileVersion), StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
@@ -235,10 +236,8 @@ impl SharedFiles {
             None => self.open_as(name, OFlags::PATH)?,
         };
         let stat = rustix::fs::fstat(&found)?;
-        if !FileType::from_raw_mode(stat.st_mode).is_file() {
-            return Err(StoreError::NotAFile);
-        }
-        Ok((self.open_found(&found, name)?.into(), stat.st_size as u64))
+        require_file(FileType::from_raw_mode(stat.st_mode))?;
+        Ok((self.open_found(&found, name)?.into(), stat.into()))
     }
 
     fn open_as(&self, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
@@ -294,7 +293,7 @@ impl SharedFiles {
         folder: &Dir,
         leaf: &str,
         status: &JobStatus,
-    ) -> Result<Option<OwnedFd>, StoreError> {
+    ) -> Result<((), Option<OwnedFd>), StoreError> {
         // Open the folder first: if that fails, the file is still there.
         let to_sync = if self.settings.sync && status.is_awaited() {
             upload::folder_to_sync(folder)?
@@ -302,7 +301,7 @@ impl SharedFiles {
             None
         };
         rustix::fs::unlinkat(folder, leaf, AtFlags::empty())?;
-        Ok(to_sync)
+        Ok(((), to_sync))
     }
 
     fn create_upload(&self, name: &str, size: u64) -> Result<(File, Destination), StoreError> {
@@ -338,12 +337,21 @@ fn free_space(folder: &Dir) -> Option<u64> {
     (bytes(disk.f_blocks) > 0).then(|| bytes(disk.f_bavail))
 }
 
+/// An error unless it is a regular file.
+fn require_file(kind: FileType) -> Result<(), StoreError> {
+    match kind {
+        FileType::RegularFile => Ok(()),
+        FileType::Directory => Err(StoreError::Folder),
+        _ => Err(StoreError::NotAFile),
+    }
+}
+
 /// The file or link that has this name; an error for anything else.
 fn replaceable(folder: &Dir, leaf: &str) -> Result<Option<Stat>, StoreError> {
     match rustix::fs::statat(folder, leaf, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile | FileType::Symlink => Ok(Some(stat)),
-            _ => Err(StoreError::NotAFile),
+            FileType::Symlink => Ok(Some(stat)),
+            kind => require_file(kind).map(|()| Some(stat)),
         },
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno.into()),

@@ -15,6 +15,7 @@ use self::error::StoreError;
 use self::pending::Pending;
 use crate::session::blob::Blob;
 use crate::session::session_id::SessionId;
+use rustix::fs::Stat;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use std::time::Duration;
 /// session is reported as a completion when its [`Pending`] can be polled again.
 pub trait Store {
     /// Opens a file for reading.
-    fn open(&self, name: &str, client: Requester) -> StoreReply<Content>;
+    fn open(&self, name: &str, client: Requester) -> StoreReply<OpenFile>;
     /// The length of a file, in bytes.
     fn size(&self, name: &str, client: Requester) -> StoreReply<u64>;
     /// Removes a file.
@@ -48,6 +49,64 @@ pub type StoreReply<T> = Pending<Result<T, StoreError>>;
 /// The content of a file or a list, and its length in bytes.
 pub type Content = (Rc<dyn Blob>, u64);
 
+/// A file that is open for reading.
+pub struct OpenFile {
+    /// Its content.
+    pub blob: Rc<dyn Blob>,
+    /// The version that was opened.
+    pub version: FileVersion,
+}
+
+impl OpenFile {
+    /// The content and its length.
+    pub fn content(self) -> Content {
+        (self.blob, self.version.length)
+    }
+}
+
+/// What identifies the content of a file: a changed or replaced file has another version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileVersion {
+    /// The inode number.
+    pub inode: u64,
+    /// The length in bytes.
+    pub length: u64,
+    /// The time of the last change, in nanoseconds since 1970.
+    pub modified: i64,
+}
+
+impl From<Stat> for FileVersion {
+    fn from(stat: Stat) -> FileVersion {
+        let nanos = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
+        FileVersion {
+            inode: stat.st_ino,
+            length: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: stat
+                .st_mtime
+                .saturating_mul(1_000_000_000)
+                .saturating_add(nanos),
+        }
+    }
+}
+
+/// Whether a commit may replace the file that has the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// It may.
+    Allowed,
+    /// The commit fails with [`StoreError::Exists`].
+    Refused,
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// The name is new.
+    Created,
+    /// The name had a file or a link.
+    Replaced,
+}
+
 /// The session that requests an operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Requester {
@@ -61,10 +120,17 @@ pub struct Requester {
 pub trait Upload {
     /// Where its bytes are written.
     fn blob(&self) -> Rc<dyn Blob>;
+    /// The file or link that had the name when the upload began. Links are not followed.
+    fn replaces(&self) -> Option<FileVersion>;
     /// Publishes the file under its name in one step, with `front` before the received bytes.
     /// With [`StoreSettings::sync`], content and name are on disk when the reply is ready.
     /// Dropping the reply does not cancel the commit.
-    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> StoreReply<()>;
+    fn commit(
+        self: Box<Self>,
+        front: &[u8],
+        overwrite: Overwrite,
+        client: Requester,
+    ) -> StoreReply<Stored>;
 }
 
 /// Configuration of the store.

@@ -16,11 +16,11 @@ use super::file_blob::FileBlob;
 use super::part_name;
 use super::root::Root;
 use super::workers::Workers;
-use super::{Requester, StoreReply, StoreSettings, Upload};
+use super::{FileVersion, Overwrite, Requester, StoreReply, StoreSettings, Stored, Upload};
 use crate::session::blob::Blob;
 use cap_std::fs::Dir;
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid, XattrFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -62,7 +62,16 @@ impl Upload for FileUpload {
         self.blob.clone()
     }
 
-    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> StoreReply<()> {
+    fn replaces(&self) -> Option<FileVersion> {
+        self.destination.found.map(FileVersion::from)
+    }
+
+    fn commit(
+        self: Box<Self>,
+        front: &[u8],
+        overwrite: Overwrite,
+        client: Requester,
+    ) -> StoreReply<Stored> {
         let FileUpload {
             root,
             blob,
@@ -90,11 +99,11 @@ impl Upload for FileUpload {
                 Some(Err(Errno::MFILE | Errno::NFILE)) | None => None,
                 Some(opened) => opened?,
             };
-            destination.publish(&file)?;
+            let stored = destination.publish(&file, overwrite)?;
             if sync && folder.is_none() {
                 rustix::fs::syncfs(&*file)?;
             }
-            Ok(folder)
+            Ok((stored, folder))
         };
         let store =
             move |status: &JobStatus| store(status).map_err(|error| root.explain_folder(error));
@@ -120,8 +129,8 @@ fn put_in_front(file: &File, length: u64, front: &[u8], step: usize) -> io::Resu
 pub struct Destination {
     folder: Arc<Dir>,
     name: Box<str>,
-    /// The regular file that has the name when the upload starts.
-    replaced: Option<Stat>,
+    /// The file or link that had the name when the upload began.
+    found: Option<Stat>,
     /// The name of the part file; `None` for an anonymous file.
     hidden: Option<String>,
 }
@@ -132,7 +141,7 @@ impl Destination {
         Destination {
             folder,
             name: name.into(),
-            replaced: found.filter(is_file),
+            found,
             hidden: None,
         }
     }
@@ -146,7 +155,7 @@ impl Destination {
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {
                 // The replaced file may be private, and this one has a name already.
                 let private = Mode::from_raw_mode(0o600);
-                let mode = self.replaced.map_or(mode, |_| private);
+                let mode = self.found.filter(is_file).map_or(mode, |_| private);
                 let (file, hidden) = part_name::create(&self.folder, mode)?;
                 self.hidden = Some(hidden);
                 Ok(file)
@@ -156,12 +165,14 @@ impl Destination {
     }
 
     /// Makes the file visible under its name in one step.
-    fn publish(mut self, file: &File) -> Result<(), Errno> {
+    fn publish(mut self, file: &File, overwrite: Overwrite) -> Result<Stored, Errno> {
+        match self.take_free_name(file) {
+            Ok(()) => return Ok(Stored::Created),
+            // Some file systems cannot rename without replacing.
+            Err(Errno::EXIST | Errno::INVAL) if overwrite == Overwrite::Allowed => {}
+            Err(errno) => return Err(errno),
+        }
         if self.hidden.is_none() {
-            match self.link(file, &self.name) {
-                Err(Errno::EXIST) => {}
-                linked => return linked,
-            }
             // linkat cannot replace a file. A crash before the rename leaves the hidden name, which
             // the next start removes.
             part_name::lock_part(file);
@@ -171,6 +182,17 @@ impl Destination {
         let hidden = self.hidden.as_deref().expect("set above or from the start");
         rustix::fs::renameat(&self.folder, hidden, &self.folder, &*self.name)?;
         self.hidden = None;
+        Ok(Stored::Replaced)
+    }
+
+    /// Makes the file visible under its name, unless an entry has that name.
+    fn take_free_name(&mut self, file: &File) -> Result<(), Errno> {
+        let Some(hidden) = self.hidden.as_deref() else {
+            return self.link(file, &self.name);
+        };
+        let (folder, flags) = (&self.folder, RenameFlags::NOREPLACE);
+        rustix::fs::renameat_with(folder, hidden, folder, &*self.name, flags)?;
+        self.hidden = None;
         Ok(())
     }
 
@@ -178,7 +200,7 @@ impl Destination {
     /// and group as far as permitted. Not setuid and setgid: they belong to the old content.
     fn inherit_attributes(&self, file: &File) -> bool {
         let found = rustix::fs::statat(&self.folder, &*self.name, AtFlags::SYMLINK_NOFOLLOW);
-        let Some(old) = found.ok().filter(is_file).or(self.replaced) else {
+        let Some(old) = found.ok().filter(is_file).or(self.found.filter(is_file)) else {
             return false;
         };
         let (owner, group) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
@@ -276,10 +298,38 @@ mod tests {
                 std::fs::remove_file(&path).unwrap();
             }
             assert!(destination.inherit_attributes(&file));
-            destination.publish(&file).unwrap();
+            let stored = destination.publish(&file, Overwrite::Allowed).unwrap();
+            let wanted = if is_gone {
+                Stored::Created
+            } else {
+                Stored::Replaced
+            };
+            assert_eq!(stored, wanted);
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o7777, 0o640);
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_commit_that_must_not_replace_keeps_the_file_that_has_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Arc::new(Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap());
+        for is_hidden in [false, true] {
+            for wanted in [Ok(Stored::Created), Err(Errno::EXIST)] {
+                let mut destination = Destination::new(root.clone(), "a", None);
+                let file = if is_hidden {
+                    let (file, hidden) =
+                        part_name::create(&root, Mode::from_raw_mode(0o600)).unwrap();
+                    destination.hidden = Some(hidden);
+                    file
+                } else {
+                    destination.create().unwrap()
+                };
+                assert_eq!(destination.publish(&file, Overwrite::Refused), wanted);
+                assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+            }
+            std::fs::remove_file(folder.path().join("a")).unwrap();
         }
     }
 }

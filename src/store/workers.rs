@@ -133,29 +133,31 @@ impl Workers {
         Pending::later(move || poll(&slot))
     }
 
-    /// Runs `work`, which may return a folder to sync before the session gets the result. `large`
-    /// work ends the batch. The work is never skipped: when the result is dropped, the job counts
-    /// in the backlog of its network, moves ahead of other commits, and is not synced.
-    pub fn spawn_synced(
+    /// Runs `work`. It returns its result, and perhaps a folder to sync before the session gets
+    /// that. `large` work ends the batch. The work is never skipped: when the result is dropped,
+    /// the job counts in the backlog of its network, moves ahead of other commits, and is not
+    /// synced.
+    pub fn spawn_synced<T: Send + 'static>(
         &self,
         client: Requester,
         large: bool,
-        work: impl FnOnce(&JobStatus) -> Result<Option<OwnedFd>, StoreError> + Send + 'static,
-    ) -> StoreReply<()> {
+        work: impl FnOnce(&JobStatus) -> Result<(T, Option<OwnedFd>), StoreError> + Send + 'static,
+    ) -> StoreReply<T> {
         let (slot, answer) = self.slot(client.session);
         let status = Arc::new(JobStatus::new(client.address, self.backlog.clone()));
         let end = JobGuard(status.clone());
         let job: Job = Box::new(move |batch| match work(&end.0) {
-            Ok(Some(folder)) => {
+            Ok((result, Some(folder))) => {
                 batch.full |= large;
-                let answer = Box::new(answer);
+                let synced = |done: Result<(), _>| answer(done.map(|()| result));
+                let answer = Box::new(synced);
                 batch.unsynced.push(Unsynced {
                     folder,
                     answer,
                     end,
                 });
             }
-            Ok(None) => answer(Ok(())),
+            Ok((result, None)) => answer(Ok(result)),
             Err(error) => answer(Err(error)),
         });
         let job = Arc::new(Mutex::new(Some(job)));
@@ -313,9 +315,9 @@ mod tests {
     use crate::store::BacklogLimits;
     use std::net::IpAddr;
 
-    fn folder() -> Option<OwnedFd> {
+    fn folder() -> ((), Option<OwnedFd>) {
         let here = rustix::fs::open(".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
-        Some(here.expect("a folder"))
+        ((), Some(here.expect("a folder")))
     }
 
     /// Started workers, and a receiver that gets one `()` for every wake.

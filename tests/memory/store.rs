@@ -5,7 +5,9 @@ use super::disk::Disk;
 use loket::session::blob::Blob;
 use loket::session::session_id::SessionId;
 use loket::store::error::StoreError;
-use loket::store::{Content, Requester, Store, StoreReply, Upload};
+use loket::store::{
+    Content, FileVersion, OpenFile, Overwrite, Requester, Store, StoreReply, Stored, Upload,
+};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -143,10 +145,13 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn open(&self, name: &str, client: Requester) -> StoreReply<Content> {
+    fn open(&self, name: &str, client: Requester) -> StoreReply<OpenFile> {
         let name = name.to_owned();
         self.reply(client, move |memory| {
-            Ok(memory.content(memory.find(&name)?, memory.fault(&name)))
+            let bytes = memory.find(&name)?;
+            let version = version(&bytes);
+            let blob = memory.lend(bytes, memory.fault(&name));
+            Ok(OpenFile { blob, version })
         })
     }
 
@@ -213,6 +218,18 @@ impl Store for Memory {
     }
 }
 
+/// The version of a file. A checksum instead of a time makes every run the same.
+fn version(bytes: &Bytes) -> FileVersion {
+    FileVersion {
+        inode: 1,
+        length: bytes.borrow().len() as u64,
+        modified: bytes
+            .borrow()
+            .iter()
+            .fold(0, |sum, byte| (sum * 31 + i64::from(*byte)) % 65_521),
+    }
+}
+
 /// An open file.
 struct MemoryBlob {
     bytes: Bytes,
@@ -271,7 +288,16 @@ impl Upload for MemoryUpload {
         self.blob.clone()
     }
 
-    fn commit(self: Box<Self>, front: &[u8], client: Requester) -> StoreReply<()> {
+    fn replaces(&self) -> Option<FileVersion> {
+        self.store.find(&self.name).ok().as_ref().map(version)
+    }
+
+    fn commit(
+        self: Box<Self>,
+        front: &[u8],
+        overwrite: Overwrite,
+        client: Requester,
+    ) -> StoreReply<Stored> {
         let (store, front) = (self.store.clone(), front.to_vec());
         store.reply(client, move |memory| {
             if matches!(self.blob.fault, Some(Fault::Denied)) {
@@ -292,11 +318,14 @@ impl Upload for MemoryUpload {
                     "{name} is stored with {length} bytes that differ from the sent ones"
                 );
             }
-            memory
-                .files
-                .borrow_mut()
-                .insert(name.clone(), bytes.clone());
-            Ok(())
+            let mut files = memory.files.borrow_mut();
+            if overwrite == Overwrite::Refused && files.contains_key(name) {
+                return Err(StoreError::Exists);
+            }
+            Ok(match files.insert(name.clone(), bytes.clone()) {
+                None => Stored::Created,
+                Some(_) => Stored::Replaced,
+            })
         })
     }
 }
