@@ -5,6 +5,7 @@ pub mod bare_header;
 pub mod echo;
 pub mod expiring_table;
 pub mod files;
+pub mod http;
 pub mod operator;
 pub mod reject;
 pub mod room;
