@@ -7,6 +7,7 @@ pub mod room;
 pub mod services;
 pub mod store;
 
+use crate::wire::http::HttpLimits;
 use crate::wire::names::WireLimits;
 use socket2::TcpKeepalive;
 use std::time::Duration;
@@ -22,6 +23,20 @@ pub const WIRE: WireLimits = WireLimits {
     name: 1024,
     // `NAME_MAX` of `limits.h`.
     component: 255,
+};
+
+/// The longest parts of an HTTP request.
+pub const HTTP: HttpLimits = HttpLimits {
+    // Browsers send less than 2 KiB to a server that sets no cookies; nginx allows 8 KiB a line.
+    head: 8 * KIB,
+    // A browser sends about 15.
+    fields: 64,
+    // The longest registered one, `UPDATEREDIRECTREF`, has 17.
+    method: 32,
+    // A name of 1,024 bytes, each percent-encoded in three, and a query.
+    target: 4 * KIB,
+    // No client in common use sends extensions.
+    chunk_extensions: 256,
 };
 
 /// Descriptors reserved for listeners, epoll, signals, standard streams, the pipe (about 20) and

@@ -1,4 +1,4 @@
-//! Framing and parsing for the five services. No I/O: the input is byte slices.
+//! Framing and parsing for the services. No I/O: the input is byte slices.
 
 #![doc = include_str!("PROTOCOL.md")]
 
@@ -7,6 +7,7 @@ pub mod arrival;
 pub mod files_command;
 pub mod follows;
 pub mod framing;
+pub mod http;
 pub mod line;
 pub mod names;
 pub mod text;
