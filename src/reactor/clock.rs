@@ -1,6 +1,7 @@
 //! The time of a loop, in microseconds since its start.
 //! The loop reads the clock once a round and passes the moment to what it calls.
 
+use rustix::time::ClockId;
 use std::time::{Duration, Instant};
 
 /// Microseconds in a second.
@@ -51,4 +52,11 @@ impl Clock {
     pub fn now(&self) -> Moment {
         Moment(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
+}
+
+/// The date, in seconds since 1970. The coarse clock is the one that stamps files, so that no file
+/// is newer than this.
+pub fn unix_seconds() -> u64 {
+    let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+    u64::try_from(now.tv_sec).unwrap_or(0)
 }

@@ -353,7 +353,8 @@ impl<I: Io> Dispatcher<I> {
 
     /// Gives turns to connections whose timer has expired, and closes those whose deadline has.
     pub fn on_time(&mut self, now: Moment) {
-        self.shared.now = now.seconds();
+        (self.shared.now, self.shared.micros) = (now.seconds(), now.0);
+        self.shared.unix = self.io.unix_seconds();
         while let Some((delay, id)) = self.timers.pop_silence(&mut self.table, now) {
             if delay == Timer::Cold {
                 self.enqueue_bulk(id);

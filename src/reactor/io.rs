@@ -71,6 +71,11 @@ pub trait Io {
 
     /// The time, to measure turns. Decisions use the time at which the round began.
     fn now(&self) -> Moment;
+
+    /// The date: seconds since 1970, as the kernel stamps files.
+    fn unix_seconds(&self) -> u64 {
+        0
+    }
 }
 
 /// The result of [`Io::send_file`].

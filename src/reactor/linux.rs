@@ -1,7 +1,7 @@
 //! The system calls of the acceptor and of the turn, on TCP sockets of Linux.
 
 use super::acceptor::ServiceListener;
-use super::clock::{Clock, Moment};
+use super::clock::{self, Clock, Moment};
 use super::io::{Io, ReceiveError, Sent};
 use super::sendfile;
 use super::splice::SplicePipe;
@@ -239,5 +239,9 @@ impl Io for LinuxIo {
 
     fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        clock::unix_seconds()
     }
 }

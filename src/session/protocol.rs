@@ -145,8 +145,12 @@ pub struct Context<'a> {
     pub posts: &'a mut Vec<Post>,
     /// The id of this session, for posts to it.
     pub me: SessionId,
-    /// Seconds since the server started. The reactor reads the clock once a round.
+    /// Seconds since the server started. The reactor reads the clocks once a round.
     pub now: u32,
+    /// The same in microseconds.
+    pub micros: u64,
+    /// The date: seconds since 1970.
+    pub unix: u64,
     /// Whether standard output is too slow for the lines to the operator.
     pub operator_behind: bool,
 }

@@ -12,6 +12,10 @@ pub struct Shared {
     pub posts: Vec<Post>,
     /// Seconds since the server started.
     pub now: u32,
+    /// The same in microseconds.
+    pub micros: u64,
+    /// The date: seconds since 1970.
+    pub unix: u64,
     /// Whether standard output is too slow for the lines to the operator.
     pub operator_behind: bool,
     /// A session accepts no input while this many bytes of output wait in memory.
@@ -26,6 +30,8 @@ impl Shared {
         Shared {
             posts: Vec::new(),
             now: 0,
+            micros: 0,
+            unix: 0,
             operator_behind: false,
             high_water,
             observer: Box::new(()),
@@ -39,6 +45,8 @@ impl Shared {
             posts: &mut self.posts,
             me,
             now: self.now,
+            micros: self.micros,
+            unix: self.unix,
             operator_behind: self.operator_behind,
         }
     }
