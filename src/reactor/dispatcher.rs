@@ -372,7 +372,16 @@ impl<I: Io> Dispatcher<I> {
                 && let Some(connection) = self.table.find(id)
                 && let Some(reason) = self.timers.check_deadline(slot, connection, now)
             {
-                self.close(id, reason);
+                // The protocol may tell the peer, unless it is in the middle of another answer.
+                let (session, notice) = (&mut connection.session, Notice::Deadline(reason));
+                let tells = !session.has_unsent() && {
+                    session.notify(&notice, &mut self.shared);
+                    session.has_unsent()
+                };
+                match tells {
+                    true => self.enqueue(id),
+                    false => self.close(id, reason),
+                }
             }
         }
         self.deliver();

@@ -29,6 +29,9 @@ pub enum Notice {
         /// The width of the terminal.
         columns: usize,
     },
+    /// A deadline has passed. Output that is added now is sent before the connection is closed; to
+    /// add it, answer [`Reaction::Close`](super::protocol::Reaction::Close).
+    Deadline(CloseReason),
     /// The moment that a session of the load generator has planned for.
     Due,
 }

@@ -70,6 +70,12 @@ pub trait Protocol {
         false
     }
 
+    /// Whether a body arrives in pieces and is not complete, so that the minimum rate applies also
+    /// between them.
+    fn in_body(&self) -> bool {
+        false
+    }
+
     /// The kind of silence that has a meaning now. When the peer has sent nothing for the time of
     /// that timer, `on_bytes` gets [`Follows::Silence`].
     fn awaited(&self) -> Option<Timer> {

@@ -374,6 +374,7 @@ impl Session {
             _ if self.buffers.as_deref().is_some_and(sends_body) => Deadline::Rate,
             Intake::Close(_) => Deadline::Idle,
             Intake::Bytes | Intake::Hold if self.protocol.may_idle() => Deadline::None,
+            Intake::Bytes | Intake::Hold if self.protocol.in_body() => Deadline::Rate,
             Intake::Bytes | Intake::Hold if self.in_command() => Deadline::Command,
             Intake::Bytes | Intake::Hold => Deadline::Idle,
         }
