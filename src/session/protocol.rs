@@ -8,7 +8,8 @@
 //!    then, the driver closes the connection with [`CloseReason::FrameTooLong`].
 //! 2. The driver calls again with the rest until nothing is consumed, so pipelining needs no code.
 //! 3. The driver makes no call while the outbox holds a body or is above its high-water mark.
-//! 4. The driver moves the bytes of a body into the blob. The protocol never gets them.
+//! 4. The driver moves the bytes of a body into the blob, and those of a relay back to the peer.
+//!    The protocol never gets them.
 //! 5. A protocol has no clock and no socket. It logs by a post to [`Audience::Log`], whose text
 //!    must hold no control characters.
 //! 6. A protocol reaches other sessions by posts only.
@@ -60,11 +61,6 @@ pub trait Protocol {
     /// The connection has ended. Notices may be posted, but output is discarded.
     fn on_close(&mut self, _reason: CloseReason, _cx: &mut Context<'_>) {}
 
-    /// Whether `on_bytes` always consumes the whole input, however long it is.
-    fn is_stream(&self) -> bool {
-        false
-    }
-
     /// Whether the peer may be silent without a limit, as a person at a terminal may.
     fn may_idle(&self) -> bool {
         false
@@ -89,6 +85,9 @@ pub enum Intake {
     Bytes,
     /// A body, which the driver moves into a blob.
     Body(Box<Receive>),
+    /// Output, to the end of the stream: the driver sends all of it back and keeps only what the
+    /// socket does not accept. No call of the protocol follows but `on_notice` and `on_close`.
+    Relay,
     /// Input that waits: `on_bytes` is called again only after the awaited silence.
     Hold,
     /// Input that waits: `on_work` is called first, again and again while it returns this.

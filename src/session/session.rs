@@ -10,7 +10,7 @@
 //!    ▲▲▲                       │
 //!    ││└────── on_body ────────┘
 //!    │└─────── on_work ────── Work, or Wait when the disk operation has completed
-//!    └──── awaited silence ── Hold
+//!    └──── awaited silence ── Hold              Relay, to the end of the stream
 //! ```
 
 use super::close_reason::CloseReason; // why a connection ends
@@ -37,6 +37,9 @@ pub enum Next {
     /// Read from the peer. Of this many bytes, the session keeps none in memory. A turn may read up
     /// to `command_read` bytes in any case.
     Read(u64),
+    /// Read from the peer and write the same bytes to it. Then call [`Session::relayed`] with what
+    /// was written, and [`Session::feed`] with the rest.
+    Relay,
     /// Nothing until a disk operation completes, or until a peer that exceeds its rate may go on.
     Wait,
     /// Nothing until the socket becomes ready or a timer expires.
@@ -126,17 +129,15 @@ impl Session {
             _ if !self.below_high_water(high_water) => Next::Park,
             Intake::Wait => Next::Resume,
             Intake::Work => Next::Work,
-            Intake::Bytes | Intake::Body(_) if self.needs_feed => Next::Feed(match self.finished {
-                true => Follows::Eof,
-                false => Follows::More,
-            }),
-            Intake::Bytes if can_read && !self.finished => {
-                // A stream protocol turns all input into output, which is kept while output waits.
-                let keeps = self.has_unsent() || !self.protocol.is_stream();
-                Next::Read(if keeps { 0 } else { u64::MAX })
+            Intake::Bytes | Intake::Body(_) | Intake::Relay if self.needs_feed => {
+                let eof = self.finished.then_some(Follows::Eof);
+                Next::Feed(eof.unwrap_or(Follows::More))
             }
             Intake::Body(body) if can_read && !self.finished => Next::Read(body.left),
-            Intake::Bytes | Intake::Body(_) | Intake::Hold => match silence {
+            // While output waits, input waits behind it in memory.
+            Intake::Relay if can_read && !self.has_unsent() => Next::Relay,
+            Intake::Bytes | Intake::Relay if can_read && !self.finished => Next::Read(0),
+            Intake::Bytes | Intake::Body(_) | Intake::Hold | Intake::Relay => match silence {
                 Some(timer) if self.awaited() == silence => Next::Feed(Follows::Silence(timer)),
                 _ if self.awaited() == Some(Timer::Pace) => Next::Wait,
                 _ => Next::Park,
@@ -189,6 +190,14 @@ impl Session {
                     self.end_body(BodyEnd::PeerFinished { missing }, shared);
                 }
                 Intake::Body(_) => unshown = false,
+                Intake::Relay => {
+                    self.buffers.get_or_insert_default().outbox.bytes(rest);
+                    self.relayed(rest, shared);
+                    (rest, unshown, consumed) = (&[], false, true);
+                    if self.finished {
+                        self.intake = Intake::Close(CloseReason::PeerFinished);
+                    }
+                }
                 Intake::Work | Intake::Wait => break,
                 Intake::Close(_) => (rest, unshown) = (&[], false),
             }
@@ -214,6 +223,14 @@ impl Session {
         }
         self.set_intake(intake);
         taken
+    }
+
+    /// Notes the bytes of a relay that were written, or queued in the outbox.
+    pub fn relayed(&self, bytes: &[u8], shared: &mut Shared) {
+        if !bytes.is_empty() {
+            shared.observer.consumed(bytes);
+            shared.observer.answered(bytes.len(), 0);
+        }
     }
 
     fn set_intake(&mut self, intake: Intake) {
@@ -372,7 +389,7 @@ impl Session {
             // A listing or a body is sent.
             Intake::Work => Deadline::Rate,
             _ if self.buffers.as_deref().is_some_and(sends_body) => Deadline::Rate,
-            Intake::Close(_) => Deadline::Idle,
+            Intake::Close(_) | Intake::Relay => Deadline::Idle,
             Intake::Bytes | Intake::Hold if self.protocol.may_idle() => Deadline::None,
             Intake::Bytes | Intake::Hold if self.protocol.in_body() => Deadline::Rate,
             Intake::Bytes | Intake::Hold if self.in_command() => Deadline::Command,

@@ -225,7 +225,7 @@ impl Driver {
                 Next::Write => self.read_reply(),
                 Next::Work | Next::Resume => self.session.work(&mut self.shared),
                 Next::Feed(follows) => self.feed(&[], follows),
-                Next::Read(_) => self.deliver(),
+                Next::Read(_) | Next::Relay => self.deliver(),
                 Next::Wait => {
                     assert!(self.store.finish_next(), "it waits for no operation");
                     self.session.wait_is_over();

@@ -91,7 +91,7 @@ impl SimIo {
             let line = unread.iter().position(|&byte| byte == b'\n');
             count = line.map_or(count, |end| end + 1);
         }
-        self.check(|seed| seed.moved(count));
+        self.check(|seed| seed.moved(count, 0));
         if socket.shut.is_none() {
             self.check(|seed| seed.may_read(socket, most));
         } else {
@@ -150,9 +150,9 @@ impl SimIo {
         let count = count.map_err(ReceiveError::Socket)?;
         let bytes = socket.script.input[socket.taken..socket.taken + count].to_vec();
         self.take(socket, count);
-        self.check(|seed| seed.moved(0));
+        self.check(|seed| seed.moved(0, 0));
         blob.write_all_at(&bytes, at).map_err(ReceiveError::Blob)?;
-        self.check(|seed| seed.moved(count));
+        self.check(|seed| seed.moved(count, 0));
         Ok(count)
     }
 }
