@@ -3,8 +3,9 @@
 pub mod chunked;
 pub mod conditions;
 pub mod date;
+pub mod fields;
 pub mod head;
-pub mod host;
+pub mod head_lines;
 pub mod path;
 pub mod range;
 pub mod status;

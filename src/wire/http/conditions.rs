@@ -1,6 +1,8 @@
 //! Conditional requests: RFC 9110, section 13.
 
 use super::date;
+use super::fields::Fields;
+use super::status::Refusal;
 
 /// The conditions of a request. Dates are seconds since 1970; an invalid date is no condition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +40,22 @@ pub enum Verdict {
 }
 
 impl Conditions {
+    /// Reads the conditions in the fields of a head.
+    ///
+    /// # Errors
+    ///
+    /// Status 400 if a field that is no list came twice.
+    pub fn read(fields: &Fields<'_, '_>) -> Result<Conditions, Refusal> {
+        let date = |name| Ok(fields.one(name)?.and_then(date::parse));
+        Ok(Conditions {
+            if_match: fields.joined("if-match"),
+            if_none_match: fields.joined("if-none-match"),
+            if_modified_since: date("if-modified-since")?,
+            if_unmodified_since: date("if-unmodified-since")?,
+            if_range: fields.one("if-range")?.map(<[u8]>::to_vec),
+        })
+    }
+
     /// Evaluates all conditions except If-Range, in the order of section 13.2.2. `is_read` is true
     /// for GET and HEAD; `current` is `None` if the file does not exist.
     pub fn check(&self, is_read: bool, current: Option<Validators<'_>>) -> Verdict {
@@ -72,10 +90,53 @@ impl Conditions {
     }
 }
 
-fn matches_strongly(_tags: &[u8], _current: Option<Validators<'_>>) -> bool {
-    false
+/// Whether a list of entity tags or `*` names the present content. Weak tags never match: section
+/// 8.8.3.2.
+fn matches_strongly(tags: &[u8], current: Option<Validators<'_>>) -> bool {
+    is_listed(tags, current, |tag, etag| tag == etag)
 }
 
-fn matches_weakly(_tags: &[u8], _current: Option<Validators<'_>>) -> bool {
-    false
+/// The same; a tag matches with and without the mark of weak tags.
+fn matches_weakly(tags: &[u8], current: Option<Validators<'_>>) -> bool {
+    is_listed(tags, current, |tag, etag| {
+        tag.strip_prefix(b"W/").unwrap_or(tag) == etag
+    })
+}
+
+fn is_listed(
+    tags: &[u8],
+    current: Option<Validators<'_>>,
+    is_match: impl Fn(&[u8], &[u8]) -> bool,
+) -> bool {
+    let Some(current) = current else {
+        return false;
+    };
+    tags.trim_ascii() == b"*"
+        || entity_tags(tags).is_some_and(|tags| {
+            let etag = current.etag.as_bytes();
+            tags.into_iter().any(|tag| is_match(tag, etag))
+        })
+}
+
+/// The tags of a list, with `W/` and quotes. `None` if the list is invalid.
+fn entity_tags(list: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut tags = Vec::new();
+    let mut rest = list.trim_ascii();
+    while !rest.is_empty() {
+        if let Some(behind) = rest.strip_prefix(b",") {
+            rest = behind.trim_ascii_start();
+            continue;
+        }
+        // A tag may hold commas, but no quote.
+        let opening = if rest.starts_with(b"W/") { 2 } else { 0 };
+        let text = rest[opening..].strip_prefix(b"\"")?;
+        let end = opening + text.iter().position(|&byte| byte == b'"')? + 2;
+        let (tag, behind) = rest.split_at(end);
+        tags.push(tag);
+        rest = behind.trim_ascii_start();
+        if !rest.is_empty() && !rest.starts_with(b",") {
+            return None;
+        }
+    }
+    Some(tags)
 }

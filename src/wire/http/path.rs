@@ -1,7 +1,7 @@
 //! Decodes the path of a request target: RFC 9110, section 4.2, and RFC 3986, section 3.3.
 
-use super::status::Refusal;
-use crate::wire::names::WireLimits;
+use super::status::{Refusal, Status};
+use crate::wire::names::{self, NameFault, WireLimits};
 
 /// What a path names. Names are decoded, without a slash at the beginning or the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +22,77 @@ pub enum Resource {
 ///
 /// Status 400 for a wrong percent-encoding, an encoded slash, a control character, text that is
 /// not UTF-8, an empty component, `.` and `..`; 414 for a name that is too long.
-pub fn resource(_path: &str, _limits: &WireLimits) -> Result<Resource, Refusal> {
-    Ok(Resource::Server)
+pub fn resource(path: &str, limits: &WireLimits) -> Result<Resource, Refusal> {
+    if path == "*" {
+        return Ok(Resource::Server);
+    }
+    let Some(path) = path.strip_prefix('/') else {
+        return Err(Refusal::bad("the path does not begin with a slash"));
+    };
+    if path.is_empty() {
+        return Ok(Resource::Folder(String::new()));
+    }
+    let (path, is_folder) = match path.strip_suffix('/') {
+        Some(path) => (path, true),
+        None => (path, false),
+    };
+    let name = decode(path)?;
+    if name
+        .split('/')
+        .any(|part| part.is_empty() || part == "." || part == "..")
+    {
+        return Err(Refusal::bad(
+            "a component of the path is empty, `.` or `..`",
+        ));
+    }
+    match name.strip_prefix('-') {
+        Some("") => return Ok(Resource::Reserved(String::new())),
+        Some(rest) if rest.starts_with('/') => {
+            let slash = if is_folder { "/" } else { "" };
+            return Ok(Resource::Reserved(rest[1..].to_owned() + slash));
+        }
+        _ => {}
+    }
+    names::check(name.as_bytes(), limits).map_err(|bad| name_refusal(bad.fault))?;
+    Ok(match is_folder {
+        true => Resource::Folder(name),
+        false => Resource::File(name),
+    })
+}
+
+/// Decodes a path once.
+fn decode(path: &str) -> Result<String, Refusal> {
+    for (at, _) in path.match_indices('%') {
+        match path.as_bytes()[at + 1..] {
+            [b'2', b'f' | b'F', ..] => {
+                return Err(Refusal::bad("the path holds an encoded slash"));
+            }
+            [first, second, ..] if first.is_ascii_hexdigit() && second.is_ascii_hexdigit() => {}
+            _ => {
+                return Err(Refusal::bad(
+                    "a % in the path is not followed by two hex digits",
+                ));
+            }
+        }
+    }
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8();
+    let decoded = decoded.map_err(|_| Refusal::bad("the path is not UTF-8 text"))?;
+    if decoded.contains(char::is_control) {
+        return Err(Refusal::bad("the path holds a control character"));
+    }
+    Ok(decoded.into_owned())
+}
+
+fn name_refusal(fault: NameFault) -> Refusal {
+    match fault {
+        NameFault::TooLong(_) | NameFault::ComponentTooLong(_) => Refusal {
+            status: Status::UriTooLong,
+            says: "the path, or a component of it, is longer than a file name may be",
+        },
+        NameFault::Empty | NameFault::NotText | NameFault::Control => {
+            Refusal::bad("the path is not a file name")
+        }
+    }
 }
 
 /// The flags in the query of a target. Others are ignored.
@@ -37,7 +106,14 @@ pub struct Query {
 
 impl Query {
     /// Parses the text after the question mark.
-    pub fn parse(_text: &str) -> Query {
-        Query::default()
+    pub fn parse(text: &str) -> Query {
+        let has = |flag| {
+            text.split('&')
+                .any(|part| part.split('=').next() == Some(flag))
+        };
+        Query {
+            json: has("json"),
+            download: has("download"),
+        }
     }
 }

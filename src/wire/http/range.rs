@@ -37,8 +37,41 @@ pub enum Part {
 
 impl Range {
     /// Parses the value of the field. A number that does not fit 64 bits means the largest one.
-    pub fn parse(_value: &[u8]) -> Range {
-        Range::Whole
+    pub fn parse(value: &[u8]) -> Range {
+        let unit = value.iter().position(|&byte| byte == b'=');
+        let (unit, list) = value.split_at(unit.unwrap_or(value.len()));
+        if !unit.eq_ignore_ascii_case(b"bytes") {
+            return Range::Whole;
+        }
+        let members = list
+            .get(1..)
+            .unwrap_or_default()
+            .split(|&byte| byte == b',');
+        let members = members
+            .map(<[u8]>::trim_ascii)
+            .filter(|member| !member.is_empty());
+        let ranges: Option<Vec<Range>> = members.map(Range::parse_one).collect();
+        match ranges.as_deref() {
+            Some([range]) => *range,
+            Some([_, ..]) => Range::Whole,
+            Some([]) | None => Range::Invalid,
+        }
+    }
+
+    fn parse_one(text: &[u8]) -> Option<Range> {
+        let dash = text.iter().position(|&byte| byte == b'-')?;
+        let (first, last) = (&text[..dash], &text[dash + 1..]);
+        match (first, last) {
+            (b"", last) => Some(Range::Suffix(number(last)?)),
+            (first, b"") => Some(Range::From {
+                first: number(first)?,
+                last: u64::MAX,
+            }),
+            (first, last) => {
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Range::From { first, last })
+            }
+        }
     }
 
     /// Applies the range to a file of `size` bytes.
@@ -58,4 +91,15 @@ impl Range {
             Range::From { .. } | Range::Suffix(0) | Range::Invalid => Part::Unsatisfiable,
         }
     }
+}
+
+/// A number of decimal digits. One that does not fit is the largest.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        Some(number.saturating_mul(10).saturating_add(digit))
+    })
 }
