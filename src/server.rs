@@ -382,6 +382,7 @@ fn reactor_limits(options: &ServeOptions) -> ReactorLimits {
         idle_seconds: (idle > 0).then_some(idle),
         settle_millis: options.settle,
         header_gap_millis: options.bare_gap,
+        spin_micros: options.spin,
         ..REACTOR
     }
 }

@@ -8,6 +8,7 @@ use super::datagram::Datagrams; // the chat room over UDP
 use super::dispatcher::Dispatcher; // the table of connections, and whose turn is next
 use super::linux::{LinuxIo, LinuxListener, Stream}; // system calls; a port; a socket or a terminal
 use super::log::LogSink; // writes the lines of log::info! to standard error
+use super::poller::Poller; // epoll_wait(2), and the events that it has returned
 use super::signals; // the signals that end the server
 use super::stdio::Stdio; // standard input and output, nonblocking
 use super::token::Target; // what an event is about, packed into mio's Token
@@ -18,18 +19,16 @@ use crate::session::protocol::Protocol; // the state machine of a service
 use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Waker};
+use mio::{Interest, Poll, Registry, Waker};
 use signal_hook::consts::{SIGCONT, SIGWINCH, SIGXFSZ}; // numbers of signals
 use signal_hook_mio::v1_0::Signals; // makes signals readable from a descriptor
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The event loop and all that it serves.
 pub struct EventLoop {
     /// epoll(7), edge-triggered: it reports each change once.
-    poll: Poll,
-    events: Events,
+    poller: Poller,
     signals: Signals,
     clock: Clock,
     acceptor: Acceptor<LinuxIo>,
@@ -74,12 +73,8 @@ impl EventLoop {
             self.dispatcher
                 .loop_lag()
                 .before_poll(now.micros_until(polls), polls);
-            let timeout = self.timeout(polls);
-            match self.poll.poll(&mut self.events, timeout) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
-                polled => polled?,
-            }
-            now = self.clock.now();
+            let due = self.due(polls);
+            now = self.poller.wait(polls, due, self.dispatcher.observer())?;
             self.mark_events(now);
             self.acceptor.accept(&mut self.dispatcher, now);
             self.once_a_second(now);
@@ -119,33 +114,33 @@ impl EventLoop {
         }
     }
 
-    /// How long epoll_wait(2) may sleep; `None` is until an event.
-    fn timeout(&mut self, now: Moment) -> Option<Duration> {
+    /// When the next round begins without an event; `None` is never.
+    fn due(&mut self, now: Moment) -> Option<Moment> {
         let connections = self.dispatcher.connections();
         let accepts = self.acceptor.due(connections, now);
         let has_turn = self.datagrams.as_ref().is_some_and(Datagrams::has_turn);
         if has_turn || self.dispatcher.has_turns() {
-            return Some(Duration::ZERO);
+            return Some(now);
         }
         let stop_by = match self.stopping {
             Stopping::By(moment) => Some(moment),
             Stopping::No | Stopping::Now => None,
         };
         let datagrams = self.datagrams.as_ref().and_then(Datagrams::next_due);
-        let due = [self.dispatcher.next_due(), datagrams, accepts, stop_by]
+        [self.dispatcher.next_due(), datagrams, accepts, stop_by]
             .into_iter()
             .flatten()
-            .min();
-        due.map(|due| now.until(due))
+            .min()
     }
 
     /// Events only mark connections as ready; turns do the work.
     fn mark_events(&mut self, now: Moment) {
-        if !self.events.is_empty() {
-            self.dispatcher.observer().round(self.events.iter().count());
+        let count = self.poller.events().count();
+        if count > 0 {
+            self.dispatcher.observer().round(count);
         }
         let mut signalled = false;
-        for event in &self.events {
+        for event in self.poller.events() {
             match Target::from_token(event.token()) {
                 Some(Target::Session(id)) => self.dispatcher.mark(id, readiness(event)),
                 Some(Target::Listener(number)) => self.acceptor.mark(number),
@@ -272,8 +267,7 @@ impl EventLoop {
         services.push("console");
         let io = make_io(poll.registry().try_clone()?);
         Ok(EventLoop {
-            poll,
-            events: Events::with_capacity(limits.events_per_round),
+            poller: Poller::new(poll, io.clock(), &limits),
             signals,
             clock: io.clock(),
             acceptor: Acceptor::new(listeners, &limits),
@@ -309,7 +303,7 @@ impl EventLoop {
     pub fn add_datagrams(&mut self, mut datagrams: Datagrams) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Target::Datagram.token();
-        self.poll
+        self.poller
             .registry()
             .register(datagrams.source(), token, interest)?;
         self.datagrams = Some(datagrams);

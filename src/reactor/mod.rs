@@ -12,9 +12,11 @@ pub mod linux;
 pub mod log;
 pub mod loop_lag;
 pub mod per_ip_limit;
+pub mod poller;
 pub mod run_queue;
 pub mod sendfile;
 pub mod signals;
+pub mod spin;
 pub mod splice;
 pub mod stdio;
 pub mod step_size;
@@ -92,6 +94,10 @@ pub struct ReactorLimits {
     pub rate_surplus: u64,
     /// Connections from one address; `None` is no limit.
     pub per_ip: Option<usize>,
+    /// Microseconds for which the loop polls without sleeping, while that pays; 0 is never.
+    pub spin_micros: u64,
+    /// Waits that sleep at once after several spins without an event.
+    pub spin_skips: u32,
     /// Microseconds without a poll above which a line is logged.
     pub slow_micros: u64,
     /// Bytes in the console's outbox above which the console has the next turn.

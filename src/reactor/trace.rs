@@ -17,8 +17,13 @@ const SHOWN: usize = 40;
 pub struct Trace<W: Write> {
     to: W,
     round: u64,
-    /// The number of events of this round, until its line is printed.
-    unprinted: Option<usize>,
+    /// The number of events of this round and the microseconds of the spin that found them, until
+    /// its line is printed.
+    unprinted: Option<(usize, Option<u64>)>,
+    /// Spins since the start that have found events, and that have not.
+    spins: [u64; 2],
+    /// The microseconds of the last spin, if it has found the events of the next round.
+    spun: Option<u64>,
     /// Whether the current turn is one of the console.
     muted: bool,
     /// What the current turn has done, to be printed as one line.
@@ -34,6 +39,8 @@ impl<W: Write> Trace<W> {
             to,
             round: 0,
             unprinted: None,
+            spins: [0; 2],
+            spun: None,
             muted: false,
             actions: Vec::new(),
             moved: [0; 4],
@@ -41,9 +48,13 @@ impl<W: Write> Trace<W> {
     }
 
     fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        if let Some(events) = self.unprinted.take() {
+        if let Some((events, spun)) = self.unprinted.take() {
             let (round, plural) = (self.round, if events == 1 { "" } else { "s" });
-            let _ = writeln!(self.to, "round {round}: {events} event{plural}");
+            let [found, empty] = self.spins;
+            let spun = spun.map_or_else(String::new, |micros| {
+                format!(" after {micros} us of spinning ({found} spins found events, {empty} none)")
+            });
+            let _ = writeln!(self.to, "round {round}: {events} event{plural}{spun}");
         }
         // An error of the trace does not end the server.
         let _ = writeln!(self.to, "{text}");
@@ -58,9 +69,14 @@ impl<W: Write> Trace<W> {
 }
 
 impl<W: Write> Observer for Trace<W> {
+    fn spun(&mut self, micros: u64, found: bool) {
+        self.spins[usize::from(!found)] += 1;
+        self.spun = found.then_some(micros);
+    }
+
     fn round(&mut self, events: usize) {
         self.round += 1;
-        self.unprinted = Some(events);
+        self.unprinted = Some((events, self.spun.take()));
     }
 
     fn opened(&mut self, conn: ConnLabel<'_>, peer: SocketAddr) {

@@ -149,6 +149,11 @@ pub struct ServeOptions {
     /// Answer OK to an upload before its data is on disk: faster, but a power cut may lose it.
     #[arg(long)]
     pub no_sync: bool,
+    /// Poll for this time before sleeping, as long as that finds events: shorter answers, up to one
+    /// core of processor time; 0 is off.
+    #[arg(long, value_name = "MICROS", default_value_t = REACTOR.spin_micros,
+          value_parser = clap::value_parser!(u64).range(0..=reactor::SPIN_MOST))]
+    pub spin: u64,
     /// Switch to this user before the first connection is accepted, once the ports and the root
     /// folder are open; needs a start as root.
     #[arg(long, value_name = "NAME")]

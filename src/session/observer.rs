@@ -16,6 +16,8 @@ pub struct ConnLabel<'a> {
 
 /// Gets a call for each thing that happens. By default, all methods do nothing.
 pub trait Observer {
+    /// The loop has polled without sleeping for this time, and has found an event or has not.
+    fn spun(&mut self, _micros: u64, _found: bool) {}
     /// A round begins, with this number of events from the kernel.
     fn round(&mut self, _events: usize) {}
     /// A connection was accepted.
