@@ -82,11 +82,8 @@ impl<I: Io> Dispatcher<I> {
         self.shared
             .observer
             .opened(label(&self.services, service as u16, id.serial()), peer);
-        log::debug!(
-            "conn {} {}: opened by {peer}",
-            id.serial(),
-            self.services[service]
-        );
+        let name = self.services[service];
+        log::debug!("conn {} {name}: opened by {peer}", id.serial());
         self.deliver();
         Ok(id)
     }
@@ -163,10 +160,8 @@ impl<I: Io> Dispatcher<I> {
             if connection.ready.writable {
                 self.queue.push_next(id);
             }
-            let silent = self
-                .shared
-                .now
-                .saturating_sub(connection.last_progress.seconds());
+            let last = connection.last_progress.seconds();
+            let silent = self.shared.now.saturating_sub(last);
             self.shared.operator_behind = silent < self.limits.operator_stall_seconds;
         }
     }
@@ -186,19 +181,17 @@ impl<I: Io> Dispatcher<I> {
     }
 
     /// Queues sessions whose disk operation has completed.
-    pub fn end_waits(&mut self, peers: Vec<SessionId>) {
-        for peer in peers {
-            let id = peer;
+    pub fn end_waits(&mut self, waiting: Vec<SessionId>) {
+        for id in waiting {
             if let Some(connection) = self.table.find(id) {
                 connection.session.wait_is_over();
                 // A session with more requests in its inbox goes to the bulk queue.
                 let bulk = !connection.queued && !connection.session.inbox().is_empty();
                 let conn = label(&self.services, connection.service, id.serial());
                 self.shared.observer.wait_over(conn, bulk);
-                if bulk {
-                    self.enqueue_bulk(id);
-                } else {
-                    self.enqueue(id);
+                match bulk {
+                    true => self.enqueue_bulk(id),
+                    false => self.enqueue(id),
                 }
             }
         }
@@ -314,9 +307,8 @@ impl<I: Io> Dispatcher<I> {
             ended = TurnEnd::Closed(CloseReason::Shutdown);
         }
         let (unsent, awaited) = (connection.session.has_unsent(), connection.awaited());
-        self.shared
-            .observer
-            .turn_ended(conn, ended, unsent, awaited);
+        let observer = &mut self.shared.observer;
+        observer.turn_ended(conn, ended, unsent, awaited);
         if let Phase::Lingering { reason, .. } = connection.phase
             && was_open
         {
@@ -326,13 +318,8 @@ impl<I: Io> Dispatcher<I> {
         self.loop_lag.record_turn(conn.service, took);
         connection.record_cost(took);
         *since = since.after(took);
-        let progressed = connection.last_progress == now;
-        if progressed
-            && matches!(
-                awaited,
-                Some(Timer::Interbyte | Timer::Settle | Timer::PartialCommand)
-            )
-        {
+        let in_command = [Timer::Interbyte, Timer::Settle, Timer::PartialCommand];
+        if connection.last_progress == now && awaited.is_some_and(|it| in_command.contains(&it)) {
             // A command arrives in pieces: the peer sends the next one only after the
             // acknowledgement if it uses Nagle's algorithm (RFC 1122, 4.2.3.4).
             self.io.quick_ack(&mut connection.socket);
@@ -361,10 +348,8 @@ impl<I: Io> Dispatcher<I> {
                 continue;
             }
             let connection = self.table.find(id).expect("its timer has expired");
-            self.shared.observer.silence(
-                label(&self.services, connection.service, id.serial()),
-                delay,
-            );
+            let conn = label(&self.services, connection.service, id.serial());
+            self.shared.observer.silence(conn, delay);
             self.enqueue(id);
         }
         for slot in self.timers.expired(now.seconds()) {
@@ -475,10 +460,9 @@ impl<I: Io> Dispatcher<I> {
         self.shared
             .observer
             .closed(label(&self.services, service, id.serial()), reason);
-        let level = if reason.is_warning() {
-            log::Level::Warn
-        } else {
-            log::Level::Debug
+        let level = match reason.is_warning() {
+            true => log::Level::Warn,
+            false => log::Level::Debug,
         };
         let name = self.services[usize::from(service)];
         log::log!(level, "conn {} {name}: closed, {reason}", id.serial());

@@ -166,11 +166,7 @@ impl<I: Io> Turn<'_, I> {
                 self.shared.observer.moved(IoDirection::Out, count, body);
                 StepResult::Moved(count)
             }
-            Err(error) => failed(
-                &error,
-                &mut connection.ready.writable,
-                CloseReason::PeerReset,
-            ),
+            Err(error) => failed(&error, &mut connection.ready.writable),
         }
     }
 
@@ -242,7 +238,7 @@ impl<I: Io> Turn<'_, I> {
         let ready = &mut connection.ready;
         let count = match self.io.read(socket, &mut self.scratch.read[kept..most]) {
             Ok(count) => count,
-            Err(error) => return failed(&error, &mut ready.readable, CloseReason::PeerReset),
+            Err(error) => return failed(&error, &mut ready.readable),
         };
         // A short read means that the socket is empty, which saves a read that would fail with
         // EAGAIN (5 % of an echo's CPU). It does not when the kernel has reported the end or urgent
@@ -255,7 +251,7 @@ impl<I: Io> Turn<'_, I> {
             self.calls -= 1;
             sent = match self.io.write(socket, input) {
                 Ok(sent) => sent,
-                Err(error) => match failed(&error, &mut ready.writable, CloseReason::PeerReset) {
+                Err(error) => match failed(&error, &mut ready.writable) {
                     StepResult::Moved(none) => none,
                     ended => return ended,
                 },
@@ -298,11 +294,7 @@ impl<I: Io> Turn<'_, I> {
                 connection.progressed(0, self.now);
                 StepResult::Moved(0)
             }
-            Err(ReceiveError::Socket(error)) => failed(
-                &error,
-                &mut connection.ready.readable,
-                CloseReason::PeerReset,
-            ),
+            Err(ReceiveError::Socket(error)) => failed(&error, &mut connection.ready.readable),
         }
     }
 
@@ -319,19 +311,22 @@ impl<I: Io> Turn<'_, I> {
                 *left -= count as u32;
                 StepResult::Moved(count)
             }
-            // The output has been sent, so a reset by the peer changes no reason.
-            Err(error) => failed(&error, &mut connection.ready.readable, *reason),
+            Err(error) => match failed(&error, &mut connection.ready.readable) {
+                // The output has been sent, so a reset by the peer changes no reason.
+                StepResult::End(_) => StepResult::End(TurnEnd::Closed(*reason)),
+                moved => moved,
+            },
         }
     }
 }
 
 /// Handles an error of a system call: `WouldBlock` clears the readiness bit, an interrupted call is
 /// made again, and any other error closes the connection.
-fn failed(error: &io::Error, ready: &mut bool, reason: CloseReason) -> StepResult {
+fn failed(error: &io::Error, ready: &mut bool) -> StepResult {
     match error.kind() {
         ErrorKind::WouldBlock => *ready = false,
         ErrorKind::Interrupted => {}
-        _ => return StepResult::End(TurnEnd::Closed(reason)),
+        _ => return StepResult::End(TurnEnd::Closed(CloseReason::PeerReset)),
     }
     StepResult::Moved(0)
 }
