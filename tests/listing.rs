@@ -106,7 +106,7 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
         read_only: true,
         largest: 0,
         sync: false,
-        batch: 1,
+        workers: STORE.workers,
         backlog: STORE.backlog,
         inline_limit: 0,
         large: u64::MAX,

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use support::{BOTH_WAYS, Server, eventually, noise};
 
-/// The thread of the loop, the one for commits and the one for look-ups.
-const LOOP_AND_DISKS: usize = 3;
+/// The thread of the loop, and one for each kind of disk job.
+const LOOP_AND_DISKS: usize = 5;
 
 const SIGNALS: [Signal; 4] = [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT];
 
@@ -189,7 +189,7 @@ fn the_loop_and_the_disk_helpers_are_the_only_threads() {
         client.send("download x\nls\n").expect("OK 1000000\n");
         assert!(server.threads() <= LOOP_AND_DISKS);
         client.expect(&data).expect("OK 2\nx\n");
-        assert_eq!(server.threads(), LOOP_AND_DISKS);
+        assert!((2..=LOOP_AND_DISKS).contains(&server.threads()));
     }
 }
 

@@ -31,10 +31,10 @@ const RESTRICTED: &[(&str, &str)] = &[
     ("UdpSocket", "reactor client"),
     ("cap_std", "store"),
     ("std::fs", "store setup client main reactor/signals load"),
-    ("Instant", "reactor/clock client"),
+    ("Instant", "reactor/clock client store/lanes"),
     ("SystemTime", ""),
     ("thread::sleep", "client"),
-    ("thread", "client main store/workers setup"),
+    ("thread", "client main store/lanes store/workers setup"),
 ];
 
 /// The files to read first, in this order: see `src/lib.rs`.

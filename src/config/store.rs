@@ -1,7 +1,7 @@
 //! Limits of the store. `server.rs` adds the flags.
 
 use super::{KIB, MIB};
-use crate::store::{BacklogLimits, ListingLimits, StoreSettings};
+use crate::store::{BacklogLimits, ListingLimits, StoreSettings, WorkerLimits};
 use std::time::Duration;
 
 /// The store of a server without flags.
@@ -10,9 +10,19 @@ pub const STORE: StoreSettings = StoreSettings {
     // What an offset of `sendfile(2)` can express.
     largest: i64::MAX as u64,
     sync: true,
-    // Reached when many uploads end together: 8 writers of 4 KiB make 3,569 commits/s with it, and
-    // 2,060 with a sync for each.
-    batch: 64,
+    workers: WorkerLimits {
+        // A dozen file systems that do not answer leave threads for the others.
+        threads: 16,
+        // A network file system serves several requests at once; more would only fill its queue.
+        threads_of_lane: 4,
+        // A disk needs less, unless it is overloaded.
+        slow: Duration::from_millis(20),
+        // If each takes 10 ms, the last one waits for 10 s.
+        waiting: 1_000,
+        // Reached when many uploads end together: 8 writers of 4 KiB make 3,569 commits/s with it,
+        // and 2,060 with a sync for each.
+        batch: 64,
+    },
     inline_limit: SMALL_BODY as u64,
     large: LARGE_FILE,
     copy_step: COPY_STEP,

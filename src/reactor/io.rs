@@ -64,9 +64,9 @@ pub trait Io {
     /// the peer gets a reset.
     fn abort(&mut self, _socket: &mut Self::Socket, _millis: u64) {}
 
-    /// Whether the connection is reset or hung up. No byte is read to find out.
-    fn is_broken(&self, _socket: &Self::Socket) -> bool {
-        false
+    /// If the connection is reset or hung up, the number of bytes that can still be read.
+    fn broken(&self, _socket: &Self::Socket) -> Option<u64> {
+        None
     }
 
     /// The time, to measure turns. Decisions use the time at which the round began.

@@ -227,14 +227,15 @@ impl Io for LinuxIo {
         };
     }
 
-    fn is_broken(&self, stream: &Stream) -> bool {
+    fn broken(&self, stream: &Stream) -> Option<u64> {
         let Stream::Tcp(socket) = stream else {
-            return false;
+            return None;
         };
         let mut asked = [PollFd::new(socket, PollFlags::empty())];
-        let polled = rustix::event::poll(&mut asked, Some(&Timespec::default()));
+        rustix::event::poll(&mut asked, Some(&Timespec::default())).ok()?;
         let broken = PollFlags::ERR | PollFlags::HUP;
-        polled.is_ok() && asked[0].revents().intersects(broken)
+        let is_broken = asked[0].revents().intersects(broken);
+        is_broken.then(|| rustix::io::ioctl_fionread(socket).unwrap_or(0))
     }
 
     fn now(&self) -> Moment {

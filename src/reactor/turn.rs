@@ -115,14 +115,20 @@ impl<I: Io> Turn<'_, I> {
             Next::Feed(follows) => self.feed(connection, follows),
             Next::Read(most) => self.read(connection, most, false),
             Next::Relay => self.read(connection, u64::MAX, true),
-            // The socket of a waiting peer is not read, so no read would report a reset.
-            Next::Wait if ready.readable && self.io.is_broken(&connection.socket) => {
+            Next::Wait if ready.readable && self.is_abandoned(connection) => {
                 StepResult::End(TurnEnd::Closed(CloseReason::PeerReset))
             }
             Next::Wait | Next::Park => StepResult::End(TurnEnd::Parked),
             Next::Finish(reason) => self.finish(connection, reason),
             Next::End(reason) => StepResult::End(TurnEnd::Closed(reason)),
         }
+    }
+
+    /// Whether the connection of a waiting session is broken. Its socket is not read, so no read
+    /// would report that. What has arrived before still counts: it may be a whole upload.
+    fn is_abandoned(&self, connection: &Connection<I::Socket>) -> bool {
+        let unread = self.io.broken(&connection.socket);
+        unread.is_some_and(|unread| unread == 0)
     }
 
     /// Takes the permission for a big step; `false` if it is used up.

@@ -33,6 +33,8 @@ pub enum StoreError {
     Backlog,
     /// Too many files or lists are open.
     Busy,
+    /// The disk is too slow: this number of requests wait for it.
+    DiskBusy(usize),
     /// The folder has more entries than the limit carried here.
     TooManyEntries(usize),
     /// Any other error of the system.
@@ -65,6 +67,10 @@ impl fmt::Display for StoreError {
                 "the folder that is served was removed; the server must be started again"
             ),
             StoreError::Busy => write!(out, "too much is open at this moment; try again later"),
+            StoreError::DiskBusy(waiting) => write!(
+                out,
+                "the disk does not answer and {waiting} requests wait for it; try again later"
+            ),
             StoreError::TooManyEntries(limit) => {
                 write!(out, "the folder has more than {limit} entries")
             }

@@ -1,7 +1,7 @@
 //! An open regular file of the store, for reading or for writing.
 
 use super::StoreSettings;
-use super::workers::{Worker, Workers};
+use super::disk_file::DiskFile;
 use crate::session::blob::Blob;
 use rustix::io::{Errno, ReadWriteFlags};
 use std::fs::File;
@@ -9,64 +9,34 @@ use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 use std::sync::Arc;
 
-/// An open regular file. Closing the last descriptor of a file without a name frees its blocks,
-/// which is slow for a large file.
+/// An open regular file.
 pub struct FileBlob {
-    /// `Some` until drop.
-    file: Option<Arc<File>>,
-    workers: Workers,
-    /// Its length when it was opened; `None` for an upload.
-    length: Option<u64>,
+    file: DiskFile,
     /// A range of at most this many bytes is copied.
     inline_limit: u64,
-    /// A helper thread closes a file of at least this many bytes.
-    large: u64,
 }
 
 impl FileBlob {
-    pub(super) fn new(
-        file: File,
-        workers: Workers,
-        settings: &StoreSettings,
-        length: Option<u64>,
-    ) -> FileBlob {
+    pub(super) fn new(file: DiskFile, settings: &StoreSettings) -> FileBlob {
         FileBlob {
-            file: Some(Arc::new(file)),
-            workers,
-            length,
+            file,
             inline_limit: settings.inline_limit,
-            large: settings.large,
         }
     }
 
-    /// The file, for a helper thread.
-    pub(super) fn share(&self) -> Arc<File> {
-        self.file.clone().expect("it is not being dropped")
+    /// The file, for the job that commits it.
+    pub(super) fn into_file(blob: Rc<FileBlob>) -> Arc<File> {
+        match Rc::try_unwrap(blob) {
+            Ok(blob) => blob.file.take(),
+            Err(shared) => shared.file.get().clone(),
+        }
     }
 
     fn file(&self) -> &File {
-        self.file.as_ref().expect("it is not being dropped")
-    }
-}
-
-impl Drop for FileBlob {
-    fn drop(&mut self) {
-        // Trap: move it, do not clone it. The thread that drops the last clone frees the blocks.
-        let file = self.file.take().expect("it is dropped once");
-        // Close a small file here, so that its space is free before the client is answered: after
-        // "no space left" a smaller upload must fit.
-        if self.length.is_some_and(|length| length < self.large) {
-            return;
-        }
-        // Closing a file that still has a name frees nothing.
-        let frees = rustix::fs::fstat(&*file)
-            .is_ok_and(|stat| stat.st_nlink == 0 && stat.st_size as u64 >= self.large);
-        if frees {
-            self.workers
-                .spawn_detached(Worker::Commits, move || drop(file));
-        }
+        self.file.get()
     }
 }
 

@@ -4,33 +4,67 @@
 //! writer that waits for a reader would continue.
 
 use super::backlog::JobStatus;
+use super::disk_file::DiskFile;
 use super::file_blob::FileBlob;
-use super::listing::Lists;
+use super::listing::{FolderStamp, Lists};
 use super::part_name;
-use super::root::{ListedFolder, Root};
+use super::place::{self, FsKind, Place, Places};
+use super::root::{ListedFolder, Look, Root};
 use super::upload::{self, Destination, FileUpload};
-use super::workers::Workers;
+use super::workers::{JobKind, Workers};
 use super::{Content, FileVersion, OpenFile, Requester, Store, StoreReply, StoreSettings, Upload};
 use crate::session::blob::Blob;
 use crate::session::completions::Completions;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Statx, StatxFlags};
 use rustix::io::Errno;
 use rustix::path::DecInt;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The files below a root folder.
 pub struct FileStore {
     files: Arc<SharedFiles>,
     workers: Workers,
     lists: Lists,
+    /// Whether a job checks the path of the root.
+    checking: Arc<AtomicBool>,
+}
+
+/// What the caches of the kernel know about a path.
+struct Cached {
+    /// The file; `None` for the root, and if it was not found.
+    found: Option<Found>,
+    /// Whether the answer is known, be it an error.
+    is_known: bool,
+    /// Of the file, or of its last folder that the caches know.
+    place: Place,
+}
+
+/// A file that was found.
+struct Found {
+    /// A descriptor with O_PATH.
+    fd: OwnedFd,
+    kind: FileType,
+    version: FileVersion,
+    place: Place,
+}
+
+impl Found {
+    fn new(fd: OwnedFd, stat: &Statx, place: Place) -> Found {
+        Found {
+            fd,
+            kind: FileType::from_raw_mode(stat.stx_mode.into()),
+            version: stat.into(),
+            place,
+        }
+    }
 }
 
 impl FileStore {
@@ -42,25 +76,40 @@ impl FileStore {
         if !settings.read_only {
             part_name::sweep(root.folder());
         }
+        let (places, workers) = (Places::default(), Workers::default());
         Ok(FileStore {
             files: Arc::new(SharedFiles {
+                root_place: places.learn(&root)?,
                 root,
+                places,
+                workers: workers.clone(),
                 settings,
                 proc_self_fd,
             }),
-            workers: Workers::default(),
+            workers,
             lists: Lists::new(settings.listing),
+            checking: Arc::default(),
         })
     }
 
     /// Runs slow work on helper threads from now on; `completions` receives the finished sessions.
     pub fn start_workers(&self, completions: Completions) {
-        self.workers.start(self.files.settings.batch, completions);
+        let limits = self.files.settings.workers;
+        self.workers.start(limits, completions);
     }
 
     /// Checks whether the root is still at its path, and warns the operator if not.
     pub fn check_root(&self) {
-        self.files.root.check_path();
+        let is_checked = self.files.root.check_path(Look::Cached);
+        if is_checked || self.checking.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (files, checking) = (self.files.clone(), self.checking.clone());
+        let lane = files.root_place.lane(JobKind::LookUps);
+        self.workers.spawn_detached(lane, move || {
+            files.root.check_path(Look::Full);
+            checking.store(false, Ordering::Relaxed);
+        });
     }
 
     /// The root folder, for the sandbox rules.
@@ -83,29 +132,32 @@ impl FileStore {
         Ok(())
     }
 
-    /// Calls `act` at once if `path` resolves in the dentry cache, and on a helper thread if it
-    /// needs the disk. `act` gets the resolved descriptor if there is one. The path `None` is the
-    /// root.
+    /// Calls `act` at once if that cannot wait for a disk or a server, and otherwise in a job of
+    /// this kind. `act` gets the file if the caches know it. The path `None` is the root.
     fn dispatch<T: Send + 'static>(
         &self,
+        kind: JobKind,
         path: Option<&str>,
         client: Requester,
-        act: impl FnOnce(&SharedFiles, Option<OwnedFd>) -> Result<T, StoreError> + Send + 'static,
+        act: impl FnOnce(&SharedFiles, Option<Found>) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreReply<T> {
-        let Some(path) = path else {
-            return Pending::Ready(act(&self.files, None));
+        let cached = self.files.look(path);
+        let is_here = match cached.place.kind {
+            FsKind::Memory => cached.is_known,
+            FsKind::Local => cached.is_known && kind == JobKind::LookUps,
+            FsKind::Remote => false,
         };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        match rustix::fs::openat2(&self.files.root, path, flags, Mode::empty(), resolve) {
-            Err(Errno::AGAIN | Errno::XDEV) => {
-                let files = self.files.clone();
-                let act = move || act(&files, None);
-                self.workers.spawn(client.session, act)
-            }
-            // Resolved, or an error that `act` meets again without waiting.
-            found => Pending::Ready(act(&self.files, found.ok())),
+        if is_here {
+            return Pending::Ready(act(&self.files, cached.found));
         }
+        let lane = cached.place.lane(kind);
+        if let Err(error) = self.workers.check(lane) {
+            return Pending::Ready(Err(error));
+        }
+        let files = self.files.clone();
+        // The job finds the file again: a job that waits holds no descriptor.
+        let act = move || act(&files, None);
+        self.workers.spawn(lane, client.session, act)
     }
 }
 
@@ -114,10 +166,11 @@ impl Store for FileStore {
         self.files.root.recheck_path();
         let (path, name) = (Some(name), name.to_owned());
         let open = move |files: &SharedFiles, found| files.explain(files.open(&name, found));
-        let (workers, settings) = (self.workers.clone(), self.files.settings);
-        self.dispatch(path, client, open).map(move |opened| {
+        let settings = self.files.settings;
+        let opened = self.dispatch(JobKind::LookUps, path, client, open);
+        opened.map(move |opened| {
             let (file, version) = opened?;
-            let blob = FileBlob::new(file, workers, &settings, Some(version.length));
+            let blob = FileBlob::new(file, &settings);
             let blob = Rc::new(blob) as Rc<dyn Blob>;
             Ok(OpenFile { blob, version })
         })
@@ -125,26 +178,31 @@ impl Store for FileStore {
 
     fn size(&self, name: &str, client: Requester) -> StoreReply<u64> {
         self.files.root.recheck_path();
+        if let Some(found) = self.files.look(Some(name)).found {
+            // Also behind a server: the caches know the length.
+            return Pending::Ready(self.files.explain(size(name, &found)));
+        }
         let (path, name) = (Some(name), name.to_owned());
-        self.dispatch(path, client, move |files, _| {
-            files.explain(files.size(&name))
+        self.dispatch(JobKind::LookUps, path, client, move |files, _| {
+            files.explain(files.find(&name).and_then(|found| size(&name, &found)))
         })
     }
 
     fn remove(&self, name: &str, client: Requester) -> StoreReply<()> {
-        self.files.root.check_path();
+        self.files.root.check_path(Look::Cached);
         if let Err(error) = self.may_write(client) {
             return Pending::Ready(self.files.explain(Err(error)));
         }
         let (path, name) = (Some(name), name.to_owned());
         let find = move |files: &SharedFiles, _| files.explain(files.removable(&name));
         let (files, workers) = (self.files.clone(), self.workers.clone());
-        self.dispatch(path, client, find).then(move |found| {
-            let (folder, leaf) = match found {
+        let found = self.dispatch(JobKind::LookUps, path, client, find);
+        found.then(move |found| {
+            let (folder, leaf, place) = match found {
                 Ok(found) => found,
                 Err(error) => return Pending::Ready(Err(error)),
             };
-            workers.spawn_synced(client, false, move |status| {
+            workers.spawn_synced(place.device, client, false, move |status| {
                 files.explain(files.remove(&folder, &leaf, status))
             })
         })
@@ -156,11 +214,12 @@ impl Store for FileStore {
         size: Option<u64>,
         client: Requester,
     ) -> StoreReply<Box<dyn Upload>> {
-        self.files.root.check_path();
+        self.files.root.check_path(Look::Cached);
         if let Err(error) = self.may_write(client) {
             return Pending::Ready(Err(self.files.root.explain_folder(error)));
         }
-        // Only the folder is resolved: the name itself may not exist yet.
+        // The folder decides where: only in memory, the file is created and its name looked up
+        // here.
         let (path, name) = (
             name.rsplit_once('/').map(|(folder, _)| folder),
             name.to_owned(),
@@ -170,7 +229,8 @@ impl Store for FileStore {
             begun.map_err(|error| files.root.explain_folder(error))
         };
         let (files, workers) = (self.files.clone(), self.workers.clone());
-        self.dispatch(path, client, begin).map(move |begun| {
+        let begun = self.dispatch(JobKind::Writes, path, client, begin);
+        begun.map(move |begun| {
             let (file, destination) = begun?;
             let upload = FileUpload::new(&files.root, file, destination, workers, &files.settings);
             Ok(Box::new(upload) as Box<dyn Upload>)
@@ -182,24 +242,27 @@ impl Store for FileStore {
     }
 
     fn list(&self, folder: Option<&str>, client: Requester) -> StoreReply<Content> {
-        self.files.root.check_path();
+        self.files.root.check_path(Look::Cached);
         let (path, name) = (folder, folder.map(str::to_owned));
         let open = move |files: &SharedFiles, _| {
             let opened = files.open_folder(name.as_deref());
             opened.map_err(|error| files.root.explain_folder(error))
         };
         let (lists, workers) = (self.lists.clone(), self.workers.clone());
-        self.dispatch(path, client, open)
-            .then(move |folder| match folder {
-                Ok(folder) => lists.request(folder, workers, client.session),
-                Err(error) => Pending::Ready(Err(error)),
-            })
+        let opened = self.dispatch(JobKind::LookUps, path, client, open);
+        opened.then(move |opened| match opened {
+            Ok((folder, seen)) => lists.request(folder, seen, workers, client.session),
+            Err(error) => Pending::Ready(Err(error)),
+        })
     }
 }
 
 /// Shared by the loop and the helper threads.
 struct SharedFiles {
     root: Arc<Root>,
+    root_place: Place,
+    places: Places,
+    workers: Workers,
     settings: StoreSettings,
     /// `/proc/self/fd`, to open a file through its O_PATH descriptor.
     proc_self_fd: Option<OwnedFd>,
@@ -208,6 +271,58 @@ struct SharedFiles {
 impl SharedFiles {
     fn explain<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
         done.map_err(|error| self.root.explain(error))
+    }
+
+    /// What the caches know about a path. This never waits.
+    fn look(&self, path: Option<&str>) -> Cached {
+        let (found, is_known) = match path.map(|path| self.look_up(path)) {
+            None => (None, true),
+            Some(Ok(found)) => (Some(found), true),
+            Some(Err(errno)) => (None, !matches!(errno, Errno::AGAIN | Errno::XDEV)),
+        };
+        let place = match &found {
+            Some(found) => found.place,
+            None => self.last_known_folder(path.unwrap_or_default()),
+        };
+        Cached {
+            found,
+            is_known,
+            place,
+        }
+    }
+
+    /// Fails with AGAIN if the caches do not know the path, and with XDEV if a link leads out.
+    fn look_up(&self, path: &str) -> Result<Found, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve)?;
+        let stat = place::stat(&fd)?;
+        let place = self.places.of(place::device(&stat));
+        Ok(Found::new(fd, &stat, place))
+    }
+
+    /// The place of the last folder of a path that the caches know, found by bisection: a path
+    /// may have hundreds of components.
+    fn last_known_folder(&self, path: &str) -> Place {
+        let ends: Vec<usize> = path.match_indices('/').map(|(end, _)| end).collect();
+        let (mut known, mut unknown, mut place) = (0, ends.len() + 1, self.root_place);
+        while unknown - known > 1 {
+            let middle = known.midpoint(unknown);
+            match self.look_up(&path[..ends[middle - 1]]) {
+                Ok(found) => (known, place) = (middle, found.place),
+                Err(_) => unknown = middle,
+            }
+        }
+        place
+    }
+
+    /// Finds a file, also on a disk or behind a server.
+    fn find(&self, name: &str) -> Result<Found, StoreError> {
+        let fd = self.open_as(name, OFlags::PATH)?;
+        let flags = AtFlags::EMPTY_PATH;
+        let stat = rustix::fs::statx(&fd, "", flags, StatxFlags::BASIC_STATS)?;
+        let place = self.places.learn(&fd)?;
+        Ok(Found::new(fd, &stat, place))
     }
 
     /// The parent folder of `name`, and the last component.
@@ -227,17 +342,23 @@ impl SharedFiles {
         }
     }
 
-    fn open(&self, name: &str, found: Option<OwnedFd>) -> Result<(File, FileVersion), StoreError> {
+    fn open(
+        &self,
+        name: &str,
+        found: Option<Found>,
+    ) -> Result<(DiskFile, FileVersion), StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
         let found = match found {
             Some(found) => found,
-            None => self.open_as(name, OFlags::PATH)?,
+            None => self.find(name)?,
         };
-        let stat = rustix::fs::fstat(&found)?;
-        require_file(FileType::from_raw_mode(stat.st_mode))?;
-        Ok((self.open_found(&found, name)?.into(), stat.into()))
+        require_file(found.kind)?;
+        let file = self.open_found(&found.fd, name)?.into();
+        let large = self.settings.large;
+        let file = DiskFile::to_read(file, found.place, &self.workers, large, found.version);
+        Ok((file, found.version))
     }
 
     fn open_as(&self, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
@@ -264,20 +385,8 @@ impl SharedFiles {
         )?)
     }
 
-    fn size(&self, name: &str) -> Result<u64, StoreError> {
-        if part_name::is_own(name) {
-            return Err(StoreError::NotFound);
-        }
-        let metadata = self.root.metadata(name)?;
-        if metadata.is_file() {
-            Ok(metadata.len())
-        } else {
-            Err(StoreError::NotAFile)
-        }
-    }
-
-    /// The parent folder and the name of a file that can be removed.
-    fn removable(&self, name: &str) -> Result<(Arc<Dir>, String), StoreError> {
+    /// The parent folder and the name of a file that can be removed, and its place.
+    fn removable(&self, name: &str) -> Result<(Arc<Dir>, String, Place), StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
@@ -285,7 +394,8 @@ impl SharedFiles {
         if replaceable(&folder, leaf)?.is_none() {
             return Err(StoreError::NotFound);
         }
-        Ok((folder, leaf.to_owned()))
+        let place = self.places.learn(&folder)?;
+        Ok((folder, leaf.to_owned(), place))
     }
 
     fn remove(
@@ -304,7 +414,7 @@ impl SharedFiles {
         Ok(((), to_sync))
     }
 
-    fn create_upload(&self, name: &str, size: u64) -> Result<(File, Destination), StoreError> {
+    fn create_upload(&self, name: &str, size: u64) -> Result<(DiskFile, Destination), StoreError> {
         if part_name::is_own(name) {
             return Err(StoreError::BadName);
         }
@@ -316,17 +426,30 @@ impl SharedFiles {
         if free_space(&folder).is_some_and(|free| size > free) {
             return Err(StoreError::NoSpace);
         }
-        let mut destination = Destination::new(folder, leaf, replaced);
-        Ok((destination.create()?, destination))
+        let (place, workers) = (self.places.learn(&folder)?, &self.workers);
+        let mut destination = Destination::new(folder, leaf, replaced, place, workers);
+        let file = destination.create()?;
+        Ok((DiskFile::to_write(file, place, workers), destination))
     }
 
-    fn open_folder(&self, folder: Option<&str>) -> Result<ListedFolder, StoreError> {
+    fn open_folder(&self, folder: Option<&str>) -> Result<(ListedFolder, FolderStamp), StoreError> {
         // A removed folder can be opened and is empty.
         if folder.is_none() && self.root.is_removed() {
             return Err(StoreError::NoFolder);
         }
-        Ok(ListedFolder::open(&self.root, folder)?)
+        let folder = ListedFolder::open(&self.root, folder)?;
+        let seen = FolderStamp::now(folder.folder())?;
+        // The next request need not ask for it.
+        self.places.learn(folder.folder())?;
+        Ok((folder, seen))
     }
+}
+
+fn size(name: &str, found: &Found) -> Result<u64, StoreError> {
+    if part_name::is_own(name) {
+        return Err(StoreError::NotFound);
+    }
+    require_file(found.kind).map(|()| found.version.length)
 }
 
 /// Free bytes of the file system. `None` where it reports no blocks at all: tmpfs without a limit,

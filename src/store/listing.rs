@@ -6,23 +6,23 @@
 //! ```
 //!
 //! A helper thread reads and sorts in bounded steps. The list of a small folder is complete after
-//! the first step. Larger lists are built one at a time, so that memory does not grow with the
-//! number of folders. A request joins a list that is not started, or whose folder has not changed
-//! since the start: a list contains every change that was confirmed before the request. A large
-//! list is a memory file: `sendfile` sends it to each reader at the reader's own speed, and the
-//! last reader frees it.
+//! the first step. Larger lists of a device are built one at a time, so that memory does not grow
+//! with the number of folders. A request joins a list that is not started, or whose folder has not
+//! changed since the start: a list contains every change that was confirmed before the request. A
+//! large list is a memory file: `sendfile` sends it to each reader at the reader's own speed, and
+//! the last reader frees it.
 
 mod builder;
 mod sorted_names;
 
 use super::root::ListedFolder;
-use super::workers::{Worker, Workers};
+use super::workers::{JobKind, Lane, Workers};
 use crate::session::blob::Blob;
 use crate::session::session_id::SessionId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::store::{Content, ListingLimits, StoreReply};
-use builder::{ListBuilder, Queue};
+use builder::{ListBuilder, Queues};
 use cap_std::fs::Dir;
 use rustix::io::Errno;
 use rustix::time::ClockId;
@@ -46,7 +46,7 @@ struct SharedLists {
     /// The oldest first. A list lives while a client waits for it or reads it.
     jobs: Mutex<Vec<Weak<ListJob>>>,
     /// Large folders that wait for their list.
-    queue: Queue,
+    queues: Queues,
 }
 
 impl SharedLists {
@@ -69,21 +69,18 @@ impl Lists {
         Lists(Arc::new(SharedLists {
             limits,
             jobs: Mutex::default(),
-            queue: Queue::default(),
+            queues: Queues::default(),
         }))
     }
 
-    /// Requests the list of the folder, which contains every change made so far.
+    /// Requests the list of the folder, which contains every change made up to `seen`.
     pub(super) fn request(
         &self,
         folder: ListedFolder,
+        seen: FolderStamp,
         workers: Workers,
         session: SessionId,
     ) -> StoreReply<Content> {
-        let seen = match FolderStamp::now(folder.folder()) {
-            Ok(seen) => seen,
-            Err(errno) => return Pending::Ready(Err(errno.into())),
-        };
         let mut jobs = lock(&self.0.jobs);
         jobs.retain(|job| job.strong_count() > 0);
         let shared = jobs
@@ -109,13 +106,13 @@ impl Lists {
         jobs.push(Arc::downgrade(&job));
         drop(jobs);
         let builder = ListBuilder::new(&job, self.0.clone());
-        workers.spawn_detached(Worker::LookUps, move || builder.build_if_small());
+        workers.spawn_detached(job.lane(), move || builder.build_if_small());
         job.content()
     }
 }
 
 /// The timestamps of a folder at one time.
-struct FolderStamp {
+pub(super) struct FolderStamp {
     /// Device and inode.
     folder: (u64, u64),
     /// mtime and ctime: a program can set the first to any value.
@@ -125,7 +122,8 @@ struct FolderStamp {
 }
 
 impl FolderStamp {
-    fn now(folder: &Dir) -> Result<FolderStamp, Errno> {
+    /// The timestamps of now.
+    pub fn now(folder: &Dir) -> Result<FolderStamp, Errno> {
         let now = rustix::time::clock_gettime(ClockId::Realtime);
         let stat = rustix::fs::fstat(folder)?;
         let time = |seconds, nanos| {
@@ -219,6 +217,12 @@ impl ListJob {
         }
     }
 
+    /// Where the jobs of this list wait.
+    fn lane(&self) -> Lane {
+        let (kind, device) = (JobKind::LookUps, self.folder.0);
+        Lane { kind, device }
+    }
+
     fn open_folder(&self) -> Arc<ListedFolder> {
         lock(&self.open_folder)
             .clone()
@@ -259,8 +263,7 @@ impl Drop for ListJob {
         if let Some(Ok(List::File(file, length))) = self.outcome.take()
             && length >= self.large
         {
-            self.workers
-                .spawn_detached(Worker::LookUps, move || drop(file));
+            self.workers.spawn_detached(self.lane(), move || drop(file));
         }
     }
 }

@@ -1,13 +1,17 @@
 //! The file store: the traits that services use, and the implementation on a disk.
 
 pub mod backlog;
+mod disk_file;
 pub mod error;
 pub mod file_blob;
 pub mod file_store;
+mod lanes;
 pub mod listing;
 pub mod part_name;
 pub mod pending;
+pub mod place;
 pub mod root;
+mod sync_batch;
 pub mod upload;
 pub mod workers;
 
@@ -15,7 +19,7 @@ use self::error::StoreError;
 use self::pending::Pending;
 use crate::session::blob::Blob;
 use crate::session::session_id::SessionId;
-use rustix::fs::Stat;
+use rustix::fs::{Stat, Statx};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -89,6 +93,20 @@ impl From<Stat> for FileVersion {
     }
 }
 
+impl From<&Statx> for FileVersion {
+    fn from(stat: &Statx) -> FileVersion {
+        let modified = stat.stx_mtime;
+        FileVersion {
+            inode: stat.stx_ino,
+            length: stat.stx_size,
+            modified: modified
+                .tv_sec
+                .saturating_mul(1_000_000_000)
+                .saturating_add(modified.tv_nsec.into()),
+        }
+    }
+}
+
 /// Whether a commit may replace the file that has the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
@@ -142,8 +160,8 @@ pub struct StoreSettings {
     pub largest: u64,
     /// A change is synced to disk before it is confirmed.
     pub sync: bool,
-    /// The most commits that share one `fsync(2)` of their folder.
-    pub batch: usize,
+    /// Bounds of the helper threads.
+    pub workers: WorkerLimits,
     /// A body of at most this many bytes is copied into the reply.
     pub inline_limit: u64,
     /// A helper thread closes a file of at least this many bytes.
@@ -154,6 +172,21 @@ pub struct StoreSettings {
     pub backlog: BacklogLimits,
     /// Bounds of `ls`.
     pub listing: ListingLimits,
+}
+
+/// Bounds of the helper threads.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerLimits {
+    /// The most threads for one kind of job.
+    pub threads: usize,
+    /// The most of them that wait for one device at once.
+    pub threads_of_lane: usize,
+    /// A device whose jobs take this long gets one more thread.
+    pub slow: Duration,
+    /// Jobs that may wait for one device before more requests are rejected.
+    pub waiting: usize,
+    /// The most commits that share one `fsync(2)` of their folder.
+    pub batch: usize,
 }
 
 /// Jobs of closed connections that may be unfinished before more are rejected.

@@ -8,11 +8,11 @@
 //! The store serves the folder that was opened at start, not its path. A folder that is moved is
 //! still served. A new folder at the old path is not: the Landlock rules allow only the first one.
 
-use super::part_name;
+use super::{part_name, place};
 use crate::store::error::StoreError;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirEntry, Metadata};
-use rustix::fs::Stat;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Statx};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::io;
@@ -27,7 +27,18 @@ pub struct Root {
     path: PathBuf,
     /// The path as given and its canonical form: absolute links may begin with either.
     names: Vec<PathBuf>,
+    /// Device and inode of the folder.
+    identity: (u64, u64),
     presence: Mutex<Presence>,
+}
+
+/// What may be asked to find something out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// The caches of the kernel: this never waits.
+    Cached,
+    /// Also a disk or a server.
+    Full,
 }
 
 /// What the path of the root leads to.
@@ -44,6 +55,7 @@ impl Root {
         let folder = Arc::new(Dir::open_ambient_dir(path, ambient_authority())?);
         let path = std::path::absolute(path)?;
         Ok(Root {
+            identity: identity(&place::stat(&folder)?),
             folder,
             names: [path.clone()]
                 .into_iter()
@@ -134,15 +146,15 @@ impl Root {
 
     /// Whether the folder was removed: it is empty, and no file can be created in it.
     pub fn is_removed(&self) -> bool {
-        match rustix::fs::fstat(&self.folder) {
-            Ok(stat) => stat.st_nlink == 0,
+        match place::stat(&self.folder) {
+            Ok(stat) => stat.stx_nlink == 0,
             Err(errno) => errno == Errno::STALE,
         }
     }
 
     /// Replaces an error by [`StoreError::RootRemoved`] if the root was removed.
     pub fn explain(&self, error: StoreError) -> StoreError {
-        self.check_path();
+        self.check_path(Look::Cached);
         if self.is_removed() {
             StoreError::RootRemoved
         } else {
@@ -161,16 +173,19 @@ impl Root {
     /// Checks only if the root was not at its path in the last check.
     pub fn recheck_path(&self) {
         if *self.last_seen() != Presence::Here {
-            self.check_path();
+            self.check_path(Look::Cached);
         }
     }
 
     /// Checks whether the path still leads to the folder, and warns the operator of a change.
-    pub fn check_path(&self) {
-        let seen = self.presence();
+    /// Returns `false` if the caches do not tell.
+    pub fn check_path(&self, look: Look) -> bool {
+        let Some(seen) = self.presence(look) else {
+            return false;
+        };
         let mut last_seen = self.last_seen();
         if std::mem::replace(&mut *last_seen, seen) == seen {
-            return;
+            return true;
         }
         let path = self.path.display();
         match seen {
@@ -183,24 +198,35 @@ impl Root {
                 "{path} is another folder now, and is not served; start the server again"
             ),
         }
+        true
     }
 
     fn last_seen(&self) -> MutexGuard<'_, Presence> {
         self.presence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn presence(&self) -> Presence {
-        let identity = |stat: Stat| (stat.st_dev, stat.st_ino);
-        let found = rustix::fs::stat(&self.path).map(identity);
-        match (found, rustix::fs::fstat(&self.folder).map(identity)) {
-            (Err(Errno::NOENT | Errno::NOTDIR | Errno::STALE), _) => Presence::Missing,
+    fn presence(&self, look: Look) -> Option<Presence> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let resolve = match look {
+            Look::Cached => ResolveFlags::CACHED,
+            Look::Full => ResolveFlags::empty(),
+        };
+        let found = rustix::fs::openat2(CWD, &self.path, flags, Mode::empty(), resolve)
+            .and_then(place::stat);
+        Some(match found {
+            Ok(found) if identity(&found) == self.identity => Presence::Here,
+            Ok(_) => Presence::Replaced,
+            Err(Errno::AGAIN) => return None,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::STALE) => Presence::Missing,
             // The user of the server may have no permission to search the path.
-            (Err(_), _) if self.is_removed() => Presence::Missing,
-            (Err(_), _) | (_, Err(_)) => Presence::Here,
-            (Ok(found), Ok(served)) if found == served => Presence::Here,
-            (Ok(_), Ok(_)) => Presence::Replaced,
-        }
+            Err(_) if self.is_removed() => Presence::Missing,
+            Err(_) => Presence::Here,
+        })
     }
+}
+
+fn identity(stat: &Statx) -> (u64, u64) {
+    (place::device(stat), stat.stx_ino)
 }
 
 /// An open folder beneath the root, for a list.

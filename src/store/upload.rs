@@ -12,10 +12,12 @@
 //! slow.
 
 use super::backlog::JobStatus;
+use super::disk_file::DiskFile;
 use super::file_blob::FileBlob;
 use super::part_name;
+use super::place::{self, FsKind, Place};
 use super::root::Root;
-use super::workers::Workers;
+use super::workers::{JobKind, Workers};
 use super::{FileVersion, Overwrite, Requester, StoreReply, StoreSettings, Stored, Upload};
 use crate::session::blob::Blob;
 use cap_std::fs::Dir;
@@ -40,16 +42,16 @@ pub struct FileUpload {
 
 impl FileUpload {
     /// An upload into `file`, which was created for this destination.
-    pub fn new(
+    pub(super) fn new(
         root: &Arc<Root>,
-        file: File,
+        file: DiskFile,
         destination: Destination,
         workers: Workers,
         settings: &StoreSettings,
     ) -> FileUpload {
         FileUpload {
             root: root.clone(),
-            blob: Rc::new(FileBlob::new(file, workers.clone(), settings, None)),
+            blob: Rc::new(FileBlob::new(file, settings)),
             workers,
             destination,
             settings: *settings,
@@ -79,10 +81,12 @@ impl Upload for FileUpload {
             destination,
             settings,
         } = *self;
-        let (file, front) = (blob.share(), Box::<[u8]>::from(front));
-        let length = file.metadata().map_or(0, |about| about.len());
+        let device = destination.place.device;
+        let (file, front) = (FileBlob::into_file(blob), Box::<[u8]>::from(front));
+        let length = place::stat(&*file).map_or(0, |stat| stat.stx_size);
         let store = move |status: &JobStatus| {
             if !front.is_empty() {
+                let length = file.metadata()?.len();
                 put_in_front(&file, length, &front, settings.copy_step)?;
             }
             // Without a client that waits for the answer, durability was not promised.
@@ -107,7 +111,7 @@ impl Upload for FileUpload {
         };
         let store =
             move |status: &JobStatus| store(status).map_err(|error| root.explain_folder(error));
-        workers.spawn_synced(client, length >= settings.large, store)
+        workers.spawn_synced(device, client, length >= settings.large, store)
     }
 }
 
@@ -133,16 +137,26 @@ pub struct Destination {
     found: Option<Stat>,
     /// The name of the part file; `None` for an anonymous file.
     hidden: Option<String>,
+    place: Place,
+    workers: Workers,
 }
 
 impl Destination {
     /// A name in a folder; `found` is the entry that has the name now.
-    pub fn new(folder: Arc<Dir>, name: &str, found: Option<Stat>) -> Destination {
+    pub fn new(
+        folder: Arc<Dir>,
+        name: &str,
+        found: Option<Stat>,
+        place: Place,
+        workers: &Workers,
+    ) -> Destination {
         Destination {
             folder,
             name: name.into(),
             found,
             hidden: None,
+            place,
+            workers: workers.clone(),
         }
     }
 
@@ -242,10 +256,21 @@ fn is_file(stat: &Stat) -> bool {
 
 impl Drop for Destination {
     fn drop(&mut self) {
-        if let Some(hidden) = self.hidden.take()
-            && let Err(errno) = rustix::fs::unlinkat(&self.folder, &*hidden, AtFlags::empty())
-        {
-            log::warn!("cannot remove the unfinished upload {hidden}: {errno}");
+        let Some(hidden) = self.hidden.take() else {
+            return;
+        };
+        let folder = self.folder.clone();
+        let remove = move || {
+            if let Err(errno) = rustix::fs::unlinkat(&folder, &*hidden, AtFlags::empty()) {
+                log::warn!("cannot remove the unfinished upload {hidden}: {errno}");
+            }
+        };
+        match self.place.kind {
+            FsKind::Memory => remove(),
+            FsKind::Local | FsKind::Remote => {
+                let lane = self.place.lane(JobKind::Writes);
+                self.workers.spawn_detached(lane, remove);
+            }
         }
     }
 }
@@ -282,6 +307,14 @@ mod tests {
         }
     }
 
+    fn destination(root: &Arc<Dir>, found: Option<Stat>) -> Destination {
+        let place = Place {
+            device: 0,
+            kind: FsKind::Memory,
+        };
+        Destination::new(root.clone(), "a", found, place, &Workers::default())
+    }
+
     #[test]
     fn a_hidden_file_inherits_from_a_replaced_file_that_was_removed_meanwhile() {
         let folder = tempfile::tempdir().unwrap();
@@ -291,7 +324,7 @@ mod tests {
             std::fs::write(&path, "old").unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
             let found = rustix::fs::stat(&path).unwrap();
-            let mut destination = Destination::new(root.clone(), "a", Some(found));
+            let mut destination = destination(&root, Some(found));
             let (file, hidden) = part_name::create(&root, Mode::from_raw_mode(0o600)).unwrap();
             destination.hidden = Some(hidden);
             if is_gone {
@@ -317,7 +350,7 @@ mod tests {
         let root = Arc::new(Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap());
         for is_hidden in [false, true] {
             for wanted in [Ok(Stored::Created), Err(Errno::EXIST)] {
-                let mut destination = Destination::new(root.clone(), "a", None);
+                let mut destination = destination(&root, None);
                 let file = if is_hidden {
                     let (file, hidden) =
                         part_name::create(&root, Mode::from_raw_mode(0o600)).unwrap();

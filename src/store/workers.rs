@@ -1,16 +1,18 @@
-//! Two helper threads for work that may wait for the disk; each runs its jobs in order.
-//! The event loop and all protocols stay on their one thread, and poll for the result.
+//! Work that may wait for a disk, on helper threads. The event loop and all protocols stay on their
+//! one thread, and poll for the results.
 //!
 //! ```text
-//!   loop    spawn ──▶ queues                      completions ◀─┐
-//!                       │                                      │
-//!   commits             ├──▶ job ──▶ job ──▶ folders synced ───┤
-//!   look-ups            └──▶ job ──▶ job ──────────────────────┘
+//!   loop    spawn ──▶ lanes by device                    completions ◀─┐
+//!                        │                                            │
+//!   look-ups             ├──▶ job ──▶ job ────────────────────────────┤
+//!   reads                ├──▶ piece of a body ────────────────────────┤
+//!   writes               ├──▶ new file, piece of a body, close ───────┤
+//!   commits              └──▶ job ──▶ job ──▶ folders synced ─────────┘
 //! ```
 //!
-//! Look-ups have their own thread because a commit may take long: with one thread for both, an `ls`
-//! waited 619 ms behind three uploads of 768 MiB. Commits wait for each other, as they do for the
-//! disk itself.
+//! Each kind of job has its own threads because a commit may take long: with one thread for all, an
+//! `ls` waited 619 ms behind three uploads of 768 MiB. Commits of a device wait for each other, as
+//! they do for the disk itself.
 //!
 //! The alternative is io_uring with its eventfd in the poll. A prototype was measured with echo at
 //! 1,000 requests/s beside durable commits (commits/s, CPU per commit, longest delay of the loop by
@@ -20,105 +22,106 @@
 //! 155 ms. io_uring also needs unsafe code to submit, and is disabled on many machines.
 
 use super::backlog::{Backlog, JobGuard, JobStatus, RequesterGuard};
+use super::lanes::{Job, Lanes};
+use super::sync_batch::{SyncBatch, Unsynced};
+use super::{Requester, StoreReply, WorkerLimits};
 use crate::session::completions::Completions;
 use crate::session::session_id::SessionId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{Requester, StoreReply};
-use rustix::io::Errno;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
-use std::thread;
+use std::thread::{self, ThreadId};
 
-type Job = Box<dyn FnOnce(&mut SyncBatch) + Send>;
-
-/// The queues of the helper threads. Clones share them.
+/// The helper threads. Clones share them.
 #[derive(Clone, Default)]
 pub struct Workers {
     threads: Arc<Threads>,
     backlog: Arc<Backlog>,
 }
 
-/// The helper threads, started by the first job: a process with one thread has cheaper system
-/// calls, and a server without file services never starts them.
+/// The threads, each started by a job: a process with one thread has cheaper system calls, and a
+/// server without file services starts none.
 #[derive(Default)]
 struct Threads {
-    /// The most commits of one sync, and the receiver of finished sessions. Unset: there are no
-    /// helper threads, and jobs run in the calling thread.
-    started: OnceLock<(usize, Completions)>,
-    helpers: OnceLock<Option<Helpers>>,
+    /// Unset: there are no helper threads, and jobs run in the calling thread.
+    started: OnceLock<Started>,
 }
 
-struct Helpers {
-    commits: Sender<Job>,
-    look_ups: Sender<Job>,
+struct Started {
+    completions: Completions,
+    /// By [`JobKind`].
+    kinds: [Arc<Lanes>; 4],
+    limits: WorkerLimits,
 }
 
-impl Threads {
-    fn helpers(&self) -> Option<&Helpers> {
-        let batch = self.started.get()?.0;
-        let start = |name: &str| {
-            let (sender, jobs) = mpsc::channel();
-            let builder = thread::Builder::new().name(name.into());
-            builder
-                .spawn(move || run_jobs(&jobs, batch))
-                .map(|_| sender)
-        };
-        let helpers = self.helpers.get_or_init(|| {
-            let (commits, look_ups) = (start("commits"), start("look-ups"));
-            let both = commits.and_then(|commits| {
-                let look_ups = look_ups?;
-                Ok(Helpers { commits, look_ups })
-            });
-            both.inspect_err(|error| {
-                log::warn!("no helper threads: {error}; a slow disk will delay every client");
-            })
-            .ok()
-        });
-        helpers.as_ref()
+impl Drop for Started {
+    fn drop(&mut self) {
+        for lanes in &self.kinds {
+            lanes.close();
+        }
     }
 }
 
-/// The helper thread for a job.
-#[derive(Clone, Copy)]
-pub enum Worker {
-    /// Writes.
-    Commits,
-    /// Reads.
+/// The kinds of jobs. A job waits only for jobs of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    /// Names, folders, metadata.
     LookUps,
+    /// Pieces of bodies that are sent.
+    Reads,
+    /// New files, pieces of bodies that are received, and files to close.
+    Writes,
+    /// Changes of names, with their syncs.
+    Commits,
+}
+
+/// Where a job waits: with the jobs of the same kind for the same device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lane {
+    /// The kind of the job.
+    pub kind: JobKind,
+    /// The number of the device that it may wait for: stat(2), `st_dev`.
+    pub device: u64,
 }
 
 type Slot<T> = Arc<Mutex<Option<T>>>;
 
-/// Jobs that only lack the sync of their folder, so that one sync serves all jobs of a folder.
-#[derive(Default)]
-struct SyncBatch {
-    jobs: usize,
-    unsynced: Vec<Unsynced>,
-    /// A large job was added: do not delay the answers by further jobs.
-    full: bool,
-}
-
-struct Unsynced {
-    folder: OwnedFd,
-    answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
-    end: JobGuard,
-}
-
 impl Workers {
-    /// Enables the helper threads, which end with the last clone of this. At most `batch` commits
-    /// share one sync of their folder.
-    pub fn start(&self, batch: usize, completions: Completions) {
-        let started = self.threads.started.set((batch, completions));
+    /// Enables the helper threads, which end with the last clone of this.
+    pub fn start(&self, limits: WorkerLimits, completions: Completions) {
+        let (several, one) = (limits.threads_of_lane, 1);
+        let started = self.threads.started.set(Started {
+            completions,
+            kinds: [
+                Lanes::new("look-ups", several, limits),
+                Lanes::new("reads", several, limits),
+                Lanes::new("writes", several, limits),
+                Lanes::new("commits", one, limits),
+            ],
+            limits,
+        });
         assert!(started.is_ok(), "started once");
+    }
+
+    /// An error if as many jobs wait in the lane as [`WorkerLimits::waiting`] allows.
+    pub fn check(&self, lane: Lane) -> Result<(), StoreError> {
+        let Some(started) = self.threads.started.get() else {
+            return Ok(());
+        };
+        let waiting = started.kinds[lane.kind as usize].waiting(lane.device);
+        match waiting < started.limits.waiting {
+            true => Ok(()),
+            false => Err(StoreError::DiskBusy(waiting)),
+        }
     }
 
     /// Runs `work` for a session and then adds the session to the completions. The work is skipped
     /// if the result was dropped before it starts.
     pub fn spawn<T: Send + 'static>(
         &self,
+        lane: Lane,
         session: SessionId,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Pending<T> {
@@ -129,16 +132,17 @@ impl Workers {
                 answer(work());
             }
         };
-        self.send(Worker::LookUps, Box::new(job));
+        self.send(lane, Box::new(job));
         Pending::later(move || poll(&slot))
     }
 
-    /// Runs `work`. It returns its result, and perhaps a folder to sync before the session gets
-    /// that. `large` work ends the batch. The work is never skipped: when the result is dropped,
-    /// the job counts in the backlog of its network, moves ahead of other commits, and is not
-    /// synced.
+    /// Runs `work` as a commit of this device. It returns its result, and perhaps a folder to sync
+    /// before the session gets that. `large` work ends the batch. The work is never skipped: when
+    /// the result is dropped, the job counts in the backlog of its network, moves ahead of other
+    /// commits, and is not synced.
     pub fn spawn_synced<T: Send + 'static>(
         &self,
+        device: u64,
         client: Requester,
         large: bool,
         work: impl FnOnce(&JobStatus) -> Result<(T, Option<OwnedFd>), StoreError> + Send + 'static,
@@ -148,14 +152,14 @@ impl Workers {
         let end = JobGuard(status.clone());
         let job: Job = Box::new(move |batch| match work(&end.0) {
             Ok((result, Some(folder))) => {
-                batch.full |= large;
                 let synced = |done: Result<(), _>| answer(done.map(|()| result));
                 let answer = Box::new(synced);
-                batch.unsynced.push(Unsynced {
+                let job = Unsynced {
                     folder,
                     answer,
                     end,
-                });
+                };
+                batch.add(job, large);
             }
             Ok((result, None)) => answer(Ok(result)),
             Err(error) => answer(Err(error)),
@@ -171,9 +175,10 @@ impl Workers {
             }
         };
         let (workers, other) = (self.clone(), run(job.clone()));
-        let rerun = move || workers.send(Worker::LookUps, Box::new(other));
+        let lane = move |kind| Lane { kind, device };
+        let rerun = move || workers.send(lane(JobKind::Writes), Box::new(other));
         let guard = RequesterGuard::new(status, rerun);
-        self.send(Worker::Commits, Box::new(run(job)));
+        self.send(lane(JobKind::Commits), Box::new(run(job)));
         Pending::later(move || {
             // Moved in here, so that dropping the result abandons the job.
             let _ = &guard;
@@ -187,41 +192,38 @@ impl Workers {
     }
 
     /// Runs work without a result.
-    pub fn spawn_detached(&self, worker: Worker, work: impl FnOnce() + Send + 'static) {
-        self.send(worker, Box::new(|_| work()));
+    pub fn spawn_detached(&self, lane: Lane, work: impl FnOnce() + Send + 'static) {
+        self.send(lane, Box::new(|_| work()));
     }
 
     /// The same in pieces, which return whether there are more. Other jobs run between two pieces.
-    pub fn spawn_in_pieces(
+    pub fn spawn_in_pieces(&self, lane: Lane, piece: impl FnMut() -> bool + Send + 'static) {
+        self.spawn_piece(lane, thread::current().id(), piece);
+    }
+
+    fn spawn_piece(
         &self,
-        worker: Worker,
+        lane: Lane,
+        caller: ThreadId,
         mut piece: impl FnMut() -> bool + Send + 'static,
     ) {
-        if self.threads.helpers().is_none() {
-            while piece() {}
-            return;
-        }
         let workers = self.clone();
-        self.spawn_detached(worker, move || {
-            if piece() {
-                workers.spawn_in_pieces(worker, piece);
+        self.spawn_detached(lane, move || {
+            // Without a helper thread, each piece would be a call in the one before.
+            let is_helped = thread::current().id() != caller;
+            while piece() {
+                if is_helped {
+                    return workers.spawn_piece(lane, caller, piece);
+                }
             }
         });
     }
 
     /// Adds a session to the completions, for a result that several sessions share.
     pub fn notify(&self, peer: SessionId) {
-        if let Some(completions) = self.completions() {
-            completions.add(peer);
+        if let Some(started) = self.threads.started.get() {
+            started.completions.add(peer);
         }
-    }
-
-    fn completions(&self) -> Option<&Completions> {
-        self.threads.helpers()?;
-        self.threads
-            .started
-            .get()
-            .map(|(_, completions)| completions)
     }
 
     fn slot<T: Send + 'static>(
@@ -230,7 +232,8 @@ impl Workers {
     ) -> (Slot<T>, impl FnOnce(T) + Send + use<T>) {
         let slot = Arc::new(Mutex::new(None));
         let answers = slot.clone();
-        let completions = self.completions().cloned();
+        let started = self.threads.started.get();
+        let completions = started.map(|started| started.completions.clone());
         let answer = move |outcome| {
             *lock(&answers) = Some(outcome);
             if let Some(completions) = completions {
@@ -240,63 +243,16 @@ impl Workers {
         (slot, answer)
     }
 
-    fn send(&self, worker: Worker, job: Job) {
-        let helper = self.threads.helpers().map(|helpers| match worker {
-            Worker::Commits => &helpers.commits,
-            Worker::LookUps => &helpers.look_ups,
-        });
-        let left = match helper {
-            None => Some(job),
-            Some(helper) => helper.send(job).err().map(|SendError(job)| job),
+    fn send(&self, lane: Lane, job: Job) {
+        let sent = match self.threads.started.get() {
+            None => Err(job),
+            Some(started) => started.kinds[lane.kind as usize].push(lane.device, job),
         };
-        // Without the helper thread the job runs here, in the loop.
-        if let Some(job) = left {
+        // Without a helper thread the job runs here, in the loop.
+        if let Err(job) = sent {
             let mut batch = SyncBatch::default();
             job(&mut batch);
             batch.sync();
-        }
-    }
-}
-
-/// The main function of a helper thread.
-fn run_jobs(jobs: &Receiver<Job>, max_batch: usize) {
-    while let Ok(job) = jobs.recv() {
-        let mut batch = SyncBatch::default();
-        let mut next = Some(job);
-        while let Some(job) = next {
-            job(&mut batch);
-            batch.jobs += 1;
-            let more = !batch.full && batch.jobs < max_batch;
-            next = more.then(|| jobs.try_recv().ok()).flatten();
-        }
-        batch.sync();
-    }
-}
-
-impl SyncBatch {
-    /// Syncs every folder once and delivers the results.
-    fn sync(self) {
-        let mut synced: Vec<((u64, u64), Result<(), Errno>)> = Vec::new();
-        for Unsynced {
-            folder,
-            answer,
-            end,
-        } in self.unsynced
-        {
-            if !end.0.is_awaited() {
-                continue;
-            }
-            let identity = rustix::fs::fstat(&folder).map(|stat| (stat.st_dev, stat.st_ino));
-            let done = synced
-                .iter()
-                .find(|(known, _)| Ok(*known) == identity)
-                .map(|(_, done)| *done);
-            let done = done.unwrap_or_else(|| rustix::fs::fsync(&folder));
-            if let Ok(identity) = identity {
-                synced.push((identity, done));
-            }
-            drop(folder);
-            answer(done.map_err(StoreError::from));
         }
     }
 }
@@ -312,8 +268,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::store::STORE;
     use crate::store::BacklogLimits;
     use std::net::IpAddr;
+    use std::sync::mpsc::{self, Receiver};
+
+    const DEVICE: u64 = 5;
+
+    fn lane(kind: JobKind) -> Lane {
+        let device = DEVICE;
+        Lane { kind, device }
+    }
 
     fn folder() -> ((), Option<OwnedFd>) {
         let here = rustix::fs::open(".", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
@@ -325,7 +290,11 @@ mod tests {
         let (wake, woken) = mpsc::channel();
         let completions = Completions::new(move || wake.send(()).expect("the test receives"));
         let workers = Workers::default();
-        workers.start(8, completions.clone());
+        let limits = WorkerLimits {
+            batch: 8,
+            ..STORE.workers
+        };
+        workers.start(limits, completions.clone());
         (workers, completions, woken)
     }
 
@@ -341,9 +310,11 @@ mod tests {
         let (workers, completions, woken) = started();
         let pending: Vec<_> = (0..200)
             .map(|number| match number % 3 {
-                0 => workers.spawn_synced(from(number), number % 2 == 0, |_| Ok(folder())),
-                1 => workers.spawn_synced(from(number), false, |_| Err(StoreError::NoSpace)),
-                _ => workers.spawn(SessionId(number), || Ok(())),
+                0 => workers.spawn_synced(DEVICE, from(number), number % 2 == 0, |_| Ok(folder())),
+                1 => {
+                    workers.spawn_synced(DEVICE, from(number), false, |_| Err(StoreError::NoSpace))
+                }
+                _ => workers.spawn(lane(JobKind::LookUps), SessionId(number), || Ok(())),
             })
             .collect();
         let mut finished = Vec::new();
@@ -370,11 +341,11 @@ mod tests {
     fn a_look_up_does_not_wait_for_a_commit() {
         let (workers, completions, woken) = started();
         let (end, may_end) = mpsc::channel::<()>();
-        let commit = workers.spawn_synced(from(1), true, move |_| {
+        let commit = workers.spawn_synced(DEVICE, from(1), true, move |_| {
             may_end.recv().expect("the test sends");
             Ok(folder())
         });
-        let look_up = workers.spawn(SessionId(2), || 5);
+        let look_up = workers.spawn(lane(JobKind::LookUps), SessionId(2), || 5);
         woken.recv().expect("a helper thread runs");
         assert_eq!(completions.take(), [SessionId(2)]);
         assert!(matches!(look_up.take(), Ok(5)));
@@ -389,18 +360,20 @@ mod tests {
     #[test]
     fn abandoned_work_is_skipped_or_not_synced() {
         let (workers, completions, woken) = started();
-        let busy = |worker| {
+        let busy = |kind| {
             let (end, may_end) = mpsc::channel::<()>();
-            workers.spawn_detached(worker, move || may_end.recv().expect("the test sends"));
+            workers.spawn_detached(lane(kind), move || may_end.recv().expect("the test sends"));
             end
         };
-        let (look_ups, commits) = (busy(Worker::LookUps), busy(Worker::Commits));
-        drop(workers.spawn(SessionId(1), || unreachable!("its result was dropped")));
-        let look_up = workers.spawn(SessionId(2), || 5);
+        let (look_ups, commits) = (busy(JobKind::LookUps), busy(JobKind::Commits));
+        drop(workers.spawn(lane(JobKind::LookUps), SessionId(1), || {
+            unreachable!("its result was dropped")
+        }));
+        let look_up = workers.spawn(lane(JobKind::LookUps), SessionId(2), || 5);
         let (done, outcomes) = mpsc::channel();
         let commit = |peer| {
             let done = done.clone();
-            workers.spawn_synced(from(peer), false, move |status| {
+            workers.spawn_synced(DEVICE, from(peer), false, move |status| {
                 let outcome = (peer, status.is_awaited());
                 done.send(outcome).expect("the test receives");
                 Ok(folder())
@@ -414,8 +387,8 @@ mod tests {
             workers.backlog().is_full(address, &limits)
         };
         assert!(is_full(1, 9) && is_full(9, 1) && !is_full(2, 2));
-        look_ups.send(()).expect("the job waits");
         assert_eq!(outcomes.recv(), Ok((4, false)));
+        look_ups.send(()).expect("the job waits");
         woken.recv().expect("a helper thread runs");
         assert_eq!(completions.take(), [SessionId(2)]);
         assert!(matches!(look_up.take(), Ok(5)));
@@ -432,9 +405,14 @@ mod tests {
     #[test]
     fn without_helper_threads_the_result_is_ready_at_once() {
         let workers = Workers::default();
-        assert!(matches!(workers.spawn(SessionId(1), || 5).take(), Ok(5)));
+        assert!(matches!(
+            workers
+                .spawn(lane(JobKind::LookUps), SessionId(1), || 5)
+                .take(),
+            Ok(5)
+        ));
         let stored = workers
-            .spawn_synced(from(1), false, |_| Ok(folder()))
+            .spawn_synced(DEVICE, from(1), false, |_| Ok(folder()))
             .take();
         assert!(matches!(stored, Ok(Ok(()))));
     }

@@ -3,25 +3,19 @@
 use super::sorted_names::{Merge, Runs};
 use super::{FolderStamp, List, ListJob, SharedLists, lock};
 use crate::store::error::StoreError;
-use crate::store::workers::Worker;
 use cap_std::fs::ReadDir;
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, Mutex, Weak};
 
-/// Large folders, in the order in which their lists are built.
+/// Large folders of each device, in the order in which their lists are built. A device is in the
+/// map while a job builds its lists.
 #[derive(Default)]
-pub(super) struct Queue(Mutex<QueueState>);
-
-#[derive(Default)]
-struct QueueState {
-    builders: VecDeque<ListBuilder>,
-    /// The helper thread is building a list of the queue.
-    busy: bool,
-}
+pub(super) struct Queues(Mutex<HashMap<u64, VecDeque<ListBuilder>>>);
 
 /// Builds one list.
 pub(super) struct ListBuilder {
@@ -64,14 +58,17 @@ impl ListBuilder {
         };
         self.stage = BuildStage::NotStarted;
         job.begin(None);
-        let shared = self.shared.clone();
-        let mut waiting = lock(&shared.queue.0);
-        waiting.builders.push_back(self);
-        if !std::mem::replace(&mut waiting.busy, true) {
-            drop(waiting);
-            let mut current = None;
-            let step = move || shared.queue.step(&mut current);
-            job.workers.spawn_in_pieces(Worker::LookUps, step);
+        let (shared, lane) = (self.shared.clone(), job.lane());
+        let mut waiting = lock(&shared.queues.0);
+        match waiting.entry(lane.device) {
+            Entry::Occupied(mut queue) => queue.get_mut().push_back(self),
+            Entry::Vacant(place) => {
+                place.insert([self].into());
+                drop(waiting);
+                let mut current = None;
+                let step = move || shared.queues.step(lane.device, &mut current);
+                job.workers.spawn_in_pieces(lane, step);
+            }
         }
     }
 
@@ -163,16 +160,16 @@ impl ListBuilder {
     }
 }
 
-impl Queue {
-    /// Runs one step of the current list, or the first of the next; `false` when the queue is
-    /// empty.
-    fn step(&self, current: &mut Option<ListBuilder>) -> bool {
+impl Queues {
+    /// Runs one step of the current list of a device, or the first of the next; `false` when its
+    /// queue is empty.
+    fn step(&self, device: u64, current: &mut Option<ListBuilder>) -> bool {
         let builder = match current {
             Some(builder) => builder,
             None => {
                 let mut waiting = lock(&self.0);
-                let Some(next) = waiting.builders.pop_front() else {
-                    waiting.busy = false;
+                let Some(next) = waiting.get_mut(&device).and_then(VecDeque::pop_front) else {
+                    waiting.remove(&device);
                     return false;
                 };
                 current.insert(next)
