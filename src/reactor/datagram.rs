@@ -94,6 +94,11 @@ impl Datagrams {
         self.writable |= writable;
     }
 
+    /// The numbers of members, and of copies that wait for the socket.
+    pub fn lengths(&self) -> [usize; 2] {
+        [self.protocol.members(), self.out.pending()]
+    }
+
     /// Whether a turn has anything to do.
     pub fn has_turn(&self) -> bool {
         self.may_read() || (self.writable && self.out.pending() > 0)

@@ -30,7 +30,7 @@ pub struct Dispatcher<I: Io> {
     limits: ReactorLimits,
     services: Vec<&'static str>,
     table: Table<I::Socket>,
-    queue: RunQueue,
+    pub(super) queue: RunQueue,
     timers: Timers,
     per_ip: PerIpLimit,
     loop_lag: LoopLag,
@@ -81,7 +81,7 @@ impl<I: Io> Dispatcher<I> {
         self.per_ip.enter(id.slot(), peer.ip());
         self.shared
             .observer
-            .opened(label(&self.services, service as u16, id.serial()), peer);
+            .opened(label(&self.services, service as u16, id), peer);
         let name = self.services[service];
         log::debug!("conn {} {name}: opened by {peer}", id.serial());
         self.deliver();
@@ -187,7 +187,7 @@ impl<I: Io> Dispatcher<I> {
                 connection.session.wait_is_over();
                 // A session with more requests in its inbox goes to the bulk queue.
                 let bulk = !connection.queued && !connection.session.inbox().is_empty();
-                let conn = label(&self.services, connection.service, id.serial());
+                let conn = label(&self.services, connection.service, id);
                 self.shared.observer.wait_over(conn, bulk);
                 match bulk {
                     true => self.enqueue_bulk(id),
@@ -223,7 +223,7 @@ impl<I: Io> Dispatcher<I> {
         connection.ready.drain_to_eof |= event.drain_to_eof;
         // Every event says that the socket is writable, which matters only if output waits.
         let matters = event.readable || connection.session.has_unsent();
-        let conn = label(&self.services, connection.service, id.serial());
+        let conn = label(&self.services, connection.service, id);
         self.shared.observer.event(conn, event);
         if matters {
             self.enqueue(id);
@@ -284,7 +284,7 @@ impl<I: Io> Dispatcher<I> {
             return (0, false);
         };
         connection.queued = false;
-        let conn = label(&self.services, connection.service, id.serial());
+        let conn = label(&self.services, connection.service, id);
         self.shared.observer.turn(conn, connection.ready);
         let was_open = connection.phase == Phase::Open;
         let mut turn = Turn {
@@ -348,7 +348,7 @@ impl<I: Io> Dispatcher<I> {
                 continue;
             }
             let connection = self.table.find(id).expect("its timer has expired");
-            let conn = label(&self.services, connection.service, id.serial());
+            let conn = label(&self.services, connection.service, id);
             self.shared.observer.silence(conn, delay);
             self.enqueue(id);
         }
@@ -459,7 +459,7 @@ impl<I: Io> Dispatcher<I> {
         self.per_ip.leave(id.slot());
         self.shared
             .observer
-            .closed(label(&self.services, service, id.serial()), reason);
+            .closed(label(&self.services, service, id), reason);
         let level = match reason.is_warning() {
             true => log::Level::Warn,
             false => log::Level::Debug,
@@ -469,9 +469,11 @@ impl<I: Io> Dispatcher<I> {
     }
 }
 
-fn label<'a>(services: &[&'a str], service: u16, serial: u32) -> ConnLabel<'a> {
+fn label<'a>(services: &[&'a str], number: u16, id: SessionId) -> ConnLabel<'a> {
     ConnLabel {
-        serial,
-        service: services[usize::from(service)],
+        serial: id.serial(),
+        slot: id.slot(),
+        number,
+        service: services[usize::from(number)],
     }
 }

@@ -39,7 +39,7 @@ pub struct EventLoop {
     stopping: Stopping,
     on_stop: Option<Box<dyn FnOnce()>>,
     completions: Completions,
-    each_second: Option<Box<dyn Fn()>>,
+    each_second: Option<EachSecond>,
     second: u32,
 }
 
@@ -97,7 +97,7 @@ impl EventLoop {
     fn once_a_second(&mut self, now: Moment) {
         let last = std::mem::replace(&mut self.second, now.seconds());
         if let Some(act) = self.each_second.as_ref().filter(|_| last != self.second) {
-            act();
+            act(&mut self.dispatcher, self.datagrams.as_ref(), &self.log);
         }
     }
 
@@ -136,9 +136,7 @@ impl EventLoop {
     /// Events only mark connections as ready; turns do the work.
     fn mark_events(&mut self, now: Moment) {
         let count = self.poller.events().count();
-        if count > 0 {
-            self.dispatcher.observer().round(count);
-        }
+        self.dispatcher.observer().round(count);
         let mut signalled = false;
         for event in self.poller.events() {
             match Target::from_token(event.token()) {
@@ -290,8 +288,8 @@ impl EventLoop {
 
     /// Sets a function to be called once a second, in rounds that run anyway: an idle loop is not
     /// woken for it.
-    pub fn each_second(&mut self, act: impl Fn() + 'static) {
-        self.each_second = Some(Box::new(act));
+    pub fn each_second(&mut self, act: EachSecond) {
+        self.each_second = Some(act);
     }
 
     /// A handle for other threads, which report a completed operation with it.
@@ -317,6 +315,9 @@ impl EventLoop {
             .open_operator(streams, protocol, self.clock.now())
     }
 }
+
+/// A function that is called once a second, with the parts that it may read.
+pub type EachSecond = Box<dyn Fn(&mut Dispatcher<LinuxIo>, Option<&Datagrams>, &LogSink)>;
 
 /// The readiness that an event reports. An error sets both bits: read(2) or write(2) returns it.
 pub fn readiness(event: &Event) -> Readiness {

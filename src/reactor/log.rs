@@ -20,6 +20,8 @@ struct Lines {
     bytes: VecDeque<u8>,
     limit: usize,
     lost: u64,
+    /// Lines that were dropped since the start.
+    dropped: u64,
 }
 
 impl LogQueue {
@@ -29,6 +31,7 @@ impl LogQueue {
             bytes: VecDeque::new(),
             limit,
             lost: 0,
+            dropped: 0,
         })))
     }
 
@@ -67,6 +70,7 @@ impl Write for LogQueue {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.bytes.len() + line.len() > lines.limit {
             lines.lost += 1;
+            lines.dropped += 1;
             return Ok(line.len());
         }
         if lines.lost > 0 {
@@ -109,6 +113,12 @@ impl LogSink {
     /// The descriptor of standard error, to register it.
     pub fn descriptor(&self) -> Option<RawFd> {
         self.to.as_ref().map(StdStream::descriptor)
+    }
+
+    /// The number of lines that were dropped since the start.
+    pub fn dropped(&self) -> u64 {
+        let lines = self.queue.0.lock();
+        lines.unwrap_or_else(PoisonError::into_inner).dropped
     }
 
     /// Writes the rest of the queue after the loop has ended, as far as standard error has room.

@@ -13,6 +13,9 @@ pub struct LoopLag {
     longest: Longest,
     /// The longest turn since the start.
     record: Longest,
+    /// Turns since the start, and their time in microseconds.
+    turns: u64,
+    micros: u64,
     logged: LogLimit,
 }
 
@@ -29,12 +32,16 @@ impl LoopLag {
             limit,
             longest: Longest::default(),
             record: Longest::default(),
+            turns: 0,
+            micros: 0,
             logged: LogLimit::new(1),
         }
     }
 
     /// Notes that a turn of this service took `micros` microseconds.
     pub fn record_turn(&mut self, service: &'static str, micros: u64) {
+        self.turns += 1;
+        self.micros += micros;
         if micros > self.longest.micros {
             self.longest = Longest { service, micros };
         }
@@ -51,6 +58,11 @@ impl LoopLag {
         }
         let late = millis(late);
         log::warn!("the loop did not poll for {late} ms; {longest}");
+    }
+
+    /// Since the start: turns, their time and that of the longest one, in microseconds.
+    pub fn totals(&self) -> (u64, u64, u64) {
+        (self.turns, self.micros, self.record.micros)
     }
 
     /// The longest turn since the start, as text.

@@ -14,6 +14,7 @@ pub mod loop_lag;
 pub mod per_ip_limit;
 pub mod poller;
 pub mod run_queue;
+pub mod sample;
 pub mod sendfile;
 pub mod signals;
 pub mod spin;

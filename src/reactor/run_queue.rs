@@ -21,12 +21,12 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub struct RunQueue {
     /// Short turns, by the cost of the last turns: below 8 us, below 16, below 32, and so on.
-    short: [VecDeque<SessionId>; 7],
+    pub(super) short: [VecDeque<SessionId>; 7],
     /// The short turns of the current round, in order.
     round: VecDeque<SessionId>,
     /// The connection that has the next turn, before all others.
     next: Option<SessionId>,
-    bulk: VecDeque<SessionId>,
+    pub(super) bulk: VecDeque<SessionId>,
     /// The number of bulk turns given so far.
     given: u64,
     /// The value of `given` at which the deferred connections have had their turn. It is set when

@@ -75,8 +75,10 @@ impl<W: Write> Observer for Trace<W> {
     }
 
     fn round(&mut self, events: usize) {
-        self.round += 1;
-        self.unprinted = Some((events, self.spun.take()));
+        if events > 0 {
+            self.round += 1;
+            self.unprinted = Some((events, self.spun.take()));
+        }
     }
 
     fn opened(&mut self, conn: ConnLabel<'_>, peer: SocketAddr) {

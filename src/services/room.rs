@@ -347,6 +347,10 @@ impl Room {
 }
 
 impl DatagramProtocol for Room {
+    fn members(&self) -> usize {
+        self.members.len()
+    }
+
     fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>) {
         let bytes = match bytes.get(..self.limits.message) {
             Some(most) if bytes.len() > most.len() => &most[..text::complete_prefix(most)],

@@ -32,6 +32,25 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// All reasons, each at its number. The last in the list must be the last of the enum.
+    pub const ALL: [CloseReason; CloseReason::Shutdown as usize + 1] = {
+        use CloseReason::*;
+        [
+            PeerFinished,
+            Goodbye,
+            Refused,
+            PeerReset,
+            FrameTooLong,
+            Idle,
+            Unfinished,
+            TooSlow,
+            SlowReader,
+            Kicked,
+            BodyCut,
+            Shutdown,
+        ]
+    };
+
     /// Whether the kernel discards unsent output: the peer has had its time to read.
     pub fn discards_unsent(self) -> bool {
         use CloseReason::{Idle, SlowReader, TooSlow, Unfinished};
@@ -61,5 +80,17 @@ impl fmt::Display for CloseReason {
             CloseReason::BodyCut => "a file shrank while it was sent",
             CloseReason::Shutdown => "the server shuts down",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_at_its_number() {
+        for (number, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number);
+        }
     }
 }

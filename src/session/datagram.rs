@@ -16,6 +16,10 @@ pub trait DatagramProtocol {
     fn next_due(&self) -> Option<u64> {
         None
     }
+    /// The number of members.
+    fn members(&self) -> usize {
+        0
+    }
     /// The time of [`DatagramProtocol::next_due`] has come.
     fn on_time(&mut self, _: &mut DatagramContext<'_>) {}
 }

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod datagram;
 pub mod held;
 pub mod log_limit;
+pub mod loop_metrics;
 pub mod notice;
 pub mod observer;
 pub mod outbox;

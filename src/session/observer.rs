@@ -5,11 +5,15 @@ use super::close_reason::CloseReason;
 use crate::wire::follows::Timer;
 use std::net::SocketAddr;
 
-/// How logs and traces name a connection: by its number and its service.
+/// How logs and observers name a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnLabel<'a> {
     /// The serial of its session id.
     pub serial: u32,
+    /// The slot of its session id, which a later connection gets again.
+    pub slot: u32,
+    /// The number of its service.
+    pub number: u16,
     /// The service's name.
     pub service: &'a str,
 }
@@ -18,7 +22,7 @@ pub struct ConnLabel<'a> {
 pub trait Observer {
     /// The loop has polled without sleeping for this time, and has found an event or has not.
     fn spun(&mut self, _micros: u64, _found: bool) {}
-    /// A round begins, with this number of events from the kernel.
+    /// A round begins, with this number of events from the kernel; it may be 0.
     fn round(&mut self, _events: usize) {}
     /// A connection was accepted.
     fn opened(&mut self, _conn: ConnLabel<'_>, _peer: SocketAddr) {}
@@ -88,3 +92,31 @@ pub enum TurnEnd {
 }
 
 impl Observer for () {}
+
+/// Two observers that get every call, the first one first.
+macro_rules! both {
+    ($($method:ident($($name:ident: $kind:ty),*);)*) => {
+        impl<A: Observer, B: Observer> Observer for (A, B) {
+            $(fn $method(&mut self, $($name: $kind),*) {
+                self.0.$method($($name),*);
+                self.1.$method($($name),*);
+            })*
+        }
+    };
+}
+
+both! {
+    spun(micros: u64, found: bool);
+    round(events: usize);
+    opened(conn: ConnLabel<'_>, peer: SocketAddr);
+    event(conn: ConnLabel<'_>, ready: Readiness);
+    silence(conn: ConnLabel<'_>, timer: Timer);
+    wait_over(conn: ConnLabel<'_>, bulk: bool);
+    turn(conn: ConnLabel<'_>, ready: Readiness);
+    consumed(bytes: &[u8]);
+    answered(bytes: usize, body: u64);
+    moved(direction: IoDirection, bytes: usize, body: bool);
+    turn_ended(conn: ConnLabel<'_>, end: TurnEnd, unsent: bool, awaited: Option<Timer>);
+    lingering(conn: ConnLabel<'_>, reason: CloseReason);
+    closed(conn: ConnLabel<'_>, reason: CloseReason);
+}

@@ -1,0 +1,191 @@
+//! Counters of a loop, which `/-/metrics` of the HTTP service shows. An observer adds to them.
+
+use super::close_reason::CloseReason;
+use super::observer::{ConnLabel, IoDirection, Observer, TurnEnd};
+use crate::wire::follows::Timer;
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// A counter, or a value that goes up and down.
+#[derive(Debug, Default)]
+pub struct Count(Cell<u64>);
+
+impl Count {
+    /// Adds to it.
+    pub fn add(&self, more: u64) {
+        self.0.set(self.0.get().wrapping_add(more));
+    }
+
+    fn sub(&self, less: u64) {
+        self.0.set(self.0.get() - less);
+    }
+
+    /// Replaces it.
+    pub fn set(&self, value: u64) {
+        self.0.set(value);
+    }
+
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// The counters of one loop, since its start. The observer and the HTTP service share them.
+#[derive(Debug, Default)]
+pub struct LoopMetrics {
+    /// By service number.
+    pub services: Vec<ServiceMetrics>,
+    /// Rounds.
+    pub rounds: Count,
+    /// Events that the kernel has reported.
+    pub events: Count,
+    /// Turns by how they ended, in the order of [`TURN_ENDS`].
+    pub turns: [Count; TURN_ENDS.len()],
+    /// Closed connections by [`CloseReason::index`].
+    pub closed: [Count; CloseReason::ALL.len()],
+    /// Bytes received into memory, and into files.
+    pub received: [Count; 2],
+    /// Bytes sent from memory, and from files.
+    pub sent: [Count; 2],
+    /// Waits of connections for the disk.
+    pub disk_waits: Count,
+    /// Values that the loop reads once a second.
+    pub sampled: Sampled,
+}
+
+/// The counters of a service.
+#[derive(Debug, Default)]
+pub struct ServiceMetrics {
+    /// Its name.
+    pub name: &'static str,
+    /// Connections that were accepted.
+    pub accepted: Count,
+    /// Connections by state, in the order of [`STATES`].
+    pub states: [Count; STATES.len()],
+}
+
+/// Values that the loop reads once a second, in rounds that run anyway.
+#[derive(Debug, Default)]
+pub struct Sampled {
+    /// Connections that wait for a short turn, and for a bulk turn.
+    pub queued: [Count; 2],
+    /// Turns of connections and of the room.
+    pub turns: Count,
+    /// The time of these turns in microseconds.
+    pub turn_micros: Count,
+    /// The longest of them in microseconds.
+    pub longest_turn: Count,
+    /// Members of the room.
+    pub room_members: Count,
+    /// Copies of messages that wait for the socket of the room.
+    pub room_unsent: Count,
+    /// Log lines that were dropped because standard error was not read.
+    pub log_lines_dropped: Count,
+}
+
+/// How a turn may end: the labels of [`LoopMetrics::turns`].
+pub const TURN_ENDS: [&str; 4] = ["parked", "requeue", "await_disk", "closed"];
+
+/// The states of a connection, which follow from how its last turn ended.
+pub const STATES: [&str; 4] = ["parked", "requeue", "await_disk", "lingering"];
+
+impl LoopMetrics {
+    /// Counters of a loop with these services, in the order of their listeners.
+    pub fn new(services: impl IntoIterator<Item = &'static str>) -> LoopMetrics {
+        let service = |name| ServiceMetrics {
+            name,
+            ..ServiceMetrics::default()
+        };
+        LoopMetrics {
+            services: services.into_iter().map(service).collect(),
+            ..LoopMetrics::default()
+        }
+    }
+}
+
+/// The observer that counts.
+pub struct Counting {
+    metrics: Rc<LoopMetrics>,
+    /// The state of each connection, by slot.
+    states: Vec<u8>,
+}
+
+impl Counting {
+    /// Counts into `metrics`.
+    pub fn new(metrics: Rc<LoopMetrics>) -> Counting {
+        Counting {
+            metrics,
+            states: Vec::new(),
+        }
+    }
+
+    /// Changes the state of a connection to a number in [`STATES`]. The console is no connection,
+    /// and its service has no counters.
+    fn set_state(&mut self, conn: ConnLabel<'_>, state: u8) {
+        if let Some(service) = self.metrics.services.get(usize::from(conn.number)) {
+            let old = std::mem::replace(&mut self.states[conn.slot as usize], state);
+            if old != state {
+                service.states[usize::from(old)].sub(1);
+                service.states[usize::from(state)].add(1);
+            }
+        }
+    }
+}
+
+impl Observer for Counting {
+    fn round(&mut self, events: usize) {
+        self.metrics.rounds.add(1);
+        self.metrics.events.add(events as u64);
+    }
+
+    fn opened(&mut self, conn: ConnLabel<'_>, _: SocketAddr) {
+        let slot = conn.slot as usize;
+        if self.states.len() <= slot {
+            self.states.resize(slot + 1, 0);
+        }
+        self.states[slot] = 0;
+        let service = &self.metrics.services[usize::from(conn.number)];
+        service.accepted.add(1);
+        service.states[0].add(1);
+    }
+
+    fn wait_over(&mut self, _: ConnLabel<'_>, _: bool) {
+        self.metrics.disk_waits.add(1);
+    }
+
+    fn moved(&mut self, direction: IoDirection, bytes: usize, body: bool) {
+        let counts = match direction {
+            IoDirection::In => &self.metrics.received,
+            IoDirection::Out => &self.metrics.sent,
+        };
+        counts[usize::from(body)].add(bytes as u64);
+    }
+
+    fn turn_ended(&mut self, conn: ConnLabel<'_>, end: TurnEnd, _: bool, _: Option<Timer>) {
+        let (end, state) = match end {
+            TurnEnd::Parked => (0, Some(0)),
+            TurnEnd::Requeue => (1, Some(1)),
+            TurnEnd::AwaitDisk => (2, Some(2)),
+            TurnEnd::Closed(_) => (3, None),
+        };
+        self.metrics.turns[end].add(1);
+        self.metrics.disk_waits.add(u64::from(state == Some(2)));
+        let is_lingering = self.states.get(conn.slot as usize) == Some(&3);
+        if let Some(state) = state.filter(|_| !is_lingering) {
+            self.set_state(conn, state);
+        }
+    }
+
+    fn lingering(&mut self, conn: ConnLabel<'_>, _: CloseReason) {
+        self.set_state(conn, 3);
+    }
+
+    fn closed(&mut self, conn: ConnLabel<'_>, reason: CloseReason) {
+        if let Some(service) = self.metrics.services.get(usize::from(conn.number)) {
+            service.states[usize::from(self.states[conn.slot as usize])].sub(1);
+            self.metrics.closed[reason as usize].add(1);
+        }
+    }
+}
