@@ -4,7 +4,7 @@ pub mod options;
 
 use crate::config;
 use crate::config::reactor::{BBR_BODIES, BODIES, OUTBOX_HIGH_WATER, REACTOR};
-use crate::config::room::{DATAGRAMS, ROOM};
+use crate::config::room::{DATAGRAMS, ROOM, WRONG_SECRETS};
 use crate::config::services::{EDITOR, SERVICES};
 use crate::config::store::STORE;
 use crate::reactor::ReactorLimits;
@@ -15,25 +15,31 @@ use crate::reactor::event_loop::{EventLoop, Stopped};
 use crate::reactor::fd_limit;
 use crate::reactor::linux::{LinuxIo, LinuxListener, uses_bbr};
 use crate::reactor::log::{LogQueue, LogSink};
+use crate::reactor::sample::sample;
 use crate::reactor::signals;
 use crate::reactor::stdio::Stdio;
 use crate::reactor::trace::Trace;
 use crate::services::ServiceLimits;
 use crate::services::echo::Echo;
 use crate::services::files::Files;
+use crate::services::http::request_counts::RequestCounts;
+use crate::services::http::rights::{Rights, RightsSettings};
+use crate::services::http::shared::HttpShared;
 use crate::services::operator::Operator;
 use crate::services::room::{Room, RoomLimits};
 use crate::services::roster::Roster;
 use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
+use crate::session::loop_metrics::{Counting, LoopMetrics};
 use crate::session::protocol::Protocol;
 use crate::session::shared::Shared;
 use crate::setup::drop_root::{self, User};
 use crate::setup::error::StartError;
 use crate::setup::listen::{self, Queues};
+use crate::setup::password::{self, Secret};
 use crate::setup::sd_notify::ServiceManager;
 use crate::setup::warnings::Exposure;
-use crate::setup::{host, password, root_dir, sandbox};
+use crate::setup::{host, root_dir, sandbox};
 use crate::store::StoreSettings;
 use crate::store::file_store::FileStore;
 use crate::terminal::line_editor::LineEditor;
@@ -125,8 +131,7 @@ const TOO_MANY: &[u8] = b"ERROR too many connections from your address; close on
 pub struct Server {
     listeners: Vec<LinuxListener>,
     room: Option<Datagrams>,
-    /// A generated password of the room, to be printed once.
-    made_password: Option<String>,
+    secrets: Secrets,
     user: Option<User>,
     options: ServeOptions,
     parts: Rc<Parts>,
@@ -137,6 +142,40 @@ struct Parts {
     limits: Rc<ServiceLimits>,
     store: Rc<FileStore>,
     roster: Rc<RefCell<Roster>>,
+    http: Rc<HttpShared>,
+}
+
+/// The secrets of the services that are on.
+struct Secrets {
+    room: Option<Secret>,
+    /// The token that changes over HTTP need.
+    token: Option<Secret>,
+}
+
+impl Secrets {
+    fn of(options: &ServeOptions, host: IpAddr) -> Result<Secrets, StartError> {
+        let (flag, file) = (&options.room_password, &options.room_password_file);
+        let password = password::given(flag.as_deref(), file.as_deref())?;
+        let token = options.http_token_file.as_deref().map(password::token);
+        let token = token.transpose()?;
+        let needs_token = token.is_some() || !host.to_canonical().is_loopback();
+        let is_on = options.tcp.of("http").is_some();
+        let room = options.room.port().map(|_| password);
+        let made = |given, flag| Secret::given_or_made(given, flag);
+        Ok(Secrets {
+            room: room
+                .map(|given| made(given, "--room-password-file"))
+                .transpose()?,
+            token: match is_on && needs_token {
+                true => Some(made(token, "--http-token-file")?),
+                false => None,
+            },
+        })
+    }
+
+    fn is_made(secret: &Option<Secret>) -> bool {
+        secret.as_ref().is_some_and(|secret| secret.made)
+    }
 }
 
 impl Server {
@@ -147,8 +186,7 @@ impl Server {
     /// The first thing that cannot be opened or found, with what to do.
     pub fn bind(options: ServeOptions) -> Result<Server, StartError> {
         let host = host::find(&options.host)?;
-        let (flag, file) = (&options.room_password, &options.room_password_file);
-        let password = password::given(flag.as_deref(), file.as_deref())?;
+        let secrets = Secrets::of(&options, host)?;
         let user = options.user.as_deref().map(User::find).transpose()?;
         let mut bound = Vec::new();
         for service in TCP_SERVICES {
@@ -168,14 +206,14 @@ impl Server {
                 bound.push((service, socket));
             }
         }
-        let mut made_password = None;
         let room = match options.room.port() {
             Some(port) => {
-                let password = match password {
-                    Some(password) => password,
-                    None => made_password.insert(password::make()?).clone(),
-                };
-                Some(open_room(&options, SocketAddr::new(host, port), &password)?)
+                let password = secrets.room.as_ref().expect("the room is on");
+                Some(open_room(
+                    &options,
+                    SocketAddr::new(host, port),
+                    &password.text,
+                )?)
             }
             None => None,
         };
@@ -185,11 +223,16 @@ impl Server {
             ));
         }
         let store = root_dir::open(&options.root, store_settings(&options), user.as_ref())?;
-        warn_of_exposure(&options, host, made_password.is_some());
+        warn_of_exposure(&options, host, &secrets);
         let parts = Rc::new(Parts {
             limits: Rc::new(SERVICES),
             store: Rc::new(store),
             roster: Rc::default(),
+            http: Rc::new(http_shared(
+                &options,
+                &secrets,
+                bound.iter().map(|(service, _)| service.name),
+            )),
         });
         let listener = |(service, socket): (&TcpService, _)| {
             let (make, parts) = (service.make, parts.clone());
@@ -204,7 +247,7 @@ impl Server {
         Ok(Server {
             listeners: bound.into_iter().map(listener).collect(),
             room,
-            made_password,
+            secrets,
             user,
             options,
             parts,
@@ -234,9 +277,12 @@ impl Server {
         let steps = if bbr { BBR_BODIES } else { BODIES };
         let io = |registry| LinuxIo::new(registry, direct, &steps);
         let mut shared = Shared::new(OUTBOX_HIGH_WATER);
-        if self.options.trace {
-            shared.observer = Box::new(Trace::new(log.clone()));
-        }
+        let metrics = &self.parts.http.metrics;
+        let counting = Counting::new(metrics.clone());
+        shared.observer = match self.options.trace {
+            true => Box::new((counting, Trace::new(log.clone()))),
+            false => Box::new(counting),
+        };
         let roster = self
             .options
             .tcp
@@ -247,7 +293,11 @@ impl Server {
         let mut event_loop = EventLoop::new(listeners, io, shared, log, limits, &ending)?;
         let store = self.parts.store.clone();
         store.start_workers(event_loop.completions());
-        event_loop.each_second(move || store.check_root());
+        let metrics = self.parts.http.metrics.clone();
+        event_loop.each_second(Box::new(move |dispatcher, room, log| {
+            store.check_root();
+            sample(&metrics.sampled, dispatcher, room, log);
+        }));
         if let Some(room) = self.room {
             event_loop.add_datagrams(room)?;
         }
@@ -300,8 +350,11 @@ impl Server {
     /// The lines on standard output at start.
     fn announcement(&self, addresses: &[String]) -> String {
         let mut lines = addresses.join("\n") + "\n";
-        if let Some(password) = &self.made_password {
-            lines.push_str(&format!("room password: {password}\n"));
+        let Secrets { room, token } = &self.secrets;
+        for (name, secret) in [("room password", room), ("http token", token)] {
+            if let Some(secret) = secret.as_ref().filter(|secret| secret.made) {
+                lines.push_str(&format!("{name}: {}\n", secret.text));
+            }
         }
         lines + "ready\n"
     }
@@ -343,7 +396,7 @@ fn open_room(
         .map_err(|error| listen::cannot_listen("room", "udp", address, &error))
 }
 
-fn warn_of_exposure(options: &ServeOptions, host: IpAddr, made_password: bool) {
+fn warn_of_exposure(options: &ServeOptions, host: IpAddr, secrets: &Secrets) {
     let is_on = |service: &&TcpService| options.tcp.of(service.name).is_some();
     let on = TCP_SERVICES.iter().filter(is_on);
     let exposure = Exposure {
@@ -351,10 +404,30 @@ fn warn_of_exposure(options: &ServeOptions, host: IpAddr, made_password: bool) {
         root: &options.root,
         changes: on.rev().find_map(|service| service.changes),
         read_only: options.read_only,
-        made_password,
+        made_password: Secrets::is_made(&secrets.room),
+        made_token: Secrets::is_made(&secrets.token),
     };
     for warning in exposure.warnings() {
         log::warn!("{warning}");
+    }
+}
+
+fn http_shared(
+    options: &ServeOptions,
+    secrets: &Secrets,
+    services: impl Iterator<Item = &'static str>,
+) -> HttpShared {
+    let token = secrets.token.as_ref();
+    let settings = RightsSettings {
+        names: options.http_names.clone(),
+        token: token.map(|token| token.text.clone()),
+        read_only: options.read_only,
+    };
+    HttpShared {
+        rights: RefCell::new(Rights::new(settings, WRONG_SECRETS)),
+        index: options.index,
+        requests: RequestCounts::default(),
+        metrics: Rc::new(LoopMetrics::new(services)),
     }
 }
 

@@ -82,6 +82,14 @@ impl FromArgMatches for Ports {
     }
 }
 
+fn host_name(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    match !text.is_empty() && text.bytes().all(is_part) {
+        true => Ok(text.to_owned()),
+        false => Err("give a host name without a port, in ASCII letters".to_owned()),
+    }
+}
+
 /// The flags of `loket serve`.
 #[derive(Debug, Args)]
 pub struct ServeOptions {
@@ -105,6 +113,17 @@ pub struct ServeOptions {
     /// File whose first line is the password of the room; blanks around it are removed.
     #[arg(long, value_name = "FILE")]
     pub room_password_file: Option<PathBuf>,
+    /// File whose first line is the token that HTTP clients need to change files [default: none on
+    /// a loopback address; on others a generated token, which is printed].
+    #[arg(long, value_name = "FILE")]
+    pub http_token_file: Option<PathBuf>,
+    /// Host name of this server in URLs, beside localhost and IP addresses; may be repeated. Other
+    /// names are refused, because a web page could make them point here.
+    #[arg(long = "http-name", value_name = "NAME", value_parser = host_name)]
+    pub http_names: Vec<String>,
+    /// Answer HTTP requests for a folder with its index.html, if it has one.
+    #[arg(long)]
+    pub index: bool,
     /// Connections at the same time; more wait in the kernel's queue [default: what the limit of
     /// open files allows].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,4 +1,4 @@
-//! Reads the password of the room from a flag, a file or a variable, or generates one.
+//! The password of the room and the token of HTTP: from a flag, a file or a variable, or generated.
 
 use super::error::StartError;
 use std::env::{self, VarError};
@@ -12,13 +12,8 @@ pub fn given(flag: Option<&str>, file: Option<&Path>) -> Result<Option<String>, 
     let (password, source) = match (flag, file) {
         (Some(password), _) => (password.to_owned(), "--room-password"),
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                let file = file.display();
-                StartError::new(format!(
-                    "cannot read the room's password from {file}: {error}"
-                ))
-            })?;
-            (first_line(&text).to_owned(), "--room-password-file")
+            let password = from_file("the room's password", file)?;
+            (password, "--room-password-file")
         }
         (None, None) => match env::var(VARIABLE) {
             Ok(password) => (password, VARIABLE),
@@ -44,20 +39,63 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or("").trim()
 }
 
+fn from_file(what: &str, file: &Path) -> Result<String, StartError> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let file = file.display();
+        StartError::new(format!("cannot read {what} from {file}: {error}"))
+    })?;
+    Ok(first_line(&text).to_owned())
+}
+
+/// The token of HTTP in a file.
+pub fn token(file: &Path) -> Result<String, StartError> {
+    let token = from_file("the token of HTTP", file)?;
+    // A Bearer token has no blanks, and a field of a request is ASCII.
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let file = file.display();
+        return Err(StartError::new(format!(
+            "the token of HTTP in {file} is not usable; write one line of ASCII letters, digits \
+             and signs, without blanks"
+        )));
+    }
+    Ok(token)
+}
+
+/// A password or a token.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    /// The text.
+    pub text: String,
+    /// Whether it was generated, so that it must be printed once.
+    pub made: bool,
+}
+
+impl Secret {
+    /// The given text, or a generated one. `flag` is the one that gives a text.
+    ///
+    /// # Errors
+    ///
+    /// The system has no random bytes: getrandom(2).
+    pub fn given_or_made(given: Option<String>, flag: &str) -> Result<Secret, StartError> {
+        let made = given.is_none();
+        let text = match given {
+            Some(text) => text,
+            None => make().map_err(|error| {
+                let text = format!("cannot make a password: {error}; give one with {flag} FILE");
+                StartError::new(text)
+            })?,
+        };
+        Ok(Secret { text, made })
+    }
+}
+
 /// Generates a password of 60 random bits: twelve letters and digits that are hard to confuse.
-pub fn make() -> Result<String, StartError> {
+fn make() -> Result<String, getrandom::Error> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut random = [0; 12];
-    getrandom::fill(&mut random).map_err(|error| {
-        let way_out = "give one with --room-password-file FILE";
-        StartError::new(format!(
-            "cannot make a password for the room: {error}; {way_out}"
-        ))
-    })?;
-    Ok(random
-        .iter()
-        .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
-        .collect())
+    getrandom::fill(&mut random)?;
+    let letter = |byte: &u8| char::from(LETTERS[usize::from(byte % 32)]);
+    Ok(random.iter().map(letter).collect())
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub struct Exposure<'a> {
     pub read_only: bool,
     /// Whether the password of the room was generated.
     pub made_password: bool,
+    /// Whether the token of HTTP was generated.
+    pub made_token: bool,
 }
 
 impl Exposure<'_> {
@@ -41,6 +43,13 @@ impl Exposure<'_> {
                  or switch the room off with --room off"
             ));
         }
+        if self.made_token {
+            warnings.push(format!(
+                "the token of http on {host} was generated: it is printed on standard output and \
+                 changes with each start; choose one with --http-token-file FILE, or switch the \
+                 service off with --http off"
+            ));
+        }
         warnings
     }
 }
@@ -56,6 +65,7 @@ mod tests {
             changes: Some("store, replace and remove"),
             read_only: false,
             made_password: true,
+            made_token: true,
         }
     }
 
@@ -76,10 +86,12 @@ mod tests {
             "::ffff:192.0.2.1",
         ] {
             let warnings = exposed(host).warnings();
-            assert_eq!(warnings.len(), 2, "{host}");
+            assert_eq!(warnings.len(), 3, "{host}");
             assert!(warnings[0].contains("store, replace and remove files below /srv/files"));
             assert!(warnings[0].contains("--read-only"));
             assert!(warnings[1].contains("--room-password-file"));
+            assert!(warnings[2].contains("--http-token-file"));
+            assert!(warnings[2].contains("--http off"));
         }
     }
 
@@ -89,12 +101,14 @@ mod tests {
         let closed = Exposure {
             read_only: true,
             made_password: false,
+            made_token: false,
             ..all
         };
         assert_eq!(closed.warnings(), [""; 0]);
         let without_services = Exposure {
             changes: None,
             made_password: false,
+            made_token: false,
             ..all
         };
         assert_eq!(without_services.warnings(), [""; 0]);
