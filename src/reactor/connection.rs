@@ -90,11 +90,7 @@ impl<S> Connection<S> {
             deadline_second: u32::MAX,
             moved: 0,
             consumed: false,
-            ready: Readiness {
-                readable: true,
-                writable: true,
-                drain_to_eof: false,
-            },
+            ready: Readiness::BOTH,
             phase: Phase::Open,
             silence: None,
             armed: 0,

@@ -14,7 +14,7 @@ use super::turn::{Scratch, Turn}; // the buffers of the running turn; the turn i
 use crate::session::close_reason::CloseReason; // why a connection ends
 use crate::session::log_limit::LogLimit; // limits log lines to some a second
 use crate::session::notice::{Audience, Notice, Post}; // messages between sessions
-use crate::session::observer::{ConnLabel, Observer, Readiness, TurnEnd}; // events and ends of turns
+use crate::session::observer::{Observer, Readiness, TurnEnd, label}; // events and ends of turns
 use crate::session::protocol::Protocol; // the state machine of a service
 use crate::session::session::Session; // a protocol and its buffers
 use crate::session::session_id::SessionId; // slot in the table, and serial against stale events
@@ -466,14 +466,5 @@ impl<I: Io> Dispatcher<I> {
         };
         let name = self.services[usize::from(service)];
         log::log!(level, "conn {} {name}: closed, {reason}", id.serial());
-    }
-}
-
-fn label<'a>(services: &[&'a str], number: u16, id: SessionId) -> ConnLabel<'a> {
-    ConnLabel {
-        serial: id.serial(),
-        slot: id.slot(),
-        number,
-        service: services[usize::from(number)],
     }
 }

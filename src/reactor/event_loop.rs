@@ -201,12 +201,7 @@ impl EventLoop {
             self.dispatcher.deliver();
         }
         if let Some(id) = self.dispatcher.operator() {
-            let ready = Readiness {
-                readable: true,
-                writable: true,
-                drain_to_eof: false,
-            };
-            self.dispatcher.mark(id, ready);
+            self.dispatcher.mark(id, Readiness::BOTH);
         }
     }
 

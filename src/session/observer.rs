@@ -2,6 +2,7 @@
 //! `trace.rs` prints them, the simulator checks them.
 
 use super::close_reason::CloseReason;
+use super::session_id::SessionId;
 use crate::wire::follows::Timer;
 use std::net::SocketAddr;
 
@@ -16,6 +17,16 @@ pub struct ConnLabel<'a> {
     pub number: u16,
     /// The service's name.
     pub service: &'a str,
+}
+
+/// The label of a connection of the service with this number.
+pub fn label<'a>(services: &[&'a str], number: u16, id: SessionId) -> ConnLabel<'a> {
+    ConnLabel {
+        serial: id.serial(),
+        slot: id.slot(),
+        number,
+        service: services[usize::from(number)],
+    }
 }
 
 /// Gets a call for each thing that happens. By default, all methods do nothing.
@@ -76,6 +87,15 @@ pub struct Readiness {
     /// empty. The kernel has reported the end (`EPOLLRDHUP`), together with the last bytes; or the
     /// peer has sent urgent data (`MSG_OOB`, recv(2)), and a read stops in front of it.
     pub drain_to_eof: bool,
+}
+
+impl Readiness {
+    /// Readable and writable, as a new socket may be.
+    pub const BOTH: Readiness = Readiness {
+        readable: true,
+        writable: true,
+        drain_to_eof: false,
+    };
 }
 
 /// How a turn ended.
