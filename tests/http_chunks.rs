@@ -78,6 +78,7 @@ fn a_body_is_the_data_of_its_chunks() {
 #[test]
 fn extensions_up_to_256_bytes_and_trailers_are_ignored() {
     is_data("1;a\r\nx\r\n0;b=c;d=\"e f\"\r\n\r\n", "x");
+    is_data("1;a=\"\\\";\"\r\nx\r\n0;b=\"\";c\r\n\r\n", "x");
     let longest = "a".repeat(255);
     is_data(&format!("1;{longest}\r\nx\r\n0\r\n\r\n"), "x");
     is_data(
@@ -90,6 +91,35 @@ fn extensions_up_to_256_bytes_and_trailers_are_ignored() {
 fn extensions_over_256_bytes_are_refused() {
     let over = "a".repeat(256);
     bad(&[&format!("1;{over}\r\nx"), &format!("0;{over}\r\n")]);
+}
+
+#[test]
+fn extensions_that_are_no_names_and_values_are_refused() {
+    for extensions in [
+        ";",
+        ";;a",
+        ";a;",
+        ";a=",
+        ";=b",
+        "; a",
+        ";a ",
+        ";a =b",
+        ";a= b",
+        ";a=\"b",
+        ";a=\"b\\\"",
+        ";a=\"b\"c",
+        ";a=\"b\"\"c\"",
+        ";a,b",
+        ";ä",
+        ";a=b=c",
+        ";a=b\"c\"",
+        ";\t",
+    ] {
+        bad(&[
+            &format!("1{extensions}\r\nx"),
+            &format!("0{extensions}\r\n"),
+        ]);
+    }
 }
 
 #[test]

@@ -282,6 +282,36 @@ fn a_target_that_is_neither_a_path_nor_an_http_url_is_refused() {
 }
 
 #[test]
+fn a_target_with_bytes_that_are_not_ascii_is_refused() {
+    bad(&[
+        "GET /caf\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /?\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /\u{2010} HTTP/1.1\r\nHost: a\r\n\r\n",
+    ]);
+    let raw = b"GET /\xc0\xaf HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(refusal(raw).status, Status::BadRequest);
+}
+
+/// The variants of the tool `smuggler`: each byte before and after the name and the value.
+#[test]
+fn no_variant_of_a_transfer_encoding_beside_a_length_is_overlooked() {
+    for byte in (1..=32).chain(127..=255) {
+        let byte: &[u8] = &[byte];
+        for field in [
+            [b"Transfer-Encoding:", byte, b"chunked"].concat(),
+            [b"Transfer-Encoding", byte, b": chunked"].concat(),
+            [byte, b"Transfer-Encoding: chunked"].concat(),
+            [b"Transfer-Encoding: chunked", byte].concat(),
+        ] {
+            let before = b"PUT /a HTTP/1.1\r\n";
+            let behind = b"\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+            let raw = [&before[..], &field, behind].concat();
+            assert_eq!(refusal(&raw).status, Status::BadRequest, "{field:?}");
+        }
+    }
+}
+
+#[test]
 fn a_request_without_a_version_is_refused() {
     bad(&["GET /\r\n", "GET / \r\n", "GET\r\n", "get /\r\n"]);
 }

@@ -133,6 +133,9 @@ fn size_line(input: &[u8], limits: &HttpLimits) -> Result<Option<(u64, usize)>, 
     };
     match rest[extensions..] {
         [b'\r'] => Ok(None),
+        [b'\r', b'\n', ..] if !are_extensions(&rest[..extensions]) => Err(Refusal::bad(
+            "the extensions of a chunk are not ;NAME or ;NAME=VALUE",
+        )),
         [b'\r', b'\n', ..] => {
             let digits = str::from_utf8(digits).ok();
             let size = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
@@ -142,6 +145,40 @@ fn size_line(input: &[u8], limits: &HttpLimits) -> Result<Option<(u64, usize)>, 
         _ => Err(Refusal::bad(
             "the line with the size of a chunk does not end with CR LF",
         )),
+    }
+}
+
+/// Whether the text is a list of `;NAME`, `;NAME=TOKEN` and `;NAME="TEXT"`: section 7.1.1.
+fn are_extensions(text: &[u8]) -> bool {
+    match text {
+        [] => true,
+        [b';', extension @ ..] => behind_extension(extension).is_some_and(are_extensions),
+        _ => false,
+    }
+}
+
+fn behind_extension(text: &[u8]) -> Option<&[u8]> {
+    match behind_token(text)? {
+        [b'=', b'"', text @ ..] => behind_quote(text),
+        [b'=', token @ ..] => behind_token(token),
+        behind => Some(behind),
+    }
+}
+
+/// What is behind the token at the beginning of the text: RFC 9110, section 5.6.2.
+fn behind_token(text: &[u8]) -> Option<&[u8]> {
+    let is_in_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let end = text.iter().position(|byte| !is_in_token(byte));
+    let end = end.unwrap_or(text.len());
+    (end > 0).then(|| &text[end..])
+}
+
+/// What is behind the closing quote of a text: RFC 9110, section 5.6.4.
+fn behind_quote(text: &[u8]) -> Option<&[u8]> {
+    match text {
+        [b'"', behind @ ..] => Some(behind),
+        [b'\\', _, behind @ ..] | [_, behind @ ..] => behind_quote(behind),
+        [] => None,
     }
 }
 

@@ -238,6 +238,11 @@ fn split_target(target: &str, method: Method) -> Result<(Option<&str>, &str, &st
     if target.contains('#') {
         return Err(bad);
     }
+    if !target.is_ascii() {
+        return Err(Refusal::bad(
+            "the target holds a byte that must be percent-encoded",
+        ));
+    }
     let (before, query) = target.split_once('?').unwrap_or((target, ""));
     if before.starts_with('/') {
         return Ok((None, before, query));
