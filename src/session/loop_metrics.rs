@@ -189,3 +189,54 @@ impl Observer for Counting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::observer::label;
+    use crate::session::session_id::SessionId;
+
+    const SERVICES: [&str; 3] = ["echo", "files", "console"];
+
+    fn states(metrics: &LoopMetrics) -> [[u64; 4]; 2] {
+        [0, 1].map(|service| {
+            let states = &metrics.services[service].states;
+            std::array::from_fn(|state| states[state].get())
+        })
+    }
+
+    #[test]
+    fn a_connection_is_counted_in_one_state_until_it_is_closed() {
+        let metrics = Rc::new(LoopMetrics::new(["echo", "files"]));
+        let mut counting = Counting::new(metrics.clone());
+        let peer = ([127, 0, 0, 1], 1).into();
+        let conn = |slot, number| label(&SERVICES, number, SessionId::new(slot, slot));
+        counting.turn_ended(conn(0, 2), TurnEnd::Parked, false, None);
+        counting.opened(conn(1, 0), peer);
+        counting.opened(conn(7, 1), peer);
+        assert_eq!(states(&metrics), [[1, 0, 0, 0], [1, 0, 0, 0]]);
+        counting.turn_ended(conn(1, 0), TurnEnd::Requeue, false, None);
+        counting.turn_ended(conn(7, 1), TurnEnd::AwaitDisk, false, None);
+        assert_eq!(states(&metrics), [[0, 1, 0, 0], [0, 0, 1, 0]]);
+        counting.turn_ended(conn(1, 0), TurnEnd::Parked, false, None);
+        counting.lingering(conn(7, 1), CloseReason::Refused);
+        counting.turn_ended(conn(7, 1), TurnEnd::Parked, false, None);
+        assert_eq!(states(&metrics), [[1, 0, 0, 0], [0, 0, 0, 1]]);
+        counting.closed(conn(7, 1), CloseReason::Refused);
+        counting.closed(conn(1, 0), CloseReason::Idle);
+        counting.closed(conn(0, 2), CloseReason::PeerFinished);
+        assert_eq!(states(&metrics), [[0; 4]; 2]);
+        let closed = |reason: CloseReason| metrics.closed[reason as usize].get();
+        assert_eq!(closed(CloseReason::Refused) + closed(CloseReason::Idle), 2);
+        assert_eq!(
+            closed(CloseReason::PeerFinished),
+            0,
+            "the console is no connection"
+        );
+        let turns: Vec<_> = metrics.turns.iter().map(Count::get).collect();
+        assert_eq!(turns, [3, 1, 1, 0]);
+        // The slot is used again.
+        counting.opened(conn(7, 1), peer);
+        assert_eq!(states(&metrics)[1], [1, 0, 0, 0]);
+    }
+}
