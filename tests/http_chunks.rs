@@ -244,6 +244,8 @@ fn an_incomplete_body_waits_for_more() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_data_in_any_chunks_arrives_unchanged(
         chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..50), 0..8),

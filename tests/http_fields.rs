@@ -88,6 +88,8 @@ fn several_ranges_or_another_unit_give_the_whole_file() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_part_is_never_outside_of_the_file(value in "bytes=[0-9]{0,20}-[0-9]{0,21}", size: u64) {
         if let Part::Bytes { first, last } = part(&value, size) {
@@ -318,6 +320,8 @@ fn the_date_of_answers_changes_with_the_second() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_written_date_is_read_back(seconds in 0_u64..253_402_300_800) {
         let text = format(seconds);

@@ -277,7 +277,10 @@ const SMALL: HttpLimits = HttpLimits {
 };
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(2000)
+    })]
 
     #[test]
     fn a_longer_input_never_changes_a_result(

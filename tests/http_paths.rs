@@ -162,6 +162,8 @@ fn the_flags_of_a_query_are_whole_words() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_path_leaves_the_root(path in "/([a-c.%/-]|%2e|%2f|%5c|%00|%25|\\PC){0,20}") {
         let (name, is_reserved) = match resource(&path, &WIRE) {

@@ -1,7 +1,7 @@
 //! Parses the lines of a chunked body, not the data between them: RFC 9112, section 7.1.
 
 use super::HttpLimits;
-use super::head_lines::line_fault;
+use super::head_lines::{Line, line};
 use super::status::{Refusal, Status};
 
 /// The state of a chunked body.
@@ -185,20 +185,15 @@ fn behind_quote(text: &[u8]) -> Option<&[u8]> {
 /// Parses a trailer, or the empty line after the last one: its length. Trailers are not used.
 fn trailer_line(input: &[u8], limit: usize) -> Result<Option<usize>, Refusal> {
     let window = &input[..input.len().min(limit)];
-    let end = window.iter().position(|&byte| byte == b'\n');
-    let line = &window[..end.unwrap_or(window.len())];
-    if let Some(refusal) = line_fault(line, end.is_some()) {
-        return Err(refusal);
-    }
-    match end {
-        None if window.len() == limit => Err(TRAILERS_TOO_LONG),
-        None => Ok(None),
-        Some(1) => Ok(Some(2)),
-        Some(end) => {
+    match line(window) {
+        Line::Fault(refusal) => Err(refusal),
+        Line::Partial if window.len() == limit => Err(TRAILERS_TOO_LONG),
+        Line::Partial => Ok(None),
+        Line::Complete(2) => Ok(Some(2)),
+        Line::Complete(length) => {
             let mut slots = [httparse::EMPTY_HEADER];
-            let line = &window[..=end];
-            match httparse::parse_headers(line, &mut slots) {
-                Ok(_) => Ok(Some(line.len())),
+            match httparse::parse_headers(&window[..length], &mut slots) {
+                Ok(_) => Ok(Some(length)),
                 Err(_) => Err(Refusal::bad("a trailer is not NAME: VALUE")),
             }
         }

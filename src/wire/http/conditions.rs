@@ -1,7 +1,7 @@
 //! Conditional requests: RFC 9110, section 13.
 
 use super::date;
-use super::fields::Fields;
+use super::fields::{Fields, Name};
 use super::status::Refusal;
 
 /// The conditions of a request. Dates are seconds since 1970; an invalid date is no condition.
@@ -48,11 +48,11 @@ impl Conditions {
     pub fn read(fields: &Fields<'_, '_>) -> Result<Conditions, Refusal> {
         let date = |name| Ok(fields.one(name)?.and_then(date::parse));
         Ok(Conditions {
-            if_match: fields.joined("if-match"),
-            if_none_match: fields.joined("if-none-match"),
-            if_modified_since: date("if-modified-since")?,
-            if_unmodified_since: date("if-unmodified-since")?,
-            if_range: fields.one("if-range")?.map(<[u8]>::to_vec),
+            if_match: fields.joined(Name::IfMatch),
+            if_none_match: fields.joined(Name::IfNoneMatch),
+            if_modified_since: date(Name::IfModifiedSince)?,
+            if_unmodified_since: date(Name::IfUnmodifiedSince)?,
+            if_range: fields.one(Name::IfRange)?.map(<[u8]>::to_vec),
         })
     }
 

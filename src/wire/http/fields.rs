@@ -2,13 +2,75 @@
 
 use super::status::Refusal;
 
-/// The fields of a head, in the order in which they were sent.
-pub struct Fields<'f, 'a>(pub &'f [httparse::Header<'a>]);
+/// A field that the service uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Name {
+    Accept,
+    Authorization,
+    Connection,
+    ContentLength,
+    ContentRange,
+    Expect,
+    Host,
+    IfMatch,
+    IfModifiedSince,
+    IfNoneMatch,
+    IfRange,
+    IfUnmodifiedSince,
+    Origin,
+    Range,
+    SecFetchSite,
+    TransferEncoding,
+}
 
-impl<'a> Fields<'_, 'a> {
-    fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let is_named = move |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case(name);
-        self.0.iter().filter(is_named).map(|field| field.value)
+/// The names, in the order of [`Name`].
+const NAMES: [&str; 16] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-range",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "origin",
+    "range",
+    "sec-fetch-site",
+    "transfer-encoding",
+];
+
+/// The fields of a head.
+pub struct Fields<'f, 'a> {
+    /// All fields, in the order in which they were sent.
+    all: &'f [httparse::Header<'a>],
+    /// The first value of each name.
+    first: [Option<&'a [u8]>; NAMES.len()],
+    /// Whether the name came again.
+    is_repeated: [bool; NAMES.len()],
+}
+
+impl<'f, 'a> Fields<'f, 'a> {
+    /// Finds the fields that the service uses.
+    pub fn new(all: &'f [httparse::Header<'a>]) -> Fields<'f, 'a> {
+        let mut first = [None; NAMES.len()];
+        let mut is_repeated = [false; NAMES.len()];
+        for field in all {
+            let is_own = |name: &&str| name.eq_ignore_ascii_case(field.name);
+            if let Some(at) = NAMES.iter().position(is_own) {
+                is_repeated[at] = first[at].is_some();
+                first[at].get_or_insert(field.value);
+            }
+        }
+        Fields {
+            all,
+            first,
+            is_repeated,
+        }
     }
 
     /// The value of a field that may come once.
@@ -16,34 +78,41 @@ impl<'a> Fields<'_, 'a> {
     /// # Errors
     ///
     /// Status 400 if it came twice: another program could use the other one.
-    pub fn one(&self, name: &str) -> Result<Option<&'a [u8]>, Refusal> {
-        let mut found = self.all(name);
-        match (found.next(), found.next()) {
-            (_, Some(_)) => Err(Refusal::bad("a field came twice that may come once")),
-            (value, None) => Ok(value),
+    pub fn one(&self, name: Name) -> Result<Option<&'a [u8]>, Refusal> {
+        match self.is_repeated[name as usize] {
+            true => Err(Refusal::bad("a field came twice that may come once")),
+            false => Ok(self.first[name as usize]),
         }
     }
 
+    /// The values of all fields of that name.
+    fn values(&self, name: Name) -> impl Iterator<Item = &'a [u8]> {
+        let all = self.first[name as usize].map_or(&[][..], |_| self.all);
+        let is_own = move |field: &&httparse::Header<'_>| {
+            field.name.eq_ignore_ascii_case(NAMES[name as usize])
+        };
+        all.iter().filter(is_own).map(|field| field.value)
+    }
+
     /// The members of a list, which may be spread over several fields.
-    pub fn list(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let values = self.all(name);
-        let members = values.flat_map(|value| value.split(|&byte| byte == b','));
+    pub fn list(&self, name: Name) -> impl Iterator<Item = &'a [u8]> {
+        let members = self
+            .values(name)
+            .flat_map(|value| value.split(|&byte| byte == b','));
         members
             .map(<[u8]>::trim_ascii)
             .filter(|member| !member.is_empty())
     }
 
     /// The values of all fields of that name as one list.
-    pub fn joined(&self, name: &str) -> Option<Vec<u8>> {
-        let mut values = self.all(name);
-        let mut joined = values.next()?.to_vec();
-        values.for_each(|value| joined.extend([b",", value].concat()));
-        Some(joined)
+    pub fn joined(&self, name: Name) -> Option<Vec<u8>> {
+        let values: Vec<&[u8]> = self.values(name).collect();
+        (!values.is_empty()).then(|| values.join(&b','))
     }
 
     /// Whether the field Accept lists this media type, with whatever parameters.
     pub fn accepts(&self, media_type: &str) -> bool {
-        self.list("accept").any(|member| {
+        self.list(Name::Accept).any(|member| {
             let end = member.iter().position(|&byte| byte == b';');
             let found = &member[..end.unwrap_or(member.len())];
             is_same(found.trim_ascii_end(), media_type)

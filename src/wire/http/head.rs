@@ -6,7 +6,7 @@
 
 use super::HttpLimits;
 use super::conditions::Conditions;
-use super::fields::{Fields, is_same};
+use super::fields::{Fields, Name, is_same};
 use super::head_lines::{self, End};
 use super::range::Range;
 use super::status::{Refusal, Status};
@@ -172,13 +172,13 @@ fn request<'a>(parsed: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusa
         0 => Version::Http10,
         _ => Version::Http11,
     };
-    let fields = Fields(parsed.headers);
+    let fields = Fields::new(parsed.headers);
     let method = method(name)?;
     let (authority, path, query) = split_target(target, method)?;
     let host = host(&fields, version)?;
     let connection = |option| {
         fields
-            .list("connection")
+            .list(Name::Connection)
             .any(|found| is_same(found, option))
     };
     Ok(Request {
@@ -192,19 +192,19 @@ fn request<'a>(parsed: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusa
             Version::Http10 => connection("keep-alive") && !connection("close"),
             Version::Http11 => !connection("close"),
         },
-        expect: match fields.one("expect")? {
+        expect: match fields.one(Name::Expect)? {
             Some(what) if !is_same(what, "100-continue") => Expect::Other,
             Some(_) if version == Version::Http11 => Expect::Continue,
             _ => Expect::Nothing,
         },
-        range: fields.one("range")?.map_or(Range::Whole, Range::parse),
+        range: fields.one(Name::Range)?.map_or(Range::Whole, Range::parse),
         conditions: Conditions::read(&fields)?,
-        has_content_range: fields.one("content-range")?.is_some(),
+        has_content_range: fields.one(Name::ContentRange)?.is_some(),
         accepts_html: fields.accepts("text/html"),
         accepts_json: fields.accepts("application/json"),
-        authorization: fields.one("authorization")?,
-        origin: fields.one("origin")?,
-        sec_fetch_site: fields.one("sec-fetch-site")?,
+        authorization: fields.one(Name::Authorization)?,
+        origin: fields.one(Name::Origin)?,
+        sec_fetch_site: fields.one(Name::SecFetchSite)?,
     })
 }
 
@@ -263,7 +263,7 @@ fn split_target(target: &str, method: Method) -> Result<(Option<&str>, &str, &st
 
 /// The field Host.
 fn host<'a>(fields: &Fields<'_, 'a>, version: Version) -> Result<Option<&'a str>, Refusal> {
-    let Some(value) = fields.one("host")? else {
+    let Some(value) = fields.one(Name::Host)? else {
         return match version {
             Version::Http10 => Ok(None),
             Version::Http11 => Err(Refusal::bad("the request has no Host field")),
@@ -291,8 +291,8 @@ fn is_host(text: &str) -> bool {
 
 /// How long the body is: RFC 9112, section 6.3.
 fn framing(fields: &Fields<'_, '_>, version: Version) -> Result<Framing, Refusal> {
-    let length = fields.one("content-length")?;
-    match (length, fields.one("transfer-encoding")?) {
+    let length = fields.one(Name::ContentLength)?;
+    match (length, fields.one(Name::TransferEncoding)?) {
         (None, None) => Ok(Framing::None),
         (Some(_), Some(_)) => Err(Refusal::bad(
             "Content-Length and Transfer-Encoding contradict each other",
