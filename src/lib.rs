@@ -1,4 +1,4 @@
-//! loket: a single-threaded, event-driven server for Linux with five services on one loop.
+//! loket: a single-threaded, event-driven server for Linux with six services on one loop.
 //!
 //! # Layers
 //!

@@ -22,6 +22,7 @@ use crate::reactor::trace::Trace;
 use crate::services::ServiceLimits;
 use crate::services::echo::Echo;
 use crate::services::files::Files;
+use crate::services::http::Http;
 use crate::services::http::request_counts::RequestCounts;
 use crate::services::http::rights::{Rights, RightsSettings};
 use crate::services::http::shared::HttpShared;
@@ -123,9 +124,28 @@ pub const TCP_SERVICES: &[TcpService] = &[
         unread: None,
         changes: None,
     },
+    TcpService {
+        name: "http",
+        about: "HTTP service (GET, HEAD, PUT, DELETE)",
+        port: "8000",
+        make: |parts, peer| {
+            let (shared, store) = (parts.http.clone(), parts.store.clone());
+            Box::new(Http::new(shared, store, peer))
+        },
+        refusal: Some(TOO_MANY_HTTP),
+        keepalive: false,
+        unread: None,
+        changes: Some("store, replace and remove"),
+    },
 ];
 
 const TOO_MANY: &[u8] = b"ERROR too many connections from your address; close one first\n";
+
+/// Without a date: a 503 needs none (RFC 9110, section 6.6.1).
+const TOO_MANY_HTTP: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Server: loket\r\nConnection: close\r\nRetry-After: 10\r\n\
+    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 56\r\n\r\n\
+    too many connections from your address; close one first\n";
 
 /// A server that has opened its sockets and its root and accepts no connections yet.
 pub struct Server {
@@ -424,6 +444,8 @@ fn http_shared(
         read_only: options.read_only,
     };
     HttpShared {
+        limits: Rc::new(SERVICES),
+        date: RefCell::default(),
         rights: RefCell::new(Rights::new(settings, WRONG_SECRETS)),
         index: options.index,
         requests: RequestCounts::default(),

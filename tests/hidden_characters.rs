@@ -90,7 +90,7 @@ fn the_name_of_a_folder_cannot_start_a_log_line() {
             "--files",
             "off",
         ])
-        .args(["--talk", "off", "--room", "off", "--root"])
+        .args(["--talk", "off", "--http", "off", "--room", "off", "--root"])
         .arg(&root)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -241,6 +241,8 @@ fn refused(program: &[&str], folder: &Path, flags: &[&str]) -> (Option<i32>, Str
         "0",
         "--talk",
         "0",
+        "--http",
+        "0",
         "--room",
         "0",
     ];

@@ -395,7 +395,9 @@ fn part_files_of_running_processes_are_kept_at_start() {
     // The lock does not keep another server from removing other part files.
     let mut other = std::process::Command::new(env!("CARGO_BIN_EXE_loket"));
     std::fs::write(root.join(".loket-7-7.part"), "left").expect("a file");
-    other.args(["serve", "--files", "0", "--room", "off", "--talk", "off"]);
+    other.args([
+        "serve", "--files", "0", "--room", "off", "--talk", "off", "--http", "off",
+    ]);
     other.args(["--echo", "off", "--transfer", "off", "--root"]);
     let null = std::process::Stdio::null;
     let other = other.arg(&root).stdout(null()).stderr(null()).spawn();

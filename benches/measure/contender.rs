@@ -36,7 +36,15 @@ impl Contender {
     /// loket with echo and files, and with the room if `service` is "room".
     pub fn loket(service: &'static str, root: &Path, flags: &[&str]) -> Contender {
         let mut args = vec!["-q", "--host", "127.0.0.1", "--echo", "0", "--files", "0"];
-        args.extend(["--transfer", "off", "--talk", "off", "--room"]);
+        args.extend([
+            "--transfer",
+            "off",
+            "--talk",
+            "off",
+            "--http",
+            "off",
+            "--room",
+        ]);
         match service {
             "room" => {
                 args.extend(["0", "--room-password", ROOM_PASSWORD]);

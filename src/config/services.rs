@@ -1,13 +1,14 @@
 //! The limits of the TCP services and of the operator's line editor.
 //! Those of the room are in `room.rs`.
 
-use super::{KIB, MIB, WIRE};
+use super::{HTTP, KIB, MIB, WIRE};
 use crate::services::{ServiceLimits, TalkRate};
 use crate::terminal::line_editor::EditorLimits;
 
 /// The limits of the TCP services.
 pub const SERVICES: ServiceLimits = ServiceLimits {
     wire: WIRE,
+    http: HTTP,
     // The kernel's buffers hold hundreds of lines before this limit counts: a client that leaves
     // 64 KiB more unread has stopped reading.
     talk_backlog: 64 * KIB,

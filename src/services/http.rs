@@ -1,7 +1,449 @@
-//! The HTTP service: files of the root for browsers and tools.
+//! The HTTP service: GET, HEAD, PUT, DELETE and OPTIONS on the files of the root.
+//!
+//! ```text
+//!           complete head                     opened, removed, listed: answer
+//!   Head ──────────────────▶ Waiting ─────────────────────────────────────────▶ Head, or closed
+//!    ▲                        │   ▲
+//!    │             PUT: file  ▼   │ commit
+//!    │             created  Receiving ── body; if it is chunked: size, chunk, size, chunk, ...
+//!    └── answer ── stored ────┘
+//! ```
+//!
+//! What the requests mean is in RFC 9110, their syntax in RFC 9112.
 
 pub mod access_log;
+pub mod answer;
+pub mod download;
+pub mod exchange;
+pub mod failure;
+pub mod media_type;
 pub mod metrics;
+pub mod receiving;
+pub mod reply;
 pub mod request_counts;
 pub mod rights;
 pub mod shared;
+
+use self::access_log::Answered;
+use self::answer::{Answer, Today};
+use self::download::Version;
+use self::exchange::{Exchange, allowed, method_name};
+use self::failure::Failure;
+use self::receiving::{Part, Receiving};
+use self::reply::{Reply, TEXT};
+use self::rights::{Access, Asked};
+use self::shared::HttpShared;
+use super::upload_log::UploadLog;
+use crate::session::close_reason::CloseReason;
+use crate::session::notice::Notice;
+use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Reaction};
+use crate::store::error::StoreError;
+use crate::store::pending::Pending;
+use crate::store::{OpenFile, Requester, Store, StoreReply, Upload};
+use crate::wire::follows::Follows;
+use crate::wire::http::conditions::{Conditions, Verdict};
+use crate::wire::http::head::{self, Expect, Framing, Method, Parsed, Request};
+use crate::wire::http::path::{self, Resource};
+use crate::wire::http::status::Status;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// The HTTP service.
+pub struct Http {
+    shared: Rc<HttpShared>,
+    store: Rc<dyn Store>,
+    upload_log: UploadLog,
+    /// The request that is not answered yet.
+    exchange: Option<Box<Exchange>>,
+    state: HttpState,
+}
+
+enum HttpState {
+    /// The head of a request arrives.
+    Head,
+    /// A store operation is pending.
+    Waiting(Pending<Outcome>),
+    /// The body of a PUT arrives.
+    Receiving(Box<Receiving>),
+}
+
+/// The result of a store operation.
+enum Outcome {
+    /// The request is done.
+    Done(Result<Reply, StoreError>),
+    /// A file that is to be removed, to check the conditions.
+    Found(Result<OpenFile, StoreError>),
+    /// An upload can begin.
+    Begun(Result<Box<dyn Upload>, StoreError>),
+}
+
+impl Http {
+    /// A session of the peer at this address.
+    pub fn new(shared: Rc<HttpShared>, store: Rc<dyn Store>, peer: SocketAddr) -> Http {
+        Http {
+            shared,
+            store,
+            upload_log: UploadLog::new(peer),
+            exchange: None,
+            state: HttpState::Head,
+        }
+    }
+
+    fn read_head(&mut self, input: &[u8], cx: &mut Context<'_>) -> (usize, Intake) {
+        let limits = self.shared.limits.clone();
+        match head::parse(input, &limits.http) {
+            Parsed::Partial => (0, Intake::Bytes),
+            Parsed::Refused(refusal) => (input.len(), self.fail(refusal.into(), cx)),
+            Parsed::Request(request, length) => {
+                self.exchange = Some(Box::new(Exchange::new(&request, cx.micros)));
+                let done = self.begin(&request, cx);
+                let done = done.and_then(|reply| self.resume(reply, cx));
+                (length, self.or_fail(done, cx))
+            }
+        }
+    }
+
+    /// Starts what the request asks for.
+    fn begin(
+        &mut self,
+        request: &Request<'_>,
+        cx: &Context<'_>,
+    ) -> Result<Pending<Outcome>, Failure> {
+        let access = match request.method {
+            Method::Put | Method::Delete => Access::Write,
+            Method::Post => Access::Console,
+            _ => Access::Read,
+        };
+        let asked = Asked {
+            access,
+            host: request.host,
+            origin: request.origin,
+            sec_fetch_site: request.sec_fetch_site,
+            authorization: request.authorization,
+        };
+        let peer = self.upload_log.address();
+        self.shared
+            .rights
+            .borrow_mut()
+            .decide(&asked, peer, cx.now)?;
+        if request.expect == Expect::Other {
+            let says = "no other expectation than 100-continue can be met";
+            return Err(Failure::new(Status::ExpectationFailed, says));
+        }
+        let resource = path::resource(request.path, &self.shared.limits.wire)?;
+        match (request.method, resource) {
+            (Method::Options, resource) => Ok(done(Reply::Options(allowed(&resource)))),
+            (Method::Get | Method::Head, resource) => self.read(resource, cx),
+            (Method::Put, Resource::File(name)) => self.begin_upload(request, &name, cx),
+            (Method::Delete, Resource::File(name)) => Ok(self.begin_removal(name, cx)),
+            (Method::Unknown, _) => {
+                let says = "the server does not know this method";
+                Err(Failure::new(Status::NotImplemented, says))
+            }
+            (_, resource) => Err(Failure::not_allowed(&resource)),
+        }
+    }
+
+    fn read(&mut self, resource: Resource, cx: &Context<'_>) -> Result<Pending<Outcome>, Failure> {
+        let client = self.requester(cx);
+        match resource {
+            Resource::File(name) => {
+                let opened = self.store.open(&name, client);
+                self.exchange().name = name;
+                Ok(opened.map(|opened| Outcome::Done(opened.map(Reply::File))))
+            }
+            Resource::Folder(name) => {
+                let folder = Some(&*name).filter(|name| !name.is_empty());
+                let listed = self.store.list(folder, client);
+                Ok(listed.map(|listed| Outcome::Done(listed.map(Reply::List))))
+            }
+            Resource::Reserved(name) => match &*name {
+                "health" => Ok(done(Reply::Page("ok\n".to_owned(), TEXT))),
+                "metrics" => {
+                    let text = metrics::text(&self.shared);
+                    Ok(done(Reply::Page(text, metrics::CONTENT_TYPE)))
+                }
+                _ => Err(Failure::new(
+                    Status::NotFound,
+                    "the server has no such page",
+                )),
+            },
+            Resource::Server => Err(Failure::not_allowed(&Resource::Server)),
+        }
+    }
+
+    fn begin_upload(
+        &mut self,
+        request: &Request<'_>,
+        name: &str,
+        cx: &Context<'_>,
+    ) -> Result<Pending<Outcome>, Failure> {
+        if request.has_content_range {
+            let says = "a part of a file cannot be stored; send all of it, without Content-Range";
+            return Err(Failure::new(Status::BadRequest, says));
+        }
+        let size = match request.framing {
+            Framing::None => {
+                let says = "the length is missing; send Content-Length, or a chunked body";
+                return Err(Failure::new(Status::LengthRequired, says));
+            }
+            Framing::Length(size) => Some(size),
+            Framing::Chunked => None,
+        };
+        self.upload_log.begin(name.as_bytes());
+        let created = self.store.create(name, size, self.requester(cx));
+        Ok(created.map(Outcome::Begun))
+    }
+
+    fn begin_removal(&mut self, name: String, cx: &Context<'_>) -> Pending<Outcome> {
+        let client = self.requester(cx);
+        // Without conditions, the version of the file has no meaning.
+        if self.exchange().conditions == Conditions::default() {
+            return removed(self.store.remove(&name, client));
+        }
+        let found = self.store.open(&name, client);
+        self.exchange().name = name;
+        found.map(Outcome::Found)
+    }
+
+    /// Answers or goes on, or waits until the store operation is done.
+    fn resume(
+        &mut self,
+        outcome: Pending<Outcome>,
+        cx: &mut Context<'_>,
+    ) -> Result<Intake, Failure> {
+        match outcome.take() {
+            Err(pending) => {
+                self.state = HttpState::Waiting(pending);
+                Ok(Intake::Wait)
+            }
+            Ok(Outcome::Done(reply)) => self.reply(reply, cx),
+            Ok(Outcome::Found(file)) => {
+                let (version, client) = (Version::from(file?.version), self.requester(cx));
+                let Exchange {
+                    name, conditions, ..
+                } = &**self.exchange.as_ref().expect("it removes");
+                if conditions.check(false, Some(version.validators())) != Verdict::Proceed {
+                    return Err(Failure::precondition());
+                }
+                let outcome = removed(self.store.remove(name, client));
+                self.resume(outcome, cx)
+            }
+            Ok(Outcome::Begun(upload)) => {
+                let exchange = self.exchange.as_ref().expect("it uploads");
+                let (receiving, part) = Receiving::begin(upload?, exchange, cx.out)?;
+                self.state = HttpState::Receiving(Box::new(receiving));
+                self.receive(part, cx)
+            }
+        }
+    }
+
+    fn reply(
+        &mut self,
+        reply: Result<Reply, StoreError>,
+        cx: &mut Context<'_>,
+    ) -> Result<Intake, Failure> {
+        let exchange = self.exchange.as_ref().expect("it is answered");
+        let reads = matches!(exchange.method, Method::Get | Method::Head);
+        let reply = match reply {
+            Err(StoreError::Folder) if reads => {
+                return Err(Failure::moved(&exchange.name, exchange.query));
+            }
+            reply => reply?,
+        };
+        if matches!(reply, Reply::Stored(_)) {
+            self.upload_log.stored();
+        }
+        let mut date = self.shared.date.borrow_mut();
+        let (seconds, text) = (cx.unix, date.at(cx.unix));
+        let (status, bytes) = exchange.write(reply, Today { seconds, text }, cx.out)?;
+        drop(date);
+        Ok(self.finish(status, bytes, cx))
+    }
+
+    /// Goes on with the body of an upload, or stores it.
+    fn receive(&mut self, part: Part, cx: &mut Context<'_>) -> Result<Intake, Failure> {
+        match part {
+            Part::Framing => Ok(Intake::Bytes),
+            Part::Data(body) => Ok(Intake::Body(body)),
+            Part::End => {
+                let HttpState::Receiving(receiving) = self.take_state() else {
+                    unreachable!("no body arrives")
+                };
+                let exchange = self.exchange();
+                // The next byte is that of another request.
+                (exchange.body, exchange.stored) = (Framing::None, receiving.bytes());
+                let stored = receiving.commit(self.requester(cx));
+                let stored = stored.map(|stored| Outcome::Done(stored.map(Reply::Stored)));
+                self.resume(stored, cx)
+            }
+        }
+    }
+
+    fn read_framing(
+        &mut self,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> Result<(usize, Intake), Failure> {
+        let HttpState::Receiving(receiving) = &mut self.state else {
+            unreachable!("no body arrives")
+        };
+        let (limits, largest) = (&self.shared.limits.http, self.store.largest());
+        let (taken, part) = receiving.read_framing(input, follows, limits, largest)?;
+        Ok((taken, self.receive(part, cx)?))
+    }
+
+    fn end_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Result<Intake, Failure> {
+        match (end, &self.state) {
+            (BodyEnd::Complete, HttpState::Receiving(receiving)) => {
+                let part = receiving.part_arrived();
+                self.receive(part, cx)
+            }
+            (BodyEnd::PeerFinished { .. }, _) => Err(Receiving::ended()),
+            (BodyEnd::BlobFailed(error), _) => Err(StoreError::from(error).into()),
+            (BodyEnd::Abandoned, _) => Ok(Intake::Close(CloseReason::PeerReset)),
+            (BodyEnd::Complete, _) => unreachable!("a body ended that was not asked for"),
+        }
+    }
+
+    fn or_fail(&mut self, done: Result<Intake, Failure>, cx: &mut Context<'_>) -> Intake {
+        done.unwrap_or_else(|failure| self.fail(failure, cx))
+    }
+
+    /// Answers with the reason. The connection is closed if the rest of the request follows.
+    fn fail(&mut self, failure: Failure, cx: &mut Context<'_>) -> Intake {
+        let Failure {
+            status,
+            says,
+            fields,
+        } = failure;
+        self.upload_log.failed(&says, cx);
+        let mut cache = self.shared.date.borrow_mut();
+        let date = cache.at(cx.unix);
+        let mut answer = match &self.exchange {
+            Some(exchange) => exchange.answer(status, date, cx.out),
+            None => {
+                let mut answer = Answer::begin(cx.out, status, date);
+                answer.close();
+                answer
+            }
+        };
+        answer.lines(&fields);
+        answer.end_with(TEXT, says.len() as u64 + 1);
+        if self
+            .exchange
+            .as_ref()
+            .is_none_or(|exchange| exchange.method != Method::Head)
+        {
+            cx.out.bytes(says.as_bytes());
+            cx.out.bytes(b"\n");
+        }
+        drop(cache);
+        self.finish(status, says.len() as u64 + 1, cx)
+    }
+
+    /// The request is answered with this status and this number of bytes.
+    fn finish(&mut self, status: Status, bytes: u64, cx: &Context<'_>) -> Intake {
+        self.state = HttpState::Head;
+        let exchange = self.exchange.take();
+        let (method, target, begun) = match &exchange {
+            Some(exchange) => (
+                method_name(exchange.method),
+                &*exchange.target,
+                exchange.begun,
+            ),
+            None => ("-", "", cx.micros),
+        };
+        self.shared.requests.add(method, status.code());
+        let answered = Answered {
+            method,
+            target,
+            status: status.code(),
+            bytes,
+            micros: cx.micros.saturating_sub(begun),
+            peer: self.upload_log.peer(),
+        };
+        answered.log();
+        match exchange {
+            Some(exchange) if exchange.keeps() => Intake::Bytes,
+            _ if status.code() < 400 => Intake::Close(CloseReason::Goodbye),
+            _ => Intake::Close(CloseReason::Refused),
+        }
+    }
+
+    fn exchange(&mut self) -> &mut Exchange {
+        self.exchange.as_mut().expect("a request is being answered")
+    }
+
+    fn take_state(&mut self) -> HttpState {
+        std::mem::replace(&mut self.state, HttpState::Head)
+    }
+
+    fn requester(&self, cx: &Context<'_>) -> Requester {
+        Requester {
+            session: cx.me,
+            address: self.upload_log.address(),
+        }
+    }
+}
+
+fn done(reply: Reply) -> Pending<Outcome> {
+    Pending::Ready(Outcome::Done(Ok(reply)))
+}
+
+fn removed(reply: StoreReply<()>) -> Pending<Outcome> {
+    reply.map(|removed| Outcome::Done(removed.map(|()| Reply::Removed)))
+}
+
+impl Protocol for Http {
+    fn on_bytes(
+        &mut self,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> (usize, Intake) {
+        match self.state {
+            HttpState::Receiving(_) => match self.read_framing(input, follows, cx) {
+                Ok(read) => read,
+                Err(failure) => (input.len(), self.fail(failure, cx)),
+            },
+            _ => self.read_head(input, cx),
+        }
+    }
+
+    fn on_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Intake {
+        let ended = self.end_body(end, cx);
+        self.or_fail(ended, cx)
+    }
+
+    fn on_work(&mut self, cx: &mut Context<'_>) -> Intake {
+        let HttpState::Waiting(reply) = self.take_state() else {
+            unreachable!("work was done that was not announced")
+        };
+        let resumed = self.resume(reply, cx);
+        self.or_fail(resumed, cx)
+    }
+
+    fn on_notice(&mut self, notice: &Notice, cx: &mut Context<'_>) -> Reaction {
+        match notice {
+            Notice::Deadline(reason @ (CloseReason::Unfinished | CloseReason::TooSlow)) => {
+                let says = "the request did not arrive in time";
+                self.fail(Failure::new(Status::RequestTimeout, says), cx);
+                Reaction::Close(*reason)
+            }
+            _ => Reaction::Stay,
+        }
+    }
+
+    fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        // The store finishes a commit that it has begun, also without the peer.
+        if !matches!(self.state, HttpState::Waiting(_)) {
+            self.upload_log.failed(reason, cx);
+        }
+    }
+
+    fn in_body(&self) -> bool {
+        matches!(self.state, HttpState::Receiving(_))
+    }
+}

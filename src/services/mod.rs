@@ -16,6 +16,7 @@ pub mod unframed_upload;
 pub mod upload_log;
 pub mod wrong_secrets;
 
+use crate::wire::http::HttpLimits;
 use crate::wire::names::WireLimits;
 
 /// Limits of the TCP services.
@@ -23,6 +24,8 @@ use crate::wire::names::WireLimits;
 pub struct ServiceLimits {
     /// Lengths of units and names.
     pub wire: WireLimits,
+    /// Lengths of HTTP requests.
+    pub http: HttpLimits,
     /// Unsent bytes at which a talk client is disconnected.
     pub talk_backlog: usize,
     /// How fast talk clients may send text to the operator.

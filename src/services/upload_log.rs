@@ -19,6 +19,11 @@ impl UploadLog {
         UploadLog { peer, name: None }
     }
 
+    /// The address and port of the peer.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// The address of the peer.
     pub fn address(&self) -> IpAddr {
         self.peer.ip()

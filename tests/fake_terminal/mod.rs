@@ -136,7 +136,7 @@ impl Terminal {
     /// Starts a server with only the talk service in the shell. Returns its address.
     pub fn serve(&self, flags: &str) -> String {
         let root = self.folder().join("root");
-        let only_talk = "--echo off --transfer off --files off --talk 0 --room off";
+        let only_talk = "--echo off --transfer off --files off --talk 0 --http off --room off";
         self.enter(&format!(
             "clear; {LOKET} serve {only_talk} --root {} {flags}",
             root.display()

@@ -1,14 +1,20 @@
 //! The production services under test, in the order of their listeners.
 
 use super::store::Memory;
+use loket::config::room::WRONG_SECRETS;
 use loket::config::services::SERVICES;
 use loket::services::ServiceLimits;
 use loket::services::echo::Echo;
 use loket::services::files::Files;
+use loket::services::http::Http;
+use loket::services::http::request_counts::RequestCounts;
+use loket::services::http::rights::{Rights, RightsSettings};
+use loket::services::http::shared::HttpShared;
 use loket::services::operator::Operator;
 use loket::services::roster::Roster;
 use loket::services::talk::Talk;
 use loket::services::transfer::Transfer;
+use loket::session::loop_metrics::LoopMetrics;
 use loket::session::protocol::Protocol;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -22,12 +28,13 @@ pub enum Service {
     Transfer,
     Files,
     Talk,
+    Http,
     Operator,
 }
 
 impl Service {
     /// Their names; the operator has no listener.
-    pub const NAMES: [&str; 5] = ["echo", "transfer", "files", "talk", "operator"];
+    pub const NAMES: [&str; 6] = ["echo", "transfer", "files", "talk", "http", "operator"];
 
     /// The name of the service.
     pub fn name(self) -> &'static str {
@@ -54,7 +61,21 @@ impl Service {
             Service::Transfer => Box::new(Transfer::new(limits, store, address)),
             Service::Files => Box::new(Files::new(limits, store, address)),
             Service::Talk => Box::new(Talk::new(limits, roster, address)),
+            Service::Http => Box::new(Http::new(http(limits), store, address)),
             Service::Operator => Box::new(Operator::new(limits, Some(roster), None)),
         }
     }
+}
+
+/// What the HTTP sessions of a server without flags share.
+fn http(limits: Rc<ServiceLimits>) -> Rc<HttpShared> {
+    let rights = Rights::new(RightsSettings::default(), WRONG_SECRETS);
+    Rc::new(HttpShared {
+        limits,
+        date: RefCell::default(),
+        rights: RefCell::new(rights),
+        index: false,
+        requests: RequestCounts::default(),
+        metrics: Rc::new(LoopMetrics::new(Service::NAMES)),
+    })
 }

@@ -91,6 +91,7 @@ impl Plan {
             ..REACTOR
         };
         let services = ServiceLimits {
+            http: SERVICES.http,
             wire: WireLimits {
                 unit,
                 ..config::WIRE

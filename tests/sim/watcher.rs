@@ -123,7 +123,7 @@ impl Observer for Watcher {
         match service {
             Service::Talk => self.0.operator_model.borrow_mut().left(number),
             Service::Operator => self.0.operator_model.borrow_mut().operator(None),
-            Service::Echo | Service::Transfer | Service::Files => {}
+            Service::Echo | Service::Transfer | Service::Files | Service::Http => {}
         }
     }
 }
@@ -238,7 +238,7 @@ fn is_whole(socket: &SimSocket) -> bool {
     match socket.service() {
         Service::Echo => socket.sent == socket.taken,
         Service::Talk | Service::Operator => socket.has_received_all(),
-        Service::Transfer | Service::Files => {
+        Service::Transfer | Service::Files | Service::Http => {
             let mut points = socket.script.points.iter();
             socket.sent == socket.script.expected.len()
                 || points.any(|point| point.owed == socket.sent)

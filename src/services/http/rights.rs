@@ -7,6 +7,7 @@
 
 use crate::services::wrong_secrets::{WrongSecretLimits, WrongSecrets};
 use crate::session::log_limit::LogLimit;
+use crate::wire::http::status::Status;
 use base64ct::{Base64, Encoding};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use subtle::ConstantTimeEq;
@@ -64,12 +65,12 @@ pub enum Denied {
 
 impl Denied {
     /// The status code (RFC 9110, 15; RFC 6585 for 429).
-    pub fn status(self) -> u16 {
+    pub fn status(self) -> Status {
         match self {
-            Denied::ReadOnly | Denied::OtherSite => 403,
-            Denied::Host => 421,
-            Denied::Token { .. } => 401,
-            Denied::TooManyWrong => 429,
+            Denied::ReadOnly | Denied::OtherSite => Status::Forbidden,
+            Denied::Host => Status::MisdirectedRequest,
+            Denied::Token { .. } => Status::Unauthorized,
+            Denied::TooManyWrong => Status::TooManyRequests,
         }
     }
 

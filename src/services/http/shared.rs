@@ -2,12 +2,18 @@
 
 use super::request_counts::RequestCounts;
 use super::rights::Rights;
+use crate::services::ServiceLimits;
 use crate::session::loop_metrics::LoopMetrics;
+use crate::wire::http::date::DateCache;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 /// What all HTTP connections of a server share.
 pub struct HttpShared {
+    /// The lengths of heads and names.
+    pub limits: Rc<ServiceLimits>,
+    /// The date of answers.
+    pub date: RefCell<DateCache>,
     /// Decides about each request.
     pub rights: RefCell<Rights>,
     /// Whether a folder is answered with its `index.html`.

@@ -2,6 +2,8 @@
 
 use super::status::{Refusal, Status};
 use crate::wire::names::{self, NameFault, WireLimits};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fmt::Display;
 
 /// What a path names. Names are decoded, without a slash at the beginning or the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +95,17 @@ fn name_refusal(fault: NameFault) -> Refusal {
             Refusal::bad("the path is not a file name")
         }
     }
+}
+
+/// Encodes a name for a path: everything except unreserved characters and slashes.
+pub fn encode(name: &str) -> impl Display {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b'/');
+    utf8_percent_encode(name, KEPT)
 }
 
 /// The flags in the query of a target. Others are ignored.

@@ -1,0 +1,84 @@
+//! Writes the answer to a request that has succeeded.
+
+use super::answer::Today;
+use super::exchange::Exchange;
+use super::failure::Failure;
+use crate::session::outbox::Outbox;
+use crate::store::{Content, OpenFile, Stored};
+use crate::wire::http::head::Method;
+use crate::wire::http::status::Status;
+
+/// The media type of errors and lists.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The result of a request.
+pub enum Reply {
+    /// A file was opened.
+    File(OpenFile),
+    /// A folder was listed.
+    List(Content),
+    /// A page of the server itself, and its media type.
+    Page(String, &'static str),
+    /// A file was stored.
+    Stored(Stored),
+    /// A file was removed.
+    Removed,
+    /// The methods of a resource.
+    Options(&'static str),
+}
+
+impl Exchange {
+    /// Writes the answer. Returns its status, and the length of the body.
+    ///
+    /// # Errors
+    ///
+    /// A condition is not met, or the range is not in the file.
+    pub fn write(
+        &self,
+        reply: Reply,
+        today: Today<'_>,
+        out: &mut Outbox,
+    ) -> Result<(Status, u64), Failure> {
+        let answer = |status, out| self.answer(status, today.text, out);
+        Ok(match reply {
+            Reply::File(file) => return self.send_file(file, today, out),
+            Reply::List((list, length)) => {
+                answer(Status::Ok, out).end_with(TEXT, length);
+                if self.method == Method::Get {
+                    out.body(list, 0..length);
+                }
+                (Status::Ok, length)
+            }
+            Reply::Page(text, media_type) => {
+                let length = text.len() as u64;
+                let mut head = answer(Status::Ok, out);
+                head.lines("Cache-Control: no-store\r\n");
+                head.end_with(media_type, length);
+                if self.method == Method::Get {
+                    out.bytes(text.as_bytes());
+                }
+                (Status::Ok, length)
+            }
+            Reply::Stored(Stored::Created) => {
+                let mut head = answer(Status::Created, out);
+                head.field("Content-Length", 0);
+                head.end();
+                (Status::Created, self.stored)
+            }
+            Reply::Stored(Stored::Replaced) => {
+                answer(Status::NoContent, out).end();
+                (Status::NoContent, self.stored)
+            }
+            Reply::Removed => {
+                answer(Status::NoContent, out).end();
+                (Status::NoContent, 0)
+            }
+            Reply::Options(methods) => {
+                let mut head = answer(Status::NoContent, out);
+                head.field("Allow", methods);
+                head.end();
+                (Status::NoContent, 0)
+            }
+        })
+    }
+}
