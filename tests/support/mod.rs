@@ -40,6 +40,8 @@ pub struct Server {
     ports: BTreeMap<String, SocketAddr>,
     /// The room password that the server generated.
     pub made_password: Option<String>,
+    /// The token of HTTP that the server generated.
+    pub made_token: Option<String>,
     folder: Arc<tempfile::TempDir>,
     /// Standard output: what the operator sees.
     pub screen: BufReader<ChildStdout>,
@@ -145,6 +147,7 @@ impl Server {
             child,
             ports: BTreeMap::new(),
             made_password: None,
+            made_token: None,
             folder: folder.into(),
             screen: BufReader::new(screen),
         };
@@ -158,6 +161,10 @@ impl Server {
             }
             if let Some(password) = line.strip_prefix("room password: ") {
                 server.made_password = Some(password.to_owned());
+                continue;
+            }
+            if let Some(token) = line.strip_prefix("http token: ") {
+                server.made_token = Some(token.to_owned());
                 continue;
             }
             let (service, address) = line

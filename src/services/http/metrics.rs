@@ -43,14 +43,18 @@ fn connections(page: &mut Page, metrics: &LoopMetrics) {
     for (name, help, counts) in [
         (
             "received",
-            "Bytes received on connections.",
+            "Bytes received on connections, into memory or straight into files.",
             &metrics.received,
         ),
-        ("sent", "Bytes sent on connections.", &metrics.sent),
+        (
+            "sent",
+            "Bytes sent on connections, from memory or straight from files.",
+            &metrics.sent,
+        ),
     ] {
         page.metric(&format!("loket_{name}_bytes_total"), "counter", help);
-        page.value("{content=\"other\"}", counts[0].get());
-        page.value("{content=\"file\"}", counts[1].get());
+        page.value("{via=\"memory\"}", counts[0].get());
+        page.value("{via=\"file\"}", counts[1].get());
     }
 }
 
