@@ -7,6 +7,8 @@ mod hostile;
 #[path = "stress/idle.rs"]
 mod idle;
 mod measure;
+#[path = "../tests/support/mount.rs"]
+mod mount;
 #[path = "stress/stalls.rs"]
 mod stalls;
 
@@ -49,14 +51,24 @@ fn run(plan: Plan) -> Result<(), String> {
 
 /// Starts a server with these flags and its own root directory.
 fn start(scratch: &Path, name: &str, flags: &[&str]) -> Result<Server, String> {
-    let root = folder(scratch, name)?;
-    let log = folder(scratch, &format!("{name}.log"))?;
-    Server::start(&Contender::all_services(&root, flags), &log)
+    start_in("", &folder(scratch, name)?, scratch, flags)
+}
+
+/// Starts a server with this root, by a command that executes it if one is given.
+fn start_in(above: &str, root: &Path, scratch: &Path, flags: &[&str]) -> Result<Server, String> {
+    let mut contender = Contender::all_services(root, flags);
+    let mut words = above.split_whitespace().map(str::to_owned);
+    if let Some(program) = words.next() {
+        let own = contender.program.display().to_string();
+        contender.args = words.chain([own]).chain(contender.args).collect();
+        contender.program = program.into();
+    }
+    Server::start(&contender, &folder(scratch, "log")?)
 }
 
 /// Number of warnings in the server's log that the event loop was late.
-fn late_lines(scratch: &Path, name: &str) -> usize {
-    let log = scratch.join(format!("{name}.log/loket.log"));
+fn late_lines(scratch: &Path) -> usize {
+    let log = scratch.join("log/loket.log");
     let text = std::fs::read_to_string(log).unwrap_or_default();
     text.matches("loket::reactor::loop_lag]").count()
 }

@@ -1,123 +1,20 @@
-//! Downloads and uploads during a scheduled echo, in small steps of the same client thread.
+//! Clients of the files service that act during a scheduled echo, in small steps of its thread.
 
 use super::poller::connect;
-use super::scheduled_echo::ScheduledEcho;
-use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use std::cell::Cell;
-use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// Bytes per step: a step costs the client about as much time as an echo.
 const STEP: usize = 128 << 10;
-/// Fills all buffers, and the first commits start.
-const WARM_UP: Duration = Duration::from_secs(1);
-/// A load that ends by itself is repeated at least this many times.
-const MIN_ROUNDS: u64 = 3;
-const GIB: f64 = (1u64 << 30) as f64;
 
-/// The data that the load transferred during the measurement.
-#[derive(Clone, Copy, Default)]
-pub struct Transferred {
-    bytes: u64,
-    /// Complete transfers.
-    pub rounds: u64,
-    seconds: f64,
-}
-
-impl Transferred {
-    /// Throughput in GiB/s.
-    pub fn rate(&self) -> f64 {
-        self.bytes as f64 / GIB / self.seconds
-    }
-}
-
-/// Echo latencies in microseconds during continuous loads, and the data that these transferred.
-pub fn echo_during(
-    echo: &ScheduledEcho,
-    loads: &mut [Load],
-    seconds: f64,
-) -> Result<(Vec<f64>, Transferred), String> {
-    run_for(loads, seconds, |time, step| echo.run(time, step))
-}
-
-/// The data that the loads transfer in the same time without the echo.
-pub fn without_echo(
-    echo: &ScheduledEcho,
-    loads: &mut [Load],
-    seconds: f64,
-) -> Result<Transferred, String> {
-    let still = run_for(loads, seconds, |time, step| {
-        echo.run_without_echo(time, step)
-    })?;
-    Ok(still.1)
-}
-
-type Step<'a> = &'a mut dyn FnMut() -> Result<(), String>;
-
-fn run_for<T>(
-    loads: &mut [Load],
-    seconds: f64,
-    mut run: impl FnMut(Duration, Step<'_>) -> Result<T, String>,
-) -> Result<(T, Transferred), String> {
-    run(WARM_UP, &mut || loads.iter_mut().try_for_each(Load::step))?;
-    let (bytes, rounds) = totals(loads);
-    let begin = Instant::now();
-    let result = run(Duration::from_secs_f64(seconds), &mut || {
-        loads.iter_mut().try_for_each(Load::step)
-    })?;
-    let after = totals(loads);
-    let moved = Transferred {
-        bytes: after.0 - bytes,
-        rounds: after.1 - rounds,
-        seconds: begin.elapsed().as_secs_f64(),
-    };
-    Ok((result, moved))
-}
-
-fn totals(loads: &[Load]) -> (u64, u64) {
-    let sum = |of: fn(&Load) -> u64| loads.iter().map(of).sum();
-    (sum(|load| load.moved), sum(Load::rounds))
-}
-
-/// Drops a file from the page cache.
-pub fn make_cold(path: &Path) -> Result<(), String> {
-    let file = File::open(path).map_err(|e| format!("cannot open {}: {e}", path.display()))?;
-    fadvise(&file, 0, None, Advice::DontNeed)
-        .map_err(|e| format!("cannot drop {} from the page cache: {e}", path.display()))
-}
-
-/// Like `echo_during`, with a load that `begin` makes anew whenever it has completed. Time between
-/// two loads is not measured.
-pub fn echo_during_each(
-    echo: &ScheduledEcho,
-    seconds: f64,
-    mut begin: impl FnMut() -> Result<Load, String>,
-) -> Result<(Vec<f64>, Transferred), String> {
-    let mut times = Vec::new();
-    let mut moved = Transferred::default();
-    while moved.rounds < MIN_ROUNDS || moved.seconds < seconds {
-        let mut load = begin()?;
-        let since = Instant::now();
-        let over = Cell::new(false);
-        times.extend(echo.run_while(
-            || !over.get(),
-            || {
-                if !over.get() {
-                    load.step()?;
-                    over.set(load.rounds() > 0);
-                }
-                Ok(())
-            },
-        )?);
-        moved.bytes += load.moved;
-        moved.rounds += load.rounds();
-        moved.seconds += since.elapsed().as_secs_f64();
-    }
-    Ok((times, moved))
+/// What each client of a load does.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Task {
+    /// Sends a command that is answered with `OK <length>` and the bytes.
+    Get(&'static str),
+    /// Stores this number of bytes in a file of its own.
+    Put(u64),
 }
 
 /// A connection to the files service.
@@ -138,33 +35,29 @@ pub struct Load {
     buffer: Vec<u8>,
     next: usize,
     upload: Option<u64>,
-    moved: u64,
+    /// How often each client does its task.
+    rounds: u64,
+    /// Bytes of all bodies.
+    pub moved: u64,
 }
 
 impl Load {
-    /// Each peer sends the command, which is answered with `OK <length>` and the bytes, repeatedly.
-    pub fn downloads(at: SocketAddr, count: usize, command: &str) -> Result<Load, String> {
-        Load::new(at, count, None, |_| format!("{command}\n"))
-    }
-
-    /// Each peer stores its own file of this size, repeatedly.
-    pub fn uploads(at: SocketAddr, count: usize, bytes: u64) -> Result<Load, String> {
-        Load::new(at, count, Some(bytes), |number| {
-            format!("upload stored{number} {bytes}\n")
-        })
-    }
-
-    fn new(
-        at: SocketAddr,
-        count: usize,
-        upload: Option<u64>,
-        command: impl Fn(usize) -> String,
-    ) -> Result<Load, String> {
+    /// Each of the clients does the task this number of times. `N` in a command is replaced by the
+    /// number of the client.
+    pub fn new(at: SocketAddr, count: usize, task: Task, rounds: u64) -> Result<Load, String> {
+        let upload = match task {
+            Task::Get(_) => None,
+            Task::Put(bytes) => Some(bytes),
+        };
         let mut peers = Vec::new();
         for number in 0..count {
+            let command = match task {
+                Task::Get(command) => command.replace('N', &number.to_string()),
+                Task::Put(bytes) => format!("upload stored{number} {bytes}"),
+            };
             let mut peer = Peer {
                 stream: connect(at)?,
-                command: command(number),
+                command: format!("{command}\n"),
                 to_send: 0,
                 to_receive: None,
                 received: Vec::new(),
@@ -178,26 +71,48 @@ impl Load {
             buffer: vec![7; STEP],
             next: 0,
             upload,
+            rounds,
             moved: 0,
         })
     }
 
-    /// Completed transfers.
-    fn rounds(&self) -> u64 {
+    /// The present task of each client is its last one.
+    pub fn finish(&mut self) {
+        self.rounds = 1;
+        self.peers.iter_mut().for_each(|peer| peer.rounds = 0);
+    }
+
+    /// Completed tasks.
+    pub fn completed(&self) -> u64 {
         self.peers.iter().map(|peer| peer.rounds).sum()
     }
 
+    /// Whether all clients have done their tasks.
+    pub fn is_over(&self) -> bool {
+        self.peers.iter().all(|peer| peer.rounds >= self.rounds)
+    }
+
+    /// Closes the connection of one client; whether there was one.
+    pub fn leave(&mut self) -> bool {
+        self.peers.pop().is_some()
+    }
+
     /// One step of the next connection.
-    fn step(&mut self) -> Result<(), String> {
+    pub fn step(&mut self) -> Result<(), String> {
         self.next = (self.next + 1) % self.peers.len();
         let peer = &mut self.peers[self.next];
-        let done = match self.upload {
+        if peer.rounds >= self.rounds {
+            return Ok(());
+        }
+        let is_done = match self.upload {
             Some(_) => peer.upload_step(&self.buffer, &mut self.moved)?,
             None => peer.download_step(&mut self.buffer, &mut self.moved)?,
         };
-        if done {
+        if is_done {
             peer.rounds += 1;
-            peer.send_command(self.upload)?;
+            if peer.rounds < self.rounds {
+                peer.send_command(self.upload)?;
+            }
         }
         Ok(())
     }

@@ -29,33 +29,31 @@ impl ScheduledEcho {
     pub fn run(
         &self,
         time: Duration,
-        step: impl FnMut() -> Result<(), String>,
+        mut step: impl FnMut() -> Result<(), String>,
     ) -> Result<Vec<f64>, String> {
         let until = Instant::now() + time;
-        self.run_while(|| Instant::now() < until, step)
+        self.run_until(|| step().map(|()| Instant::now() >= until))
     }
 
-    /// Like `run`, while `go_on` is true. Latencies are in microseconds, NaN if unobserved. A step
-    /// longer than 50 us would be visible in the latencies.
-    pub fn run_while(
+    /// Like `run`, until `step` returns true. Latencies are in microseconds, NaN if unobserved. A
+    /// step longer than 50 us would be visible in the latencies.
+    pub fn run_until(
         &self,
-        go_on: impl Fn() -> bool,
-        mut step: impl FnMut() -> Result<(), String>,
+        mut step: impl FnMut() -> Result<bool, String>,
     ) -> Result<Vec<f64>, String> {
         let limit = Limit::new();
         let start = Instant::now() + EVERY;
-        let (mut sent, mut got) = (0, 0);
+        let (mut sent, mut got, mut is_over) = (0, 0, false);
         let mut times = Vec::new();
         let (mut last_poll, mut stalled_until) = (Instant::now(), None);
         loop {
             limit.check()?;
-            let more = go_on();
             let now = Instant::now();
             if now - last_poll > STALL {
                 stalled_until = Some(now);
             }
             last_poll = now;
-            if more && now >= start + EVERY * sent {
+            if !is_over && now >= start + EVERY * sent {
                 self.send_echo()?;
                 sent += 1;
             }
@@ -66,27 +64,11 @@ impl ScheduledEcho {
                 let time = scheduled.elapsed().as_secs_f64() * 1e6;
                 times.push(if unobserved { f64::NAN } else { time });
             }
-            if !more && times.len() == sent as usize && sent > 0 {
+            if is_over && times.len() == sent as usize {
                 return Ok(times);
             }
-            step()?;
+            is_over = is_over || step()? && sent > 0;
         }
-    }
-
-    /// Calls only `step`, with the same overhead per step as `run`.
-    pub fn run_without_echo(
-        &self,
-        time: Duration,
-        mut step: impl FnMut() -> Result<(), String>,
-    ) -> Result<(), String> {
-        let limit = Limit::new();
-        let until = Instant::now() + time;
-        while Instant::now() < until {
-            limit.check()?;
-            self.receive()?;
-            step()?;
-        }
-        Ok(())
     }
 
     fn send_echo(&self) -> Result<(), String> {
@@ -108,9 +90,6 @@ impl ScheduledEcho {
 
 /// The p99 depends on 1 % of the echoes: other programs must take much less time than that.
 const DISTURBED: f64 = 0.003;
-/// Repetitions of a disturbed run; then the disturbed run counts and is reported as such.
-const REPEATS: usize = 3;
-
 /// p50, p99 and maximum in microseconds.
 pub type Percentiles = [f64; 3];
 
@@ -164,25 +143,6 @@ pub fn measured(
         core_wait,
         unobserved,
     })
-}
-
-/// Repeats a disturbed run, at most `REPEATS` times, and returns the last.
-pub fn undisturbed(
-    server: &Server,
-    round: usize,
-    label: &str,
-    mut measure: impl FnMut() -> Result<Vec<f64>, String>,
-) -> Result<Run, String> {
-    let mut repeats = REPEATS;
-    let mut run = measured(server, &mut measure)?;
-    while run.is_disturbed() && repeats > 0 {
-        repeats -= 1;
-        print_row("again", label, run.percentiles, &run.note());
-        wait_until_idle(server)?;
-        run = measured(server, &mut measure)?;
-    }
-    print_row(&round.to_string(), label, run.percentiles, &run.note());
-    Ok(run)
 }
 
 pub fn percentiles(mut times: Vec<f64>) -> Percentiles {

@@ -5,7 +5,6 @@ pub mod report;
 mod connections;
 mod echoes;
 mod goal;
-mod latency;
 mod small_files;
 mod transfers;
 
@@ -22,7 +21,7 @@ use std::path::{Path, PathBuf};
 type Workload = fn(&mut Suite) -> Result<(), String>;
 
 /// Each workload with its name on the command line.
-pub const WORKLOADS: [(&str, Workload); 8] = [
+pub const WORKLOADS: [(&str, Workload); 7] = [
     ("echo", echoes::compare),
     ("download", transfers::downloads),
     ("small-files", small_files::compare),
@@ -30,7 +29,6 @@ pub const WORKLOADS: [(&str, Workload); 8] = [
     ("connect", connections::compare_short),
     ("idle", connections::compare_idle),
     ("room", echoes::room),
-    ("latency", latency::compare),
 ];
 
 /// The options, a scratch directory and the report.
