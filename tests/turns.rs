@@ -106,6 +106,20 @@ fn bytes_that_arrived_before_registration_are_read() {
 }
 
 #[test]
+fn a_visit_that_ends_in_its_first_turn_is_never_registered() {
+    let mut simulation = Simulation::new(&Files::new());
+    let is_registered = |peer: &Peer| peer.socket.borrow().id.is_some();
+    let visit = simulation.accept(Service::Echo, 100);
+    visit.sends("early");
+    visit.socket.borrow_mut().end_arrived = true;
+    let stays = simulation.accept(Service::Echo, 100);
+    simulation.run();
+    assert_eq!(visit.text(), "early");
+    assert_eq!(simulation.closed(&visit), Some(CloseReason::PeerFinished));
+    assert!(!is_registered(&visit) && is_registered(&stays));
+}
+
+#[test]
 fn an_interrupted_call_is_repeated() {
     let mut simulation = Simulation::new(&Files::new());
     let peer = simulation.connect(Service::Echo);

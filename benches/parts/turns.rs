@@ -30,14 +30,13 @@ fn dispatcher<I: Io>(io: I, socket: I::Socket) -> (Dispatcher<I>, SessionId) {
     let shared = Shared::new(OUTBOX_HIGH_WATER);
     let mut dispatcher = Dispatcher::new(io, shared, REACTOR, vec!["echo"]);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let opened = dispatcher.open(
+    let id = dispatcher.open(
         socket,
         0,
         peer,
         |_| Service::Echo.protocol(&Memory::default()),
         Moment(0),
     );
-    let id = opened.expect("the connection is registered");
     dispatcher.round(Moment(0));
     (dispatcher, id)
 }

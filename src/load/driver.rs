@@ -291,23 +291,14 @@ impl Driver {
             idles: matches!(self.settings.work, Work::Idle) && job.worker > 0,
         };
         let server = self.connector.dialer().server();
-        let mut unused = Some(job);
-        let make = |_| -> Box<dyn Protocol> {
-            let job = unused.take().expect("it is called once");
-            Box::new(LoadWorker::new(job, mode, self.state.clone()))
-        };
-        let opened = self
-            .dispatcher
-            .open(Stream::Tcp(stream), 0, server, make, now);
-        match (opened, unused) {
-            (Err(error), Some(job)) => self.connect_failed(job, &error, now),
-            _ => {
-                self.connector.dialer().keep_address();
-                let mut state = self.state.borrow_mut();
-                if state.stage == RunStage::Running {
-                    state.recorder.connections += 1;
-                }
-            }
+        let state = self.state.clone();
+        let make = |_| -> Box<dyn Protocol> { Box::new(LoadWorker::new(job, mode, state)) };
+        let stream = Stream::Tcp(stream);
+        self.dispatcher.open(stream, 0, server, make, now);
+        self.connector.dialer().keep_address();
+        let mut state = self.state.borrow_mut();
+        if state.stage == RunStage::Running {
+            state.recorder.connections += 1;
         }
     }
 

@@ -126,14 +126,10 @@ impl<I: Io> Acceptor<I> {
             self.log_refused(peer.ip(), now);
             return true;
         }
-        match dispatcher.open(socket, number, peer, &listener.make, now) {
-            Ok(_) => {
-                self.first = number + 1;
-                if connections + 1 == self.limit {
-                    self.log_full(self.limit, now, "the limit of connections is reached");
-                }
-            }
-            Err(error) => log::warn!("cannot register {peer}: {error}"),
+        dispatcher.open(socket, number, peer, &listener.make, now);
+        self.first = number + 1;
+        if connections + 1 == self.limit {
+            self.log_full(self.limit, now, "the limit of connections is reached");
         }
         true
     }

@@ -40,6 +40,8 @@ pub struct Connection<S> {
     pub serial: u32,
     /// The number of its listener.
     pub service: u16,
+    /// Whether the kernel reports its events.
+    pub registered: bool,
     /// Whether it is in the run queue.
     pub queued: bool,
     /// How long its last turns took: a smoothed value in microseconds.
@@ -67,8 +69,8 @@ pub struct Connection<S> {
 }
 
 impl<S> Connection<S> {
-    /// A connection that was just accepted. Both readiness bits are set: bytes may have arrived
-    /// before the registration, and cause no event.
+    /// A connection that was just accepted. All readiness bits are set: what arrives before the
+    /// registration causes no event.
     pub fn new(
         socket: S,
         session: Session,
@@ -82,6 +84,7 @@ impl<S> Connection<S> {
             last_progress: now,
             serial,
             service,
+            registered: false,
             queued: false,
             // Not measured yet: connections with cheap turns come first.
             cost: 64,
@@ -90,7 +93,10 @@ impl<S> Connection<S> {
             deadline_second: u32::MAX,
             moved: 0,
             consumed: false,
-            ready: Readiness::BOTH,
+            ready: Readiness {
+                drain_to_eof: true,
+                ..Readiness::BOTH
+            },
             phase: Phase::Open,
             silence: None,
             armed: 0,

@@ -70,9 +70,8 @@ impl EventLoop {
         loop {
             let polls = self.clock.now();
             // Logs a round that took too long.
-            self.dispatcher
-                .loop_lag()
-                .before_poll(now.micros_until(polls), polls);
+            let lag = self.dispatcher.loop_lag();
+            lag.before_poll(now.micros_until(polls), polls);
             let due = self.due(polls);
             now = self.poller.wait(polls, due, self.dispatcher.observer())?;
             self.mark_events(now);
@@ -83,10 +82,8 @@ impl EventLoop {
             self.serve_datagrams(now);
             self.dispatcher.round(now);
             if let Some(stopped) = self.stopped(now) {
-                log::debug!(
-                    "since the start, {}",
-                    self.dispatcher.loop_lag().longest_turn()
-                );
+                let longest = self.dispatcher.loop_lag().longest_turn();
+                log::debug!("since the start, {longest}");
                 // `main` writes the last log lines: no round follows.
                 return Ok(stopped);
             }

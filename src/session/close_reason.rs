@@ -27,6 +27,8 @@ pub enum CloseReason {
     Kicked,
     /// A file shrank while it was being sent, so its announced length is wrong.
     BodyCut,
+    /// epoll_ctl(2) has failed, so no event of the connection would be reported.
+    Unregistered,
     /// The server is shutting down.
     Shutdown,
 }
@@ -47,6 +49,7 @@ impl CloseReason {
             SlowReader,
             Kicked,
             BodyCut,
+            Unregistered,
             Shutdown,
         ]
     };
@@ -59,8 +62,8 @@ impl CloseReason {
 
     /// Whether it is logged as a warning. The other reasons are logged at level debug.
     pub fn is_warning(self) -> bool {
-        use CloseReason::{BodyCut, FrameTooLong, SlowReader};
-        matches!(self, FrameTooLong | BodyCut | SlowReader)
+        use CloseReason::{BodyCut, FrameTooLong, SlowReader, Unregistered};
+        matches!(self, FrameTooLong | BodyCut | SlowReader | Unregistered)
     }
 }
 
@@ -78,6 +81,9 @@ impl fmt::Display for CloseReason {
             CloseReason::SlowReader => "it does not read",
             CloseReason::Kicked => "closed by the operator",
             CloseReason::BodyCut => "a file shrank while it was sent",
+            CloseReason::Unregistered => {
+                "epoll_ctl(2) failed; free memory or raise fs.epoll.max_user_watches"
+            }
             CloseReason::Shutdown => "the server shuts down",
         })
     }

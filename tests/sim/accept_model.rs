@@ -3,7 +3,7 @@
 use super::io::SimIo;
 use super::make_peers;
 use super::script::Service;
-use super::seed_calls::{Backlog, REFUSAL, address};
+use super::seed_calls::{Backlog, REFUSAL};
 use super::shared::SimState;
 use super::sim_socket::Handle;
 use crate::memory::counting::Counting;
@@ -66,14 +66,10 @@ impl AcceptModel {
     }
 }
 
-/// Makes the protocol of a peer that was just registered.
+/// Makes the protocol of a peer that was just accepted.
 fn protocol(shared: &SimState, peer: SocketAddr) -> Box<dyn Protocol> {
-    let is_peer = |socket: &&Handle| {
-        let socket = socket.borrow();
-        !socket.is_operator() && address(socket.number) == peer
-    };
-    let live = shared.live.borrow();
-    let socket = live.values().find(is_peer).expect("it was just registered");
+    let accepted = shared.accepted.borrow();
+    let socket = accepted.as_ref().expect("it was just accepted");
     let (service, bodies) = (socket.borrow().service(), socket.borrow().bodies.clone());
     if service == Service::Talk {
         let seconds = shared.seconds.get();

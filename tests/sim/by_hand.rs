@@ -190,8 +190,7 @@ impl Simulation {
         let socket = socket(window);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let dispatcher = &mut self.dispatcher;
-        let opened = dispatcher.open(socket.clone(), 0, address, |_| protocol, self.now);
-        let id = opened.expect("it is registered");
+        let id = dispatcher.open(socket.clone(), 0, address, |_| protocol, self.now);
         Peer { socket, id }
     }
 

@@ -149,11 +149,11 @@ impl Engine {
         };
         for socket in self.live() {
             let socket = socket.borrow();
-            let id = socket.id.expect("it is in the table");
+            let serial = socket.serial.expect("it is in the table");
             let others = limits.command_seconds + limits.rate_seconds;
             let due = socket.served.seconds() + idle + others + 2;
-            let waits = self.disk.is_waited_for(id)
-                || self.shared.queue.borrow().holds(id.serial())
+            let waits = socket.id.is_some_and(|id| self.disk.is_waited_for(id))
+                || self.shared.queue.borrow().holds(serial)
                 || socket.is_conversation();
             let overdue = !waits && due <= self.now().seconds();
             assert!(!overdue, "peer {} is past its deadlines", socket.number);
@@ -218,7 +218,7 @@ impl Engine {
             let live = self.live();
             let owed: Vec<_> = live
                 .iter()
-                .filter(|socket| socket.borrow().event_pending)
+                .filter(|socket| socket.borrow().event_pending && socket.borrow().id.is_some())
                 .collect();
             let connections = self.dispatcher.connections();
             let accepts = self.acceptor.due(connections, self.now()) == Some(self.now());
@@ -257,6 +257,8 @@ impl Engine {
         };
         let live = self.live();
         for socket in &live {
+            let registered = socket.borrow().id.is_some();
+            assert!(registered, "a connection parks and is not registered");
             self.report(socket, all_ready);
         }
         for _ in 0..MOST_ROUNDS {

@@ -169,7 +169,10 @@ impl Io for SimIo {
     fn register(&mut self, socket: &mut Handle, id: SessionId) -> io::Result<()> {
         match &self.seed {
             Some(seed) => seed.register(socket, id),
-            None => Ok(()),
+            None => {
+                socket.borrow_mut().id = Some(id);
+                Ok(())
+            }
         }
     }
 
@@ -187,7 +190,7 @@ impl Io for SimIo {
 
     fn write(&mut self, socket: &mut Handle, bytes: &[u8]) -> io::Result<usize> {
         let socket = &mut *socket.borrow_mut();
-        if let Some(seed) = self.seed.as_ref().filter(|_| socket.id.is_none()) {
+        if let Some(seed) = self.seed.as_ref().filter(|_| socket.serial.is_none()) {
             return Ok(seed.refuse(socket, bytes));
         }
         self.check(|seed| seed.called(socket));

@@ -37,34 +37,47 @@ impl SimState {
             return Err(ErrorKind::ConnectionAborted.into());
         }
         let address = address(peer.borrow().number);
+        *self.accepted.borrow_mut() = Some(peer.clone());
         Ok((peer, address))
     }
 
-    /// Registers a connection under its id.
-    pub fn register(&self, socket: &Handle, id: SessionId) -> io::Result<()> {
+    /// The accepted peer has a connection: it is in the table.
+    pub fn opened(&self, socket: &Handle, serial: u32) {
         let mut open = socket.borrow_mut();
         if !open.is_operator() {
             let most = self.plan.limits.per_ip.unwrap_or(usize::MAX);
             let there = self.connections_from(&open);
             assert!(there < most, "too many connections of one address");
-            if self.injects(self.plan.faults.no_descriptor) {
-                open.rejected = true;
-                return Err(ErrorKind::OutOfMemory.into());
-            }
-            let (peer, serial) = (open.number, id.serial());
+            let peer = open.number;
             self.note(Event::Accepted { peer, serial });
         }
         let now = self.now.get();
-        (open.id, open.moved, open.served, open.consumed_at) = (Some(id), now, now, now);
-        // Registration reports the current readiness at once (epoll(7)).
-        open.event_pending = true;
+        (open.moved, open.served, open.consumed_at) = (now, now, now);
+        open.serial = Some(serial);
         drop(open);
-        self.live.borrow_mut().insert(id.serial(), socket.clone());
-        self.queue.borrow_mut().push_short(id.serial());
+        self.live.borrow_mut().insert(serial, socket.clone());
+        self.queue.borrow_mut().push_short(serial);
+    }
+
+    /// Registers a connection under its id. From now on its events are reported.
+    pub fn register(&self, socket: &Handle, id: SessionId) -> io::Result<()> {
+        if socket.borrow().is_operator() {
+            self.opened(socket, id.serial());
+        } else if self.injects(self.plan.faults.no_descriptor) {
+            // The server closes the connection, as if it were reset.
+            socket.borrow_mut().reset = true;
+            return Err(ErrorKind::OutOfMemory.into());
+        }
+        let mut socket = socket.borrow_mut();
+        assert!(socket.id.is_none(), "it is registered already");
+        assert_eq!(socket.serial, Some(id.serial()));
+        socket.id = Some(id);
+        // Registration reports the current readiness at once (epoll(7)).
+        socket.event_pending = true;
         Ok(())
     }
 
-    /// A write to a peer that is not registered: the refusal.
+    /// A write to a peer without a connection: the refusal.
     pub fn refuse(&self, socket: &mut SimSocket, bytes: &[u8]) -> usize {
         assert_eq!(bytes, REFUSAL);
         let there = self.connections_from(socket);
@@ -74,6 +87,7 @@ impl SimState {
             "the limit was not reached"
         );
         socket.rejected = true;
+        self.accepted.take();
         bytes.len()
     }
 
@@ -89,10 +103,9 @@ impl SimState {
 
     /// Asserts that a call is made in a turn of its connection, which is open.
     pub fn called(&self, socket: &SimSocket) {
-        let serial = socket.id.map(|id| id.serial());
         assert_eq!(
             self.turn.get().serial,
-            serial,
+            socket.serial,
             "a call in the turn of another connection"
         );
         assert!(socket.closed.is_none(), "a call on a closed connection");

@@ -47,6 +47,8 @@ pub struct SimState {
     pub seconds: Cell<u32>,
     pub mode: Cell<Mode>,
     pub turn: Cell<TurnUnderWay>,
+    /// The peer that was accepted last.
+    pub accepted: RefCell<Option<Handle>>,
     /// The connections in the table, by their serials.
     pub live: RefCell<BTreeMap<u32, Handle>>,
     pub queue: RefCell<Queue>,
@@ -69,6 +71,7 @@ impl SimState {
             seconds: Cell::new(0),
             mode: Cell::new(Mode::Faulty),
             turn: Cell::default(),
+            accepted: RefCell::default(),
             live: RefCell::default(),
             queue: RefCell::default(),
             operator_model: RefCell::new(operator_model),

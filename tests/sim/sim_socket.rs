@@ -31,6 +31,9 @@ pub struct SimSocket {
     pub number: usize,
     pub script: Script,
     pub bodies: Bodies,
+    /// Of its connection, from the accept on.
+    pub serial: Option<u32>,
+    /// Of its connection, once it is registered: before, no event is reported.
     pub id: Option<SessionId>,
     /// Bytes of the input that have arrived, and that the server has read.
     pub arrived: usize,

@@ -1,6 +1,7 @@
 //! The observer of a seed: asserts that every turn and every close is permitted.
 
 use super::script::Service;
+use super::seed_calls::address;
 use super::shared::{SimState, TurnUnderWay};
 use super::sim_socket::SimSocket;
 use super::trace::Event;
@@ -9,12 +10,19 @@ use loket::session::close_reason::CloseReason;
 use loket::session::observer::{ConnLabel, Observer, Readiness, TurnEnd};
 use loket::wire::follows::Timer;
 use loket::wire::text;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// The watcher of one seed.
 pub struct Watcher(pub Rc<SimState>);
 
 impl Observer for Watcher {
+    fn opened(&mut self, conn: ConnLabel<'_>, peer: SocketAddr) {
+        let accepted = self.0.accepted.take().expect("it was just accepted");
+        assert_eq!(address(accepted.borrow().number), peer);
+        self.0.opened(&accepted, conn.serial);
+    }
+
     fn consumed(&mut self, bytes: &[u8]) {
         let serial = self.0.turn.get().serial.expect("bytes are taken in a turn");
         let socket = self.0.socket(serial);
