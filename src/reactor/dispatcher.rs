@@ -170,14 +170,7 @@ impl<I: Io> Dispatcher<I> {
         let Notice::Line(line) = notice else {
             unreachable!("only lines are posted to the log")
         };
-        let now = self.io.now();
-        if let Some(held_back) = self.uploads_logged.pass(now.0) {
-            let others = match held_back {
-                0 => String::new(),
-                count => format!("; {count} others are not logged"),
-            };
-            log::info!("{line}{others}");
-        }
+        self.uploads_logged.info(line, self.io.now().0);
     }
 
     /// Queues sessions whose disk operation has completed.
@@ -189,10 +182,7 @@ impl<I: Io> Dispatcher<I> {
                 let bulk = !connection.queued && !connection.session.inbox().is_empty();
                 let conn = label(&self.services, connection.service, id);
                 self.shared.observer.wait_over(conn, bulk);
-                match bulk {
-                    true => self.enqueue(id, true),
-                    false => self.enqueue(id, false),
-                }
+                self.enqueue(id, bulk);
             }
         }
     }

@@ -38,6 +38,17 @@ impl LogLimit {
         self.written += 1;
         Some(std::mem::take(&mut self.suppressed))
     }
+
+    /// Logs a line, unless the limit holds it back.
+    pub fn info(&mut self, line: &str, now: u64) {
+        if let Some(held_back) = self.pass(now) {
+            let others = match held_back {
+                0 => String::new(),
+                count => format!("; {count} others are not logged"),
+            };
+            log::info!("{line}{others}");
+        }
+    }
 }
 
 #[cfg(test)]
