@@ -12,7 +12,6 @@ use sim::by_hand::{Peer, Seen, Simulation, big_file, limits};
 use sim::sim_socket::Call;
 
 const SECOND: u64 = 1_000_000;
-const COLD_MICROS: u64 = REACTOR.cold_millis * 1_000;
 const BIG: usize = 4_000_000;
 const BOTH_WAYS: [bool; 2] = [true, false];
 
@@ -240,12 +239,14 @@ fn a_short_idle_deadline_closes_every_inactive_connection() {
 }
 
 #[test]
-fn a_connection_that_waits_for_the_disk_is_closed_by_no_deadline() {
+fn a_connection_that_waits_for_the_disk_is_closed_by_no_other_deadline() {
     let faults = Faults {
         waits: true,
         ..Faults::default()
     };
-    let mut simulation = Simulation::with(limits(), &big_file(BIG), &faults, true);
+    let mut limits = limits();
+    limits.disk_seconds = 1_000 * IDLE_SECONDS;
+    let mut simulation = Simulation::with(limits, &big_file(BIG), &faults, true);
     let asks = [
         (Service::Files, "upload new 3\n", "new", "OK\n"),
         (Service::Files, "upload new 3\n", "newsi", "OK\n"),
@@ -296,54 +297,97 @@ fn turns(simulation: &Simulation) -> usize {
     seen.filter(|seen| matches!(seen, Seen::Turn(_))).count()
 }
 
+/// A server on whose disk every piece of a file waits until the test finishes it.
+fn with_cold_files() -> Simulation {
+    let faults = Faults {
+        pieces_wait: true,
+        ..Faults::default()
+    };
+    let mut simulation = Simulation::with(limits(), &big_file(BIG), &faults, true);
+    simulation.disk_hangs = true;
+    simulation
+}
+
 #[test]
-fn a_cold_file_is_retried_after_its_delay_without_spinning() {
-    const COLD: usize = 5;
-    let mut simulation = server(true);
+fn a_file_that_is_not_in_memory_is_asked_for_once_a_piece() {
+    let mut simulation = with_cold_files();
     let cold = simulation.accept(Service::Files, usize::MAX / 2);
-    cold.socket.borrow_mut().cold = COLD;
     let other = simulation.connect(Service::Files);
     simulation.say(&cold, "download big\n");
     simulation.run();
-    for asked in 1..=COLD {
-        assert_eq!(sends(&cold), asked);
+    let mut pieces = 0;
+    while cold.got().len() < BIG {
+        pieces += 1;
+        assert_eq!(sends(&cold), 2 * pieces - 1, "one call for the job");
         let before = turns(&simulation);
-        simulation.pass(COLD_MICROS / 2);
+        simulation.pass(SECOND);
         assert_eq!(turns(&simulation), before, "no connection has work");
         simulation.say(&other, "size big\n");
-        // A readiness event does not retry the disk.
+        // A readiness event does not ask again.
         simulation.make_room(&cold, 1);
         simulation.say(&cold, "size big\n");
         simulation.run();
-        assert_eq!(other.text().matches("OK 4000000 ").count(), asked);
-        simulation.pass(COLD_MICROS - COLD_MICROS / 2 - 1);
-        assert_eq!(sends(&cold), asked, "not before its delay has passed");
-        simulation.pass(1);
+        assert_eq!(other.text().matches("OK 4000000 ").count(), pieces);
+        assert_eq!(sends(&cold), 2 * pieces - 1);
+        assert!(simulation.store.finish_next(), "a piece is read");
+        simulation.dispatcher.end_waits(simulation.store.finished());
+        simulation.run();
     }
-    assert!(cold.got().len() > BIG, "then all of it is sent");
+    assert!(pieces > 1);
     assert!(
         cold.text().ends_with("MB\n"),
         "and the replies to the commands after it"
     );
-    let before = turns(&simulation);
-    simulation.pass(SECOND);
-    assert_eq!(turns(&simulation), before);
 }
 
 #[test]
-fn a_peer_that_disconnects_while_its_file_is_cold_leaks_nothing() {
-    let mut simulation = server(true);
+fn a_peer_that_disconnects_while_its_file_is_read_leaks_nothing() {
+    let mut simulation = with_cold_files();
     let peer = simulation.accept(Service::Files, usize::MAX / 2);
-    peer.socket.borrow_mut().cold = 12;
     simulation.say(&peer, "download big\n");
-    simulation.pass(10 * COLD_MICROS);
+    simulation.pass(SECOND);
     simulation.reset(&peer);
-    simulation.pass(10 * COLD_MICROS);
+    simulation.run();
     assert_eq!(simulation.closed(&peer), Some(CloseReason::PeerReset));
+    assert_eq!(simulation.store.blobs(), 0);
     let next = simulation.connect(Service::Echo);
     assert_eq!(next.id.slot(), peer.id.slot());
     let before = turns(&simulation);
+    assert!(
+        simulation.store.finish_next(),
+        "the job ends without a peer"
+    );
+    simulation.dispatcher.end_waits(simulation.store.finished());
     simulation.pass(SECOND);
     assert_eq!(turns(&simulation), before);
     assert_eq!(simulation.dispatcher.connections(), 1);
+}
+
+#[test]
+fn a_disk_that_does_not_answer_ends_a_wait_after_its_deadline() {
+    let mut simulation = with_cold_files();
+    simulation.disk_hangs = true;
+    let seconds = REACTOR.disk_seconds;
+    let peer = reader(&mut simulation, usize::MAX / 2);
+    let closed = closed_within(&mut simulation, &peer, seconds + 10, |_| {});
+    let (after, reason) = closed.expect("it is closed");
+    assert_eq!(reason, CloseReason::DiskStalled);
+    assert!((seconds..=seconds + 2).contains(&after), "{after} s");
+}
+
+#[test]
+fn the_minimum_rate_applies_to_a_reader_beside_its_waits_for_the_disk() {
+    let mut simulation = with_cold_files();
+    let peer = reader(&mut simulation, 100);
+    let closed = closed_within(&mut simulation, &peer, 200, |simulation| {
+        // Each second the disk reads a piece, and the peer takes a few bytes of it.
+        simulation.make_room(&peer, 10);
+        simulation.run();
+        simulation.store.finish_next();
+        simulation.dispatcher.end_waits(simulation.store.finished());
+        simulation.run();
+    });
+    let (after, reason) = closed.expect("it is closed");
+    assert_eq!(reason, CloseReason::TooSlow);
+    assert!(after <= 2 * REACTOR.rate_seconds + 2, "{after} s");
 }

@@ -68,7 +68,7 @@ fn an_upload_is_not_too_slow_while_it_waits_for_the_disk() {
     simulation.round();
     simulation.now = simulation.now.after(1);
     simulation.run();
-    simulation.pass(1_000 * SECOND);
+    simulation.pass(u64::from(limits().disk_seconds - 10) * SECOND);
     assert_eq!(simulation.closed(&peer), None, "it waits for the disk");
     simulation.disk_hangs = false;
     simulation.run();

@@ -67,11 +67,12 @@ pub const REACTOR: ReactorLimits = ReactorLimits {
     // The interval of checking whether a talk client may send again. Its credit grows once a
     // second.
     pace_millis: 100,
-    // The shortest timeout of epoll_wait(2).
-    cold_millis: 1,
     // Users of the shell pause for minutes; a dead peer should not hold a descriptor
     // for hours.
     idle_seconds: Some(IDLE_SECONDS),
+    // A network file system whose server is started again answers within minutes. A client that
+    // closed its connection meanwhile is not noticed before something is sent to it.
+    disk_seconds: 300,
     // A command in pieces takes a few round trips. A peer that sends a byte a second would hold its
     // connection for an hour. Before the first byte of a command the idle deadline applies.
     command_seconds: 30,
@@ -132,9 +133,6 @@ pub const BODIES: BodySteps = BodySteps {
         micros: 400,
     },
     copy: COPY_STEP,
-    // Sending only pages that are in memory cut the longest `sendfile` of a cold file from 18 to
-    // 3 ms.
-    probe: 64 * KIB,
     // A peer that has read this much may have more buffered in the kernel: with
     // [`UNSENT_BYTES`](super::UNSENT_BYTES) for the whole body, 8 downloads of 64 MiB took 3.5
     // times the server's CPU, and 64 of 4 MiB 2.5 times.

@@ -1,7 +1,7 @@
 //! Limits of the store. `server.rs` adds the flags.
 
 use super::{KIB, MIB};
-use crate::store::{BacklogLimits, ListingLimits, StoreSettings, WorkerLimits};
+use crate::store::{BacklogLimits, BufferLimits, ListingLimits, StoreSettings, WorkerLimits};
 use std::time::Duration;
 
 /// The store of a server without flags.
@@ -22,6 +22,12 @@ pub const STORE: StoreSettings = StoreSettings {
         // Reached when many uploads end together: 8 writers of 4 KiB make 3,569 commits/s with it,
         // and 2,060 with a sync for each.
         batch: 64,
+    },
+    buffers: BufferLimits {
+        // A job holds one while it reads, and `threads` jobs may be stuck.
+        count: 32,
+        kept: 4,
+        size: 256 * KIB,
     },
     inline_limit: SMALL_BODY as u64,
     large: LARGE_FILE,

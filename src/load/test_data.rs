@@ -1,11 +1,11 @@
 //! The bytes that are sent, and the comparison with the bytes that come back.
 
-use crate::session::blob::Blob;
+use crate::session::blob::{Blob, Readable};
 use crate::session::outbox::Outbox;
 use rustix::fs::MemfdFlags;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 /// Pseudo-random bytes that repeat. The period is prime: if a server stores or sends a piece at an
@@ -19,16 +19,13 @@ pub struct TestData {
 struct MemoryFile(OwnedFd);
 
 impl Blob for MemoryFile {
-    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        Ok(rustix::io::pread(&self.0, into, at)?)
+    fn readable(&self, range: Range<u64>) -> io::Result<Readable<'_>> {
+        let count = (range.end - range.start) as usize;
+        Ok(Readable::File(self.0.as_fd(), count))
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
         Ok(rustix::io::pwrite(&self.0, bytes, at)?)
-    }
-
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
     }
 }
 

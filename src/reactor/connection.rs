@@ -52,6 +52,10 @@ pub struct Connection<S> {
     pub deadline: Deadline,
     /// The second of that deadline, which progress does not move; `u32::MAX` is never.
     pub deadline_second: u32,
+    /// The second since which the session waits for a disk; `u32::MAX` if it does not.
+    pub disk_since: u32,
+    /// Whether a disk operation of the session has completed since the last turn.
+    pub answered: bool,
     /// Bytes moved since that deadline was set.
     pub moved: u64,
     /// Whether the protocol has consumed bytes since the deadline was last updated.
@@ -91,6 +95,8 @@ impl<S> Connection<S> {
             corked: false,
             deadline: Deadline::None,
             deadline_second: u32::MAX,
+            disk_since: u32::MAX,
+            answered: false,
             moved: 0,
             consumed: false,
             ready: Readiness {
@@ -117,11 +123,6 @@ impl<S> Connection<S> {
     pub fn record_cost(&mut self, micros: u64) {
         let capped = micros.min(u64::from(2 * self.cost + 64)) as u16;
         self.cost = self.cost.midpoint(capped).min(1_000);
-    }
-
-    /// Whether the next pages of the file that is sent are still being read from the disk.
-    pub fn is_cold(&self) -> bool {
-        self.armed & bit(Timer::Cold) != 0
     }
 
     /// The timer that must run now, if it has not expired since the last progress.

@@ -178,8 +178,8 @@ impl<I: Io> Dispatcher<I> {
         for id in waiting {
             if let Some(connection) = self.table.find(id) {
                 connection.session.wait_is_over();
-                // A session with more requests in its inbox goes to the bulk queue.
-                let bulk = !connection.queued && !connection.session.inbox().is_empty();
+                connection.answered = true;
+                let bulk = !connection.queued && connection.session.has_bulk();
                 let conn = label(&self.services, connection.service, id);
                 self.shared.observer.wait_over(conn, bulk);
                 self.enqueue(id, bulk);
@@ -321,9 +321,8 @@ impl<I: Io> Dispatcher<I> {
         // stream an upload. From then on the peer waits for the disk, and is not slow.
         self.timers.update_deadline(id.slot(), connection, now);
         match ended {
-            TurnEnd::Parked => self.timers.await_silence(id, connection),
+            TurnEnd::Parked | TurnEnd::AwaitDisk => self.timers.await_silence(id, connection),
             TurnEnd::Requeue => self.enqueue(id, true),
-            TurnEnd::AwaitDisk => self.timers.await_disk(id, connection, now),
             TurnEnd::Closed(reason) => self.close(id, reason),
         }
         let posts = !self.shared.posts.is_empty();
@@ -336,10 +335,6 @@ impl<I: Io> Dispatcher<I> {
         (self.shared.now, self.shared.micros) = (now.seconds(), now.0);
         self.shared.unix = self.io.unix_seconds();
         while let Some((delay, id)) = self.timers.pop_silence(&mut self.table, now) {
-            if delay == Timer::Cold {
-                self.enqueue(id, true);
-                continue;
-            }
             let connection = self.table.find(id).expect("its timer has expired");
             let conn = label(&self.services, connection.service, id);
             self.shared.observer.silence(conn, delay);

@@ -28,7 +28,7 @@ pub trait Io {
     fn write(&mut self, socket: &mut Self::Socket, bytes: &[u8]) -> io::Result<usize>;
 
     /// sendfile(2): sends up to `most` bytes of a blob, from offset `at` on. 0 bytes mean that the
-    /// blob ends at `at`.
+    /// blob ends at `at`, or cannot be read.
     fn send_file(
         &mut self,
         socket: &mut Self::Socket,
@@ -83,8 +83,10 @@ pub trait Io {
 pub enum Sent {
     /// This number of bytes is in the socket's buffer.
     Bytes(usize),
-    /// None: the pages are not in memory. The kernel has begun to read them.
-    Cold,
+    /// This number of bytes, and the buffer is full.
+    Filled(usize),
+    /// None: the blob is busy until a job has read the bytes.
+    Waits,
 }
 
 /// The error of [`Io::receive_file`], by the side that failed.

@@ -3,12 +3,11 @@
 use super::acceptor::ServiceListener;
 use super::clock::{self, Clock, Moment};
 use super::io::{Io, ReceiveError, Sent};
-use super::sendfile;
 use super::splice::SplicePipe;
 use super::stdio::Stdio;
 use super::step_size::{StepLimits, StepSize};
 use super::token::Target;
-use crate::session::blob::Blob;
+use crate::session::blob::{Blob, Readable};
 use crate::session::session_id::SessionId;
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
@@ -32,8 +31,6 @@ pub struct BodySteps {
     pub copy: usize,
     /// Bytes of a body after which `TCP_NOTSENT_LOWAT` is reset: by then the peer is known to read.
     pub lowat_reset: u64,
-    /// Distance in bytes of the pages that are probed for being in memory.
-    pub probe: usize,
 }
 
 /// The system calls, with the one pipe or the one buffer that all bodies pass through.
@@ -43,10 +40,9 @@ pub struct LinuxIo {
     pipe: SplicePipe,
     sending: StepSize,
     receiving: StepSize,
-    /// Used only without `direct`, or for a blob without a descriptor.
+    /// Used only without `direct`.
     copy: Box<[u8]>,
     direct: bool,
-    probe_step: usize,
     lowat_reset: u64,
     clock: Clock,
 }
@@ -66,7 +62,6 @@ impl LinuxIo {
             receiving: StepSize::new(steps.receive),
             copy,
             direct,
-            probe_step: steps.probe,
             lowat_reset: steps.lowat_reset,
             clock: Clock::start(),
         }
@@ -159,22 +154,48 @@ impl Io for LinuxIo {
         most: usize,
     ) -> io::Result<Sent> {
         let socket = stream.tcp()?;
-        let Some(file) = blob.fd().filter(|_| self.direct) else {
-            return sendfile::copy(socket, blob, at, most, &mut self.copy).map(Sent::Bytes);
-        };
         let begin = self.clock.now();
         let most = most.min(self.sending.step());
-        let sent = sendfile::send(socket.as_fd(), file, at, most, self.probe_step)?;
-        if let Sent::Bytes(count) = sent {
-            let took = begin.micros_until(self.clock.now());
-            self.sending.record(count, took);
-            // 0 resets it to the system's value. Without a flag in the connection, it is set again
-            // after each `lowat_reset` bytes.
-            if at / self.lowat_reset != (at + count as u64) / self.lowat_reset {
-                let _ = SockRef::from(&*socket).set_tcp_notsent_lowat(0);
+        let (mut offered, range) = (0, at..at + most as u64);
+        let count = match blob.readable(range) {
+            Ok(Readable::Waits) => return Ok(Sent::Waits),
+            Ok(Readable::File(file, count)) if self.direct => {
+                let mut from = at;
+                let count = rustix::fs::sendfile(&*socket, file, Some(&mut from), count)?;
+                let took = begin.micros_until(self.clock.now());
+                self.sending.record(count, took);
+                count
             }
+            Ok(Readable::File(file, count)) => {
+                let count = count.min(self.copy.len());
+                match rustix::io::pread(file, &mut self.copy[..count], at)? {
+                    0 => 0,
+                    count => socket.write(&self.copy[..count])?,
+                }
+            }
+            Ok(Readable::Bytes(bytes)) => match (*bytes).as_ref() {
+                [] => 0,
+                // What does not fit into the socket is read again when it does: a peer that reads
+                // slowly holds no buffer.
+                bytes => {
+                    offered = bytes.len();
+                    socket.write(bytes)?
+                }
+            },
+            Err(error) => {
+                log::warn!("cannot read a file that is sent: {error}");
+                0
+            }
+        };
+        // 0 resets it to the system's value. Without a flag in the connection, it is set again
+        // after each `lowat_reset` bytes.
+        if at / self.lowat_reset != (at + count as u64) / self.lowat_reset {
+            let _ = SockRef::from(&*socket).set_tcp_notsent_lowat(0);
         }
-        Ok(sent)
+        Ok(match count < offered {
+            true => Sent::Filled(count),
+            false => Sent::Bytes(count),
+        })
     }
 
     fn can_receive_file(&mut self, blob: &dyn Blob) -> bool {

@@ -15,7 +15,6 @@ pub mod per_ip_limit;
 pub mod poller;
 pub mod run_queue;
 pub mod sample;
-pub mod sendfile;
 pub mod signals;
 pub mod spin;
 pub mod splice;
@@ -81,10 +80,10 @@ pub struct ReactorLimits {
     pub linger_millis: u64,
     /// See [`Timer::Pace`].
     pub pace_millis: u64,
-    /// See [`Timer::Cold`].
-    pub cold_millis: u64,
     /// Seconds without a moved byte after which a connection is closed; `None` is never.
     pub idle_seconds: Option<u32>,
+    /// Seconds that a connection waits for a disk of this machine before it is closed.
+    pub disk_seconds: u32,
     /// Seconds from the first byte of a command to its last.
     pub command_seconds: u32,
     /// Bytes a second below which a transfer is closed.
@@ -122,7 +121,6 @@ impl ReactorLimits {
             Timer::FirstByte => self.first_byte_millis,
             Timer::Linger => self.linger_millis,
             Timer::Pace => self.pace_millis,
-            Timer::Cold => self.cold_millis,
         };
         millis * 1_000
     }

@@ -8,13 +8,15 @@
 //! ```text
 //!   deadline   starts                      when it passes
 //!
-//!   None       never: a person may be silent, and a peer may wait for the disk
+//!   None       never: a person may be silent
 //!   Idle       with each moved byte        the connection is closed
 //!   Command    when a command begins       the connection is closed
 //!   Rate       every `rate_seconds`        too slow: it is closed; fast enough: it starts anew
+//!   Disk       with a wait for a disk      the connection is closed
 //! ```
 //!
-//! The idle deadline holds beside Command and Rate, and passes first where it is shorter.
+//! The idle deadline holds beside Command and Rate, and passes first where it is shorter. A wait
+//! for a disk counts for none of them.
 
 use super::ReactorLimits;
 use super::clock::Moment;
@@ -60,12 +62,6 @@ impl Timers {
         }
     }
 
-    /// Starts the timer for a disk that reads the pages to send.
-    pub fn await_disk<S>(&mut self, id: SessionId, connection: &mut Connection<S>, now: Moment) {
-        connection.armed |= bit(Timer::Cold);
-        self.arm(Timer::Cold, now, id);
-    }
-
     fn arm(&mut self, timer: Timer, since: Moment, id: SessionId) {
         let due = self.due(timer, since);
         let queue = &mut self.queues[timer.index()];
@@ -89,9 +85,6 @@ impl Timers {
                 continue;
             };
             connection.armed &= !bit(timer);
-            if timer == Timer::Cold {
-                return Some((timer, id));
-            }
             if connection.awaited() != Some(timer) {
                 continue;
             }
@@ -122,14 +115,27 @@ impl Timers {
 
     /// Sets the deadline for what the connection is doing now.
     pub fn update_deadline<S>(&mut self, slot: u32, connection: &mut Connection<S>, now: Moment) {
-        let consumed = std::mem::take(&mut connection.consumed);
         let deadline = connection.session.deadline();
+        let waits = deadline == Deadline::Disk;
+        let answered = std::mem::take(&mut connection.answered);
+        let waited = (answered || !waits) && end_disk_wait(connection, now);
+        if waits {
+            connection.disk_since = connection.disk_since.min(now.seconds());
+            let due = connection
+                .disk_since
+                .saturating_add(self.limits.disk_seconds);
+            return self.set_second(slot, due.saturating_add(1));
+        }
+        let consumed = std::mem::take(&mut connection.consumed);
         let (seconds, goes_on) = match deadline {
-            Deadline::None | Deadline::Idle => (None, false),
+            Deadline::None | Deadline::Idle | Deadline::Disk => (None, false),
             Deadline::Command => (Some(self.limits.command_seconds), !consumed),
             Deadline::Rate => (Some(self.limits.rate_seconds), true),
         };
         if goes_on && connection.deadline == deadline {
+            if waited {
+                self.set_deadline(slot, connection);
+            }
             return;
         }
         connection.deadline = deadline;
@@ -185,6 +191,10 @@ impl Timers {
         connection: &mut Connection<S>,
         now: Moment,
     ) -> Option<CloseReason> {
+        if connection.disk_since != NEVER {
+            // After a completion, its next turn sets the deadline anew.
+            return (!connection.answered).then_some(CloseReason::DiskStalled);
+        }
         let quiet = connection.last_progress.until(now).as_secs();
         let idle = self.limits.idle_seconds.map(u64::from);
         if idle.is_some_and(|idle| quiet >= idle) {
@@ -195,7 +205,9 @@ impl Timers {
             return None;
         }
         match connection.deadline {
-            Deadline::None | Deadline::Idle => unreachable!("these have no second of their own"),
+            Deadline::None | Deadline::Idle | Deadline::Disk => {
+                unreachable!("these have no second of their own")
+            }
             Deadline::Command => Some(CloseReason::Unfinished),
             Deadline::Rate => self.check_rate(slot, connection, now),
         }
@@ -231,6 +243,18 @@ impl Timers {
         let deadline = (self.next_second < NEVER).then(|| Moment::of_second(self.next_second));
         fronts.map(|&(due, _)| due).chain(deadline).min()
     }
+}
+
+/// Moves the deadlines of a connection by the time for which it has waited for a disk. Returns
+/// whether it has.
+fn end_disk_wait<S>(connection: &mut Connection<S>, now: Moment) -> bool {
+    let since = std::mem::replace(&mut connection.disk_since, NEVER);
+    let waited = now.seconds().saturating_sub(since);
+    if waited > 0 {
+        connection.last_progress = now;
+        connection.deadline_second = connection.deadline_second.saturating_add(waited);
+    }
+    since != NEVER
 }
 
 /// Adds one second, because both ends are rounded down to whole seconds.

@@ -168,6 +168,9 @@ impl<W: Write> Observer for Trace<W> {
         self.conn_line(conn, format_args!("{actions}"));
         let serial = conn.serial;
         match (end, awaited) {
+            (TurnEnd::AwaitDisk, _) => {
+                self.line(format_args!("conn {serial} parked: waits for the disk"))
+            }
             (TurnEnd::Parked, _) if unsent => {
                 self.line(format_args!("conn {serial} parked: socket full"))
             }
@@ -181,9 +184,6 @@ impl<W: Write> Observer for Trace<W> {
             (TurnEnd::Requeue, _) => self.line(format_args!(
                 "conn {serial} requeued: has more work, behind the short turns"
             )),
-            (TurnEnd::AwaitDisk, _) => {
-                self.line(format_args!("conn {serial} parked: waits for the disk"))
-            }
             (TurnEnd::Closed(_), _) => {}
         }
     }
@@ -213,7 +213,6 @@ fn timer_name(timer: Timer) -> &'static str {
         Timer::FirstByte => "first byte of an upload",
         Timer::Linger => "end of lingering",
         Timer::Pace => "rate limit",
-        Timer::Cold => "disk",
     }
 }
 

@@ -16,7 +16,7 @@ use super::io::{Io, ReceiveError, Sent}; // system calls; what was sent; which s
 use crate::session::close_reason::CloseReason; // why a connection ends
 use crate::session::observer::{IoDirection, TurnEnd}; // in or out; how a turn ended
 use crate::session::outbox::Front; // the next output: bytes, or a range of a file
-use crate::session::session::{Buffers, Next}; // inbox and outbox; what to do next
+use crate::session::session::{Buffers, Deadline, Next}; // memory; what is due; what to do next
 use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
 use crate::wire::follows::{Follows, Timer}; // more bytes, a silence or the end; kinds of silence
 use memmap2::MmapMut; // memory in pages of its own
@@ -101,9 +101,8 @@ impl<I: Io> Turn<'_, I> {
                 _ => StepResult::End(TurnEnd::Parked),
             };
         }
-        let can_write = ready.writable && !connection.is_cold();
         let (silence, high_water) = (connection.silence, self.shared.high_water);
-        match session.next(ready.readable, can_write, silence, high_water) {
+        match session.next(ready.readable, ready.writable, silence, high_water) {
             Next::Write => self.write(connection),
             Next::Work if !self.take_big_step() => StepResult::End(TurnEnd::Requeue),
             Next::Work => {
@@ -121,6 +120,9 @@ impl<I: Io> Turn<'_, I> {
             Next::Wait if ready.readable && self.is_abandoned(connection) => {
                 StepResult::End(TurnEnd::Closed(CloseReason::PeerReset))
             }
+            Next::Wait if session.deadline() == Deadline::Disk => {
+                StepResult::End(TurnEnd::AwaitDisk)
+            }
             Next::Wait | Next::Park => StepResult::End(TurnEnd::Parked),
             Next::Finish(reason) => self.finish(connection, reason),
             Next::End(reason) => StepResult::End(TurnEnd::Closed(reason)),
@@ -130,8 +132,13 @@ impl<I: Io> Turn<'_, I> {
     /// Whether the connection of a waiting session is broken. Its socket is not read, so no read
     /// would report that. What has arrived before still counts: it may be a whole upload.
     fn is_abandoned(&self, connection: &Connection<I::Socket>) -> bool {
-        let unread = self.io.broken(&connection.socket);
-        unread.is_some_and(|unread| unread == 0)
+        let Some(unread) = self.io.broken(&connection.socket) else {
+            return false;
+        };
+        match connection.session.body() {
+            Some(body) => unread < body.left,
+            None => unread == 0 || connection.session.has_unsent(),
+        }
     }
 
     /// Takes the permission for a big step; `false` if it is used up.
@@ -164,8 +171,9 @@ impl<I: Io> Turn<'_, I> {
         match sent {
             // The file shrank: fewer bytes follow than the header says.
             Ok(Sent::Bytes(0)) if body => StepResult::End(TurnEnd::Closed(CloseReason::BodyCut)),
-            Ok(Sent::Cold) => StepResult::End(TurnEnd::AwaitDisk),
-            Ok(Sent::Bytes(count)) => {
+            Ok(Sent::Waits) => StepResult::Moved(0),
+            Ok(sent @ (Sent::Bytes(count) | Sent::Filled(count))) => {
+                connection.ready.writable = matches!(sent, Sent::Bytes(_));
                 outbox.advance(count);
                 if connection.corked && outbox.is_empty() {
                     self.io.cork(socket, false);

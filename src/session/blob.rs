@@ -1,5 +1,13 @@
-//! The trait of a file whose bytes are read and written at offsets.
+//! The trait of a file whose bytes are read and written at offsets, here or by a job.
 //! The store implements it for files on a disk, the tests for files in memory.
+//!
+//! ```text
+//!              in memory: sendfile(2), or a copy
+//!   readable ──────────────────────────────────────────────────────────▶ socket
+//!       └── must wait: busy ── a job reads a piece ── readable: Bytes ────▲
+//! ```
+//!
+//! A blob belongs to one session, which is added to the completions when a job of the blob is done.
 
 use std::io;
 use std::ops::Range;
@@ -8,22 +16,14 @@ use std::os::fd::BorrowedFd;
 /// The bytes of one file. There is no file position, so readers and writers do not disturb each
 /// other.
 pub trait Blob {
-    /// Reads at an offset, like pread(2); 0 is the end of the file.
-    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize>;
+    /// What can be sent now of a range that is not empty.
+    fn readable(&self, range: Range<u64>) -> io::Result<Readable<'_>>;
+    /// Whether a job of this blob is running: until it is done, no other method is called.
+    fn is_busy(&self) -> bool {
+        false
+    }
     /// Writes at an offset, like pwrite(2).
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
-    /// Fills `into` from an offset on; fails with `UnexpectedEof` at the end of the file.
-    fn read_exact_at(&self, mut into: &mut [u8], mut at: u64) -> io::Result<()> {
-        while !into.is_empty() {
-            match self.read_at(into, at) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => (into, at) = (&mut into[count..], at + count as u64),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
     /// Writes all of `bytes` at an offset; fails with `WriteZero` if a write takes no byte.
     fn write_all_at(&self, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
         while !bytes.is_empty() {
@@ -41,6 +41,18 @@ pub trait Blob {
     fn append_short(&self, _range: &Range<u64>, _bytes: &mut Vec<u8>) -> bool {
         false
     }
-    /// The descriptor for sendfile(2) and splice(2). A blob without one is copied through memory.
-    fn fd(&self) -> Option<BorrowedFd<'_>>;
+    /// The descriptor for splice(2). A blob without one is copied through memory.
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// What can be sent of a range.
+pub enum Readable<'a> {
+    /// This number of bytes at its front: they are in memory, and in the file of this descriptor.
+    File(BorrowedFd<'a>, usize),
+    /// These bytes at its front; none if the file is shorter than the range.
+    Bytes(Box<dyn AsRef<[u8]> + 'a>),
+    /// Nothing until a job has read it.
+    Waits,
 }

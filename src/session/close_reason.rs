@@ -25,8 +25,11 @@ pub enum CloseReason {
     SlowReader,
     /// The operator has closed the connection.
     Kicked,
-    /// A file shrank while it was being sent, so its announced length is wrong.
+    /// A file shrank while it was being sent, so its announced length is wrong; or it could not be
+    /// read.
     BodyCut,
+    /// A disk of this machine did not answer for `disk_seconds`.
+    DiskStalled,
     /// epoll_ctl(2) has failed, so no event of the connection would be reported.
     Unregistered,
     /// The server is shutting down.
@@ -49,6 +52,7 @@ impl CloseReason {
             SlowReader,
             Kicked,
             BodyCut,
+            DiskStalled,
             Unregistered,
             Shutdown,
         ]
@@ -62,8 +66,11 @@ impl CloseReason {
 
     /// Whether it is logged as a warning. The other reasons are logged at level debug.
     pub fn is_warning(self) -> bool {
-        use CloseReason::{BodyCut, FrameTooLong, SlowReader, Unregistered};
-        matches!(self, FrameTooLong | BodyCut | SlowReader | Unregistered)
+        use CloseReason::{BodyCut, DiskStalled, FrameTooLong, SlowReader, Unregistered};
+        matches!(
+            self,
+            FrameTooLong | BodyCut | DiskStalled | SlowReader | Unregistered
+        )
     }
 }
 
@@ -81,6 +88,7 @@ impl fmt::Display for CloseReason {
             CloseReason::SlowReader => "it does not read",
             CloseReason::Kicked => "closed by the operator",
             CloseReason::BodyCut => "a file shrank while it was sent",
+            CloseReason::DiskStalled => "the disk did not answer in time",
             CloseReason::Unregistered => {
                 "epoll_ctl(2) failed; free memory or raise fs.epoll.max_user_watches"
             }

@@ -105,7 +105,7 @@ pub enum TurnEnd {
     Parked,
     /// The budget is used up, or the next step needs a bulk turn: to the end of the bulk queue.
     Requeue,
-    /// The pages to send are not in memory: try again after [`Timer::Cold`].
+    /// Nothing can be done until a disk operation completes.
     AwaitDisk,
     /// The connection is to be closed.
     Closed(CloseReason),

@@ -155,6 +155,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::blob::Readable;
 
     fn drain(outbox: &mut Outbox, step: usize) -> Vec<u8> {
         let mut all = Vec::new();
@@ -166,10 +167,15 @@ mod tests {
                     count
                 }
                 Front::Body(blob, range) => {
-                    let mut piece = vec![0; step.min((range.end - range.start) as usize)];
-                    let count = blob.read_at(&mut piece, range.start).expect("memory");
-                    all.extend_from_slice(&piece[..count]);
-                    count
+                    let most = step.min((range.end - range.start) as usize) as u64;
+                    let Readable::Bytes(piece) = blob
+                        .readable(range.start..range.start + most)
+                        .expect("memory")
+                    else {
+                        unreachable!("it is in memory")
+                    };
+                    all.extend_from_slice((*piece).as_ref());
+                    (*piece).as_ref().len()
                 }
             };
             outbox.advance(count);
@@ -180,11 +186,9 @@ mod tests {
     struct Memory(Vec<u8>);
 
     impl Blob for Memory {
-        fn read_at(&self, into: &mut [u8], at: u64) -> std::io::Result<usize> {
-            let rest = &self.0[at as usize..];
-            let count = rest.len().min(into.len());
-            into[..count].copy_from_slice(&rest[..count]);
-            Ok(count)
+        fn readable(&self, range: Range<u64>) -> std::io::Result<Readable<'_>> {
+            let bytes = &self.0[range.start as usize..range.end as usize];
+            Ok(Readable::Bytes(Box::new(bytes)))
         }
         fn write_at(&self, _: &[u8], _: u64) -> std::io::Result<usize> {
             Err(std::io::ErrorKind::Unsupported.into())
@@ -195,9 +199,6 @@ mod tests {
                 bytes.extend_from_slice(&self.0[range.start as usize..range.end as usize]);
             }
             short
-        }
-        fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-            None
         }
     }
 

@@ -16,7 +16,7 @@
 use super::close_reason::CloseReason; // why a connection ends
 use super::held::Held; // bytes kept between turns: on the heap, or in pages of their own
 use super::notice::Notice; // a message to a session
-use super::outbox::Outbox; // what the peer is sent, in order
+use super::outbox::{Front, Outbox}; // what the peer is sent, in order
 use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive}; // a service and its answers
 use super::session_id::SessionId; // the number of a session
 use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
@@ -53,7 +53,7 @@ pub enum Next {
 /// What the peer must do in time, or its connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deadline {
-    /// Nothing: a person may be silent, and a peer may have to wait for the disk.
+    /// Nothing: a person may be silent.
     None,
     /// Any byte must be moved, in either direction.
     Idle,
@@ -61,6 +61,8 @@ pub enum Deadline {
     Command,
     /// A body must be moved at a minimum rate.
     Rate,
+    /// Nothing, but the disk of this machine must answer.
+    Disk,
 }
 
 /// The memory of a session. An idle session has none.
@@ -115,8 +117,13 @@ impl Session {
         silence: Option<Timer>,
         high_water: usize,
     ) -> Next {
-        if can_write && self.has_unsent() {
-            return Next::Write;
+        if self.has_unsent() {
+            if self.front_is_busy() {
+                return Next::Wait;
+            }
+            if can_write {
+                return Next::Write;
+            }
         }
         match &self.intake {
             Intake::Close(reason) => match self.has_unsent() {
@@ -216,11 +223,7 @@ impl Session {
         if taken > 0 {
             shared.observer.consumed(&rest[..taken]);
         }
-        if out.pending() > before || out.has_body() {
-            shared
-                .observer
-                .answered(out.pending() - before, out.body_left());
-        }
+        answered(out, before, shared);
         self.set_intake(intake);
         taken
     }
@@ -252,12 +255,7 @@ impl Session {
             // An empty body is complete before any byte arrives.
             self.body_moved(Ok(0), shared);
         }
-        let out = &self.buffers.get_or_insert_default().outbox;
-        if out.pending() > before || out.has_body() {
-            shared
-                .observer
-                .answered(out.pending() - before, out.body_left());
-        }
+        answered(&self.buffers.get_or_insert_default().outbox, before, shared);
     }
 
     /// The body that is being received. After [`Next::Read`] the caller may move its bytes into the
@@ -354,6 +352,21 @@ impl Session {
         buffers.is_some_and(|buffers| !buffers.outbox.is_empty())
     }
 
+    /// Whether the output that comes next is being read from a disk.
+    fn front_is_busy(&self) -> bool {
+        let buffers = self.buffers.as_ref();
+        match buffers.and_then(|buffers| buffers.outbox.front()) {
+            Some(Front::Body(blob, _)) => blob.is_busy(),
+            _ => false,
+        }
+    }
+
+    /// Whether its next turn should be a bulk turn: it has more requests, or moves a body.
+    pub fn has_bulk(&self) -> bool {
+        let buffers = self.buffers.as_ref();
+        buffers.is_some_and(|buffers| !buffers.inbox.is_empty() || buffers.outbox.has_body())
+    }
+
     /// Whether the protocol may make more output.
     fn below_high_water(&self, high_water: usize) -> bool {
         let is_full = |out: &Outbox| out.pending() >= high_water || out.has_body();
@@ -381,8 +394,8 @@ impl Session {
     pub fn deadline(&self) -> Deadline {
         let sends_body = |buffers: &Buffers| buffers.outbox.has_body();
         match self.intake {
-            // The peer waits for the disk of this machine.
-            Intake::Wait => Deadline::None,
+            Intake::Wait => Deadline::Disk,
+            _ if self.front_is_busy() => Deadline::Disk,
             Intake::Body(_) => Deadline::Rate,
             // Ctrl-S stops a person's terminal; the connection is not broken.
             Intake::Work if self.protocol.may_idle() => Deadline::None,
@@ -430,5 +443,13 @@ impl Session {
         if self.buffers.is_none() {
             self.buffers = Some(spare.take().unwrap_or_default());
         }
+    }
+}
+
+/// Reports what was added to an outbox of `before` bytes.
+fn answered(out: &Outbox, before: usize, shared: &mut Shared) {
+    if out.pending() > before || out.has_body() {
+        let bytes = out.pending() - before;
+        shared.observer.answered(bytes, out.body_left());
     }
 }

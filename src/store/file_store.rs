@@ -4,6 +4,8 @@
 //! writer that waits for a reader would continue.
 
 use super::backlog::JobStatus;
+use super::buffers::Buffers;
+use super::cold_files::ColdFiles;
 use super::disk_file::DiskFile;
 use super::file_blob::FileBlob;
 use super::listing::{FolderStamp, Lists};
@@ -13,7 +15,6 @@ use super::root::{ListedFolder, Look, Root};
 use super::upload::{self, Destination, FileUpload};
 use super::workers::{JobKind, Workers};
 use super::{Content, FileVersion, OpenFile, Requester, Store, StoreReply, StoreSettings, Upload};
-use crate::session::blob::Blob;
 use crate::session::completions::Completions;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
@@ -33,6 +34,8 @@ pub struct FileStore {
     files: Arc<SharedFiles>,
     workers: Workers,
     lists: Lists,
+    cold_files: ColdFiles,
+    buffers: Arc<Buffers>,
     /// Whether a job checks the path of the root.
     checking: Arc<AtomicBool>,
 }
@@ -88,6 +91,8 @@ impl FileStore {
             }),
             workers,
             lists: Lists::new(settings.listing),
+            cold_files: ColdFiles::default(),
+            buffers: Buffers::new(settings.buffers),
             checking: Arc::default(),
         })
     }
@@ -132,6 +137,16 @@ impl FileStore {
         Ok(())
     }
 
+    /// Makes the blob of an opened file and its inode.
+    fn blob_maker(&self, client: Requester) -> impl FnOnce(DiskFile, u64) -> FileBlob + use<> {
+        let (cold_files, buffers) = (self.cold_files.clone(), self.buffers.clone());
+        let inline_limit = self.files.settings.inline_limit;
+        move |file, inode| {
+            let warmth = cold_files.open((file.place.device, inode));
+            FileBlob::new(file, client.session, inline_limit, warmth, &buffers)
+        }
+    }
+
     /// Calls `act` at once if that cannot wait for a disk or a server, and otherwise in a job of
     /// this kind. `act` gets the file if the caches know it. The path `None` is the root.
     fn dispatch<T: Send + 'static>(
@@ -166,12 +181,11 @@ impl Store for FileStore {
         self.files.root.recheck_path();
         let (path, name) = (Some(name), name.to_owned());
         let open = move |files: &SharedFiles, found| files.explain(files.open(&name, found));
-        let settings = self.files.settings;
+        let make_blob = self.blob_maker(client);
         let opened = self.dispatch(JobKind::LookUps, path, client, open);
         opened.map(move |opened| {
             let (file, version) = opened?;
-            let blob = FileBlob::new(file, &settings);
-            let blob = Rc::new(blob) as Rc<dyn Blob>;
+            let blob = Rc::new(make_blob(file, version.inode));
             Ok(OpenFile { blob, version })
         })
     }
@@ -229,10 +243,12 @@ impl Store for FileStore {
             begun.map_err(|error| files.root.explain_folder(error))
         };
         let (files, workers) = (self.files.clone(), self.workers.clone());
+        let make_blob = self.blob_maker(client);
         let begun = self.dispatch(JobKind::Writes, path, client, begin);
         begun.map(move |begun| {
             let (file, destination) = begun?;
-            let upload = FileUpload::new(&files.root, file, destination, workers, &files.settings);
+            let blob = Rc::new(make_blob(file, 0));
+            let upload = FileUpload::new(&files.root, blob, destination, workers, &files.settings);
             Ok(Box::new(upload) as Box<dyn Upload>)
         })
     }

@@ -17,7 +17,7 @@ mod sorted_names;
 
 use super::root::ListedFolder;
 use super::workers::{JobKind, Lane, Workers};
-use crate::session::blob::Blob;
+use crate::session::blob::{Blob, Readable};
 use crate::session::session_id::SessionId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
@@ -29,8 +29,7 @@ use rustix::time::ClockId;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Poll;
@@ -286,16 +285,13 @@ impl ListBlob {
 }
 
 impl Blob for ListBlob {
-    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        match self.list() {
-            List::File(file, _) => file.read_at(into, at),
+    fn readable(&self, range: Range<u64>) -> io::Result<Readable<'_>> {
+        Ok(match self.list() {
+            List::File(file, _) => Readable::File(file.as_fd(), (range.end - range.start) as usize),
             List::Text(text) => {
-                let rest = &text[text.len().min(at as usize)..];
-                let count = rest.len().min(into.len());
-                into[..count].copy_from_slice(&rest[..count]);
-                Ok(count)
+                Readable::Bytes(Box::new(&text[range.start as usize..range.end as usize]))
             }
-        }
+        })
     }
 
     fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
@@ -309,13 +305,6 @@ impl Blob for ListBlob {
                 bytes.extend_from_slice(&text[range.start as usize..range.end as usize]);
                 true
             }
-        }
-    }
-
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        match self.list() {
-            List::File(file, _) => Some(file.as_fd()),
-            List::Text(_) => None,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The file store: the traits that services use, and the implementation on a disk.
 
 pub mod backlog;
+mod buffers;
+mod cold_files;
 mod disk_file;
 pub mod error;
 pub mod file_blob;
@@ -162,6 +164,8 @@ pub struct StoreSettings {
     pub sync: bool,
     /// Bounds of the helper threads.
     pub workers: WorkerLimits,
+    /// Buffers for files that are not in memory.
+    pub buffers: BufferLimits,
     /// A body of at most this many bytes is copied into the reply.
     pub inline_limit: u64,
     /// A helper thread closes a file of at least this many bytes.
@@ -187,6 +191,17 @@ pub struct WorkerLimits {
     pub waiting: usize,
     /// The most commits that share one `fsync(2)` of their folder.
     pub batch: usize,
+}
+
+/// Bounds of the buffers for files that jobs read.
+#[derive(Debug, Clone, Copy)]
+pub struct BufferLimits {
+    /// The most buffers.
+    pub count: usize,
+    /// The most unused buffers that are kept.
+    pub kept: usize,
+    /// Bytes of one.
+    pub size: usize,
 }
 
 /// Jobs of closed connections that may be unfinished before more are rejected.

@@ -12,7 +12,6 @@
 //! slow.
 
 use super::backlog::JobStatus;
-use super::disk_file::DiskFile;
 use super::file_blob::FileBlob;
 use super::part_name;
 use super::place::{self, FsKind, Place};
@@ -41,17 +40,17 @@ pub struct FileUpload {
 }
 
 impl FileUpload {
-    /// An upload into `file`, which was created for this destination.
+    /// An upload into the file of `blob`, which was created for this destination.
     pub(super) fn new(
         root: &Arc<Root>,
-        file: DiskFile,
+        blob: Rc<FileBlob>,
         destination: Destination,
         workers: Workers,
         settings: &StoreSettings,
     ) -> FileUpload {
         FileUpload {
             root: root.clone(),
-            blob: Rc::new(FileBlob::new(file, settings)),
+            blob,
             workers,
             destination,
             settings: *settings,

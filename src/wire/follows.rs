@@ -18,13 +18,11 @@ pub enum Timer {
     Linger,
     /// The time for which a peer above its rate limit is not read from.
     Pace,
-    /// The time after which pages of a file that were not in memory are tried again.
-    Cold,
 }
 
 impl Timer {
     /// Every kind, in the order of [`Timer::index`].
-    pub const ALL: [Timer; 8] = [
+    pub const ALL: [Timer; 7] = [
         Timer::Interbyte,
         Timer::Settle,
         Timer::PartialCommand,
@@ -32,7 +30,6 @@ impl Timer {
         Timer::FirstByte,
         Timer::Linger,
         Timer::Pace,
-        Timer::Cold,
     ];
 
     /// Its place in [`Timer::ALL`], as an index for tables.

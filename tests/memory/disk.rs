@@ -12,8 +12,9 @@ use std::task::Poll;
 /// The disk; clones share their state.
 #[derive(Clone, Default)]
 pub struct Disk {
-    /// The percentage of operations that have to wait.
+    /// The percentage of operations that have to wait, and of pieces of files.
     percent: usize,
+    pieces: usize,
     random: Rc<Cell<u64>>,
     waits: Rc<RefCell<Vec<Rc<Wait>>>>,
     finished: Rc<RefCell<Vec<SessionId>>>,
@@ -35,19 +36,20 @@ impl Wait {
 }
 
 impl Disk {
-    /// A disk on which this percentage of operations has to wait.
-    pub fn new(percent: usize, seed: u64) -> Disk {
+    /// A disk on which these percentages of operations and of pieces have to wait.
+    pub fn new(percent: usize, pieces: usize, seed: u64) -> Disk {
         Disk {
             percent,
+            pieces,
             random: Rc::new(Cell::new(seed)),
             ..Disk::default()
         }
     }
 
-    fn keeps_waiting(&self) -> bool {
+    fn injects(&self, percent: usize) -> bool {
         let random = Random::new(self.random.get());
         self.random.set(random.next());
-        random.chance(self.percent)
+        random.chance(percent)
     }
 
     /// Runs the operation now or later, by seed.
@@ -56,9 +58,25 @@ impl Disk {
         peer: SessionId,
         act: impl FnOnce() -> Result<T, StoreError> + 'static,
     ) -> StoreReply<T> {
-        if !self.keeps_waiting() {
-            return Pending::Ready(act());
+        match self.injects(self.percent) {
+            true => self.later(peer, act),
+            false => Pending::Ready(act()),
         }
+    }
+
+    /// Reads or writes a piece of a file now or later, by seed.
+    pub fn piece<T: 'static>(
+        &self,
+        peer: SessionId,
+        act: impl FnOnce() -> T + 'static,
+    ) -> Pending<T> {
+        match self.injects(self.pieces) {
+            true => self.later(peer, act),
+            false => Pending::Ready(act()),
+        }
+    }
+
+    fn later<T: 'static>(&self, peer: SessionId, act: impl FnOnce() -> T + 'static) -> Pending<T> {
         let outcome = Rc::new(Cell::new(None));
         let answer = outcome.clone();
         let act: Box<dyn FnOnce()> = Box::new(move || answer.set(Some(act())));

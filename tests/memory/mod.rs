@@ -10,6 +10,7 @@ pub mod store;
 
 use counting::{Bodies, Counting};
 use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
+use loket::session::blob::Readable;
 use loket::session::close_reason::CloseReason;
 use loket::session::outbox::Front;
 use loket::session::session::{Next, Session};
@@ -107,6 +108,7 @@ impl Driver {
     pub fn new(service: Service, files: &Files, faults: &Faults, way: Way) -> Driver {
         let faults = Faults {
             waits: way.waits,
+            pieces_wait: way.waits,
             ..faults.clone()
         };
         let store = Memory::with(files, faults);
@@ -275,10 +277,12 @@ impl Driver {
             Front::Bytes(bytes) => bytes[..bytes.len().min(self.way.gulp)].to_vec(),
             Front::Body(blob, range) => {
                 let most = (range.end - range.start).min(self.way.gulp as u64);
-                let mut piece = vec![0; most as usize];
-                let count = blob.read_at(&mut piece, range.start).expect("memory");
-                piece.truncate(count);
-                piece
+                match blob.readable(range.start..range.start + most) {
+                    Ok(Readable::Waits) => return,
+                    Ok(Readable::Bytes(bytes)) => (*bytes).as_ref().to_vec(),
+                    Ok(Readable::File(..)) => unreachable!("it has no descriptor"),
+                    Err(_) => Vec::new(),
+                }
             }
         };
         if piece.is_empty() {

@@ -2,9 +2,10 @@
 //! It has no links and does not check names.
 
 use super::disk::Disk;
-use loket::session::blob::Blob;
+use loket::session::blob::{Blob, Readable};
 use loket::session::session_id::SessionId;
 use loket::store::error::StoreError;
+use loket::store::pending::Pending;
 use loket::store::{
     Content, FileVersion, OpenFile, Overwrite, Requester, Store, StoreReply, Stored, Upload,
 };
@@ -12,7 +13,7 @@ use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Every file with its content.
@@ -43,6 +44,8 @@ pub struct Faults {
     pub listing_fails: bool,
     /// Every operation waits for the disk until [`Memory::finish_next`].
     pub waits: bool,
+    /// So does every piece of a file.
+    pub pieces_wait: bool,
 }
 
 /// The store; clones share their files.
@@ -62,14 +65,15 @@ type Bytes = Rc<RefCell<Vec<u8>>>;
 impl Memory {
     /// A store that holds these files.
     pub fn with(files: &Files, faults: Faults) -> Memory {
-        let waits = if faults.waits { 100 } else { 0 };
+        let percent = |waits| if waits { 100 } else { 0 };
+        let disk = Disk::new(percent(faults.waits), percent(faults.pieces_wait), 0);
         let bytes = |(name, content): (&String, &Vec<u8>)| {
             (name.clone(), Rc::new(RefCell::new(content.clone())))
         };
         Memory {
             files: Rc::new(RefCell::new(files.iter().map(bytes).collect())),
             faults: Rc::new(faults),
-            disk: Disk::new(waits, 0),
+            disk,
             ..Memory::default()
         }
     }
@@ -128,19 +132,16 @@ impl Memory {
         self.faults.by_name.get(name).copied().or(self.faults.every)
     }
 
-    fn lend(&self, bytes: Bytes, fault: Option<Fault>) -> Rc<MemoryBlob> {
+    fn lend(&self, bytes: Bytes, fault: Option<Fault>, client: Requester) -> Rc<MemoryBlob> {
         self.blobs.update(|blobs| blobs + 1);
-        let blobs = self.blobs.clone();
         Rc::new(MemoryBlob {
             bytes,
             fault,
-            blobs,
+            blobs: self.blobs.clone(),
+            disk: self.disk.clone(),
+            session: client.session,
+            job: RefCell::default(),
         })
-    }
-
-    fn content(&self, bytes: Bytes, fault: Option<Fault>) -> Content {
-        let length = bytes.borrow().len() as u64;
-        (self.lend(bytes, fault), length)
     }
 }
 
@@ -150,7 +151,7 @@ impl Store for Memory {
         self.reply(client, move |memory| {
             let bytes = memory.find(&name)?;
             let version = version(&bytes);
-            let blob = memory.lend(bytes, memory.fault(&name));
+            let blob = memory.lend(bytes, memory.fault(&name), client);
             Ok(OpenFile { blob, version })
         })
     }
@@ -188,7 +189,7 @@ impl Store for Memory {
                 return Err(StoreError::NoSpace);
             }
             memory.uploads.update(|uploads| uploads + 1);
-            let blob = memory.lend(Bytes::default(), memory.fault(&name));
+            let blob = memory.lend(Bytes::default(), memory.fault(&name), client);
             let store = memory.clone();
             Ok(Box::new(MemoryUpload { store, name, blob }) as Box<dyn Upload>)
         })
@@ -213,7 +214,9 @@ impl Store for Memory {
                 return Err(StoreError::Busy);
             }
             let list: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
-            Ok(memory.content(Rc::new(RefCell::new(list.into())), None))
+            let length = list.len() as u64;
+            let list = memory.lend(Rc::new(RefCell::new(list.into())), None, client);
+            Ok((list as Rc<dyn Blob>, length))
         })
     }
 }
@@ -235,19 +238,59 @@ struct MemoryBlob {
     bytes: Bytes,
     fault: Option<Fault>,
     blobs: Rc<Cell<usize>>,
+    disk: Disk,
+    session: SessionId,
+    job: RefCell<BlobJob>,
+}
+
+/// The job of a blob.
+#[derive(Default)]
+enum BlobJob {
+    #[default]
+    None,
+    Reads(u64, Pending<Vec<u8>>),
+    HasRead(u64, Vec<u8>),
 }
 
 impl Blob for MemoryBlob {
-    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        let bytes = self.bytes.borrow();
-        let end = match self.fault {
-            Some(Fault::Ends(end)) => end.min(bytes.len() as u64),
-            _ => bytes.len() as u64,
+    fn readable(&self, range: Range<u64>) -> io::Result<Readable<'_>> {
+        assert!(!self.is_busy(), "a call while a job is running");
+        if let BlobJob::HasRead(at, bytes) = self.job.take()
+            && at == range.start
+        {
+            return match bytes.is_empty() {
+                true => Err(io::ErrorKind::Other.into()),
+                false => Ok(Readable::Bytes(Box::new(bytes))),
+            };
+        }
+        let (bytes, fault, at) = (self.bytes.clone(), self.fault, range.start);
+        let read = move || {
+            let bytes = bytes.borrow();
+            let end = match fault {
+                Some(Fault::Ends(end)) => end.min(bytes.len() as u64),
+                _ => bytes.len() as u64,
+            };
+            bytes[at.min(end) as usize..range.end.min(end) as usize].to_vec()
         };
-        let rest = &bytes[at.min(end) as usize..end as usize];
-        let count = rest.len().min(into.len());
-        into[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
+        Ok(match self.disk.piece(self.session, read) {
+            Pending::Ready(bytes) => Readable::Bytes(Box::new(bytes)),
+            pending => {
+                self.job.replace(BlobJob::Reads(at, pending));
+                Readable::Waits
+            }
+        })
+    }
+
+    fn is_busy(&self) -> bool {
+        let job = match self.job.take() {
+            BlobJob::Reads(at, reading) => match reading.take() {
+                Ok(bytes) => BlobJob::HasRead(at, bytes),
+                Err(reading) => BlobJob::Reads(at, reading),
+            },
+            other => other,
+        };
+        self.job.replace(job);
+        matches!(*self.job.borrow(), BlobJob::Reads(..))
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
@@ -264,10 +307,6 @@ impl Blob for MemoryBlob {
         }
         content[at..at + count].copy_from_slice(&bytes[..count]);
         Ok(count)
-    }
-
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        None
     }
 }
 

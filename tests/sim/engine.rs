@@ -130,11 +130,6 @@ impl Engine {
         self.acceptor.accept(&mut self.dispatcher, now);
         self.shared.seconds.set(now.seconds());
         self.dispatcher.on_time(now);
-        {
-            let live = self.shared.live.borrow();
-            let mut queue = self.shared.queue.borrow_mut();
-            queue.warm_up(now, |serial| live.contains_key(&serial));
-        }
         self.serve_room();
         self.shared.queue.borrow_mut().begin_round();
         self.dispatcher.round(now);

@@ -7,7 +7,7 @@ use super::shared::SimState;
 use super::sim_socket::{Call, Handle, SimSocket};
 use loket::reactor::clock::Moment;
 use loket::reactor::io::{Io, ReceiveError, Sent};
-use loket::session::blob::Blob;
+use loket::session::blob::{Blob, Readable};
 use loket::session::session_id::SessionId;
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
@@ -215,20 +215,27 @@ impl Io for SimIo {
             assert!(most <= seed.plan.limits.send_step, "a step too long");
             seed.stepped(most);
         });
-        if socket.cold > 0 || self.injects(|faults| faults.cold) {
-            socket.cold = socket.cold.saturating_sub(1);
-            self.done(socket, call, None);
-            return Ok(Sent::Cold);
-        }
-        let mut bytes = vec![0; most];
-        let count = blob.read_at(&mut bytes, at)?;
-        if count == 0 {
+        let bytes = match blob.readable(at..at + most as u64) {
+            Ok(Readable::Waits) => {
+                self.done(socket, call, None);
+                return Ok(Sent::Waits);
+            }
+            Ok(Readable::Bytes(bytes)) => (*bytes).as_ref().to_vec(),
+            Ok(Readable::File(..)) => unreachable!("it has no descriptor"),
+            Err(_) => Vec::new(),
+        };
+        if bytes.is_empty() {
             self.done(socket, call, Some(0));
             return Ok(Sent::Bytes(0));
         }
-        let sent = self.write_now(socket, &bytes[..count]);
+        let sent = self.write_now(socket, &bytes);
         self.done(socket, call, sent.as_ref().ok().copied());
-        sent.map(Sent::Bytes)
+        let count = sent?;
+        if count == bytes.len() || socket.room() > 0 {
+            return Ok(Sent::Bytes(count));
+        }
+        (socket.full, socket.write_in_vain) = (true, true);
+        Ok(Sent::Filled(count))
     }
 
     fn can_receive_file(&mut self, _: &dyn Blob) -> bool {
@@ -283,6 +290,13 @@ impl Io for SimIo {
         }
         self.check(|seed| seed.shuts(socket));
         Ok(())
+    }
+
+    fn broken(&self, socket: &Handle) -> Option<u64> {
+        // What was not read is lost.
+        let socket = &mut *socket.borrow_mut();
+        socket.reset_seen |= socket.reset;
+        socket.reset.then_some(0)
     }
 
     fn now(&self) -> Moment {

@@ -59,7 +59,7 @@ pub fn store(scripts: &[Script], plan: &Plan, seed: u64) -> Memory {
                 .push(content.clone());
         }
     }
-    let disk = Disk::new(plan.faults.disk, seed);
+    let disk = Disk::new(plan.faults.disk, plan.faults.pieces, seed);
     Memory::with(&files, faults).on(disk, wanted)
 }
 

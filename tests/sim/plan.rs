@@ -35,10 +35,9 @@ pub struct Faults {
     pub urgent: usize,
     pub stall: usize,
     pub no_descriptor: usize,
-    /// The file to be sent is not in the page cache.
-    pub cold: usize,
-    /// The store has to wait for the disk.
+    /// The store has to wait for the disk, and pieces of files.
     pub disk: usize,
+    pub pieces: usize,
     /// The end of the stream arrives with the last bytes.
     pub end_with_bytes: usize,
     /// The server gets a signal before all peers are done.
@@ -85,6 +84,7 @@ impl Plan {
                 0
             },
             rate_seconds: random.within(2..=10) as u32,
+            disk_seconds: if long_pauses { 20 } else { u32::MAX },
             // Waiting for the operator is not modelled.
             operator_high_water: usize::MAX,
             idle_seconds: long_pauses.then(|| random.within(3..=30) as u32),
@@ -138,8 +138,8 @@ impl Faults {
             urgent: some(40),
             stall: some(30),
             no_descriptor: some(10),
-            cold: some(40),
             disk: some(100),
+            pieces: some(60),
             end_with_bytes: random.pick(&[0, 50, 100]),
             signal: random.chance(20),
             long_pauses,

@@ -1,8 +1,7 @@
 //! A model of the run queue, built from the events of the observer.
 //! Asserts that short turns run in their round and bulk turns in their order.
 
-use loket::reactor::clock::Moment;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// The queue in which a connection waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +23,6 @@ pub struct Queue {
     short_turns: usize,
     bulk_turns: usize,
     bulk_at_start: bool,
-    /// Connections with cold files, and the times of their retries.
-    cold: VecDeque<(Moment, u32)>,
 }
 
 impl Queue {
@@ -40,23 +37,6 @@ impl Queue {
         self.next_number += 1;
         let before = self.places.insert(serial, Place::Bulk(self.next_number));
         assert_eq!(before, None, "{serial} waits twice");
-    }
-
-    /// The connection waits for a bulk turn from that moment on.
-    pub fn push_cold(&mut self, until: Moment, serial: u32) {
-        self.cold.push_back((until, serial));
-    }
-
-    /// Cold files whose delay has passed are retried.
-    pub fn warm_up(&mut self, now: Moment, is_live: impl Fn(u32) -> bool) {
-        while let Some(&(until, serial)) = self.cold.front()
-            && until <= now
-        {
-            self.cold.pop_front();
-            if is_live(serial) && !self.places.contains_key(&serial) {
-                self.push_bulk(serial);
-            }
-        }
     }
 
     /// A turn begins; true if it is a bulk turn.
@@ -80,14 +60,10 @@ impl Queue {
         true
     }
 
-    /// A connection is closed. Its entry stays in the real queue, also one that was just added by
-    /// the same expiry of timers.
-    pub fn forget(&mut self, serial: u32, now: Moment) {
-        let just_warm = |(until, cold): &(Moment, u32)| *cold == serial && *until <= now;
-        match self.places.remove(&serial) {
-            Some(Place::Bulk(_)) => self.gone += 1,
-            None if self.cold.iter().any(just_warm) => self.gone += 1,
-            Some(Place::Short(_)) | None => {}
+    /// A connection is closed. Its entry stays in the real queue.
+    pub fn forget(&mut self, serial: u32) {
+        if let Some(Place::Bulk(_)) = self.places.remove(&serial) {
+            self.gone += 1;
         }
     }
 

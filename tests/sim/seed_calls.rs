@@ -53,7 +53,7 @@ impl SimState {
         }
         let now = self.now.get();
         (open.moved, open.served, open.consumed_at) = (now, now, now);
-        open.serial = Some(serial);
+        (open.serial, open.answered) = (Some(serial), now);
         drop(open);
         self.live.borrow_mut().insert(serial, socket.clone());
         self.queue.borrow_mut().push_short(serial);

@@ -61,9 +61,10 @@ pub struct SimSocket {
     /// A call returned EAGAIN and no event has been delivered since.
     pub read_in_vain: bool,
     pub write_in_vain: bool,
-    /// The time of the last moved byte, and of the last turn.
+    /// The time of the last moved byte, of the last turn, and of the last completion of its disk.
     pub moved: Moment,
     pub served: Moment,
+    pub answered: Moment,
     /// The time when the protocol last consumed bytes, and the total of moved bytes over time.
     pub consumed_at: Moment,
     pub history: Vec<(Moment, usize)>,
@@ -85,10 +86,9 @@ pub struct SimSocket {
     pub rejected: bool,
     /// All bytes that the server has sent.
     pub output: Vec<u8>,
-    /// Set by tests: the number of calls that will return EINTR, the number of body steps that will
-    /// find the file cold, and the microseconds that every write takes.
+    /// Set by tests: the number of calls that will return EINTR, and the microseconds that every
+    /// write takes.
     pub interrupts: usize,
-    pub cold: usize,
     pub write_micros: u64,
     pub calls: Vec<Call>,
 }

@@ -61,6 +61,7 @@ impl Observer for Watcher {
     }
 
     fn wait_over(&mut self, conn: ConnLabel<'_>, bulk: bool) {
+        self.0.socket(conn.serial).borrow_mut().answered = self.0.now.get();
         let mut queue = self.0.queue.borrow_mut();
         match bulk && !queue.holds(conn.serial) {
             true => queue.push_bulk(conn.serial),
@@ -107,11 +108,7 @@ impl Observer for Watcher {
         let mut queue = self.0.queue.borrow_mut();
         match end {
             TurnEnd::Requeue => queue.push_bulk(serial),
-            TurnEnd::AwaitDisk => {
-                let until = self.0.now.get().after(limits.micros(Timer::Cold));
-                queue.push_cold(until, serial);
-            }
-            TurnEnd::Parked | TurnEnd::Closed(_) => {}
+            TurnEnd::Parked | TurnEnd::AwaitDisk | TurnEnd::Closed(_) => {}
         }
     }
 
@@ -120,8 +117,7 @@ impl Observer for Watcher {
         self.0.note(Event::Closed { serial, reason });
         let socket = self.0.socket(serial);
         self.0.live.borrow_mut().remove(&serial);
-        let now = self.0.now.get();
-        self.0.queue.borrow_mut().forget(serial, now);
+        self.0.queue.borrow_mut().forget(serial);
         self.check_end(&socket.borrow(), reason);
         socket.borrow_mut().closed = Some(reason);
         let (number, service) = (socket.borrow().number, socket.borrow().service());
@@ -185,6 +181,13 @@ impl Watcher {
                     "{moved} bytes are above the minimum rate"
                 );
                 assert!(!socket.is_conversation());
+            }
+            CloseReason::DiskStalled => {
+                let id = socket.id.expect("it is in the table");
+                assert!(self.0.store.disk.is_waited_for(id), "the disk is done");
+                let waited = now.0 - socket.answered.0;
+                let enough = waited >= u64::from(limits.disk_seconds) * SECOND;
+                assert!(enough, "an early deadline");
             }
             CloseReason::Shutdown => {
                 assert!(self.0.draining.get(), "there was no signal");
