@@ -22,10 +22,11 @@ pub enum Name {
     Range,
     SecFetchSite,
     TransferEncoding,
+    UserAgent,
 }
 
 /// The names, in the order of [`Name`].
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "accept",
     "authorization",
     "connection",
@@ -42,6 +43,7 @@ const NAMES: [&str; 16] = [
     "range",
     "sec-fetch-site",
     "transfer-encoding",
+    "user-agent",
 ];
 
 /// The fields of a head.
@@ -110,6 +112,12 @@ impl<'f, 'a> Fields<'f, 'a> {
         (!values.is_empty()).then(|| values.join(&b','))
     }
 
+    /// Whether the client is a program that finds files by the links of a page.
+    pub fn reads_links(&self) -> bool {
+        let agent = self.first[Name::UserAgent as usize].unwrap_or_default();
+        LINK_READERS.iter().any(|name| agent.starts_with(name))
+    }
+
     /// Whether the field Accept lists this media type, with whatever parameters.
     pub fn accepts(&self, media_type: &str) -> bool {
         self.list(Name::Accept).any(|member| {
@@ -119,6 +127,9 @@ impl<'f, 'a> Fields<'f, 'a> {
         })
     }
 }
+
+/// Programs that walk a tree by the links of its pages and do not ask for pages in Accept.
+const LINK_READERS: [&[u8]; 2] = [b"Wget/", b"rclone/"];
 
 /// Whether a value is this word, in any case.
 pub fn is_same(value: &[u8], word: &str) -> bool {

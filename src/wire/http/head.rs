@@ -51,7 +51,7 @@ pub struct Request<'a> {
     pub conditions: Conditions,
     /// Whether the field Content-Range is present.
     pub has_content_range: bool,
-    /// Whether Accept lists `text/html`.
+    /// Whether Accept lists `text/html`, or User-Agent names a program that walks trees by links.
     pub accepts_html: bool,
     /// Whether Accept lists `application/json`.
     pub accepts_json: bool,
@@ -200,7 +200,7 @@ fn request<'a>(parsed: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusa
         range: fields.one(Name::Range)?.map_or(Range::Whole, Range::parse),
         conditions: Conditions::read(&fields)?,
         has_content_range: fields.one(Name::ContentRange)?.is_some(),
-        accepts_html: fields.accepts("text/html"),
+        accepts_html: fields.accepts("text/html") || fields.reads_links(),
         accepts_json: fields.accepts("application/json"),
         authorization: fields.one(Name::Authorization)?,
         origin: fields.one(Name::Origin)?,
