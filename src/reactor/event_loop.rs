@@ -68,6 +68,7 @@ impl EventLoop {
     pub fn run(&mut self) -> io::Result<Stopped> {
         let mut now = self.clock.now();
         loop {
+            self.log.flush(&mut self.dispatcher);
             let polls = self.clock.now();
             // Logs a round that took too long.
             let lag = self.dispatcher.loop_lag();
@@ -87,7 +88,6 @@ impl EventLoop {
                 // `main` writes the last log lines: no round follows.
                 return Ok(stopped);
             }
-            self.log.flush(&mut self.dispatcher);
         }
     }
 

@@ -99,6 +99,15 @@ impl Server {
 
     /// `loket serve` on free ports, its log in the folder, without a room password.
     fn command(words: &[&str], folder: &tempfile::TempDir) -> Command {
+        Server::command_on(words, folder, |_| "0")
+    }
+
+    /// The same on these ports.
+    fn command_on(
+        words: &[&str],
+        folder: &tempfile::TempDir,
+        port: impl Fn(&str) -> &'static str,
+    ) -> Command {
         let log = std::fs::File::create(folder.path().join("log")).expect("a log file");
         let mut command = Command::new(words[0]);
         command
@@ -107,9 +116,9 @@ impl Server {
             .args(
                 TCP_SERVICES
                     .iter()
-                    .map(|service| format!("--{}=0", service.name)),
+                    .map(|service| format!("--{}={}", service.name, port(service.name))),
             )
-            .args(["--room", "0", "--root"])
+            .args(["--room", port("room"), "--root"])
             .arg(folder.path().join("root"))
             .env_remove("LOKET_ROOM_PASSWORD")
             .stdin(Stdio::null())
@@ -362,6 +371,14 @@ impl Prepared {
     /// Without a room password: flags and variables can set it.
     pub fn without_password() -> Prepared {
         Prepared::under(&[])
+    }
+
+    /// With this TCP service alone.
+    pub fn alone(service: &str) -> Prepared {
+        let folder = rooted();
+        let port = |name: &str| if name == service { "0" } else { "off" };
+        let command = Server::command_on(&[env!("CARGO_BIN_EXE_loket")], &folder, port);
+        Prepared { command, folder }
     }
 
     /// The same under another program, which must execute the server in its own process.
