@@ -135,7 +135,8 @@ pub const TCP_SERVICES: &[TcpService] = &[
         refusal: Some(TOO_MANY_HTTP),
         keepalive: false,
         unread: None,
-        changes: Some("store, replace and remove"),
+        // Beyond loopback a change needs the token.
+        changes: None,
     },
 ];
 

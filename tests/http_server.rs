@@ -64,6 +64,17 @@ fn beyond_loopback_a_token_is_generated_printed_and_warned_about() {
 }
 
 #[test]
+fn a_server_of_http_alone_does_not_warn_of_changes_by_every_machine() {
+    let mut prepared = Prepared::alone("http");
+    prepared.command.args(["--host", "0.0.0.0"]);
+    let server = prepared.launch();
+    eventually("the log has the warnings", || {
+        server.log().contains("the token of http")
+    });
+    assert!(!server.log().contains("every machine"), "{}", server.log());
+}
+
+#[test]
 fn read_only_refuses_a_change_with_the_right_token() {
     let server = Server::start(&["--host", "0.0.0.0", "--read-only"]);
     server.put("name", "text");

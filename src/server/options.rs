@@ -97,7 +97,7 @@ pub struct ServeOptions {
     /// accepts connections from other machines.
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     pub host: String,
-    /// Folder that transfer and files serve; created if it is missing.
+    /// Folder that transfer, files and http serve; created if it is missing.
     #[arg(long, value_name = "DIR", default_value = "./loket-root")]
     pub root: PathBuf,
     /// Ports of the TCP services.
@@ -162,7 +162,7 @@ pub struct ServeOptions {
     /// Largest file that may be stored [default: as large as the disk allows].
     #[arg(long, value_name = "BYTES")]
     pub max_file_size: Option<u64>,
-    /// Reject SEND, upload and rm.
+    /// Reject SEND, upload and rm, and PUT and DELETE over HTTP.
     #[arg(long)]
     pub read_only: bool,
     /// Answer OK to an upload before its data is on disk: faster, but a power cut may lose it.
