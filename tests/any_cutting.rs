@@ -6,11 +6,17 @@ mod memory;
 use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::session::close_reason::CloseReason;
 use loket::wire::follows::Timer;
+use memory::http_scripts;
 use memory::random::cases;
 use memory::scripts::{self, Script, files};
 use memory::store::Faults;
 use memory::{Driver, Outcome, Service, Step, Way};
 use proptest::prelude::*;
+
+fn all_scripts() -> Vec<Script> {
+    let http = http_scripts::ROWS.iter().map(http_scripts::Row::script);
+    scripts::all().into_iter().chain(http).collect()
+}
 
 /// Plays a script to its end and checks its replies.
 fn play(script: &Script, way: Way) -> Outcome {
@@ -32,7 +38,7 @@ fn whole(script: &Script) -> Outcome {
 
 #[test]
 fn every_script_stores_its_file_and_nothing_else() {
-    for script in scripts::all() {
+    for script in all_scripts() {
         let stored = whole(&script).files;
         if let Some((name, content)) = &script.stored {
             assert_eq!(stored.get(*name), Some(content), "`{}`", script.name);
@@ -44,8 +50,22 @@ fn every_script_stores_its_file_and_nothing_else() {
 }
 
 #[test]
+fn every_http_request_gets_its_status() {
+    for row in http_scripts::ROWS {
+        let transcript = whole(&row.script()).transcript;
+        let text = String::from_utf8_lossy(&transcript);
+        let statuses: Vec<u16> = text
+            .split("HTTP/1.1 ")
+            .skip(1)
+            .map(|answer| answer[..3].parse().expect("a status"))
+            .collect();
+        assert_eq!(statuses, row.statuses, "`{}`: {text}", row.name);
+    }
+}
+
+#[test]
 fn a_refused_conversation_changes_no_file() {
-    for script in scripts::all() {
+    for script in all_scripts() {
         let outcome = whole(&script);
         if outcome.closed == Some(CloseReason::Refused) {
             assert_eq!(outcome.files, files(), "`{}`", script.name);
@@ -55,7 +75,7 @@ fn a_refused_conversation_changes_no_file() {
 
 #[test]
 fn pieces_of_any_length_give_the_same_conversation() {
-    for script in scripts::all() {
+    for script in all_scripts() {
         let wanted = whole(&script);
         // Every piece parses the whole input again: long conversations skip the short pieces.
         let least = longest(&script) / 60;
@@ -72,7 +92,7 @@ fn pieces_of_any_length_give_the_same_conversation() {
 
 #[test]
 fn a_cut_at_any_byte_gives_the_same_conversation() {
-    for script in scripts::all() {
+    for script in all_scripts() {
         let wanted = whole(&script);
         let longest = longest(&script);
         // All places; of a long conversation the beginning and the places around the limits.
@@ -88,7 +108,7 @@ fn a_cut_at_any_byte_gives_the_same_conversation() {
 
 #[test]
 fn a_slow_reader_and_a_low_high_water_mark_give_the_same_conversation() {
-    for script in scripts::all() {
+    for script in all_scripts() {
         let wanted = whole(&script);
         for (gulp, high_water, length) in [(1, 1, 1), (1, 8, 5), (3, 64, 7), (7, 1, 4096)] {
             if length < longest(&script) / 60 {
@@ -105,7 +125,7 @@ fn a_slow_reader_and_a_low_high_water_mark_give_the_same_conversation() {
 
 #[test]
 fn a_conversation_that_ends_at_any_byte_leaves_no_partial_file() {
-    for script in scripts::all() {
+    for script in all_scripts() {
         let mut known = whole(&script).files;
         known.extend(files());
         let bytes: usize = script.steps.iter().map(sent).sum();
@@ -134,7 +154,7 @@ fn a_conversation_that_ends_at_any_byte_leaves_no_partial_file() {
 
 #[test]
 fn a_pause_at_any_byte_leaks_nothing() {
-    for script in scripts::all() {
+    for script in all_scripts() {
         let bytes: usize = script.steps.iter().map(sent).sum();
         for (cut, delay) in (0..bytes.min(600)).flat_map(|cut| Timer::ALL.map(|delay| (cut, delay)))
         {
@@ -253,6 +273,16 @@ fn babble() -> impl Strategy<Value = Vec<Step>> {
         "\"",
         "x\nx<SEPARATOR>5\nhello",
         "a.bina.bin<SEPARATOR>5",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /a.bin HTTP/1.1\r\n",
+        "DELETE /a.bin HTTP/1.1\r\n",
+        "PUT /x HTTP/1.1\r\n",
+        "PUT /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "Host: localhost\r\n",
+        "Content-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "5\r\nhello\r\n",
+        "0\r\n\r\n",
     ];
     let word = prop::sample::select(words.to_vec()).prop_map(memory::send);
     let noise = prop::collection::vec(any::<u8>(), 0..200).prop_map(Step::Send);
@@ -269,7 +299,7 @@ fn piece() -> impl Strategy<Value = usize> {
 
 #[test]
 fn any_cutting_gives_the_same_conversation() {
-    for script in scripts::all() {
+    for script in all_scripts() {
         let wanted = whole(&script);
         if longest(&script) > 1000 {
             continue;
@@ -283,7 +313,9 @@ proptest! {
 
     #[test]
     fn any_input_leaks_nothing_and_uses_bounded_memory(
-        service in prop::sample::select(&[Service::Echo, Service::Transfer, Service::Files][..]),
+        service in prop::sample::select(
+            &[Service::Echo, Service::Transfer, Service::Files, Service::Http][..]
+        ),
         steps in babble(),
         pieces in prop::collection::vec(piece(), 1..9),
         direct in any::<bool>(),

@@ -3,6 +3,7 @@
 
 pub mod counting;
 pub mod disk;
+pub mod http_scripts;
 pub mod random;
 pub mod scripts;
 pub mod services;
