@@ -64,7 +64,7 @@ impl Row {
     }
 }
 
-/// All conversations. LF stands for CR LF.
+/// All conversations. LF means CR LF.
 pub const ROWS: &[Row] = &[
     row(
         "a file, a part of it, its head, and one that does not exist",
