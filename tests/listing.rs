@@ -7,7 +7,7 @@ use loket::config::store::STORE;
 use loket::session::blob::{Blob, Readable};
 use loket::session::session_id::SessionId;
 use loket::store::file_store::FileStore;
-use loket::store::{Content, ListingLimits, Requester, Store, StoreSettings};
+use loket::store::{Content, ListStyle, ListingLimits, Requester, Store, StoreSettings};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -122,7 +122,7 @@ fn list(store: &FileStore) -> Content {
         session: SessionId(1),
         address: [127, 0, 0, 1].into(),
     };
-    match store.list(None, client).take() {
+    match store.list(None, ListStyle::Names, client).take() {
         Ok(made) => made.expect("a list"),
         Err(_) => panic!("without helper threads the result is ready at once"),
     }

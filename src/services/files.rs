@@ -16,7 +16,7 @@ use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{Content, OpenFile, Overwrite, Requester, Store, Stored, Upload};
+use crate::store::{Content, ListStyle, OpenFile, Overwrite, Requester, Store, Stored, Upload};
 use crate::wire::files_command::{self, Command};
 use crate::wire::follows::{Follows, Timer};
 use crate::wire::framing::{Dialect, Frame, Framer, LateNewline};
@@ -185,7 +185,7 @@ impl Files {
                 let option = folder
                     .filter(|folder| folder.starts_with('-'))
                     .map(Box::from);
-                let list = store.list(folder, client);
+                let list = store.list(folder, ListStyle::Names, client);
                 list.map(|list| FilesAnswer::List(list, option))
             }
             Command::Size(name) => store.size(name, client).map(FilesAnswer::Size),

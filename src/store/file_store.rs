@@ -14,7 +14,9 @@ use super::place::{self, FsKind, Place, Places};
 use super::root::{ListedFolder, Look, Root};
 use super::upload::{self, Destination, FileUpload};
 use super::workers::{JobKind, Workers};
-use super::{Content, FileVersion, OpenFile, Requester, Store, StoreReply, StoreSettings, Upload};
+use super::{
+    Content, FileVersion, ListStyle, OpenFile, Requester, Store, StoreReply, StoreSettings, Upload,
+};
 use crate::session::completions::Completions;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
@@ -257,7 +259,12 @@ impl Store for FileStore {
         self.files.settings.largest
     }
 
-    fn list(&self, folder: Option<&str>, client: Requester) -> StoreReply<Content> {
+    fn list(
+        &self,
+        folder: Option<&str>,
+        style: ListStyle,
+        client: Requester,
+    ) -> StoreReply<Content> {
         self.files.root.check_path(Look::Cached);
         let (path, name) = (folder, folder.map(str::to_owned));
         let open = move |files: &SharedFiles, _| {
@@ -267,7 +274,7 @@ impl Store for FileStore {
         let (lists, workers) = (self.lists.clone(), self.workers.clone());
         let opened = self.dispatch(JobKind::LookUps, path, client, open);
         opened.then(move |opened| match opened {
-            Ok((folder, seen)) => lists.request(folder, seen, workers, client.session),
+            Ok((folder, seen)) => lists.request(folder, style, seen, workers, client.session),
             Err(error) => Pending::Ready(Err(error)),
         })
     }
@@ -439,7 +446,7 @@ impl SharedFiles {
         }
         let (folder, leaf) = self.locate(name)?;
         let replaced = replaceable(&folder, leaf)?;
-        if free_space(&folder).is_some_and(|free| size > free) {
+        if place::free_space(&folder).is_some_and(|free| size > free) {
             return Err(StoreError::NoSpace);
         }
         let (place, workers) = (self.places.learn(&folder)?, &self.workers);
@@ -466,14 +473,6 @@ fn size(name: &str, found: &Found) -> Result<u64, StoreError> {
         return Err(StoreError::NotFound);
     }
     require_file(found.kind).map(|()| found.version.length)
-}
-
-/// Free bytes of the file system. `None` where it reports no blocks at all: tmpfs without a limit,
-/// ramfs and some FUSE file systems.
-fn free_space(folder: &Dir) -> Option<u64> {
-    let disk = rustix::fs::fstatvfs(folder).ok()?;
-    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-    (bytes(disk.f_blocks) > 0).then(|| bytes(disk.f_bavail))
 }
 
 /// An error unless it is a regular file.

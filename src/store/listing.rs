@@ -21,7 +21,7 @@ use crate::session::blob::{Blob, Readable};
 use crate::session::session_id::SessionId;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{Content, ListingLimits, StoreReply};
+use crate::store::{Content, ListStyle, ListingLimits, StoreReply};
 use builder::{ListBuilder, Queues};
 use cap_std::fs::Dir;
 use rustix::io::Errno;
@@ -76,6 +76,7 @@ impl Lists {
     pub(super) fn request(
         &self,
         folder: ListedFolder,
+        style: ListStyle,
         seen: FolderStamp,
         workers: Workers,
         session: SessionId,
@@ -86,12 +87,13 @@ impl Lists {
             .iter()
             .rev()
             .filter_map(Weak::upgrade)
-            .find(|job| job.join(&seen, session, &self.0.limits));
+            .find(|job| job.style == style && job.join(&seen, session, &self.0.limits));
         if let Some(job) = shared {
             return job.content();
         }
         let job = Arc::new(ListJob {
             folder: seen.folder,
+            style,
             open_folder: Mutex::new(Some(Arc::new(folder))),
             large: self.0.limits.large,
             workers: workers.clone(),
@@ -152,6 +154,7 @@ impl FolderStamp {
 /// A list that clients wait for or read.
 struct ListJob {
     folder: (u64, u64),
+    style: ListStyle,
     /// `Some` until the list is built.
     open_folder: Mutex<Option<Arc<ListedFolder>>>,
     large: u64,
@@ -173,10 +176,11 @@ impl ListJob {
     fn join(&self, seen: &FolderStamp, peer: SessionId, limits: &ListingLimits) -> bool {
         let mut state = lock(&self.state);
         let is_same = self.folder == seen.folder;
-        let is_good = state
-            .begun
-            .as_ref()
-            .is_none_or(|begun| begun.changed == seen.changed && begun.is_settled(limits));
+        // A change of a file leaves the timestamps of its folder as they are.
+        let is_plain = self.style == ListStyle::Names;
+        let is_good = state.begun.as_ref().is_none_or(|begun| {
+            is_plain && begun.changed == seen.changed && begun.is_settled(limits)
+        });
         let has_failed = matches!(self.outcome.get(), Some(Err(_)));
         let joins = is_same && is_good && !has_failed && !state.revoked;
         if joins && self.outcome.get().is_none() {

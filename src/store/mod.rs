@@ -45,8 +45,13 @@ pub trait Store {
     ) -> StoreReply<Box<dyn Upload>>;
     /// The largest file that may be stored, in bytes.
     fn largest(&self) -> u64;
-    /// Lists a folder, one entry a line, sorted; folders end in `/`. `None` is the root.
-    fn list(&self, folder: Option<&str>, client: Requester) -> StoreReply<Content>;
+    /// Lists a folder, sorted by name. `None` is the root.
+    fn list(
+        &self,
+        folder: Option<&str>,
+        style: ListStyle,
+        client: Requester,
+    ) -> StoreReply<Content>;
 }
 
 /// The result of a store operation, perhaps not available yet.
@@ -125,6 +130,41 @@ pub enum Stored {
     Created,
     /// The name had a file or a link.
     Replaced,
+}
+
+/// How a list shows its entries.
+#[derive(Debug, Clone, Copy)]
+pub enum ListStyle {
+    /// One name a line; that of a folder ends in `/`.
+    Names,
+    /// With length and time.
+    Details {
+        /// Tells this style from others.
+        name: &'static str,
+        /// Appends an entry to the list.
+        write: fn(&ListEntry<'_>, &mut Vec<u8>),
+    },
+}
+
+impl PartialEq for ListStyle {
+    fn eq(&self, other: &ListStyle) -> bool {
+        let name = |style: &ListStyle| match style {
+            ListStyle::Names => "",
+            ListStyle::Details { name, .. } => name,
+        };
+        name(self) == name(other)
+    }
+}
+
+/// An entry of a folder.
+#[derive(Debug, Clone, Copy)]
+pub struct ListEntry<'a> {
+    /// The name, without control characters; that of a folder ends in `/`.
+    pub name: &'a str,
+    /// Its length and time.
+    pub version: FileVersion,
+    /// Whether no entry precedes it.
+    pub is_first: bool,
 }
 
 /// The session that requests an operation.

@@ -94,6 +94,14 @@ fn kind_of_type(number: u64) -> FsKind {
     }
 }
 
+/// Free bytes of the file system. `None` where it reports no blocks at all: tmpfs without a limit,
+/// ramfs and some FUSE file systems.
+pub(super) fn free_space(folder: impl AsFd) -> Option<u64> {
+    let disk = rustix::fs::fstatvfs(folder).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    (bytes(disk.f_blocks) > 0).then(|| bytes(disk.f_bavail))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

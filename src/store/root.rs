@@ -8,11 +8,11 @@
 //! The store serves the folder that was opened at start, not its path. A folder that is moved is
 //! still served. A new folder at the old path is not: the Landlock rules allow only the first one.
 
-use super::{part_name, place};
+use super::{FileVersion, part_name, place};
 use crate::store::error::StoreError;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, DirEntry, Metadata};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Statx};
+use cap_std::fs::{Dir, DirEntry, Metadata, MetadataExt};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Statx};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::io;
@@ -253,6 +253,24 @@ impl ListedFolder {
     /// The folder.
     pub fn folder(&self) -> &Arc<Dir> {
         &self.folder
+    }
+
+    /// Length and time of an entry; links are followed. `None` if it does not exist any more.
+    pub fn version(&self, name: &str) -> Option<FileVersion> {
+        let name = name.strip_suffix('/').unwrap_or(name);
+        let stat = rustix::fs::statat(&*self.folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        if !FileType::from_raw_mode(stat.st_mode).is_symlink() {
+            return Some(stat.into());
+        }
+        let found = self.root.metadata(&format!("{}{name}", self.prefix)).ok()?;
+        Some(FileVersion {
+            inode: found.ino(),
+            length: found.len(),
+            modified: found
+                .mtime()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(found.mtime_nsec()),
+        })
     }
 
     /// The name for the list, with `/` after the name of a folder. `None` for an entry that cannot

@@ -7,7 +7,8 @@ use loket::session::session_id::SessionId;
 use loket::store::error::StoreError;
 use loket::store::pending::Pending;
 use loket::store::{
-    Content, FileVersion, OpenFile, Overwrite, Requester, Store, StoreReply, Stored, Upload,
+    Content, FileVersion, ListEntry, ListStyle, OpenFile, Overwrite, Requester, Store, StoreReply,
+    Stored, Upload,
 };
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
@@ -199,7 +200,12 @@ impl Store for Memory {
         self.faults.largest.unwrap_or(i64::MAX as u64)
     }
 
-    fn list(&self, folder: Option<&str>, client: Requester) -> StoreReply<Content> {
+    fn list(
+        &self,
+        folder: Option<&str>,
+        style: ListStyle,
+        client: Requester,
+    ) -> StoreReply<Content> {
         let prefix = folder.map_or(String::new(), |folder| format!("{folder}/"));
         self.reply(client, move |memory| {
             let files = memory.files.borrow();
@@ -213,13 +219,38 @@ impl Store for Memory {
             if memory.faults.listing_fails {
                 return Err(StoreError::Busy);
             }
-            let list: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+            let mut list = Vec::new();
+            for (at, name) in entries.iter().enumerate() {
+                match style {
+                    ListStyle::Names => list.extend_from_slice(format!("{name}\n").as_bytes()),
+                    ListStyle::Details { write, .. } => {
+                        let found = files.get(&format!("{prefix}{name}"));
+                        let version = found.map_or(FOLDER, version);
+                        let is_first = at == 0;
+                        write(
+                            &ListEntry {
+                                name,
+                                version,
+                                is_first,
+                            },
+                            &mut list,
+                        );
+                    }
+                }
+            }
             let length = list.len() as u64;
-            let list = memory.lend(Rc::new(RefCell::new(list.into())), None, client);
+            let list = memory.lend(Rc::new(RefCell::new(list)), None, client);
             Ok((list as Rc<dyn Blob>, length))
         })
     }
 }
+
+/// The version of every folder.
+const FOLDER: FileVersion = FileVersion {
+    inode: 2,
+    length: 0,
+    modified: 0,
+};
 
 /// The version of a file. A checksum instead of a time makes every run the same.
 fn version(bytes: &Bytes) -> FileVersion {

@@ -3,6 +3,8 @@
 use super::sorted_names::{Merge, Runs};
 use super::{FolderStamp, List, ListJob, SharedLists, lock};
 use crate::store::error::StoreError;
+use crate::store::root::ListedFolder;
+use crate::store::{ListEntry, ListStyle};
 use cap_std::fs::ReadDir;
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
@@ -36,6 +38,36 @@ struct Output {
     text: Vec<u8>,
     /// The memory file and the number of bytes written to it; `None` for a short list.
     file: Option<(File, u64)>,
+    /// The number of entries so far.
+    entries: usize,
+}
+
+impl Output {
+    fn write(&mut self, name: &[u8], folder: &ListedFolder, style: ListStyle) {
+        match style {
+            ListStyle::Names => {
+                self.text.extend_from_slice(name);
+                self.text.push(b'\n');
+            }
+            ListStyle::Details { write, .. } => {
+                let name = std::str::from_utf8(name).expect("it was a str");
+                // An entry that was removed meanwhile is left out.
+                let Some(version) = folder.version(name) else {
+                    return;
+                };
+                let is_first = self.entries == 0;
+                write(
+                    &ListEntry {
+                        name,
+                        version,
+                        is_first,
+                    },
+                    &mut self.text,
+                );
+            }
+        }
+        self.entries += 1;
+    }
 }
 
 impl ListBuilder {
@@ -103,7 +135,7 @@ impl ListBuilder {
                 self.read(job, source, Runs::default())
             }
             BuildStage::Reading(source, runs) => self.read(job, source, runs),
-            BuildStage::Merging(merge, target) => self.merge(merge, target),
+            BuildStage::Merging(merge, target) => self.merge(job, merge, target),
         }
     }
 
@@ -125,8 +157,12 @@ impl ListBuilder {
                 } else {
                     None
                 };
-                let text = Vec::new();
-                self.stage = BuildStage::Merging(Box::new(runs.merge()), Output { text, file });
+                let to = Output {
+                    text: Vec::new(),
+                    file,
+                    entries: 0,
+                };
+                self.stage = BuildStage::Merging(Box::new(runs.merge()), to);
                 return Ok(None);
             };
             if let Some(name) = open_folder.listed_name(&entry?) {
@@ -141,13 +177,33 @@ impl ListBuilder {
         Ok(None)
     }
 
-    fn merge(&mut self, mut merge: Box<Merge>, mut to: Output) -> Result<Option<List>, StoreError> {
-        let mut lines = 0..self.shared.limits.step;
-        let is_more = lines.all(|_| merge.take_line(&mut to.text));
+    fn merge(
+        &mut self,
+        job: &ListJob,
+        mut merge: Box<Merge>,
+        mut to: Output,
+    ) -> Result<Option<List>, StoreError> {
+        let limits = &self.shared.limits;
+        let open_folder = job.open_folder();
+        let is_more = (0..limits.step).all(|_| match merge.next_name() {
+            None => false,
+            Some(name) => {
+                to.write(name, &open_folder, job.style);
+                true
+            }
+        });
+        // The length of a list with details is not known before.
+        if to.file.is_none() && to.text.len() > limits.inline_limit {
+            to.file = Some((memory_file()?, 0));
+        }
         if let Some((file, written)) = &mut to.file {
             file.write_all(&to.text)?;
             *written += to.text.len() as u64;
             to.text.clear();
+            if *written > limits.memory {
+                return Err(StoreError::TooManyEntries(to.entries));
+            }
+            self.shared.make_room(*written);
         }
         if is_more {
             self.stage = BuildStage::Merging(merge, to);

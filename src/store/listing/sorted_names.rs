@@ -69,23 +69,20 @@ pub struct Merge {
     next: Vec<usize>,
     /// The first remaining name of each run, with the index of the run.
     first: BinaryHeap<Reverse<(Box<[u8]>, usize)>>,
-    /// The name that was appended last.
+    /// The name that was returned last.
     last: Option<Box<[u8]>>,
 }
 
 impl Merge {
-    /// Appends the next name and a line feed; a duplicate only once. `false` when no name is left.
-    pub fn take_line(&mut self, list: &mut Vec<u8>) -> bool {
-        let Some(Reverse((name, run))) = self.first.pop() else {
-            return false;
-        };
-        self.advance(run);
-        if self.last.as_ref() != Some(&name) {
-            list.extend_from_slice(&name);
-            list.push(b'\n');
-            self.last = Some(name);
+    /// The next name; a duplicate only once.
+    pub fn next_name(&mut self) -> Option<&[u8]> {
+        loop {
+            let Reverse((name, run)) = self.first.pop()?;
+            self.advance(run);
+            if self.last.as_ref() != Some(&name) {
+                return Some(self.last.insert(name));
+            }
         }
-        true
     }
 
     fn advance(&mut self, run: usize) {
@@ -116,7 +113,10 @@ mod tests {
         // The last step may find only the end of the folder.
         runs.end_run();
         let (mut list, mut merge) = (Vec::new(), runs.merge());
-        while merge.take_line(&mut list) {}
+        while let Some(name) = merge.next_name() {
+            list.extend_from_slice(name);
+            list.push(b'\n');
+        }
         String::from_utf8(list).expect("names")
     }
 
