@@ -16,6 +16,7 @@ pub mod answer;
 pub mod download;
 pub mod exchange;
 pub mod failure;
+pub mod listing;
 pub mod media_type;
 pub mod metrics;
 pub mod receiving;
@@ -73,6 +74,8 @@ enum Outcome {
     Done(Result<Reply, StoreError>),
     /// A file that is to be removed, to check the conditions.
     Found(Result<OpenFile, StoreError>),
+    /// The file that answers for its folder, if there is one.
+    Index(Result<OpenFile, StoreError>),
     /// An upload can begin.
     Begun(Result<Box<dyn Upload>, StoreError>),
 }
@@ -153,9 +156,14 @@ impl Http {
                 Ok(opened.map(|opened| Outcome::Done(opened.map(Reply::File))))
             }
             Resource::Folder(name) => {
-                let folder = Some(&*name).filter(|name| !name.is_empty());
-                let listed = self.store.list(folder, client);
-                Ok(listed.map(|listed| Outcome::Done(listed.map(Reply::List))))
+                let slash = if name.is_empty() { "" } else { "/" };
+                let index = format!("{name}{slash}index.html");
+                self.exchange().name = name;
+                if self.shared.index && !self.exchange().query.json {
+                    Ok(self.store.open(&index, client).map(Outcome::Index))
+                } else {
+                    Ok(self.list(cx))
+                }
             }
             Resource::Reserved(name) => match &*name {
                 "health" => Ok(done(Reply::Page("ok\n".to_owned(), TEXT))),
@@ -170,6 +178,14 @@ impl Http {
             },
             Resource::Server => Err(Failure::not_allowed(&Resource::Server)),
         }
+    }
+
+    fn list(&self, cx: &Context<'_>) -> Pending<Outcome> {
+        let exchange = self.exchange.as_ref().expect("it lists");
+        let (folder, form) = (exchange.name.as_str(), exchange.list_form());
+        let folder = Some(folder).filter(|name| !name.is_empty());
+        let listed = self.store.list(folder, form.style(), self.requester(cx));
+        listed.map(move |listed| Outcome::Done(listed.map(|list| Reply::List(list, form))))
     }
 
     fn begin_upload(
@@ -191,6 +207,7 @@ impl Http {
             Framing::Chunked => None,
         };
         self.upload_log.begin(name.as_bytes());
+        self.exchange().name = name.to_owned();
         let created = self.store.create(name, size, self.requester(cx));
         Ok(created.map(Outcome::Begun))
     }
@@ -218,6 +235,14 @@ impl Http {
                 Ok(Intake::Wait)
             }
             Ok(Outcome::Done(reply)) => self.reply(reply, cx),
+            Ok(Outcome::Index(Ok(file))) => {
+                self.exchange().name.push_str("/index.html");
+                self.reply(Ok(Reply::File(file)), cx)
+            }
+            Ok(Outcome::Index(Err(_))) => {
+                let listed = self.list(cx);
+                self.resume(listed, cx)
+            }
             Ok(Outcome::Found(file)) => {
                 let (version, client) = (Version::from(file?.version), self.requester(cx));
                 let Exchange {
@@ -248,6 +273,9 @@ impl Http {
         let reply = match reply {
             Err(StoreError::Folder) if reads => {
                 return Err(Failure::moved(&exchange.name, exchange.query));
+            }
+            Err(error @ StoreError::NoFolder) if reads => {
+                return Err(Failure::new(Status::NotFound, error.to_string()));
             }
             reply => reply?,
         };

@@ -1,6 +1,7 @@
 //! One request, from its head to its answer.
 
 use super::answer::Answer;
+use super::listing::ListForm;
 use crate::session::outbox::Outbox;
 use crate::wire::http::conditions::Conditions;
 use crate::wire::http::head::{Expect, Framing, Method, Request, Version};
@@ -75,6 +76,16 @@ impl Exchange {
     /// Whether a body follows.
     pub fn has_body(&self) -> bool {
         !matches!(self.body, Framing::None | Framing::Length(0))
+    }
+
+    /// The form of a list.
+    pub fn list_form(&self) -> ListForm {
+        match () {
+            () if self.query.json => ListForm::Json,
+            () if self.wants_html => ListForm::Html,
+            () if self.wants_json => ListForm::Json,
+            () => ListForm::Names,
+        }
     }
 
     /// Begins the answer.

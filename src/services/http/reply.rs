@@ -3,9 +3,11 @@
 use super::answer::Today;
 use super::exchange::Exchange;
 use super::failure::Failure;
+use super::listing::ListForm;
 use crate::session::outbox::Outbox;
 use crate::store::{Content, OpenFile, Stored};
 use crate::wire::http::head::Method;
+use crate::wire::http::path;
 use crate::wire::http::status::Status;
 
 /// The media type of errors and lists.
@@ -15,8 +17,8 @@ pub const TEXT: &str = "text/plain; charset=utf-8";
 pub enum Reply {
     /// A file was opened.
     File(OpenFile),
-    /// A folder was listed.
-    List(Content),
+    /// A folder was listed in this form.
+    List(Content, ListForm),
     /// A page of the server itself, and its media type.
     Page(String, &'static str),
     /// A file was stored.
@@ -42,12 +44,18 @@ impl Exchange {
         let answer = |status, out| self.answer(status, today.text, out);
         Ok(match reply {
             Reply::File(file) => return self.send_file(file, today, out),
-            Reply::List((list, length)) => {
-                answer(Status::Ok, out).end_with(TEXT, length);
+            Reply::List((list, length), form) => {
+                let (before, after) = (form.begin(&self.name), form.end());
+                let all = length + (before.len() + after.len()) as u64;
+                let mut head = answer(Status::Ok, out);
+                form.write_fields(&mut head);
+                head.end_with(form.media_type(), all);
                 if self.method == Method::Get {
+                    out.bytes(before.as_bytes());
                     out.body(list, 0..length);
+                    out.bytes(after.as_bytes());
                 }
-                (Status::Ok, length)
+                (Status::Ok, all)
             }
             Reply::Page(text, media_type) => {
                 let length = text.len() as u64;
@@ -61,6 +69,7 @@ impl Exchange {
             }
             Reply::Stored(Stored::Created) => {
                 let mut head = answer(Status::Created, out);
+                head.field("Location", format_args!("/{}", path::encode(&self.name)));
                 head.field("Content-Length", 0);
                 head.end();
                 (Status::Created, self.stored)
