@@ -200,7 +200,7 @@ fn names_a_file(typed: &str) -> bool {
 
 impl Writer<'_> {
     /// Sends bytes after the end of the conversation.
-    fn after_the_end(&mut self) {
+    pub fn after_the_end(&mut self) {
         if self.script.is_over && !self.script.is_cut {
             let length = self.random.pick(&[0, 0, 20, 200]);
             let rest = self.random.body(length);

@@ -1,6 +1,7 @@
 //! Chooses the peers, the store and the protocols of a seed.
 
 use super::dialogue_bare;
+use super::dialogue_http;
 use super::dialogue_line;
 use super::plan::Plan;
 use super::script::{Script, Service};
@@ -17,8 +18,9 @@ pub fn peers(random: &Random, plan: &Plan) -> Vec<Script> {
     let wire = plan.services.wire;
     // Some seeds have only talk clients, or none.
     let kinds: &[usize] = random.pick(&[
-        &[0, 1, 1, 2, 2, 2, 3, 4, 5, 5][..],
-        &[0, 1, 2, 3, 4][..],
+        &[0, 1, 1, 2, 2, 2, 3, 4, 5, 5, 6, 6][..],
+        &[0, 1, 2, 3, 4, 6][..],
+        &[0, 6, 6][..],
         &[5, 5, 5, 0][..],
         &[0, 0, 2][..],
     ]);
@@ -28,7 +30,8 @@ pub fn peers(random: &Random, plan: &Plan) -> Vec<Script> {
         2 => dialogue_line::files(random, wire, number),
         3 => dialogue_bare::transfer(random, wire, number),
         4 => dialogue_bare::files(random, wire, number),
-        _ => dialogue_bare::talk(random, number),
+        5 => dialogue_bare::talk(random, number),
+        _ => dialogue_http::http(random, wire, number),
     };
     (0..plan.peers).map(script).collect()
 }

@@ -4,6 +4,7 @@
 mod accept_model;
 pub mod by_hand;
 mod dialogue_bare;
+mod dialogue_http;
 mod dialogue_line;
 pub mod engine;
 mod finish;

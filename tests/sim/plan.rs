@@ -6,6 +6,7 @@ use loket::config::reactor::REACTOR;
 use loket::config::services::SERVICES;
 use loket::reactor::ReactorLimits;
 use loket::services::{ServiceLimits, TalkRate};
+use loket::wire::http::HttpLimits;
 use loket::wire::names::WireLimits;
 use std::rc::Rc;
 
@@ -91,7 +92,10 @@ impl Plan {
             ..REACTOR
         };
         let services = ServiceLimits {
-            http: SERVICES.http,
+            http: HttpLimits {
+                head: unit + 64,
+                ..SERVICES.http
+            },
             wire: WireLimits {
                 unit,
                 ..config::WIRE

@@ -1,5 +1,6 @@
 //! The acceptor's calls in a seed, and the assertions about every call.
 
+use super::dialogue_http;
 use super::shared::{Mode, SimState};
 use super::sim_socket::{Call, Handle, SimSocket};
 use super::trace::Event;
@@ -166,13 +167,16 @@ impl SimState {
     }
 
     /// Asserts that the server sends exactly what the script expects.
-    pub fn wrote(&self, socket: &SimSocket, bytes: &[u8]) {
+    pub fn wrote(&self, socket: &mut SimSocket, bytes: &[u8]) {
         match socket.service() {
             // One step of a relay writes what it has read.
             Service::Echo => self.moved(bytes.len(), self.plan.limits.read_buffer),
             _ => self.moved(bytes.len(), 0),
         }
-        let rest = &socket.script.expected[socket.sent..];
+        if socket.service() == Service::Http && !socket.pending_bytes().starts_with(bytes) {
+            socket.expect_timeout(bytes);
+        }
+        let rest = socket.pending_bytes();
         assert!(
             rest.starts_with(bytes),
             "peer {} is sent {:?} instead of {:?}",
@@ -197,6 +201,28 @@ impl SimState {
 }
 
 impl SimSocket {
+    /// Expected output that is not sent yet.
+    fn pending_bytes(&self) -> &[u8] {
+        &self.script.expected[self.sent..]
+    }
+
+    /// Expects the answer to a request whose deadline has passed, if these bytes are of it. The
+    /// watcher checks the deadline when the connection is closed.
+    fn expect_timeout(&mut self, bytes: &[u8]) {
+        let timeout = dialogue_http::timeout();
+        let whole = [&self.output[..], bytes].concat();
+        let ends = self.script.points.iter().map(|point| point.owed);
+        let is_timeout = |end: &usize| {
+            let rest = whole.get(*end..);
+            rest.is_some_and(|rest| timeout.as_bytes().starts_with(rest))
+        };
+        if let Some(end) = ends.filter(|end| *end <= self.sent).find(is_timeout) {
+            self.timed_out = Some(end);
+            self.script.expected.truncate(end);
+            self.script.expected.extend(timeout.as_bytes());
+        }
+    }
+
     /// Asserts that a splice stays within the body and stops before urgent data.
     pub fn may_take(&self, most: usize) {
         let mut bodies = self.script.bodies.iter();

@@ -79,6 +79,8 @@ pub struct SimSocket {
     pub kicked: bool,
     pub too_slow: bool,
     pub maybe_closing: Option<usize>,
+    /// Of an HTTP client: where the answer begins that a deadline has passed.
+    pub timed_out: Option<usize>,
     /// The number of messages of the script that the protocol has parsed.
     pub parsed: usize,
     pub closed: Option<CloseReason>,

@@ -175,7 +175,11 @@ impl Watcher {
             CloseReason::TooSlow => {
                 let window = u64::from(limits.rate_seconds);
                 let since = Moment(now.0.saturating_sub(window * SECOND));
-                let moved = socket.moved_since(since) as u64;
+                // The answer to a request that is too slow does not count.
+                let answer = socket
+                    .sent
+                    .saturating_sub(socket.timed_out.unwrap_or(socket.sent));
+                let moved = socket.moved_since(since).saturating_sub(answer) as u64;
                 assert!(
                     moved < limits.min_rate * window,
                     "{moved} bytes are above the minimum rate"
