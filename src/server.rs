@@ -67,7 +67,8 @@ pub struct TcpService {
     keepalive: bool,
     /// Receive buffer of a connection in bytes; `None` lets the kernel adjust it.
     unread: Option<usize>,
-    /// What clients can change below the root. Each row includes what earlier rows allow.
+    /// What clients can change below the root; `None` if it opens no files. Each row includes what
+    /// earlier rows allow.
     changes: Option<&'static str>,
 }
 
@@ -471,8 +472,11 @@ fn reactor_limits(options: &ServeOptions) -> ReactorLimits {
         options.max_connections.map(|count| count as usize),
         options.idle_timeout,
     );
+    let is_on = |service: &TcpService| options.tcp.of(service.name).is_some();
+    let files = |service: &TcpService| is_on(service) && service.changes.is_some();
+    let files = TCP_SERVICES.iter().any(files);
     ReactorLimits {
-        connections: fd_limit::connections(most, config::DESCRIPTOR_RESERVE),
+        connections: fd_limit::connections(most, config::DESCRIPTOR_RESERVE, files),
         per_ip: options.max_per_address.map(|count| count as usize),
         min_rate: options.min_rate,
         idle_seconds: (idle > 0).then_some(idle),

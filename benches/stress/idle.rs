@@ -23,7 +23,7 @@ pub fn run(plan: &Plan, scratch: &Path) -> Result<(), String> {
          {} s per run",
         plan.seconds
     );
-    let server = start(scratch, "idle", &[])?;
+    let server = start(scratch, "idle", &["--max-connections", "19400"])?;
     let echo = ScheduledEcho::connect(server.at)?;
     let [before] = rounds(plan, ["no idle"], |round| {
         Ok([echo_alone(plan, &server, &echo, round, "no idle")?])

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Milliseconds of CPU in three seconds: checking the deadlines once a second costs less.
 const MAX_IDLE_CPU: f64 = 1.0;
 
+/// No connection transfers, so their descriptors need not be kept for files.
+const IDLE_FLAGS: &[&str] = &["--max-connections", "19400"];
+
 pub fn compare_short(suite: &mut Suite) -> Result<(), String> {
     let root = suite.folder("echo")?;
     let shape = Shape {
@@ -55,7 +58,7 @@ pub fn compare_idle(suite: &mut Suite) -> Result<(), String> {
         return Ok(());
     }
     let contenders = vec![
-        Ok(Contender::loket("echo", &root, &[])),
+        Ok(Contender::loket("echo", &root, IDLE_FLAGS)),
         suite.nginx(&root, false),
         suite.redis(),
         Contender::baseline("baseline", "echo", &root),
