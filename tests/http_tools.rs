@@ -189,6 +189,52 @@ fn wget_resumes() {
 }
 
 #[test]
+fn wget_mirrors_a_folder() {
+    let Some(tools) = Tools::new("wget", "wget_mirrors_a_folder") else {
+        return;
+    };
+    std::fs::create_dir_all(tools.server.root().join("dir/sub")).expect("a folder");
+    tools.server.put("dir/one & two.txt", "1");
+    tools.server.put("dir/sub/three #%.txt", "3");
+    tools.out("wget -q -r -np -nH URL/dir/");
+    assert_eq!(tools.local("dir/one & two.txt"), b"1");
+    assert_eq!(tools.local("dir/sub/three #%.txt"), b"3");
+}
+
+#[test]
+fn curl_lists_a_folder_and_follows_the_redirect_to_it() {
+    let test = "curl_lists_a_folder_and_follows_the_redirect_to_it";
+    let Some(tools) = Tools::new("curl", test) else {
+        return;
+    };
+    std::fs::create_dir(tools.server.root().join("dir")).expect("a folder");
+    tools.server.put("dir/a b", "1");
+    tools.server.put("dir/c", "2");
+    assert_eq!(tools.out("curl -sSf URL/dir/"), "a b\nc\n");
+    assert_eq!(tools.out("curl -sSf -L URL/dir"), "a b\nc\n");
+    let json = tools.out("curl -sSf URL/dir/?json");
+    assert!(json.contains("\"name\":\"a b\""), "{json}");
+}
+
+#[test]
+fn rclone_lists_and_copies_a_tree() {
+    let Some(tools) = Tools::new("rclone", "rclone_lists_and_copies_a_tree") else {
+        return;
+    };
+    std::fs::create_dir_all(tools.server.root().join("dir/sub")).expect("a folder");
+    tools.server.put("dir/a b.txt", "1");
+    tools.server.put("dir/sub/c.bin", content(LARGE));
+    let remote = "--http-url URL/ :http:dir";
+    let listed = tools.out(&format!("rclone ls {remote}"));
+    let mut lines: Vec<_> = listed.lines().map(str::trim).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["1 a b.txt", "3000000 sub/c.bin"]);
+    tools.out(&format!("rclone copy {remote} copied"));
+    assert_eq!(tools.local("copied/a b.txt"), b"1");
+    assert!(tools.local("copied/sub/c.bin") == content(LARGE));
+}
+
+#[test]
 fn aria2c_downloads_by_four_connections() {
     let Some(tools) = Tools::new("aria2c", "aria2c_downloads_by_four_connections") else {
         return;
