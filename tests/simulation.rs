@@ -12,6 +12,7 @@
 //! | stale token served | 1 seed |
 //! | outbox high water ignored | 2 seeds |
 //! | upload committed when short: files, transfer, bare transfer | 2, 36, 3 seeds |
+//! | an HTTP upload committed when short; each chunk written at offset 0 | 7, 5 seeds |
 //! | a post delivered to a reused slot | 4 seeds |
 //! | a command that is typed executed after the settle window | 69 seeds |
 //!

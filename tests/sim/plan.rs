@@ -91,34 +91,38 @@ impl Plan {
             idle_seconds: long_pauses.then(|| random.within(3..=30) as u32),
             ..REACTOR
         };
-        let services = ServiceLimits {
-            http: HttpLimits {
-                head: unit + 64,
-                ..SERVICES.http
-            },
-            wire: WireLimits {
-                unit,
-                ..config::WIRE
-            },
-            talk_backlog: random.pick(&[60, 300, 100_000]),
-            // More clients than a seed has: a command to all of them is one step.
-            operator_batch: 100,
-            // More than any script sends.
-            talk_rate: TalkRate {
-                initial: usize::MAX,
-                burst: usize::MAX,
-                ..SERVICES.talk_rate
-            },
-            operator_backlog: random.pick(&[120, 600, 1_000_000, 1_000_000]),
-        };
         Plan {
             limits,
-            services: Rc::new(services),
+            services: Rc::new(services(random, unit)),
             high_water: random.pick(&[1, 10, 60, 200, 600]),
             direct: random.chance(60),
             peers: random.within(1..=16),
             faults: Faults::new(random, long_pauses),
         }
+    }
+}
+
+/// The limits of the services, for lines of `unit` bytes. The head of a request fits the buffer.
+fn services(random: &Random, unit: usize) -> ServiceLimits {
+    ServiceLimits {
+        http: HttpLimits {
+            head: unit + 64,
+            ..SERVICES.http
+        },
+        wire: WireLimits {
+            unit,
+            ..config::WIRE
+        },
+        talk_backlog: random.pick(&[60, 300, 100_000]),
+        // More clients than a seed has: a command to all of them is one step.
+        operator_batch: 100,
+        // More than any script sends.
+        talk_rate: TalkRate {
+            initial: usize::MAX,
+            burst: usize::MAX,
+            ..SERVICES.talk_rate
+        },
+        operator_backlog: random.pick(&[120, 600, 1_000_000, 1_000_000]),
     }
 }
 
