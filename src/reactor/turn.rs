@@ -22,6 +22,8 @@ use crate::wire::follows::{Follows, Timer}; // more bytes, a silence or the end;
 use memmap2::MmapMut; // memory in pages of its own
 use std::io::{self, ErrorKind};
 
+type Conn<I> = Connection<<I as Io>::Socket>;
+
 /// The result of one step.
 enum StepResult {
     /// This number of bytes was moved, and the turn goes on.
@@ -71,7 +73,7 @@ pub struct Turn<'a, I: Io> {
 
 impl<I: Io> Turn<'_, I> {
     /// Gives the turn to a connection.
-    pub fn serve(&mut self, connection: &mut Connection<I::Socket>) -> TurnEnd {
+    pub fn serve(&mut self, connection: &mut Conn<I>) -> TurnEnd {
         connection.session.attach_buffers(&mut self.scratch.spare);
         let mut budget = self.limits.turn_bytes;
         let ended = loop {
@@ -92,7 +94,7 @@ impl<I: Io> Turn<'_, I> {
         ended
     }
 
-    fn step(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
+    fn step(&mut self, connection: &mut Conn<I>) -> StepResult {
         let Connection { session, ready, .. } = &*connection;
         if let Phase::Lingering { reason, .. } = connection.phase {
             return match connection.silence {
@@ -146,10 +148,8 @@ impl<I: Io> Turn<'_, I> {
         std::mem::take(&mut self.bulk)
     }
 
-    fn write(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
-        let Connection {
-            socket, session, ..
-        } = connection;
+    fn write(&mut self, connection: &mut Conn<I>) -> StepResult {
+        let (socket, session) = (&mut connection.socket, &mut connection.session);
         let outbox = session.outbox().expect("output waits");
         if outbox.has_body() && !connection.corked {
             // TCP_CORK packs header and body into full segments: 30 % less CPU and 49 % more
@@ -187,11 +187,7 @@ impl<I: Io> Turn<'_, I> {
         }
     }
 
-    fn finish(
-        &mut self,
-        connection: &mut Connection<I::Socket>,
-        reason: CloseReason,
-    ) -> StepResult {
+    fn finish(&mut self, connection: &mut Conn<I>, reason: CloseReason) -> StepResult {
         if self.io.shutdown_write(&mut connection.socket).is_err() {
             return StepResult::End(TurnEnd::Closed(reason));
         }
@@ -203,7 +199,7 @@ impl<I: Io> Turn<'_, I> {
         StepResult::Moved(0)
     }
 
-    fn work(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
+    fn work(&mut self, connection: &mut Conn<I>) -> StepResult {
         self.calls = self.calls.saturating_sub(1);
         connection.session.work(self.shared);
         // The peer waits for the server, so its idle deadline starts anew.
@@ -211,7 +207,7 @@ impl<I: Io> Turn<'_, I> {
         StepResult::Moved(0)
     }
 
-    fn feed(&mut self, connection: &mut Connection<I::Socket>, follows: Follows) -> StepResult {
+    fn feed(&mut self, connection: &mut Conn<I>, follows: Follows) -> StepResult {
         connection.silence = None;
         let kept = connection.session.take_inbox();
         connection.consumed |=
@@ -224,12 +220,7 @@ impl<I: Io> Turn<'_, I> {
     }
 
     /// Reads up to `most` bytes. With `relay`, they are written from where they were read.
-    fn read(
-        &mut self,
-        connection: &mut Connection<I::Socket>,
-        most: u64,
-        relay: bool,
-    ) -> StepResult {
+    fn read(&mut self, connection: &mut Conn<I>, most: u64, relay: bool) -> StepResult {
         if let Some(body) = connection.session.body()
             && body.left > self.limits.small_body as u64
         {
@@ -241,9 +232,7 @@ impl<I: Io> Turn<'_, I> {
                 return self.receive_file(connection);
             }
         }
-        let Connection {
-            socket, session, ..
-        } = connection;
+        let (socket, session) = (&mut connection.socket, &mut connection.session);
         // Bytes of the inbox go to the front of the buffer: the session gets one slice.
         let kept = session.inbox().len();
         let (least, largest) = (self.limits.command_read, self.limits.read_buffer);
@@ -286,10 +275,8 @@ impl<I: Io> Turn<'_, I> {
         StepResult::Moved(sent + count)
     }
 
-    fn receive_file(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
-        let Connection {
-            socket, session, ..
-        } = connection;
+    fn receive_file(&mut self, connection: &mut Conn<I>) -> StepResult {
+        let (socket, session) = (&mut connection.socket, &mut connection.session);
         let body = session.body().expect("asked for by the caller");
         // At most the rest of the body: bytes behind it belong to the next command.
         let most = body.left.min(self.limits.receive_step as u64) as usize;
@@ -316,7 +303,7 @@ impl<I: Io> Turn<'_, I> {
     }
 
     /// Reads and discards what the peer still sends after our side of the stream is shut down.
-    fn drain(&mut self, connection: &mut Connection<I::Socket>) -> StepResult {
+    fn drain(&mut self, connection: &mut Conn<I>) -> StepResult {
         let Phase::Lingering { left, reason } = &mut connection.phase else {
             unreachable!("only a lingering connection is drained")
         };

@@ -117,13 +117,10 @@ impl Session {
         silence: Option<Timer>,
         high_water: usize,
     ) -> Next {
-        if self.has_unsent() {
-            if self.front_is_busy() {
-                return Next::Wait;
-            }
-            if can_write {
-                return Next::Write;
-            }
+        match self.has_unsent() {
+            true if self.front_is_busy() => return Next::Wait,
+            true if can_write => return Next::Write,
+            _ => {}
         }
         match &self.intake {
             Intake::Close(reason) => match self.has_unsent() {
@@ -243,10 +240,8 @@ impl Session {
 
     /// Calls [`Protocol::on_work`].
     pub fn work(&mut self, shared: &mut Shared) {
-        assert!(
-            matches!(self.intake, Intake::Work | Intake::Wait),
-            "no work was announced"
-        );
+        let announced = matches!(self.intake, Intake::Work | Intake::Wait);
+        assert!(announced, "no work was announced");
         let out = &mut self.buffers.get_or_insert_default().outbox;
         let before = out.pending();
         let intake = self.protocol.on_work(&mut shared.context(out, self.me));
@@ -290,9 +285,8 @@ impl Session {
         // Drops the blob before the protocol decides what becomes of its file.
         self.intake = Intake::Bytes;
         let out = &mut self.buffers.get_or_insert_default().outbox;
-        let intake = self
-            .protocol
-            .on_body(end, &mut shared.context(out, self.me));
+        let cx = &mut shared.context(out, self.me);
+        let intake = self.protocol.on_body(end, cx);
         self.set_intake(intake);
     }
 
