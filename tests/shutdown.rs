@@ -137,6 +137,25 @@ fn a_running_upload_is_completed_before_exit() {
 }
 
 #[test]
+fn a_chunked_upload_is_completed_before_exit_also_between_two_chunks() {
+    for (way, signal) in BOTH_WAYS.into_iter().zip(SIGNALS) {
+        let server = Server::start(way);
+        let mut client = server.connect("http");
+        let head = "PUT /x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n";
+        client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n"));
+        client.expect("HTTP/1.1 100 Continue\r\n\r\n");
+        client.send("2\r\nfr\r\n");
+        server.signal(signal);
+        refused(&server);
+        client.send("3\r\nesh\r\n0\r\n\r\n");
+        assert_eq!(client.line(), "HTTP/1.1 201 Created\r\n");
+        client.rest();
+        assert_eq!(server.got("x"), b"fresh");
+        ends_gracefully(server);
+    }
+}
+
+#[test]
 fn a_bare_upload_without_data_yet_is_completed_before_exit() {
     for (way, signal) in BOTH_WAYS.into_iter().zip(SIGNALS) {
         let server = Server::start(way);

@@ -414,10 +414,8 @@ impl Session {
         match self.intake {
             Intake::Work | Intake::Wait | Intake::Body(_) => true,
             // A header has arrived, and its data is still expected.
-            _ => {
-                self.has_unsent()
-                    || matches!(self.awaited(), Some(Timer::HeaderGap | Timer::FirstByte))
-            }
+            _ if self.has_unsent() || self.protocol.in_body() => true,
+            _ => matches!(self.awaited(), Some(Timer::HeaderGap | Timer::FirstByte)),
         }
     }
 
