@@ -104,6 +104,11 @@ impl Datagrams {
         self.may_read() || (self.writable && self.out.pending() > 0)
     }
 
+    /// Whether a turn has anything to do, or the protocol is to be called.
+    pub fn is_due(&self, now: Moment) -> bool {
+        self.has_turn() || self.next_due().is_some_and(|due| due <= now)
+    }
+
     /// When the protocol is to be called without a datagram.
     pub fn next_due(&self) -> Option<Moment> {
         self.protocol.next_due().map(Moment)

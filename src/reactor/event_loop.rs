@@ -9,11 +9,10 @@ use super::dispatcher::Dispatcher; // the table of connections, and whose turn i
 use super::linux::{LinuxIo, LinuxListener, Stream}; // system calls; a port; a socket or a terminal
 use super::log::LogSink; // writes the lines of log::info! to standard error
 use super::poller::Poller; // epoll_wait(2), and the events that it has returned
-use super::signals; // the signals that end the server
+use super::signals; // the signals that end the server, or resume the operator's terminal
 use super::stdio::Stdio; // standard input and output, nonblocking
 use super::token::Target; // what an event is about, packed into mio's Token
 use crate::session::completions::Completions; // sessions whose disk operation has completed
-use crate::session::notice::{Audience, Notice, Post}; // a message to another session
 use crate::session::observer::Readiness; // whether a socket is readable and writable
 use crate::session::protocol::Protocol; // the state machine of a service
 use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
@@ -99,10 +98,7 @@ impl EventLoop {
     }
 
     fn serve_datagrams(&mut self, now: Moment) {
-        let is_due = |room: &&mut Datagrams| {
-            room.has_turn() || room.next_due().is_some_and(|due| due <= now)
-        };
-        if let Some(datagrams) = self.datagrams.as_mut().filter(is_due) {
+        if let Some(datagrams) = self.datagrams.as_mut().filter(|room| room.is_due(now)) {
             let since = self.clock.now();
             datagrams.turn(self.dispatcher.posts(), now);
             self.dispatcher.deliver();
@@ -163,7 +159,7 @@ impl EventLoop {
     fn on_signal(&mut self, now: Moment) {
         for signal in self.signals.pending() {
             if [SIGCONT, SIGWINCH].contains(&signal) {
-                self.resume_operator();
+                signals::resume_operator(&mut self.dispatcher);
                 continue;
             }
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
@@ -183,22 +179,6 @@ impl EventLoop {
             }
             self.dispatcher.drain();
             self.stopping = Stopping::By(now.after(seconds * SECOND));
-        }
-    }
-
-    /// After SIGCONT or SIGWINCH. The terminal may have input whose event was consumed while this
-    /// process was in the background.
-    fn resume_operator(&mut self) {
-        if let Some(Stream::Operator(stdio)) = self.dispatcher.operator_streams()
-            && let Some(columns) = stdio.resume()
-        {
-            let notice = Notice::Resize { columns };
-            let to = Audience::Operator;
-            self.dispatcher.posts().push(Post { to, notice });
-            self.dispatcher.deliver();
-        }
-        if let Some(id) = self.dispatcher.operator() {
-            self.dispatcher.mark(id, Readiness::BOTH);
         }
     }
 

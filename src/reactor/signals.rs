@@ -1,5 +1,10 @@
-//! The signals that end this process, for the server, the clients and load runs.
+//! The signals that end this process, for the server, the clients and load runs; and those that
+//! resume the operator's terminal.
 
+use super::dispatcher::Dispatcher;
+use super::linux::{LinuxIo, Stream};
+use crate::session::notice::{Audience, Notice, Post};
+use crate::session::observer::Readiness;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::fs;
 
@@ -19,6 +24,22 @@ pub fn ending() -> Vec<i32> {
 /// sends several, and systemd's `SendSIGHUP=` sends one directly after SIGTERM.
 pub fn ends_at_once(signal: i32) -> bool {
     signal != SIGHUP
+}
+
+/// After SIGCONT or SIGWINCH. The terminal may have input whose event was consumed while this
+/// process was in the background.
+pub fn resume_operator(dispatcher: &mut Dispatcher<LinuxIo>) {
+    if let Some(Stream::Operator(stdio)) = dispatcher.operator_streams()
+        && let Some(columns) = stdio.resume()
+    {
+        let notice = Notice::Resize { columns };
+        let to = Audience::Operator;
+        dispatcher.posts().push(Post { to, notice });
+        dispatcher.deliver();
+    }
+    if let Some(id) = dispatcher.operator() {
+        dispatcher.mark(id, Readiness::BOTH);
+    }
 }
 
 /// The mask of ignored signals in the text of proc_pid_status(5).
