@@ -51,10 +51,10 @@ pub const HTTP: HttpLimits = HttpLimits {
 /// | 5,000 uploads of which one byte has arrived | 1,104 B | 2, in a folder 3 |
 /// | 1,000 lists of one million names | 659 B | 1, and 1 for the list |
 ///
-/// With their peers on the same machine, a download or a list holds 190 KiB of TCP buffers as well,
-/// an upload 4 KiB (`/proc/net/sockstat`). Clients that do not read are closed after 30 s by
-/// `--min-rate`; a list at 1 KiB/s takes two hours.
-/// For example, beside `loket serve --root R`, with a file of 1 GiB in R, in bash:
+/// With the peer on the same machine, a download or a list holds 176 to 188 KiB of TCP buffers as
+/// well, an upload 4 KiB (`/proc/net/sockstat`). Clients that do not read are closed after 30 s by
+/// `--min-rate`; a list at 1 KiB/s takes two hours. For example, beside `loket serve --root R`,
+/// with a file of 1 GiB in R, in bash:
 ///
 /// ```text
 /// ulimit -n 20000; for ((i = 0; i < 9000; i++)); do

@@ -355,6 +355,7 @@ fn a_bad_flag_is_named_and_nothing_is_created() {
         (&["--settle", "0"], &["--settle"]),
         (&["--host", "nowhere"], &["--host", "nowhere"]),
         (&["--max-connections", "0"], &["--max-connections"]),
+        (&["--spin", "1001"], &["--spin <MICROS>", "0..=1000"]),
         (&["--max-file-size", "much"], &["--max-file-size", "much"]),
         (&["--colour", "red"], &["--colour"]),
         (&off[..], &["off"][..]),

@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::process::Command;
 use support::{Server, eventually};
 
 #[test]
@@ -26,17 +25,4 @@ fn an_idle_server_that_may_spin_sleeps() {
         client.send("hello").expect("hello");
     });
     server.rests(500);
-}
-
-#[test]
-fn spinning_for_more_than_a_millisecond_is_a_usage_error() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loket"));
-    command.args(["serve", "--spin", "1001", "--root", "/no/such/folder"]);
-    let ended = command.output().expect("it runs");
-    let text = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert_eq!(ended.status.code(), Some(2), "{text}");
-    assert!(
-        text.contains("--spin <MICROS>") && text.contains("0..=1000"),
-        "{text}"
-    );
 }
