@@ -293,6 +293,24 @@ except HTTPError as error:
 }
 
 #[test]
+fn chromium_opens_a_folder_and_a_file() {
+    let Some(tools) = Tools::new("chromium", "chromium_opens_a_folder_and_a_file") else {
+        return;
+    };
+    tools.server.put("a <b>", "");
+    // Root may not use its sandbox.
+    let chromium = "chromium --headless --no-sandbox --disable-gpu --dump-dom";
+    let page = tools.out(&format!("{chromium} URL/"));
+    assert!(
+        page.contains("<a href=\"a%20%3Cb%3E\">a &lt;b&gt;</a>"),
+        "{page}"
+    );
+    tools.server.put("a.txt", "text of the file");
+    let file = tools.out(&format!("{chromium} URL/a.txt"));
+    assert!(file.contains("text of the file"), "{file}");
+}
+
+#[test]
 fn promtool_finds_no_fault_in_the_metrics() {
     const TEST: &str = "promtool_finds_no_fault_in_the_metrics";
     let Some(tools) = Tools::new("promtool", TEST) else {
