@@ -108,6 +108,8 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
         sync: false,
         workers: STORE.workers,
         buffers: STORE.buffers,
+        pieces: STORE.pieces,
+        stage: STORE.stage,
         backlog: STORE.backlog,
         inline_limit: 0,
         large: u64::MAX,

@@ -6,7 +6,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use loket::config::reactor::{BODIES, OUTBOX_HIGH_WATER, REACTOR};
 use loket::reactor::clock::{Clock, Moment};
 use loket::reactor::dispatcher::Dispatcher;
-use loket::reactor::io::{Io, ReceiveError, Sent};
+use loket::reactor::io::{Io, Sent};
 use loket::reactor::linux::{LinuxIo, Stream};
 use loket::session::blob::Blob;
 use loket::session::observer::Readiness;
@@ -82,7 +82,7 @@ impl Io for Free {
         Err(ErrorKind::Unsupported.into())
     }
 
-    fn can_receive_file(&mut self, _: &dyn Blob) -> bool {
+    fn can_receive_file(&mut self) -> bool {
         false
     }
 
@@ -92,8 +92,8 @@ impl Io for Free {
         _: &dyn Blob,
         _: u64,
         _: usize,
-    ) -> Result<usize, ReceiveError> {
-        Err(ReceiveError::Socket(ErrorKind::Unsupported.into()))
+    ) -> io::Result<Option<usize>> {
+        Err(ErrorKind::Unsupported.into())
     }
 
     fn cork(&mut self, _: &mut Waiting, _: bool) {}

@@ -1,7 +1,7 @@
 //! The limits of the reactor, and the sizes of the steps in which bodies are moved. `server.rs`
 //! overrides those that have flags.
 
-use super::store::{COPY_STEP, SMALL_BODY};
+use super::store::{COPY_STEP, PIECES, SMALL_BODY};
 use super::{KIB, MIB, WIRE};
 use crate::reactor::ReactorLimits;
 use crate::reactor::linux::BodySteps;
@@ -132,6 +132,8 @@ pub const BODIES: BodySteps = BodySteps {
         // memory slowly (see `reactor/step_size.rs`).
         micros: 400,
     },
+    // Enough for [`PIECES`] of several devices; without a free pipe, bytes are copied.
+    pipes: 4 * PIECES,
     copy: COPY_STEP,
     // A peer that has read this much may have more buffered in the kernel: with
     // [`UNSENT_BYTES`](super::UNSENT_BYTES) for the whole body, 8 downloads of 64 MiB took 3.5

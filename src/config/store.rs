@@ -29,6 +29,9 @@ pub const STORE: StoreSettings = StoreSettings {
         kept: 4,
         size: 256 * KIB,
     },
+    pieces: PIECES,
+    // As much as one read of a command and its body brings.
+    stage: 64 * KIB,
     inline_limit: SMALL_BODY as u64,
     large: LARGE_FILE,
     copy_step: COPY_STEP,
@@ -59,6 +62,10 @@ pub const STORE: StoreSettings = StoreSettings {
 /// A body of at most this many bytes is moved in a short turn, and copied out of the store: about
 /// the work of a few small requests.
 pub const SMALL_BODY: usize = 16 * KIB;
+
+/// Pieces of uploads that may wait for one device, each in a pipe: one is written while others
+/// arrive. A device that does not answer keeps this number of pipes full.
+pub const PIECES: usize = 4;
 
 /// Closing a removed file frees its blocks: 3 ms for 64 MiB on ext4. From this size on a helper
 /// thread does that; for smaller files the thread switch costs more than it saves.

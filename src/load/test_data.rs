@@ -3,9 +3,10 @@
 use crate::session::blob::{Blob, Readable};
 use crate::session::outbox::Outbox;
 use rustix::fs::MemfdFlags;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 /// Pseudo-random bytes that repeat. The period is prime: if a server stores or sends a piece at an
@@ -16,16 +17,12 @@ pub struct TestData {
     file: Rc<dyn Blob>,
 }
 
-struct MemoryFile(OwnedFd);
+struct MemoryFile(File);
 
 impl Blob for MemoryFile {
     fn readable(&self, range: Range<u64>) -> io::Result<Readable<'_>> {
         let count = (range.end - range.start) as usize;
         Ok(Readable::File(self.0.as_fd(), count))
-    }
-
-    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        Ok(rustix::io::pwrite(&self.0, bytes, at)?)
     }
 }
 
@@ -40,11 +37,11 @@ impl TestData {
             state as u8
         };
         let bytes: Box<[u8]> = (0..period).map(|_| step()).collect();
-        let file = MemoryFile(rustix::fs::memfd_create("load", MemfdFlags::CLOEXEC)?);
-        file.write_all_at(&bytes, 0)?;
+        let mut file = File::from(rustix::fs::memfd_create("load", MemfdFlags::CLOEXEC)?);
+        file.write_all(&bytes)?;
         Ok(TestData {
             bytes,
-            file: Rc::new(file),
+            file: Rc::new(MemoryFile(file)),
         })
     }
 

@@ -179,7 +179,8 @@ impl<I: Io> Dispatcher<I> {
             if let Some(connection) = self.table.find(id) {
                 connection.session.wait_is_over();
                 connection.answered = true;
-                let bulk = !connection.queued && connection.session.has_bulk();
+                // A session with more requests in its inbox goes to the bulk queue.
+                let bulk = !connection.queued && !connection.session.inbox().is_empty();
                 let conn = label(&self.services, connection.service, id);
                 self.shared.observer.wait_over(conn, bulk);
                 self.enqueue(id, bulk);

@@ -37,18 +37,18 @@ pub trait Io {
         most: usize,
     ) -> io::Result<Sent>;
 
-    /// Whether [`Io::receive_file`] can fill this blob.
-    fn can_receive_file(&mut self, blob: &dyn Blob) -> bool;
+    /// Whether [`Io::receive_file`] can be called.
+    fn can_receive_file(&mut self) -> bool;
 
     /// splice(2): moves up to `most` bytes of the stream into a blob, at offset `at`. 0 is the end
-    /// of the stream.
+    /// of the stream, and `None` that the blob is busy.
     fn receive_file(
         &mut self,
         socket: &mut Self::Socket,
         blob: &dyn Blob,
         at: u64,
         most: usize,
-    ) -> Result<usize, ReceiveError>;
+    ) -> io::Result<Option<usize>>;
 
     /// `TCP_CORK`, tcp(7): while it is set, only full segments are sent.
     fn cork(&mut self, socket: &mut Self::Socket, corked: bool);
@@ -87,13 +87,4 @@ pub enum Sent {
     Filled(usize),
     /// None: the blob is busy until a job has read the bytes.
     Waits,
-}
-
-/// The error of [`Io::receive_file`], by the side that failed.
-#[derive(Debug)]
-pub enum ReceiveError {
-    /// The socket; `WouldBlock` means that it is empty.
-    Socket(io::Error),
-    /// The file.
-    Blob(io::Error),
 }

@@ -2,8 +2,8 @@
 
 use super::acceptor::ServiceListener;
 use super::clock::{self, Clock, Moment};
-use super::io::{Io, ReceiveError, Sent};
-use super::splice::SplicePipe;
+use super::io::{Io, Sent};
+use super::splice::Pipes;
 use super::stdio::Stdio;
 use super::step_size::{StepLimits, StepSize};
 use super::token::Target;
@@ -27,17 +27,19 @@ pub struct BodySteps {
     pub send: StepLimits,
     /// Sizes for splice(2); the largest is the size of the pipe.
     pub receive: StepLimits,
+    /// The most pipes that are open.
+    pub pipes: usize,
     /// Bytes copied by one read and write, where the calls above are not used.
     pub copy: usize,
     /// Bytes of a body after which `TCP_NOTSENT_LOWAT` is reset: by then the peer is known to read.
     pub lowat_reset: u64,
 }
 
-/// The system calls, with the one pipe or the one buffer that all bodies pass through.
+/// The system calls, with the pipes or the one buffer that all bodies pass through.
 pub struct LinuxIo {
     /// The epoll instance to register connections with.
     registry: Registry,
-    pipe: SplicePipe,
+    pipes: Pipes,
     sending: StepSize,
     receiving: StepSize,
     /// Used only without `direct`.
@@ -57,7 +59,7 @@ impl LinuxIo {
         };
         LinuxIo {
             registry,
-            pipe: SplicePipe::new(steps.receive.most, direct),
+            pipes: Pipes::new(steps.receive.most, steps.pipes, direct),
             sending: StepSize::new(steps.send),
             receiving: StepSize::new(steps.receive),
             copy,
@@ -198,8 +200,8 @@ impl Io for LinuxIo {
         })
     }
 
-    fn can_receive_file(&mut self, blob: &dyn Blob) -> bool {
-        self.direct && blob.fd().is_some() && self.pipe.is_open()
+    fn can_receive_file(&mut self) -> bool {
+        self.direct && self.pipes.has_free()
     }
 
     fn receive_file(
@@ -208,14 +210,14 @@ impl Io for LinuxIo {
         blob: &dyn Blob,
         at: u64,
         most: usize,
-    ) -> Result<usize, ReceiveError> {
-        let socket = stream.tcp().map_err(ReceiveError::Socket)?;
-        let file = blob.fd().expect("asked by can_receive_file");
+    ) -> io::Result<Option<usize>> {
+        let socket = stream.tcp()?;
         let begin = self.clock.now();
         let most = most.min(self.receiving.step());
-        let taken = self.pipe.take(socket.as_fd(), file, at, most)?;
-        self.receiving
-            .record(taken, begin.micros_until(self.clock.now()));
+        let mut take = || self.pipes.take(socket.as_fd(), at, most);
+        let taken = blob.fill(at, &mut take)?;
+        let took = begin.micros_until(self.clock.now());
+        self.receiving.record(taken.unwrap_or(0), took);
         Ok(taken)
     }
 

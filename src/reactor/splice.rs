@@ -6,59 +6,117 @@
 //! of 64 KiB 0.54 / 0.47 s; of 256 KiB 0.42 / 0.45 s; **of 1 MiB 0.36 / 0.39 s**. A pipe of 1 MiB
 //! with steps of 256 KiB is no better than the small pipe.
 
-use super::io::ReceiveError;
+use crate::session::blob::Taken;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The one pipe that all uploads share. It is empty between two calls.
-pub struct SplicePipe {
-    /// Reading and writing end; `None` after an error of a file, and if no descriptor was left.
-    ends: Option<(OwnedFd, OwnedFd)>,
+/// The pipes that all uploads share. A pipe that is not in use is empty.
+pub struct Pipes {
     size: usize,
+    most: usize,
+    pool: Arc<Mutex<Pool>>,
 }
 
-impl SplicePipe {
-    /// A pipe of `size` bytes. If `used`, it is opened here, so that an accepted upload needs no
-    /// more descriptors.
-    pub fn new(size: usize, used: bool) -> SplicePipe {
-        let ends = used.then(|| open_pipe(size).ok()).flatten();
-        SplicePipe { ends, size }
-    }
+#[derive(Default)]
+struct Pool {
+    free: Vec<(OwnedFd, OwnedFd)>,
+    /// Pipes in `free` and in use.
+    open: usize,
+}
 
-    /// Whether the pipe is open. If it is not, tries to open it.
-    pub fn is_open(&mut self) -> bool {
-        if self.ends.is_none() {
-            self.ends = open_pipe(self.size).ok();
+impl Pipes {
+    /// At most `most` pipes of `size` bytes. If `used`, the first one is opened here, so that an
+    /// accepted upload needs no more descriptors.
+    pub fn new(size: usize, most: usize, used: bool) -> Pipes {
+        let pool = Arc::default();
+        let mut pipes = Pipes { size, most, pool };
+        if used {
+            pipes.has_free();
         }
-        self.ends.is_some()
+        pipes
     }
 
-    /// Moves up to `most` bytes into the file at offset `at`; 0 is the end of the stream.
+    /// Whether a pipe is free. If none is, tries to open one.
+    pub fn has_free(&mut self) -> bool {
+        let mut pool = lock(&self.pool);
+        if pool.free.is_empty()
+            && pool.open < self.most
+            && let Ok(ends) = open_pipe(self.size)
+        {
+            pool.free.push(ends);
+            pool.open += 1;
+        }
+        !pool.free.is_empty()
+    }
+
+    /// Moves up to `most` bytes into a free pipe, which will write them at offset `at` of a file;
+    /// 0 bytes are the end of the stream.
     ///
     /// Trap: if the pipe is not empty, `EAGAIN` may come from the socket or from the full pipe. So
-    /// the pipe is emptied into the file before each splice from the socket.
-    pub fn take(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        file: BorrowedFd<'_>,
-        at: u64,
-        most: usize,
-    ) -> Result<usize, ReceiveError> {
-        let (reader, writer) = self.ends.take().expect("asked by is_open");
-        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
-        let taken = rustix::pipe::splice(socket, None, &writer, None, most, flags);
-        let moved = match taken {
-            Ok(count) => drain(reader.as_fd(), file, at, count),
-            Err(errno) => Err(ReceiveError::Socket(errno.into())),
+    /// each piece has a pipe of its own.
+    pub fn take(&mut self, socket: BorrowedFd<'_>, at: u64, most: usize) -> io::Result<Taken> {
+        let mut pipe = FullPipe {
+            ends: lock(&self.pool).free.pop(),
+            left: 0,
+            pool: self.pool.clone(),
         };
-        // After an error of the file, bytes of this body are still in the pipe: close it.
-        if !matches!(moved, Err(ReceiveError::Blob(_))) {
-            self.ends = Some((reader, writer));
-        }
-        moved
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        let (_, writer) = pipe.ends.as_ref().expect("asked by has_free");
+        pipe.left = rustix::pipe::splice(socket, None, writer, None, most, flags)?;
+        let count = pipe.left;
+        Ok(Taken::Carrier(
+            count,
+            Box::new(move |file| pipe.drain(file, at)),
+        ))
     }
+}
+
+/// A pipe that holds bytes. Dropping it returns the pipe when it is empty, and closes it otherwise.
+struct FullPipe {
+    /// Reading and writing end; `Some` until drop.
+    ends: Option<(OwnedFd, OwnedFd)>,
+    left: usize,
+    pool: Arc<Mutex<Pool>>,
+}
+
+impl FullPipe {
+    fn drain(mut self, file: BorrowedFd<'_>, mut at: u64) -> io::Result<()> {
+        let (reader, _) = self.ends.as_ref().expect("it is not dropped");
+        while self.left > 0 {
+            let moved = rustix::pipe::splice(
+                reader,
+                None,
+                file,
+                Some(&mut at),
+                self.left,
+                SpliceFlags::MOVE,
+            );
+            match moved {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(moved) => self.left -= moved,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for FullPipe {
+    fn drop(&mut self) {
+        let mut pool = lock(&self.pool);
+        match self.ends.take() {
+            Some(ends) if self.left == 0 => pool.free.push(ends),
+            _ => pool.open -= 1,
+        }
+    }
+}
+
+fn lock(pool: &Mutex<Pool>) -> MutexGuard<'_, Pool> {
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn open_pipe(size: usize) -> io::Result<(OwnedFd, OwnedFd)> {
@@ -71,24 +129,4 @@ fn open_pipe(size: usize) -> io::Result<(OwnedFd, OwnedFd)> {
         );
     }
     Ok((reader, writer))
-}
-
-fn drain(
-    reader: BorrowedFd<'_>,
-    file: BorrowedFd<'_>,
-    at: u64,
-    count: usize,
-) -> Result<usize, ReceiveError> {
-    let mut done = 0;
-    while done < count {
-        let mut to = at + done as u64;
-        let left = count - done;
-        match rustix::pipe::splice(reader, None, file, Some(&mut to), left, SpliceFlags::MOVE) {
-            Ok(0) => return Err(ReceiveError::Blob(io::ErrorKind::WriteZero.into())),
-            Ok(moved) => done += moved,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(ReceiveError::Blob(errno.into())),
-        }
-    }
-    Ok(done)
 }

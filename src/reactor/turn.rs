@@ -12,7 +12,7 @@
 use super::ReactorLimits; // the numbers of config/reactor.rs
 use super::clock::Moment; // a time in microseconds since the start
 use super::connection::{Connection, Phase}; // socket, session and readiness; open or lingering
-use super::io::{Io, ReceiveError, Sent}; // system calls; what was sent; which side failed
+use super::io::{Io, Sent}; // system calls; what was sent
 use crate::session::close_reason::CloseReason; // why a connection ends
 use crate::session::observer::{IoDirection, TurnEnd}; // in or out; how a turn ended
 use crate::session::outbox::Front; // the next output: bytes, or a range of a file
@@ -134,13 +134,11 @@ impl<I: Io> Turn<'_, I> {
     /// Whether the connection of a waiting session is broken. Its socket is not read, so no read
     /// would report that. What has arrived before still counts: it may be a whole upload.
     fn is_abandoned(&self, connection: &Connection<I::Socket>) -> bool {
-        let Some(unread) = self.io.broken(&connection.socket) else {
-            return false;
-        };
-        match connection.session.body() {
+        let unread = self.io.broken(&connection.socket);
+        unread.is_some_and(|unread| match connection.session.body() {
             Some(body) => unread < body.left,
             None => unread == 0 || connection.session.has_unsent(),
-        }
+        })
     }
 
     /// Takes the permission for a big step; `false` if it is used up.
@@ -228,7 +226,7 @@ impl<I: Io> Turn<'_, I> {
                 return StepResult::End(TurnEnd::Requeue);
             }
             // splice(2) stops in front of urgent data, and no event reports the bytes behind it.
-            if !connection.ready.drain_to_eof && self.io.can_receive_file(&*body.into) {
+            if !connection.ready.drain_to_eof && self.io.can_receive_file() {
                 return self.receive_file(connection);
             }
         }
@@ -281,24 +279,19 @@ impl<I: Io> Turn<'_, I> {
         // At most the rest of the body: bytes behind it belong to the next command.
         let most = body.left.min(self.limits.receive_step as u64) as usize;
         match self.io.receive_file(socket, &*body.into, body.at, most) {
-            Ok(0) => {
+            Ok(None) => StepResult::Moved(0),
+            Ok(Some(0)) => {
                 connection.consumed |=
                     session.feed(&[], Follows::Eof, &mut self.calls, self.shared);
                 StepResult::Moved(0)
             }
-            Ok(count) => {
-                session.body_moved(Ok(count as u64), self.shared);
+            Ok(Some(count)) => {
+                session.body_moved(count as u64, self.shared);
                 connection.progressed(count, self.now);
                 self.shared.observer.moved(IoDirection::In, count, true);
                 StepResult::Moved(count)
             }
-            Err(ReceiveError::Blob(error)) => {
-                session.body_moved(Err(error), self.shared);
-                // The disk has failed, not the peer: its bytes have arrived.
-                connection.progressed(0, self.now);
-                StepResult::Moved(0)
-            }
-            Err(ReceiveError::Socket(error)) => failed(&error, &mut connection.ready.readable),
+            Err(error) => failed(&error, &mut connection.ready.readable),
         }
     }
 

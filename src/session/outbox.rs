@@ -190,9 +190,6 @@ mod tests {
             let bytes = &self.0[range.start as usize..range.end as usize];
             Ok(Readable::Bytes(Box::new(bytes)))
         }
-        fn write_at(&self, _: &[u8], _: u64) -> std::io::Result<usize> {
-            Err(std::io::ErrorKind::Unsupported.into())
-        }
         fn append_short(&self, range: &Range<u64>, bytes: &mut Vec<u8>) -> bool {
             let short = range.end - range.start <= 3;
             if short {

@@ -21,7 +21,6 @@ use super::protocol::{BodyEnd, Intake, Protocol, Reaction, Receive}; // a servic
 use super::session_id::SessionId; // the number of a session
 use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
 use crate::wire::follows::{Follows, Timer}; // more bytes, a silence or the end; kinds of silence
-use std::io;
 
 /// What the caller must do next for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,8 +129,10 @@ impl Session {
                 false => Next::Finish(*reason),
             },
             Intake::Wait if !self.waited => Next::Wait,
+            Intake::Body(body) if body.into.is_busy() => Next::Wait,
             _ if !self.below_high_water(high_water) => Next::Park,
             Intake::Wait => Next::Resume,
+            Intake::Body(body) if body.into.ends(body.left) => Next::Resume,
             Intake::Work => Next::Work,
             Intake::Bytes | Intake::Body(_) | Intake::Relay if self.needs_feed => {
                 let eof = self.finished.then_some(Follows::Eof);
@@ -181,11 +182,12 @@ impl Session {
                         self.intake = Intake::Close(CloseReason::PeerFinished);
                     }
                 }
-                Intake::Body(body) if body.left == 0 => self.body_moved(Ok(0), shared),
+                Intake::Body(body) if body.into.is_busy() => break,
+                Intake::Body(body) if body.into.ends(body.left) => self.settle_body(shared),
                 Intake::Body(body) if !rest.is_empty() => {
                     let count = body.left.min(rest.len() as u64) as usize;
-                    let filled = body.into.write_all_at(&rest[..count], body.at);
-                    self.body_moved(filled.map(|()| count as u64), shared);
+                    body.into.write(&rest[..count], body.at);
+                    self.body_moved(count as u64, shared);
                     rest = &rest[count..];
                     unshown = !rest.is_empty() || self.finished;
                 }
@@ -238,18 +240,15 @@ impl Session {
         self.waited = false;
     }
 
-    /// Calls [`Protocol::on_work`].
+    /// Calls [`Protocol::on_work`], or goes on with a body after a wait.
     pub fn work(&mut self, shared: &mut Shared) {
-        let announced = matches!(self.intake, Intake::Work | Intake::Wait);
-        assert!(announced, "no work was announced");
         let out = &mut self.buffers.get_or_insert_default().outbox;
         let before = out.pending();
-        let intake = self.protocol.on_work(&mut shared.context(out, self.me));
-        self.set_intake(intake);
-        if self.body().is_some_and(|body| body.left == 0) {
-            // An empty body is complete before any byte arrives.
-            self.body_moved(Ok(0), shared);
+        if let Intake::Work | Intake::Wait = self.intake {
+            let intake = self.protocol.on_work(&mut shared.context(out, self.me));
+            self.set_intake(intake);
         }
+        self.settle_body(shared);
         answered(&self.buffers.get_or_insert_default().outbox, before, shared);
     }
 
@@ -262,22 +261,26 @@ impl Session {
         }
     }
 
-    /// Notes the number of bytes that were written to the blob of the body, or the error of a
-    /// write.
-    pub fn body_moved(&mut self, moved: io::Result<u64>, shared: &mut Shared) {
+    /// Notes the number of bytes that were given to the blob of the body.
+    pub fn body_moved(&mut self, count: u64, shared: &mut Shared) {
         let Intake::Body(receive) = &mut self.intake else {
             unreachable!("there is no body")
         };
-        match moved {
-            Ok(count) => {
-                assert!(count <= receive.left, "moved past the end of a body");
-                receive.at += count;
-                receive.left -= count;
-                if receive.left == 0 {
-                    self.end_body(BodyEnd::Complete, shared);
-                }
-            }
-            Err(error) => self.end_body(BodyEnd::BlobFailed(error), shared),
+        assert!(count <= receive.left, "moved past the end of a body");
+        receive.at += count;
+        receive.left -= count;
+        self.settle_body(shared);
+    }
+
+    /// Ends a body whose last byte is written, or whose file cannot be written.
+    fn settle_body(&mut self, shared: &mut Shared) {
+        let Some(body) = self.body().filter(|body| !body.into.is_busy()) else {
+            return;
+        };
+        match body.into.take_error() {
+            Some(error) => self.end_body(BodyEnd::BlobFailed(error), shared),
+            None if body.left == 0 => self.end_body(BodyEnd::Complete, shared),
+            None => {}
         }
     }
 
@@ -348,17 +351,11 @@ impl Session {
 
     /// Whether the output that comes next is being read from a disk.
     fn front_is_busy(&self) -> bool {
-        let buffers = self.buffers.as_ref();
-        match buffers.and_then(|buffers| buffers.outbox.front()) {
-            Some(Front::Body(blob, _)) => blob.is_busy(),
-            _ => false,
-        }
-    }
-
-    /// Whether its next turn should be a bulk turn: it has more requests, or moves a body.
-    pub fn has_bulk(&self) -> bool {
-        let buffers = self.buffers.as_ref();
-        buffers.is_some_and(|buffers| !buffers.inbox.is_empty() || buffers.outbox.has_body())
+        let front = self
+            .buffers
+            .as_ref()
+            .and_then(|buffers| buffers.outbox.front());
+        matches!(front, Some(Front::Body(blob, _)) if blob.is_busy())
     }
 
     /// Whether the protocol may make more output.
@@ -387,9 +384,10 @@ impl Session {
     /// What the peer must do in time.
     pub fn deadline(&self) -> Deadline {
         let sends_body = |buffers: &Buffers| buffers.outbox.has_body();
-        match self.intake {
+        match &self.intake {
             Intake::Wait => Deadline::Disk,
             _ if self.front_is_busy() => Deadline::Disk,
+            Intake::Body(body) if body.into.is_busy() => Deadline::Disk,
             Intake::Body(_) => Deadline::Rate,
             // Ctrl-S stops a person's terminal; the connection is not broken.
             Intake::Work if self.protocol.may_idle() => Deadline::None,

@@ -1,21 +1,22 @@
 //! An open regular file of the store, for reading or for writing.
 
 use super::buffers::{Buffers, Piece};
-use super::cold_files::Warmth;
+use super::cold_files::{ColdFiles, Warmth};
 use super::disk_file::DiskFile;
 use super::place::FsKind;
+use super::slots::{Slot, Slots, Ticket};
 use super::workers::JobKind;
-use crate::session::blob::{Blob, Readable};
+use crate::session::blob::{Blob, Readable, Taken};
 use crate::session::session_id::SessionId;
 use crate::store::pending::Pending;
 use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,11 +26,37 @@ pub struct FileBlob {
     file: DiskFile,
     /// The session that reads or writes it.
     session: SessionId,
-    /// A range of at most this many bytes is copied.
-    inline_limit: u64,
+    shared: Rc<BlobShared>,
     warmth: Warmth,
-    buffers: Arc<Buffers>,
     job: RefCell<BlobJob>,
+    stage: RefCell<Stage>,
+    /// Behind the last byte that was written.
+    end: Cell<u64>,
+}
+
+/// What all blobs of a store share.
+pub(super) struct BlobShared {
+    /// A range of at most this many bytes is copied.
+    pub inline_limit: u64,
+    /// A stage of at least this many bytes is written.
+    pub stage_limit: usize,
+    pub cold_files: ColdFiles,
+    pub buffers: Arc<Buffers>,
+    pub slots: Arc<Slots>,
+}
+
+/// Bytes that are not written yet, and the offset of the first.
+#[derive(Default)]
+pub(super) struct Stage {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Stage {
+    /// Writes the bytes.
+    pub fn write(&self, file: &File) -> io::Result<()> {
+        file.write_all_at(&self.bytes, self.at)
+    }
 }
 
 /// The job of a blob. It has one at most.
@@ -41,37 +68,64 @@ enum BlobJob {
     Reads(u64, Pending<io::Result<Piece>>),
     /// It has read from this offset on.
     HasRead(u64, Piece),
+    /// It waits for its turn to write.
+    WaitsForSlot(Arc<Ticket>),
+    HasSlot(Slot),
+    Writes(Pending<io::Result<()>>),
     Failed(io::Error),
 }
 
 impl FileBlob {
+    /// `inode` is the number of a file to be read.
     pub(super) fn new(
         file: DiskFile,
+        inode: u64,
         session: SessionId,
-        inline_limit: u64,
-        warmth: Warmth,
-        buffers: &Arc<Buffers>,
+        shared: Rc<BlobShared>,
     ) -> FileBlob {
         FileBlob {
+            warmth: shared.cold_files.open((file.place.device, inode)),
             file,
             session,
-            inline_limit,
-            warmth,
-            buffers: buffers.clone(),
+            shared,
             job: RefCell::default(),
+            stage: RefCell::default(),
+            end: Cell::new(0),
         }
     }
 
-    /// The file, for the job that commits it.
-    pub(super) fn into_file(blob: Rc<FileBlob>) -> Arc<File> {
-        match Rc::try_unwrap(blob) {
+    /// The file, the bytes to be written to it, and its length with them: for the job that commits
+    /// it.
+    pub(super) fn into_parts(blob: Rc<FileBlob>) -> (Arc<File>, Stage, u64) {
+        let (stage, end) = (blob.stage.take(), blob.end.get());
+        let file = match Rc::try_unwrap(blob) {
             Ok(blob) => blob.file.take(),
             Err(shared) => shared.file.get().clone(),
-        }
+        };
+        (file, stage, end)
     }
 
     fn file(&self) -> &File {
         self.file.get()
+    }
+
+    /// Runs a write, and writes the stage before it: here if the file is in memory, otherwise in a
+    /// job.
+    fn run(&self, write: impl FnOnce(&File) -> io::Result<()> + Send + 'static) {
+        let file = self.file.get().clone();
+        let stage = self.stage.take();
+        let work = move || {
+            stage.write(&file)?;
+            write(&file)
+        };
+        let job = match self.file.place.kind {
+            FsKind::Memory => work().map_or_else(BlobJob::Failed, |()| BlobJob::None),
+            FsKind::Local | FsKind::Remote => {
+                let lane = self.file.place.lane(JobKind::Writes);
+                BlobJob::Writes(self.file.workers.spawn(lane, self.session, work))
+            }
+        };
+        *self.job.borrow_mut() = job;
     }
 
     /// Whether the front of the range is in memory, and how much of it.
@@ -101,7 +155,7 @@ impl FileBlob {
 
     /// Starts a job that reads the front of the range.
     fn read_piece(&self, range: Range<u64>) {
-        let (file, buffers) = (self.file.get().clone(), self.buffers.clone());
+        let (file, buffers) = (self.file.get().clone(), self.shared.buffers.clone());
         let at = range.start;
         let work = move || {
             buffers.fill(|into| {
@@ -146,19 +200,98 @@ impl Blob for FileBlob {
                 Ok(Err(error)) => BlobJob::Failed(error),
                 Err(reading) => BlobJob::Reads(at, reading),
             },
+            BlobJob::WaitsForSlot(ticket) => match ticket.slot() {
+                Some(slot) => BlobJob::HasSlot(slot),
+                None => BlobJob::WaitsForSlot(ticket),
+            },
+            BlobJob::Writes(writing) => match writing.take() {
+                Ok(Ok(())) => BlobJob::None,
+                Ok(Err(error)) => BlobJob::Failed(error),
+                Err(writing) => BlobJob::Writes(writing),
+            },
             other => other,
         };
-        matches!(*job, BlobJob::Reads(..))
+        matches!(
+            *job,
+            BlobJob::Reads(..) | BlobJob::WaitsForSlot(_) | BlobJob::Writes(_)
+        )
     }
 
-    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        FileExt::write_at(self.file(), bytes, at)
+    fn has_failed(&self) -> bool {
+        !self.is_busy() && matches!(*self.job.borrow(), BlobJob::Failed(_))
+    }
+
+    fn take_error(&self) -> Option<io::Error> {
+        let mut job = self.job.borrow_mut();
+        match std::mem::take(&mut *job) {
+            BlobJob::Failed(error) => Some(error),
+            other => {
+                *job = other;
+                None
+            }
+        }
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) {
+        self.end.set(at + bytes.len() as u64);
+        if self.file.place.kind == FsKind::Memory {
+            let written = self.file().write_all_at(bytes, at);
+            *self.job.borrow_mut() = written.map_or_else(BlobJob::Failed, |()| BlobJob::None);
+            return;
+        }
+        // A slot that was not used passes on.
+        *self.job.borrow_mut() = BlobJob::None;
+        let mut stage = self.stage.borrow_mut();
+        if stage.bytes.is_empty() {
+            stage.at = at;
+        }
+        let end = stage.at + stage.bytes.len() as u64;
+        assert_eq!(end, at, "a blob is written in order");
+        stage.bytes.extend_from_slice(bytes);
+        if stage.bytes.len() >= self.shared.stage_limit {
+            drop(stage);
+            self.run(|_| Ok(()));
+        }
+    }
+
+    fn fill(
+        &self,
+        at: u64,
+        take: &mut dyn FnMut() -> io::Result<Taken>,
+    ) -> io::Result<Option<usize>> {
+        let slot = match (self.file.place.kind, self.job.take()) {
+            (FsKind::Memory, _) => None,
+            (_, BlobJob::HasSlot(slot)) => Some(slot),
+            _ => match self.shared.slots.take(self.file.place.device, self.session) {
+                Ok(slot) => Some(slot),
+                Err(ticket) => {
+                    *self.job.borrow_mut() = BlobJob::WaitsForSlot(ticket);
+                    return Ok(None);
+                }
+            },
+        };
+        match take()? {
+            Taken::Bytes(bytes) => {
+                self.write(&bytes, at);
+                Ok(Some(bytes.len()))
+            }
+            Taken::Carrier(0, _) => Ok(Some(0)),
+            Taken::Carrier(count, carrier) => {
+                self.end.set(at + count as u64);
+                self.run(move |file| {
+                    let written = carrier(file.as_fd());
+                    drop(slot);
+                    written
+                });
+                Ok(Some(count))
+            }
+        }
     }
 
     fn append_short(&self, range: &Range<u64>, bytes: &mut Vec<u8>) -> bool {
         let length = range.end - range.start;
         let is_remote = self.file.place.kind == FsKind::Remote;
-        if length > self.inline_limit || is_remote || self.warmth.is_cold() {
+        if length > self.shared.inline_limit || is_remote || self.warmth.is_cold() {
             return false;
         }
         let before = bytes.len();
@@ -181,9 +314,5 @@ impl Blob for FileBlob {
             self.warmth.set_cold();
         }
         all
-    }
-
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.file().as_fd())
     }
 }

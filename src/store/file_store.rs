@@ -7,11 +7,12 @@ use super::backlog::JobStatus;
 use super::buffers::Buffers;
 use super::cold_files::ColdFiles;
 use super::disk_file::DiskFile;
-use super::file_blob::FileBlob;
+use super::file_blob::{BlobShared, FileBlob};
 use super::listing::{FolderStamp, Lists};
 use super::part_name;
 use super::place::{self, FsKind, Place, Places};
 use super::root::{ListedFolder, Look, Root};
+use super::slots::Slots;
 use super::upload::{self, Destination, FileUpload};
 use super::workers::{JobKind, Workers};
 use super::{
@@ -36,8 +37,7 @@ pub struct FileStore {
     files: Arc<SharedFiles>,
     workers: Workers,
     lists: Lists,
-    cold_files: ColdFiles,
-    buffers: Arc<Buffers>,
+    blobs: Rc<BlobShared>,
     /// Whether a job checks the path of the root.
     checking: Arc<AtomicBool>,
 }
@@ -82,6 +82,13 @@ impl FileStore {
             part_name::sweep(root.folder());
         }
         let (places, workers) = (Places::default(), Workers::default());
+        let blobs = Rc::new(BlobShared {
+            inline_limit: settings.inline_limit,
+            stage_limit: settings.stage,
+            cold_files: ColdFiles::default(),
+            buffers: Buffers::new(settings.buffers),
+            slots: Slots::new(settings.pieces, &workers),
+        });
         Ok(FileStore {
             files: Arc::new(SharedFiles {
                 root_place: places.learn(&root)?,
@@ -93,8 +100,7 @@ impl FileStore {
             }),
             workers,
             lists: Lists::new(settings.listing),
-            cold_files: ColdFiles::default(),
-            buffers: Buffers::new(settings.buffers),
+            blobs,
             checking: Arc::default(),
         })
     }
@@ -139,16 +145,6 @@ impl FileStore {
         Ok(())
     }
 
-    /// Makes the blob of an opened file and its inode.
-    fn blob_maker(&self, client: Requester) -> impl FnOnce(DiskFile, u64) -> FileBlob + use<> {
-        let (cold_files, buffers) = (self.cold_files.clone(), self.buffers.clone());
-        let inline_limit = self.files.settings.inline_limit;
-        move |file, inode| {
-            let warmth = cold_files.open((file.place.device, inode));
-            FileBlob::new(file, client.session, inline_limit, warmth, &buffers)
-        }
-    }
-
     /// Calls `act` at once if that cannot wait for a disk or a server, and otherwise in a job of
     /// this kind. `act` gets the file if the caches know it. The path `None` is the root.
     fn dispatch<T: Send + 'static>(
@@ -183,11 +179,11 @@ impl Store for FileStore {
         self.files.root.recheck_path();
         let (path, name) = (Some(name), name.to_owned());
         let open = move |files: &SharedFiles, found| files.explain(files.open(&name, found));
-        let make_blob = self.blob_maker(client);
+        let blobs = self.blobs.clone();
         let opened = self.dispatch(JobKind::LookUps, path, client, open);
         opened.map(move |opened| {
             let (file, version) = opened?;
-            let blob = Rc::new(make_blob(file, version.inode));
+            let blob = Rc::new(FileBlob::new(file, version.inode, client.session, blobs));
             Ok(OpenFile { blob, version })
         })
     }
@@ -245,11 +241,11 @@ impl Store for FileStore {
             begun.map_err(|error| files.root.explain_folder(error))
         };
         let (files, workers) = (self.files.clone(), self.workers.clone());
-        let make_blob = self.blob_maker(client);
+        let blobs = self.blobs.clone();
         let begun = self.dispatch(JobKind::Writes, path, client, begin);
         begun.map(move |begun| {
             let (file, destination) = begun?;
-            let blob = Rc::new(make_blob(file, 0));
+            let blob = Rc::new(FileBlob::new(file, 0, client.session, blobs));
             let upload = FileUpload::new(&files.root, blob, destination, workers, &files.settings);
             Ok(Box::new(upload) as Box<dyn Upload>)
         })

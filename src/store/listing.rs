@@ -298,10 +298,6 @@ impl Blob for ListBlob {
         })
     }
 
-    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
     fn append_short(&self, range: &Range<u64>, bytes: &mut Vec<u8>) -> bool {
         match self.list() {
             List::File(..) => false,

@@ -13,6 +13,7 @@ pub mod part_name;
 pub mod pending;
 pub mod place;
 pub mod root;
+mod slots;
 mod sync_batch;
 pub mod upload;
 pub mod workers;
@@ -206,6 +207,10 @@ pub struct StoreSettings {
     pub workers: WorkerLimits,
     /// Buffers for files that are not in memory.
     pub buffers: BufferLimits,
+    /// Pieces of uploads that may wait for one device.
+    pub pieces: usize,
+    /// Bytes of an upload that are kept in memory before a job writes them.
+    pub stage: usize,
     /// A body of at most this many bytes is copied into the reply.
     pub inline_limit: u64,
     /// A helper thread closes a file of at least this many bytes.

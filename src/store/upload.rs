@@ -14,7 +14,7 @@
 use super::backlog::JobStatus;
 use super::file_blob::FileBlob;
 use super::part_name;
-use super::place::{self, FsKind, Place};
+use super::place::{FsKind, Place};
 use super::root::Root;
 use super::workers::{JobKind, Workers};
 use super::{FileVersion, Overwrite, Requester, StoreReply, StoreSettings, Stored, Upload};
@@ -81,11 +81,11 @@ impl Upload for FileUpload {
             settings,
         } = *self;
         let device = destination.place.device;
-        let (file, front) = (FileBlob::into_file(blob), Box::<[u8]>::from(front));
-        let length = place::stat(&*file).map_or(0, |stat| stat.stx_size);
+        let front = Box::<[u8]>::from(front);
+        let (file, stage, length) = FileBlob::into_parts(blob);
         let store = move |status: &JobStatus| {
+            stage.write(&file)?;
             if !front.is_empty() {
-                let length = file.metadata()?.len();
                 put_in_front(&file, length, &front, settings.copy_step)?;
             }
             // Without a client that waits for the answer, durability was not promised.

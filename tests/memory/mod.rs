@@ -266,9 +266,8 @@ impl Driver {
         if !rest.is_empty() {
             self.arrived.push_front(rest);
         }
-        let filled = body.into.write_all_at(&piece, body.at);
-        let moved = filled.map(|()| count as u64);
-        self.session.body_moved(moved, &mut self.shared);
+        body.into.write(&piece, body.at);
+        self.session.body_moved(count as u64, &mut self.shared);
     }
 
     /// The peer's socket accepts one write of at most `gulp` bytes.

@@ -2,7 +2,7 @@
 //! It has no links and does not check names.
 
 use super::disk::Disk;
-use loket::session::blob::{Blob, Readable};
+use loket::session::blob::{Blob, Readable, Taken};
 use loket::session::session_id::SessionId;
 use loket::store::error::StoreError;
 use loket::store::pending::Pending;
@@ -281,6 +281,8 @@ enum BlobJob {
     None,
     Reads(u64, Pending<Vec<u8>>),
     HasRead(u64, Vec<u8>),
+    Writes(Pending<io::Result<()>>),
+    Failed(io::Error),
 }
 
 impl Blob for MemoryBlob {
@@ -312,32 +314,82 @@ impl Blob for MemoryBlob {
         })
     }
 
+    fn write(&self, bytes: &[u8], at: u64) {
+        assert!(!self.is_busy(), "a call while a job is running");
+        let (file, fault, added) = (self.bytes.clone(), self.fault, bytes.to_vec());
+        let write = move || put(&file, fault, &added, at);
+        let job = match self.disk.piece(self.session, write) {
+            Pending::Ready(written) => written.map_or_else(BlobJob::Failed, |()| BlobJob::None),
+            pending => BlobJob::Writes(pending),
+        };
+        self.job.replace(job);
+    }
+
+    fn fill(
+        &self,
+        at: u64,
+        take: &mut dyn FnMut() -> io::Result<Taken>,
+    ) -> io::Result<Option<usize>> {
+        assert!(!self.is_busy(), "a call while a job is running");
+        if let Pending::Later(wait) = self.disk.piece(self.session, || Ok(())) {
+            // Too much waits to be written.
+            self.job.replace(BlobJob::Writes(Pending::Later(wait)));
+            return Ok(None);
+        }
+        let Taken::Bytes(bytes) = take()? else {
+            unreachable!("there are no pipes")
+        };
+        if !bytes.is_empty() {
+            self.write(&bytes, at);
+        }
+        Ok(Some(bytes.len()))
+    }
+
     fn is_busy(&self) -> bool {
         let job = match self.job.take() {
             BlobJob::Reads(at, reading) => match reading.take() {
                 Ok(bytes) => BlobJob::HasRead(at, bytes),
                 Err(reading) => BlobJob::Reads(at, reading),
             },
+            BlobJob::Writes(writing) => match writing.take() {
+                Ok(written) => written.map_or_else(BlobJob::Failed, |()| BlobJob::None),
+                Err(writing) => BlobJob::Writes(writing),
+            },
             other => other,
         };
         self.job.replace(job);
-        matches!(*self.job.borrow(), BlobJob::Reads(..))
+        matches!(*self.job.borrow(), BlobJob::Reads(..) | BlobJob::Writes(_))
     }
 
-    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        let count = match self.fault {
-            Some(Fault::Full(end)) => end.saturating_sub(at).min(bytes.len() as u64) as usize,
-            _ => bytes.len(),
-        };
-        if count == 0 && !bytes.is_empty() {
-            return Err(Errno::NOSPC.into());
+    fn has_failed(&self) -> bool {
+        !self.is_busy() && matches!(*self.job.borrow(), BlobJob::Failed(_))
+    }
+
+    fn take_error(&self) -> Option<io::Error> {
+        match self.job.take() {
+            BlobJob::Failed(error) => Some(error),
+            other => {
+                self.job.replace(other);
+                None
+            }
         }
-        let (at, mut content) = (at as usize, self.bytes.borrow_mut());
-        if content.len() < at + count {
-            content.resize(at + count, 0);
-        }
-        content[at..at + count].copy_from_slice(&bytes[..count]);
-        Ok(count)
+    }
+}
+
+/// Writes bytes to a file, up to its fault.
+fn put(file: &Bytes, fault: Option<Fault>, bytes: &[u8], at: u64) -> io::Result<()> {
+    let count = match fault {
+        Some(Fault::Full(end)) => end.saturating_sub(at).min(bytes.len() as u64) as usize,
+        _ => bytes.len(),
+    };
+    let (at, mut content) = (at as usize, file.borrow_mut());
+    if content.len() < at + count {
+        content.resize(at + count, 0);
+    }
+    content[at..at + count].copy_from_slice(&bytes[..count]);
+    match count == bytes.len() {
+        true => Ok(()),
+        false => Err(Errno::NOSPC.into()),
     }
 }
 
@@ -376,7 +428,7 @@ impl Upload for MemoryUpload {
             let (name, bytes) = (&self.name, &self.blob.bytes);
             if !front.is_empty() {
                 let whole = [front, bytes.borrow().clone()].concat();
-                self.blob.write_all_at(&whole, 0)?;
+                put(bytes, self.blob.fault, &whole, 0)?;
             }
             if let Some(wanted) = &memory.wanted {
                 let wanted = wanted

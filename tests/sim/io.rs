@@ -6,8 +6,8 @@ use super::seed_calls::Backlog;
 use super::shared::SimState;
 use super::sim_socket::{Call, Handle, SimSocket};
 use loket::reactor::clock::Moment;
-use loket::reactor::io::{Io, ReceiveError, Sent};
-use loket::session::blob::{Blob, Readable};
+use loket::reactor::io::{Io, Sent};
+use loket::session::blob::{Blob, Readable, Taken};
 use loket::session::session_id::SessionId;
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
@@ -138,22 +138,13 @@ impl SimIo {
         Ok(count)
     }
 
-    fn take_now(
-        &self,
-        socket: &mut SimSocket,
-        blob: &dyn Blob,
-        at: u64,
-        most: usize,
-    ) -> Result<usize, ReceiveError> {
+    fn take_now(&self, socket: &mut SimSocket, most: usize) -> io::Result<Taken> {
         self.check(|_| socket.may_take(most));
-        let count = self.readable(socket, most, true);
-        let count = count.map_err(ReceiveError::Socket)?;
+        let count = self.readable(socket, most, true)?;
         let bytes = socket.script.input[socket.taken..socket.taken + count].to_vec();
         self.take(socket, count);
-        self.check(|seed| seed.moved(0, 0));
-        blob.write_all_at(&bytes, at).map_err(ReceiveError::Blob)?;
         self.check(|seed| seed.moved(count, 0));
-        Ok(count)
+        Ok(Taken::Bytes(bytes))
     }
 }
 
@@ -238,7 +229,7 @@ impl Io for SimIo {
         Ok(Sent::Filled(count))
     }
 
-    fn can_receive_file(&mut self, _: &dyn Blob) -> bool {
+    fn can_receive_file(&mut self) -> bool {
         self.direct
     }
 
@@ -248,19 +239,15 @@ impl Io for SimIo {
         blob: &dyn Blob,
         at: u64,
         most: usize,
-    ) -> Result<usize, ReceiveError> {
+    ) -> io::Result<Option<usize>> {
         let socket = &mut *socket.borrow_mut();
         self.check(|seed| {
             seed.called(socket);
             assert!(most <= seed.plan.limits.receive_step, "a step too long");
             seed.stepped(most);
         });
-        let took = self.take_now(socket, blob, at, most);
-        let bytes = match &took {
-            Ok(count) => Some(*count),
-            Err(ReceiveError::Blob(_)) => Some(0),
-            Err(ReceiveError::Socket(_)) => None,
-        };
+        let took = blob.fill(at, &mut || self.take_now(socket, most));
+        let bytes = took.as_ref().ok().copied().flatten();
         self.done(socket, Call::TakeBody { at, most }, bytes);
         took
     }
@@ -294,9 +281,7 @@ impl Io for SimIo {
 
     fn broken(&self, socket: &Handle) -> Option<u64> {
         // What was not read is lost.
-        let socket = &mut *socket.borrow_mut();
-        socket.reset_seen |= socket.reset;
-        socket.reset.then_some(0)
+        socket.borrow().reset.then_some(0)
     }
 
     fn now(&self) -> Moment {
