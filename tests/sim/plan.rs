@@ -74,15 +74,13 @@ impl Plan {
             command_read: read,
             linger_bytes: random.pick(&[50, 500, 100_000]),
             per_ip: random.chance(30).then(|| random.within(1..=4)),
-            command_seconds: if long_pauses {
-                random.within(3..=20) as u32
-            } else {
-                1_000_000
+            command_seconds: match long_pauses {
+                true => random.within(3..=20) as u32,
+                false => 1_000_000,
             },
-            min_rate: if long_pauses {
-                random.pick(&[0, 1, 30])
-            } else {
-                0
+            min_rate: match long_pauses {
+                true => random.pick(&[0, 1, 30]),
+                false => 0,
             },
             rate_seconds: random.within(2..=10) as u32,
             disk_seconds: if long_pauses { 20 } else { u32::MAX },

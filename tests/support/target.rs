@@ -93,7 +93,7 @@ fn settled_descriptors(server: &Server) -> usize {
             .filter(|link| link.starts_with("socket:") || link.ends_with("(deleted)"))
             .count()
     };
-    // Four listeners, the room, and the pair for signals.
-    eventually("only listeners are left", || idle() <= 7);
+    // Five listeners, the room, and the pair for signals.
+    eventually("only listeners are left", || idle() <= 8);
     server.descriptors()
 }
