@@ -139,7 +139,7 @@ fn pair() -> io::Result<(TcpStream, TcpStream)> {
 /// system calls without the dispatcher.
 fn over_sockets(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("socket pair");
-    for length in [64, 4_096] {
+    for length in [64, 4_096, 65_536] {
         group.throughput(Throughput::Bytes(length as u64));
         let message = vec![b'x'; length];
         let mut back = vec![0; length];
