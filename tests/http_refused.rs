@@ -192,6 +192,28 @@ fn a_second_empty_line_before_a_request_is_refused() {
 }
 
 #[test]
+fn the_host_of_an_absolute_target_must_be_a_name_of_the_server() {
+    let server = Server::start(&[]);
+    server.put("kept", "text");
+    for (target, host, status) in [
+        ("http://localhost/kept", "elsewhere", "200 OK"),
+        ("http://127.0.0.1:1/kept", "localhost", "200 OK"),
+        (
+            "http://elsewhere/kept",
+            "localhost",
+            "421 Misdirected Request",
+        ),
+    ] {
+        let fields = format!("Host: {host}\r\nConnection: close\r\n");
+        let text = server.ask("http", format!("GET {target} HTTP/1.1\r\n{fields}\r\n"));
+        assert!(
+            text.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_refused_request_does_not_stop_the_answers_to_those_before_it() {
     let server = Server::start(&[]);
     server.put("kept", "text");
