@@ -30,8 +30,8 @@ pub const STORE: StoreSettings = StoreSettings {
         size: 256 * KIB,
     },
     pieces: PIECES,
-    // As much as one read of a command and its body brings.
-    stage: 64 * KIB,
+    // A client that sends the front of a body and stops holds less than this.
+    stage: SMALL_BODY,
     inline_limit: SMALL_BODY as u64,
     large: LARGE_FILE,
     copy_step: COPY_STEP,
