@@ -55,7 +55,11 @@ impl Root {
         let folder = Arc::new(Dir::open_ambient_dir(path, ambient_authority())?);
         let path = std::path::absolute(path)?;
         Ok(Root {
-            identity: identity(&place::stat(&folder)?),
+            // A file system that was not asked yet may not know its numbers.
+            identity: {
+                let stat = rustix::fs::fstat(&folder)?;
+                (stat.st_dev, stat.st_ino)
+            },
             folder,
             names: [path.clone()]
                 .into_iter()
