@@ -13,43 +13,49 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The pipes that all uploads share. A pipe that is not in use is empty.
+/// The pipes that all uploads share. One is kept while none is in use; it is empty.
 pub struct Pipes {
-    size: usize,
     most: usize,
     pool: Arc<Mutex<Pool>>,
 }
 
-#[derive(Default)]
 struct Pool {
-    free: Vec<(OwnedFd, OwnedFd)>,
-    /// Pipes in `free` and in use.
-    open: usize,
+    size: usize,
+    /// Reading and writing end.
+    free: Option<(OwnedFd, OwnedFd)>,
+    /// Pipes in use.
+    used: usize,
+}
+
+impl Pool {
+    fn has_free(&mut self) -> bool {
+        if self.free.is_none() {
+            self.free = open_pipe(self.size).ok();
+        }
+        self.free.is_some()
+    }
 }
 
 impl Pipes {
     /// At most `most` pipes of `size` bytes. If `used`, the first one is opened here, so that an
     /// accepted upload needs no more descriptors.
     pub fn new(size: usize, most: usize, used: bool) -> Pipes {
-        let pool = Arc::default();
-        let mut pipes = Pipes { size, most, pool };
+        let mut pool = Pool {
+            size,
+            free: None,
+            used: 0,
+        };
         if used {
-            pipes.has_free();
+            pool.has_free();
         }
-        pipes
+        let pool = Arc::new(Mutex::new(pool));
+        Pipes { most, pool }
     }
 
     /// Whether a pipe is free. If none is, tries to open one.
     pub fn has_free(&mut self) -> bool {
         let mut pool = lock(&self.pool);
-        if pool.free.is_empty()
-            && pool.open < self.most
-            && let Ok(ends) = open_pipe(self.size)
-        {
-            pool.free.push(ends);
-            pool.open += 1;
-        }
-        !pool.free.is_empty()
+        pool.used < self.most && pool.has_free()
     }
 
     /// Moves up to `most` bytes into a free pipe, which will write them at offset `at` of a file;
@@ -58,11 +64,14 @@ impl Pipes {
     /// Trap: if the pipe is not empty, `EAGAIN` may come from the socket or from the full pipe. So
     /// each piece has a pipe of its own.
     pub fn take(&mut self, socket: BorrowedFd<'_>, at: u64, most: usize) -> io::Result<Taken> {
+        let mut pool = lock(&self.pool);
+        pool.used += 1;
         let mut pipe = FullPipe {
-            ends: lock(&self.pool).free.pop(),
+            ends: pool.free.take(),
             left: 0,
             pool: self.pool.clone(),
         };
+        drop(pool);
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let (_, writer) = pipe.ends.as_ref().expect("asked by has_free");
         pipe.left = rustix::pipe::splice(socket, None, writer, None, most, flags)?;
@@ -74,7 +83,7 @@ impl Pipes {
     }
 }
 
-/// A pipe that holds bytes. Dropping it returns the pipe when it is empty, and closes it otherwise.
+/// A pipe that holds bytes. Dropping it returns the pipe if it is empty and none is free.
 struct FullPipe {
     /// Reading and writing end; `Some` until drop.
     ends: Option<(OwnedFd, OwnedFd)>,
@@ -108,9 +117,11 @@ impl FullPipe {
 impl Drop for FullPipe {
     fn drop(&mut self) {
         let mut pool = lock(&self.pool);
-        match self.ends.take() {
-            Some(ends) if self.left == 0 => pool.free.push(ends),
-            _ => pool.open -= 1,
+        pool.used -= 1;
+        let ends = self.ends.take().filter(|_| self.left == 0);
+        if pool.free.is_none() {
+            pool.free = ends;
+            pool.has_free();
         }
     }
 }
