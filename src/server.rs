@@ -129,10 +129,7 @@ pub const TCP_SERVICES: &[TcpService] = &[
         name: "http",
         about: "HTTP service (GET, HEAD, PUT, DELETE)",
         port: "8000",
-        make: |parts, peer| {
-            let (shared, store) = (parts.http.clone(), parts.store.clone());
-            Box::new(Http::new(shared, store, peer))
-        },
+        make: |parts, peer| Box::new(Http::new(parts.http.clone(), peer)),
         refusal: Some(TOO_MANY_HTTP),
         keepalive: false,
         unread: None,
@@ -228,33 +225,29 @@ impl Server {
                 bound.push((service, socket));
             }
         }
-        let room = match options.room.port() {
-            Some(port) => {
-                let password = secrets.room.as_ref().expect("the room is on");
-                Some(open_room(
-                    &options,
-                    SocketAddr::new(host, port),
-                    &password.text,
-                )?)
-            }
-            None => None,
-        };
+        let room = options.room.port().map(|port| {
+            let password = secrets.room.as_ref().expect("the room is on");
+            open_room(&options, SocketAddr::new(host, port), &password.text)
+        });
+        let room = room.transpose()?;
         if bound.is_empty() && room.is_none() {
             return Err(StartError::new(
                 "all services are off; give at least one a port",
             ));
         }
         let store = root_dir::open(&options.root, store_settings(&options), user.as_ref())?;
+        let store = Rc::new(store);
         warn_of_exposure(&options, host, &secrets);
         let parts = Rc::new(Parts {
             limits: Rc::new(SERVICES),
-            store: Rc::new(store),
             roster: Rc::default(),
             http: Rc::new(http_shared(
+                store.clone(),
                 &options,
                 &secrets,
                 bound.iter().map(|(service, _)| service.name),
             )),
+            store,
         });
         let listener = |(service, socket): (&TcpService, _)| {
             let (make, parts) = (service.make, parts.clone());
@@ -435,6 +428,7 @@ fn warn_of_exposure(options: &ServeOptions, host: IpAddr, secrets: &Secrets) {
 }
 
 fn http_shared(
+    store: Rc<FileStore>,
     options: &ServeOptions,
     secrets: &Secrets,
     services: impl Iterator<Item = &'static str>,
@@ -447,6 +441,7 @@ fn http_shared(
     };
     HttpShared {
         limits: Rc::new(SERVICES),
+        store,
         date: RefCell::default(),
         rights: RefCell::new(Rights::new(settings, WRONG_SECRETS)),
         index: options.index,

@@ -40,7 +40,7 @@ use crate::session::notice::Notice;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Reaction};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{OpenFile, Requester, Store, StoreReply, Upload};
+use crate::store::{OpenFile, Requester, StoreReply, Upload};
 use crate::wire::follows::Follows;
 use crate::wire::http::conditions::{Conditions, Verdict};
 use crate::wire::http::head::{self, Expect, Framing, Method, Parsed, Request};
@@ -52,20 +52,24 @@ use std::rc::Rc;
 /// The HTTP service.
 pub struct Http {
     shared: Rc<HttpShared>,
-    store: Rc<dyn Store>,
+    peer: SocketAddr,
+    /// The request that is not answered yet. An idle connection has none.
+    current: Option<Box<Current>>,
+}
+
+struct Current {
+    exchange: Exchange,
     upload_log: UploadLog,
-    /// The request that is not answered yet.
-    exchange: Option<Box<Exchange>>,
     state: HttpState,
 }
 
 enum HttpState {
-    /// The head of a request arrives.
-    Head,
+    /// Its head is complete.
+    Begun,
     /// A store operation is pending.
     Waiting(Pending<Outcome>),
     /// The body of a PUT arrives.
-    Receiving(Box<Receiving>),
+    Receiving(Receiving),
 }
 
 /// The result of a store operation.
@@ -82,13 +86,11 @@ enum Outcome {
 
 impl Http {
     /// A session of the peer at this address.
-    pub fn new(shared: Rc<HttpShared>, store: Rc<dyn Store>, peer: SocketAddr) -> Http {
+    pub fn new(shared: Rc<HttpShared>, peer: SocketAddr) -> Http {
         Http {
             shared,
-            store,
-            upload_log: UploadLog::new(peer),
-            exchange: None,
-            state: HttpState::Head,
+            peer,
+            current: None,
         }
     }
 
@@ -98,7 +100,11 @@ impl Http {
             Parsed::Partial => (0, Intake::Bytes),
             Parsed::Refused(refusal) => (input.len(), self.fail(refusal.into(), cx)),
             Parsed::Request(request, length) => {
-                self.exchange = Some(Box::new(Exchange::new(&request, cx.micros)));
+                self.current = Some(Box::new(Current {
+                    exchange: Exchange::new(&request, cx.micros),
+                    upload_log: UploadLog::new(self.peer),
+                    state: HttpState::Begun,
+                }));
                 let done = self.begin(&request, cx);
                 let done = done.and_then(|reply| self.resume(reply, cx));
                 (length, self.or_fail(done, cx))
@@ -124,11 +130,10 @@ impl Http {
             sec_fetch_site: request.sec_fetch_site,
             authorization: request.authorization,
         };
-        let peer = self.upload_log.address();
         self.shared
             .rights
             .borrow_mut()
-            .decide(&asked, peer, cx.now)?;
+            .decide(&asked, self.peer.ip(), cx.now)?;
         if request.expect == Expect::Other {
             let says = "no other expectation than 100-continue can be met";
             return Err(Failure::new(Status::ExpectationFailed, says));
@@ -151,7 +156,7 @@ impl Http {
         let client = self.requester(cx);
         match resource {
             Resource::File(name) => {
-                let opened = self.store.open(&name, client);
+                let opened = self.shared.store.open(&name, client);
                 self.exchange().name = name;
                 Ok(opened.map(|opened| Outcome::Done(opened.map(Reply::File))))
             }
@@ -160,7 +165,7 @@ impl Http {
                 let index = format!("{name}{slash}index.html");
                 self.exchange().name = name;
                 if self.shared.index && !self.exchange().query.json {
-                    Ok(self.store.open(&index, client).map(Outcome::Index))
+                    Ok(self.shared.store.open(&index, client).map(Outcome::Index))
                 } else {
                     Ok(self.list(cx))
                 }
@@ -181,10 +186,13 @@ impl Http {
     }
 
     fn list(&self, cx: &Context<'_>) -> Pending<Outcome> {
-        let exchange = self.exchange.as_ref().expect("it lists");
+        let exchange = &self.current.as_ref().expect("it lists").exchange;
         let (folder, form) = (exchange.name.as_str(), exchange.list_form());
         let folder = Some(folder).filter(|name| !name.is_empty());
-        let listed = self.store.list(folder, form.style(), self.requester(cx));
+        let listed = self
+            .shared
+            .store
+            .list(folder, form.style(), self.requester(cx));
         listed.map(move |listed| Outcome::Done(listed.map(|list| Reply::List(list, form))))
     }
 
@@ -206,9 +214,9 @@ impl Http {
             Framing::Length(size) => Some(size),
             Framing::Chunked => None,
         };
-        self.upload_log.begin(name.as_bytes());
+        self.current().upload_log.begin(name.as_bytes());
         self.exchange().name = name.to_owned();
-        let created = self.store.create(name, size, self.requester(cx));
+        let created = self.shared.store.create(name, size, self.requester(cx));
         Ok(created.map(Outcome::Begun))
     }
 
@@ -216,9 +224,9 @@ impl Http {
         let client = self.requester(cx);
         // Without conditions, the version of the file has no meaning.
         if self.exchange().conditions == Conditions::default() {
-            return removed(self.store.remove(&name, client));
+            return removed(self.shared.store.remove(&name, client));
         }
-        let found = self.store.open(&name, client);
+        let found = self.shared.store.open(&name, client);
         self.exchange().name = name;
         found.map(Outcome::Found)
     }
@@ -231,7 +239,7 @@ impl Http {
     ) -> Result<Intake, Failure> {
         match outcome.take() {
             Err(pending) => {
-                self.state = HttpState::Waiting(pending);
+                self.current().state = HttpState::Waiting(pending);
                 Ok(Intake::Wait)
             }
             Ok(Outcome::Done(reply)) => self.reply(reply, cx),
@@ -245,19 +253,19 @@ impl Http {
             }
             Ok(Outcome::Found(file)) => {
                 let (version, client) = (Version::from(file?.version), self.requester(cx));
-                let Exchange {
-                    name, conditions, ..
-                } = &**self.exchange.as_ref().expect("it removes");
-                if conditions.check(false, Some(version.validators())) != Verdict::Proceed {
+                let exchange = self.exchange();
+                let verdict = exchange.conditions.check(false, Some(version.validators()));
+                if verdict != Verdict::Proceed {
                     return Err(Failure::precondition());
                 }
-                let outcome = removed(self.store.remove(name, client));
+                let name = std::mem::take(&mut exchange.name);
+                let outcome = removed(self.shared.store.remove(&name, client));
                 self.resume(outcome, cx)
             }
             Ok(Outcome::Begun(upload)) => {
-                let exchange = self.exchange.as_ref().expect("it uploads");
-                let (receiving, part) = Receiving::begin(upload?, exchange, cx.out)?;
-                self.state = HttpState::Receiving(Box::new(receiving));
+                let current = self.current();
+                let (receiving, part) = Receiving::begin(upload?, &current.exchange, cx.out)?;
+                current.state = HttpState::Receiving(receiving);
                 self.receive(part, cx)
             }
         }
@@ -268,7 +276,12 @@ impl Http {
         reply: Result<Reply, StoreError>,
         cx: &mut Context<'_>,
     ) -> Result<Intake, Failure> {
-        let exchange = self.exchange.as_ref().expect("it is answered");
+        let shared = self.shared.clone();
+        let Current {
+            exchange,
+            upload_log,
+            ..
+        } = self.current();
         let reads = matches!(exchange.method, Method::Get | Method::Head);
         let reply = match reply {
             Err(StoreError::Folder) if reads => {
@@ -280,9 +293,9 @@ impl Http {
             reply => reply?,
         };
         if matches!(reply, Reply::Stored(_)) {
-            self.upload_log.stored();
+            upload_log.stored();
         }
-        let mut date = self.shared.date.borrow_mut();
+        let mut date = shared.date.borrow_mut();
         let (seconds, text) = (cx.unix, date.at(cx.unix));
         let (status, bytes) = exchange.write(reply, Today { seconds, text }, cx.out)?;
         drop(date);
@@ -314,17 +327,18 @@ impl Http {
         follows: Follows,
         cx: &mut Context<'_>,
     ) -> Result<(usize, Intake), Failure> {
-        let HttpState::Receiving(receiving) = &mut self.state else {
+        let shared = self.shared.clone();
+        let HttpState::Receiving(receiving) = &mut self.current().state else {
             unreachable!("no body arrives")
         };
-        let (limits, largest) = (&self.shared.limits.http, self.store.largest());
+        let (limits, largest) = (&shared.limits.http, shared.store.largest());
         let (taken, part) = receiving.read_framing(input, follows, limits, largest)?;
         Ok((taken, self.receive(part, cx)?))
     }
 
     fn end_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Result<Intake, Failure> {
-        match (end, &self.state) {
-            (BodyEnd::Complete, HttpState::Receiving(receiving)) => {
+        match (end, self.state()) {
+            (BodyEnd::Complete, Some(HttpState::Receiving(receiving))) => {
                 let part = receiving.part_arrived();
                 self.receive(part, cx)
             }
@@ -346,10 +360,13 @@ impl Http {
             says,
             fields,
         } = failure;
-        self.upload_log.failed(&says, cx);
+        if let Some(current) = &mut self.current {
+            current.upload_log.failed(&says, cx);
+        }
+        let exchange = self.current.as_ref().map(|current| &current.exchange);
         let mut cache = self.shared.date.borrow_mut();
         let date = cache.at(cx.unix);
-        let mut answer = match &self.exchange {
+        let mut answer = match exchange {
             Some(exchange) => exchange.answer(status, date, cx.out),
             None => {
                 let mut answer = Answer::begin(cx.out, status, date);
@@ -359,11 +376,7 @@ impl Http {
         };
         answer.lines(&fields);
         answer.end_with(TEXT, says.len() as u64 + 1);
-        if self
-            .exchange
-            .as_ref()
-            .is_none_or(|exchange| exchange.method != Method::Head)
-        {
+        if exchange.is_none_or(|exchange| exchange.method != Method::Head) {
             cx.out.bytes(says.as_bytes());
             cx.out.bytes(b"\n");
         }
@@ -373,10 +386,9 @@ impl Http {
 
     /// The request is answered with this status and this number of bytes.
     fn finish(&mut self, status: Status, bytes: u64, cx: &Context<'_>) -> Intake {
-        self.state = HttpState::Head;
-        let exchange = self.exchange.take();
-        let (method, target, begun) = match &exchange {
-            Some(exchange) => (
+        let current = self.current.take();
+        let (method, target, begun) = match current.as_deref() {
+            Some(Current { exchange, .. }) => (
                 method_name(exchange.method),
                 &*exchange.target,
                 exchange.begun,
@@ -390,28 +402,36 @@ impl Http {
             status: status.code(),
             bytes,
             micros: cx.micros.saturating_sub(begun),
-            peer: self.upload_log.peer(),
+            peer: self.peer,
         };
         answered.log();
-        match exchange {
-            Some(exchange) if exchange.keeps() => Intake::Bytes,
+        match current {
+            Some(current) if current.exchange.keeps() => Intake::Bytes,
             _ if status.code() < 400 => Intake::Close(CloseReason::Goodbye),
             _ => Intake::Close(CloseReason::Refused),
         }
     }
 
     fn exchange(&mut self) -> &mut Exchange {
-        self.exchange.as_mut().expect("a request is being answered")
+        &mut self.current().exchange
+    }
+
+    fn current(&mut self) -> &mut Current {
+        self.current.as_mut().expect("a request is being answered")
+    }
+
+    fn state(&self) -> Option<&HttpState> {
+        self.current.as_ref().map(|current| &current.state)
     }
 
     fn take_state(&mut self) -> HttpState {
-        std::mem::replace(&mut self.state, HttpState::Head)
+        std::mem::replace(&mut self.current().state, HttpState::Begun)
     }
 
     fn requester(&self, cx: &Context<'_>) -> Requester {
         Requester {
             session: cx.me,
-            address: self.upload_log.address(),
+            address: self.peer.ip(),
         }
     }
 }
@@ -431,12 +451,12 @@ impl Protocol for Http {
         follows: Follows,
         cx: &mut Context<'_>,
     ) -> (usize, Intake) {
-        match self.state {
-            HttpState::Receiving(_) => match self.read_framing(input, follows, cx) {
-                Ok(read) => read,
-                Err(failure) => (input.len(), self.fail(failure, cx)),
-            },
-            _ => self.read_head(input, cx),
+        if !self.in_body() {
+            return self.read_head(input, cx);
+        }
+        match self.read_framing(input, follows, cx) {
+            Ok(read) => read,
+            Err(failure) => (input.len(), self.fail(failure, cx)),
         }
     }
 
@@ -466,12 +486,14 @@ impl Protocol for Http {
 
     fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         // The store finishes a commit that it has begun, also without the peer.
-        if !matches!(self.state, HttpState::Waiting(_)) {
-            self.upload_log.failed(reason, cx);
+        if let Some(current) = &mut self.current
+            && !matches!(current.state, HttpState::Waiting(_))
+        {
+            current.upload_log.failed(reason, cx);
         }
     }
 
     fn in_body(&self) -> bool {
-        matches!(self.state, HttpState::Receiving(_))
+        matches!(self.state(), Some(HttpState::Receiving(_)))
     }
 }

@@ -61,17 +61,18 @@ impl Service {
             Service::Transfer => Box::new(Transfer::new(limits, store, address)),
             Service::Files => Box::new(Files::new(limits, store, address)),
             Service::Talk => Box::new(Talk::new(limits, roster, address)),
-            Service::Http => Box::new(Http::new(http(limits), store, address)),
+            Service::Http => Box::new(Http::new(http(limits, store), address)),
             Service::Operator => Box::new(Operator::new(limits, Some(roster), None)),
         }
     }
 }
 
 /// What the HTTP sessions of a server without flags share.
-fn http(limits: Rc<ServiceLimits>) -> Rc<HttpShared> {
+fn http(limits: Rc<ServiceLimits>, store: Rc<Memory>) -> Rc<HttpShared> {
     let rights = Rights::new(RightsSettings::default(), WRONG_SECRETS);
     Rc::new(HttpShared {
         limits,
+        store,
         date: RefCell::default(),
         rights: RefCell::new(rights),
         index: false,

@@ -4,6 +4,7 @@ use super::request_counts::RequestCounts;
 use super::rights::Rights;
 use crate::services::ServiceLimits;
 use crate::session::loop_metrics::LoopMetrics;
+use crate::store::Store;
 use crate::wire::http::date::DateCache;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,6 +13,8 @@ use std::rc::Rc;
 pub struct HttpShared {
     /// The lengths of heads and names.
     pub limits: Rc<ServiceLimits>,
+    /// The files.
+    pub store: Rc<dyn Store>,
     /// The date of answers.
     pub date: RefCell<DateCache>,
     /// Decides about each request.
