@@ -306,7 +306,7 @@ impl Writer<'_> {
             1 => (
                 format!("{put}Content-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
                 "400 Bad Request",
-                "a field came twice that may come once",
+                "the field Content-Length came twice",
             ),
             2 => (
                 format!("{put}A: {}", "b".repeat(400)),

@@ -81,10 +81,16 @@ impl<'f, 'a> Fields<'f, 'a> {
     ///
     /// Status 400 if it came twice: another program could use the other one.
     pub fn one(&self, name: Name) -> Result<Option<&'a [u8]>, Refusal> {
-        match self.is_repeated[name as usize] {
-            true => Err(Refusal::bad("a field came twice that may come once")),
-            false => Ok(self.first[name as usize]),
+        if !self.is_repeated[name as usize] {
+            return Ok(self.first[name as usize]);
         }
+        Err(Refusal::bad(match name {
+            Name::Host => "the field Host came twice",
+            Name::ContentLength => "the field Content-Length came twice",
+            Name::TransferEncoding => "the field Transfer-Encoding came twice",
+            Name::Range => "the field Range came twice; one field may list several ranges",
+            _ => "a field about conditions, rights or the body came twice",
+        }))
     }
 
     /// The values of all fields of that name.
