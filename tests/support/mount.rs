@@ -10,11 +10,16 @@ use std::time::{Duration, Instant};
 /// Most time for one step of bindfs, on a slow machine, too.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// A daemon that does nothing for this time has no request.
+const QUIET: Duration = Duration::from_millis(20);
+
 /// A mount that can be stopped.
 pub const PLAIN: &str = "bindfs -f";
-/// Each look-up takes a second; those in different folders run side by side.
+/// Attributes are asked each time and take 0.3 s, side by side. Names that are new take that long
+/// one after the other in each folder.
 pub const SLOW: &str = "strace -D -f -qq -o /dev/null -e trace=%lstat \
-    -e inject=%lstat:delay_enter=1s bindfs -f --multithreaded";
+    -e inject=%lstat:delay_enter=300ms bindfs -f --multithreaded \
+    -o entry_timeout=600,attr_timeout=0";
 
 /// The daemon of the mount.
 pub struct Mount(Child);
@@ -49,12 +54,16 @@ impl Mount {
     }
 
     /// From now on it answers no request. It has begun none: until such a one is answered, the
-    /// kernel would not even let its process exit.
+    /// kernel would not even let the process that waits for it exit.
     pub fn stop(&self) -> Result<(), String> {
-        let is_idle = wait_until(|| self.read("wchan").contains("fuse"));
+        let is_idle = wait_until(|| {
+            // The number of its context switches is a part of this.
+            let before = self.read("status");
+            std::thread::park_timeout(QUIET);
+            self.read("status") == before && self.read("wchan").contains("fuse")
+        });
         self.signal(Signal::STOP);
-        let is_stopped = || self.read("stat").contains(") T ");
-        match is_idle && wait_until(is_stopped) {
+        match is_idle && wait_until(|| self.read("stat").contains(") T ")) {
             true => Ok(()),
             false => Err("bindfs is never idle, or does not stop".to_owned()),
         }
