@@ -4,7 +4,9 @@
 pub mod file_service;
 pub mod guest;
 pub mod kernel;
+pub mod mount;
 pub mod python;
+pub mod stalled;
 pub mod target;
 
 use loket::server::TCP_SERVICES;
