@@ -47,6 +47,7 @@
 //! - [`reactor::splice`], [`reactor::sendfile`]: moving files without copying them.
 //! - [`reactor::timers`]: timers, deadlines and the minimum rate of a transfer.
 //! - [`wire::framing`], [`wire::ambiguous_size`]: parsing requests without framing.
+//! - [`wire::http::head`], [`services::http`]: HTTP/1.1 on the same files.
 //! - [`store::file_store`], [`store::upload`]: files below one root, which no name can leave.
 //!   [`store::workers`]: the threads that wait for the disk.
 //! - [`session::notice`], [`services::talk`], [`services::operator`]: messages between sessions.

@@ -77,6 +77,26 @@ fn a_refused_upload_is_logged_with_name_peer_and_reason() {
             why,
         );
     }
+    #[rustfmt::skip] // a table
+    let requests = [
+        ("/big", "Content-Length: 1001", "", "big", "the file is too large"),
+        ("/no/x", "Content-Length: 5", "", "no/x", "there is no such folder"),
+        ("/fol%64er", "Content-Length: 5", "", "folder", "it is not a regular file"),
+        ("/a%1bb", "Content-Length: 5", "", "a%1bb", "the path holds a control character"),
+        ("/n", "X: y", "", "n", "the length is missing"),
+        ("/short", "Content-Length: 9", "12345", "short", "only 5 of 9 bytes came"),
+        ("/c", "Transfer-Encoding: chunked", "3\r\nab", "c", "2 bytes came, and no last chunk"),
+        ("/d", "Transfer-Encoding: chunked", "3\r\nabc\r\n", "d", "3 bytes came, and no last"),
+        ("/e", "Transfer-Encoding: chunked", "x\r\n", "e", "the size of a chunk"),
+    ];
+    for (target, field, body, name, why) in requests {
+        let mut client = server.connect("http");
+        let address = from(&client);
+        let head = format!("PUT {target} HTTP/1.1\r\nHost: localhost\r\n{field}\r\n\r\n");
+        client.send(head + body).finish();
+        assert!(client.text().starts_with("HTTP/1.1 4"), "{target}");
+        is_logged(&server, &address, name, why);
+    }
     assert!(server.contents().is_empty());
 }
 
@@ -88,6 +108,14 @@ fn a_read_only_server_logs_refused_uploads() {
     let mut bare = server.connect("files");
     bare.send("upload b").expect(format!("ERROR {why}"));
     is_logged(&server, &from(&bare), "b", why);
+    let mut http = server.connect("http");
+    http.send("PUT /d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n");
+    is_logged(
+        &server,
+        &from(&http),
+        "d",
+        "this server was started with --read-only",
+    );
     let send = &[(&b"SEND"[..], "OK"), (b"cc<SEPARATOR>1x", "")];
     is_refused(&server, "transfer", send, "c", why);
 }
@@ -105,6 +133,12 @@ fn an_interrupted_upload_is_logged_with_its_cause() {
         reset.push((from(&client), name));
         client.reset();
     }
+    let mut client = server.connect("http");
+    let head = "PUT /c HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n";
+    client.send(format!("{head}Content-Length: 9\r\n\r\n"));
+    client.expect("HTTP/1.1 100 Continue\r\n\r\n").send("12345");
+    reset.push((from(&client), "c"));
+    client.reset();
     for (address, name) in reset {
         is_logged(&server, &address, name, "the connection broke");
     }

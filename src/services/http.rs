@@ -28,11 +28,10 @@ pub mod shared;
 use self::access_log::Answered;
 use self::answer::{Answer, Today};
 use self::download::Version;
-use self::exchange::{Exchange, allowed, method_name};
+use self::exchange::{Exchange, allowed, asked, method_name};
 use self::failure::Failure;
 use self::receiving::{Part, Receiving};
 use self::reply::{Reply, TEXT};
-use self::rights::{Access, Asked};
 use self::shared::HttpShared;
 use super::upload_log::UploadLog;
 use crate::session::close_reason::CloseReason;
@@ -105,6 +104,10 @@ impl Http {
                     upload_log: UploadLog::new(self.peer),
                     state: HttpState::Begun,
                 }));
+                if request.method == Method::Put {
+                    let name = request.path.trim_start_matches('/');
+                    self.current().upload_log.begin(name.as_bytes());
+                }
                 let done = self.begin(&request, cx);
                 let done = done.and_then(|reply| self.resume(reply, cx));
                 (length, self.or_fail(done, cx))
@@ -118,22 +121,9 @@ impl Http {
         request: &Request<'_>,
         cx: &Context<'_>,
     ) -> Result<Pending<Outcome>, Failure> {
-        let access = match request.method {
-            Method::Put | Method::Delete => Access::Write,
-            Method::Post => Access::Console,
-            _ => Access::Read,
-        };
-        let asked = Asked {
-            access,
-            host: request.host,
-            origin: request.origin,
-            sec_fetch_site: request.sec_fetch_site,
-            authorization: request.authorization,
-        };
-        self.shared
-            .rights
-            .borrow_mut()
-            .decide(&asked, self.peer.ip(), cx.now)?;
+        let mut rights = self.shared.rights.borrow_mut();
+        rights.decide(&asked(request), self.peer.ip(), cx.now)?;
+        drop(rights);
         if request.expect == Expect::Other {
             let says = "no other expectation than 100-continue can be met";
             return Err(Failure::new(Status::ExpectationFailed, says));
@@ -342,10 +332,12 @@ impl Http {
                 let part = receiving.part_arrived();
                 self.receive(part, cx)
             }
-            (BodyEnd::PeerFinished { .. }, _) => Err(Receiving::ended()),
+            (BodyEnd::PeerFinished { missing }, Some(HttpState::Receiving(receiving))) => {
+                Err(receiving.ended(missing))
+            }
             (BodyEnd::BlobFailed(error), _) => Err(StoreError::from(error).into()),
             (BodyEnd::Abandoned, _) => Ok(Intake::Close(CloseReason::PeerReset)),
-            (BodyEnd::Complete, _) => unreachable!("a body ended that was not asked for"),
+            (_, _) => unreachable!("a body ended that was not asked for"),
         }
     }
 

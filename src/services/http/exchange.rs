@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::listing::ListForm;
+use super::rights::{Access, Asked};
 use crate::session::outbox::Outbox;
 use crate::wire::http::conditions::Conditions;
 use crate::wire::http::head::{Expect, Framing, Method, Request, Version};
@@ -97,6 +98,21 @@ impl Exchange {
             (true, false) => {}
         }
         answer
+    }
+}
+
+/// What the rights need to know of a request.
+pub fn asked<'a>(request: &Request<'a>) -> Asked<'a> {
+    Asked {
+        access: match request.method {
+            Method::Put | Method::Delete => Access::Write,
+            Method::Post => Access::Console,
+            _ => Access::Read,
+        },
+        host: request.host,
+        origin: request.origin,
+        sec_fetch_site: request.sec_fetch_site,
+        authorization: request.authorization,
     }
 }
 

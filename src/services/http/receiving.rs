@@ -14,9 +14,6 @@ use crate::wire::http::conditions::Verdict;
 use crate::wire::http::head::Framing;
 use crate::wire::http::status::Status;
 
-/// The reason that is given if the peer ends its stream too early.
-const ENDED: &str = "the request ended before its body; nothing is stored";
-
 /// An upload whose body arrives.
 pub struct Receiving {
     upload: Box<dyn Upload>,
@@ -100,7 +97,7 @@ impl Receiving {
         let chunks = self.chunks.as_mut().expect("the driver moves other bodies");
         let (taken, next) = chunks.parse(input, limits)?;
         let part = match next {
-            Next::More if follows == Follows::Eof => return Err(Receiving::ended()),
+            Next::More if follows == Follows::Eof => return Err(self.ended(0)),
             Next::More => Part::Framing,
             Next::Data(left) => {
                 let at = self.bytes;
@@ -116,9 +113,14 @@ impl Receiving {
         Ok((taken, part))
     }
 
-    /// The peer has ended its stream before the end of the body.
-    pub fn ended() -> Failure {
-        Failure::new(Status::BadRequest, ENDED)
+    /// The peer has ended its stream before the end of the body, or of a chunk of it.
+    pub fn ended(&self, missing: u64) -> Failure {
+        let (came, of) = (self.bytes - missing, self.bytes);
+        let says = match self.chunks {
+            Some(_) => format!("{came} bytes came, and no last chunk; nothing is stored"),
+            None => format!("only {came} of {of} bytes came; nothing is stored"),
+        };
+        Failure::new(Status::BadRequest, says)
     }
 
     /// The bytes of the file.
