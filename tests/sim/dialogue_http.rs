@@ -228,8 +228,14 @@ impl Writer<'_> {
         let (came, start) = (self.random.below(body.len()), self.script.input.len());
         self.script.say(&body[..came]);
         self.script.bodies.push(start..start + body.len());
-        let says = "the request ended before its body; nothing is stored";
-        self.refuse(text("400 Bad Request", CLOSE, says));
+        let says = match is_chunked {
+            true => format!("{came} bytes came, and no last chunk; nothing is stored"),
+            false => format!(
+                "only {came} of {} bytes came; nothing is stored",
+                body.len()
+            ),
+        };
+        self.refuse(text("400 Bad Request", CLOSE, &says));
         self.script.is_cut = true;
         true
     }
