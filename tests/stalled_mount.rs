@@ -7,7 +7,8 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
-use support::file_service::{FILE_SERVICES, FileService};
+use support::file_service::FILE_SERVICES;
+use support::file_service::FileService::{self, Files, Transfer};
 use support::stalled::Stalled;
 use support::{BOTH_WAYS, CREATED, Client, NO_FILE, REMOVED, eventually, noise, skip};
 
@@ -65,14 +66,14 @@ fn an_upload_to_a_stopped_mount_delays_only_its_client() {
         let Some(mut stalled) = Stalled::root(test, way) else {
             return;
         };
-        let mut client = service.begin(&stalled, "sized", &data[..BODY / 2], BODY);
+        let mut client = stalled.begin(service, "sized", &data[..BODY / 2], BODY);
         during(&mut stalled, || {
             client.send(&data[BODY / 2..]).expect(service.stored(BODY));
         });
         let mut client = stalled.connect(service.name());
         match service {
-            FileService::Files => client.send("upload bare"),
-            FileService::Transfer => {
+            Files => client.send("upload bare"),
+            Transfer => {
                 client.send("SEND").expect("OK");
                 client.send(format!("barebare<SEPARATOR>{BODY}"))
             }
@@ -137,7 +138,7 @@ fn a_commit_to_a_stopped_mount_delays_only_its_client() {
         };
         let data = noise(1 << 20);
         let (last, most) = data.split_last().expect("bytes");
-        let mut client = service.begin(&stalled, "x", most, data.len());
+        let mut client = stalled.begin(service, "x", most, data.len());
         during(&mut stalled, || {
             client.send([*last]).expect(service.stored(data.len()));
         });
@@ -215,7 +216,7 @@ fn a_stopped_mount_keeps_few_threads_of_each_kind() {
 fn begin(stalled: &Stalled, number: usize, data: &[u8]) -> Client {
     if number % 4 == 1 {
         let name = format!("big{number}");
-        return FileService::Files.begin(stalled, &name, &data[..BODY / 2], BODY);
+        return stalled.begin(Files, &name, &data[..BODY / 2], BODY);
     }
     let mut client = stalled.connect("files");
     if number.is_multiple_of(4) {
@@ -247,7 +248,7 @@ fn local_files_are_served_beside_a_stopped_mount() {
     download
         .send("download far/big\n")
         .expect(format!("OK {BODY}\n"));
-    let mut upload = FileService::Files.begin(&stalled, "far/up", &data[..BODY / 2], BODY);
+    let mut upload = stalled.begin(Files, "far/up", &data[..BODY / 2], BODY);
     let far = [
         "ls far\n",
         "size far/none\n",
@@ -275,13 +276,11 @@ fn local_files_are_served_beside_a_stopped_mount() {
             near.send(format!("rm new{number}\n")).expect(REMOVED);
         }
         let mut large = stalled.connect("transfer");
-        large.send(FileService::Transfer.upload("large", &data));
-        large
-            .expect("OK\n")
-            .expect(FileService::Transfer.stored(BODY));
+        large.send(Transfer.upload("large", &data));
+        large.expect("OK\n").expect(Transfer.stored(BODY));
         large.send("RECEIVE\nlarge\n");
         large
-            .expect(FileService::Transfer.announced("large", BODY))
+            .expect(Transfer.announced("large", BODY))
             .expect(&data);
         stalled.resume();
     });

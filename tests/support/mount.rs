@@ -36,10 +36,14 @@ impl Mount {
             .stderr(Stdio::null())
             .spawn();
         let mut mount = Mount(child.map_err(|e| failed(e.to_string()))?);
+        // Other mounts are no proof: before it has its own namespace, it sees those of the caller.
+        let place = at.canonicalize().map_err(|e| failed(e.to_string()))?;
+        let place = format!(" {} ", place.display());
+        let is_own = |line: &str| line.contains(&place) && line.contains(" - fuse");
         let mut ended = None;
         let is_up = wait_until(|| {
             ended = mount.0.try_wait().unwrap_or_default();
-            ended.is_some() || mount.read("mountinfo").contains(" - fuse")
+            ended.is_some() || mount.read("mountinfo").lines().any(is_own)
         });
         match ended {
             None if is_up => Ok(mount),

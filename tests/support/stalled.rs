@@ -1,9 +1,10 @@
 //! A server with a mount that can be stopped. A test reads and writes the folder behind it, so that
 //! only the server waits for the mount.
 
+use super::file_service::FileService;
 use super::guest::Guest;
 use super::mount::{self, Mount};
-use super::{Server, eventually, rooted, skip};
+use super::{Client, Server, eventually, rooted, skip};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,23 @@ impl Stalled {
     /// A file behind the mount.
     pub fn behind(&self, name: &str) -> PathBuf {
         behind(&self.server.folder).join(name)
+    }
+
+    /// Begins an upload, and returns when the mount has most of `part`.
+    pub fn begin(&self, service: FileService, name: &str, part: &[u8], size: usize) -> Client {
+        let stored = || {
+            let files = std::fs::read_dir(self.behind("")).expect("a folder");
+            let sizes = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len()));
+            sizes.sum::<u64>() as usize
+        };
+        let before = stored();
+        let mut client = self.connect(service.name());
+        client.send(service.upload_head(name, size)).expect("OK\n");
+        client.send(part);
+        eventually("the upload has begun", || {
+            stored() >= before + part.len() / 2
+        });
+        client
     }
 
     /// The names of the threads that wait in the kernel for something else than work.
