@@ -524,6 +524,33 @@ fn a_client_that_ends_its_stream_gets_its_answers() {
 }
 
 #[test]
+fn the_body_of_a_refused_upload_is_read_away_so_that_the_client_gets_the_reason() {
+    let server = Server::start(&["--max-file-size", "10"]);
+    for _ in 0..20 {
+        let mut client = server.connect("http");
+        let answer = put(&mut client, "/a", "", &noise(900_000));
+        assert_eq!((answer.status, answer.field("Connection")), (413, "close"));
+        assert_eq!(client.rest(), b"");
+    }
+    assert!(server.files().is_empty());
+}
+
+#[test]
+fn a_connection_above_the_limit_of_its_address_is_503() {
+    let server = Server::start(&["--max-per-address", "1"]);
+    let mut first = server.connect("http");
+    assert_eq!(get(&mut first, "/-/health", "").body, b"ok\n");
+    let mut second = server.connect("http");
+    let refused = Answer::next(&mut second, false);
+    assert_eq!(
+        (refused.status, refused.field("Connection")),
+        (503, "close")
+    );
+    assert!(refused.body.ends_with(b"close one first\n"));
+    assert_eq!(second.rest(), b"");
+}
+
+#[test]
 fn names_are_decoded_once_and_stay_below_the_root() {
     let server = Server::start(&[]);
     server.put("a%20b", "encoded");
