@@ -308,6 +308,8 @@ impl Server {
         let mut event_loop = EventLoop::new(listeners, io, shared, log, limits, &ending)?;
         let store = self.parts.store.clone();
         store.start_workers(event_loop.completions());
+        let open_files = store.clone();
+        event_loop.each_round(move || open_files.end_round());
         let metrics = self.parts.http.metrics.clone();
         event_loop.each_second(Box::new(move |dispatcher, room, log| {
             store.check_root();

@@ -167,6 +167,24 @@ fn files_of_the_root_cannot_run_in_a_browser_as_pages_of_this_server() {
 }
 
 #[test]
+fn a_replaced_file_is_served_anew_to_pipelined_requests() {
+    let server = Server::start(&["--no-sync"]);
+    server.put("name", "old");
+    let get = "GET /name HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let put = "PUT /name HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nnew";
+    let answers = server.ask("http", format!("{get}{get}{put}{get}{put}{get}"));
+    let bodies: Vec<_> = answers
+        .match_indices("\r\n\r\n")
+        .map(|(at, _)| &answers[at + 4..])
+        .collect();
+    let begins: Vec<_> = bodies
+        .iter()
+        .map(|body| &body[..body.len().min(3)])
+        .collect();
+    assert_eq!(begins, ["old", "old", "HTT", "new", "HTT", "new"]);
+}
+
+#[test]
 fn health_is_answered_without_the_root() {
     let server = Server::start(&[]);
     std::fs::rename(server.root(), server.root().with_extension("away")).expect("renamed");

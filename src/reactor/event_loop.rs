@@ -39,6 +39,7 @@ pub struct EventLoop {
     on_stop: Option<Box<dyn FnOnce()>>,
     completions: Completions,
     each_second: Option<EachSecond>,
+    each_round: Option<Box<dyn Fn()>>,
     second: u32,
 }
 
@@ -81,6 +82,7 @@ impl EventLoop {
             self.dispatcher.on_time(now);
             self.serve_datagrams(now);
             self.dispatcher.round(now);
+            self.each_round.iter().for_each(|act| act());
             if let Some(stopped) = self.stopped(now) {
                 let longest = self.dispatcher.loop_lag().longest_turn();
                 log::debug!("since the start, {longest}");
@@ -249,6 +251,7 @@ impl EventLoop {
             on_stop: None,
             completions,
             each_second: None,
+            each_round: None,
             second: 0,
         })
     }
@@ -262,6 +265,11 @@ impl EventLoop {
     /// woken for it.
     pub fn each_second(&mut self, act: EachSecond) {
         self.each_second = Some(act);
+    }
+
+    /// Sets a function to be called at the end of each round.
+    pub fn each_round(&mut self, act: impl Fn() + 'static) {
+        self.each_round = Some(Box::new(act));
     }
 
     /// A handle for other threads, which report a completed operation with it.

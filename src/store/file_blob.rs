@@ -3,6 +3,7 @@
 use super::buffers::{Buffers, Piece};
 use super::cold_files::{ColdFiles, Warmth};
 use super::disk_file::DiskFile;
+use super::open_files::OpenFiles;
 use super::place::FsKind;
 use super::slots::{Slot, Slots, Ticket};
 use super::workers::JobKind;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 /// An open regular file.
 pub struct FileBlob {
-    file: DiskFile,
+    file: Rc<DiskFile>,
     /// The session that reads or writes it.
     session: SessionId,
     shared: Rc<BlobShared>,
@@ -41,6 +42,7 @@ pub(super) struct BlobShared {
     /// A stage of at least this many bytes is written.
     pub stage_limit: usize,
     pub cold_files: ColdFiles,
+    pub open_files: OpenFiles,
     pub buffers: Arc<Buffers>,
     pub slots: Arc<Slots>,
 }
@@ -78,7 +80,7 @@ enum BlobJob {
 impl FileBlob {
     /// `inode` is the number of a file to be read.
     pub(super) fn new(
-        file: DiskFile,
+        file: Rc<DiskFile>,
         inode: u64,
         session: SessionId,
         shared: Rc<BlobShared>,
@@ -99,8 +101,12 @@ impl FileBlob {
     pub(super) fn into_parts(blob: Rc<FileBlob>) -> (Arc<File>, Stage, u64) {
         let (stage, end) = (blob.stage.take(), blob.end.get());
         let file = match Rc::try_unwrap(blob) {
-            Ok(blob) => blob.file.take(),
-            Err(shared) => shared.file.get().clone(),
+            Ok(blob) => blob.file,
+            Err(shared) => shared.file.clone(),
+        };
+        let file = match Rc::try_unwrap(file) {
+            Ok(file) => file.take(),
+            Err(shared) => shared.get().clone(),
         };
         (file, stage, end)
     }

@@ -8,7 +8,9 @@ use super::buffers::Buffers;
 use super::cold_files::ColdFiles;
 use super::disk_file::DiskFile;
 use super::file_blob::{BlobShared, FileBlob};
+use super::found::{Cached, Found};
 use super::listing::{FolderStamp, Lists};
+use super::open_files::OpenFiles;
 use super::part_name;
 use super::place::{self, FsKind, Place, Places};
 use super::root::{ListedFolder, Look, Root};
@@ -22,7 +24,7 @@ use crate::session::completions::Completions;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Statx, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 use rustix::path::DecInt;
 use std::io;
@@ -42,36 +44,6 @@ pub struct FileStore {
     checking: Arc<AtomicBool>,
 }
 
-/// What the caches of the kernel know about a path.
-struct Cached {
-    /// The file; `None` for the root, and if it was not found.
-    found: Option<Found>,
-    /// Whether the answer is known, be it an error.
-    is_known: bool,
-    /// Of the file, or of its last folder that the caches know.
-    place: Place,
-}
-
-/// A file that was found.
-struct Found {
-    /// A descriptor with O_PATH.
-    fd: OwnedFd,
-    kind: FileType,
-    version: FileVersion,
-    place: Place,
-}
-
-impl Found {
-    fn new(fd: OwnedFd, stat: &Statx, place: Place) -> Found {
-        Found {
-            fd,
-            kind: FileType::from_raw_mode(stat.stx_mode.into()),
-            version: stat.into(),
-            place,
-        }
-    }
-}
-
 impl FileStore {
     /// Opens the root, which must be a folder. Removes part files that a crash has left.
     pub fn open(root: &Path, settings: StoreSettings) -> io::Result<FileStore> {
@@ -86,6 +58,7 @@ impl FileStore {
             inline_limit: settings.inline_limit,
             stage_limit: settings.stage,
             cold_files: ColdFiles::default(),
+            open_files: OpenFiles::default(),
             buffers: Buffers::new(settings.buffers),
             slots: Slots::new(settings.pieces, &workers),
         });
@@ -109,6 +82,11 @@ impl FileStore {
     pub fn start_workers(&self, completions: Completions) {
         let limits = self.files.settings.workers;
         self.workers.start(limits, completions);
+    }
+
+    /// Called at the end of each round of the event loop.
+    pub fn end_round(&self) {
+        self.blobs.open_files.end_round();
     }
 
     /// Checks whether the root is still at its path, and warns the operator if not.
@@ -145,6 +123,14 @@ impl FileStore {
         Ok(())
     }
 
+    /// The file that was found, if another request of this round has opened it.
+    fn shared(&self, name: &str, found: Option<&Found>) -> Option<(Rc<DiskFile>, FileVersion)> {
+        let found = found.filter(|found| found.place.kind != FsKind::Remote)?;
+        let version = found.version;
+        let file = (self.blobs.open_files).get(found.place.device, version.inode)?;
+        (!part_name::is_own(name)).then_some((file, version))
+    }
+
     /// Calls `act` at once if that cannot wait for a disk or a server, and otherwise in a job of
     /// this kind. `act` gets the file if the caches know it. The path `None` is the root.
     fn dispatch<T: Send + 'static>(
@@ -154,7 +140,17 @@ impl FileStore {
         client: Requester,
         act: impl FnOnce(&SharedFiles, Option<Found>) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreReply<T> {
-        let cached = self.files.look(path);
+        self.dispatch_known(kind, self.files.look(path), client, act)
+    }
+
+    /// The same for a path that was looked up.
+    fn dispatch_known<T: Send + 'static>(
+        &self,
+        kind: JobKind,
+        cached: Cached,
+        client: Requester,
+        act: impl FnOnce(&SharedFiles, Option<Found>) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreReply<T> {
         let is_here = match cached.place.kind {
             FsKind::Memory => cached.is_known,
             FsKind::Local => cached.is_known && kind == JobKind::LookUps,
@@ -177,13 +173,19 @@ impl FileStore {
 impl Store for FileStore {
     fn open(&self, name: &str, client: Requester) -> StoreReply<OpenFile> {
         self.files.root.recheck_path();
-        let (path, name) = (Some(name), name.to_owned());
+        let cached = self.files.look(Some(name));
+        let (blobs, session) = (self.blobs.clone(), client.session);
+        if let Some((file, version)) = self.shared(name, cached.found.as_ref()) {
+            let blob = Rc::new(FileBlob::new(file, version.inode, session, blobs));
+            return Pending::Ready(Ok(OpenFile { blob, version }));
+        }
+        let name = name.to_owned();
         let open = move |files: &SharedFiles, found| files.explain(files.open(&name, found));
-        let blobs = self.blobs.clone();
-        let opened = self.dispatch(JobKind::LookUps, path, client, open);
+        let opened = self.dispatch_known(JobKind::LookUps, cached, client, open);
         opened.map(move |opened| {
             let (file, version) = opened?;
-            let blob = Rc::new(FileBlob::new(file, version.inode, client.session, blobs));
+            let file = blobs.open_files.share(file, version.inode);
+            let blob = Rc::new(FileBlob::new(file, version.inode, session, blobs));
             Ok(OpenFile { blob, version })
         })
     }
@@ -245,7 +247,7 @@ impl Store for FileStore {
         let begun = self.dispatch(JobKind::Writes, path, client, begin);
         begun.map(move |begun| {
             let (file, destination) = begun?;
-            let blob = Rc::new(FileBlob::new(file, 0, client.session, blobs));
+            let blob = Rc::new(FileBlob::new(Rc::new(file), 0, client.session, blobs));
             let upload = FileUpload::new(&files.root, blob, destination, workers, &files.settings);
             Ok(Box::new(upload) as Box<dyn Upload>)
         })
