@@ -391,3 +391,31 @@ fn the_minimum_rate_applies_to_a_reader_beside_its_waits_for_the_disk() {
     assert_eq!(reason, CloseReason::TooSlow);
     assert!(after <= 2 * REACTOR.rate_seconds + 2, "{after} s");
 }
+
+#[test]
+fn a_broken_connection_with_unread_input_waits_only_a_moment_for_the_disk() {
+    let faults = Faults {
+        waits: true,
+        ..Faults::default()
+    };
+    let mut simulation = Simulation::with(limits(), &big_file(BIG), &faults, true);
+    simulation.disk_hangs = true;
+    let (idle, busy) = (
+        simulation.connect(Service::Files),
+        simulation.connect(Service::Files),
+    );
+    for peer in [&idle, &busy] {
+        simulation.say(peer, "upload new 1\n");
+        simulation.run();
+    }
+    simulation.say(&busy, "x");
+    simulation.run();
+    for peer in [&idle, &busy] {
+        simulation.reset(peer);
+    }
+    simulation.run();
+    assert_eq!(simulation.closed(&idle), Some(CloseReason::PeerReset));
+    assert_eq!(simulation.closed(&busy), None, "its upload may be whole");
+    simulation.pass(2 * REACTOR.linger_millis * 1_000);
+    assert_eq!(simulation.closed(&busy), Some(CloseReason::PeerReset));
+}

@@ -56,6 +56,8 @@ pub struct Connection<S> {
     pub disk_since: u32,
     /// Whether a disk operation of the session has completed since the last turn.
     pub answered: bool,
+    /// Whether it broke while the session waited for a disk, with input that is not read.
+    pub broken: bool,
     /// Bytes moved since that deadline was set.
     pub moved: u64,
     /// Whether the protocol has consumed bytes since the deadline was last updated.
@@ -97,6 +99,7 @@ impl<S> Connection<S> {
             deadline_second: u32::MAX,
             disk_since: u32::MAX,
             answered: false,
+            broken: false,
             moved: 0,
             consumed: false,
             ready: Readiness {

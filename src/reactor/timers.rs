@@ -121,9 +121,11 @@ impl Timers {
         let waited = (answered || !waits) && end_disk_wait(connection, now);
         if waits {
             connection.disk_since = connection.disk_since.min(now.seconds());
-            let due = connection
-                .disk_since
-                .saturating_add(self.limits.disk_seconds);
+            let seconds = match connection.broken {
+                true => self.limits.linger_millis.div_ceil(1_000) as u32,
+                false => self.limits.disk_seconds,
+            };
+            let due = connection.disk_since.saturating_add(seconds);
             return self.set_second(slot, due.saturating_add(1));
         }
         let consumed = std::mem::take(&mut connection.consumed);
@@ -193,7 +195,11 @@ impl Timers {
     ) -> Option<CloseReason> {
         if connection.disk_since != NEVER {
             // After a completion, its next turn sets the deadline anew.
-            return (!connection.answered).then_some(CloseReason::DiskStalled);
+            let reason = match connection.broken {
+                true => CloseReason::PeerReset,
+                false => CloseReason::DiskStalled,
+            };
+            return (!connection.answered).then_some(reason);
         }
         let quiet = connection.last_progress.until(now).as_secs();
         let idle = self.limits.idle_seconds.map(u64::from);

@@ -119,26 +119,31 @@ impl<I: Io> Turn<'_, I> {
             Next::Feed(follows) => self.feed(connection, follows),
             Next::Read(most) => self.read(connection, most, false),
             Next::Relay => self.read(connection, u64::MAX, true),
-            Next::Wait if ready.readable && self.is_abandoned(connection) => {
-                StepResult::End(TurnEnd::Closed(CloseReason::PeerReset))
-            }
-            Next::Wait if session.deadline() == Deadline::Disk => {
-                StepResult::End(TurnEnd::AwaitDisk)
-            }
-            Next::Wait | Next::Park => StepResult::End(TurnEnd::Parked),
+            Next::Wait => StepResult::End(self.wait(connection)),
+            Next::Park => StepResult::End(TurnEnd::Parked),
             Next::Finish(reason) => self.finish(connection, reason),
             Next::End(reason) => StepResult::End(TurnEnd::Closed(reason)),
         }
     }
 
-    /// Whether the connection of a waiting session is broken. Its socket is not read, so no read
-    /// would report that. What has arrived before still counts: it may be a whole upload.
-    fn is_abandoned(&self, connection: &Connection<I::Socket>) -> bool {
-        let unread = self.io.broken(&connection.socket);
-        unread.is_some_and(|unread| match connection.session.body() {
+    /// Ends the turn of a waiting session. Its socket is not read, so no read would report that it
+    /// is broken. What has arrived before may be a whole upload, and counts for a while.
+    fn wait(&self, connection: &mut Conn<I>) -> TurnEnd {
+        let readable = connection.ready.readable;
+        let unread = readable
+            .then(|| self.io.broken(&connection.socket))
+            .flatten();
+        connection.broken = unread.is_some();
+        let session = &connection.session;
+        let is_lost = unread.is_some_and(|unread| match session.body() {
             Some(body) => unread < body.left,
-            None => unread == 0 || connection.session.has_unsent(),
-        })
+            None => unread == 0 || session.has_unsent(),
+        });
+        match session.deadline() {
+            _ if is_lost => TurnEnd::Closed(CloseReason::PeerReset),
+            Deadline::Disk => TurnEnd::AwaitDisk,
+            _ => TurnEnd::Parked,
+        }
     }
 
     /// Takes the permission for a big step; `false` if it is used up.

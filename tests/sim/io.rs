@@ -280,8 +280,9 @@ impl Io for SimIo {
     }
 
     fn broken(&self, socket: &Handle) -> Option<u64> {
-        // What was not read is lost.
-        socket.borrow().reset.then_some(0)
+        let socket = socket.borrow();
+        let unread = socket.arrived - socket.taken;
+        socket.reset.then_some(unread as u64)
     }
 
     fn now(&self) -> Moment {
