@@ -44,7 +44,7 @@
 //! When you need it:
 //!
 //! - [`reactor::acceptor`], [`reactor::io`], [`reactor::linux`]: new connections and system calls.
-//! - [`reactor::splice`], [`reactor::sendfile`]: moving files without copying them.
+//! - [`reactor::splice`]: moving uploads without copying them.
 //! - [`reactor::timers`]: timers, deadlines and the minimum rate of a transfer.
 //! - [`wire::framing`], [`wire::ambiguous_size`]: parsing requests without framing.
 //! - [`wire::http::head`], [`services::http`]: HTTP/1.1 on the same files.

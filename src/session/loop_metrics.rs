@@ -43,7 +43,7 @@ pub struct LoopMetrics {
     pub events: Count,
     /// Turns by how they ended, in the order of [`TURN_ENDS`].
     pub turns: [Count; TURN_ENDS.len()],
-    /// Closed connections by [`CloseReason::index`].
+    /// Closed connections by reason, in the order of [`CloseReason::ALL`].
     pub closed: [Count; CloseReason::ALL.len()],
     /// Bytes received into memory, and into files.
     pub received: [Count; 2],
