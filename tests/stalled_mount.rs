@@ -290,6 +290,40 @@ fn local_files_are_served_beside_a_stopped_mount() {
 }
 
 #[test]
+fn clients_that_reset_while_a_mount_is_stopped_lose_their_places() {
+    let test = "clients_that_reset_while_a_mount_is_stopped_lose_their_places";
+    let data = noise(BODY);
+    let Some(mut stalled) = Stalled::root(test, &[]) else {
+        return;
+    };
+    with_files(&stalled);
+    std::fs::write(stalled.behind("big"), &data).expect("room");
+    let before = stalled.sockets();
+    let mut clients: Vec<Client> = (0..8)
+        .map(|number| begin(&stalled, number, &data))
+        .collect();
+    stalled.stop();
+    let mut first = stalled.connect("files");
+    first.send("size a\n");
+    stalled.waits();
+    for (request, _) in REQUESTS.iter().cycle().take(100) {
+        let mut client = stalled.connect("files");
+        client.send(request);
+        clients.push(client);
+    }
+    let all = before + 1 + clients.len();
+    eventually("all are accepted", || stalled.sockets() == all);
+    // A client that only closes may still read; its connection waits for a deadline.
+    clients.into_iter().for_each(Client::reset);
+    eventually("all are closed", || stalled.sockets() == before + 1);
+    stalled.serves_others();
+    stalled.resume();
+    first.expect("OK 6 0.00 MB\n");
+    let mut client = stalled.connect("files");
+    client.send("size b\n").expect("OK 6 0.00 MB\n");
+}
+
+#[test]
 fn the_number_of_requests_that_wait_for_a_stopped_mount_is_limited() {
     let test = "the_number_of_requests_that_wait_for_a_stopped_mount_is_limited";
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -370,6 +404,9 @@ fn a_second_signal_ends_the_server_while_its_mount_is_stopped() {
                 std::net::TcpStream::connect(stalled.address("echo")).is_err()
             });
             stalled.signal(Signal::TERM);
+        });
+        eventually("its sockets are closed", || {
+            std::net::UdpSocket::bind(stalled.address("room")).is_ok()
         });
         if !closes {
             // The kernel asks the mount before it closes the file of a process that exits, and

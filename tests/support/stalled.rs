@@ -95,6 +95,14 @@ impl Stalled {
         client
     }
 
+    /// The number of open sockets of the server. A file behind the mount may stay open longer.
+    pub fn sockets(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("alive");
+        let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        let is_socket = |link: &PathBuf| link.to_string_lossy().starts_with("socket:");
+        links.filter(is_socket).count()
+    }
+
     /// The names of the threads that wait in the kernel for something else than work.
     pub fn stuck(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("alive");
