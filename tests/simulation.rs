@@ -1,20 +1,21 @@
 //! With random faults of network, kernel and disk, every peer gets exactly the bytes it must get.
 //! Runs on a simulated kernel in virtual time.
 //!
-//! The number of seeds, from 0 on, that it needs to find a fault put into the server by hand:
+//! The first seed that fails after a fault is put into the server by hand:
 //!
-//! | fault | caught after |
+//! | fault | first seed that fails |
 //! |---|---|
-//! | readable bit cleared after a read that filled the buffer exactly | 11 seeds |
-//! | end of stream forgotten when it came with the last bytes | 2 seeds |
-//! | no requeue after the budget of bytes, or of calls | 2 seeds |
-//! | splice asked past the body | 7 seeds |
-//! | stale token served | 1 seed |
-//! | outbox high water ignored | 2 seeds |
-//! | upload committed when short: files, transfer, bare transfer | 2, 36, 3 seeds |
-//! | an HTTP upload committed when short; each chunk written at offset 0 | 7, 5 seeds |
-//! | a post delivered to a reused slot | 4 seeds |
-//! | a command that is typed executed after the settle window | 69 seeds |
+//! | readable bit cleared after a read that filled the buffer exactly | 5 |
+//! | end of stream forgotten when it came with the last bytes | 0 |
+//! | no requeue after the budget of bytes, of calls | 0, 5 |
+//! | splice asked past the body | 43 |
+//! | stale token served | 1 |
+//! | outbox high water ignored | 1 |
+//! | a body ended before its last piece is written | 6 |
+//! | upload committed when short: files, transfer, bare transfer, HTTP | 17, 14, 0, 7 |
+//! | each chunk of an HTTP upload written at offset 0 | 5 |
+//! | a post delivered to a reused slot | 3 |
+//! | a command that is typed executed after the settle window | 20 |
 //!
 //! `LOKET_SEED` runs one seed, `LOKET_SEEDS` a range like `0..100000`, and `LOKET_SEED_SECONDS`
 //! ends a range early; `scripts/soak` runs new seeds.
