@@ -135,14 +135,15 @@ impl<I: Io> Turn<'_, I> {
             .flatten();
         connection.broken = unread.is_some();
         let session = &connection.session;
+        let for_disk = session.deadline() == Deadline::Disk;
         let is_lost = unread.is_some_and(|unread| match session.body() {
             Some(body) => unread < body.left,
-            None => unread == 0 || session.has_unsent(),
+            None => unread == 0 || !for_disk || session.has_unsent(),
         });
-        match session.deadline() {
+        match for_disk {
             _ if is_lost => TurnEnd::Closed(CloseReason::PeerReset),
-            Deadline::Disk => TurnEnd::AwaitDisk,
-            _ => TurnEnd::Parked,
+            true => TurnEnd::AwaitDisk,
+            false => TurnEnd::Parked,
         }
     }
 

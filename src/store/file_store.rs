@@ -103,6 +103,13 @@ impl FileStore {
         });
     }
 
+    /// The same only if the root was not at its path in the last check.
+    fn recheck_root(&self) {
+        if !self.files.root.was_here() {
+            self.check_root();
+        }
+    }
+
     /// The root folder, for the sandbox rules.
     pub fn folder(&self) -> BorrowedFd<'_> {
         self.files.root.as_fd()
@@ -113,14 +120,11 @@ impl FileStore {
         if settings.read_only {
             return Err(StoreError::ReadOnly);
         }
-        let is_full = self
-            .workers
-            .backlog()
-            .is_full(client.address, &settings.backlog);
-        if is_full {
-            return Err(StoreError::Backlog);
+        let backlog = self.workers.backlog();
+        match backlog.is_full(client.address, &settings.backlog) {
+            true => Err(StoreError::Backlog),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// The file that was found, if another request of this round has opened it.
@@ -172,7 +176,7 @@ impl FileStore {
 
 impl Store for FileStore {
     fn open(&self, name: &str, client: Requester) -> StoreReply<OpenFile> {
-        self.files.root.recheck_path();
+        self.recheck_root();
         let cached = self.files.look(Some(name));
         let (blobs, session) = (self.blobs.clone(), client.session);
         if let Some((file, version)) = self.shared(name, cached.found.as_ref()) {
@@ -191,7 +195,7 @@ impl Store for FileStore {
     }
 
     fn size(&self, name: &str, client: Requester) -> StoreReply<u64> {
-        self.files.root.recheck_path();
+        self.recheck_root();
         if let Some(found) = self.files.look(Some(name)).found {
             // Also behind a server: the caches know the length.
             return Pending::Ready(self.files.explain(size(name, &found)));
@@ -203,7 +207,7 @@ impl Store for FileStore {
     }
 
     fn remove(&self, name: &str, client: Requester) -> StoreReply<()> {
-        self.files.root.check_path(Look::Cached);
+        self.check_root();
         if let Err(error) = self.may_write(client) {
             return Pending::Ready(self.files.explain(Err(error)));
         }
@@ -228,7 +232,7 @@ impl Store for FileStore {
         size: Option<u64>,
         client: Requester,
     ) -> StoreReply<Box<dyn Upload>> {
-        self.files.root.check_path(Look::Cached);
+        self.check_root();
         if let Err(error) = self.may_write(client) {
             return Pending::Ready(Err(self.files.root.explain_folder(error)));
         }
@@ -263,7 +267,7 @@ impl Store for FileStore {
         style: ListStyle,
         client: Requester,
     ) -> StoreReply<Content> {
-        self.files.root.check_path(Look::Cached);
+        self.check_root();
         let (path, name) = (folder, folder.map(str::to_owned));
         let open = move |files: &SharedFiles, _| {
             let opened = files.open_folder(name.as_deref());

@@ -174,11 +174,9 @@ impl Root {
         }
     }
 
-    /// Checks only if the root was not at its path in the last check.
-    pub fn recheck_path(&self) {
-        if *self.last_seen() != Presence::Here {
-            self.check_path(Look::Cached);
-        }
+    /// Whether the root was at its path in the last check.
+    pub fn was_here(&self) -> bool {
+        *self.last_seen() == Presence::Here
     }
 
     /// Checks whether the path still leads to the folder, and warns the operator of a change.
