@@ -1,21 +1,22 @@
 //! With random faults of network, kernel and disk, every peer gets exactly the bytes it must get.
 //! Runs on a simulated kernel in virtual time.
 //!
-//! The first seed that fails after a fault is put into the server by hand:
+//! The first seed that fails after a fault is put into the server by hand; other ways to write the
+//! same fault may fail first at other seeds:
 //!
-//! | fault | first seed that fails |
-//! |---|---|
-//! | readable bit cleared after a read that filled the buffer exactly | 5 |
-//! | end of stream forgotten when it came with the last bytes | 0 |
-//! | no requeue after the budget of bytes, of calls | 0, 5 |
-//! | splice asked past the body | 43 |
-//! | stale token served | 1 |
-//! | outbox high water ignored | 1 |
-//! | a body ended before its last piece is written | 6 |
-//! | upload committed when short: files, transfer, bare transfer, HTTP | 17, 14, 0, 7 |
-//! | each chunk of an HTTP upload written at offset 0 | 5 |
-//! | a post delivered to a reused slot | 3 |
-//! | a command that is typed executed after the settle window | 20 |
+//! | fault | where | seed |
+//! |---|---|---|
+//! | a readable bit is cleared after a read that filled the buffer | reactor/turn.rs | 5 |
+//! | an end of stream that came with the last bytes is forgotten | reactor/turn.rs | 0 |
+//! | no requeue after the budget of bytes, of calls | reactor/turn.rs | 0, 5 |
+//! | splice is asked for more than the body | reactor/turn.rs | 43 |
+//! | a stale token is served | reactor/table.rs | 1 |
+//! | a notice is delivered to a reused slot | reactor/dispatcher.rs | 3 |
+//! | the high-water mark is ignored | session/session.rs | 1 |
+//! | a body ends before its last piece is written | session/session.rs | 6 |
+//! | a short upload is committed: files, transfer, bare transfer, HTTP | services | 17, 14, 0, 7 |
+//! | each chunk of an HTTP upload is written at offset 0 | services/http | 5 |
+//! | a typed command runs after the settle window | wire/framing.rs | 20 |
 //!
 //! `LOKET_SEED` runs one seed, `LOKET_SEEDS` a range like `0..100000`, and `LOKET_SEED_SECONDS`
 //! ends a range early; `scripts/soak` runs new seeds.

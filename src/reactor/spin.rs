@@ -5,6 +5,18 @@
 //! least half of its spins find an event. After each empty spin, twice as many waits as before
 //! sleep at once. An empty spin is not longer than the wait that it begins; so a loop that spins in
 //! vain uses at most one part in `spin_skips` of a core, and an idle loop nothing.
+//!
+//! Echoes of 64 bytes, each end on a core that other processes keep awake (a core that sleeps wakes
+//! up more slowly, so that spinning gains more); an idle server uses 0 ms in 3 s in all cases:
+//!
+//! | connections | p50, `--spin 0` and `50` | answers/s | server CPU a message |
+//! |---|---|---|---|
+//! | 1 | 41, 27 us | 23,100, 33,900 | 28.2, 28.0 us |
+//! | 4 | 30, 30 us | 111,000, 114,000 | 8.5, 8.3 us |
+//! | 50 | 535, 482 us | 90,400, 96,900 | 10.3, 9.8 us |
+//!
+//! What it costs: one connection at 5,000 echoes/s and `--spin 200` took 190 us of CPU a message
+//! instead of 38, at a p50 of 59 us instead of 79.
 
 use super::ReactorLimits;
 
