@@ -1,30 +1,47 @@
-// Short messages at the edge of the page. The region is live: a screen reader reads them out.
+// What the page says and asks: short messages, read out by screen readers, and questions.
 
-const place = document.getElementById('say');
+import { element } from './format.js';
+
 const SHOWN_FOR = 6000; // ms; an error stays until it is closed
+const place = document.getElementById('say');
 
-/** Shows a message. */
+/** Shows a message for a while. */
 export function say(text) {
-  show(text, 'message');
+  const message = show(text, 'message');
+  setTimeout(() => message.remove(), SHOWN_FOR);
 }
 
 /** Shows what went wrong. */
 export function sayError(error) {
-  console.warn(error);
-  show(error.message ?? String(error), 'message bad');
+  show(error.message, 'message bad');
 }
 
 function show(text, className) {
-  const message = document.createElement('p');
-  message.className = className;
-  message.textContent = text;
-  const close = document.createElement('button');
-  close.type = 'button';
-  close.textContent = '×';
-  close.ariaLabel = 'Close this message';
+  const close = element('button', { type: 'button', textContent: '×', ariaLabel: 'Close this message' });
+  const message = element('p', { className }, element('span', { textContent: text }), close);
   close.onclick = () => message.remove();
-  message.append(close);
   place.append(message);
   while (place.children.length > 4) place.firstChild.remove();
-  if (className === 'message') setTimeout(() => message.remove(), SHOWN_FOR);
+  return message;
+}
+
+/** Asks a question. Resolves to whether the answer was `verb`. */
+export function ask(question, details, verb) {
+  const dialog = document.getElementById('ask');
+  dialog.querySelector('h2').textContent = question;
+  dialog.querySelector('p').textContent = details;
+  const [no, yes] = dialog.querySelectorAll('button');
+  yes.textContent = verb;
+  no.onclick = () => dialog.close('');
+  yes.onclick = () => dialog.close('yes');
+  dialog.returnValue = '';
+  dialog.showModal();
+  return new Promise(resolve => {
+    dialog.onclose = () => resolve(dialog.returnValue === 'yes');
+  });
+}
+
+/** Tells the page that a view has something new. */
+export function news(view) {
+  document.dispatchEvent(new CustomEvent('news', { detail: view }));
 }
