@@ -1,0 +1,86 @@
+// What the Loop view has received: a ring of frames, and the slab at the frame shown.
+
+const KEEP = 600; // frames: a minute, at most about 30 MB
+
+/** The fields of a connection, as in a frame. The last three are added here: turns and bytes
+ *  since the page watches, and the time of the last frame in which it had a turn. */
+export const SLOT = 0, SERIAL = 1, SERVICE = 2, STATE = 3, OWED = 4, TURNS = 5, BYTES = 6,
+  BUDGET = 7, ALL_TURNS = 8, ALL_BYTES = 9, AT = 10;
+
+/** Applies a frame to an array of connections by slot. A connection is replaced, never changed. */
+function apply(slab, frame) {
+  for (const slot of frame.gone) delete slab[slot];
+  for (const conn of frame.conns) {
+    const old = slab[conn[SLOT]];
+    const [turns, bytes] = old?.[SERIAL] === conn[SERIAL] ? old.slice(ALL_TURNS) : [0, 0];
+    slab[conn[SLOT]] = [...conn, turns + conn[TURNS], bytes + conn[BYTES], frame.at];
+  }
+}
+
+export class Replay {
+  services = [];
+
+  constructor() {
+    this.reset();
+  }
+
+  /** Forgets all: a snapshot follows. */
+  reset() {
+    this.frames = [];
+    this.first = []; // the slab before the first frame of the ring
+    this.last = []; // the slab after the last frame received
+    this.slab = this.last; // the slab shown
+    this.at = 0; // the number of frames before it
+    this.live = true; // whether the last one is shown
+    this.full = false; // whether frames were left out meanwhile
+  }
+
+  /** Adds a piece of the snapshot. What a frame has said already is newer. */
+  snapshot(piece) {
+    this.services = piece.services ?? this.services;
+    for (const conn of piece.conns) {
+      for (const slab of [this.first, this.last]) slab[conn[SLOT]] ??= [...conn, 0, 0, 0, 0, 0, -1];
+    }
+  }
+
+  add(frame) {
+    apply(this.last, frame);
+    if (this.live && this.frames.length === KEEP) apply(this.first, this.frames.shift());
+    this.full ||= this.frames.length === KEEP;
+    if (!this.full) this.frames.push(frame);
+    if (this.live) this.at = this.frames.length;
+  }
+
+  get frame() {
+    return this.frames[this.at - 1];
+  }
+
+  /** Keeps the frame shown while others arrive. */
+  hold() {
+    if (this.live) this.slab = this.last.slice();
+    this.live = false;
+  }
+
+  /** Shows frames as they arrive. */
+  follow() {
+    if (this.full) {
+      this.frames = [];
+      this.first = this.last.slice();
+      this.full = false;
+    }
+    this.live = true;
+    this.slab = this.last;
+    this.at = this.frames.length;
+  }
+
+  /** Shows the slab as it was after this number of frames. */
+  seek(at) {
+    this.hold();
+    at = Math.min(Math.max(at, 1), this.frames.length);
+    if (at < this.at) {
+      this.slab = this.first.slice();
+      this.at = 0;
+    }
+    while (this.at < at) apply(this.slab, this.frames[this.at++]);
+  }
+}
