@@ -1,6 +1,8 @@
 //! The table of TCP services, and the start of the server: sockets, store, rights, event loop.
 
+mod endpoints;
 pub mod options;
+mod secrets;
 
 use crate::config;
 use crate::config::reactor::{BBR_BODIES, BODIES, OUTBOX_HIGH_WATER, REACTOR};
@@ -13,12 +15,14 @@ use crate::reactor::clock::SECOND;
 use crate::reactor::datagram::Datagrams;
 use crate::reactor::event_loop::{EventLoop, Stopped};
 use crate::reactor::fd_limit;
+use crate::reactor::io::Io;
 use crate::reactor::linux::{LinuxIo, LinuxListener, uses_bbr};
 use crate::reactor::log::{LogQueue, LogSink};
 use crate::reactor::sample::sample;
 use crate::reactor::signals;
 use crate::reactor::stdio::Stdio;
 use crate::reactor::trace::Trace;
+use crate::reactor::udp::Udp;
 use crate::services::ServiceLimits;
 use crate::services::echo::Echo;
 use crate::services::files::Files;
@@ -37,18 +41,18 @@ use crate::session::shared::Shared;
 use crate::setup::drop_root::{self, User};
 use crate::setup::error::StartError;
 use crate::setup::listen::{self, Queues};
-use crate::setup::password::{self, Secret};
 use crate::setup::sd_notify::ServiceManager;
-use crate::setup::warnings::Exposure;
-use crate::setup::{host, root_dir, sandbox};
+use crate::setup::{root_dir, sandbox};
 use crate::store::StoreSettings;
 use crate::store::file_store::FileStore;
 use crate::terminal::line_editor::LineEditor;
+use endpoints::Endpoint;
 use options::ServeOptions;
+use secrets::{Secrets, warn_of_exposure};
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// A TCP service.
@@ -164,39 +168,6 @@ struct Parts {
     http: Rc<HttpShared>,
 }
 
-/// The secrets of the services that are on.
-struct Secrets {
-    room: Option<Secret>,
-    /// The token that changes over HTTP need.
-    token: Option<Secret>,
-}
-
-impl Secrets {
-    fn of(options: &ServeOptions, host: IpAddr) -> Result<Secrets, StartError> {
-        let (flag, file) = (&options.room_password, &options.room_password_file);
-        let password = password::given(flag.as_deref(), file.as_deref())?;
-        let token = options.http_token_file.as_deref().map(password::token);
-        let token = token.transpose()?;
-        let needs_token = token.is_some() || !host.to_canonical().is_loopback();
-        let is_on = options.tcp.of("http").is_some();
-        let room = options.room.port().map(|_| password);
-        let made = |given, flag| Secret::given_or_made(given, flag);
-        Ok(Secrets {
-            room: room
-                .map(|given| made(given, "--room-password-file"))
-                .transpose()?,
-            token: match is_on && needs_token {
-                true => Some(made(token, "--http-token-file")?),
-                false => None,
-            },
-        })
-    }
-
-    fn is_made(secret: &Option<Secret>) -> bool {
-        secret.as_ref().is_some_and(|secret| secret.made)
-    }
-}
-
 impl Server {
     /// Opens the sockets and then the root.
     ///
@@ -204,40 +175,22 @@ impl Server {
     ///
     /// The first thing that cannot be opened or found, with what to do.
     pub fn bind(options: ServeOptions) -> Result<Server, StartError> {
-        let host = host::find(&options.host)?;
-        let secrets = Secrets::of(&options, host)?;
+        let endpoints = endpoints::plan(&options)?;
+        let secrets = Secrets::of(&options, &endpoints)?;
         let user = options.user.as_deref().map(User::find).transpose()?;
-        let mut bound = Vec::new();
-        for service in TCP_SERVICES {
-            if let Some(port) = options.tcp.of(service.name) {
-                let address = SocketAddr::new(host, port);
-                let queues = Queues {
-                    backlog: config::BACKLOG,
-                    unsent: config::UNSENT_BYTES,
-                    unread: service.unread,
-                };
-                let socket = listen::listen(address, queues)
-                    .map_err(|error| listen::cannot_listen(service.name, "tcp", address, &error))?;
-                if service.keepalive {
-                    // Accepted sockets inherit this.
-                    let _ = SockRef::from(&socket).set_tcp_keepalive(&config::KEEPALIVE);
+        warn_of_exposure(&options, &endpoints, &secrets);
+        let (mut bound, mut room) = (Vec::new(), None);
+        for endpoint in endpoints {
+            match tcp_service(endpoint.name) {
+                Some(service) => bound.push((service, open_tcp(service, endpoint)?)),
+                None => {
+                    let password = secrets.room.as_ref().expect("the room is on");
+                    room = Some(open_room(&options, endpoint, &password.text)?);
                 }
-                bound.push((service, socket));
             }
-        }
-        let room = options.room.port().map(|port| {
-            let password = secrets.room.as_ref().expect("the room is on");
-            open_room(&options, SocketAddr::new(host, port), &password.text)
-        });
-        let room = room.transpose()?;
-        if bound.is_empty() && room.is_none() {
-            return Err(StartError::new(
-                "all services are off; give at least one a port",
-            ));
         }
         let store = root_dir::open(&options.root, store_settings(&options), user.as_ref())?;
         let store = Rc::new(store);
-        warn_of_exposure(&options, host, &secrets);
         let parts = Rc::new(Parts {
             limits: Rc::new(SERVICES),
             roster: Rc::default(),
@@ -278,7 +231,8 @@ impl Server {
     pub fn run(mut self, announce: &mut impl Write, log: LogQueue) -> io::Result<Stopped> {
         let addresses = self.addresses()?;
         let announcement = self.announcement(&addresses);
-        let has_operator = self.options.tcp.of("talk").is_some() || self.room.is_some();
+        let has_talk = self.serves(|service| service.name == "talk");
+        let has_operator = has_talk || self.room.is_some();
         let stdio = has_operator.then(Stdio::open);
         let service_manager = ServiceManager::find(config::SD_NOTIFY_TIMEOUT);
         // This reads /proc, which the sandbox hides.
@@ -286,7 +240,8 @@ impl Server {
         // Landlock applies to this thread and the threads that it starts later, so that no thread
         // may start before.
         self.drop_rights()?;
-        let limits = reactor_limits(&self.options);
+        let has_files = self.serves(|service| service.changes.is_some());
+        let limits = reactor_limits(&self.options, has_files);
         let direct = !self.options.plain_bodies;
         let bbr = self.listeners.iter().any(uses_bbr);
         let steps = if bbr { BBR_BODIES } else { BODIES };
@@ -298,11 +253,7 @@ impl Server {
             true => Box::new((counting, Trace::new(log.clone()))),
             false => Box::new(counting),
         };
-        let roster = self
-            .options
-            .tcp
-            .of("talk")
-            .map(|_| self.parts.roster.clone());
+        let roster = has_talk.then(|| self.parts.roster.clone());
         let listeners = self.listeners;
         let log = LogSink::standard_error(log);
         let mut event_loop = EventLoop::new(listeners, io, shared, log, limits, &ending)?;
@@ -333,6 +284,12 @@ impl Server {
             let text = format!("the event loop failed: {error}");
             io::Error::new(error.kind(), text)
         })
+    }
+
+    /// Whether one of the TCP services that are on is of this kind.
+    fn serves(&self, is_wanted: impl Fn(&TcpService) -> bool) -> bool {
+        let on = |listener: &LinuxListener| tcp_service(listener.name).is_some_and(&is_wanted);
+        self.listeners.iter().any(on)
     }
 
     /// Drops root and enters the sandbox. Afterwards nothing outside the root can be opened.
@@ -394,9 +351,37 @@ fn add_operator(
     }
 }
 
+/// The row of this name. The room has none.
+fn tcp_service(name: &str) -> Option<&'static TcpService> {
+    TCP_SERVICES.iter().find(|service| service.name == name)
+}
+
+fn open_tcp(
+    service: &TcpService,
+    endpoint: Endpoint,
+) -> Result<<LinuxIo as Io>::Listener, StartError> {
+    let queues = Queues {
+        backlog: config::BACKLOG,
+        unsent: config::UNSENT_BYTES,
+        unread: service.unread,
+    };
+    let address = endpoint.address;
+    let socket = match endpoint.socket {
+        Some(socket) => listen::adopt(socket, queues),
+        None => listen::listen(address, queues),
+    };
+    let socket =
+        socket.map_err(|error| listen::cannot_listen(service.name, "tcp", address, &error))?;
+    if service.keepalive {
+        // Accepted sockets inherit this.
+        let _ = SockRef::from(&socket).set_tcp_keepalive(&config::KEEPALIVE);
+    }
+    Ok(socket)
+}
+
 fn open_room(
     options: &ServeOptions,
-    address: SocketAddr,
+    endpoint: Endpoint,
     password: &str,
 ) -> Result<Datagrams, StartError> {
     let idle = u64::from(options.room_idle) * SECOND;
@@ -406,27 +391,15 @@ fn open_room(
         idle: (idle > 0).then_some(idle),
         ..ROOM
     };
-    let room = Box::new(Room::new(password, limits));
-    let bound = Datagrams::bind("room", address, room, DATAGRAMS);
-    bound
-        .and_then(|mut room| room.reply_from_local_address().map(|()| room))
-        .map_err(|error| listen::cannot_listen("room", "udp", address, &error))
-}
-
-fn warn_of_exposure(options: &ServeOptions, host: IpAddr, secrets: &Secrets) {
-    let is_on = |service: &&TcpService| options.tcp.of(service.name).is_some();
-    let on = TCP_SERVICES.iter().filter(is_on);
-    let exposure = Exposure {
-        host,
-        root: &options.root,
-        changes: on.rev().find_map(|service| service.changes),
-        read_only: options.read_only,
-        made_password: Secrets::is_made(&secrets.room),
-        made_token: Secrets::is_made(&secrets.token),
+    let (address, buffer) = (endpoint.address, DATAGRAMS.receive_buffer);
+    let socket = match endpoint.socket {
+        Some(socket) => Udp::adopt(socket, buffer),
+        None => Udp::bind(address, buffer),
     };
-    for warning in exposure.warnings() {
-        log::warn!("{warning}");
-    }
+    let room = Box::new(Room::new(password, limits));
+    let room = socket.map(|socket| Datagrams::new("room", socket, room, DATAGRAMS));
+    room.and_then(|mut room| room.reply_from_local_address().map(|()| room))
+        .map_err(|error| listen::cannot_listen("room", "udp", address, &error))
 }
 
 fn http_shared(
@@ -464,14 +437,11 @@ fn store_settings(options: &ServeOptions) -> StoreSettings {
     }
 }
 
-fn reactor_limits(options: &ServeOptions) -> ReactorLimits {
+fn reactor_limits(options: &ServeOptions, files: bool) -> ReactorLimits {
     let (most, idle) = (
         options.max_connections.map(|count| count as usize),
         options.idle_timeout,
     );
-    let is_on = |service: &TcpService| options.tcp.of(service.name).is_some();
-    let files = |service: &TcpService| is_on(service) && service.changes.is_some();
-    let files = TCP_SERVICES.iter().any(files);
     ReactorLimits {
         connections: fd_limit::connections(most, config::DESCRIPTOR_RESERVE, files),
         per_ip: options.max_per_address.map(|count| count as usize),

@@ -52,9 +52,20 @@ impl Datagrams {
         protocol: Box<dyn DatagramProtocol>,
         limits: DatagramLimits,
     ) -> io::Result<Datagrams> {
-        Ok(Datagrams {
+        let socket = Udp::bind(address, limits.receive_buffer)?;
+        Ok(Datagrams::new(name, socket, protocol, limits))
+    }
+
+    /// The service on this socket.
+    pub fn new(
+        name: &'static str,
+        socket: Udp,
+        protocol: Box<dyn DatagramProtocol>,
+        limits: DatagramLimits,
+    ) -> Datagrams {
+        Datagrams {
             name,
-            socket: Udp::bind(address, limits.receive_buffer)?,
+            socket,
             protocol,
             out: SendQueue::new(limits.copies).remember_sent(limits.remembered),
             limits,
@@ -64,7 +75,7 @@ impl Datagrams {
             writable: true,
             lost: 0,
             logged: LogLimit::new(1),
-        })
+        }
     }
 
     /// Sends each reply from the address that the peer has sent to, also if the socket is bound to

@@ -13,7 +13,7 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
     sockopt,
 };
-use socket2::SockRef;
+use socket2::Socket;
 use std::collections::HashSet;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -42,17 +42,25 @@ pub struct QueuedError {
 impl Udp {
     /// Binds a socket. The kernel chooses the source address of its datagrams.
     pub fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<Udp> {
-        let socket = UdpSocket::bind(address)?;
-        SockRef::from(&socket).set_recv_buffer_size(receive_buffer)?;
+        let socket = std::net::UdpSocket::bind(address)?;
+        Udp::adopt(socket.into(), receive_buffer)
+    }
+
+    /// Takes over a socket that is bound already.
+    pub fn adopt(socket: Socket, receive_buffer: usize) -> io::Result<Udp> {
+        socket.set_nonblocking(true)?;
+        socket.set_recv_buffer_size(receive_buffer)?;
+        let socket = UdpSocket::from_std(socket.into());
+        let local = socket.local_addr()?;
         // For an IPv6 socket as well: on `::` it also serves IPv4 peers.
         setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
-        if address.is_ipv6() {
+        if local.is_ipv6() {
             setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
         }
         Ok(Udp {
-            local: socket.local_addr()?,
+            local,
             socket,
-            own: HashSet::from([address.ip().to_canonical()]),
+            own: HashSet::from([local.ip().to_canonical()]),
             control: Vec::new(),
         })
     }

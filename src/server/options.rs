@@ -3,6 +3,7 @@
 use super::TCP_SERVICES;
 use crate::config::reactor::{self, REACTOR};
 use crate::config::room::{self, ROOM};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,16 +15,6 @@ pub enum PortChoice {
     Off,
     /// The port; with 0 the kernel chooses a free one.
     On(u16),
-}
-
-impl PortChoice {
-    /// The port, if the service is on.
-    pub fn port(self) -> Option<u16> {
-        match self {
-            PortChoice::Off => None,
-            PortChoice::On(port) => Some(port),
-        }
-    }
 }
 
 impl FromStr for PortChoice {
@@ -40,26 +31,51 @@ impl FromStr for PortChoice {
     }
 }
 
-/// The ports of the TCP services: one flag for each row of their table.
+/// The ports of all services: one flag for each row of their table, and one for the room.
 #[derive(Debug)]
-pub struct Ports(Vec<(&'static str, PortChoice)>);
+pub struct Ports(Vec<Port>);
+
+#[derive(Debug)]
+struct Port {
+    service: &'static str,
+    choice: PortChoice,
+    /// Whether it is not the default.
+    given: bool,
+}
 
 impl Ports {
-    /// The port of the service with this name, if it is on.
-    pub fn of(&self, name: &str) -> Option<u16> {
-        let port = self.0.iter().find(|(known, _)| *known == name);
-        port.and_then(|(_, port)| port.port())
+    /// The port of the service with this name.
+    pub fn choice(&self, name: &str) -> PortChoice {
+        self.find(name).map_or(PortChoice::Off, |port| port.choice)
+    }
+
+    /// The same, unless it is the default.
+    pub fn given(&self, name: &str) -> Option<PortChoice> {
+        let port = self.find(name).filter(|port| port.given);
+        port.map(|port| port.choice)
+    }
+
+    fn find(&self, name: &str) -> Option<&Port> {
+        self.0.iter().find(|port| port.service == name)
+    }
+
+    /// The name, the help text and the default of each flag.
+    fn flags() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+        let tcp = TCP_SERVICES.iter();
+        let tcp = tcp.map(|service| (service.name, service.about, service.port));
+        let room = ("room", "Password-protected chat room over UDP", "1234");
+        tcp.chain([room])
     }
 }
 
 impl Args for Ports {
     fn augment_args(command: Command) -> Command {
-        command.args(TCP_SERVICES.iter().map(|service| {
-            Arg::new(service.name)
-                .long(service.name)
-                .help(service.about)
+        command.args(Ports::flags().map(|(name, about, port)| {
+            Arg::new(name)
+                .long(name)
+                .help(about)
                 .value_name("PORT|off")
-                .default_value(service.port)
+                .default_value(port)
                 .value_parser(PortChoice::from_str)
         }))
     }
@@ -71,9 +87,12 @@ impl Args for Ports {
 
 impl FromArgMatches for Ports {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Ports, clap::Error> {
-        let port = |name| *matches.get_one(name).expect("it has a default");
-        let names = TCP_SERVICES.iter().map(|service| service.name);
-        Ok(Ports(names.map(|name| (name, port(name))).collect()))
+        let ports = Ports::flags().map(|(service, ..)| Port {
+            service,
+            choice: *matches.get_one(service).expect("it has a default"),
+            given: matches.value_source(service) != Some(ValueSource::DefaultValue),
+        });
+        Ok(Ports(ports.collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -100,12 +119,9 @@ pub struct ServeOptions {
     /// Folder that transfer, files and http serve; created if it is missing.
     #[arg(long, value_name = "DIR", default_value = "./loket-root")]
     pub root: PathBuf,
-    /// Ports of the TCP services.
+    /// Ports of the services.
     #[command(flatten)]
-    pub tcp: Ports,
-    /// Password-protected chat room over UDP.
-    #[arg(long, value_name = "PORT|off", default_value = "1234")]
-    pub room: PortChoice,
+    pub ports: Ports,
     /// Password of the room; other users can see it in the process list [default: the environment
     /// variable LOKET_ROOM_PASSWORD, or a generated password, which is printed].
     #[arg(long, value_name = "P", conflicts_with = "room_password_file")]

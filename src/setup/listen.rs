@@ -1,4 +1,4 @@
-//! Opens TCP listeners, and turns failures into advice.
+//! Opens TCP listeners or takes them over, and turns failures into advice.
 
 use super::error::StartError;
 use crate::wire::text::reason;
@@ -25,9 +25,23 @@ pub fn listen(address: SocketAddr, queues: Queues) -> io::Result<mio::net::TcpLi
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    socket.set_nonblocking(true)?;
     // Without it a restart fails while old connections are in TIME_WAIT.
     socket.set_reuse_address(true)?;
+    set_options(&socket, queues)?;
+    socket.bind(&address.into())?;
+    socket.listen(queues.backlog)?;
+    Ok(mio::net::TcpListener::from_std(socket.into()))
+}
+
+/// Takes over a socket that listens already. It gets the same options, except for the backlog: the
+/// queue has to hold while no server runs, so that its size belongs to the socket's owner.
+pub fn adopt(socket: Socket, queues: Queues) -> io::Result<mio::net::TcpListener> {
+    set_options(&socket, queues)?;
+    Ok(mio::net::TcpListener::from_std(socket.into()))
+}
+
+fn set_options(socket: &Socket, queues: Queues) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
     // On Linux, connections inherit these options from the listener, which saves a system call
     // each. Replies are written whole, so waiting for more bytes (Nagle) gains nothing.
     socket.set_tcp_nodelay(true)?;
@@ -36,9 +50,7 @@ pub fn listen(address: SocketAddr, queues: Queues) -> io::Result<mio::net::TcpLi
         // The kernel doubles the value: socket(7).
         socket.set_recv_buffer_size(unread / 2)?;
     }
-    socket.bind(&address.into())?;
-    socket.listen(queues.backlog)?;
-    Ok(mio::net::TcpListener::from_std(socket.into()))
+    Ok(())
 }
 
 /// Whether the address belongs to this machine.

@@ -9,4 +9,5 @@ pub mod root_dir;
 pub mod sandbox;
 pub mod sd_notify;
 mod seccomp;
+pub mod socket_activation;
 pub mod warnings;

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test binary uses a part of this
 
 pub mod file_service;
+mod folders;
 pub mod guest;
 pub mod kernel;
 pub mod mount;
@@ -9,6 +10,8 @@ pub mod python;
 pub mod stalled;
 pub mod target;
 
+#[allow(unused_imports)] // as above
+pub use folders::{roomy_folder, rooted, tree};
 use loket::server::TCP_SERVICES;
 use rustix::event::{PollFd, PollFlags};
 use std::collections::BTreeMap;
@@ -35,6 +38,12 @@ pub const ROOM_PASSWORD: &str = "sesame";
 
 /// The flags of both ways to move bodies: splice and sendfile, or copies through the session.
 pub const BOTH_WAYS: [&[&str]; 2] = [&[], &["--plain-bodies"]];
+
+/// The names of all services.
+fn services() -> impl Iterator<Item = &'static str> {
+    let tcp = TCP_SERVICES.iter().map(|service| service.name);
+    tcp.chain(["room"])
+}
 
 /// A running `loket serve`. Dropping it kills the process and removes the root.
 pub struct Server {
@@ -116,11 +125,11 @@ impl Server {
             .args(&words[1..])
             .arg("serve")
             .args(
-                TCP_SERVICES
-                    .iter()
-                    .map(|service| format!("--{}={}", service.name, port(service.name))),
+                services()
+                    .filter(|name| !port(name).is_empty())
+                    .map(|name| format!("--{name}={}", port(name))),
             )
-            .args(["--room", port("room"), "--root"])
+            .arg("--root")
             .arg(folder.path().join("root"))
             .env_remove("LOKET_ROOM_PASSWORD")
             .stdin(Stdio::null())
@@ -214,6 +223,11 @@ impl Server {
                 return line;
             }
         }
+    }
+
+    /// The services that are on.
+    pub fn services(&self) -> impl Iterator<Item = &String> {
+        self.ports.keys()
     }
 
     /// The address of a service.
@@ -387,12 +401,19 @@ impl Prepared {
 
     /// The same under another program, which must execute the server in its own process.
     pub fn under(above: &[&str]) -> Prepared {
+        Prepared::on(above, "0")
+    }
+
+    /// The same without flags for ports.
+    pub fn without_ports(above: &[&str]) -> Prepared {
+        Prepared::on(above, "")
+    }
+
+    fn on(above: &[&str], port: &'static str) -> Prepared {
         let folder = rooted();
         let words = [above, &[env!("CARGO_BIN_EXE_loket")]].concat();
-        Prepared {
-            command: Server::command(&words, &folder),
-            folder,
-        }
+        let command = Server::command_on(&words, &folder, |_| port);
+        Prepared { command, folder }
     }
 
     /// The folder of the root and the log.
@@ -517,13 +538,6 @@ fn text(bytes: &[u8]) -> String {
     }
 }
 
-/// A folder with an empty root in it.
-pub fn rooted() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    std::fs::create_dir(folder.path().join("root")).expect("a root");
-    folder
-}
-
 /// Prints why a test is skipped.
 pub fn skip(test: &str, reason: &str) {
     eprintln!("SKIPPED {test}: {reason}");
@@ -537,28 +551,6 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "timeout: {what}");
         std::thread::park_timeout(Duration::from_millis(2));
     }
-}
-
-/// Every file below a folder with its content. Files that disappear meanwhile are left out.
-pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let content = match std::fs::symlink_metadata(&path) {
-            Ok(about) if about.is_dir() => {
-                files.extend(tree(&path));
-                continue;
-            }
-            Ok(about) if about.is_file() => std::fs::read(&path),
-            Ok(_) => Ok(b"not a regular file".to_vec()),
-            Err(error) => Err(error),
-        };
-        match content {
-            Ok(content) => drop(files.insert(path, content)),
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{path:?}"),
-        }
-    }
-    files
 }
 
 /// Pseudorandom bytes, in which a misplaced piece is noticed.
@@ -577,14 +569,4 @@ pub fn noise(length: usize) -> Vec<u8> {
 /// Waits longer than the settle window, so that the server sees two units.
 pub fn pause() {
     std::thread::park_timeout(Duration::from_millis(120));
-}
-
-/// A folder in memory if that has this number of bytes free, otherwise on disk.
-pub fn roomy_folder(bytes: u64) -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let room = rustix::fs::statvfs(memory).map_or(0, |disk| disk.f_bavail * disk.f_frsize);
-    if room < bytes {
-        return tempfile::tempdir().expect("a temporary folder");
-    }
-    tempfile::tempdir_in(memory).expect("a temporary folder")
 }

@@ -1,0 +1,72 @@
+//! The secrets of the services that are on, and the warnings about what other machines can do.
+
+use super::TCP_SERVICES;
+use super::endpoints::Endpoint;
+use super::options::ServeOptions;
+use crate::setup::error::StartError;
+use crate::setup::password::{self, Secret};
+use crate::setup::warnings::Exposure;
+
+/// The secrets of the services that are on.
+pub struct Secrets {
+    /// The password of the room.
+    pub room: Option<Secret>,
+    /// The token that changes over HTTP need.
+    pub token: Option<Secret>,
+}
+
+impl Secrets {
+    /// The secrets that the flags name, or generated ones.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, an unusable secret, or no random bytes.
+    pub fn of(options: &ServeOptions, endpoints: &[Endpoint]) -> Result<Secrets, StartError> {
+        let (flag, file) = (&options.room_password, &options.room_password_file);
+        let password = password::given(flag.as_deref(), file.as_deref())?;
+        let token = options.http_token_file.as_deref().map(password::token);
+        let token = token.transpose()?;
+        let http = of(endpoints, "http");
+        // The token protects files and the operator's chats: without them, none is needed.
+        let chats = ["talk", "room"].map(|name| of(endpoints, name).is_some());
+        let protects = !options.read_only || chats.contains(&true);
+        let needs_token = http.is_some_and(|http| token.is_some() || http.is_exposed() && protects);
+        let room = of(endpoints, "room").map(|_| password);
+        let made = |given, flag| Secret::given_or_made(given, flag);
+        Ok(Secrets {
+            room: room
+                .map(|given| made(given, "--room-password-file"))
+                .transpose()?,
+            token: match needs_token {
+                true => Some(made(token, "--http-token-file")?),
+                false => None,
+            },
+        })
+    }
+}
+
+fn of<'a>(endpoints: &'a [Endpoint], name: &str) -> Option<&'a Endpoint> {
+    endpoints.iter().find(|endpoint| endpoint.name == name)
+}
+
+/// Logs what other machines can do.
+pub fn warn_of_exposure(options: &ServeOptions, endpoints: &[Endpoint], secrets: &Secrets) {
+    let host = |name: &str| {
+        let endpoint = of(endpoints, name).filter(|endpoint| endpoint.is_exposed());
+        endpoint.map(|endpoint| endpoint.address.ip())
+    };
+    let changes = TCP_SERVICES.iter().rev().find_map(|service| {
+        let changes = service.changes.filter(|_| !options.read_only)?;
+        Some((host(service.name)?, changes))
+    });
+    let is_made = |secret: &Option<Secret>| secret.as_ref().is_some_and(|secret| secret.made);
+    let exposure = Exposure {
+        root: &options.root,
+        changes,
+        made_password: host("room").filter(|_| is_made(&secrets.room)),
+        made_token: host("http").filter(|_| is_made(&secrets.token)),
+    };
+    for warning in exposure.warnings() {
+        log::warn!("{warning}");
+    }
+}
