@@ -2,58 +2,16 @@
 //! Asserts counts, never times.
 
 mod fake_server;
+mod load_figures;
 mod support;
 
 use fake_server::{Ended, UnusedAddress, run, start, wait};
+use load_figures::Figures;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 use support::{ROOM_PASSWORD, Server, tree};
-
-/// The JSON results of a run of one second.
-struct Figures(String);
-
-impl Figures {
-    /// Runs `loket load` without a single error.
-    #[track_caller]
-    fn of(flags: &[&str]) -> Figures {
-        let folder = tempfile::tempdir().expect("a folder");
-        let more = ["-d", "1", "--json", "figures.json"];
-        let ended = run(folder.path(), &[&["load"], flags, &more].concat());
-        assert_eq!(ended.status, Some(0), "{ended:?}");
-        let json = std::fs::read_to_string(folder.path().join("figures.json"));
-        let figures = Figures(json.expect("the figures"));
-        for fault in ["wrong", "refused", "closed", "broken", "silent"] {
-            assert_eq!(figures.number(fault), 0.0, "{fault}: {ended:?}");
-        }
-        assert_eq!(figures.text("ended"), "\"in time\"");
-        figures
-    }
-
-    /// The value of a key.
-    #[track_caller]
-    fn text(&self, name: &str) -> &str {
-        let (_, rest) = self.0.split_once(&format!("\"{name}\": ")).expect(name);
-        rest.lines().next().expect("a line").trim_end_matches(',')
-    }
-
-    #[track_caller]
-    fn number(&self, name: &str) -> f64 {
-        self.text(name).parse().expect(name)
-    }
-
-    /// All requests were answered, and there were several.
-    #[track_caller]
-    fn all_answered(&self) {
-        assert!(self.number("requests_made") >= 10.0, "{}", self.0);
-        assert_eq!(
-            self.number("requests_made"),
-            self.number("requests_answered")
-        );
-        assert_eq!(self.number("requests_never_made"), 0.0);
-    }
-}
 
 fn at(server: &Server, service: &str) -> String {
     server.address(service).to_string()
@@ -86,15 +44,6 @@ fn a_rate_is_kept_to_the_last_request() {
         figures.all_made(rate);
     }
     Figures::of(&["churn", "--at", &at, "-r", "100", "-c", "5"]).all_made("100");
-}
-
-impl Figures {
-    #[track_caller]
-    fn all_made(&self, rate: &str) {
-        let rate: f64 = rate.parse().expect("a number");
-        assert_eq!(self.number("requests_made"), rate);
-        assert_eq!(self.number("requests_answered"), rate);
-    }
 }
 
 #[test]

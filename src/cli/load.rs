@@ -3,7 +3,10 @@
 use crate::config;
 use crate::load::numbers::read_bytes;
 use crate::load::proc_stats::WatchedProcess;
-use crate::load::settings::{FilesOperation, Settings, TransferDirection, Work};
+use crate::load::redis::PING;
+use crate::load::settings::{
+    FilesOperation, HttpOperation, HttpWork, Settings, TransferDirection, Work,
+};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -29,6 +32,10 @@ pub enum LoadCommand {
     Transfer(TransferLoad),
     /// Upload, size, list, download and remove files of a files service.
     Files(FilesLoad),
+    /// Send HTTP/1.1 requests to any server; by default GET of files that the run stores itself.
+    Http(HttpLoad),
+    /// Send PING to redis.
+    Redis(RedisLoad),
     /// Send messages to a room; every member checks every message.
     Room(RoomLoad),
     /// Connect to an echo service, send one message and close, repeatedly.
@@ -159,6 +166,68 @@ pub struct FilesLoad {
     pub run: RunFlags,
 }
 
+/// The flags of `loket load http`.
+#[derive(Debug, Args)]
+pub struct HttpLoad {
+    /// Address of the server.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
+    pub at: String,
+    /// See there.
+    #[command(flatten)]
+    pub pace: PaceFlags,
+    /// Bytes of a file that the run stores; K, M and G may follow.
+    #[arg(short, long, value_name = "BYTES", default_value = "4K", value_parser = read_bytes)]
+    pub size: u64,
+    /// Requests in flight on one connection.
+    #[arg(short, long, value_name = "N", default_value_t = 1, conflicts_with = "close",
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub pipeline: u32,
+    /// Only PUT.
+    #[arg(long, conflicts_with = "mix")]
+    pub put: bool,
+    /// GET and PUT in turn.
+    #[arg(long)]
+    pub mix: bool,
+    /// Path of an existing file to GET; with --put or --mix, the folder for the run's own files
+    /// [default: own files at the top, which are removed at the end].
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    pub path: Option<String>,
+    /// Open a new connection for each request, with `Connection: close`.
+    #[arg(long)]
+    pub close: bool,
+    /// One more field of each request; may be repeated.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub headers: Vec<(String, String)>,
+    /// Have the kernel discard bodies from 256 KiB on: their bytes are counted, not compared, and
+    /// the client is faster.
+    #[arg(long)]
+    pub discard: bool,
+    /// See there.
+    #[command(flatten)]
+    pub run: RunFlags,
+}
+
+/// The flags of `loket load redis`.
+#[derive(Debug, Args)]
+pub struct RedisLoad {
+    /// Address of the server.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6379")]
+    pub at: String,
+    /// See there.
+    #[command(flatten)]
+    pub pace: PaceFlags,
+    /// PINGs in flight on one connection.
+    #[arg(short, long, value_name = "N", default_value_t = 1, conflicts_with = "close",
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub pipeline: u32,
+    /// Open a new connection for each PING.
+    #[arg(long)]
+    pub close: bool,
+    /// See there.
+    #[command(flatten)]
+    pub run: RunFlags,
+}
+
 /// The flags of `loket load room`.
 #[derive(Debug, Args)]
 pub struct RoomLoad {
@@ -194,6 +263,57 @@ fn positive_bytes(text: &str) -> Result<u64, String> {
     match read_bytes(text) {
         Ok(0) => Err("a message has at least one byte".to_owned()),
         other => other,
+    }
+}
+
+/// A target that is sent as it is: an absolute path and perhaps a query, percent-encoded.
+fn path(text: &str) -> Result<String, String> {
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    match text.starts_with('/') && is_plain {
+        true => Ok(text.to_owned()),
+        false => Err("give a path from / on, percent-encoded, for example /a%20file".to_owned()),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let wrong = || "give a field as NAME: VALUE".to_owned();
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) || value.contains(char::is_control) {
+        return Err(wrong());
+    }
+    let framing = [
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "expect",
+    ];
+    if framing.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err(format!("the run itself sends {name}"));
+    }
+    Ok((name.to_owned(), value.trim().to_owned()))
+}
+
+impl HttpLoad {
+    fn settings(self) -> Settings {
+        let operation = match (self.put, self.mix) {
+            (true, _) => HttpOperation::Put,
+            (_, true) => HttpOperation::Mix,
+            _ => HttpOperation::Get,
+        };
+        let work = Work::Http(HttpWork {
+            operation,
+            path: self.path,
+            headers: self.headers,
+            discard: self.discard,
+        });
+        Settings {
+            pipeline: self.pipeline as usize,
+            reconnects: self.close,
+            ..order(work, self.size, self.at, self.pace, self.run)
+        }
     }
 }
 
@@ -233,6 +353,15 @@ impl LoadOptions {
                     flags.run,
                 )
             },
+            LoadCommand::Http(flags) => flags.settings(),
+            LoadCommand::Redis(flags) => {
+                let size = PING.len() as u64;
+                Settings {
+                    pipeline: flags.pipeline as usize,
+                    reconnects: flags.close,
+                    ..order(Work::Redis, size, flags.at, flags.pace, flags.run)
+                }
+            }
             LoadCommand::Room(flags) => {
                 let password = flags.password;
                 let pace = PaceFlags {

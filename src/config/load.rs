@@ -1,9 +1,9 @@
 //! The limits of the load generator, with the reason for each.
 
-use super::DESCRIPTOR_RESERVE;
 use super::client::CLIENT;
 use super::reactor::{BBR_BODIES, REACTOR};
 use super::room::{DATAGRAMS, ROOM};
+use super::{DESCRIPTOR_RESERVE, HTTP, KIB};
 use crate::load::settings::LoadLimits;
 use crate::reactor::ReactorLimits;
 use crate::reactor::clock::SECOND;
@@ -37,6 +37,9 @@ pub const LOAD: LoadLimits = LoadLimits {
     sources: 250,
     // The largest prime below 1 MiB: no buffer size of a server is a multiple of it.
     period: 1_048_573,
+    http: HTTP,
+    // Below this, copying the body is cheaper than a system call of its own.
+    discarded: 256 * KIB as u64,
     line: CLIENT.reply_line,
     // 1 GiB fits in the memory of most hosts, together with a server.
     in_flight: 1 << 30,

@@ -436,9 +436,7 @@ impl Driver {
         state.stage = stage;
         if stage == RunStage::Ending {
             self.costs.1 = Some(self.poller.cost());
-            while state.schedule.take(state.now).is_some() {
-                state.recorder.never_made += 1;
-            }
+            state.skip_due();
         }
         self.deadline = now.after(match stage {
             RunStage::CleaningUp => limits.clean_up_micros,

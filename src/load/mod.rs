@@ -7,11 +7,13 @@
 
 pub mod connector;
 pub mod dialer;
+pub mod discard;
 pub mod driver;
 pub mod echo;
 pub mod errors;
 pub mod expect;
 pub mod files;
+pub mod http;
 pub mod json;
 pub mod numbers;
 pub mod plot;
@@ -19,6 +21,7 @@ pub mod poller;
 pub mod proc_stats;
 pub mod progress;
 pub mod recorder;
+pub mod redis;
 pub mod report;
 pub mod requests;
 pub mod results;

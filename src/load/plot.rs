@@ -1,6 +1,6 @@
 //! The plot of a run as SVG: latency by percentile, and throughput over time.
 
-use super::numbers::{bytes, micros};
+use super::numbers::micros;
 use super::report::Outcome;
 use super::settings::Work;
 use crate::reactor::clock::SECOND;
@@ -43,11 +43,11 @@ pub fn draw(outcome: &Outcome) -> Result<String, Box<dyn Error>> {
 fn title_of(outcome: &Outcome) -> String {
     let settings = &outcome.settings;
     format!(
-        "loket load {}: {}, {}, {} each",
+        "loket load {}: {}, {}, {}",
         settings.work.name(),
         settings.clients(),
         settings.rate_text(),
-        bytes(settings.size as f64)
+        settings.object()
     )
 }
 
@@ -142,7 +142,11 @@ fn draw_throughput(area: &Area<'_>, outcome: &Outcome) -> Result<(), Box<dyn Err
     let (slice, slices) = outcome.recorder.slices();
     let seconds = slice as f64 / SECOND as f64;
     // Large files complete too rarely for a curve; their bytes arrive all the time.
-    let moves_bodies = matches!(outcome.settings.work, Work::Transfer(_));
+    let moves_bodies = match &outcome.settings.work {
+        Work::Transfer(_) => true,
+        Work::Http(http) => http.discard,
+        _ => false,
+    };
     let caption = match moves_bodies {
         true => "MiB a second, both ways",
         false => "answers a second",

@@ -175,14 +175,14 @@ impl Outcome {
 
     fn write_title(&self, out: &mut String) -> std::fmt::Result {
         let settings = &self.settings;
-        let size = bytes(settings.size as f64);
+        let object = settings.object();
         let pipeline = match settings.pipeline {
             1 => String::new(),
             more => format!(", {more} in flight on each"),
         };
         writeln!(
             out,
-            "{} at {}: {}{pipeline}, {}, {size} each, {:.1} s\n",
+            "{} at {}: {}{pipeline}, {}, {object}, {:.1} s\n",
             settings.work.name(),
             settings.at,
             settings.clients(),
@@ -195,7 +195,7 @@ impl Outcome {
         match self.settings.work {
             Work::Echo | Work::Idle => "messages",
             Work::Churn => "connections",
-            Work::Transfer(_) | Work::Files(_) => "requests",
+            Work::Transfer(_) | Work::Files(_) | Work::Http(_) | Work::Redis => "requests",
             Work::Room { .. } => "copies",
         }
     }

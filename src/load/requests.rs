@@ -1,7 +1,9 @@
 //! The requests of a worker as a trait: sends requests, and checks the answers.
 
 use crate::reactor::clock::Moment;
+use crate::session::blob::Blob;
 use crate::session::outbox::Outbox;
+use std::rc::Rc;
 
 /// The requests of one worker. They outlive a connection.
 pub trait Requests {
@@ -18,8 +20,29 @@ pub trait Requests {
     /// Sends the next request; returns its kind as an index into `Work::kinds`.
     fn next_request(&mut self, out: &mut Outbox) -> usize;
 
-    /// Checks a prefix of the input, at most one answer; returns the number of consumed bytes.
+    /// Checks a prefix of the input, at most one answer; returns the number of consumed bytes. If
+    /// it consumes none and returns [`Checked::Part`], it needs more bytes.
     fn check(&mut self, input: &[u8]) -> (usize, Checked);
+
+    /// Checks the end of the stream; `None` if it does not complete an answer.
+    fn check_eof(&mut self) -> Option<Checked> {
+        None
+    }
+
+    /// Where the bytes of [`Checked::Discard`] go.
+    fn sink(&self) -> Rc<dyn Blob> {
+        unreachable!("nothing is discarded")
+    }
+
+    /// Whether the server may close a connection on which it owes no answer.
+    fn may_be_closed(&self) -> bool {
+        false
+    }
+
+    /// Whether the server has announced that the last answer ends the connection.
+    fn must_close(&self) -> bool {
+        false
+    }
 
     /// The name of the file that may be on the server and must be removed.
     fn leftover(&self) -> Option<&str> {
@@ -77,6 +100,8 @@ pub enum Checked {
     Part,
     /// The end of a correct answer.
     Answer,
+    /// This number of bytes follows, which need not be compared.
+    Discard(u64),
     /// A wrong byte; with a description.
     Wrong(String),
     /// An error answer of the server; with its text.

@@ -6,6 +6,8 @@ use super::echo::EchoRequests;
 use super::errors::{LoadError, reason};
 use super::expect::ExpectedReplies;
 use super::files::FilesRequests;
+use super::http::{HttpRequests, HttpTarget};
+use super::redis::RedisRequests;
 use super::report::Outcome;
 use super::requests::Requests;
 use super::results::Results;
@@ -50,7 +52,9 @@ pub fn measure(settings: Settings, servers: VecDeque<SocketAddr>) -> Result<Outc
             .run();
     }
     let data = Rc::new(data);
-    let workers = (0..settings.connections).map(|worker| requests(&settings, &run, worker, &data));
+    let http = http_target(&settings, &data).map_err(failed)?;
+    let workers = (0..settings.connections)
+        .map(|worker| requests(&settings, &run, worker, &data, http.as_ref()));
     let workers = workers.collect();
     let dialer = TcpDialer::new(servers, settings.limits.sources);
     Driver::new(settings, dialer, workers)
@@ -117,6 +121,7 @@ fn requests(
     run: &str,
     worker: usize,
     data: &Rc<TestData>,
+    http: Option<&Rc<HttpTarget>>,
 ) -> Box<dyn Requests> {
     // Far enough apart that no two workers send the same bytes at the same time.
     let origin = worker as u64 * 104_729;
@@ -124,6 +129,11 @@ fn requests(
     let name = || format!("{run}-{worker}.bin");
     let size = settings.size;
     match settings.work {
+        Work::Http(_) => {
+            let target = http.expect("made for this work").clone();
+            Box::new(HttpRequests::new(target, worker, &name(), origin))
+        }
+        Work::Redis => Box::new(RedisRequests::default()),
         Work::Echo | Work::Churn | Work::Idle => {
             Box::new(EchoRequests::new(data.clone(), size, origin))
         }
@@ -137,6 +147,20 @@ fn requests(
         Work::Files(only) => Box::new(FilesRequests::new(replies(), name(), size, only, origin)),
         Work::Room { .. } => unreachable!("a room has no connections"),
     }
+}
+
+/// What all workers of an HTTP run share.
+fn http_target(
+    settings: &Settings,
+    data: &Rc<TestData>,
+) -> std::io::Result<Option<Rc<HttpTarget>>> {
+    let Work::Http(work) = &settings.work else {
+        return Ok(None);
+    };
+    let connection = (settings.at.clone(), settings.reconnects);
+    let limits = (settings.limits.http, settings.limits.discarded);
+    let (work, data) = (work.clone(), data.clone());
+    HttpTarget::new(work, connection, settings.size, data, limits).map(Some)
 }
 
 /// A random name, so that two concurrent runs do not write the same files.

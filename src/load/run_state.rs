@@ -46,6 +46,8 @@ pub struct RunState {
     pub stage: RunStage,
     /// When requests are due.
     pub schedule: Schedule,
+    /// When requests that were given back were due.
+    returned: VecDeque<Moment>,
     /// The counts.
     pub recorder: Recorder,
     /// Connections that can send one more request.
@@ -65,6 +67,7 @@ impl RunState {
             now: Moment(0),
             stage: RunStage::Preparing,
             schedule: Schedule::new(None, Moment(0), Moment(0)),
+            returned: VecDeque::new(),
             recorder: Recorder::new(settings.work.kinds(), &settings.limits),
             idle: VecDeque::new(),
             closed: Vec::new(),
@@ -92,10 +95,30 @@ impl RunState {
         if self.stage != RunStage::Running {
             return None;
         }
-        let due = self.schedule.take(self.now)?;
+        let returned = self.returned.pop_front();
+        let due = returned.or_else(|| self.schedule.take(self.now))?;
         self.recorder.asked += 1;
         self.in_flight += 1;
         Some(due)
+    }
+
+    /// Counts the requests that are due and are not sent any more.
+    pub fn skip_due(&mut self) {
+        let mut count = self.returned.drain(..).count() as u64;
+        while self.schedule.take(self.now).is_some() {
+            count += 1;
+        }
+        self.recorder.never_made += count;
+    }
+
+    /// Takes back a request that the server has announced not to answer.
+    pub fn give_back(&mut self, due: Moment) {
+        self.in_flight -= 1;
+        self.recorder.asked -= 1;
+        match self.stage {
+            RunStage::Running => self.returned.push_back(due),
+            _ => self.recorder.never_made += 1,
+        }
     }
 
     /// Counts an answered request.

@@ -1,8 +1,10 @@
 //! The settings and limits of a load run.
 
+use super::numbers::bytes;
 use super::proc_stats::WatchedProcess;
 use crate::reactor::ReactorLimits;
 use crate::reactor::linux::BodySteps;
+use crate::wire::http::HttpLimits;
 use crate::wire::text::grouped;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -47,6 +49,18 @@ impl Settings {
         format!("{} {name}{more}", grouped(self.connections as u64))
     }
 
+    /// What each request is about, as text: its size or its path.
+    pub fn object(&self) -> String {
+        match &self.work {
+            Work::Http(HttpWork {
+                path: Some(path),
+                operation: HttpOperation::Get,
+                ..
+            }) => format!("GET {path}"),
+            _ => format!("{} each", bytes(self.size as f64)),
+        }
+    }
+
     /// The rate of requests, as text.
     pub fn rate_text(&self) -> String {
         match self.rate {
@@ -69,6 +83,10 @@ pub enum Work {
     Transfer(TransferDirection),
     /// Files of a files service: a single command, or all in turn.
     Files(Option<FilesOperation>),
+    /// HTTP requests.
+    Http(HttpWork),
+    /// PINGs to redis.
+    Redis,
     /// Messages to a room.
     Room {
         /// The password of the room.
@@ -83,6 +101,38 @@ pub enum TransferDirection {
     Send,
     /// From the server.
     Receive,
+    /// Both in turn.
+    Mix,
+}
+
+/// The HTTP requests of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpWork {
+    /// The methods.
+    pub operation: HttpOperation,
+    /// For GET the path to request, otherwise the folder for the run's own files. `None`: own files
+    /// at the top.
+    pub path: Option<String>,
+    /// More fields of each request: names and values.
+    pub headers: Vec<(String, String)>,
+    /// Whether the kernel discards long bodies: they are counted, and not compared.
+    pub discard: bool,
+}
+
+impl HttpWork {
+    /// Whether each worker stores a file of its own.
+    pub fn uses_own_files(&self) -> bool {
+        self.path.is_none() || self.operation != HttpOperation::Get
+    }
+}
+
+/// The methods of HTTP requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpOperation {
+    /// GET.
+    Get,
+    /// PUT.
+    Put,
     /// Both in turn.
     Mix,
 }
@@ -113,6 +163,8 @@ impl Work {
             Work::Idle => "idle",
             Work::Transfer(_) => "transfer",
             Work::Files(_) => "files",
+            Work::Http(_) => "http",
+            Work::Redis => "redis",
             Work::Room { .. } => "room",
         }
     }
@@ -124,13 +176,19 @@ impl Work {
             Work::Churn => &["connection"],
             Work::Transfer(_) => &["send", "receive"],
             Work::Files(_) => &["upload", "size", "ls", "download", "rm"],
+            Work::Http(_) => &["GET", "PUT"],
+            Work::Redis => &["PING"],
             Work::Room { .. } => &["copy"],
         }
     }
 
     /// Whether the run leaves files that must be removed.
     pub fn leaves_files(&self) -> bool {
-        matches!(self, Work::Transfer(_) | Work::Files(_))
+        match self {
+            Work::Transfer(_) | Work::Files(_) => true,
+            Work::Http(http) => http.uses_own_files(),
+            _ => false,
+        }
     }
 }
 
@@ -151,6 +209,10 @@ pub struct LoadLimits {
     pub sources: u32,
     /// The period of the test data, in bytes.
     pub period: usize,
+    /// The longest heads of HTTP answers.
+    pub http: HttpLimits,
+    /// Bytes of a body from which on the kernel discards it, if the run allows that.
+    pub discarded: u64,
     /// The longest reply line accepted, in bytes.
     pub line: usize,
     /// Total bytes of messages in flight.

@@ -1,13 +1,13 @@
 //! One connection of a run: sends requests when they are due, and checks the answers.
 
-use super::errors::RequestFailure;
+use super::errors::{RequestFailure, reason};
 use super::requests::{Checked, LoadJob, LoadTask, Requests};
 use super::run_state::{Closed, RunStage, RunState};
 use crate::reactor::clock::Moment;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::outbox::Outbox;
-use crate::session::protocol::{Context, Intake, Protocol, Reaction};
+use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Reaction, Receive};
 use crate::wire::follows::Follows;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -109,11 +109,66 @@ impl LoadWorker {
             self.prepare(cx.out);
             return false;
         }
-        if self.mode.reconnects {
+        if self.mode.reconnects || self.requests().must_close() {
             return true;
         }
         self.send_due(cx);
         false
+    }
+
+    /// Handles the result of a check. Returns what follows if it is not input for a check.
+    fn checked(&mut self, checked: Checked, cx: &mut Context<'_>) -> Option<Intake> {
+        match checked {
+            Checked::Part => None,
+            Checked::Discard(length) => {
+                let sink = self.requests().sink();
+                Some(Intake::Body(Receive::new(sink, length)))
+            }
+            Checked::Answer if self.answered(cx) => {
+                self.done = true;
+                Some(Intake::Close(CloseReason::Goodbye))
+            }
+            Checked::Answer => None,
+            Checked::Wrong(text) => Some(self.fail(RequestFailure::WrongBytes, &text)),
+            Checked::Refused(text) => Some(self.fail(RequestFailure::Refused, &text)),
+        }
+    }
+
+    /// Checks the input, with the number of consumed bytes.
+    fn check(&mut self, input: &[u8], cx: &mut Context<'_>) -> (usize, Intake) {
+        let mut rest = input;
+        while !rest.is_empty() {
+            if self.in_flight.is_empty() {
+                let intake = self.fail(
+                    RequestFailure::WrongBytes,
+                    "the server sent bytes that no request asked for",
+                );
+                return (input.len(), intake);
+            }
+            let (taken, checked) = self.requests().check(rest);
+            rest = &rest[taken..];
+            let needs_more = taken == 0 && checked == Checked::Part;
+            match self.checked(checked, cx) {
+                Some(Intake::Close(reason)) => return (input.len(), Intake::Close(reason)),
+                Some(intake) => return (input.len() - rest.len(), intake),
+                None if needs_more => break,
+                None => {}
+            }
+        }
+        (input.len() - rest.len(), Intake::Bytes)
+    }
+
+    /// Handles the end of the stream, if it is no error.
+    fn check_eof(&mut self, cx: &mut Context<'_>) -> Option<Intake> {
+        if self.in_flight.is_empty() {
+            self.done |= self.requests().may_be_closed();
+        } else {
+            let checked = self.requests().check_eof()?;
+            let intake = self.checked(checked, cx);
+            self.done |= intake.is_none();
+            return intake.or(Some(Intake::Close(CloseReason::Goodbye)));
+        }
+        self.done.then_some(Intake::Close(CloseReason::Goodbye))
     }
 
     fn prepare(&mut self, out: &mut Outbox) {
@@ -159,31 +214,33 @@ impl Protocol for LoadWorker {
         }
     }
 
-    fn on_bytes(&mut self, input: &[u8], _: Follows, cx: &mut Context<'_>) -> (usize, Intake) {
-        let mut rest = input;
-        while !rest.is_empty() {
-            if self.in_flight.is_empty() {
-                let intake = self.fail(
-                    RequestFailure::WrongBytes,
-                    "the server sent bytes that no request asked for",
-                );
-                return (input.len(), intake);
-            }
-            let (taken, checked) = self.requests().check(rest);
-            rest = &rest[taken..];
-            let intake = match checked {
-                Checked::Part => continue,
-                Checked::Answer if self.answered(cx) => {
-                    self.done = true;
-                    Intake::Close(CloseReason::Goodbye)
-                }
-                Checked::Answer => continue,
-                Checked::Wrong(text) => self.fail(RequestFailure::WrongBytes, &text),
-                Checked::Refused(text) => self.fail(RequestFailure::Refused, &text),
-            };
-            return (input.len(), intake);
+    fn on_bytes(
+        &mut self,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> (usize, Intake) {
+        let (taken, mut intake) = self.check(input, cx);
+        if follows == Follows::Eof && taken == input.len() && matches!(intake, Intake::Bytes) {
+            intake = self.check_eof(cx).unwrap_or(intake);
         }
-        (input.len(), Intake::Bytes)
+        (taken, intake)
+    }
+
+    /// The end of bytes that were discarded.
+    fn on_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Intake {
+        match end {
+            BodyEnd::Complete => {
+                let (_, checked) = self.requests().check(&[]);
+                self.checked(checked, cx).unwrap_or(Intake::Bytes)
+            }
+            BodyEnd::PeerFinished { .. } => Intake::Close(CloseReason::PeerFinished),
+            BodyEnd::Abandoned => Intake::Bytes,
+            BodyEnd::BlobFailed(error) => self.fail(
+                RequestFailure::Broken,
+                &format!("cannot discard a body: {}", reason(&error)),
+            ),
+        }
     }
 
     fn on_notice(&mut self, _: &Notice, cx: &mut Context<'_>) -> Reaction {
@@ -205,9 +262,17 @@ impl Protocol for LoadWorker {
             return;
         };
         job.requests.reset();
-        let made = |request: &&InFlight| matches!(request, InFlight::Request { .. });
-        let unanswered = self.in_flight.iter().filter(made).count() as u64;
+        let dues = self.in_flight.iter().filter_map(|request| match request {
+            InFlight::Request { due, .. } => Some(*due),
+            _ => None,
+        });
         let mut state = self.state.borrow_mut();
+        let mut unanswered = dues.clone().count() as u64;
+        if self.done {
+            // The server has announced that it does not answer these.
+            dues.for_each(|due| state.give_back(due));
+            unanswered = 0;
+        }
         state.in_flight -= unanswered;
         state.closed.push(Closed {
             job,

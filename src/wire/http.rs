@@ -1,4 +1,4 @@
-//! Parsing of HTTP/1.1 requests: RFC 9112 (syntax) and RFC 9110 (meaning). No I/O and no clock.
+//! Parsing of HTTP/1.1 requests and answers: RFC 9112 (syntax), 9110 (meaning). No I/O, no clock.
 
 pub mod chunked;
 pub mod conditions;
@@ -8,6 +8,7 @@ pub mod head;
 pub mod head_lines;
 pub mod path;
 pub mod range;
+pub mod response;
 pub mod status;
 
 /// The longest parts of a request.
