@@ -1,21 +1,19 @@
 // The start: shows the view that the address names, and counts what is new in the others.
 
-import { Stream, hello } from './events.js';
-import { takeToken } from './request.js';
-import { sayError } from './say.js';
+import { Stream } from './events.js';
 import * as files from './files.js';
 import * as loop from './loop.js';
-import * as room from './room.js';
+import { takeToken } from './request.js';
 import * as talk from './talk.js';
+import './room.js';
 
 const loopStream = new Stream('loop');
-
 const VIEWS = {
   files,
   talk,
-  room,
+  room: {},
   loop: {
-    // The server collects what the loop does only as long as the view is shown.
+    // The server observes its loop only as long as the view is shown.
     show() {
       loopStream.open();
       loop.show(loopStream);
@@ -30,48 +28,48 @@ const VIEWS = {
 const unread = { talk: 0, room: 0 };
 let shown = '';
 
+const tab = name => document.querySelector(`.bar a[href="#${name}"]`);
+
 function route() {
   takeToken();
   const name = location.hash.slice(1);
   const wanted = Object.hasOwn(VIEWS, name) ? name : 'files';
   if (wanted === shown) return;
-  if (shown) VIEWS[shown].hide();
+  VIEWS[shown]?.hide?.();
   shown = wanted;
   for (const name in VIEWS) {
     document.getElementById(name).hidden = name !== shown;
     tab(name).ariaCurrent = name === shown ? 'page' : null;
   }
-  if (shown in unread) setUnread(shown, 0);
-  showTitle();
-  VIEWS[shown].show();
+  setUnread(shown, 0);
+  VIEWS[shown].show?.();
 }
 
-const tab = name => document.querySelector(`.bar a[href="#${name}"]`);
+function setUnread(view, count) {
+  const badge = tab(view).querySelector('.badge');
+  if (badge) {
+    unread[view] = count;
+    badge.hidden = !count;
+    badge.textContent = count;
+    badge.title = `${count} new`;
+  }
+  const sum = unread.talk + unread.room;
+  document.title = `${sum ? `(${sum}) ` : ''}${tab(shown).firstChild.textContent.trim()} · loket`;
+}
 
 document.addEventListener('news', ({ detail: view }) => {
   if (view !== shown || document.hidden) setUnread(view, unread[view] + 1);
 });
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden && shown in unread) setUnread(shown, 0);
+  if (!document.hidden) setUnread(shown, 0);
 });
-
-function setUnread(view, count) {
-  unread[view] = count;
-  const badge = tab(view).querySelector('.badge');
-  badge.hidden = !count;
-  badge.firstChild.textContent = count > 99 ? '99+' : count;
-  showTitle();
-}
-
-function showTitle() {
-  const count = unread.talk + unread.room;
-  document.title = `${count ? `(${count}) ` : ''}${shown[0].toUpperCase()}${shown.slice(1)} · loket`;
-}
-
 addEventListener('hashchange', route);
 route();
 
-hello().then(server => {
+// A stream of no kind says only what the server is.
+const greeting = new Stream('').on('hello', server => {
+  greeting.close();
   files.setServer(server);
-  for (const view of ['talk', 'room']) document.getElementById(view).classList.toggle('off', !server[view]);
-}, sayError);
+  for (const view in unread) tab(view).hidden = !server[view];
+});
+greeting.open();

@@ -1,42 +1,45 @@
 // The parts of a chat window: the log area and the entry.
 
-import { clock, date, element, plural } from './format.js';
+import { clock, element, plural } from './format.js';
 import { sayError } from './say.js';
 
 const KEPT = 1000; // lines; more would make the page slow
 
-/** The log area: lines with their time, the newest at the bottom. */
+/** The log area of a window: lines with their time, the newest at the bottom. */
 export class Log {
-  #waiting = [];
+  #new = [];
 
-  /** `box` contains the log and, after it, the button that leads to its end. */
-  constructor(box) {
-    this.log = box.querySelector('.log');
-    this.toEnd = box.querySelector('.to-end');
+  constructor(window, label) {
+    this.log = element('div', { className: 'log', role: 'log', tabIndex: 0, ariaLabel: label });
+    this.toEnd = element('button', { type: 'button', className: 'to-end', hidden: true, textContent: 'New lines below' });
     this.toEnd.onclick = () => this.#scroll();
-    this.log.onscroll = () => { if (this.#isAtEnd()) this.toEnd.hidden = true; };
+    this.log.onscroll = () => { this.toEnd.hidden ||= this.#isAtEnd(); };
+    window.querySelector('.lines').append(this.log, this.toEnd);
   }
 
   /** Adds a line. `name` is written before it in bold; `kind` is a class: `own`, `event`. */
-  add(text, { name = '', kind = '', at = Date.now() / 1000 } = {}) {
-    const time = element('time', { textContent: clock(at), title: date(at) });
-    const line = element('p', { className: kind }, time);
+  add(text, { name, kind = '', at = Date.now() / 1000 } = {}) {
+    const line = element('p', { className: kind }, clock(at));
     if (name) line.append(element('b', { textContent: name }), ' ');
     line.append(text);
-    this.#waiting.push(line);
     // One layout a frame, however many lines come.
-    if (this.#waiting.length === 1) requestAnimationFrame(() => this.#flush());
-    if (this.#waiting.length > KEPT) this.#waiting.splice(1, 1);
+    if (this.#new.push(line) === 1) requestAnimationFrame(() => this.#flush());
+    if (this.#new.length > KEPT) this.#new.shift();
   }
 
-  clear() {
-    this.#waiting.length = 0;
-    this.log.replaceChildren();
+  /** Adds a line on what happened. */
+  event(text) {
+    this.add(text, { kind: 'event' });
+  }
+
+  /** Adds a line on events that were lost. */
+  gap(count) {
+    this.event(count ? `${plural(count, 'line')} missed` : 'Lines may be missing here');
   }
 
   #flush() {
     const follows = this.#isAtEnd();
-    this.log.append(...this.#waiting.splice(0));
+    this.log.append(...this.#new.splice(0));
     while (this.log.childElementCount > KEPT) this.log.firstChild.remove();
     if (follows) this.#scroll();
     else this.toEnd.hidden = false;
@@ -48,15 +51,15 @@ export class Log {
 
   #scroll() {
     this.log.scrollTop = this.log.scrollHeight;
-    this.toEnd.hidden = true;
   }
 }
 
-/** Sends the text of a form when it is submitted, and keeps it if that fails. */
-export function onEntry(form, send) {
+/** Sends the text of a window's entry when the form is submitted, and keeps it if that fails. */
+export function onEntry(window, send) {
+  const form = window.querySelector('form');
+  const field = form.elements.line;
   form.onsubmit = async event => {
     event.preventDefault();
-    const field = form.elements.line;
     const line = field.value;
     if (!line.trim()) return;
     field.value = '';
@@ -66,11 +69,6 @@ export function onEntry(form, send) {
       field.value ||= line;
       sayError(error);
     }
-    field.focus();
   };
-}
-
-/** The line that stands for events that this page has not received. */
-export function missed(gap) {
-  return gap ? `${plural(gap, 'line')} missed` : 'lines may be missing here';
+  return field;
 }

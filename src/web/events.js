@@ -1,34 +1,35 @@
 // A stream of server-sent events (GET /-/events): reads it, and opens it again when it breaks.
 //
 //   closed ──open()──▶ opening ──hello──▶ open
-//     ▲                  │  ▲              │ end, error, 40 s of silence
-//     │ close()          │  └─ after a ────┤
-//     └──────────────────┤     pause    waiting
-//                        └─ 4xx ──▶ refused (not tried again)
+//                       ▲ │                │ end, error, 40 s of silence
+//                       │ ├───error───▶ waiting
+//                       │ │                │
+//                       └─┼── after a pause┘      close() leads back to closed
+//                         └───4xx─────▶ refused (not tried again)
 
 import { authorization, post, Refused } from './request.js';
 
 const SILENCE = 40_000; // ms; the server sends a heartbeat every 15 s
-const LONGEST_PAUSE = 30_000;
+const LONGEST_PAUSE = 30_000; // ms
 
 export class Stream {
-  #handlers = new Map();
+  #handlers = {};
   #abort = null;
   #lastId = '';
   #retry = 2000;
 
-  /** `kinds` are the names in the query, for example `operator`. */
-  constructor(...kinds) {
-    this.url = '/-/events?' + kinds.join('&');
-    /** The secret by which the server knows this stream; empty unless it is open. */
-    this.tab = '';
+  /** `kinds` is the query, for example `operator`. */
+  constructor(kinds) {
+    this.url = `/-/events?${kinds}`;
     this.state = 'closed';
+    /** The secret by which the server knows this stream while it is open. */
+    this.tab = '';
   }
 
-  /** Calls `handler` with the data of each event of this name. The event `state` is this class's
-   *  own: {state, text, status}. */
+  /** Calls `handler` with the data of the events of this name. The event `state`, which is not the
+   *  server's, has {state, text, status}. */
   on(name, handler) {
-    this.#handlers.set(name, [...this.#handlers.get(name) ?? [], handler]);
+    (this.#handlers[name] ??= []).push(handler);
     return this;
   }
 
@@ -37,8 +38,13 @@ export class Stream {
     return post(path, { tab: this.tab, ...body });
   }
 
+  /** Whether it is open or will be. */
+  get isOn() {
+    return this.#abort !== null;
+  }
+
   open() {
-    if (this.#abort) return;
+    if (this.isOn) return;
     this.#abort = new AbortController();
     this.#run(this.#abort.signal);
   }
@@ -47,113 +53,88 @@ export class Stream {
     this.#abort?.abort();
     this.#abort = null;
     this.#lastId = '';
-    this.#change('closed', '');
+    this.#change('closed');
   }
 
   async #run(signal) {
-    for (let failures = 0; !signal.aborted; failures++) {
+    for (let failures = 0; ; failures++) {
       this.#change('opening', 'connecting …');
-      let error = new Refused(0);
+      let status = 0;
       try {
-        await this.#read(signal, () => { failures = 0; });
-      } catch (thrown) {
-        error = thrown;
+        await this.#read(signal);
+      } catch (error) {
+        if (error instanceof SyntaxError) throw error;
+        ({ status = 0 } = error);
+        if (status >= 400 && status < 500 && status !== 429 && !signal.aborted) {
+          this.#abort = null;
+          return this.#change('refused', error.message, status);
+        }
       }
       if (signal.aborted) return;
-      if (error.status >= 400 && error.status < 500 && error.status !== 429) {
-        this.#abort = null;
-        return this.#change('refused', error.message, error.status);
-      }
+      if (this.tab) failures = 0;
       const pause = Math.min(this.#retry * 2 ** failures, LONGEST_PAUSE) * (0.75 + Math.random() / 2);
-      this.#change('waiting', `connection lost, next try in ${Math.ceil(pause / 1000)} s`);
+      this.#change('waiting', `no connection, next try in ${Math.ceil(pause / 1000)} s`);
       await sleep(pause, signal);
+      if (signal.aborted) return;
     }
   }
 
   /** Reads one answer to its end. */
-  async #read(outer, onHello) {
-    const silent = new AbortController();
-    const abort = () => silent.abort();
-    outer.addEventListener('abort', abort);
-    let timer = setTimeout(abort, SILENCE);
-    try {
-      const headers = { ...authorization() };
-      if (this.#lastId) headers['Last-Event-ID'] = this.#lastId;
-      const answer = await fetch(this.url, { headers, credentials: 'omit', cache: 'no-store', signal: silent.signal });
-      if (!answer.ok) throw new Refused(answer.status, await answer.text());
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      let rest = '';
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done || outer.aborted) return;
-        clearTimeout(timer);
-        timer = setTimeout(abort, SILENCE);
-        // A blank line ends an event.
-        const blocks = (rest + value).split('\n\n');
-        rest = blocks.pop();
-        for (const block of blocks) this.#event(block, onHello);
-      }
-    } finally {
-      clearTimeout(timer);
-      outer.removeEventListener('abort', abort);
+  async #read(signal) {
+    const silence = new AbortController();
+    const headers = authorization();
+    if (this.#lastId) headers['Last-Event-ID'] = this.#lastId;
+    const answer = await fetch(this.url, {
+      headers,
+      credentials: 'omit',
+      signal: AbortSignal.any([signal, silence.signal]),
+    });
+    if (!answer.ok) throw new Refused(answer.status, await answer.text());
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = '';
+    for (;;) {
+      const timer = setTimeout(() => silence.abort(), SILENCE);
+      const { value, done } = await reader.read().finally(() => clearTimeout(timer));
+      if (done) return;
+      const events = (rest + value).split('\n\n'); // a blank line ends an event
+      rest = events.pop();
+      for (const event of events) if (!signal.aborted) this.#event(event);
     }
   }
 
-  #event(block, onHello) {
-    let name = 'message';
-    let data = '';
-    for (const line of block.split('\n')) {
-      const colon = line.indexOf(':');
-      const value = line.slice(colon + 1).trimStart();
-      switch (line.slice(0, colon)) {
-        case 'event': name = value; break;
-        case 'data': data += value; break;
-        case 'id': this.#lastId = value; break;
-        case 'retry': this.#retry = Number(value); break;
-      }
+  #event(text) {
+    const fields = {};
+    for (const line of text.split('\n')) {
+      const [, name, value] = /^(\w*): ?(.*)$/.exec(line) ?? [];
+      fields[name] = value;
     }
-    if (!data) return;
-    const object = JSON.parse(data);
-    if (name === 'hello') {
-      onHello();
-      this.tab = object.tab;
-      this.#change('open', '');
+    if (fields.retry) this.#retry = Number(fields.retry);
+    if (fields.id) this.#lastId = fields.id;
+    if (!fields.data) return;
+    const data = JSON.parse(fields.data);
+    if (fields.event === 'hello') {
+      this.tab = data.tab;
+      this.#change('open');
     }
-    this.#emit(name, object);
+    this.#emit(fields.event, data);
   }
 
-  #change(state, text, status = 0) {
+  #change(state, text = '', status = 0) {
     if (state !== 'open') this.tab = '';
     this.state = state;
     this.#emit('state', { state, text, status });
   }
 
   #emit(name, data) {
-    for (const handler of this.#handlers.get(name) ?? []) handler(data);
+    for (const handler of this.#handlers[name] ?? []) handler(data);
   }
 }
 
-/** Ends after `ms`, at once when the network comes back, or when `signal` aborts. */
+/** Ends after `ms`, when the network comes back, or when `signal` aborts. */
 function sleep(ms, signal) {
   return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms);
-    for (const [source, name] of [[signal, 'abort'], [window, 'online']]) {
-      source.addEventListener(name, () => { clearTimeout(timer); resolve(); }, { once: true });
-    }
-  });
-}
-
-/** What the server says of itself: {talk, room, read_only, needs_token}. */
-export function hello() {
-  return new Promise((resolve, reject) => {
-    const stream = new Stream();
-    stream.on('hello', data => { stream.close(); resolve(data); });
-    stream.on('state', ({ state, text, status }) => {
-      if (state === 'waiting' || state === 'refused') {
-        stream.close();
-        reject(new Refused(status, text));
-      }
-    });
-    stream.open();
+    setTimeout(resolve, ms);
+    addEventListener('online', resolve, { once: true });
+    signal.addEventListener('abort', resolve);
   });
 }

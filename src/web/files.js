@@ -1,151 +1,124 @@
 // The Files view: the list of a folder, sorted and filtered, and what one can do with a file.
 
-import { ago, bytes, date, element, grouped, plural } from './format.js';
+import { ago, bytes, copy, date, element, grouped } from './format.js';
 import { request } from './request.js';
 import { ask, say, sayError } from './say.js';
 import { enqueue } from './uploads.js';
 
-const CHUNK = 200; // rows in one <tbody>; the browser skips those that are not visible
+const CHUNK = 50; // rows in one <tbody>; the browser draws only those that are visible
 const view = document.getElementById('files');
 const table = document.getElementById('list');
 const filter = document.getElementById('filter');
-const collator = new Intl.Collator('en', { numeric: true });
+const problem = document.getElementById('problem');
+const count = document.getElementById('count');
+const { compare } = new Intl.Collator('en', { numeric: true });
 
-let folder = '';
+let folder = ''; // the path of the folder that is shown, decoded: "/" or "/a/b/"
 let entries = [];
-let order = { by: 'name', down: false };
+let received = ''; // the entries as they came
+let order = { by: 'name', sign: 1 };
 let readOnly = false;
 let loading = new AbortController();
-let rendering = 0; // counts calls of render(): a newer one ends an older one
-let received = ''; // the list as it came, to see whether it has changed
+let rendering = 0; // the number of the last call of render()
 
-/** The folder in the address, decoded: "/" or "/a/b/". */
-function addressed() {
-  const { pathname } = location;
-  return pathname.startsWith('/-/') ? '/' : decodeURIComponent(pathname);
-}
+/** The folder in the address. */
+const addressed = () => location.pathname.startsWith('/-/') ? '/' : decodeURIComponent(location.pathname);
 
-/** The address of a path, each component encoded. */
+/** The address of a path. */
 const encode = path => path.split('/').map(encodeURIComponent).join('/');
 
-/** Fetches the list of the folder in the address, and shows it if it is another one. */
-export async function load() {
+/** Shows the folder in the address. If it is shown already, brings the list up to date. */
+export async function show() {
   loading.abort();
   loading = new AbortController();
-  const path = addressed();
-  if (path !== folder) {
-    folder = path;
+  const { signal } = loading;
+  if (folder !== addressed()) {
+    folder = addressed();
     entries = [];
-    received = '';
-    filter.value = '';
+    received = filter.value = '';
     showCrumbs();
     render();
-    view.querySelector('#count').textContent = 'loading …';
+    count.textContent = 'loading …';
   }
   try {
-    const answer = await request('GET', encode(path) + '?json', { signal: loading.signal });
-    const text = await answer.text();
-    problem('');
+    const text = await (await request('GET', `${encode(folder)}?json`, { signal })).text();
+    problem.textContent = '';
     if (text === received) return;
     received = text;
-    entries = JSON.parse(text).entries;
+    ({ entries } = JSON.parse(text));
     render();
   } catch (error) {
-    if (error.name === 'AbortError') return;
-    view.querySelector('#count').textContent = '';
-    problem(error.status === 404 ? `There is no folder ${path}` : error.message);
+    if (signal.aborted) return;
+    count.textContent = '';
+    problem.textContent = error.message;
   }
-}
-
-function problem(text) {
-  const place = document.getElementById('problem');
-  place.textContent = text;
-  place.hidden = !text;
 }
 
 function showCrumbs() {
   const names = folder.split('/').slice(1, -1);
-  const links = [element('a', { href: '/', textContent: 'root' })];
-  names.forEach((name, i) =>
-    links.push(element('a', { href: encode('/' + names.slice(0, i + 1).join('/') + '/'), textContent: name })));
+  const links = ['root', ...names].map((name, depth) => element('a', {
+    textContent: name,
+    href: encode(['', ...names.slice(0, depth), ''].join('/')),
+  }));
   links.at(-1).ariaCurrent = 'page';
   document.getElementById('crumbs').replaceChildren(...links);
 }
 
 // The table
 
-const COMPARE = {
-  name: (a, b) => collator.compare(a.name, b.name),
-  size: (a, b) => a.size - b.size,
-  mtime: (a, b) => a.mtime - b.mtime,
-};
-
 /** Shows the entries: the first rows at once, the others in pieces, so that the page stays alive. */
 function render() {
   const mine = ++rendering;
   const wanted = filter.value.toLowerCase();
-  const compare = COMPARE[order.by];
-  const sign = order.down ? -1 : 1;
-  const shown = entries
-    .filter(entry => entry.name.toLowerCase().includes(wanted))
-    .sort((a, b) => b.dir - a.dir || sign * compare(a, b) || COMPARE.name(a, b));
-  for (const body of [...table.tBodies]) body.remove();
-  const now = Date.now() / 1000;
-  const more = start => {
+  const { by, sign } = order;
+  const shown = entries.filter(({ name }) => name.toLowerCase().includes(wanted)).sort((a, b) =>
+    b.dir - a.dir || sign * (by === 'name' ? compare(a.name, b.name) : a[by] - b[by]) || compare(a.name, b.name));
+  const append = start => {
     if (mine !== rendering || start >= shown.length) return;
-    const rows = shown.slice(start, start + CHUNK);
-    const body = element('tbody', {}, ...rows.map(entry => row(entry, now)));
+    const rows = shown.slice(start, start + CHUNK).map(row);
+    const body = element('tbody', {}, ...rows);
     body.style.setProperty('--rows', rows.length);
     table.append(body);
-    setTimeout(more, 0, start + CHUNK);
+    setTimeout(append, 0, start + CHUNK);
   };
-  more(0);
-  showCount(shown);
+  for (const body of [...table.tBodies]) body.remove();
+  append(0);
+  const sum = shown.reduce((sum, { size }) => sum + size, 0);
+  const of = shown.length < entries.length ? ` of ${grouped(entries.length)}` : '';
+  const noun = entries.length === 1 ? 'entry' : 'entries';
+  count.textContent = `${grouped(shown.length)}${of} ${noun}, ${bytes(sum)}${readOnly ? ', read-only' : ''}`;
 }
 
-function showCount(shown) {
-  const sum = shown.reduce((sum, entry) => sum + entry.size, 0);
-  const count = plural(shown.length, 'entry').replace('entrys', 'entries');
-  const text = shown.length < entries.length ? `${grouped(shown.length)} of ${grouped(entries.length)} entries` : count;
-  document.getElementById('count').textContent = `${text}, ${bytes(sum)}${readOnly ? ', read-only' : ''}`;
-}
-
-/** A row of the table. The names are written by others: text only. */
-function row({ name, dir, size, mtime }, now) {
-  const made = document.getElementById('file-row').content.firstElementChild.cloneNode(true);
-  const [first, second, third, last] = made.children;
-  const href = encode(folder + name) + (dir ? '/' : '');
-  made.dataset.name = name;
-  const link = first.firstElementChild;
-  link.textContent = name;
-  link.href = href;
-  const time = third.firstElementChild;
-  time.textContent = ago(mtime, now);
+/** A row of the table. */
+function row({ name, dir, size, mtime }) {
+  const made = copy('file-row');
+  const [{ firstChild: link }, length, time, actions] = made.cells;
+  const [download, remove] = actions.children;
+  made.dataset.name = link.textContent = name;
+  link.href = encode(folder + name);
+  time.textContent = ago(mtime);
   time.title = date(mtime);
   if (dir) {
-    link.className = 'folder';
-    last.replaceChildren();
-    return made;
+    link.href += '/';
+    link.classList.add('folder');
+    actions.replaceChildren();
+  } else {
+    link.target = '_blank'; // without this page, its streams would end
+    length.textContent = bytes(size);
+    length.title = `${grouped(size)} bytes`;
+    download.href = `${link.href}?download`;
+    download.ariaLabel = `Download ${name}`;
+    remove.ariaLabel = `Delete ${name}`;
   }
-  // The page must not be left: its streams would end.
-  link.target = '_blank';
-  second.textContent = bytes(size);
-  second.title = plural(size, 'byte');
-  const [download, remove] = last.children;
-  download.href = href + '?download';
-  download.ariaLabel = `Download ${name}`;
-  remove.ariaLabel = `Delete ${name}`;
   return made;
 }
 
 table.tHead.onclick = ({ target }) => {
   const { by } = target.dataset;
   if (!by) return;
-  order = { by, down: order.by === by && !order.down };
-  for (const button of table.tHead.querySelectorAll('button')) {
-    const isOrder = button.dataset.by === by;
-    button.parentNode.ariaSort = isOrder ? (order.down ? 'descending' : 'ascending') : null;
-  }
+  order = { by, sign: order.by === by ? -order.sign : 1 };
+  table.querySelector('[aria-sort]').ariaSort = null;
+  target.parentNode.ariaSort = order.sign > 0 ? 'ascending' : 'descending';
   render();
 };
 
@@ -154,43 +127,38 @@ filter.oninput = render;
 view.onclick = event => {
   const { target } = event;
   if (target.matches('.delete')) return remove(target.closest('tr'));
-  const inner = target.matches('.folder, #crumbs a');
-  if (!inner || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (!target.matches('.folder, #crumbs a') || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  history.pushState(null, '', target.getAttribute('href'));
-  load();
+  history.pushState(null, '', target.href);
+  show();
 };
 
 async function remove(row) {
   const { name } = row.dataset;
-  if (!await ask(`Delete ${name}?`, 'Nothing can bring it back.', 'Delete')) return;
+  if (!await ask(`Delete ${name}?`, 'It cannot be brought back.', 'Delete')) return;
   try {
     await request('DELETE', encode(folder + name));
   } catch (error) {
     return sayError(error);
   }
   say(`${name} is deleted.`);
-  entries = entries.filter(entry => entry.name !== name);
-  received = '';
   const next = row.nextElementSibling ?? row.previousElementSibling;
   row.remove();
-  showCount(entries);
-  (next?.querySelector('a, button') ?? filter).focus();
+  (next?.querySelector('a') ?? filter).focus();
+  entries = entries.filter(entry => entry.name !== name);
 }
 
 // Uploads
 
 /** Asks about names that exist, and queues the files. */
 async function upload(files) {
-  if (readOnly) return sayError(new Error('This server was started with --read-only: it changes no file.'));
-  const here = new Set(entries.map(entry => entry.name));
-  const replaced = files.filter(file => here.has(file.name));
-  const names = replaced.map(file => file.name).slice(0, 5).join(', ') + (replaced.length > 5 ? ', …' : '');
-  const question = replaced.length === 1 ? `Replace ${names}?` : `Replace ${replaced.length} files?`;
-  const details = replaced.length === 1 ? 'The folder has a file of this name.' : `The folder has files of these names: ${names}`;
-  if (replaced.length && !await ask(question, details, 'Replace')) return;
+  if (readOnly) return sayError(new Error('This server is read-only.'));
+  const names = new Set(entries.map(({ name }) => name));
+  const old = files.filter(({ name }) => names.has(name)).map(({ name }) => name);
+  const question = `Replace ${old.length > 1 ? `${old.length} files` : old[0]}?`;
+  if (old.length && !await ask(question, `The folder has ${old.slice(0, 9).join(', ')} already.`, 'Replace')) return;
   const target = folder;
-  enqueue(files, name => encode(target + name), () => { if (target === folder) load(); });
+  enqueue(files, name => encode(target + name), show);
 }
 
 const pick = document.getElementById('pick');
@@ -199,39 +167,29 @@ pick.onchange = () => {
   pick.value = '';
 };
 
-const hasFiles = event => event.dataTransfer?.types.includes('Files');
-
 addEventListener('dragover', event => {
-  if (!hasFiles(event)) return;
-  event.preventDefault(); // or the browser would leave the page for the file
-  event.dataTransfer.dropEffect = view.hidden ? 'none' : 'copy';
-  view.classList.toggle('drop', !view.hidden);
+  event.preventDefault(); // or the browser leaves the page for the file
+  view.classList.add('drop');
 });
-addEventListener('dragleave', event => { if (!event.relatedTarget) view.classList.remove('drop'); });
+addEventListener('dragleave', event => view.classList.toggle('drop', event.relatedTarget !== null));
 addEventListener('drop', event => {
-  if (!hasFiles(event)) return;
   event.preventDefault();
   view.classList.remove('drop');
   if (view.hidden) return;
-  const items = [...event.dataTransfer.items].filter(item => item.kind === 'file');
-  const files = items.filter(item => !item.webkitGetAsEntry?.()?.isDirectory).map(item => item.getAsFile());
-  if (files.length < items.length) sayError(new Error('A folder cannot be uploaded: choose the files in it.'));
+  const items = [...event.dataTransfer.items].filter(({ kind }) => kind === 'file');
+  const files = items.filter(item => !item.webkitGetAsEntry()?.isDirectory).map(item => item.getAsFile());
+  if (files.length < items.length) sayError(new Error('Folders are not uploaded, only files.'));
   if (files.length) upload(files);
 });
 
 /** Tells the view what the server says of itself. */
-export function setServer({ read_only: isReadOnly }) {
-  readOnly = isReadOnly;
+export function setServer(server) {
+  readOnly = server.read_only;
   view.classList.toggle('read-only', readOnly);
   document.getElementById('upload').hidden = readOnly;
-  showCount(entries);
+  render();
 }
 
-export function show() {
-  load();
-}
-
-export function hide() {}
-
-// A step back or forward to another folder.
-addEventListener('popstate', () => { if (!view.hidden && addressed() !== folder) load(); });
+addEventListener('popstate', () => {
+  if (!view.hidden && folder !== addressed()) show();
+});

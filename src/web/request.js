@@ -1,5 +1,7 @@
 // Requests to the server: the token they carry, and their errors in words.
 
+import { ask } from './say.js';
+
 const KEY = 'loket token';
 
 /** Moves a token from the address (#token=T) into the storage of this tab. */
@@ -7,7 +9,7 @@ export function takeToken() {
   const found = /^#token=(.+)$/.exec(location.hash);
   if (!found) return;
   sessionStorage.setItem(KEY, decodeURIComponent(found[1]));
-  history.replaceState(null, '', location.pathname + location.search);
+  history.replaceState(null, '', location.pathname);
 }
 
 /** The header fields of a request that may need the token. */
@@ -16,66 +18,38 @@ export function authorization() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
+/** Asks for the token. Resolves to whether one was given. */
+export async function askToken() {
+  const before = sessionStorage.getItem(KEY);
+  const why = before ? 'The token was wrong.' : 'This needs the token that the server printed at its start.';
+  const token = await ask('Token', why, 'Use it', true);
+  if (token) sessionStorage.setItem(KEY, token);
+  return token !== '';
+}
+
 /** An answer that is no success. `status` is 0 if there was no answer. */
 export class Refused extends Error {
-  constructor(status, text) {
-    super(status ? sentence(text) || `The server answered ${status}.` : 'The server does not answer.');
+  constructor(status, text = '') {
+    const reason = text.trim() || (status ? `the server answered ${status}` : 'the server does not answer');
+    super(reason[0].toUpperCase() + reason.slice(1));
     this.status = status;
   }
 }
 
-/** Sends a request. If the server wants its token, the user is asked for it once.
+/** Sends a request. If the server wants its token, the user is asked for it.
  *  Throws `Refused`, or an AbortError if `options.signal` says so. */
 export async function request(method, url, options = {}) {
-  const answer = await fetch(url, {
-    ...options,
-    method,
-    // Trap: with credentials, the browser would open its own password dialog at a 401.
-    credentials: 'omit',
-    headers: { ...options.headers, ...authorization() },
-  }).catch(error => {
+  const headers = { ...options.headers, ...authorization() };
+  // Trap: with credentials, the browser would open its own password dialog at a 401.
+  const answer = await fetch(url, { ...options, method, headers, credentials: 'omit' }).catch(error => {
     throw error.name === 'AbortError' ? error : new Refused(0);
   });
   if (answer.ok) return answer;
-  const refused = new Refused(answer.status, await answer.text());
-  if (refused.status === 401 && await askToken(refused.message)) return request(method, url, options);
-  throw refused;
+  if (answer.status === 401 && await askToken()) return request(method, url, options);
+  throw new Refused(answer.status, await answer.text());
 }
 
 /** Sends an object as JSON. */
 export function post(path, body) {
-  return request('POST', path, {
-    body: JSON.stringify(body),
-    headers: { 'Content-Type': 'application/json' },
-  });
-}
-
-let asking = null;
-
-/** Asks for the token. Resolves to whether one was given. */
-export function askToken(why) {
-  asking ??= new Promise(resolve => {
-    const dialog = document.getElementById('ask-token');
-    dialog.querySelector('.why').textContent = why;
-    dialog.querySelector('form').onsubmit = event => {
-      event.preventDefault();
-      const field = dialog.querySelector('input');
-      sessionStorage.setItem(KEY, field.value.trim());
-      field.value = '';
-      dialog.close('given');
-    };
-    dialog.querySelector('.cancel').onclick = () => dialog.close('');
-    dialog.onclose = () => {
-      asking = null;
-      resolve(dialog.returnValue === 'given');
-    };
-    dialog.returnValue = '';
-    dialog.showModal();
-  });
-  return asking;
-}
-
-function sentence(text = '') {
-  const line = text.trim();
-  return line && line[0].toUpperCase() + line.slice(1) + (/[.!?]$/.test(line) ? '' : '.');
+  return request('POST', path, { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } });
 }

@@ -1,93 +1,77 @@
 // The Room view: join, members, messages, leave. The stream is open as long as this tab is a member.
 
-import { element, plural } from './format.js';
+import { Log, onEntry } from './chat.js';
 import { Stream } from './events.js';
-import { Log, missed, onEntry } from './chat.js';
+import { element, plural } from './format.js';
 import { news, sayError } from './say.js';
 
 const room = document.getElementById('room');
 const form = room.querySelector('.join');
-const problem = form.querySelector('.problem');
 const chat = room.querySelector('.chat');
-const log = new Log(chat);
+const log = new Log(chat, 'Messages');
 const stream = new Stream('room');
 const members = new Set();
-let wanted = null; // {name, password} from Join to Leave: to join again after a break
+let join = null; // {name, password} from Join to Leave: to join again after a break
 let me = '';
 
 stream
   .on('state', ({ state, text }) => {
     chat.querySelector('.state').textContent = text;
-    chat.querySelector('.entry fieldset').disabled = state !== 'open';
-    if (state === 'open') join();
-    if (state === 'refused') end(text);
-    if (state === 'waiting' && chat.hidden) end('The server does not answer.');
+    chat.querySelector('fieldset').disabled = state !== 'open';
+    if (state === 'open') stream.post('/-/room', { join }).catch(error => end(error.message));
+    if (state === 'refused' || (state === 'waiting' && chat.hidden)) end(text);
   })
   .on('room', event => {
-    if (event.joined) joined(event);
-    else if (event.out) end(event.out);
-    else if (event.entered) {
-      if (event.entered !== me) log.add(`${event.entered} joined`, { kind: 'event' });
-      members.add(event.entered);
-    } else if (event.left) {
-      log.add(`${event.left} left`, { kind: 'event' });
-      members.delete(event.left);
-    } else if (event.gap !== undefined) log.add(missed(event.gap), { kind: 'event' });
-    else message(event);
+    const { line, from, entered, left, out, gap } = event;
+    if (out) return end(out);
+    if (event.joined) start(event);
+    else if (entered) members.add(entered);
+    else if (left) members.delete(left);
+    else if (gap !== undefined) log.gap(gap);
+    else {
+      const text = line.startsWith(`${from}: `) ? line.slice(from.length + 2) : line;
+      log.add(text, { name: from, kind: from === me ? 'own' : '' });
+      if (from !== me) return news('room');
+    }
+    if (entered && entered !== me) log.event(`${entered} joined`);
+    if (left) log.event(`${left} left`);
     showMembers();
   });
 
 form.onsubmit = event => {
   event.preventDefault();
-  wanted = { name: form.elements.name.value.trim(), password: form.elements.password.value };
-  problem.textContent = '';
-  if (stream.state === 'open') join();
-  else stream.open();
+  const { name, password } = form.elements;
+  join = { name: name.value.trim(), password: password.value };
+  form.querySelector('.problem').textContent = '';
+  stream.open();
 };
 
-async function join() {
-  try {
-    await stream.post('/-/room', { join: wanted });
-  } catch (error) {
-    end(error.message);
-  }
-}
-
-function joined(event) {
+function start(event) {
   me = event.joined;
   members.clear();
   for (const name of event.members) members.add(name);
-  if (chat.hidden) log.clear();
-  log.add(`You joined as ${me}`, { kind: 'event' });
-  form.hidden = true;
-  chat.hidden = false;
-  if (!room.hidden) chat.querySelector('form').elements.line.focus();
+  log.event(`You joined as ${me}`);
+  show(true);
 }
 
-function message({ line, from }) {
-  const prefix = `${from}: `;
-  const text = line.startsWith(prefix) ? line.slice(prefix.length) : line;
-  log.add(text, { name: from, kind: from === me ? 'own' : '' });
-  if (from !== me) news('room');
-}
-
-/** Shows the form again, with the reason. */
 function end(reason) {
   stream.close();
-  wanted = null;
-  me = '';
-  members.clear();
-  chat.hidden = true;
-  form.hidden = false;
-  problem.textContent = reason;
-  if (!room.hidden) form.elements.name.focus();
+  form.querySelector('.problem').textContent = reason;
+  show(false);
+}
+
+/** Shows the chat, or the form. */
+function show(isMember) {
+  form.hidden = isMember;
+  chat.hidden = !isMember;
+  (isMember ? entry : form.elements.name).focus();
 }
 
 function showMembers() {
   const names = [...members].sort((a, b) => a.localeCompare(b));
-  chat.querySelector('.members h3').textContent = plural(names.length, 'member');
-  chat.querySelector('.members ul').replaceChildren(...names.map(name =>
-    element('li', { textContent: name, className: name === me ? 'own' : '' })));
+  chat.querySelector('h3').textContent = plural(names.length, 'member');
+  chat.querySelector('ul').replaceChildren(...names.map(name =>
+    element('li', { className: name === me ? 'own' : '' }, element(name === me ? 'b' : 'span', { textContent: name }))));
 }
 
 chat.querySelector('.leave').onclick = async () => {
@@ -95,7 +79,4 @@ chat.querySelector('.leave').onclick = async () => {
   end('');
 };
 
-onEntry(chat.querySelector('form'), line => stream.post('/-/room', { line }));
-
-export function show() {}
-export function hide() {}
+const entry = onEntry(chat, line => stream.post('/-/room', { line }));

@@ -1,44 +1,55 @@
-// What the page says and asks: short messages, read out by screen readers, and questions.
+// What the page says and asks.
 
 import { element } from './format.js';
 
 const SHOWN_FOR = 6000; // ms; an error stays until it is closed
 const place = document.getElementById('say');
+const dialog = document.getElementById('ask');
 
-/** Shows a message for a while. */
+/** Shows a message for a while. A screen reader reads it out. */
 export function say(text) {
   const message = show(text, 'message');
   setTimeout(() => message.remove(), SHOWN_FOR);
 }
 
 /** Shows what went wrong. */
-export function sayError(error) {
-  show(error.message, 'message bad');
+export function sayError({ message }) {
+  show(message, 'message bad');
 }
 
 function show(text, className) {
   const close = element('button', { type: 'button', textContent: '×', ariaLabel: 'Close this message' });
-  const message = element('p', { className }, element('span', { textContent: text }), close);
+  const message = element('p', { className }, text, close);
   close.onclick = () => message.remove();
   place.append(message);
-  while (place.children.length > 4) place.firstChild.remove();
+  if (place.children.length > 4) place.firstChild.remove();
   return message;
 }
 
-/** Asks a question. Resolves to whether the answer was `verb`. */
-export function ask(question, details, verb) {
-  const dialog = document.getElementById('ask');
-  dialog.querySelector('h2').textContent = question;
-  dialog.querySelector('p').textContent = details;
-  const [no, yes] = dialog.querySelectorAll('button');
-  yes.textContent = verb;
-  no.onclick = () => dialog.close('');
-  yes.onclick = () => dialog.close('yes');
-  dialog.returnValue = '';
-  dialog.showModal();
-  return new Promise(resolve => {
-    dialog.onclose = () => resolve(dialog.returnValue === 'yes');
-  });
+let last = Promise.resolve();
+
+/** Asks a question, after those that are open. Resolves to whether the answer was `verb`; if it asks
+ *  for a secret, to that secret. */
+export function ask(question, details, verb, forSecret = false) {
+  last = last.then(() => new Promise(resolve => {
+    const form = dialog.firstElementChild;
+    const [, why, secret] = form.children;
+    const [no, yes] = form.querySelectorAll('button');
+    const field = form.querySelector('input');
+    form.firstElementChild.textContent = question;
+    why.textContent = details;
+    yes.textContent = verb;
+    secret.hidden = !forSecret;
+    field.value = dialog.returnValue = '';
+    no.onclick = () => dialog.close();
+    form.onsubmit = event => {
+      event.preventDefault();
+      dialog.close(forSecret ? field.value.trim() : 'yes');
+    };
+    dialog.onclose = () => resolve(dialog.returnValue);
+    dialog.showModal();
+  }));
+  return last;
 }
 
 /** Tells the page that a view has something new. */
