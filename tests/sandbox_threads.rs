@@ -6,7 +6,10 @@ use landlock::ABI;
 use loket::setup::sandbox::enclose;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketType, bind, connect, listen, sendto, socket};
-use rustix::process::{PidfdFlags, Resource, pidfd_open, prlimit};
+use rustix::process::{
+    PidfdFlags, Resource, Uid, getpriority_process, pidfd_open, prlimit, setpriority_pgrp,
+    setpriority_process, setpriority_user,
+};
 use rustix::thread::UnshareFlags;
 use std::fs::{self, File};
 use std::io::ErrorKind::PermissionDenied;
@@ -299,16 +302,18 @@ fn a_sandboxed_thread_cannot_change_limits_of_other_processes() {
         let set = rustix::thread::CpuSet::new();
         all_refused([
             ("prlimit", prlimit(other, Resource::Core, limit).err()),
-            (
-                "setpriority",
-                rustix::process::setpriority_process(other, 19).err(),
-            ),
+            ("setpriority", setpriority_process(other, 19).err()),
+            ("getpriority", getpriority_process(other).err()),
+            ("of a group", setpriority_pgrp(None, 19).err()),
+            ("of a user", setpriority_user(Uid::ROOT, 19).err()),
             (
                 "sched_setaffinity",
                 rustix::thread::sched_setaffinity(other, &set).err(),
             ),
         ]);
         rustix::process::setrlimit(Resource::Core, limit).expect("its own limit");
+        setpriority_process(None, 19).expect("its own priority");
+        assert_eq!(getpriority_process(None), Ok(19));
         std::thread::spawn(|| ()).join().expect("a new thread");
     });
 }

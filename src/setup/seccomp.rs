@@ -157,22 +157,39 @@ const OLDER: &[c_long] = &[libc::SYS_renameat];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const OLDER: &[c_long] = &[];
 
-/// A call that is allowed if the masked bits of an argument have one of these values.
+/// A call that is allowed if all checks of its arguments hold.
 struct Condition {
     call: c_long,
-    argument: usize,
-    mask: u32,
-    values: &'static [u32],
+    checks: &'static [Check<'static>],
 }
 
-const fn only(call: c_long, argument: usize, mask: u32, values: &'static [u32]) -> Condition {
-    Condition {
-        call,
+/// The masked bits of an argument have one of these values.
+struct Check<'a> {
+    argument: usize,
+    mask: u32,
+    values: &'a [u32],
+}
+
+const fn only(call: c_long, checks: &'static [Check<'static>]) -> Condition {
+    Condition { call, checks }
+}
+
+/// All bits of an argument have one of these values.
+const fn exactly(argument: usize, values: &[u32]) -> Check<'_> {
+    masked(argument, u32::MAX, values)
+}
+
+const fn masked(argument: usize, mask: u32, values: &[u32]) -> Check<'_> {
+    Check {
         argument,
         mask,
         values,
     }
 }
+
+/// The calling thread.
+const OWN_PRIORITY: &[Check<'static>] =
+    &[exactly(0, &[libc::PRIO_PROCESS as u32]), exactly(1, &[0])];
 
 const NEW_NAMESPACE: libc::c_int = libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWIPC
@@ -185,60 +202,75 @@ const NEW_NAMESPACE: libc::c_int = libc::CLONE_NEWCGROUP
 /// The first one is made in every turn, so it is checked first.
 const CONDITIONS: &[Condition] = &[
     // MSG_FASTOPEN connects.
-    only(libc::SYS_sendto, 3, libc::MSG_FASTOPEN as u32, &[0]),
-    only(libc::SYS_sendmsg, 2, libc::MSG_FASTOPEN as u32, &[0]),
+    only(
+        libc::SYS_sendto,
+        &[masked(3, libc::MSG_FASTOPEN as u32, &[0])],
+    ),
+    only(
+        libc::SYS_sendmsg,
+        &[masked(2, libc::MSG_FASTOPEN as u32, &[0])],
+    ),
     // From a pair of datagram sockets every other one with a path could be reached.
     only(
         libc::SYS_socketpair,
-        1,
-        !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u32,
-        &[libc::SOCK_STREAM as u32],
+        &[masked(
+            1,
+            !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u32,
+            &[libc::SOCK_STREAM as u32],
+        )],
     ),
     // A thread, and in the namespaces of the others.
     only(
         libc::SYS_clone,
-        0,
-        (libc::CLONE_THREAD | NEW_NAMESPACE) as u32,
-        &[libc::CLONE_THREAD as u32],
+        &[masked(
+            0,
+            (libc::CLONE_THREAD | NEW_NAMESPACE) as u32,
+            &[libc::CLONE_THREAD as u32],
+        )],
     ),
     // The limits of the process itself.
-    only(libc::SYS_prlimit64, 0, u32::MAX, &[0]),
+    only(libc::SYS_prlimit64, &[exactly(0, &[0])]),
+    // The priority of a helper thread, set by itself.
+    only(libc::SYS_getpriority, OWN_PRIORITY),
+    only(libc::SYS_setpriority, OWN_PRIORITY),
     // Without F_SETOWN, which has signals sent to other processes.
     only(
         libc::SYS_fcntl,
-        1,
-        u32::MAX,
-        &[
-            libc::F_DUPFD_CLOEXEC as u32,
-            libc::F_GETFD as u32,
-            libc::F_SETFD as u32,
-            libc::F_GETFL as u32,
-            libc::F_SETFL as u32,
-            libc::F_SETPIPE_SZ as u32,
-            libc::F_GETPIPE_SZ as u32,
-        ],
+        &[exactly(
+            1,
+            &[
+                libc::F_DUPFD_CLOEXEC as u32,
+                libc::F_GETFD as u32,
+                libc::F_SETFD as u32,
+                libc::F_GETFL as u32,
+                libc::F_SETFL as u32,
+                libc::F_SETPIPE_SZ as u32,
+                libc::F_GETPIPE_SZ as u32,
+            ],
+        )],
     ),
     // Without TIOCSTI, which types into the operator's shell.
     only(
         libc::SYS_ioctl,
-        1,
-        u32::MAX,
-        &[
-            libc::FIONBIO as u32,
-            libc::FIONREAD as u32,
-            libc::FIOCLEX as u32,
-            libc::TIOCOUTQ as u32,
-            libc::TIOCGWINSZ as u32,
-            libc::TIOCGPGRP as u32,
-            libc::TCGETS as u32,
-            libc::TCSETS as u32,
-            libc::TCSETSW as u32,
-            libc::TCSETSF as u32,
-            libc::TCGETS2 as u32,
-            libc::TCSETS2 as u32,
-            libc::TCSETSW2 as u32,
-            libc::TCSETSF2 as u32,
-        ],
+        &[exactly(
+            1,
+            &[
+                libc::FIONBIO as u32,
+                libc::FIONREAD as u32,
+                libc::FIOCLEX as u32,
+                libc::TIOCOUTQ as u32,
+                libc::TIOCGWINSZ as u32,
+                libc::TIOCGPGRP as u32,
+                libc::TCGETS as u32,
+                libc::TCSETS as u32,
+                libc::TCSETSW as u32,
+                libc::TCSETSF as u32,
+                libc::TCGETS2 as u32,
+                libc::TCSETS2 as u32,
+                libc::TCSETSW2 as u32,
+                libc::TCSETSF2 as u32,
+            ],
+        )],
     ),
 ];
 
@@ -258,16 +290,11 @@ fn program(machine: u32, own_id: u32, changing: &[c_long]) -> BpfProgram {
         load(offset_of!(seccomp_data, nr)),
     ];
     for condition in CONDITIONS {
-        let Condition {
-            call,
-            argument,
-            mask,
-            values,
-        } = *condition;
-        allow_if(&mut program, call, argument, mask, values);
+        allow_if(&mut program, condition.call, condition.checks);
     }
     // A signal to a thread of the process itself: abort(3) sends one.
-    allow_if(&mut program, libc::SYS_tgkill, 0, u32::MAX, &[own_id]);
+    let own = [own_id];
+    allow_if(&mut program, libc::SYS_tgkill, &[exactly(0, &own)]);
     for &call in ALLOWED.iter().chain(OLDER).chain(changing) {
         program.extend([equal(call as u32, 0, 1), allow()]);
     }
@@ -287,22 +314,30 @@ fn program(machine: u32, own_id: u32, changing: &[c_long]) -> BpfProgram {
     program
 }
 
-fn allow_if(program: &mut BpfProgram, call: c_long, argument: usize, mask: u32, values: &[u32]) {
-    // The lower half of the argument: these machines are little-endian.
-    let mut check = vec![load(offset_of!(seccomp_data, args) + 8 * argument)];
-    if mask != u32::MAX {
-        check.push(instruction(
-            libc::BPF_ALU | libc::BPF_AND | libc::BPF_K,
-            mask,
-        ));
+fn allow_if(program: &mut BpfProgram, call: c_long, checks: &[Check<'_>]) {
+    let mut checked = Vec::new();
+    for check in checks {
+        // The lower half of the argument: these machines are little-endian.
+        checked.push(load(offset_of!(seccomp_data, args) + 8 * check.argument));
+        if check.mask != u32::MAX {
+            checked.push(instruction(
+                libc::BPF_ALU | libc::BPF_AND | libc::BPF_K,
+                check.mask,
+            ));
+        }
+        for (index, &value) in check.values.iter().enumerate() {
+            // Past the other values and the refusal.
+            checked.push(equal(value, short(check.values.len() - index), 0));
+        }
+        checked.push(refuse(libc::EPERM));
     }
-    for &value in values {
-        check.extend([equal(value, 0, 1), allow()]);
-    }
-    check.push(refuse(libc::EPERM));
-    let past = u8::try_from(check.len()).expect("a short list of values");
-    program.push(equal(call as u32, 0, past));
-    program.append(&mut check);
+    checked.push(allow());
+    program.push(equal(call as u32, 0, short(checked.len())));
+    program.append(&mut checked);
+}
+
+fn short(jump: usize) -> u8 {
+    u8::try_from(jump).expect("a short list of values")
 }
 
 /// Loads a word of `seccomp_data`.

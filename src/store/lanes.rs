@@ -26,6 +26,9 @@ pub(super) struct Lanes {
     limits: WorkerLimits,
     /// The most threads that one lane uses at once.
     most: usize,
+    /// The nice value of the threads. A thread begins with that of the thread that started it,
+    /// which may be one of them.
+    nice: Option<i32>,
     state: Mutex<LanesState>,
     work: Condvar,
 }
@@ -55,8 +58,11 @@ struct Lane {
 impl Lanes {
     /// Lanes without jobs; their threads start with the first job.
     pub fn new(name: &'static str, most: usize, limits: WorkerLimits) -> Arc<Lanes> {
+        let own = rustix::process::getpriority_process(None).ok();
         Arc::new(Lanes {
             name,
+            // 19 is the highest; more is taken for it.
+            nice: own.map(|own| own + limits.nice),
             limits,
             most,
             state: Mutex::default(),
@@ -123,6 +129,10 @@ impl Lanes {
 
     /// The main function of a thread.
     fn serve(self: &Arc<Self>) {
+        if let Some(nice) = self.nice {
+            // On Linux this is about the calling thread. It gives way to the event loop.
+            let _ = rustix::process::setpriority_process(None, nice);
+        }
         let mut state = self.lock();
         loop {
             if let Some(device) = state.ready.pop_front() {
@@ -283,6 +293,33 @@ mod tests {
         assert!(reported.try_recv().is_err(), "one job of the device runs");
         drop(ends);
         assert_eq!(running(&reported, 19), (1..20).collect::<Vec<_>>());
+        lanes.close();
+    }
+
+    #[test]
+    fn no_thread_is_nicer_for_being_started_by_a_helper_thread() {
+        let own = rustix::process::getpriority_process(None).unwrap();
+        let lanes = lanes(2, Duration::ZERO);
+        let (reports, reported) = mpsc::channel();
+        let mut ends = Vec::new();
+        for _ in 0..3 {
+            let (end, may_end) = mpsc::channel::<()>();
+            let reports = reports.clone();
+            let job = move |_: &mut SyncBatch| {
+                let nice = rustix::process::getpriority_process(None);
+                let _ = reports.send((thread::current().id(), nice));
+                let _: Result<(), _> = may_end.recv();
+            };
+            push(&lanes, 1, Box::new(job));
+            ends.push(end);
+        }
+        let nice = Ok((own + STORE.workers.nice).min(19));
+        assert_eq!(reported.recv().unwrap().1, nice);
+        drop(ends.remove(0));
+        let (first, second) = (reported.recv().unwrap(), reported.recv().unwrap());
+        assert_ne!(first.0, second.0, "the first thread has started another");
+        assert_eq!((first.1, second.1), (nice, nice));
+        drop(ends);
         lanes.close();
     }
 

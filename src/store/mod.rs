@@ -234,6 +234,8 @@ pub struct WorkerLimits {
     pub threads_of_lane: usize,
     /// A device whose jobs take this long gets one more thread.
     pub slow: Duration,
+    /// What a thread adds to the nice value of the event loop: nice(2).
+    pub nice: i32,
     /// Jobs that may wait for one device before more requests are rejected.
     pub waiting: usize,
     /// The most commits that share one `fsync(2)` of their folder.
