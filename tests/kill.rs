@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::{Duration, Instant};
 use support::file_service::{FILE_SERVICES, FileService};
-use support::{BOTH_WAYS, Client, Server, noise};
+use support::{BOTH_WAYS, Client, Server, eventually, noise};
 
 const KILLS: u64 = 20;
 
@@ -227,8 +227,10 @@ fn kill_once(
     left.retain(|name, _| !name.starts_with(".loket-"));
     outcomes.partial_files_removed += all - left.len();
     server.start_again(flags);
+    eventually("partial files are removed", || {
+        left.len() == server.files().len()
+    });
     let found = server.files();
-    assert_eq!(left.len(), found.len(), "partial files: {:?}", found.keys());
     assert!(left == found, "a start changes no file");
     for conversation in &conversations {
         check(conversation, &found, &before, outcomes);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use support::file_service::FILE_SERVICES;
 use support::file_service::FileService::{self, Files, Transfer};
 use support::stalled::Stalled;
-use support::{BOTH_WAYS, CREATED, Client, NO_FILE, REMOVED, eventually, noise, skip};
+use support::{BOTH_WAYS, CREATED, Client, NO_FILE, REMOVED, eventually, noise, rooted, skip};
 
 /// More than the socket buffers of both ends and the buffers of the server hold.
 const BODY: usize = 24 << 20;
@@ -90,6 +90,29 @@ fn an_upload_to_a_stopped_mount_delays_only_its_client() {
             assert!(stored == data, "{service:?}: {name} differs");
         }
     }
+}
+
+#[test]
+fn a_stopped_mount_below_the_root_does_not_delay_the_start() {
+    let test = "a_stopped_mount_below_the_root_does_not_delay_the_start";
+    let folder = rooted();
+    let (here, far) = (folder.path().join("root"), folder.path().join("behind"));
+    std::fs::create_dir(&far).expect("a folder");
+    let left = [&here, &far].map(|folder| folder.join(".loket-1-1.part"));
+    for path in &left {
+        std::fs::write(path, "left by a crash").expect("room");
+    }
+    let Some(mut stalled) = Stalled::stopped(test, folder) else {
+        return;
+    };
+    eventually("the local one is removed", || !left[0].exists());
+    stalled.waits();
+    stalled.serves_others();
+    let answer = stalled.ask("files", "upload new 3\nnew");
+    assert_eq!(answer, CREATED);
+    assert!(left[1].exists());
+    stalled.resume();
+    eventually("the other one is removed", || !left[1].exists());
 }
 
 /// Requests of the files service and their answers, with the files of [`with_files`].

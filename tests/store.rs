@@ -369,7 +369,7 @@ fn only_part_files_of_a_crash_are_removed_at_start() {
         std::fs::write(root.join(left), "left").expect("a file");
     }
     let server = Server::start_in(folder, &[]);
-    assert_eq!(tree(&root), wanted);
+    eventually("they are removed", || tree(&root) == wanted);
     assert_eq!(std::fs::read(beside).expect("untouched"), b"beside");
     drop(server);
 }
@@ -391,7 +391,7 @@ fn part_files_of_running_processes_are_kept_at_start() {
         std::fs::write(root.join(left), "left").expect("a file");
     }
     let mut server = Server::start_in(folder, &[]);
-    assert_eq!(tree(&root), wanted);
+    eventually("they are removed", || tree(&root) == wanted);
     // The lock does not keep another server from removing other part files.
     let mut other = std::process::Command::new(env!("CARGO_BIN_EXE_loket"));
     std::fs::write(root.join(".loket-7-7.part"), "left").expect("a file");
@@ -408,7 +408,7 @@ fn part_files_of_running_processes_are_kept_at_start() {
     server.kill();
     drop(held);
     server.start_again(&[]);
-    assert!(nothing_hidden(&root));
+    eventually("they are removed", || nothing_hidden(&root));
 }
 
 #[test]

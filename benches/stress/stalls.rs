@@ -49,7 +49,7 @@ const GIB: u64 = 1 << 30;
 /// Large enough that its commit takes long.
 const LARGE: Task = Put(GIB / 4);
 const SLOW: Task = Get("download far/dN/small");
-/// Otherwise the server looks for the files of a crash in all folders before it serves.
+/// Otherwise the server asks for all folders, to look for the files of a crash.
 const NO_SWEEP: &[&str] = &["--read-only"];
 
 #[rustfmt::skip] // a table

@@ -45,14 +45,11 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens the root, which must be a folder. Removes part files that a crash has left.
+    /// Opens the root, which must be a folder.
     pub fn open(root: &Path, settings: StoreSettings) -> io::Result<FileStore> {
         let root = Arc::new(Root::open(root)?);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let proc_self_fd = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).ok();
-        if !settings.read_only {
-            part_name::sweep(root.folder());
-        }
         let (places, workers) = (Places::default(), Workers::default());
         let blobs = Rc::new(BlobShared {
             inline_limit: settings.inline_limit,
@@ -79,9 +76,13 @@ impl FileStore {
     }
 
     /// Runs slow work on helper threads from now on; `completions` receives the finished sessions.
+    /// Removes part files that a crash has left.
     pub fn start_workers(&self, completions: Completions) {
-        let limits = self.files.settings.workers;
-        self.workers.start(limits, completions);
+        let settings = &self.files.settings;
+        self.workers.start(settings.workers, completions);
+        if !settings.read_only {
+            part_name::start_sweep(self.files.root.folder().clone(), settings.workers.nice);
+        }
     }
 
     /// Called at the end of each round of the event loop.

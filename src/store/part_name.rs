@@ -10,8 +10,9 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
 /// Reserved names begin with this and end with [`OWN_END`]. They are never listed or served.
 const OWN_START: &str = ".loket-";
@@ -26,15 +27,21 @@ fn is_part(name: &str) -> bool {
     name.starts_with(OWN_START) && name.ends_with(OWN_END)
 }
 
+/// What the names of this process begin with.
+fn process_start() -> &'static str {
+    static START: OnceLock<String> = OnceLock::new();
+    START.get_or_init(|| {
+        // Without random bytes two names may collide; then the next one is tried.
+        let random = getrandom::u64().unwrap_or_default();
+        format!("{OWN_START}{}-{random:016x}-", std::process::id())
+    })
+}
+
 /// A new random name.
 fn new_name() -> String {
-    static RANDOM: OnceLock<u64> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    // Without random bytes two names may collide; then the next one is tried.
-    let random = RANDOM.get_or_init(|| getrandom::u64().unwrap_or_default());
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let process = std::process::id();
-    format!("{OWN_START}{process}-{random:016x}-{number}{OWN_END}")
+    format!("{}{number}{OWN_END}", process_start())
 }
 
 /// Calls `put` with new names until one is free.
@@ -81,8 +88,20 @@ fn lock(file: impl AsFd) -> Result<(), Errno> {
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// Removes part files of ended servers, in the folder and below it.
-pub fn sweep(root: &Dir) {
+/// Removes part files of ended servers, in the folder and below it. A thread does this and ends: a
+/// mount that answers nothing delays neither the start nor a job.
+pub fn start_sweep(root: Arc<Dir>, nice: i32) {
+    let work = move || {
+        let _ = rustix::process::nice(nice);
+        sweep(&root);
+    };
+    let thread = thread::Builder::new().name("sweep".into());
+    if let Err(error) = thread.spawn(work) {
+        log::warn!("cannot start a thread that looks for leftovers of earlier uploads: {error}");
+    }
+}
+
+fn sweep(root: &Dir) {
     let mut pending = vec![PathBuf::from(".")];
     while let Some(path) = pending.pop() {
         // A folder that cannot be opened cannot contain uploads either.
@@ -105,6 +124,7 @@ fn sweep_folder(folder: &Dir, mut found_folder: impl FnMut(PathBuf)) -> std::io:
             found_folder(name.into());
         } else if kind.is_file()
             && let Some(name) = name.to_str().filter(|name| is_part(name))
+            && !name.starts_with(process_start())
         {
             match remove_leftover(folder, name) {
                 Ok(()) => log::info!("removed {name:?}, left by a crash"),
@@ -143,16 +163,21 @@ mod tests {
     fn a_sweep_removes_only_part_files_of_ended_servers() {
         let folder = tempfile::tempdir().unwrap();
         let root = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
-        let mode = Mode::from_raw_mode(0o600);
-        let (living, kept) = create(&root, mode).unwrap();
-        let (dead, left) = create(&root, mode).unwrap();
-        drop(dead);
-        assert_eq!(names_in(&folder), [kept.clone(), left].into());
+        let of_other = |number: u8| {
+            let (file, name) = create(&root, Mode::from_raw_mode(0o600)).unwrap();
+            let other = format!("{OWN_START}1-{number}{OWN_END}");
+            std::fs::rename(folder.path().join(name), folder.path().join(&other)).unwrap();
+            (file, other)
+        };
+        let ((living, kept), (dead, left)) = (of_other(0), of_other(1));
+        let (unlocked, own) = create(&root, Mode::from_raw_mode(0o600)).unwrap();
+        drop((dead, unlocked));
+        assert_eq!(names_in(&folder), [kept.clone(), left, own.clone()].into());
         sweep(&root);
-        assert_eq!(names_in(&folder), [kept].into());
+        assert_eq!(names_in(&folder), [kept, own.clone()].into());
         drop(living);
         sweep(&root);
-        assert_eq!(names_in(&folder), BTreeSet::new());
+        assert_eq!(names_in(&folder), [own].into());
     }
 
     #[test]

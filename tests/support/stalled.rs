@@ -7,6 +7,7 @@ use super::mount::{self, Mount};
 use super::{Client, Server, eventually, rooted, skip};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// The kernel keeps the names and attributes that it has seen.
 const CACHED: &str = "bindfs -f -o entry_timeout=600,attr_timeout=600";
@@ -36,7 +37,24 @@ impl Stalled {
     }
 
     fn start(test: &str, command: &str, below: &str, flags: &[&str]) -> Option<Stalled> {
-        let folder = rooted();
+        Stalled::start_in(rooted(), test, command, below, flags, |_| {})
+    }
+
+    /// Starts a server in this folder with a local root, and the stopped mount as the folder `far`
+    /// in it.
+    pub fn stopped(test: &str, folder: TempDir) -> Option<Stalled> {
+        let stop = |mount: &Mount| mount.stop().expect("the daemon runs");
+        Stalled::start_in(folder, test, mount::PLAIN, "far", &[], stop)
+    }
+
+    fn start_in(
+        folder: TempDir,
+        test: &str,
+        command: &str,
+        below: &str,
+        flags: &[&str],
+        before: impl FnOnce(&Mount),
+    ) -> Option<Stalled> {
         let (at, behind) = (folder.path().join("root").join(below), behind(&folder));
         for path in [&at, &behind] {
             std::fs::create_dir_all(path).expect("a folder");
@@ -50,6 +68,7 @@ impl Stalled {
                 return None;
             }
         };
+        before(&mount);
         let inside = mount.inside();
         let inside: Vec<&str> = inside.split(' ').collect();
         let flags = [&["--room-rate", "1000000"], flags].concat();
@@ -139,7 +158,7 @@ impl Stalled {
     }
 }
 
-fn behind(folder: &tempfile::TempDir) -> PathBuf {
+fn behind(folder: &TempDir) -> PathBuf {
     folder.path().join("behind")
 }
 
