@@ -187,9 +187,8 @@ const fn masked(argument: usize, mask: u32, values: &[u32]) -> Check<'_> {
     }
 }
 
-/// The calling thread.
-const OWN_PRIORITY: &[Check<'static>] =
-    &[exactly(0, &[libc::PRIO_PROCESS as u32]), exactly(1, &[0])];
+/// The calling thread: `PRIO_PROCESS` is 0, of a type that depends on the C library.
+const OWN_PRIORITY: &[Check<'static>] = &[exactly(0, &[0]), exactly(1, &[0])];
 
 const NEW_NAMESPACE: libc::c_int = libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWIPC

@@ -76,12 +76,12 @@ impl FileStore {
     }
 
     /// Runs slow work on helper threads from now on; `completions` receives the finished sessions.
-    /// Removes part files that a crash has left.
     pub fn start_workers(&self, completions: Completions) {
         let settings = &self.files.settings;
         self.workers.start(settings.workers, completions);
         if !settings.read_only {
-            part_name::start_sweep(self.files.root.folder().clone(), settings.workers.nice);
+            let root = self.files.root.folder().clone();
+            (self.workers).spawn_alone("sweep", move || part_name::sweep(&root));
         }
     }
 

@@ -12,6 +12,7 @@
 use super::WorkerLimits;
 use super::sync_batch::SyncBatch;
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -58,11 +59,9 @@ struct Lane {
 impl Lanes {
     /// Lanes without jobs; their threads start with the first job.
     pub fn new(name: &'static str, most: usize, limits: WorkerLimits) -> Arc<Lanes> {
-        let own = rustix::process::getpriority_process(None).ok();
         Arc::new(Lanes {
             name,
-            // 19 is the highest; more is taken for it.
-            nice: own.map(|own| own + limits.nice),
+            nice: nice(&limits),
             limits,
             most,
             state: Mutex::default(),
@@ -112,9 +111,8 @@ impl Lanes {
             self.work.notify_one();
         } else if state.threads < self.limits.threads {
             let lanes = self.clone();
-            let thread = thread::Builder::new().name(self.name.into());
-            match thread.spawn(move || lanes.serve()) {
-                Ok(_) => state.threads += 1,
+            match start_thread(self.name, self.nice, move || lanes.serve()) {
+                Ok(()) => state.threads += 1,
                 Err(error) if state.threads == 0 => {
                     log::warn!(
                         "cannot start a thread for {}: {error}; a slow disk delays every client",
@@ -129,10 +127,6 @@ impl Lanes {
 
     /// The main function of a thread.
     fn serve(self: &Arc<Self>) {
-        if let Some(nice) = self.nice {
-            // On Linux this is about the calling thread. It gives way to the event loop.
-            let _ = rustix::process::setpriority_process(None, nice);
-        }
         let mut state = self.lock();
         loop {
             if let Some(device) = state.ready.pop_front() {
@@ -182,6 +176,29 @@ impl Lanes {
     fn lock(&self) -> MutexGuard<'_, LanesState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The nice value of helper threads; the kernel takes more than 19 for 19.
+pub(super) fn nice(limits: &WorkerLimits) -> Option<i32> {
+    let own = rustix::process::getpriority_process(None).ok()?;
+    Some(own + limits.nice)
+}
+
+/// Starts a thread that gives way to the event loop.
+pub(super) fn start_thread(
+    name: &str,
+    nice: Option<i32>,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let work = move || {
+        if let Some(nice) = nice {
+            // On Linux this is about the calling thread.
+            let _ = rustix::process::setpriority_process(None, nice);
+        }
+        work();
+    };
+    let thread = thread::Builder::new().name(name.into());
+    thread.spawn(work).map(drop)
 }
 
 impl LanesState {

@@ -10,9 +10,8 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread;
 
 /// Reserved names begin with this and end with [`OWN_END`]. They are never listed or served.
 const OWN_START: &str = ".loket-";
@@ -88,20 +87,8 @@ fn lock(file: impl AsFd) -> Result<(), Errno> {
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// Removes part files of ended servers, in the folder and below it. A thread does this and ends: a
-/// mount that answers nothing delays neither the start nor a job.
-pub fn start_sweep(root: Arc<Dir>, nice: i32) {
-    let work = move || {
-        let _ = rustix::process::nice(nice);
-        sweep(&root);
-    };
-    let thread = thread::Builder::new().name("sweep".into());
-    if let Err(error) = thread.spawn(work) {
-        log::warn!("cannot start a thread that looks for leftovers of earlier uploads: {error}");
-    }
-}
-
-fn sweep(root: &Dir) {
+/// Removes part files of ended servers, in the folder and below it.
+pub fn sweep(root: &Dir) {
     let mut pending = vec![PathBuf::from(".")];
     while let Some(path) = pending.pop() {
         // A folder that cannot be opened cannot contain uploads either.

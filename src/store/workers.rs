@@ -22,7 +22,7 @@
 //! 155 ms. io_uring also needs unsafe code to submit, and is disabled on many machines.
 
 use super::backlog::{Backlog, JobGuard, JobStatus, RequesterGuard};
-use super::lanes::{Job, Lanes};
+use super::lanes::{self, Job, Lanes};
 use super::sync_batch::{SyncBatch, Unsynced};
 use super::{Requester, StoreReply, WorkerLimits};
 use crate::session::completions::Completions;
@@ -217,6 +217,16 @@ impl Workers {
                 }
             }
         });
+    }
+
+    /// Runs work in a thread of its own, which ends with it. It may wait for any device, so that
+    /// it must delay no job.
+    pub fn spawn_alone(&self, name: &str, work: impl FnOnce() + Send + 'static) {
+        let started = self.threads.started.get();
+        let nice = started.and_then(|started| lanes::nice(&started.limits));
+        if let Err(error) = lanes::start_thread(name, nice, work) {
+            log::warn!("cannot start the thread {name:?}, its work is not done: {error}");
+        }
     }
 
     /// Adds a session to the completions, for a result that several sessions share.
