@@ -1,4 +1,4 @@
-// The start: shows the view that the address names, and counts what is new in the others.
+// The start: shows the view that the address names, and marks those that have something new.
 
 import { Stream } from './events.js';
 import * as files from './files.js';
@@ -25,7 +25,6 @@ const VIEWS = {
   },
 };
 
-const unread = { talk: 0, room: 0 };
 let shown = '';
 
 const tab = name => document.querySelector(`.bar a[href="#${name}"]`);
@@ -41,27 +40,21 @@ function route() {
     document.getElementById(name).hidden = name !== shown;
     tab(name).ariaCurrent = name === shown ? 'page' : null;
   }
-  setUnread(shown, 0);
+  setNew(shown, false);
   VIEWS[shown].show?.();
 }
 
-function setUnread(view, count) {
-  const badge = tab(view).querySelector('.badge');
-  if (badge) {
-    unread[view] = count;
-    badge.hidden = !count;
-    badge.textContent = count;
-    badge.title = `${count} new`;
-  }
-  const sum = unread.talk + unread.room;
-  document.title = `${sum ? `(${sum}) ` : ''}${tab(shown).firstChild.textContent.trim()} · loket`;
+/** Marks a view as one with something new, or not. */
+function setNew(view, isNew) {
+  tab(view).classList.toggle('new', isNew);
+  document.title = `${document.querySelector('.new') ? '• ' : ''}${tab(shown).textContent} · loket`;
 }
 
 document.addEventListener('news', ({ detail: view }) => {
-  if (view !== shown || document.hidden) setUnread(view, unread[view] + 1);
+  if (view !== shown || document.hidden) setNew(view, true);
 });
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) setUnread(shown, 0);
+  if (!document.hidden) setNew(shown, false);
 });
 addEventListener('hashchange', route);
 route();
@@ -70,6 +63,6 @@ route();
 const greeting = new Stream('').on('hello', server => {
   greeting.close();
   files.setServer(server);
-  for (const view in unread) tab(view).hidden = !server[view];
+  for (const view of ['talk', 'room']) tab(view).hidden = !server[view];
 });
 greeting.open();

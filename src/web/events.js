@@ -1,11 +1,8 @@
 // A stream of server-sent events (GET /-/events): reads it, and opens it again when it breaks.
 //
-//   closed ──open()──▶ opening ──hello──▶ open
-//                       ▲ │                │ end, error, 40 s of silence
-//                       │ ├───error───▶ waiting
-//                       │ │                │
-//                       └─┼── after a pause┘      close() leads back to closed
-//                         └───4xx─────▶ refused (not tried again)
+//   closed ──open──▶ opening ──hello──▶ open        close: from each state to closed
+//                     │ ▲ └──error──▶ waiting ◀──┘ end, error, 40 s of silence
+//      refused ◀──4xx─┘ └───pause───────┘
 
 import { authorization, post, Refused } from './request.js';
 

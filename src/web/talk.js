@@ -37,7 +37,7 @@ stream
     if (state === 'open') clients.clear();
   });
 
-const entry = onEntry(operator, line => {
+onEntry(operator, line => {
   const to = Number(receiver.value);
   return stream.post('/-/operator', to ? { to, line } : { line });
 });
@@ -46,17 +46,10 @@ token.onclick = async () => {
   if (await askToken()) stream.open();
 };
 
-table.onclick = async ({ target }) => {
-  const { id } = target.closest('tr');
-  const kick = Number(id);
-  if (target.matches('.write')) {
-    receiver.value = id;
-    entry.focus();
-  } else if (target.matches('.kick')
-      && await ask(`Disconnect client ${id}?`, `It is connected from ${clients.get(kick)?.address}.`, 'Disconnect')) {
-    stream.post('/-/operator', { kick }).catch(sayError);
-  }
-};
+async function kick({ id, address }) {
+  if (!await ask(`Kick client ${id}?`, `It is connected from ${address}.`, 'Kick')) return;
+  stream.post('/-/operator', { kick: id }).catch(sayError);
+}
 
 /** Brings the table and the choice of receivers up to date; leaves the rows that are right. */
 function showClients() {
@@ -69,18 +62,19 @@ function showClients() {
       receiver.querySelector(`[value="${row.id}"]`).remove();
     }
   }
-  for (const { id, address, since } of clients.values()) {
+  for (const client of clients.values()) {
+    const { id, address, since } = client;
     if (shown.size >= ROWS) break;
     if (shown.has(String(id))) continue;
     shown.add(id);
     const row = copy('client-row');
     row.id = id;
-    const [number, from, when, { children: [write, kick] }] = row.cells;
+    const [number, from, when, { firstChild: button }] = row.cells;
     number.textContent = id;
     from.textContent = address;
     when.append(clock(since));
-    write.ariaLabel = `Write to client ${id}`;
-    kick.ariaLabel = `Kick client ${id}`;
+    button.ariaLabel = `Kick client ${id}`;
+    button.onclick = () => kick(client);
     rows.append(row);
     receiver.append(element('option', { value: id, textContent: `To client ${id}` }));
   }

@@ -6,7 +6,6 @@ import { askToken, authorization, Refused } from './request.js';
 import { say } from './say.js';
 
 const WINDOW = 3000; // ms over which the rate is measured
-const PAUSE = 100; // ms between two drawings of the progress
 const place = document.getElementById('uploads');
 const list = place.querySelector('ul');
 const clear = place.querySelector('.clear');
@@ -69,7 +68,6 @@ function put(upload) {
   for (const [name, value] of Object.entries(authorization())) request.setRequestHeader(name, value);
   request.upload.onprogress = ({ loaded, total }) => {
     const now = performance.now();
-    if (now - samples.at(-1).at < PAUSE && loaded < total) return;
     samples.push({ at: now, sent: loaded });
     while (now - samples[0].at > WINDOW && samples.length > 2) samples.shift();
     const rate = (loaded - samples[0].sent) / (now - samples[0].at) * 1000;
