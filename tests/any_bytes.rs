@@ -459,7 +459,7 @@ proptest! {
             room.on_datagram(from.into(), &bytes, &mut cx);
             let mut copies = Vec::new();
             while let Some((copy, to)) = out.front() {
-                copies.push((copy.to_vec(), to.peer.port() - 1000));
+                copies.push((copy.bytes.to_vec(), to.peer.address().port() - 1000));
                 out.advance();
             }
             let joins = copies.first() == Some(&(b"USERNAME OK".to_vec(), port));

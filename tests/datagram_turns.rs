@@ -3,6 +3,9 @@
 use loket::reactor::clock::Moment;
 use loket::reactor::datagram::{DatagramLimits, Datagrams};
 use loket::session::datagram::{DatagramContext, DatagramProtocol, Route};
+use loket::session::notice::{Audience, Notice, Post};
+use loket::session::peer::Peer;
+use loket::session::session_id::SessionId;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 
@@ -60,4 +63,32 @@ fn a_reply_is_sent_in_the_turn_that_read_the_request() {
     server.turn(&mut Vec::new(), Moment(0));
     assert_eq!(heard(&socket), 1);
     assert!(!server.has_turn(), "everything is read and sent");
+}
+
+#[test]
+fn copies_to_a_session_are_posts_of_one_text_and_count_against_the_budget() {
+    let any = (Ipv4Addr::LOCALHOST, 0).into();
+    let mut server = Datagrams::bind("test", any, Box::new(Repeater), LIMITS).expect("a port");
+    let (id, mut posts) = (SessionId::new(7, 9), Vec::new());
+    let from = Peer::Session(id, ([127, 0, 0, 1], 1).into());
+    let posted = Post {
+        to: Audience::Room(from),
+        notice: Notice::Datagram([25].into()),
+    };
+    server.deliver(vec![posted], &mut posts, Moment(0));
+    assert!(posts.is_empty() && server.has_turn());
+    let mut turns = Vec::new();
+    while server.has_turn() && turns.len() < 10 {
+        let before = posts.len();
+        server.turn(&mut posts, Moment(0));
+        turns.push(posts.len() - before);
+    }
+    assert_eq!(turns, [10, 10, 5]);
+    assert!(posts.iter().all(|post| post.to == Audience::One(id)));
+    let texts = posts.iter().map(|post| match &post.notice {
+        Notice::Datagram(text) => text.bytes.clone(),
+        notice => panic!("{notice:?}"),
+    });
+    let texts: Vec<Rc<[u8]>> = texts.collect();
+    assert!(texts.iter().all(|text| Rc::ptr_eq(text, &texts[0])));
 }

@@ -78,7 +78,7 @@ pub const DATAGRAMS: DatagramLimits = DatagramLimits {
     reads_per_turn: 64,
     // They take 57 us. With 256 between two polls a copy was not cheaper.
     copies_per_turn: 32,
-    // A waiting copy holds a route of 52 bytes, 10.4 MB in all. More copies are dropped: a full
+    // A waiting copy holds a route of 64 bytes, 12.8 MB in all. More copies are dropped: a full
     // room at its rate would queue far more each second.
     copies: 200_000,
     copies_high_water: 100_000,

@@ -1,10 +1,12 @@
-//! Receives and sends the datagrams of one UDP socket, a bounded number a turn.
+//! Receives and sends the datagrams of one UDP socket, a bounded number a turn. Sessions may be
+//! clients as well: their datagrams, and those to them, are posts.
 
 use super::clock::Moment;
 use super::udp::Udp;
-use crate::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
+use crate::session::datagram::{DatagramContext, DatagramProtocol, Route, SendQueue};
 use crate::session::log_limit::LogLimit;
-use crate::session::notice::Post;
+use crate::session::notice::{Audience, Notice, Post};
+use crate::session::peer::Peer;
 use mio::net::UdpSocket;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -129,6 +131,24 @@ impl Datagrams {
         self.readable && self.out.pending() <= self.limits.copies_high_water
     }
 
+    /// Passes the posts of sessions to the protocol. The loop bounds their number, because it
+    /// bounds the turns of a round.
+    pub fn deliver(&mut self, posted: Vec<Post>, posts: &mut Vec<Post>, now: Moment) {
+        for post in posted {
+            let Audience::Room(from) = post.to else {
+                unreachable!("the post is for another audience")
+            };
+            let mut cx = cx(&mut self.out, posts, now);
+            match post.notice {
+                Notice::Datagram(text) => {
+                    self.protocol.on_datagram(from.into(), &text.bytes, &mut cx);
+                }
+                Notice::Gone => self.protocol.on_gone(from, &mut cx),
+                _ => unreachable!("a session posts datagrams, and that it is gone"),
+            }
+        }
+    }
+
     /// Sends and receives, up to the limits of a turn.
     pub fn turn(&mut self, posts: &mut Vec<Post>, now: Moment) {
         let left = self.send(self.limits.copies_per_turn, posts, now);
@@ -140,11 +160,15 @@ impl Datagrams {
                 break;
             }
             match self.socket.receive(&mut self.buffer) {
-                Ok((_, from)) if self.socket.is_own(from) => self.lost += 1,
-                Ok((length, from)) => {
+                Ok((_, peer, local)) if self.socket.is_own(peer, local) => self.lost += 1,
+                Ok((length, peer, local)) => {
+                    let peer = Peer::Udp(peer);
                     let mut cx = cx(&mut self.out, posts, now);
-                    self.protocol
-                        .on_datagram(from, &self.buffer[..length], &mut cx);
+                    self.protocol.on_datagram(
+                        Route { peer, local },
+                        &self.buffer[..length],
+                        &mut cx,
+                    );
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.readable = false,
@@ -161,10 +185,18 @@ impl Datagrams {
     fn send(&mut self, budget: usize, posts: &mut Vec<Post>, now: Moment) -> usize {
         let mut refused = 0;
         for left in (1..=budget).rev() {
-            let Some((bytes, to)) = self.out.front().filter(|_| self.writable) else {
+            let Some((text, to)) = self.out.front().filter(|_| self.writable) else {
                 return left;
             };
-            match self.socket.send(bytes, to) {
+            let sent = match to.peer {
+                Peer::Udp(address) => self.socket.send(&text.bytes, address, to.local),
+                Peer::Session(id, _) => {
+                    let (to, notice) = (Audience::One(id), Notice::Datagram(text.clone()));
+                    posts.push(Post { to, notice });
+                    Ok(())
+                }
+            };
+            match sent {
                 Ok(()) => self.out.advance(),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.writable = false,

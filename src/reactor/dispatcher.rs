@@ -130,6 +130,10 @@ impl<I: Io> Dispatcher<I> {
                 let id = match post.to {
                     Audience::Operator => self.operator,
                     Audience::One(peer) => Some(peer),
+                    Audience::Room(_) => {
+                        self.shared.for_room.push(post);
+                        continue;
+                    }
                     Audience::Log => {
                         self.log(&post.notice);
                         None
@@ -191,6 +195,11 @@ impl<I: Io> Dispatcher<I> {
     /// The list of posts, to add some from outside; [`Dispatcher::deliver`] delivers them.
     pub fn posts(&mut self) -> &mut Vec<Post> {
         &mut self.shared.posts
+    }
+
+    /// Takes the posts to the room, which is no session.
+    pub fn take_for_room(&mut self) -> Vec<Post> {
+        std::mem::take(&mut self.shared.for_room)
     }
 
     /// The id of the console, if there is one.
@@ -397,9 +406,9 @@ impl<I: Io> Dispatcher<I> {
         self.table.count() - usize::from(self.operator.is_some())
     }
 
-    /// Whether a connection is queued for a turn.
+    /// Whether a connection is queued for a turn, or a post for the room.
     pub fn has_turns(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || !self.shared.for_room.is_empty()
     }
 
     /// The observer of this loop.

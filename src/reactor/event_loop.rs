@@ -100,8 +100,11 @@ impl EventLoop {
     }
 
     fn serve_datagrams(&mut self, now: Moment) {
-        if let Some(datagrams) = self.datagrams.as_mut().filter(|room| room.is_due(now)) {
+        let posted = self.dispatcher.take_for_room();
+        let is_due = |room: &&mut Datagrams| !posted.is_empty() || room.is_due(now);
+        if let Some(datagrams) = self.datagrams.as_mut().filter(is_due) {
             let since = self.clock.now();
+            datagrams.deliver(posted, self.dispatcher.posts(), now);
             datagrams.turn(self.dispatcher.posts(), now);
             self.dispatcher.deliver();
             let took = since.micros_until(self.clock.now());

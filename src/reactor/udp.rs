@@ -4,7 +4,6 @@
 //! (ip(7)) the kernel puts the error and its address into the error queue, and the next call on the
 //! socket fails once, whatever its destination is. The datagram of that call is sent again.
 
-use crate::session::datagram::Route;
 use mio::net::UdpSocket;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
@@ -93,11 +92,15 @@ impl Udp {
         &mut self.socket
     }
 
-    /// Receives a datagram. Returns its length, at most that of the buffer, and its addresses.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Route)> {
+    /// Receives a datagram. Returns its length, at most that of the buffer, and the addresses of
+    /// its sender and of this host, if the kernel reports that one.
+    pub fn receive(
+        &mut self,
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, SocketAddr, Option<IpAddr>)> {
         if self.control.is_empty() {
             let (length, peer) = self.socket.recv_from(buffer)?;
-            return Ok((length, peer.into()));
+            return Ok((length, peer, None));
         }
         let mut data = [IoSliceMut::new(buffer)];
         let fd = self.socket.as_raw_fd();
@@ -106,30 +109,30 @@ impl Udp {
         let peer = message.address.as_ref().and_then(address);
         let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
         let local = message.cmsgs()?.find_map(local_address);
-        Ok((message.bytes, Route { peer, local }))
+        Ok((message.bytes, peer, local))
     }
 
     /// Whether the source address of a datagram is this socket: a reply would arrive here again,
     /// and so on for ever. An address that the host got later is known once a datagram was sent to
     /// it.
-    pub fn is_own(&self, from: Route) -> bool {
-        let ip = from.peer.ip().to_canonical();
+    pub fn is_own(&self, peer: SocketAddr, local: Option<IpAddr>) -> bool {
+        let ip = peer.ip().to_canonical();
         let is_ours = self.own.contains(&ip)
-            || from.local.is_some_and(|local| local.to_canonical() == ip)
+            || local.is_some_and(|local| local.to_canonical() == ip)
             || (self.local.ip().is_unspecified() && ip.is_loopback());
-        is_ours && from.peer.port() == self.local.port()
+        is_ours && peer.port() == self.local.port()
     }
 
-    /// Sends one datagram.
-    pub fn send(&self, bytes: &[u8], to: Route) -> io::Result<()> {
-        if let Some(local) = to.local {
-            match self.send_from(local, bytes, to.peer) {
+    /// Sends one datagram, from the address `local` where it is given.
+    pub fn send(&self, bytes: &[u8], to: SocketAddr, local: Option<IpAddr>) -> io::Result<()> {
+        if let Some(local) = local {
+            match self.send_from(local, bytes, to) {
                 // The host has lost the address, or it was a broadcast address.
                 Err(Errno::EINVAL | Errno::EADDRNOTAVAIL | Errno::ENODEV) => {}
                 sent => return Ok(sent.map(drop)?),
             }
         }
-        self.socket.send_to(bytes, to.peer).map(drop)
+        self.socket.send_to(bytes, to).map(drop)
     }
 
     fn send_from(&self, local: IpAddr, bytes: &[u8], to: SocketAddr) -> nix::Result<usize> {

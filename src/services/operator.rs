@@ -287,7 +287,7 @@ impl Protocol for Operator {
                     cx.out.bytes(&screen);
                 }
             }
-            Notice::Close(_) | Notice::Deadline(_) | Notice::Due => {}
+            _ => {}
         }
         Reaction::Stay
     }

@@ -1,8 +1,9 @@
 //! The room service: a client sends the password and a name; then it gets every message.
 //! A stranger, a client that is no member, gets at most one short reply to each datagram.
+//! A client is a UDP socket, or a session of this server that posts its datagrams.
 //!
 //! ```text
-//!              PASSWORD right           USERNAME free                exit
+//!              PASSWORD right           USERNAME free         exit, end of session
 //!   stranger ─────────────────▶ admitted ─────────────▶ member ─────────────────▶ stranger
 //!      ▲                           │ 60 s               ▲    │ silence, port closed
 //!      └───────────────────────────┘           a message│    ▼
@@ -16,6 +17,13 @@
 //! (ICMP port unreachable) and the member sends nothing meanwhile, the member is lost and the claim
 //! succeeds. Otherwise the claim gets `USERNAME TAKEN`, after half a second or with the member's
 //! next datagram.
+//!
+//! # Sessions
+//!
+//! The rules are the same for a session, but for what follows from its TCP connection: its address
+//! is not forged, and the room is notified of its end. So it leaves at once when it ends, it does
+//! not expire, a claim to its name fails without a probe, and each of its datagrams is answered:
+//! with an empty datagram if it was dropped, and with the leave notice if it was `exit`.
 //!
 //! # What a blind spoofer can do
 //!
@@ -37,14 +45,19 @@
 //! member: at most 64 addresses of a network (`--room-per-address`), which share a rate.
 
 pub mod networks;
+pub mod request;
 pub mod strangers;
 pub mod token_bucket;
 
 use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::session::log_limit::LogLimit;
-use crate::wire::text::{self, is_hidden, steers};
+use crate::session::notice::Datagram;
+use crate::session::peer::Peer;
+use crate::wire::text;
 use networks::{NetworkLimits, Networks};
-use std::collections::{HashMap, VecDeque};
+use request::{Request, cut, is_exit, one_line};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use strangers::{FormerMember, StrangerLimits, Strangers};
@@ -116,9 +129,11 @@ pub struct Room {
     limits: RoomLimits,
     /// The rate of one member.
     rate: Rate,
-    members: HashMap<SocketAddr, Member>,
+    members: HashMap<Peer, Member>,
     /// Members by the key of their name: names that look the same have one key.
-    names: HashMap<String, SocketAddr>,
+    names: HashMap<String, Peer>,
+    /// All names as they are shown, shared with the sessions.
+    shown_names: Rc<RefCell<BTreeSet<Rc<str>>>>,
     /// The routes to all members, shared with the copies that are not sent yet.
     routes: Rc<[Route]>,
     networks: Networks,
@@ -151,7 +166,7 @@ struct Claim {
     from: Route,
     name: String,
     /// The member.
-    holder: SocketAddr,
+    holder: Peer,
     /// Time at which the claim fails.
     until: u64,
 }
@@ -159,7 +174,7 @@ struct Claim {
 /// How a membership ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LeaveReason {
-    /// With `exit`.
+    /// With `exit`, or with the end of its session.
     Left,
     /// Its host refuses datagrams, or it was silent for too long.
     Lost,
@@ -170,9 +185,10 @@ enum LeaveReason {
 pub const PROBE: &[u8] = b" ";
 
 impl Member {
-    /// Time at which it is removed if it stays silent.
+    /// Time at which it is removed if it stays silent. A session does not expire: its address is
+    /// not forged, and the room is notified of its end.
     fn expires(&self, limits: &RoomLimits) -> Option<u64> {
-        let idle = limits.idle?;
+        let idle = limits.idle.filter(|_| !self.route.peer.is_session())?;
         let timeout = match self.has_spoken {
             true => idle,
             false => idle.min(limits.newcomer_idle),
@@ -194,6 +210,7 @@ impl Room {
             rate: limits.rate_of(1),
             members: HashMap::new(),
             names: HashMap::new(),
+            shown_names: Rc::default(),
             routes: Rc::new([]),
             networks: Networks::new(limits.network()),
             strangers: Strangers::new(limits.strangers, limits.per_address as usize),
@@ -203,6 +220,11 @@ impl Room {
             refused: LogLimit::new(1),
             limits,
         }
+    }
+
+    /// The names of all members at any time.
+    pub fn names(&self) -> Rc<RefCell<BTreeSet<Rc<str>>>> {
+        self.shown_names.clone()
     }
 
     fn enter(
@@ -225,9 +247,10 @@ impl Room {
         }
         self.networks.enter(route.peer.ip(), cx.now);
         self.names.insert(text::name_key(name), route.peer);
+        self.shown_names.borrow_mut().insert(member.name.clone());
         self.members.insert(route.peer, member);
         self.update_routes();
-        self.announce(&format!("{name} bergabung ke chatroom."), cx);
+        self.announce(&format!("{name} bergabung ke chatroom."), name, cx);
     }
 
     /// Rebuilds the list of routes. Copies that are not sent yet keep the old list.
@@ -235,18 +258,23 @@ impl Room {
         self.routes = self.members.values().map(|member| member.route).collect();
     }
 
-    fn announce(&mut self, line: &str, cx: &mut DatagramContext<'_>) {
-        cx.out.to_many(line.as_bytes(), &self.routes);
+    /// Sends all members a line that begins with the name of a member.
+    fn announce(&mut self, line: &str, name: &str, cx: &mut DatagramContext<'_>) {
+        cx.out.to_many(about(line, name), &self.routes);
         cx.print(line);
     }
 
-    /// Takes a message from the token buckets of a member and of its network.
-    fn charge(&mut self, from: SocketAddr, cx: &mut DatagramContext<'_>) -> bool {
+    /// Takes a message from the token buckets of a member and of its network. A session gets an
+    /// empty datagram in place of its message if that is dropped.
+    fn charge(&mut self, from: Peer, cx: &mut DatagramContext<'_>) -> bool {
         let member = self.members.get_mut(&from).expect("it is a member");
         let pays = member.bucket.take(self.rate, cx.now);
         let pays = pays && self.networks.take_message(from.ip(), cx.now);
         if !pays {
             cx.out.count_dropped();
+            if from.is_session() {
+                cx.out.to_one(b"", member.route);
+            }
         }
         pays
     }
@@ -284,32 +312,35 @@ impl Room {
         let own = said
             .strip_prefix(&**name)
             .is_some_and(|rest| rest.starts_with(": "));
+        let name = name.clone();
         let line = if own { said } else { format!("{name}: {said}") };
         if has_moved {
             self.update_routes();
         }
-        self.announce(cut(&line, self.limits.message), cx);
+        self.announce(cut(&line, self.limits.message), &name, cx);
     }
 
     /// Removes members, all at once, so that they do not get each other's leave notices.
-    fn end(&mut self, addresses: &[SocketAddr], how: LeaveReason, cx: &mut DatagramContext<'_>) {
+    fn end(&mut self, peers: &[Peer], how: LeaveReason, cx: &mut DatagramContext<'_>) {
         let mut names = Vec::new();
-        for address in addresses {
-            let Some(member) = self.members.remove(address) else {
+        for peer in peers {
+            let Some(member) = self.members.remove(peer) else {
                 continue;
             };
             self.names.remove(&text::name_key(&member.name));
-            self.networks.leave(address.ip());
-            if how == LeaveReason::Lost {
-                // A client that only listens is notified that it gets no more messages.
-                let line = leave_notice(&member.name);
-                cx.out.to_one(line.as_bytes(), member.route);
+            self.shown_names.borrow_mut().remove(&member.name);
+            self.networks.leave(peer.ip());
+            if how == LeaveReason::Lost || peer.is_session() {
+                // A client that only listens is notified that it gets no more messages. A session
+                // gets an answer to everything, also to `exit`.
+                let line = about(&leave_notice(&member.name), &member.name);
+                cx.out.to_one(line, member.route);
             }
             let left = FormerMember {
                 bucket: member.bucket,
                 name: (how == LeaveReason::Lost).then(|| member.name.clone()),
             };
-            self.strangers.remember(*address, left, cx.now);
+            self.strangers.remember(*peer, left, cx.now);
             names.push(member.name);
         }
         if names.is_empty() {
@@ -317,17 +348,17 @@ impl Room {
         }
         self.update_routes();
         for name in names {
-            self.announce(&leave_notice(&name), cx);
+            self.announce(&leave_notice(&name), &name, cx);
         }
-        for address in addresses {
-            for claim in self.take_claims(*address) {
+        for peer in peers {
+            for claim in self.take_claims(*peer) {
                 self.try_name(claim.from, &claim.name, cx);
             }
         }
     }
 
     /// The claims to the name of a member, the oldest first.
-    fn take_claims(&mut self, holder: SocketAddr) -> VecDeque<Claim> {
+    fn take_claims(&mut self, holder: Peer) -> VecDeque<Claim> {
         let claims = std::mem::take(&mut self.claims).into_iter();
         let (taken, left) = claims.partition(|claim| claim.holder == holder);
         self.claims = left;
@@ -376,6 +407,7 @@ impl DatagramProtocol for Room {
     }
 
     fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramContext<'_>) {
+        let to = Peer::Udp(to);
         let Some(member) = self.members.get_mut(&to) else {
             return self.strangers.forget(to);
         };
@@ -386,6 +418,13 @@ impl DatagramProtocol for Room {
         } else {
             self.end(&[to], LeaveReason::Lost, cx);
         }
+    }
+
+    fn on_gone(&mut self, peer: Peer, cx: &mut DatagramContext<'_>) {
+        self.end(&[peer], LeaveReason::Left, cx);
+        self.claims.retain(|claim| claim.from.peer != peer);
+        self.strangers.forget(peer);
+        self.strangers.forget_member(peer);
     }
 
     fn next_due(&self) -> Option<u64> {
@@ -405,52 +444,17 @@ impl DatagramProtocol for Room {
     }
 }
 
-/// The content of a datagram.
-enum Request<'a> {
-    /// `PASSWORD ...`
-    Password(&'a [u8]),
-    /// `USERNAME ...`
-    Name(String),
-    /// Anything else.
-    Text,
-}
-
-impl<'a> Request<'a> {
-    /// Trims names and passwords, and removes hidden characters from a name. Control characters
-    /// and direction marks stay: they make the name invalid.
-    fn of(bytes: &'a [u8]) -> Request<'a> {
-        if let Some(password) = bytes.strip_prefix(b"PASSWORD ") {
-            Request::Password(password.trim_ascii())
-        } else if let Some(name) = bytes.strip_prefix(b"USERNAME ") {
-            let name = String::from_utf8_lossy(name);
-            let name = name.replace(|letter| is_hidden(letter) && !steers(letter), "");
-            Request::Name(name.trim_ascii().to_owned())
-        } else {
-            Request::Text
-        }
+/// A line that begins with the name of a member.
+fn about(line: &str, name: &str) -> Datagram {
+    Datagram {
+        bytes: line.as_bytes().into(),
+        name: name.len(),
     }
 }
 
 /// The notice that a member has left.
 fn leave_notice(name: &str) -> String {
     format!("{name} telah keluar dari chatroom.")
-}
-
-/// A message as one line of sanitized text. LF would begin a line that looks like another member's
-/// message.
-fn one_line(bytes: &[u8]) -> String {
-    let blank = |&byte: &u8| if byte == b'\n' { b' ' } else { byte };
-    text::clean(&bytes.iter().map(blank).collect::<Vec<_>>())
-}
-
-/// Whether a member wants to leave.
-fn is_exit(said: &str) -> bool {
-    said.trim().eq_ignore_ascii_case("exit")
-}
-
-/// The first `most` bytes, or fewer where that would cut a character.
-fn cut(line: &str, most: usize) -> &str {
-    &line[..line.floor_char_boundary(most)]
 }
 
 /// Logs a line that strangers can cause, at a limited rate.

@@ -1,17 +1,20 @@
 //! The trait of a datagram protocol, and the bounded queue of datagrams that it sends.
 
-use super::notice::{Audience, Post};
+use super::notice::{Audience, Datagram, Post};
+use super::peer::Peer;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-/// A service on one UDP socket.
+/// A service on one UDP socket, and for sessions that post their datagrams to it.
 pub trait DatagramProtocol {
     /// A datagram has arrived. If it is longer than the limit, only the limit and one byte more are
     /// passed.
     fn on_datagram(&mut self, from: Route, bytes: &[u8], cx: &mut DatagramContext<'_>);
     /// A host has replied to a datagram that its port is closed (ICMP port unreachable).
     fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramContext<'_>);
+    /// A session that may have posted datagrams has ended. Copies to it are discarded.
+    fn on_gone(&mut self, _: Peer, _: &mut DatagramContext<'_>) {}
     /// When to call [`DatagramProtocol::on_time`], in microseconds since the server started.
     fn next_due(&self) -> Option<u64> {
         None
@@ -28,13 +31,14 @@ pub trait DatagramProtocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// The peer.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The address of this host that the peer sends to; with `None` the kernel chooses one.
     pub local: Option<IpAddr>,
 }
 
-impl From<SocketAddr> for Route {
-    fn from(peer: SocketAddr) -> Route {
+impl<P: Into<Peer>> From<P> for Route {
+    fn from(peer: P) -> Route {
+        let peer = peer.into();
         Route { peer, local: None }
     }
 }
@@ -58,7 +62,7 @@ impl DatagramContext<'_> {
 
 /// One text and its recipients, of which the first `next` have been served.
 struct Broadcast {
-    bytes: Rc<[u8]>,
+    text: Datagram,
     to: Recipients,
     next: usize,
 }
@@ -78,13 +82,14 @@ impl Recipients {
 }
 
 /// Datagrams that wait to be sent. A text to many recipients is stored once; each datagram with it
-/// is called a copy.
+/// is called a copy. A copy to a session waits like the others, so that all get the texts in the
+/// same order.
 pub struct SendQueue {
     broadcasts: VecDeque<Broadcast>,
     pending: usize,
     limit: usize,
     dropped: u64,
-    /// The texts that were sent last, the newest at the back.
+    /// The texts that were sent last over UDP, the newest at the back.
     sent: VecDeque<Rc<[u8]>>,
     remembered: usize,
 }
@@ -109,16 +114,16 @@ impl SendQueue {
     }
 
     /// Queues one copy. Returns whether there was room.
-    pub fn to_one(&mut self, bytes: &[u8], to: impl Into<Route>) -> bool {
-        self.push(bytes.into(), Recipients::One(to.into()))
+    pub fn to_one(&mut self, text: impl Into<Datagram>, to: impl Into<Route>) -> bool {
+        self.push(text.into(), Recipients::One(to.into()))
     }
 
     /// Queues a copy for each recipient. Returns whether there was room.
-    pub fn to_many(&mut self, bytes: &[u8], to: &Rc<[Route]>) -> bool {
-        self.push(bytes.into(), Recipients::Many(to.clone()))
+    pub fn to_many(&mut self, text: impl Into<Datagram>, to: &Rc<[Route]>) -> bool {
+        self.push(text.into(), Recipients::Many(to.clone()))
     }
 
-    fn push(&mut self, bytes: Rc<[u8]>, to: Recipients) -> bool {
+    fn push(&mut self, text: Datagram, to: Recipients) -> bool {
         let count = to.all().len();
         if count == 0 {
             return true;
@@ -129,25 +134,28 @@ impl SendQueue {
             return false;
         }
         self.pending += count;
-        self.broadcasts.push_back(Broadcast { bytes, to, next: 0 });
+        self.broadcasts.push_back(Broadcast { text, to, next: 0 });
         true
     }
 
     /// The next copy to send.
-    pub fn front(&self) -> Option<(&[u8], Route)> {
+    pub fn front(&self) -> Option<(&Datagram, Route)> {
         self.broadcasts
             .front()
-            .map(|broadcast| (&*broadcast.bytes, broadcast.to.all()[broadcast.next]))
+            .map(|broadcast| (&broadcast.text, broadcast.to.all()[broadcast.next]))
     }
 
     /// Removes the next copy, which has been sent or has failed.
     pub fn advance(&mut self) {
         let broadcast = self.broadcasts.front_mut().expect("there is a copy");
-        if broadcast.next == 0 && self.remembered > 0 {
+        let is_udp = !broadcast.to.all()[broadcast.next].peer.is_session();
+        let bytes = &broadcast.text.bytes;
+        let is_last = |last: &Rc<[u8]>| Rc::ptr_eq(last, bytes);
+        if is_udp && self.remembered > 0 && !self.sent.back().is_some_and(is_last) {
             if self.sent.len() == self.remembered {
                 self.sent.pop_front();
             }
-            self.sent.push_back(broadcast.bytes.clone());
+            self.sent.push_back(bytes.clone());
         }
         broadcast.next += 1;
         self.pending -= 1;
@@ -194,8 +202,8 @@ mod tests {
         assert!(!copies.to_many(b"too much", &two));
         assert_eq!((copies.pending(), copies.take_dropped()), (3, 2));
         let mut sent = Vec::new();
-        while let Some((bytes, to)) = copies.front() {
-            sent.push((bytes.to_vec(), to.peer.port()));
+        while let Some((text, to)) = copies.front() {
+            sent.push((text.bytes.to_vec(), to.peer.address().port()));
             copies.advance();
         }
         assert_eq!(

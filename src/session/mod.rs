@@ -12,6 +12,7 @@ pub mod loop_metrics;
 pub mod notice;
 pub mod observer;
 pub mod outbox;
+pub mod peer;
 pub mod protocol;
 #[allow(clippy::module_inception)] // session/session.rs is where a reader looks for the session
 pub mod session;

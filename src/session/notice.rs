@@ -2,6 +2,7 @@
 //! A protocol adds posts during a turn; the dispatcher delivers them after it.
 
 use super::close_reason::CloseReason;
+use super::peer::Peer;
 use super::session_id::SessionId;
 use std::rc::Rc;
 
@@ -12,6 +13,8 @@ pub enum Audience {
     Operator,
     /// One session, if it is still open.
     One(SessionId),
+    /// The room, if there is one. The post is from this client of it.
+    Room(Peer),
     /// The log of the server, on standard error.
     Log,
 }
@@ -34,6 +37,27 @@ pub enum Notice {
     Deadline(CloseReason),
     /// The moment that a session of the load generator has planned for.
     Due,
+    /// A datagram, to the room or from it.
+    Datagram(Datagram),
+    /// To the room: the session that posts this has ended.
+    Gone,
+}
+
+/// A datagram, as text that its recipients share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    /// Its bytes.
+    pub bytes: Rc<[u8]>,
+    /// The length of the member's name at its beginning; 0 if it is not about a member. A name may
+    /// end in a colon, so that the text alone does not show where it ends.
+    pub name: usize,
+}
+
+impl<T: AsRef<[u8]>> From<T> for Datagram {
+    fn from(text: T) -> Datagram {
+        let bytes = text.as_ref().into();
+        Datagram { bytes, name: 0 }
+    }
 }
 
 /// A notice with its recipient.

@@ -5,7 +5,7 @@
 ///
 /// The slot is in the lower 32 bits, the serial in the 28 bits above. The upper 4 bits are 0: the
 /// reactor packs the kind of an event into them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
 const SERIAL_SHIFT: u32 = 32;

@@ -10,6 +10,8 @@ use super::session_id::SessionId;
 pub struct Shared {
     /// Notices of sessions to each other and to the log, delivered after the turn.
     pub posts: Vec<Post>,
+    /// Those to the room, which the loop passes on once a round.
+    pub for_room: Vec<Post>,
     /// Seconds since the server started.
     pub now: u32,
     /// The same in microseconds.
@@ -29,6 +31,7 @@ impl Shared {
     pub fn new(high_water: usize) -> Shared {
         Shared {
             posts: Vec::new(),
+            for_room: Vec::new(),
             now: 0,
             micros: 0,
             unix: 0,

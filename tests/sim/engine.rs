@@ -226,6 +226,7 @@ impl Engine {
             let done = owed.is_empty() && !accepts && !disk && !self.room_model.has_turn();
             if sleeps && done && !self.dispatcher.has_turns() {
                 assert!(self.shared.queue.borrow().is_empty(), "a turn was lost");
+                assert!(!self.room_model.awaits_post(), "a post was lost");
                 return;
             }
             for socket in owed {
@@ -361,7 +362,9 @@ impl Engine {
     /// The turn of the room's socket, between the timers and the round.
     pub fn serve_room(&mut self) {
         let shared = self.shared.clone();
-        self.room_model.turn(&shared, self.dispatcher.posts());
+        let posted = self.dispatcher.take_for_room();
+        self.room_model
+            .turn(&shared, posted, self.dispatcher.posts());
         self.dispatcher.deliver();
     }
 }

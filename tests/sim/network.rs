@@ -23,7 +23,11 @@ impl Engine {
             67..=88 => self.round(),
             89..=91 => self.settle(),
             92 => self.probe(),
-            95 => self.room_model.receive(&self.shared),
+            95 => {
+                self.room_model
+                    .receive(&self.shared, self.dispatcher.posts());
+                self.dispatcher.deliver();
+            }
             93 | 94 => self.disk_is_done(self.shared.random.below(1 << 20)),
             _ => self.time_passes(),
         }

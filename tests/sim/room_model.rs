@@ -1,4 +1,5 @@
-//! Runs the production room as its socket's turn does, beside a model of its members.
+//! Runs the production room as its socket's turn does, beside a model of its members. Some of them
+//! are sessions, whose posts pass through the dispatcher.
 
 use super::plan::Plan;
 use super::shared::{Mode, SimState};
@@ -8,12 +9,17 @@ use loket::config::room::ROOM;
 use loket::reactor::clock::{Moment, SECOND};
 use loket::services::room::{Room, RoomLimits};
 use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
-use loket::session::notice::Post;
+use loket::session::notice::{Audience, Notice, Post};
+use loket::session::peer::Peer;
+use loket::session::session_id::SessionId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 /// The number of addresses that send to the room.
-const SENDERS: u16 = 6;
+const SENDERS: u16 = 8;
+
+/// The first of those that are sessions.
+const FIRST_SESSION: u16 = 6;
 
 /// How long a password is valid without a name, in microseconds.
 const ADMITTED: u64 = 60_000_000;
@@ -33,8 +39,13 @@ pub struct RoomModel {
     /// How long a member may be silent, in microseconds.
     idle: Option<u64>,
     arrived: VecDeque<(u16, Vec<u8>)>,
-    /// Addresses whose process is gone: their hosts answer datagrams with ICMP errors.
+    /// What sessions have posted since the last turn.
+    posted: Vec<Post>,
+    /// Addresses whose process is gone: their hosts answer datagrams with ICMP errors, and their
+    /// sessions have ended.
     vanished: BTreeSet<u16>,
+    /// How many sessions of each address have ended.
+    ended: BTreeMap<u16, u32>,
     refused: VecDeque<u16>,
     members: BTreeMap<u16, Member>,
     admitted: BTreeMap<u16, u64>,
@@ -53,6 +64,7 @@ pub struct RoomModel {
 #[derive(Clone)]
 struct Member {
     name: String,
+    is_session: bool,
     received: u64,
     has_spoken: bool,
     refusals: u32,
@@ -68,6 +80,10 @@ struct Claim {
 /// Every sender has its own host.
 fn address(port: u16) -> SocketAddr {
     ([127, 0, 1, port as u8], port).into()
+}
+
+fn is_session(port: u16) -> bool {
+    port >= FIRST_SESSION
 }
 
 impl RoomModel {
@@ -88,7 +104,9 @@ impl RoomModel {
             per_turn: plan.limits.accepts_per_turn,
             idle,
             arrived: VecDeque::new(),
+            posted: Vec::new(),
             vanished: BTreeSet::new(),
+            ended: BTreeMap::new(),
             refused: VecDeque::new(),
             members: BTreeMap::new(),
             admitted: BTreeMap::new(),
@@ -102,12 +120,32 @@ impl RoomModel {
         }
     }
 
-    /// A datagram arrives, or its sender vanishes or returns.
-    pub fn receive(&mut self, shared: &SimState) {
+    /// The client at a port. A session that returns is another one.
+    fn peer(&self, port: u16) -> Peer {
+        match is_session(port) {
+            true => {
+                let ended = self.ended.get(&port).copied().unwrap_or(0);
+                Peer::Session(
+                    SessionId::new(u32::MAX - u32::from(port), ended),
+                    address(port),
+                )
+            }
+            false => Peer::Udp(address(port)),
+        }
+    }
+
+    /// A datagram arrives, or its sender vanishes or returns. A session posts its datagrams.
+    pub fn receive(&mut self, shared: &SimState, posts: &mut Vec<Post>) {
         let random = &shared.random;
         let port = random.within(1..=usize::from(SENDERS)) as u16;
+        let to = Audience::Room(self.peer(port));
         if random.chance(8) && !self.vanished.remove(&port) {
             self.vanished.insert(port);
+            if is_session(port) {
+                *self.ended.entry(port).or_insert(0) += 1;
+                let notice = Notice::Gone;
+                self.post(Post { to, notice }, posts);
+            }
         }
         if self.vanished.contains(&port) {
             return;
@@ -131,9 +169,24 @@ impl RoomModel {
         };
         let bytes = text.len();
         shared.note(Event::Datagram { port, bytes });
-        if !self.closed {
+        if is_session(port) {
+            let notice = Notice::Datagram(text.into());
+            self.post(Post { to, notice }, posts);
+        } else if !self.closed {
             self.arrived.push_back((port, text.into_bytes()));
         }
+    }
+
+    fn post(&mut self, post: Post, posts: &mut Vec<Post>) {
+        posts.push(post.clone());
+        if !self.closed {
+            self.posted.push(post);
+        }
+    }
+
+    /// Whether a post has not reached the room.
+    pub fn awaits_post(&self) -> bool {
+        !self.posted.is_empty()
     }
 
     /// Whether a turn has work.
@@ -150,17 +203,22 @@ impl RoomModel {
     pub fn close(&mut self) {
         self.closed = true;
         self.arrived.clear();
+        self.posted.clear();
         self.refused.clear();
         self.pending = 0;
     }
 
-    /// One turn of the socket.
-    pub fn turn(&mut self, shared: &SimState, posts: &mut Vec<Post>) {
+    /// The posts of sessions, and then one turn of the socket.
+    pub fn turn(&mut self, shared: &SimState, posted: Vec<Post>, posts: &mut Vec<Post>) {
         if self.closed {
             return;
         }
-        self.send(shared);
         let now = shared.now.get().0;
+        assert_eq!(posted, std::mem::take(&mut self.posted), "the posts");
+        for post in posted {
+            self.deliver(shared, post, posts, now);
+        }
+        self.send(shared);
         if self.next_due().is_some_and(|due| due.0 <= now) {
             self.model_time(shared, now);
             self.room.on_time(&mut cx(&mut self.out, posts, now));
@@ -191,18 +249,47 @@ impl RoomModel {
         self.send(shared);
     }
 
+    fn deliver(&mut self, shared: &SimState, post: Post, posts: &mut Vec<Post>, now: u64) {
+        let Audience::Room(from) = post.to else {
+            panic!("{post:?} is not for the room")
+        };
+        let port = from.address().port();
+        let mut cx = DatagramContext {
+            out: &mut self.out,
+            posts,
+            now,
+        };
+        match post.notice {
+            Notice::Datagram(text) => {
+                self.room.on_datagram(from.into(), &text.bytes, &mut cx);
+                self.model(shared, port, &String::from_utf8_lossy(&text.bytes), now);
+            }
+            _ => {
+                self.room.on_gone(from, &mut cx);
+                self.end(shared, &[port], false, now);
+                self.claims.retain(|claim| claim.port != port);
+                self.admitted.remove(&port);
+            }
+        }
+        assert_eq!(self.out.pending(), self.pending, "copies of {port}'s post");
+    }
+
     fn send(&mut self, shared: &SimState) {
         for _ in 0..self.per_turn {
             let blocked = shared.injects(shared.plan.faults.would_block);
-            let Some((bytes, to)) = self.out.front().filter(|_| !blocked) else {
+            let Some((text, to)) = self.out.front().filter(|_| !blocked) else {
                 return;
             };
-            let port = to.peer.port();
+            let port = to.peer.address().port();
             let owed = self.owed.get_mut(&port).and_then(VecDeque::pop_front);
-            assert_eq!(owed.as_deref().map(str::as_bytes), Some(bytes), "to {to:?}");
+            assert_eq!(
+                owed.as_deref().map(str::as_bytes),
+                Some(&*text.bytes),
+                "to {to:?}"
+            );
             self.out.advance();
             self.pending -= 1;
-            if self.vanished.contains(&port) {
+            if self.vanished.contains(&port) && !to.peer.is_session() {
                 self.refused.push_back(port);
             }
         }
@@ -264,6 +351,10 @@ impl RoomModel {
 
     /// Models an ICMP error.
     fn model_refusal(&mut self, shared: &SimState, port: u16, now: u64) {
+        // No ICMP error is about the port of a session.
+        if is_session(port) {
+            return;
+        }
         let Some(member) = self.members.get_mut(&port) else {
             self.admitted.remove(&port);
             return;
@@ -277,9 +368,10 @@ impl RoomModel {
     }
 
     fn expires(&self, member: &Member) -> Option<u64> {
+        let idle = self.idle.filter(|_| !member.is_session)?;
         let patience = match member.has_spoken {
-            true => self.idle?,
-            false => self.idle?.min(ADMITTED),
+            true => idle,
+            false => idle.min(ADMITTED),
         };
         Some(member.received + patience)
     }
@@ -308,6 +400,8 @@ impl RoomModel {
             if expires.is_some_and(|at| at <= now) {
                 self.end(shared, &[holder], true, now);
                 self.try_name(shared, port, name, now);
+            } else if is_session(holder) && self.claims.iter().all(|claim| claim.port != port) {
+                self.owe(&[port], "USERNAME TAKEN");
             } else if self.claims.iter().all(|claim| claim.port != port) {
                 self.claims.push_back(Claim {
                     port,
@@ -338,6 +432,7 @@ impl RoomModel {
     fn enter(&mut self, shared: &SimState, port: u16, name: &str, now: u64) {
         let member = Member {
             name: name.to_owned(),
+            is_session: is_session(port),
             received: now,
             has_spoken: false,
             refusals: 0,
@@ -370,8 +465,10 @@ impl RoomModel {
             };
             let line = format!("{} telah keluar dari chatroom.", member.name);
             self.lost.remove(port);
-            if are_lost {
+            if are_lost || is_session(*port) {
                 self.owe(&[*port], &line);
+            }
+            if are_lost {
                 self.lost.insert(*port, (member.name, now));
             }
             lines.push(line);

@@ -1,15 +1,17 @@
 //! Strangers, clients that are not members: passwords, names, joining, and the tables for them.
 //! The tables are bounded, and no entry is removed before it expires.
 
+use super::request::{cut, is_exit, one_line};
 use super::token_bucket::TokenBucket;
-use super::{Claim, LeaveReason, PROBE, Room, cut, is_exit, one_line, warn};
+use super::{Claim, LeaveReason, PROBE, Room, warn};
 use crate::services::expiring_table::ExpiringTable;
 use crate::services::wrong_secrets::{WrongSecretLimits, WrongSecrets};
 use crate::session::client_net::client_net;
 use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
+use crate::session::peer::Peer;
 use crate::wire::text;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
 
@@ -32,14 +34,14 @@ pub struct StrangerLimits {
 
 /// The tables of strangers.
 pub struct Strangers {
-    admitted: ExpiringTable<SocketAddr, ()>,
+    admitted: ExpiringTable<Peer, ()>,
     /// Admitted addresses of one client network, at most.
     per_network: usize,
     /// Admitted addresses of each network.
     admitted_by_network: HashMap<IpAddr, usize>,
     /// Networks that sent wrong passwords.
     wrong: WrongSecrets,
-    former: ExpiringTable<SocketAddr, FormerMember>,
+    former: ExpiringTable<Peer, FormerMember>,
 }
 
 /// State of a former member.
@@ -65,9 +67,9 @@ impl Strangers {
     }
 
     /// Admits an address that sent the password. Returns false if there is no free entry.
-    pub fn admit(&mut self, address: SocketAddr, now: u64) -> bool {
-        self.forget(address);
-        let network = client_net(address.ip());
+    pub fn admit(&mut self, peer: Peer, now: u64) -> bool {
+        self.forget(peer);
+        let network = client_net(peer.ip());
         let most = self.per_network;
         let of_one = |of: &HashMap<IpAddr, usize>| of.get(&network).copied().unwrap_or(0);
         if of_one(&self.admitted_by_network) >= most || self.admitted.is_full() {
@@ -75,15 +77,15 @@ impl Strangers {
                 return false;
             }
             self.admitted_by_network.clear();
-            for address in self.admitted.entries.keys() {
+            for peer in self.admitted.entries.keys() {
                 *self
                     .admitted_by_network
-                    .entry(client_net(address.ip()))
+                    .entry(client_net(peer.ip()))
                     .or_insert(0) += 1;
             }
         }
         let admitted =
-            of_one(&self.admitted_by_network) < most && self.admitted.entry(address, now).is_some();
+            of_one(&self.admitted_by_network) < most && self.admitted.entry(peer, now).is_some();
         if admitted {
             *self.admitted_by_network.entry(network).or_insert(0) += 1;
         }
@@ -91,14 +93,14 @@ impl Strangers {
     }
 
     /// Whether the address is admitted.
-    pub fn is_admitted(&mut self, address: SocketAddr, now: u64) -> bool {
-        self.admitted.get(address, now).is_some()
+    pub fn is_admitted(&mut self, peer: Peer, now: u64) -> bool {
+        self.admitted.get(peer, now).is_some()
     }
 
     /// Revokes the admission: the address has a name now, or refused the answer.
-    pub fn forget(&mut self, address: SocketAddr) {
-        let network = client_net(address.ip());
-        if self.admitted.entries.remove(&address).is_some()
+    pub fn forget(&mut self, peer: Peer) {
+        let network = client_net(peer.ip());
+        if self.admitted.entries.remove(&peer).is_some()
             && let Some(count) = self.admitted_by_network.get_mut(&network)
         {
             *count -= 1;
@@ -109,16 +111,21 @@ impl Strangers {
     }
 
     /// Stores the state of a member that has left.
-    pub fn remember(&mut self, address: SocketAddr, left: FormerMember, now: u64) {
-        self.former.entries.remove(&address);
-        if let Some(entry) = self.former.entry(address, now) {
+    pub fn remember(&mut self, peer: Peer, left: FormerMember, now: u64) {
+        self.forget_member(peer);
+        if let Some(entry) = self.former.entry(peer, now) {
             *entry = left;
         }
     }
 
+    /// Removes the state of a former member, which does not come back.
+    pub fn forget_member(&mut self, peer: Peer) {
+        self.former.entries.remove(&peer);
+    }
+
     /// The state of the former member at an address.
-    pub fn former_member(&mut self, address: SocketAddr, now: u64) -> Option<FormerMember> {
-        self.former.get(address, now).cloned()
+    pub fn former_member(&mut self, peer: Peer, now: u64) -> Option<FormerMember> {
+        self.former.get(peer, now).cloned()
     }
 }
 
@@ -145,10 +152,12 @@ impl Room {
         }
     }
 
-    /// Sends `PASSWORD INCORRECT`; to an ignored network at a limited rate.
+    /// Sends `PASSWORD INCORRECT`; to an ignored network at a limited rate, unless the answer goes
+    /// to a session: no other host gets it.
     fn say_incorrect(&mut self, to: Route, cx: &mut DatagramContext<'_>) {
         let host = to.peer.ip();
-        if !self.strangers.wrong.is_ignored(host, cx.now)
+        if to.peer.is_session()
+            || !self.strangers.wrong.is_ignored(host, cx.now)
             || self.strangers.wrong.may_answer(host, cx.now)
         {
             cx.out.to_one(b"PASSWORD INCORRECT", to);
@@ -189,13 +198,15 @@ impl Room {
         cx.out.to_one(b"USERNAME TAKEN", to);
     }
 
-    /// Probes the holder of a name. The claim is answered when the result is known.
-    fn claim(&mut self, from: Route, name: &str, holder: SocketAddr, cx: &mut DatagramContext<'_>) {
+    /// Probes the holder of a name. The claim is answered when the result is known. A holder that
+    /// is a session needs no probe: it is a member until it ends.
+    fn claim(&mut self, from: Route, name: &str, holder: Peer, cx: &mut DatagramContext<'_>) {
         if self.claims.iter().any(|claim| claim.from.peer == from.peer) {
             return;
         }
         // A textbook client shows a probe as an empty line: probes are limited, too.
-        if self.claims.len() >= self.limits.claims
+        if holder.is_session()
+            || self.claims.len() >= self.limits.claims
             || !self.networks.take_message(from.peer.ip(), cx.now)
         {
             cx.out.to_one(b"USERNAME TAKEN", from);
@@ -235,7 +246,7 @@ impl Room {
     /// Takes a join from the network's bucket: every member gets a notice of it. A former member
     /// gets its old token bucket back and pays for a message. With a new bucket at each join, a
     /// client that leaves and joins again would have no rate limit.
-    fn charge_join(&mut self, from: SocketAddr, now: u64) -> Option<TokenBucket> {
+    fn charge_join(&mut self, from: Peer, now: u64) -> Option<TokenBucket> {
         let left = self
             .strangers
             .former_member(from, now)
@@ -293,8 +304,8 @@ mod tests {
         [127, 0, 0, number].into()
     }
 
-    fn address(number: u8, port: u16) -> SocketAddr {
-        (host(number), port).into()
+    fn address(number: u8, port: u16) -> Peer {
+        Peer::Udp((host(number), port).into())
     }
 
     #[test]

@@ -1,0 +1,46 @@
+//! The meaning of a datagram to the room: a password, a name or a message.
+
+use crate::wire::text::{self, is_hidden, steers};
+
+/// The content of a datagram.
+pub enum Request<'a> {
+    /// `PASSWORD ...`
+    Password(&'a [u8]),
+    /// `USERNAME ...`
+    Name(String),
+    /// Anything else.
+    Text,
+}
+
+impl<'a> Request<'a> {
+    /// Trims names and passwords, and removes hidden characters from a name. Control characters
+    /// and direction marks stay: they make the name invalid.
+    pub fn of(bytes: &'a [u8]) -> Request<'a> {
+        if let Some(password) = bytes.strip_prefix(b"PASSWORD ") {
+            Request::Password(password.trim_ascii())
+        } else if let Some(name) = bytes.strip_prefix(b"USERNAME ") {
+            let name = String::from_utf8_lossy(name);
+            let name = name.replace(|letter| is_hidden(letter) && !steers(letter), "");
+            Request::Name(name.trim_ascii().to_owned())
+        } else {
+            Request::Text
+        }
+    }
+}
+
+/// A message as one line of sanitized text. LF would begin a line that looks like another member's
+/// message.
+pub fn one_line(bytes: &[u8]) -> String {
+    let blank = |&byte: &u8| if byte == b'\n' { b' ' } else { byte };
+    text::clean(&bytes.iter().map(blank).collect::<Vec<_>>())
+}
+
+/// Whether a member wants to leave.
+pub fn is_exit(said: &str) -> bool {
+    said.trim().eq_ignore_ascii_case("exit")
+}
+
+/// The first `most` bytes, or fewer where that would cut a character.
+pub fn cut(line: &str, most: usize) -> &str {
+    &line[..line.floor_char_boundary(most)]
+}
