@@ -11,10 +11,7 @@ export class Log {
 
   constructor(window, label) {
     this.log = element('div', { className: 'log', role: 'log', tabIndex: 0, ariaLabel: label });
-    this.toEnd = element('button', { type: 'button', className: 'to-end', hidden: true, textContent: 'New lines below' });
-    this.toEnd.onclick = () => this.#scroll();
-    this.log.onscroll = () => { this.toEnd.hidden ||= this.#isAtEnd(); };
-    window.querySelector('.lines').append(this.log, this.toEnd);
+    window.querySelector('.lines').append(this.log);
   }
 
   /** Adds a line. `name` is written before it in bold; `kind` is a class: `own`, `event`. */
@@ -38,19 +35,11 @@ export class Log {
   }
 
   #flush() {
-    const follows = this.#isAtEnd();
+    // It follows the new lines, unless the user has scrolled up.
+    const follows = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 30;
     this.log.append(...this.#new.splice(0));
     while (this.log.childElementCount > KEPT) this.log.firstChild.remove();
-    if (follows) this.#scroll();
-    else this.toEnd.hidden = false;
-  }
-
-  #isAtEnd() {
-    return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 30;
-  }
-
-  #scroll() {
-    this.log.scrollTop = this.log.scrollHeight;
+    if (follows) this.log.scrollTop = this.log.scrollHeight;
   }
 }
 

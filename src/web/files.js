@@ -1,6 +1,6 @@
 // The Files view: the list of a folder, sorted and filtered, and what one can do with a file.
 
-import { ago, bytes, copy, date, element, grouped } from './format.js';
+import { ago, bytes, copy, date, element, grouped, plural } from './format.js';
 import { request } from './request.js';
 import { ask, say, sayError } from './say.js';
 import { enqueue } from './uploads.js';
@@ -152,11 +152,10 @@ async function remove(row) {
 
 /** Asks about names that exist, and queues the files. */
 async function upload(files) {
-  if (readOnly) return sayError(new Error('This server is read-only.'));
   const names = new Set(entries.map(({ name }) => name));
   const old = files.filter(({ name }) => names.has(name)).map(({ name }) => name);
-  const question = `Replace ${old.length > 1 ? `${old.length} files` : old[0]}?`;
-  if (old.length && !await ask(question, `The folder has ${old.slice(0, 9).join(', ')} already.`, 'Replace')) return;
+  const some = old.slice(0, 9).join(', ') + (old.length > 9 ? ', …' : '');
+  if (old.length && !await ask(`Replace ${plural(old.length, 'file')}?`, some, 'Replace')) return;
   const target = folder;
   enqueue(files, name => encode(target + name), show);
 }

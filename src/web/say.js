@@ -18,7 +18,7 @@ export function sayError({ message }) {
 }
 
 function show(text, className) {
-  const close = element('button', { type: 'button', textContent: '×', ariaLabel: 'Close this message' });
+  const close = element('button', { textContent: '×', ariaLabel: 'Close this message' });
   const message = element('p', { className }, text, close);
   close.onclick = () => message.remove();
   place.append(message);

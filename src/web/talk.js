@@ -6,8 +6,6 @@ import { clock, copy, element, plural } from './format.js';
 import { askToken } from './request.js';
 import { ask, news, sayError } from './say.js';
 
-const ROWS = 200; // clients in the table; commands like /to reach the others
-
 // The operator's window
 
 const operator = document.getElementById('operator');
@@ -16,7 +14,7 @@ const stream = new Stream('operator');
 const table = operator.querySelector('table');
 const receiver = operator.querySelector('select');
 const token = operator.querySelector('.token');
-const clients = new Map(); // number → {id, address, since}
+const clients = new Map(); // number → its row and its option
 
 stream
   .on('operator', ({ line, at, gap }) => {
@@ -24,17 +22,16 @@ stream
     log.add(line, { at, kind: /^Client \d+: /.test(line) ? '' : 'event' });
     news('talk');
   })
-  .on('roster', change => {
-    for (const client of change.clients ?? []) clients.set(client.id, client);
-    if (change.joined) clients.set(change.joined.id, change.joined);
-    clients.delete(change.left);
-    showClients();
+  .on('roster', ({ clients: known = [], joined = [], left }) => {
+    known.concat(joined).forEach(add);
+    remove(left);
+    table.caption.textContent = plural(clients.size, 'client');
   })
   .on('state', ({ state, text, status }) => {
     operator.querySelector('.state').textContent = text;
     operator.querySelector('fieldset').disabled = state !== 'open';
     token.hidden = status !== 401;
-    if (state === 'open') clients.clear();
+    if (state === 'open') [...clients.keys()].forEach(remove);
   });
 
 onEntry(operator, line => {
@@ -51,35 +48,25 @@ async function kick({ id, address }) {
   stream.post('/-/operator', { kick: id }).catch(sayError);
 }
 
-/** Brings the table and the choice of receivers up to date; leaves the rows that are right. */
-function showClients() {
-  const [rows] = table.tBodies;
-  const shown = new Set();
-  for (const row of [...rows.rows]) {
-    if (clients.has(Number(row.id))) shown.add(row.id);
-    else {
-      row.remove();
-      receiver.querySelector(`[value="${row.id}"]`).remove();
-    }
-  }
-  for (const client of clients.values()) {
-    const { id, address, since } = client;
-    if (shown.size >= ROWS) break;
-    if (shown.has(String(id))) continue;
-    shown.add(id);
-    const row = copy('client-row');
-    row.id = id;
-    const [number, from, when, { firstChild: button }] = row.cells;
-    number.textContent = id;
-    from.textContent = address;
-    when.append(clock(since));
-    button.ariaLabel = `Kick client ${id}`;
-    button.onclick = () => kick(client);
-    rows.append(row);
-    receiver.append(element('option', { value: id, textContent: `To client ${id}` }));
-  }
-  const hidden = clients.size - shown.size;
-  table.caption.textContent = plural(clients.size, 'client') + (hidden ? `, ${hidden} not shown` : '');
+function add(client) {
+  const { id, address, since } = client;
+  remove(id);
+  const row = copy('client-row');
+  const [number, from, when, { firstChild: button }] = row.cells;
+  number.textContent = id;
+  from.textContent = address;
+  when.append(clock(since));
+  button.ariaLabel = `Kick client ${id}`;
+  button.onclick = () => kick(client);
+  const option = element('option', { value: id, textContent: `To client ${id}` });
+  table.tBodies[0].append(row);
+  receiver.append(option);
+  clients.set(id, [row, option]);
+}
+
+function remove(id) {
+  for (const part of clients.get(id) ?? []) part.remove();
+  clients.delete(id);
 }
 
 /** Shows the view. The operator's stream stays open from then on. */
