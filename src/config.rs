@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod load;
+pub mod loop_view;
 pub mod reactor;
 pub mod room;
 pub mod services;

@@ -5,6 +5,7 @@ pub mod options;
 mod secrets;
 
 use crate::config;
+use crate::config::loop_view::LOOP_VIEW;
 use crate::config::reactor::{BBR_BODIES, BODIES, OUTBOX_HIGH_WATER, REACTOR};
 use crate::config::room::{DATAGRAMS, ROOM, WRONG_SECRETS};
 use crate::config::services::{EDITOR, SERVICES};
@@ -18,10 +19,9 @@ use crate::reactor::fd_limit;
 use crate::reactor::io::Io;
 use crate::reactor::linux::{LinuxIo, LinuxListener, uses_bbr};
 use crate::reactor::log::{LogQueue, LogSink};
-use crate::reactor::sample::sample;
+use crate::reactor::sample::{sample, show};
 use crate::reactor::signals;
 use crate::reactor::stdio::Stdio;
-use crate::reactor::trace::Trace;
 use crate::reactor::udp::Udp;
 use crate::services::ServiceLimits;
 use crate::services::echo::Echo;
@@ -36,8 +36,11 @@ use crate::services::roster::Roster;
 use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::loop_metrics::{Counting, LoopMetrics};
+use crate::session::loop_observer::LoopObserver;
+use crate::session::loop_view::LoopView;
 use crate::session::protocol::Protocol;
 use crate::session::shared::Shared;
+use crate::session::trace::Trace;
 use crate::setup::drop_root::{self, User};
 use crate::setup::error::StartError;
 use crate::setup::listen::{self, Queues};
@@ -248,10 +251,15 @@ impl Server {
         let io = |registry| LinuxIo::new(registry, direct, &steps);
         let mut shared = Shared::new(OUTBOX_HIGH_WATER);
         let metrics = &self.parts.http.metrics;
-        let counting = Counting::new(metrics.clone());
+        let loop_view = Rc::new(LoopView::new(metrics.clone(), LOOP_VIEW));
+        // The view shows the states that are counted before.
+        let observer = (
+            Counting::new(metrics.clone()),
+            LoopObserver::new(loop_view.clone()),
+        );
         shared.observer = match self.options.trace {
-            true => Box::new((counting, Trace::new(log.clone()))),
-            false => Box::new(counting),
+            true => Box::new((observer, Trace::new(log.clone()))),
+            false => Box::new(observer),
         };
         let roster = has_talk.then(|| self.parts.roster.clone());
         let listeners = self.listeners;
@@ -260,7 +268,10 @@ impl Server {
         let store = self.parts.store.clone();
         store.start_workers(event_loop.completions());
         let open_files = store.clone();
-        event_loop.each_round(move || open_files.end_round());
+        event_loop.each_round(Box::new(move |dispatcher, acceptor, now| {
+            open_files.end_round();
+            show(&loop_view, dispatcher, acceptor, now)
+        }));
         let metrics = self.parts.http.metrics.clone();
         event_loop.each_second(Box::new(move |dispatcher, room, log| {
             store.check_root();

@@ -60,7 +60,7 @@ const NO_LIMITS: &[&str] = &[
     "src/reactor/clock.rs SECOND",
     "src/session/log_limit.rs SECOND",
     "src/services/room/token_bucket.rs MESSAGE",
-    "src/reactor/trace.rs SHOWN",
+    "src/session/trace.rs SHOWN",
     "src/wire/text.rs EXCERPT",
     "src/wire/http/date.rs LAST",
     "src/main.rs USAGE",

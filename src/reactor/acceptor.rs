@@ -80,6 +80,16 @@ impl<I: Io> Acceptor<I> {
         self.listeners.clear();
     }
 
+    /// Whether one more connection would be accepted.
+    pub fn is_open(&mut self, connections: usize, now: Moment) -> bool {
+        !self.listeners.is_empty() && self.has_place(connections, now)
+    }
+
+    /// The largest number of connections.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// When [`Acceptor::accept`] is to be called without an event; `None` is never.
     pub fn due(&mut self, connections: usize, now: Moment) -> Option<Moment> {
         if !self.listeners.iter().any(|listener| listener.readable) {

@@ -29,7 +29,7 @@ pub struct Dispatcher<I: Io> {
     shared: Shared,
     limits: ReactorLimits,
     services: Vec<&'static str>,
-    table: Table<I::Socket>,
+    pub(super) table: Table<I::Socket>,
     pub(super) queue: RunQueue,
     timers: Timers,
     per_ip: PerIpLimit,
@@ -242,6 +242,7 @@ impl<I: Io> Dispatcher<I> {
         let begin = self.io.now();
         let mut since = begin;
         let short = self.queue.begin_round();
+        self.shared.observer.queued(short, self.queue.bulk.len());
         while let Some(id) = self.queue.pop_short() {
             self.turn(id, false, now, &mut since);
             if begin.micros_until(since) >= self.limits.short_micros {
@@ -287,6 +288,10 @@ impl<I: Io> Dispatcher<I> {
         let conn = label(&self.services, connection.service, id);
         self.shared.observer.turn(conn, connection.ready);
         let was_open = connection.phase == Phase::Open;
+        let calls = match bulk {
+            true => self.limits.turn_calls,
+            false => self.limits.short_calls,
+        };
         let mut turn = Turn {
             io: &mut self.io,
             shared: &mut self.shared,
@@ -294,14 +299,11 @@ impl<I: Io> Dispatcher<I> {
             limits: &self.limits,
             now,
             bulk,
-            calls: match bulk {
-                true => self.limits.turn_calls,
-                false => self.limits.short_calls,
-            },
+            calls,
             spent: 0,
         };
         let mut ended = turn.serve(connection);
-        let spent = turn.spent;
+        let (spent, calls) = (turn.spent, calls - turn.calls);
         let leaves = self.draining && self.operator != Some(id);
         if leaves && ended == TurnEnd::Parked && !connection.session.is_busy() {
             ended = TurnEnd::Closed(CloseReason::Shutdown);
@@ -309,15 +311,16 @@ impl<I: Io> Dispatcher<I> {
         if !connection.registered {
             ended = register(&mut self.io, connection, id, ended);
         }
-        let (unsent, awaited) = (connection.session.has_unsent(), connection.awaited());
+        let (owed, awaited) = (connection.session.owed(), connection.awaited());
         let observer = &mut self.shared.observer;
-        observer.turn_ended(conn, ended, unsent, awaited);
+        observer.turn_ended(conn, ended, owed, awaited);
         if let Phase::Lingering { reason, .. } = connection.phase
             && was_open
         {
             self.shared.observer.lingering(conn, reason);
         }
         let took = since.micros_until(self.io.now());
+        self.shared.observer.cost(conn, bulk, spent, calls, took);
         self.loop_lag.record_turn(conn.service, took);
         connection.record_cost(took);
         *since = since.after(took);

@@ -39,7 +39,9 @@ pub struct EventLoop {
     on_stop: Option<Box<dyn FnOnce()>>,
     completions: Completions,
     each_second: Option<EachSecond>,
-    each_round: Option<Box<dyn Fn()>>,
+    each_round: Option<EachRound>,
+    /// When `each_round` is to be called again.
+    round_due: Option<Moment>,
     second: u32,
 }
 
@@ -82,7 +84,8 @@ impl EventLoop {
             self.dispatcher.on_time(now);
             self.serve_datagrams(now);
             self.dispatcher.round(now);
-            self.each_round.iter().for_each(|act| act());
+            let end = self.each_round.as_ref();
+            self.round_due = end.and_then(|act| act(&mut self.dispatcher, &mut self.acceptor, now));
             if let Some(stopped) = self.stopped(now) {
                 let longest = self.dispatcher.loop_lag().longest_turn();
                 log::debug!("since the start, {longest}");
@@ -127,6 +130,7 @@ impl EventLoop {
         let datagrams = self.datagrams.as_ref().and_then(Datagrams::next_due);
         [self.dispatcher.next_due(), datagrams, accepts, stop_by]
             .into_iter()
+            .chain([self.round_due])
             .flatten()
             .min()
     }
@@ -255,6 +259,7 @@ impl EventLoop {
             completions,
             each_second: None,
             each_round: None,
+            round_due: None,
             second: 0,
         })
     }
@@ -271,8 +276,8 @@ impl EventLoop {
     }
 
     /// Sets a function to be called at the end of each round.
-    pub fn each_round(&mut self, act: impl Fn() + 'static) {
-        self.each_round = Some(Box::new(act));
+    pub fn each_round(&mut self, act: EachRound) {
+        self.each_round = Some(act);
     }
 
     /// A handle for other threads, which report a completed operation with it.
@@ -301,6 +306,11 @@ impl EventLoop {
 
 /// A function that is called once a second, with the parts that it may read.
 pub type EachSecond = Box<dyn Fn(&mut Dispatcher<LinuxIo>, Option<&Datagrams>, &LogSink)>;
+
+/// A function that is called at the end of each round, which began at this moment. Returns when it
+/// is to be called again.
+pub type EachRound =
+    Box<dyn Fn(&mut Dispatcher<LinuxIo>, &mut Acceptor<LinuxIo>, Moment) -> Option<Moment>>;
 
 /// The readiness that an event reports. An error sets both bits: read(2) or write(2) returns it.
 pub fn readiness(event: &Event) -> Readiness {

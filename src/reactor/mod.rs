@@ -23,7 +23,6 @@ pub mod step_size;
 pub mod table;
 pub mod timers;
 pub mod token;
-pub mod trace;
 pub mod turn;
 pub mod udp;
 

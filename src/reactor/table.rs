@@ -38,6 +38,16 @@ impl<S> Table<S> {
         found.filter(|found| found.serial == id.serial())
     }
 
+    /// The connection that is in a slot now.
+    pub fn at(&self, slot: u32) -> Option<&Connection<S>> {
+        self.slots.get(slot as usize)
+    }
+
+    /// A number of slots that includes all connections.
+    pub fn slots(&self) -> u32 {
+        self.slots.capacity() as u32
+    }
+
     /// The id of the connection that is in a slot now.
     pub fn id_at(&self, slot: u32) -> Option<SessionId> {
         let found = self.slots.get(slot as usize)?;

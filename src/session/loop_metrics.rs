@@ -3,7 +3,7 @@
 use super::close_reason::CloseReason;
 use super::observer::{ConnLabel, IoDirection, Observer, TurnEnd};
 use crate::wire::follows::Timer;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -53,6 +53,8 @@ pub struct LoopMetrics {
     pub disk_waits: Count,
     /// Values that the loop reads once a second.
     pub sampled: Sampled,
+    /// The state of each connection, by slot.
+    states: RefCell<Vec<u8>>,
 }
 
 /// The counters of a service.
@@ -103,29 +105,38 @@ impl LoopMetrics {
             ..LoopMetrics::default()
         }
     }
+
+    /// The state of the connection in this slot, as a number in [`STATES`].
+    pub fn state(&self, slot: u32) -> u8 {
+        self.states.borrow().get(slot as usize).map_or(0, |it| *it)
+    }
+
+    /// Connections in the state of this number in [`STATES`].
+    pub fn in_state(&self, state: u8) -> u64 {
+        let services = self.services.iter();
+        services.map(|it| it.states[usize::from(state)].get()).sum()
+    }
 }
 
 /// The observer that counts.
 pub struct Counting {
     metrics: Rc<LoopMetrics>,
-    /// The state of each connection, by slot.
-    states: Vec<u8>,
 }
 
 impl Counting {
     /// Counts into `metrics`.
     pub fn new(metrics: Rc<LoopMetrics>) -> Counting {
-        Counting {
-            metrics,
-            states: Vec::new(),
-        }
+        Counting { metrics }
     }
 
     /// Changes the state of a connection to a number in [`STATES`]. The console is no connection,
     /// and its service has no counters.
-    fn set_state(&mut self, conn: ConnLabel<'_>, state: u8) {
+    fn set_state(&self, conn: ConnLabel<'_>, state: u8) {
         if let Some(service) = self.metrics.services.get(usize::from(conn.number)) {
-            let old = std::mem::replace(&mut self.states[conn.slot as usize], state);
+            let old = std::mem::replace(
+                &mut self.metrics.states.borrow_mut()[conn.slot as usize],
+                state,
+            );
             if old != state {
                 service.states[usize::from(old)].sub(1);
                 service.states[usize::from(state)].add(1);
@@ -142,10 +153,11 @@ impl Observer for Counting {
 
     fn opened(&mut self, conn: ConnLabel<'_>, _: SocketAddr) {
         let slot = conn.slot as usize;
-        if self.states.len() <= slot {
-            self.states.resize(slot + 1, 0);
+        let mut states = self.metrics.states.borrow_mut();
+        if states.len() <= slot {
+            states.resize(slot + 1, 0);
         }
-        self.states[slot] = 0;
+        states[slot] = 0;
         let service = &self.metrics.services[usize::from(conn.number)];
         service.accepted.add(1);
         service.states[0].add(1);
@@ -163,7 +175,7 @@ impl Observer for Counting {
         counts[usize::from(body)].add(bytes as u64);
     }
 
-    fn turn_ended(&mut self, conn: ConnLabel<'_>, end: TurnEnd, _: bool, _: Option<Timer>) {
+    fn turn_ended(&mut self, conn: ConnLabel<'_>, end: TurnEnd, _: u64, _: Option<Timer>) {
         let (end, state) = match end {
             TurnEnd::Parked => (0, Some(0)),
             TurnEnd::Requeue => (1, Some(1)),
@@ -172,7 +184,7 @@ impl Observer for Counting {
         };
         self.metrics.turns[end].add(1);
         self.metrics.disk_waits.add(u64::from(state == Some(2)));
-        let is_lingering = self.states.get(conn.slot as usize) == Some(&3);
+        let is_lingering = self.metrics.state(conn.slot) == 3;
         if let Some(state) = state.filter(|_| !is_lingering) {
             self.set_state(conn, state);
         }
@@ -184,7 +196,8 @@ impl Observer for Counting {
 
     fn closed(&mut self, conn: ConnLabel<'_>, reason: CloseReason) {
         if let Some(service) = self.metrics.services.get(usize::from(conn.number)) {
-            service.states[usize::from(self.states[conn.slot as usize])].sub(1);
+            let state = self.metrics.state(conn.slot);
+            service.states[usize::from(state)].sub(1);
             self.metrics.closed[reason as usize].add(1);
         }
     }
@@ -211,16 +224,16 @@ mod tests {
         let mut counting = Counting::new(metrics.clone());
         let peer = ([127, 0, 0, 1], 1).into();
         let conn = |slot, number| label(&SERVICES, number, SessionId::new(slot, slot));
-        counting.turn_ended(conn(0, 2), TurnEnd::Parked, false, None);
+        counting.turn_ended(conn(0, 2), TurnEnd::Parked, 0, None);
         counting.opened(conn(1, 0), peer);
         counting.opened(conn(7, 1), peer);
         assert_eq!(states(&metrics), [[1, 0, 0, 0], [1, 0, 0, 0]]);
-        counting.turn_ended(conn(1, 0), TurnEnd::Requeue, false, None);
-        counting.turn_ended(conn(7, 1), TurnEnd::AwaitDisk, false, None);
+        counting.turn_ended(conn(1, 0), TurnEnd::Requeue, 0, None);
+        counting.turn_ended(conn(7, 1), TurnEnd::AwaitDisk, 0, None);
         assert_eq!(states(&metrics), [[0, 1, 0, 0], [0, 0, 1, 0]]);
-        counting.turn_ended(conn(1, 0), TurnEnd::Parked, false, None);
+        counting.turn_ended(conn(1, 0), TurnEnd::Parked, 0, None);
         counting.lingering(conn(7, 1), CloseReason::Refused);
-        counting.turn_ended(conn(7, 1), TurnEnd::Parked, false, None);
+        counting.turn_ended(conn(7, 1), TurnEnd::Parked, 0, None);
         assert_eq!(states(&metrics), [[1, 0, 0, 0], [0, 0, 0, 1]]);
         counting.closed(conn(7, 1), CloseReason::Refused);
         counting.closed(conn(1, 0), CloseReason::Idle);

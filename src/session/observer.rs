@@ -43,6 +43,9 @@ pub trait Observer {
     fn silence(&mut self, _conn: ConnLabel<'_>, _timer: Timer) {}
     /// A wait for the disk is over. The connection is queued for a bulk turn or for a short one.
     fn wait_over(&mut self, _conn: ConnLabel<'_>, _bulk: bool) {}
+    /// The turns of a round begin. This number of connections waits for a short turn, and this
+    /// number for a bulk turn.
+    fn queued(&mut self, _short: usize, _bulk: usize) {}
     /// A turn begins.
     fn turn(&mut self, _conn: ConnLabel<'_>, _ready: Readiness) {}
     /// The protocol has consumed these bytes.
@@ -51,13 +54,24 @@ pub trait Observer {
     fn answered(&mut self, _bytes: usize, _body: u64) {}
     /// Bytes were read or written; `body` if they went between the socket and a blob.
     fn moved(&mut self, _direction: IoDirection, _bytes: usize, _body: bool) {}
-    /// The turn has ended. With `unsent`, the socket is full.
+    /// The turn has ended. This number of bytes is not sent; if it is not 0, the socket is full.
     fn turn_ended(
         &mut self,
         _conn: ConnLabel<'_>,
         _end: TurnEnd,
-        _unsent: bool,
+        _owed: u64,
         _awaited: Option<Timer>,
+    ) {
+    }
+    /// What the turn that has just ended has used of its budget, in bytes and in calls of the
+    /// protocol, and how long it took, in microseconds.
+    fn cost(
+        &mut self,
+        _conn: ConnLabel<'_>,
+        _bulk: bool,
+        _bytes: usize,
+        _calls: usize,
+        _micros: u64,
     ) {
     }
     /// Our side of the stream is shut down. What the peer still sends is read and discarded.
@@ -132,11 +146,13 @@ both! {
     event(conn: ConnLabel<'_>, ready: Readiness);
     silence(conn: ConnLabel<'_>, timer: Timer);
     wait_over(conn: ConnLabel<'_>, bulk: bool);
+    queued(short: usize, bulk: usize);
     turn(conn: ConnLabel<'_>, ready: Readiness);
     consumed(bytes: &[u8]);
     answered(bytes: usize, body: u64);
     moved(direction: IoDirection, bytes: usize, body: bool);
-    turn_ended(conn: ConnLabel<'_>, end: TurnEnd, unsent: bool, awaited: Option<Timer>);
+    turn_ended(conn: ConnLabel<'_>, end: TurnEnd, owed: u64, awaited: Option<Timer>);
+    cost(conn: ConnLabel<'_>, bulk: bool, bytes: usize, calls: usize, micros: u64);
     lingering(conn: ConnLabel<'_>, reason: CloseReason);
     closed(conn: ConnLabel<'_>, reason: CloseReason);
 }

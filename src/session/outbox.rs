@@ -81,6 +81,11 @@ impl Outbox {
         bodies.sum()
     }
 
+    /// Bytes that have not been sent, of memory and of blobs.
+    pub fn owed(&self) -> u64 {
+        self.pending as u64 + self.body_left()
+    }
+
     /// Whether all output has been sent.
     pub fn is_empty(&self) -> bool {
         self.pending == 0 && self.bodies == 0

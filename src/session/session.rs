@@ -349,6 +349,12 @@ impl Session {
         buffers.is_some_and(|buffers| !buffers.outbox.is_empty())
     }
 
+    /// Bytes of output that have not been sent.
+    pub fn owed(&self) -> u64 {
+        let buffers = self.buffers.as_ref();
+        buffers.map_or(0, |buffers| buffers.outbox.owed())
+    }
+
     /// Whether the output that comes next is being read from a disk.
     fn front_is_busy(&self) -> bool {
         let front = self

@@ -49,7 +49,7 @@ impl Observer for Log {
     fn turn(&mut self, conn: ConnLabel<'_>, _: Readiness) {
         self.note(Seen::Turn(conn.serial));
     }
-    fn turn_ended(&mut self, conn: ConnLabel<'_>, end: TurnEnd, _: bool, _: Option<Timer>) {
+    fn turn_ended(&mut self, conn: ConnLabel<'_>, end: TurnEnd, _: u64, _: Option<Timer>) {
         self.note(Seen::Ended(conn.serial, end));
     }
     fn lingering(&mut self, conn: ConnLabel<'_>, reason: CloseReason) {

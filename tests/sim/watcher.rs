@@ -85,18 +85,12 @@ impl Observer for Watcher {
         });
     }
 
-    fn turn_ended(
-        &mut self,
-        conn: ConnLabel<'_>,
-        end: TurnEnd,
-        owes: bool,
-        awaited: Option<Timer>,
-    ) {
+    fn turn_ended(&mut self, conn: ConnLabel<'_>, end: TurnEnd, owed: u64, awaited: Option<Timer>) {
         let serial = conn.serial;
         self.0.note(Event::Ended { serial, end });
         let turn = self.0.turn.replace(TurnUnderWay::default());
         let socket = self.0.socket(serial);
-        socket.borrow_mut().owes = owes;
+        socket.borrow_mut().owes = owed > 0;
         socket.borrow_mut().paused |= awaited == Some(Timer::Settle);
         let calls = socket.borrow().bodies.calls() - turn.calls;
         let limits = &self.0.plan.limits;

@@ -1,10 +1,12 @@
 //! `--trace`: prints a line for each event, turn and change of state, for readers of the code.
+//! A tab of the Loop view gets those of one connection, without the bytes of its peer.
 //!
 //! The console is left out: at a terminal it prints the trace itself, and each line would cause
 //! another. A round with no other line is left out for the same reason.
 
-use crate::session::close_reason::CloseReason;
-use crate::session::observer::{ConnLabel, IoDirection, Observer, Readiness, TurnEnd};
+use super::close_reason::CloseReason;
+use super::observer::{ConnLabel, IoDirection, Observer, Readiness, TurnEnd};
+use super::session_id::SessionId;
 use crate::wire::follows::Timer;
 use crate::wire::text::grouped;
 use std::io::Write;
@@ -16,6 +18,8 @@ const SHOWN: usize = 40;
 /// An observer that writes lines to `W`.
 pub struct Trace<W: Write> {
     to: W,
+    /// The connection that is traced; `None` traces all.
+    only: Option<SessionId>,
     round: u64,
     /// The number of events of this round and the microseconds of the spin that found them, until
     /// its line is printed.
@@ -24,7 +28,7 @@ pub struct Trace<W: Write> {
     spins: [u64; 2],
     /// The microseconds of the last spin, if it has found the events of the next round.
     spun: Option<u64>,
-    /// Whether the current turn is one of the console.
+    /// Whether the current turn is one of a connection that is not traced.
     muted: bool,
     /// What the current turn has done, to be printed as one line.
     actions: Vec<String>,
@@ -35,15 +39,37 @@ pub struct Trace<W: Write> {
 impl<W: Write> Trace<W> {
     /// A trace that begins with round 1.
     pub fn new(to: W) -> Trace<W> {
+        Trace::with(to, None)
+    }
+
+    /// A trace of one connection, which counts the bytes of its peer and does not show them.
+    pub fn of(only: SessionId, to: W) -> Trace<W> {
+        Trace::with(to, Some(only))
+    }
+
+    fn with(to: W, only: Option<SessionId>) -> Trace<W> {
         Trace {
             to,
+            only,
             round: 0,
             unprinted: None,
             spins: [0; 2],
             spun: None,
-            muted: false,
+            muted: true,
             actions: Vec::new(),
             moved: [0; 4],
+        }
+    }
+
+    /// Where the lines go.
+    pub fn sink(&mut self) -> &mut W {
+        &mut self.to
+    }
+
+    fn is_muted(&self, conn: ConnLabel<'_>) -> bool {
+        match self.only {
+            None => conn.service == "console",
+            Some(only) => only != SessionId::new(conn.slot, conn.serial),
         }
     }
 
@@ -61,6 +87,9 @@ impl<W: Write> Trace<W> {
     }
 
     fn conn_line(&mut self, conn: ConnLabel<'_>, text: std::fmt::Arguments<'_>) {
+        if self.is_muted(conn) {
+            return;
+        }
         self.line(format_args!(
             "conn {} {}: {text}",
             conn.serial, conn.service
@@ -86,7 +115,7 @@ impl<W: Write> Observer for Trace<W> {
     }
 
     fn event(&mut self, conn: ConnLabel<'_>, ready: Readiness) {
-        if is_console(conn) {
+        if self.is_muted(conn) {
             return;
         }
         let bits = [
@@ -107,7 +136,10 @@ impl<W: Write> Observer for Trace<W> {
     }
 
     fn turn(&mut self, conn: ConnLabel<'_>, ready: Readiness) {
-        self.muted = is_console(conn);
+        self.muted = self.is_muted(conn);
+        if self.muted {
+            return;
+        }
         self.moved = [0; 4];
         self.actions.clear();
         self.actions.push(
@@ -122,7 +154,10 @@ impl<W: Write> Observer for Trace<W> {
 
     fn consumed(&mut self, bytes: &[u8]) {
         if !self.muted {
-            self.actions.push(format!("consumed {}", quoted(bytes)));
+            self.actions.push(match self.only {
+                None => format!("consumed {}", quoted(bytes)),
+                Some(_) => format!("consumed {} B", grouped(bytes.len() as u64)),
+            });
         }
     }
 
@@ -148,13 +183,7 @@ impl<W: Write> Observer for Trace<W> {
         self.moved[place] += bytes;
     }
 
-    fn turn_ended(
-        &mut self,
-        conn: ConnLabel<'_>,
-        end: TurnEnd,
-        unsent: bool,
-        awaited: Option<Timer>,
-    ) {
+    fn turn_ended(&mut self, conn: ConnLabel<'_>, end: TurnEnd, owed: u64, awaited: Option<Timer>) {
         if self.muted {
             return;
         }
@@ -171,7 +200,7 @@ impl<W: Write> Observer for Trace<W> {
             (TurnEnd::AwaitDisk, _) => {
                 self.line(format_args!("conn {serial} parked: waits for the disk"))
             }
-            (TurnEnd::Parked, _) if unsent => {
+            (TurnEnd::Parked, _) if owed > 0 => {
                 self.line(format_args!("conn {serial} parked: socket full"))
             }
             (TurnEnd::Parked, Some(timer)) => self.line(format_args!(
@@ -198,10 +227,6 @@ impl<W: Write> Observer for Trace<W> {
     fn closed(&mut self, conn: ConnLabel<'_>, reason: CloseReason) {
         self.conn_line(conn, format_args!("closed, {reason}"));
     }
-}
-
-fn is_console(conn: ConnLabel<'_>) -> bool {
-    conn.service == "console"
 }
 
 fn timer_name(timer: Timer) -> &'static str {
