@@ -31,7 +31,7 @@ fn own_files_are_stored_read_back_and_removed() {
         }
     }
     assert!(server.contents().is_empty());
-    Figures::of(&["http", "--at", &at, "--mix", "-r", "200", "-c", "7"]).all_made("200");
+    Figures::of(&["http", "--at", &at, "-r", "50", "-c", "7"]).all_made("50");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The flags of `loket load`, and their conversion to the settings of a run.
 
 use crate::config;
+use crate::load::fail_limit::FailLimit;
 use crate::load::numbers::read_bytes;
 use crate::load::proc_stats::WatchedProcess;
 use crate::load::redis::PING;
@@ -54,9 +55,21 @@ pub struct RunFlags {
     /// Process ID of the server, if it runs on this machine: its CPU time and memory are reported.
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub server_pid: Option<u32>,
+    /// Seconds before that time in which the load rises from nothing: the rate, or without one the
+    /// number of busy connections. They are not counted.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true,
+          value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub ramp: u32,
+    /// Exit with status 1 if a result is beyond one of these bounds: p50, p90, p99, p99.9, max,
+    /// errors, lost, or the least rate; for example p99=5ms,errors=0,rate=1000.
+    #[arg(long, value_name = "BOUND,...", value_delimiter = ',', value_parser = FailLimit::parse)]
+    pub fail_if: Vec<FailLimit>,
     /// Write the results to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the latencies by time to this file, in the log format of HdrHistogram.
+    #[arg(long, value_name = "FILE")]
+    pub hlog: Option<PathBuf>,
     /// Plot latency and throughput to this file.
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
@@ -389,10 +402,13 @@ fn order(work: Work, size: u64, at: String, pace: PaceFlags, run: RunFlags) -> S
         reconnects: false,
         connections: pace.connections as usize,
         rate: pace.rate,
+        ramp: run.ramp,
         seconds: run.duration,
         server: run.server_pid.map(WatchedProcess::new),
         json: run.json,
         plot: run.plot,
+        hlog: run.hlog,
+        fail_if: run.fail_if,
         limits: config::load::LOAD,
     }
 }

@@ -132,11 +132,11 @@ impl Driver {
         let (alarm, end, stage) = {
             let state = self.state.borrow();
             let has_worker = !state.idle.is_empty() || !self.disconnected.is_empty();
-            let alarm = state.schedule.next(state.now);
+            let alarm = state.next_due();
             let running = state.stage == RunStage::Running;
             (
                 alarm.filter(|_| has_worker && running),
-                running.then(|| state.schedule.end()),
+                running.then(|| state.wakes_at(self.costs.0.is_some())),
                 state.stage,
             )
         };
@@ -174,7 +174,7 @@ impl Driver {
     fn assign_due(&mut self, now: Moment) {
         loop {
             let mut state = self.state.borrow_mut();
-            let is_due = state.schedule.next(now).is_some_and(|due| due <= now);
+            let is_due = state.next_due().is_some_and(|due| due <= now);
             if state.stage != RunStage::Running || !is_due {
                 return;
             }
@@ -354,6 +354,7 @@ impl Driver {
                     self.ending = RunEnd::Interrupted;
                     self.state.borrow_mut().stop(now);
                 }
+                self.sample_begin(now);
                 let state = self.state.borrow();
                 // Give up requests that were due and could not be sent.
                 let end = state.schedule.end();
@@ -424,10 +425,17 @@ impl Driver {
         }
         if ready == all {
             self.state.borrow_mut().begin(&self.settings, now);
-            self.costs.0 = Some(self.poller.cost());
+            self.sample_begin(now);
             self.assign_due(now);
         }
         Ok(())
+    }
+
+    /// Samples the resources used so far, at the first counted moment.
+    fn sample_begin(&mut self, now: Moment) {
+        if self.costs.0.is_none() && self.state.borrow().counts(now) {
+            self.costs.0 = Some(self.poller.cost());
+        }
     }
 
     fn enter(&mut self, stage: RunStage, now: Moment) {

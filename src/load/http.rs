@@ -358,7 +358,8 @@ impl Requests for HttpRequests {
     }
 
     fn may_be_closed(&self) -> bool {
-        true
+        // GET, PUT and DELETE are idempotent.
+        self.head.is_none()
     }
 
     fn must_close(&self) -> bool {

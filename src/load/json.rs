@@ -1,48 +1,51 @@
-//! Formats the results of a run as JSON, one value a line. `scripts/load-report` reads it.
+//! Formats the results of a run as JSON, one value a line.
 
 use super::errors::RequestFailure;
-use super::report::{Outcome, PERCENTILES, RunEnd};
+use super::numbers::PERCENTILES;
+use super::report::{Outcome, RunEnd};
 use hdrhistogram::Histogram;
 
 /// The results as a JSON text.
 pub fn write(outcome: &Outcome) -> String {
     let counts = &outcome.recorder;
     let settings = &outcome.settings;
-    let number = |value: u64| value.to_string();
     let mut fields = vec![
         ("mode", string(settings.work.name())),
         ("server", string(&settings.at)),
-        ("connections", number(settings.connections as u64)),
-        ("pipeline", number(settings.pipeline as u64)),
-        ("size", number(settings.size)),
+        ("connections", whole(settings.connections as u64)),
+        ("pipeline", whole(settings.pipeline as u64)),
+        ("size", whole(settings.size)),
         (
             "rate_asked_for",
             settings
                 .rate
                 .map_or("null".to_owned(), |rate| rate.to_string()),
         ),
+        ("ramp_seconds", whole(u64::from(settings.ramp))),
         ("seconds", decimal(outcome.seconds())),
         ("ended", string(ending(&outcome.ending))),
-        ("requests_made", number(counts.asked)),
-        ("requests_answered", number(counts.answered)),
-        ("requests_answered_in_time", number(counts.in_time)),
-        ("requests_never_made", number(counts.never_made)),
+        ("requests_made", whole(counts.asked)),
+        ("requests_answered", whole(counts.answered)),
+        ("requests_answered_in_time", whole(counts.in_time)),
+        ("requests_never_made", whole(counts.never_made)),
         (
             "answers_per_second",
             decimal(outcome.per_second(counts.in_time)),
         ),
-        ("connections_opened", number(counts.connections)),
-        ("bytes_received", number(counts.bytes_in)),
-        ("bytes_sent", number(counts.bytes_out)),
+        ("connections_opened", whole(counts.connections)),
+        ("bytes_received", whole(counts.bytes_in)),
+        ("bytes_sent", whole(counts.bytes_out)),
     ];
     if let Some(copies) = outcome.copies {
-        fields.push(("copies_expected", number(copies.expected)));
-        fields.push(("copies_lost", number(copies.lost)));
+        fields.push(("copies_expected", whole(copies.expected)));
+        fields.push(("copies_lost", whole(copies.lost)));
     }
-    let errors = RequestFailure::ALL.map(|kind| (kind.name(), number(counts.errors_of(kind))));
+    let errors = RequestFailure::ALL.map(|kind| (kind.name(), whole(counts.errors_of(kind))));
     fields.push(("errors", object(&errors, 2)));
     let first = counts.first_error().map_or("null".to_owned(), string);
     fields.push(("first_error", first));
+    let missed = outcome.missed();
+    fields.push(("missed", list(missed.iter().map(|text| string(text)))));
     let mut kinds: Vec<_> = (counts.kinds())
         .map(|(name, histogram)| (name, latencies(histogram, 3)))
         .collect();
@@ -50,6 +53,19 @@ pub fn write(outcome: &Outcome) -> String {
         kinds.push(("all", latencies(&counts.all_kinds(), 3)));
     }
     fields.push(("latency_us", object(&kinds, 2)));
+    fields.extend(costs(outcome));
+    let (micros, slices) = counts.slices();
+    fields.push(("slice_us", whole(micros)));
+    let answers = slices.iter().map(|slice| slice.answers.to_string());
+    fields.push(("slice_answers", list(answers)));
+    let bytes = slices.iter().map(|slice| slice.bytes.to_string());
+    fields.push(("slice_bytes", list(bytes)));
+    object(&fields, 1) + "\n"
+}
+
+/// The resources used by the generator and by the server.
+fn costs(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    let mut fields = Vec::new();
     if let Some(client_cost) = outcome.client_cost() {
         fields.push(("client_busy", decimal(client_cost.busy)));
         fields.push((
@@ -62,18 +78,16 @@ pub fn write(outcome: &Outcome) -> String {
         ));
     }
     if let Some(server) = outcome.server_cost() {
-        fields.push(("server_cpu_us", number(server.cpu)));
+        fields.push(("server_cpu_us", whole(server.cpu)));
         fields.push(("server_busy", decimal(server.busy)));
         fields.push(("server_kept_waiting", decimal(server.kept_waiting)));
-        fields.push(("server_memory", number(server.memory)));
+        fields.push(("server_memory", whole(server.memory)));
     }
-    let (micros, slices) = counts.slices();
-    fields.push(("slice_us", number(micros)));
-    let answers = slices.iter().map(|slice| slice.answers.to_string());
-    fields.push(("slice_answers", list(answers)));
-    let bytes = slices.iter().map(|slice| slice.bytes.to_string());
-    fields.push(("slice_bytes", list(bytes)));
-    object(&fields, 1) + "\n"
+    fields
+}
+
+fn whole(value: u64) -> String {
+    value.to_string()
 }
 
 fn ending(ending: &RunEnd) -> &str {

@@ -2,6 +2,10 @@
 
 use crate::wire::text::grouped;
 
+/// The percentiles that are reported.
+pub const PERCENTILES: [(&str, f64); 4] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+
 /// A rate per second; below 100 with one decimal.
 pub fn rate(number: f64) -> String {
     if number < 100.0 {

@@ -1,6 +1,7 @@
 //! The counts of a run: latencies, requests, bytes, errors, and throughput over time.
 
 use super::errors::RequestFailure;
+use super::interval_log::IntervalLog;
 use super::settings::LoadLimits;
 use crate::reactor::clock::{Moment, SECOND};
 use hdrhistogram::Histogram;
@@ -16,6 +17,7 @@ pub struct Slice {
 
 /// All counts of a run, from its start.
 pub struct Recorder {
+    /// The first counted moment, at the end of the ramp.
     begin: Option<Moment>,
     end: Moment,
     slice: u64,
@@ -23,8 +25,12 @@ pub struct Recorder {
     slices: Vec<Slice>,
     errors: [u64; RequestFailure::ALL.len()],
     first_error: Option<String>,
+    /// Latencies by time, if they are wanted.
+    pub interval_log: Option<IntervalLog>,
     /// Requests sent.
     pub asked: u64,
+    /// Requests sent during the ramp, which are not counted anywhere else.
+    pub in_ramp: u64,
     /// Answered requests, including those after the end.
     pub answered: u64,
     /// Requests answered before the end.
@@ -54,7 +60,9 @@ impl Recorder {
             slices: Vec::new(),
             errors: [0; RequestFailure::ALL.len()],
             first_error: None,
+            interval_log: None,
             asked: 0,
+            in_ramp: 0,
             answered: 0,
             in_time: 0,
             bytes_in: 0,
@@ -64,11 +72,25 @@ impl Recorder {
         }
     }
 
-    /// Starts counting; the time until `end` is divided into `slices` slices.
+    /// Starts counting at `now`, which may be in the future; the time until `end` is divided into
+    /// `slices` slices.
     pub fn begin(&mut self, now: Moment, end: Moment, slices: u64) {
         self.begin = Some(now);
         self.end = end;
         self.slice = ((end.0 - now.0) / slices).max(1);
+    }
+
+    /// The first moment that is counted.
+    pub fn counted_from(&self) -> Moment {
+        self.begin.unwrap_or(Moment(u64::MAX))
+    }
+
+    /// The counter of requests that were due at this moment.
+    pub fn asked_at(&mut self, due: Moment) -> &mut u64 {
+        match due < self.counted_from() {
+            true => &mut self.in_ramp,
+            false => &mut self.asked,
+        }
     }
 
     /// Ends the run earlier than planned.
@@ -78,15 +100,21 @@ impl Recorder {
 
     /// Counts an answer at `now` to a request that was due at `due`.
     pub fn answer(&mut self, kind: usize, due: Moment, now: Moment) {
-        self.answered += 1;
+        self.answered += u64::from(due >= self.counted_from());
         self.latency(kind, due, now);
     }
 
     /// Counts only the latency: one message to a room has several copies.
     pub fn latency(&mut self, kind: usize, due: Moment, now: Moment) {
+        if due < self.counted_from() {
+            return;
+        }
         // The histogram starts at one microsecond.
         let micros = now.0.saturating_sub(due.0).max(1);
         self.kinds[kind].1.saturating_record(micros);
+        if let Some(log) = &mut self.interval_log {
+            log.record(kind, now, micros);
+        }
         if now < self.end {
             self.in_time += 1;
         }
@@ -97,7 +125,7 @@ impl Recorder {
 
     /// Counts received and sent bytes.
     pub fn moved(&mut self, into: u64, out: u64, now: Moment) {
-        if self.begin.is_none() || now >= self.end {
+        if self.begin.is_none_or(|begin| now < begin) || now >= self.end {
             return;
         }
         self.bytes_in += into;

@@ -1,7 +1,8 @@
 //! Computes the results of a run, and formats them as a table.
 
 use super::errors::RequestFailure;
-use super::numbers::{bytes, micros, rate};
+use super::fail_limit::{BoundedFigures, FailLimit};
+use super::numbers::{PERCENTILES, bytes, micros, rate};
 use super::poller::Cost;
 use super::recorder::Recorder;
 use super::settings::{Settings, Work};
@@ -68,15 +69,28 @@ pub struct ServerCost {
     pub memory: u64,
 }
 
-/// The percentiles that are reported.
-pub const PERCENTILES: [(&str, f64); 4] =
-    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
-
 impl Outcome {
     /// The exit status: 1 if anything failed.
     pub fn status(&self) -> u8 {
         let lost = matches!(self.ending, RunEnd::Lost(_));
-        u8::from(lost || self.left_behind.is_some() || self.recorder.all_errors() > 0)
+        // A bound on errors replaces the default, which is 0.
+        let has_bound = self.settings.fail_if.iter().any(FailLimit::is_errors);
+        let failed = !has_bound && self.recorder.all_errors() > 0;
+        u8::from(lost || failed || self.left_behind.is_some() || !self.missed().is_empty())
+    }
+
+    /// How the results are beyond the bounds of the run.
+    pub fn missed(&self) -> Vec<String> {
+        let figures = BoundedFigures {
+            latencies: self.recorder.all_kinds(),
+            errors: self.recorder.all_errors(),
+            lost: self.copies.map_or(0, |copies| copies.lost),
+            rate: self.per_second(self.recorder.in_time),
+        };
+        let limits = self.settings.fail_if.iter();
+        limits
+            .filter_map(|limit| limit.missed_by(&figures))
+            .collect()
     }
 
     /// The length of the run in seconds, the base of all rates.
@@ -266,6 +280,9 @@ impl Outcome {
         }
         if let Some(left) = &self.left_behind {
             writeln!(out, "  {left}.")?;
+        }
+        for missed in self.missed() {
+            writeln!(out, "  FAILED: {missed}.")?;
         }
         match &self.ending {
             RunEnd::InTime => Ok(()),

@@ -34,7 +34,8 @@ pub trait Requests {
         unreachable!("nothing is discarded")
     }
 
-    /// Whether the server may close a connection on which it owes no answer.
+    /// Whether the server may close the connection now, before it answers: no byte of the next
+    /// answer has arrived, and requests may be sent again.
     fn may_be_closed(&self) -> bool {
         false
     }

@@ -1,7 +1,8 @@
-//! Writes the results of a run into the files of `--json` and `--plot`.
+//! Writes the results of a run into the files of `--json`, `--plot` and `--hlog`.
 //! They are opened before the run, so that a wrong path does not waste a measurement.
 
 use super::errors::{LoadError, reason};
+use super::interval_log::IntervalLog;
 use super::report::Outcome;
 use super::settings::Settings;
 use super::{json, plot};
@@ -10,56 +11,63 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// Makes the text of a file from the outcome.
+type Format = fn(&Outcome) -> Result<String, String>;
+
 /// The result files of a run.
 #[derive(Debug)]
-pub struct Results {
-    json: Option<(PathBuf, File)>,
-    plot: Option<(PathBuf, File)>,
-}
+pub struct Results(Vec<(PathBuf, File, Format)>);
 
 impl Results {
     /// Creates or truncates the files.
     pub fn open(settings: &Settings) -> Result<Results, LoadError> {
-        let open = |path: &Option<PathBuf>| {
-            let path = path.clone()?;
-            let file = File::create(&path).map_err(|error| {
-                let shown = path.display();
+        let mut files: Vec<(PathBuf, File, Format)> = Vec::new();
+        let wanted: [(&Option<PathBuf>, Format); 3] = [
+            (&settings.json, |outcome| Ok(json::write(outcome))),
+            (&settings.plot, draw),
+            (&settings.hlog, interval_log),
+        ];
+        for (path, format) in wanted {
+            let Some(path) = path else { continue };
+            let shown = path.display();
+            let file = File::create(path).map_err(|error| {
                 let why = reason(&error);
                 LoadError::usage(format!("cannot write {shown}: {why}; choose another path"))
-            });
-            Some(file.map(|file| (path, file)))
-        };
-        let results = Results {
-            json: open(&settings.json).transpose()?,
-            plot: open(&settings.plot).transpose()?,
-        };
-        if let (Some((path, json)), Some((_, plot))) = (&results.json, &results.plot)
-            && are_one(json, plot)
-        {
-            return Err(LoadError::usage(format!(
-                "cannot write JSON and plot into the same file, {}; choose another path for one",
-                path.display()
-            )));
+            })?;
+            if files.iter().any(|(_, other, _)| are_one(&file, other)) {
+                return Err(LoadError::usage(format!(
+                    "cannot write two kinds of results into the same file, {shown}; choose another \
+                     path for one"
+                )));
+            }
+            files.push((path.clone(), file, format));
         }
-        Ok(results)
+        Ok(Results(files))
     }
 
-    /// Writes both files; an error of one does not prevent the other.
+    /// Writes all files; an error of one does not prevent the others.
     pub fn write(self, outcome: &Outcome) -> Result<(), LoadError> {
-        let json = self
-            .json
-            .map(|(path, mut file)| fill(&path, &mut file, &json::write(outcome)));
-        let plot = self.plot.map(|(path, mut file)| {
-            let drawing = plot::draw(outcome)
-                .map_err(|error| format!("cannot draw {}: {error}", path.display()))?;
-            fill(&path, &mut file, &drawing)
-        });
-        let failed = [json, plot].into_iter().flatten().filter_map(Result::err);
-        match failed.collect::<Vec<String>>() {
-            none if none.is_empty() => Ok(()),
-            failed => Err(LoadError::failure(failed.join("\n"))),
+        let mut failed = Vec::new();
+        for (path, mut file, format) in self.0 {
+            let text = format(outcome);
+            let text = text.map_err(|error| format!("cannot make {}: {error}", path.display()));
+            failed.extend(text.and_then(|text| fill(&path, &mut file, &text)).err());
+        }
+        match failed.is_empty() {
+            true => Ok(()),
+            false => Err(LoadError::failure(failed.join("\n"))),
         }
     }
+}
+
+fn draw(outcome: &Outcome) -> Result<String, String> {
+    plot::draw(outcome).map_err(|error| error.to_string())
+}
+
+/// A run without a single counted moment has an empty log.
+fn interval_log(outcome: &Outcome) -> Result<String, String> {
+    let log = outcome.recorder.interval_log.as_ref();
+    log.map_or(Ok(String::new()), IntervalLog::text)
 }
 
 /// Whether both are the same regular file.

@@ -115,8 +115,9 @@ impl RoomDriver {
         let (alarm, end) = {
             let state = self.state.borrow();
             let running = state.stage == RunStage::Running;
-            let alarm = state.schedule.next(state.now).filter(|_| running);
-            (alarm, running.then(|| state.schedule.end()))
+            let alarm = state.next_due().filter(|_| running);
+            let wakes_at = || state.wakes_at(self.costs.0.is_some());
+            (alarm, running.then(wakes_at))
         };
         let answer = self.settings.limits.room_answer_micros;
         let retry = self
@@ -288,6 +289,9 @@ impl RoomDriver {
                 if self.ending != RunEnd::InTime {
                     state.stop(now);
                 }
+                if self.costs.0.is_none() && state.counts(now) {
+                    self.costs.0 = Some(self.poller.cost());
+                }
                 if state.schedule.is_over(now) {
                     state.stage = RunStage::Ending;
                     self.costs.1 = Some(self.poller.cost());
@@ -338,7 +342,9 @@ impl RoomDriver {
 
     fn begin(&mut self, now: Moment) {
         self.state.borrow_mut().begin(&self.settings, now);
-        self.costs.0 = Some(self.poller.cost());
+        if self.state.borrow().counts(now) {
+            self.costs.0 = Some(self.poller.cost());
+        }
     }
 
     fn leave(&mut self, now: Moment) {
@@ -354,7 +360,7 @@ impl RoomDriver {
         let state = self.state.replace(RunState::new(&self.settings));
         let mut recorder = state.recorder;
         let copies = CopyCounts {
-            expected: recorder.asked * self.members.len() as u64,
+            expected: (recorder.asked + recorder.in_ramp) * self.members.len() as u64,
             lost: state.in_flight,
         };
         // Some datagrams may be lost, but not all of them.

@@ -1,11 +1,12 @@
 //! State shared by the workers of a run and its loop: time, stage, schedule, counts.
 
 use super::errors::RequestFailure;
+use super::interval_log::IntervalLog;
 use super::recorder::Recorder;
 use super::requests::LoadJob;
-use super::schedule::Schedule;
+use super::schedule::{Pace, Schedule};
 use super::settings::Settings;
-use crate::reactor::clock::{Moment, SECOND};
+use crate::reactor::clock::{Moment, SECOND, unix_seconds};
 use crate::session::close_reason::CloseReason;
 use crate::session::observer::{ConnLabel, IoDirection, Observer};
 use crate::session::session_id::SessionId;
@@ -66,7 +67,7 @@ impl RunState {
         RunState {
             now: Moment(0),
             stage: RunStage::Preparing,
-            schedule: Schedule::new(None, Moment(0), Moment(0)),
+            schedule: Schedule::empty(),
             returned: VecDeque::new(),
             recorder: Recorder::new(settings.work.kinds(), &settings.limits),
             idle: VecDeque::new(),
@@ -78,10 +79,22 @@ impl RunState {
 
     /// Starts the run.
     pub fn begin(&mut self, settings: &Settings, now: Moment) {
-        let end = now.after(u64::from(settings.seconds) * SECOND);
+        let pace = Pace {
+            rate: settings.rate,
+            ramp: u64::from(settings.ramp) * SECOND,
+            slots: (settings.connections * settings.pipeline) as u64,
+        };
+        let counted = now.after(pace.ramp);
+        let end = counted.after(u64::from(settings.seconds) * SECOND);
         self.stage = RunStage::Running;
-        self.schedule = Schedule::new(settings.rate, now, end);
-        self.recorder.begin(now, end, settings.limits.slices);
+        self.schedule = Schedule::new(pace, now, end);
+        self.recorder.begin(counted, end, settings.limits.slices);
+        if settings.hlog.is_some() {
+            let times = (counted, end);
+            let date = unix_seconds() + u64::from(settings.ramp);
+            let log = IntervalLog::new(settings.work.kinds(), times, date, &settings.limits);
+            self.recorder.interval_log = Some(log);
+        }
     }
 
     /// Sends no more requests from now on.
@@ -90,31 +103,53 @@ impl RunState {
         self.recorder.end_at(now);
     }
 
+    /// When the next request is due; `None` after the last.
+    pub fn next_due(&self) -> Option<Moment> {
+        match self.returned.is_empty() {
+            true => self.schedule.next(self.now, self.in_flight),
+            false => Some(self.now),
+        }
+    }
+
     /// Takes the next request that is due; returns when it was due.
     pub fn take(&mut self) -> Option<Moment> {
         if self.stage != RunStage::Running {
             return None;
         }
         let returned = self.returned.pop_front();
-        let due = returned.or_else(|| self.schedule.take(self.now))?;
-        self.recorder.asked += 1;
+        let due = returned.or_else(|| self.schedule.take(self.now, self.in_flight))?;
+        *self.recorder.asked_at(due) += 1;
         self.in_flight += 1;
         Some(due)
+    }
+
+    /// Whether the ramp is over.
+    pub fn counts(&self, now: Moment) -> bool {
+        now >= self.recorder.counted_from()
+    }
+
+    /// When the loop must wake up: at the first counted moment if `counts` is not set, and at the
+    /// end.
+    pub fn wakes_at(&self, counts: bool) -> Moment {
+        match counts {
+            true => self.schedule.end(),
+            false => self.recorder.counted_from().min(self.schedule.end()),
+        }
     }
 
     /// Counts the requests that are due and are not sent any more.
     pub fn skip_due(&mut self) {
         let mut count = self.returned.drain(..).count() as u64;
-        while self.schedule.take(self.now).is_some() {
+        while self.schedule.take(self.now, 0).is_some() {
             count += 1;
         }
         self.recorder.never_made += count;
     }
 
-    /// Takes back a request that the server has announced not to answer.
+    /// Takes back a request that the server does not answer, to send it on another connection.
     pub fn give_back(&mut self, due: Moment) {
         self.in_flight -= 1;
-        self.recorder.asked -= 1;
+        *self.recorder.asked_at(due) -= 1;
         match self.stage {
             RunStage::Running => self.returned.push_back(due),
             _ => self.recorder.never_made += 1,

@@ -1,5 +1,6 @@
 //! The settings and limits of a load run.
 
+use super::fail_limit::FailLimit;
 use super::numbers::bytes;
 use super::proc_stats::WatchedProcess;
 use crate::reactor::ReactorLimits;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub connections: usize,
     /// Requests per second of all connections together; `None` is a closed loop.
     pub rate: Option<u32>,
+    /// Seconds before it in which the load rises from nothing; they are not counted.
+    pub ramp: u32,
     /// The length of the run in seconds.
     pub seconds: u32,
     /// The process of the server, if it is to be measured.
@@ -34,6 +37,10 @@ pub struct Settings {
     pub json: Option<PathBuf>,
     /// The file for the plot, as SVG.
     pub plot: Option<PathBuf>,
+    /// The file for the latencies by time, as a log of histograms.
+    pub hlog: Option<PathBuf>,
+    /// Bounds beyond which the run has failed.
+    pub fail_if: Vec<FailLimit>,
     /// The limits of the run.
     pub limits: LoadLimits,
 }

@@ -44,6 +44,8 @@ pub struct LoadWorker {
     /// The connection is in `RunState::idle`.
     listed: bool,
     done: bool,
+    /// The server has answered on this connection.
+    has_answers: bool,
     /// An answer was wrong or a refusal.
     was_wrong: bool,
 }
@@ -59,6 +61,7 @@ impl LoadWorker {
             in_flight: VecDeque::new(),
             listed: false,
             done: false,
+            has_answers: false,
             was_wrong: false,
         }
     }
@@ -97,6 +100,7 @@ impl LoadWorker {
     /// Handles a complete answer. Returns whether the connection is done.
     fn answered(&mut self, cx: &mut Context<'_>) -> bool {
         let request = self.in_flight.pop_front().expect("checked by the caller");
+        self.has_answers = true;
         match request {
             InFlight::Request { kind, due } => self.state.borrow_mut().answered(kind, due),
             InFlight::Preparation => self.state.borrow_mut().ready += 1,
@@ -160,15 +164,20 @@ impl LoadWorker {
 
     /// Handles the end of the stream, if it is no error.
     fn check_eof(&mut self, cx: &mut Context<'_>) -> Option<Intake> {
-        if self.in_flight.is_empty() {
-            self.done |= self.requests().may_be_closed();
-        } else {
-            let checked = self.requests().check_eof()?;
-            let intake = self.checked(checked, cx);
-            self.done |= intake.is_none();
-            return intake.or(Some(Intake::Close(CloseReason::Goodbye)));
-        }
-        self.done.then_some(Intake::Close(CloseReason::Goodbye))
+        let checked = self.requests().check_eof()?;
+        let intake = self.checked(checked, cx);
+        self.done |= intake.is_none();
+        intake.or(Some(Intake::Close(CloseReason::Goodbye)))
+    }
+
+    /// Whether the server closed a connection that it need not keep: RFC 9112, section 9.3.1.
+    fn was_dispensable(&mut self, reason: CloseReason) -> bool {
+        let by_peer = matches!(reason, CloseReason::PeerFinished | CloseReason::PeerReset);
+        let is_request = |request: &InFlight| matches!(request, InFlight::Request { .. });
+        by_peer
+            && self.has_answers
+            && self.in_flight.iter().all(is_request)
+            && self.requests().may_be_closed()
     }
 
     fn prepare(&mut self, out: &mut Outbox) {
@@ -257,7 +266,8 @@ impl Protocol for LoadWorker {
         Reaction::Stay
     }
 
-    fn on_close(&mut self, _: CloseReason, _: &mut Context<'_>) {
+    fn on_close(&mut self, reason: CloseReason, _: &mut Context<'_>) {
+        self.done |= self.job.is_some() && self.was_dispensable(reason);
         let Some(mut job) = self.job.take() else {
             return;
         };
@@ -269,7 +279,7 @@ impl Protocol for LoadWorker {
         let mut state = self.state.borrow_mut();
         let mut unanswered = dues.clone().count() as u64;
         if self.done {
-            // The server has announced that it does not answer these.
+            // The server does not answer these.
             dues.for_each(|due| state.give_back(due));
             unanswered = 0;
         }

@@ -1,0 +1,158 @@
+//! A run fails beyond its bounds, rises in its ramp, and writes a log of histograms.
+
+mod fake_server;
+mod load_figures;
+mod support;
+
+use fake_server::{Ended, UnusedAddress, run};
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+use load_figures::Figures;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::thread;
+use support::Server;
+
+fn load(at: &str, flags: &[&str]) -> Ended {
+    let folder = tempfile::tempdir().expect("a folder");
+    run(
+        folder.path(),
+        &[&["load", "echo", "--at", at, "-d", "1"], flags].concat(),
+    )
+}
+
+#[test]
+fn a_run_beyond_a_bound_exits_with_1_and_says_which() {
+    let server = Server::start(&[]);
+    let at = server.address("echo").to_string();
+    let within = load(&at, &["--fail-if", "p99=60s,errors=0,lost=0,rate=1"]);
+    assert_eq!(within.status, Some(0), "{within:?}");
+    assert!(!within.out.contains("FAILED"), "{within:?}");
+    let beyond = [
+        "-c",
+        "2",
+        "-r",
+        "10",
+        "--fail-if",
+        "p50=60s,max=1us,rate=1000000",
+    ];
+    let beyond = load(&at, &beyond);
+    assert_eq!(beyond.status, Some(1), "{beyond:?}");
+    let failed: Vec<_> = beyond
+        .out
+        .lines()
+        .filter(|line| line.contains("FAILED"))
+        .collect();
+    assert_eq!(failed.len(), 2, "{beyond:?}");
+    assert!(failed[0].contains("the longest latency is "), "{beyond:?}");
+    assert!(
+        failed[1].contains("10.0 answers a second, fewer than 1,000,000"),
+        "{beyond:?}"
+    );
+}
+
+#[test]
+fn a_bound_on_errors_replaces_the_default_of_none() {
+    // The third answer is an error, which costs one request and the connection.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        let mut number = 0;
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.expect("a client"));
+            let mut line = String::new();
+            while matches!(stream.read_line(&mut line), Ok(1..)) {
+                if line.ends_with("PING\r\n") {
+                    number += 1;
+                    let answer: &[u8] = if number == 3 {
+                        b"-BUSY\r\n"
+                    } else {
+                        b"+PONG\r\n"
+                    };
+                    let _ = stream.get_mut().write_all(answer);
+                    line.clear();
+                }
+            }
+        }
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let flags = [
+        "load", "redis", "--at", &at, "-c", "1", "-d", "1", "-r", "20",
+    ];
+    let ended = run(
+        folder.path(),
+        &[&flags[..], &["--fail-if", "errors=1"]].concat(),
+    );
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(ended.out.contains("-BUSY"), "{ended:?}");
+}
+
+#[test]
+fn the_ramp_is_not_counted() {
+    let server = Server::start(&[]);
+    let at = server.address("echo").to_string();
+    let figures = Figures::of(&["echo", "--at", &at, "-r", "300", "--ramp", "1"]);
+    figures.all_made("300");
+    let seconds = figures.number("seconds");
+    assert_eq!(seconds, 1.0, "{}", figures.0);
+    Figures::of(&["echo", "--at", &at, "-c", "20", "--ramp", "1"]).all_answered();
+    Figures::of(&["churn", "--at", &at, "-c", "3", "--ramp", "1"]).all_answered();
+}
+
+#[test]
+fn the_log_of_histograms_has_every_answer() {
+    let server = Server::start(&[]);
+    let at = server.address("http").to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let flags = [
+        "load", "http", "--mix", "--at", &at, "-r", "100", "-d", "2", "--hlog", "run.hlog",
+    ];
+    let ended = run(folder.path(), &flags);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let log = std::fs::read(folder.path().join("run.hlog")).expect("the log");
+    let intervals = IntervalLogIterator::new(&log).filter_map(|entry| match entry {
+        Ok(LogEntry::Interval(interval)) => {
+            Some(interval.tag().expect("a tag").as_str().to_owned())
+        }
+        Ok(_) => None,
+        Err(error) => panic!("{error:?}"),
+    });
+    let tags: Vec<String> = intervals.collect();
+    for kind in ["GET", "PUT"] {
+        assert!(
+            tags.iter().filter(|tag| *tag == kind).count() >= 2,
+            "{tags:?}"
+        );
+    }
+}
+
+#[test]
+fn wrong_bounds_and_ramps_are_refused_before_anything_is_opened() {
+    let unused = UnusedAddress::new();
+    let at = unused.address();
+    for flags in [
+        &["--fail-if", "p99=5"][..],
+        &["--fail-if", "p95=5ms"],
+        &["--fail-if", "errors=0,"],
+        &["--fail-if", "errors<1"],
+        &["--ramp", "-1"],
+        &["--ramp", "1.5"],
+        &["--hlog", "no/such/folder/x"],
+    ] {
+        let ended = load(&at, flags);
+        ended.expect_failure(2, &[]);
+        assert!(!ended.err.is_empty() && ended.out.is_empty(), "{ended:?}");
+    }
+    for flags in [
+        &["--path", "no-slash"][..],
+        &["--path", "/a b"],
+        &["--put", "--mix"],
+        &["--close", "-p", "2"],
+        &["-H", "no colon"],
+        &["-H", "Content-Length: 5"],
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let flags = [&["load", "http", "--at", &at], flags].concat();
+        run(folder.path(), &flags).expect_failure(2, &[]);
+    }
+    unused.assert_no_connection();
+}
