@@ -20,7 +20,6 @@ const replay = new Replay();
 const slab = new Slab(part('slab'));
 const calmly = matchMedia('(prefers-reduced-motion: reduce)');
 let stream = null, shown = false;
-let letters = []; // of the services, in the cells
 let asked = 0; // the next drawing
 let drawn = 0, said = -CALM; // times
 let slow = 0; // the timer of slow motion
@@ -85,7 +84,7 @@ function draw(fresh = false) {
   if (!shown) return;
   const { frame, slab: conns, frames, at, live } = replay;
   drawn = performance.now();
-  slab.draw(conns, frame?.at, letters, fresh);
+  slab.draw(conns, frame?.at, replay.services, fresh);
   put('words', inWords(slab.marked));
   if (!frame) return;
   drawRows(frame, conns);
@@ -251,8 +250,6 @@ export function show(given) {
     });
     stream.on('slab', piece => {
       replay.snapshot(piece);
-      letters = letterEach(replay.services);
-      put('letters', replay.services.map((name, at) => `${letters[at]} ${name}`).join(', '));
       redraw();
     });
     stream.on('loop', frame => {
@@ -270,11 +267,4 @@ export function show(given) {
 /** Stops drawing. */
 export function hide() {
   shown = false;
-}
-
-/** The first letter of each name that no earlier one has. */
-function letterEach(names) {
-  const taken = [];
-  for (const name of names) taken.push([...name.toUpperCase()].find(letter => !taken.includes(letter)));
-  return taken;
 }

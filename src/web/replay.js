@@ -32,7 +32,6 @@ export class Replay {
     this.slab = this.last; // the slab shown
     this.at = 0; // the number of frames before it
     this.live = true; // whether the last one is shown
-    this.full = false; // whether frames were left out meanwhile
   }
 
   /** Adds a piece of the snapshot. What a frame has said already is newer. */
@@ -45,9 +44,10 @@ export class Replay {
 
   add(frame) {
     apply(this.last, frame);
-    if (this.live && this.frames.length === KEEP) apply(this.first, this.frames.shift());
-    this.full ||= this.frames.length === KEEP;
-    if (!this.full) this.frames.push(frame);
+    if (this.frames.push(frame) > KEEP) {
+      apply(this.first, this.frames.shift());
+      this.at = Math.max(0, this.at - 1);
+    }
     if (this.live) this.at = this.frames.length;
   }
 
@@ -63,11 +63,6 @@ export class Replay {
 
   /** Shows frames as they arrive. */
   follow() {
-    if (this.full) {
-      this.frames = [];
-      this.first = this.last.slice();
-      this.full = false;
-    }
     this.live = true;
     this.slab = this.last;
     this.at = this.frames.length;
@@ -77,7 +72,7 @@ export class Replay {
   seek(at) {
     this.hold();
     at = Math.min(Math.max(at, 1), this.frames.length);
-    if (at < this.at) {
+    if (at < this.at || !this.at) {
       this.slab = this.first.slice();
       this.at = 0;
     }
