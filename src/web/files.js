@@ -38,6 +38,7 @@ export async function show() {
     received = filter.value = '';
     showCrumbs();
     render();
+    view.parentNode.scrollTop = 0;
     count.textContent = 'loading …';
   }
   try {
@@ -66,27 +67,35 @@ function showCrumbs() {
 
 // The table
 
-/** Shows the entries: the first rows at once, the others in pieces, so that the page stays alive. */
+const isWanted = ({ name }) => name.toLowerCase().includes(filter.value.toLowerCase());
+
+/** Shows the entries. The rows come in pieces, so that the page stays alive. */
 function render() {
-  const mine = ++rendering;
-  const wanted = filter.value.toLowerCase();
   const { by, sign } = order;
-  const shown = entries.filter(({ name }) => name.toLowerCase().includes(wanted)).sort((a, b) =>
+  const shown = entries.filter(isWanted).sort((a, b) =>
     b.dir - a.dir || sign * (by === 'name' ? compare(a.name, b.name) : a[by] - b[by]) || compare(a.name, b.name));
-  const append = start => {
-    if (mine !== rendering || start >= shown.length) return;
-    const rows = shown.slice(start, start + CHUNK).map(row);
-    const body = element('tbody', {}, ...rows);
-    body.style.setProperty('--rows', rows.length);
-    table.append(body);
-    setTimeout(append, 0, start + CHUNK);
+  const bodies = [];
+  for (let start = 0; start < shown.length; start += CHUNK) {
+    bodies.push(element('tbody'));
+    bodies.at(-1).style.setProperty('--rows', Math.min(CHUNK, shown.length - start));
+  }
+  table.replaceChildren(table.tHead, ...bodies);
+  const mine = ++rendering;
+  const fill = index => {
+    if (mine !== rendering || index === bodies.length) return;
+    bodies[index].append(...shown.slice(index * CHUNK, (index + 1) * CHUNK).map(row));
+    setTimeout(fill, 0, index + 1);
   };
-  for (const body of [...table.tBodies]) body.remove();
-  append(0);
-  const sum = shown.reduce((sum, { size }) => sum + size, 0);
+  fill(0);
+  showCount();
+}
+
+function showCount() {
+  const shown = entries.filter(isWanted);
   const of = shown.length < entries.length ? ` of ${grouped(entries.length)}` : '';
   const noun = entries.length === 1 ? 'entry' : 'entries';
-  count.textContent = `${grouped(shown.length)}${of} ${noun}, ${bytes(sum)}${readOnly ? ', read-only' : ''}`;
+  const sum = bytes(shown.reduce((sum, { size }) => sum + size, 0));
+  count.textContent = `${grouped(shown.length)}${of} ${noun}, ${sum}${readOnly ? ', read-only' : ''}`;
 }
 
 /** A row of the table. */
@@ -146,6 +155,7 @@ async function remove(row) {
   row.remove();
   (next?.querySelector('a') ?? filter).focus();
   entries = entries.filter(entry => entry.name !== name);
+  showCount();
 }
 
 // Uploads
@@ -166,14 +176,19 @@ pick.onchange = () => {
   pick.value = '';
 };
 
-addEventListener('dragover', event => {
-  event.preventDefault(); // or the browser leaves the page for the file
-  view.classList.add('drop');
-});
-addEventListener('dragleave', event => view.classList.toggle('drop', event.relatedTarget !== null));
-addEventListener('drop', event => {
-  event.preventDefault();
-  view.classList.remove('drop');
+// Trap: without preventDefault, the browser leaves the page for the file.
+function onDrag(name, handler) {
+  addEventListener(name, event => {
+    if (!event.dataTransfer.types.includes('Files')) return;
+    event.preventDefault();
+    view.classList.toggle('drop', name === 'dragover' || event.relatedTarget !== null);
+    handler?.(event);
+  });
+}
+
+onDrag('dragover');
+onDrag('dragleave');
+onDrag('drop', event => {
   if (view.hidden) return;
   const items = [...event.dataTransfer.items].filter(({ kind }) => kind === 'file');
   const files = items.filter(item => !item.webkitGetAsEntry()?.isDirectory).map(item => item.getAsFile());

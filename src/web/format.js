@@ -38,7 +38,7 @@ export const clock = seconds =>
 export const date = seconds => DATE.format(seconds * 1000);
 
 /** Makes an element. What is in it is text, never HTML: a peer may have written it. */
-export function element(tag, properties, ...children) {
+export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
   return made;

@@ -7,6 +7,7 @@ import { news, sayError } from './say.js';
 
 const room = document.getElementById('room');
 const form = room.querySelector('.join');
+const problem = form.querySelector('.problem');
 const chat = room.querySelector('.chat');
 const log = new Log(chat, 'Messages');
 const stream = new Stream('room');
@@ -42,7 +43,7 @@ form.onsubmit = event => {
   event.preventDefault();
   const { name, password } = form.elements;
   join = { name: name.value.trim(), password: password.value };
-  form.querySelector('.problem').textContent = '';
+  problem.textContent = '';
   stream.open();
 };
 
@@ -56,7 +57,7 @@ function start(event) {
 
 function end(reason) {
   stream.close();
-  form.querySelector('.problem').textContent = reason;
+  problem.textContent = reason;
   show(false);
 }
 
@@ -64,7 +65,7 @@ function end(reason) {
 function show(isMember) {
   form.hidden = isMember;
   chat.hidden = !isMember;
-  (isMember ? entry : form.elements.name).focus();
+  (isMember ? entry : form.elements[/password/.test(problem.textContent) ? 'password' : 'name']).focus();
 }
 
 function showMembers() {
