@@ -22,7 +22,7 @@ const calmly = matchMedia('(prefers-reduced-motion: reduce)');
 let stream = null, shown = false;
 let asked = 0; // the next drawing
 let drawn = 0, said = -CALM; // times
-let slow = 0; // the timer of slow motion
+let slow = 0, quiet = 0; // the timers of slow motion and of a pause of the server
 let traced = []; // the connection whose trace is shown
 
 /** The rows of the table by state, with their symbols. */
@@ -91,7 +91,7 @@ function draw(fresh = false) {
   const { rounds, events, turns, longest, missed, ...moved } = lastSecond();
   [whole(rounds) + '/s', whole(events) + '/s', whole(turns) + '/s', bytes(moved.in) + '/s', bytes(moved.out) + '/s',
     time(longest), time(frame.lag)].forEach((text, at) => { NUMBERS[at].textContent = text; });
-  put('cut', frame.cut || missed ? `Left out: ${many(frame.cut, 'connection')}, ${many(missed, 'frame')}` : '');
+  put('cut', frame.cut || missed ? `${many(frame.cut, 'connection')} follow in the next frame, ${many(missed, 'frame')} missed` : '');
   drawStrip(frames.slice(0, at).slice(-Math.floor(part('strip').clientWidth / COLUMN)));
   put('where', live ? 'live' : `frame ${at} of ${frames.length}, ${behind()} s behind`);
   Object.assign(part('position'), { max: frames.length, value: at, ariaValueText: part('where').value });
@@ -119,7 +119,8 @@ function drawRows(frame, conns) {
   fill('disk', frame.await_disk);
   fill('parked', of.parked.length);
   fill('free', slab.slots - Object.values(of).flat().length);
-  fill('short', frame.short, [`${many(frame.turns.parked, 'turn')} ended parked, ${whole(frame.turns.requeue)} requeued`]);
+  const { parked = 0, requeue = 0 } = frame.turns;
+  fill('short', frame.short, [`up to ${whole(frame.most[0])} in a round; ${many(parked, 'turn')} ended parked, ${whole(requeue)} requeued`]);
   fill('gate', frame.accepting ? 'open' : 'shut', [`${whole(frame.connections)} of ${many(frame.limit, 'connection')}`]);
 }
 
@@ -176,7 +177,7 @@ function play() {
   if (factor === 1) replay.follow();
   else {
     replay.seek(replay.at + 1);
-    slow = setTimeout(play, (replay.frame?.span ?? 100) * factor);
+    slow = setTimeout(play, Math.min(1000, replay.frame?.span ?? 100) * factor);
   }
   draw();
 }
@@ -240,22 +241,25 @@ slab.canvas.onkeydown = event => {
 };
 part('end').onclick = () => trace(null);
 
+/** Adds a frame. The server sends none while nothing happens: after a second, one that says so. */
+function receive(frame) {
+  clearTimeout(quiet);
+  replay.add(frame);
+  if (replay.live) redraw();
+  const nothing = { rounds: 0, events: 0, turns: {}, in: 0, out: 0, longest: 0, lag: 0, conns: [], gone: [], cut: 0, missed: 0 };
+  if (frame.conns.length) quiet = setTimeout(receive, 1000, { ...frame, ...nothing, at: frame.at + 1000, span: 1000 });
+}
+
 /** Shows the view. `given` is the same stream each time. */
 export function show(given) {
   if (!stream) {
     stream = given;
-    stream.on('hello', () => {
-      replay.reset();
-      part('now').onclick();
-    });
+    stream.on('hello', part('now').onclick);
     stream.on('slab', piece => {
       replay.snapshot(piece);
       redraw();
     });
-    stream.on('loop', frame => {
-      replay.add(frame);
-      if (replay.live) redraw();
-    });
+    stream.on('loop', receive);
     stream.on('trace', addLines);
     stream.on('state', ({ text }) => put('state', text));
   }

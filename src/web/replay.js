@@ -24,7 +24,6 @@ export class Replay {
     this.reset();
   }
 
-  /** Forgets all: a snapshot follows. */
   reset() {
     this.frames = [];
     this.first = []; // the slab before the first frame of the ring
@@ -34,10 +33,11 @@ export class Replay {
     this.live = true; // whether the last one is shown
   }
 
-  /** Adds a piece of the snapshot. What a frame has said already is newer. */
-  snapshot(piece) {
-    this.services = piece.services ?? this.services;
-    for (const conn of piece.conns) {
+  /** Adds a piece of a snapshot. What a frame has said since the first one is newer. */
+  snapshot({ first, services, conns }) {
+    if (first && this.live) this.reset();
+    this.services = services;
+    for (const conn of conns) {
       for (const slab of [this.first, this.last]) slab[conn[SLOT]] ??= [...conn, 0, 0, 0, 0, 0, -1];
     }
   }
