@@ -56,22 +56,21 @@ export class Stream {
   async #run(signal) {
     for (let failures = 0; ; failures++) {
       this.#change('opening', 'connecting …');
-      let status = 0;
       try {
         await this.#read(signal);
       } catch (error) {
-        if (error instanceof SyntaxError) throw error;
-        ({ status = 0 } = error);
-        if (status >= 400 && status < 500 && status !== 429 && !signal.aborted) {
+        if (signal.aborted) return;
+        console.warn(error);
+        const { status } = error;
+        if (status >= 400 && status < 500 && status !== 429) {
           this.#abort = null;
           return this.#change('refused', error.message, status);
         }
       }
-      if (signal.aborted) return;
       if (this.tab) failures = 0;
       const pause = Math.min(this.#retry * 2 ** failures, LONGEST_PAUSE) * (0.75 + Math.random() / 2);
       this.#change('waiting', `no connection, next try in ${Math.ceil(pause / 1000)} s`);
-      await sleep(pause, signal);
+      await new Promise(resolve => setTimeout(resolve, pause));
       if (signal.aborted) return;
     }
   }
@@ -125,13 +124,4 @@ export class Stream {
   #emit(name, data) {
     for (const handler of this.#handlers[name] ?? []) handler(data);
   }
-}
-
-/** Ends after `ms`, when the network comes back, or when `signal` aborts. */
-function sleep(ms, signal) {
-  return new Promise(resolve => {
-    setTimeout(resolve, ms);
-    addEventListener('online', resolve, { once: true });
-    signal.addEventListener('abort', resolve);
-  });
 }

@@ -1,4 +1,4 @@
-// The Files view: the list of a folder, sorted and filtered, and what one can do with a file.
+// The Files view: the list of a folder, sorted, and what one can do with a file.
 
 import { ago, bytes, copy, date, element, grouped, plural } from './format.js';
 import { request } from './request.js';
@@ -8,7 +8,6 @@ import { enqueue } from './uploads.js';
 const CHUNK = 50; // rows in one <tbody>; the browser draws only those that are visible
 const view = document.getElementById('files');
 const table = document.getElementById('list');
-const filter = document.getElementById('filter');
 const problem = document.getElementById('problem');
 const count = document.getElementById('count');
 const { compare } = new Intl.Collator('en', { numeric: true });
@@ -35,7 +34,7 @@ export async function show() {
   if (folder !== addressed()) {
     folder = addressed();
     entries = [];
-    received = filter.value = '';
+    received = '';
     showCrumbs();
     render();
     view.parentNode.scrollTop = 0;
@@ -67,23 +66,21 @@ function showCrumbs() {
 
 // The table
 
-const isWanted = ({ name }) => name.toLowerCase().includes(filter.value.toLowerCase());
-
 /** Shows the entries. The rows come in pieces, so that the page stays alive. */
 function render() {
   const { by, sign } = order;
-  const shown = entries.filter(isWanted).sort((a, b) =>
+  const sorted = entries.sort((a, b) =>
     b.dir - a.dir || sign * (by === 'name' ? compare(a.name, b.name) : a[by] - b[by]) || compare(a.name, b.name));
   const bodies = [];
-  for (let start = 0; start < shown.length; start += CHUNK) {
+  for (let start = 0; start < entries.length; start += CHUNK) {
     bodies.push(element('tbody'));
-    bodies.at(-1).style.setProperty('--rows', Math.min(CHUNK, shown.length - start));
+    bodies.at(-1).style.setProperty('--rows', Math.min(CHUNK, entries.length - start));
   }
   table.replaceChildren(table.tHead, ...bodies);
   const mine = ++rendering;
   const fill = index => {
     if (mine !== rendering || index === bodies.length) return;
-    bodies[index].append(...shown.slice(index * CHUNK, (index + 1) * CHUNK).map(row));
+    bodies[index].append(...sorted.slice(index * CHUNK, (index + 1) * CHUNK).map(row));
     setTimeout(fill, 0, index + 1);
   };
   fill(0);
@@ -91,11 +88,9 @@ function render() {
 }
 
 function showCount() {
-  const shown = entries.filter(isWanted);
-  const of = shown.length < entries.length ? ` of ${grouped(entries.length)}` : '';
   const noun = entries.length === 1 ? 'entry' : 'entries';
-  const sum = bytes(shown.reduce((sum, { size }) => sum + size, 0));
-  count.textContent = `${grouped(shown.length)}${of} ${noun}, ${sum}${readOnly ? ', read-only' : ''}`;
+  const sum = bytes(entries.reduce((sum, { size }) => sum + size, 0));
+  count.textContent = `${grouped(entries.length)} ${noun}, ${sum}${readOnly ? ', read-only' : ''}`;
 }
 
 /** A row of the table. */
@@ -131,8 +126,6 @@ table.tHead.onclick = ({ target }) => {
   render();
 };
 
-filter.oninput = render;
-
 view.onclick = event => {
   const { target } = event;
   if (target.matches('.delete')) return remove(target.closest('tr'));
@@ -153,7 +146,7 @@ async function remove(row) {
   say(`${name} is deleted.`);
   const next = row.nextElementSibling ?? row.previousElementSibling;
   row.remove();
-  (next?.querySelector('a') ?? filter).focus();
+  next?.querySelector('a').focus();
   entries = entries.filter(entry => entry.name !== name);
   showCount();
 }
@@ -189,11 +182,7 @@ function onDrag(name, handler) {
 onDrag('dragover');
 onDrag('dragleave');
 onDrag('drop', event => {
-  if (view.hidden) return;
-  const items = [...event.dataTransfer.items].filter(({ kind }) => kind === 'file');
-  const files = items.filter(item => !item.webkitGetAsEntry()?.isDirectory).map(item => item.getAsFile());
-  if (files.length < items.length) sayError(new Error('Folders are not uploaded, only files.'));
-  if (files.length) upload(files);
+  if (!view.hidden) upload([...event.dataTransfer.files]);
 });
 
 /** Tells the view what the server says of itself. */

@@ -78,7 +78,7 @@ function put(upload) {
   };
   return new Promise((resolve, reject) => {
     request.onload = () => resolve(request);
-    request.onerror = () => reject(new Error('The connection broke; nothing was stored.'));
+    request.onerror = () => reject(new Error('The connection broke, or this is no file; nothing was stored.'));
     request.onabort = () => reject(new Error('Cancelled; nothing was stored.'));
     request.send(upload.file);
   });
