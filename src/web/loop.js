@@ -1,7 +1,7 @@
 // The Loop view: the slab, the queues and the rounds of the server's loop, as its frames tell them.
 // Pause, step and slow motion replay what was received; the loop itself is never slowed.
 //
-//   live ──pause, step──▶ held ──play──▶ slow ──pause, step──▶ held ──now──▶ live
+//   live ──pause, step──▶ held ──play──▶ slow ──pause, step──▶ held ──play──▶ live
 
 import { bytes, element, grouped, plural } from './format.js';
 import { ALL_BYTES, ALL_TURNS, AT, BUDGET, OWED, Replay, SERIAL, SERVICE, SLOT, TURNS } from './replay.js';
@@ -187,10 +187,6 @@ part('back').onclick = () => seek(replay.at - 1);
 part('step').onclick = () => seek(replay.at + 1);
 part('position').oninput = ({ target }) => seek(Number(target.value));
 part('speed').onchange = play;
-part('now').onclick = () => {
-  part('speed').value = 1;
-  play();
-};
 
 // The slab by pointer and keyboard, and the trace of a connection
 
@@ -254,7 +250,10 @@ function receive(frame) {
 export function show(given) {
   if (!stream) {
     stream = given;
-    stream.on('hello', part('now').onclick);
+    stream.on('hello', () => {
+      part('speed').value = 1;
+      play();
+    });
     stream.on('slab', piece => {
       replay.snapshot(piece);
       redraw();
