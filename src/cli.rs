@@ -1,6 +1,7 @@
 //! The command line: subcommands, flags and their help texts.
 
 pub mod load;
+pub mod log_format;
 
 use crate::server::TCP_SERVICES;
 use crate::server::options::ServeOptions;

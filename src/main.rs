@@ -1,9 +1,9 @@
 //! Entry point: runs one subcommand and returns its exit status.
 
 use clap::Parser;
-use env_logger::fmt::Formatter;
-use log::{LevelFilter, Record};
+use log::LevelFilter;
 use loket::cli::load::LoadOptions;
+use loket::cli::log_format::LogLine;
 use loket::cli::{Cli, CliCommand, FilesAction, FilesOptions, RoomOptions};
 use loket::client::ClientLimits;
 use loket::client::error::ClientError;
@@ -20,7 +20,8 @@ use loket::setup::password;
 use loket::terminal::on_exit;
 use loket::wire::text::OneLine;
 use signal_hook::low_level::{emulate_default_handler, pipe};
-use std::io::{self, Read, Write};
+use std::fmt::Display;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::thread;
@@ -37,12 +38,13 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: ServeOptions) -> ExitCode {
-    let log = LogQueue::new(config::LOG_BACKLOG);
-    start_log(&options, &log);
+    let line = LogLine::new(options.log_format);
+    let log = LogQueue::new(config::LOG_BACKLOG, Box::new(move |count| line.lost(count)));
+    start_log(&options, line, &log);
     let status = match Server::bind(options) {
-        Ok(server) => run_server(server, &log),
+        Ok(server) => run_server(server, line, &log),
         Err(error) => {
-            eprintln!("loket serve: {}", OneLine(&error));
+            print_error(line, &error);
             ExitCode::from(USAGE)
         }
     };
@@ -51,7 +53,14 @@ fn serve(options: ServeOptions) -> ExitCode {
     status
 }
 
-fn run_server(server: Server, log: &LogQueue) -> ExitCode {
+fn print_error(line: LogLine, error: &dyn Display) {
+    match line.logs_errors() {
+        true => log::error!("{error}"),
+        false => eprintln!("loket serve: {}", OneLine(error)),
+    }
+}
+
+fn run_server(server: Server, line: LogLine, log: &LogQueue) -> ExitCode {
     match server.run(&mut io::stdout(), log.clone()) {
         Ok(Stopped::Gracefully) => ExitCode::SUCCESS,
         Ok(Stopped::Forced(connections)) => {
@@ -59,7 +68,7 @@ fn run_server(server: Server, log: &LogQueue) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("loket serve: {}", OneLine(&error));
+            print_error(line, &error);
             ExitCode::FAILURE
         }
     }
@@ -158,7 +167,7 @@ fn clean_up_on_signals() -> io::Result<()> {
     Ok(())
 }
 
-fn start_log(options: &ServeOptions, log: &LogQueue) {
+fn start_log(options: &ServeOptions, line: LogLine, log: &LogQueue) {
     let level = match (options.quiet, options.verbose) {
         (true, _) => LevelFilter::Error,
         (_, 0) => LevelFilter::Info,
@@ -169,19 +178,6 @@ fn start_log(options: &ServeOptions, log: &LogQueue) {
         .filter_level(level)
         .parse_default_env()
         .target(env_logger::Target::Pipe(Box::new(log.clone())))
-        .format(log_line)
+        .format(move |out, record| line.write(out, record))
         .init();
-}
-
-/// The format of env_logger, with control characters escaped: names from peers and folders cannot
-/// begin a new line or send escape sequences to a terminal.
-fn log_line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    let (time, level) = (out.timestamp(), record.level());
-    let style = out.default_level_style(level);
-    let message = OneLine(record.args());
-    writeln!(
-        out,
-        "[{time} {style}{level:<5}{style:#} {}] {message}",
-        record.target()
-    )
 }

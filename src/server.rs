@@ -51,7 +51,7 @@ use crate::store::file_store::FileStore;
 use crate::terminal::line_editor::LineEditor;
 use endpoints::Endpoint;
 use options::ServeOptions;
-use secrets::{Secrets, warn_of_exposure};
+use secrets::Secrets;
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -181,7 +181,7 @@ impl Server {
         let endpoints = endpoints::plan(&options)?;
         let secrets = Secrets::of(&options, &endpoints)?;
         let user = options.user.as_deref().map(User::find).transpose()?;
-        warn_of_exposure(&options, &endpoints, &secrets);
+        let warnings = secrets::warnings(&options, &endpoints, &secrets);
         let (mut bound, mut room) = (Vec::new(), None);
         for endpoint in endpoints {
             match tcp_service(endpoint.name) {
@@ -194,6 +194,9 @@ impl Server {
         }
         let store = root_dir::open(&options.root, store_settings(&options), user.as_ref())?;
         let store = Rc::new(store);
+        for warning in warnings {
+            log::warn!("{warning}");
+        }
         let parts = Rc::new(Parts {
             limits: Rc::new(SERVICES),
             roster: Rc::default(),

@@ -3,6 +3,7 @@
 use super::errors::RequestFailure;
 use super::numbers::PERCENTILES;
 use super::report::{Outcome, RunEnd};
+use crate::wire::json::JsonText;
 use hdrhistogram::Histogram;
 
 /// The results as a JSON text.
@@ -133,17 +134,7 @@ fn decimal(number: f64) -> String {
 }
 
 fn string(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            letter if letter.is_control() => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
-            }
-            letter => quoted.push(letter),
-        }
-    }
-    quoted + "\""
+    format!("\"{}\"", JsonText(text))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::session::log_limit::LogLimit;
 use crate::session::protocol::Protocol;
 use rustix::io::Errno;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Makes the protocol for a new connection from this address.
 pub type MakeProtocol = Box<dyn Fn(SocketAddr) -> Box<dyn Protocol>>;
@@ -133,7 +133,7 @@ impl<I: Io> Acceptor<I> {
                 let _ = dispatcher.io.write(&mut socket, refusal);
                 let _ = dispatcher.io.shutdown_write(&mut socket);
             }
-            self.log_refused(peer.ip(), now);
+            self.log_refused(number, peer, now);
             return true;
         }
         dispatcher.open(socket, number, peer, &listener.make, now);
@@ -165,7 +165,8 @@ impl<I: Io> Acceptor<I> {
                 false
             }
             _ => {
-                log::debug!("cannot accept a connection: {error}");
+                let service = self.listeners[number].name;
+                log::debug!(service; "{service}: cannot accept a connection: {error}");
                 true
             }
         }
@@ -185,11 +186,12 @@ impl<I: Io> Acceptor<I> {
         }
     }
 
-    fn log_refused(&mut self, address: IpAddr, now: Moment) {
+    fn log_refused(&mut self, number: usize, peer: SocketAddr, now: Moment) {
         if let Some(others) = self.refused_logged.pass(now.0) {
-            let count = others + 1;
-            log::warn!(
-                "{address} has as many connections as one address may have; rejected: {count}"
+            let (count, service) = (others + 1, self.listeners[number].name);
+            log::warn!(service, peer:%;
+                "{service}: {peer} was rejected: its address has as many connections as one may \
+                 have; rejected: {count}"
             );
         }
     }

@@ -210,7 +210,8 @@ impl Datagrams {
                         let Some((_, to)) = self.out.front() else {
                             return left;
                         };
-                        log::debug!("{}: cannot send to {}: {error}", self.name, to.peer);
+                        let (service, peer) = (self.name, to.peer);
+                        log::debug!(service, peer:%; "{service}: cannot send to {peer}: {error}");
                         self.lost += 1;
                         self.out.advance();
                     }
@@ -245,7 +246,8 @@ impl Datagrams {
     fn log_losses(&mut self, now: Moment) {
         self.lost += self.out.take_dropped();
         if self.lost > 0 && self.logged.pass(now.0).is_some() {
-            log::warn!("{}: {} datagrams were dropped", self.name, self.lost);
+            let (service, lost) = (self.name, self.lost);
+            log::warn!(service; "{service}: {lost} datagrams were dropped");
             self.lost = 0;
         }
     }

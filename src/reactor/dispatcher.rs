@@ -77,12 +77,12 @@ impl<I: Io> Dispatcher<I> {
         now: Moment,
     ) -> SessionId {
         let id = self.insert(socket, service, make(peer), now);
-        self.per_ip.enter(id.slot(), peer.ip());
+        self.per_ip.enter(id.slot(), peer);
         self.shared
             .observer
             .opened(label(&self.services, service as u16, id), peer);
         let name = self.services[service];
-        log::debug!("conn {} {name}: opened by {peer}", id.serial());
+        log::debug!(service = name, peer:%; "conn {} {name} {peer}: opened", id.serial());
         self.deliver();
         id
     }
@@ -451,16 +451,11 @@ impl<I: Io> Dispatcher<I> {
             self.operator = None;
         }
         self.timers.clear(id.slot());
-        self.per_ip.leave(id.slot());
+        let peer = self.per_ip.leave(id.slot());
+        reason.log(self.services[usize::from(service)], id.serial(), peer);
         self.shared
             .observer
             .closed(label(&self.services, service, id), reason);
-        let level = match reason.is_warning() {
-            true => log::Level::Warn,
-            false => log::Level::Debug,
-        };
-        let name = self.services[usize::from(service)];
-        log::log!(level, "conn {} {name}: closed, {reason}", id.serial());
     }
 }
 

@@ -16,8 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone)]
 pub struct LogQueue(Arc<Mutex<Lines>>);
 
+/// Makes the line about this number of dropped lines.
+pub type LostLine = Box<dyn Fn(u64) -> String + Send>;
+
 struct Lines {
     bytes: VecDeque<u8>,
+    lost_line: LostLine,
     limit: usize,
     lost: u64,
     /// Lines that were dropped since the start.
@@ -26,9 +30,10 @@ struct Lines {
 
 impl LogQueue {
     /// An empty queue of at most `limit` bytes.
-    pub fn new(limit: usize) -> LogQueue {
+    pub fn new(limit: usize, lost_line: LostLine) -> LogQueue {
         LogQueue(Arc::new(Mutex::new(Lines {
             bytes: VecDeque::new(),
+            lost_line,
             limit,
             lost: 0,
             dropped: 0,
@@ -74,10 +79,7 @@ impl Write for LogQueue {
             return Ok(line.len());
         }
         if lines.lost > 0 {
-            let note = format!(
-                "({} log lines lost: standard error was not read in time)\n",
-                lines.lost
-            );
+            let note = (lines.lost_line)(lines.lost);
             lines.lost = 0;
             lines.bytes.extend(note.as_bytes());
         }
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn lines_above_the_limit_are_dropped_and_counted() {
-        let mut queue = LogQueue::new(20);
+        let mut queue = LogQueue::new(20, Box::new(|lost| format!("{lost} lost\n")));
         for number in 0..5 {
             queue
                 .write_all(format!("line {number}\n").as_bytes())
@@ -166,18 +168,12 @@ mod tests {
         });
         queue.write_all(b"on\n").expect("never fails");
         assert_eq!(String::from_utf8(read).expect("text"), "line 0\nline 1\n");
-        assert_eq!(
-            queue.take_lines(),
-            [
-                "(3 log lines lost: standard error was not read in time)",
-                "on"
-            ]
-        );
+        assert_eq!(queue.take_lines(), ["3 lost", "on"]);
     }
 
     #[test]
     fn lines_that_do_not_fit_into_a_pipe_are_kept() {
-        let mut queue = LogQueue::new(100);
+        let mut queue = LogQueue::new(100, Box::new(|_| String::new()));
         queue.write_all(b"one\ntwo\n").expect("never fails");
         let mut calls = 0;
         queue.drain(|_| {

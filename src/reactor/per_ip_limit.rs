@@ -1,16 +1,41 @@
-//! Counts connections by client address, for the limit of connections per address.
+//! The address of each connection, and the number of connections of each client address.
 
 use crate::session::client_net::client_net;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-/// The number of connections of each address. Without a limit, nothing is counted.
+/// The addresses, and the counts if there is a limit.
 #[derive(Debug)]
 pub struct PerIpLimit {
     limit: Option<usize>,
     counts: HashMap<IpAddr, usize>,
-    /// The client address of each slot.
-    slots: Vec<Option<IpAddr>>,
+    /// The peer of each slot.
+    slots: Vec<Option<PackedAddr>>,
+}
+
+/// An address with its port in 18 bytes instead of 32, because each idle connection holds one.
+#[derive(Debug, Clone, Copy)]
+struct PackedAddr {
+    ip: [u8; 16],
+    port: u16,
+}
+
+impl PackedAddr {
+    fn pack(address: SocketAddr) -> PackedAddr {
+        let ip = match address.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        PackedAddr {
+            ip: ip.octets(),
+            port: address.port(),
+        }
+    }
+
+    fn unpack(self) -> SocketAddr {
+        let ip = IpAddr::from(self.ip).to_canonical();
+        SocketAddr::new(ip, self.port)
+    }
 }
 
 impl PerIpLimit {
@@ -29,28 +54,31 @@ impl PerIpLimit {
         self.limit.is_some_and(|limit| count >= limit)
     }
 
-    /// Counts a new connection.
-    pub fn enter(&mut self, slot: u32, address: IpAddr) {
-        if self.limit.is_none() {
-            return;
-        }
-        let (slot, address) = (slot as usize, client_net(address));
+    /// Notes and counts a new connection.
+    pub fn enter(&mut self, slot: u32, peer: SocketAddr) {
+        let slot = slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize(slot + 1, None);
         }
-        self.slots[slot] = Some(address);
-        *self.counts.entry(address).or_insert(0) += 1;
+        self.slots[slot] = Some(PackedAddr::pack(peer));
+        if self.limit.is_some() {
+            *self.counts.entry(client_net(peer.ip())).or_insert(0) += 1;
+        }
     }
 
-    /// Removes the connection of a slot from the counts. Does nothing if it is not counted.
-    pub fn leave(&mut self, slot: u32) {
-        let address = self.slots.get_mut(slot as usize).and_then(Option::take);
-        let Some(address) = address else { return };
-        let count = self.counts.get_mut(&address).expect("it was counted");
-        *count -= 1;
-        if *count == 0 {
-            self.counts.remove(&address);
+    /// Removes the connection of a slot and returns its peer, if it has one.
+    pub fn leave(&mut self, slot: u32) -> Option<SocketAddr> {
+        let peer = self.slots.get_mut(slot as usize).and_then(Option::take)?;
+        let peer = peer.unpack();
+        if self.limit.is_some() {
+            let address = client_net(peer.ip());
+            let count = self.counts.get_mut(&address).expect("it was counted");
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&address);
+            }
         }
+        Some(peer)
     }
 }
 
@@ -61,13 +89,14 @@ mod tests {
     #[test]
     fn a_closed_connection_is_no_longer_counted() {
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let peer = |ip| SocketAddr::new(ip, 5);
         let mut per_ip = PerIpLimit::new(Some(2));
-        per_ip.enter(5, here);
-        per_ip.enter(1, here);
-        per_ip.enter(2, there);
+        per_ip.enter(5, peer(here));
+        per_ip.enter(1, peer(here));
+        per_ip.enter(2, peer(there));
         assert!(per_ip.is_reached(here) && !per_ip.is_reached(there));
-        per_ip.leave(5);
-        per_ip.leave(5);
+        assert_eq!(per_ip.leave(5), Some(peer(here)));
+        assert_eq!(per_ip.leave(5), None);
         assert!(!per_ip.is_reached(here));
         per_ip.leave(1);
         per_ip.leave(2);

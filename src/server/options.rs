@@ -1,6 +1,7 @@
 //! The flags of `loket serve` with their defaults, which the server uses as they are parsed.
 
 use super::TCP_SERVICES;
+use crate::cli::log_format::LogFormat;
 use crate::config::reactor::{self, REACTOR};
 use crate::config::room::{self, ROOM};
 use clap::parser::ValueSource;
@@ -203,6 +204,9 @@ pub struct ServeOptions {
     /// Log more (-v: debug, -vv: trace).
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
+    /// Format of the log on standard error; one event is one line.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
     /// Log only errors.
     #[arg(short, long)]
     pub quiet: bool,

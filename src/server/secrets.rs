@@ -49,8 +49,8 @@ fn of<'a>(endpoints: &'a [Endpoint], name: &str) -> Option<&'a Endpoint> {
     endpoints.iter().find(|endpoint| endpoint.name == name)
 }
 
-/// Logs what other machines can do.
-pub fn warn_of_exposure(options: &ServeOptions, endpoints: &[Endpoint], secrets: &Secrets) {
+/// What other machines can do that they should not be able to do without a decision.
+pub fn warnings(options: &ServeOptions, endpoints: &[Endpoint], secrets: &Secrets) -> Vec<String> {
     let host = |name: &str| {
         let endpoint = of(endpoints, name).filter(|endpoint| endpoint.is_exposed());
         endpoint.map(|endpoint| endpoint.address.ip())
@@ -66,7 +66,5 @@ pub fn warn_of_exposure(options: &ServeOptions, endpoints: &[Endpoint], secrets:
         made_password: host("room").filter(|_| is_made(&secrets.room)),
         made_token: host("http").filter(|_| is_made(&secrets.token)),
     };
-    for warning in exposure.warnings() {
-        log::warn!("{warning}");
-    }
+    exposure.warnings()
 }

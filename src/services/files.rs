@@ -82,7 +82,7 @@ impl Files {
             framer: Framer::new(limits.wire.unit),
             limits,
             store,
-            upload_log: UploadLog::new(peer),
+            upload_log: UploadLog::new("files", peer),
             state: FilesState::Command,
         }
     }

@@ -101,7 +101,7 @@ impl Http {
             Parsed::Request(request, length) => {
                 self.current = Some(Box::new(Current {
                     exchange: Exchange::new(&request, cx.micros),
-                    upload_log: UploadLog::new(self.peer),
+                    upload_log: UploadLog::new("http", self.peer),
                     state: HttpState::Begun,
                 }));
                 if request.method == Method::Put {

@@ -461,7 +461,9 @@ fn leave_notice(name: &str) -> String {
 fn warn(limit: &mut LogLimit, now: u64, line: &str) {
     match limit.pass(now) {
         None => {}
-        Some(0) => log::warn!("room: {line}"),
-        Some(more) => log::warn!("room: {line}; {more} similar lines were not logged"),
+        Some(0) => log::warn!(service = "room"; "room: {line}"),
+        Some(more) => {
+            log::warn!(service = "room"; "room: {line}; {more} similar lines were not logged")
+        }
     }
 }

@@ -88,7 +88,7 @@ impl Transfer {
             framer: Framer::new(limits.wire.unit),
             limits,
             store,
-            upload_log: UploadLog::new(peer),
+            upload_log: UploadLog::new("transfer", peer),
             state: TransferState::Command,
         }
     }

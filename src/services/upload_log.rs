@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// The upload of one connection that is requested and not stored yet, if there is one.
 pub struct UploadLog {
+    service: &'static str,
     peer: SocketAddr,
     /// The part of the name that is known, sanitized. Empty before the name arrives.
     name: Option<Box<str>>,
@@ -15,8 +16,12 @@ pub struct UploadLog {
 
 impl UploadLog {
     /// No upload is requested.
-    pub fn new(peer: SocketAddr) -> UploadLog {
-        UploadLog { peer, name: None }
+    pub fn new(service: &'static str, peer: SocketAddr) -> UploadLog {
+        UploadLog {
+            service,
+            peer,
+            name: None,
+        }
     }
 
     /// The address and port of the peer.
@@ -54,7 +59,8 @@ impl UploadLog {
     /// The upload, if there is one, was not stored: logs it.
     pub fn failed(&mut self, why: impl Display, cx: &mut Context<'_>) {
         if let Some(name) = self.name.take() {
-            let line = format!("upload {name:?} from {} failed: {why}", self.peer);
+            let UploadLog { service, peer, .. } = self;
+            let line = format!("{service}: upload {name:?} from {peer} failed: {why}");
             cx.posts.push(Post::line(Audience::Log, line));
         }
     }

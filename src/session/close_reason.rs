@@ -1,6 +1,8 @@
 //! The reasons for which a connection is closed.
 
+use log::Level;
 use std::fmt;
+use std::net::SocketAddr;
 
 /// Why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +66,24 @@ impl CloseReason {
         matches!(self, Idle | SlowReader | TooSlow | Unfinished)
     }
 
-    /// Whether it is logged as a warning. The other reasons are logged at level debug.
-    pub fn is_warning(self) -> bool {
+    /// The level of the log line about the closed connection.
+    fn level(self) -> Level {
         use CloseReason::{BodyCut, DiskStalled, FrameTooLong, SlowReader, Unregistered};
-        matches!(
-            self,
-            FrameTooLong | BodyCut | DiskStalled | SlowReader | Unregistered
-        )
+        match self {
+            FrameTooLong | BodyCut | DiskStalled | SlowReader | Unregistered => Level::Warn,
+            _ => Level::Debug,
+        }
+    }
+
+    /// Logs that a connection is closed. The console has no peer.
+    pub fn log(self, service: &str, serial: u32, peer: Option<SocketAddr>) {
+        let level = self.level();
+        match peer {
+            Some(peer) => log::log!(level, service, peer:%, reason:% = self;
+                "conn {serial} {service} {peer}: closed, {self}"),
+            None => log::log!(level, service, reason:% = self;
+                "conn {serial} {service}: closed, {self}"),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod files_command;
 pub mod follows;
 pub mod framing;
 pub mod http;
+pub mod json;
 pub mod line;
 pub mod names;
 pub mod text;

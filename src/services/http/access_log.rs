@@ -32,6 +32,7 @@ impl Answered<'_> {
         } = self;
         let target = target.escape_debug();
         log::debug!(
+            service = "http", peer:% = peer;
             "http: {method} {target} {status} {bytes} B {}.{} ms {peer}",
             micros / 1_000,
             micros % 1_000 / 100

@@ -3,6 +3,7 @@
 use super::answer::Answer;
 use crate::store::{ListEntry, ListStyle};
 use crate::wire::http::{date, path};
+use crate::wire::json::JsonText;
 use std::fmt::{self, Display, Write};
 
 /// What a browser may do with the page: it has no scripts and no styles of its own.
@@ -43,7 +44,7 @@ impl ListForm {
         let path = format!("/{name}{slash}");
         match self {
             ListForm::Names => String::new(),
-            ListForm::Json => format!("{{\"path\":\"{}\",\"entries\":[", Json(&path)),
+            ListForm::Json => format!("{{\"path\":\"{}\",\"entries\":[", JsonText(&path)),
             ListForm::Html => {
                 let up = match name {
                     "" => "",
@@ -93,7 +94,7 @@ fn write_json(entry: &ListEntry<'_>, list: &mut Vec<u8>) {
     let size = if is_folder { 0 } else { entry.version.length };
     let text = format!(
         "{comma}\n{{\"name\":\"{}\",\"dir\":{is_folder},\"size\":{size},\"mtime\":{}}}",
-        Json(name),
+        JsonText(name),
         seconds(entry)
     );
     list.extend_from_slice(text.as_bytes());
@@ -124,21 +125,6 @@ fn split<'a>(entry: &ListEntry<'a>) -> (&'a str, bool) {
 
 fn seconds(entry: &ListEntry<'_>) -> i64 {
     entry.version.modified.div_euclid(1_000_000_000)
-}
-
-/// Text in a string of JSON: RFC 8259, section 7. It has no control characters.
-struct Json<'a>(&'a str);
-
-impl Display for Json<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            if matches!(character, '"' | '\\') {
-                out.write_char('\\')?;
-            }
-            out.write_char(character)?;
-        }
-        Ok(())
-    }
 }
 
 /// Text in HTML, also in a quoted attribute.

@@ -197,7 +197,8 @@ impl Rights {
             return Ok(());
         }
         if self.wrong.count_failure(peer, now) && self.logged.pass(now).is_some() {
-            log::warn!("http: {peer} sent too many wrong tokens and is ignored for a minute");
+            log::warn!(service = "http", peer:%;
+                "http: {peer} sent too many wrong tokens and is ignored for a minute");
         }
         Err(Denied::Token {
             wrong: true,
