@@ -4,7 +4,7 @@
 //   live ──pause, step──▶ held ──play──▶ slow ──pause, step──▶ held ──play──▶ live
 
 import { bytes, element, grouped, plural } from './format.js';
-import { ALL_BYTES, ALL_TURNS, AT, BUDGET, OWED, Replay, SERIAL, SERVICE, SLOT, TURNS } from './replay.js';
+import { AT, BUDGET, BYTES, OWED, Replay, SERIAL, SERVICE, SLOT, TURNS } from './replay.js';
 import { sayError } from './say.js';
 import { Slab, colour, drawCell, fit, isShape, kindOf } from './slab.js';
 
@@ -50,9 +50,9 @@ function inWords(slot) {
   const conn = replay.slab[slot], at = replay.frame?.at;
   if (slot < 0) return 'Point at a cell, or use the arrow keys in the slab. A click or Enter traces the connection.';
   if (!conn) return `Slot ${slot}: free`;
-  const turns = conn[AT] === at ? `, ${conn[TURNS]} of them in this frame, the last with ${conn[BUDGET]} % of its budget` : '';
+  const turns = conn[AT] ? ` Its last ${many(conn[TURNS], 'turn')} moved ${bytes(conn[BYTES])}, the last one with ${conn[BUDGET]} % of its budget.` : '';
   return `Slot ${slot}: ${replay.services[conn[SERVICE]]}, connection ${conn[SERIAL]}, ${rows[kindOf(conn, at)].name}. `
-    + `Owes ${bytes(conn[OWED])}. Moved ${bytes(conn[ALL_BYTES])} in ${many(conn[ALL_TURNS], 'turn')}${turns}.`;
+    + `Owes ${bytes(conn[OWED])}.${turns}`;
 }
 
 /** What happened in the second before the frame shown, as rates, and the longest turn in it. */

@@ -2,19 +2,13 @@
 
 const KEEP = 600; // frames: a minute, at most about 30 MB
 
-/** The fields of a connection, as in a frame. The last three are added here: turns and bytes
- *  since the page watches, and the time of the last frame in which it had a turn. */
-export const SLOT = 0, SERIAL = 1, SERVICE = 2, STATE = 3, OWED = 4, TURNS = 5, BYTES = 6,
-  BUDGET = 7, ALL_TURNS = 8, ALL_BYTES = 9, AT = 10;
+/** The fields of a connection in a frame, and the time of the last frame in which it had a turn. */
+export const SLOT = 0, SERIAL = 1, SERVICE = 2, STATE = 3, OWED = 4, TURNS = 5, BYTES = 6, BUDGET = 7, AT = 8;
 
 /** Applies a frame to an array of connections by slot. A connection is replaced, never changed. */
 function apply(slab, frame) {
   for (const slot of frame.gone) delete slab[slot];
-  for (const conn of frame.conns) {
-    const old = slab[conn[SLOT]];
-    const [turns, bytes] = old?.[SERIAL] === conn[SERIAL] ? old.slice(ALL_TURNS) : [0, 0];
-    slab[conn[SLOT]] = [...conn, turns + conn[TURNS], bytes + conn[BYTES], frame.at];
-  }
+  for (const conn of frame.conns) slab[conn[SLOT]] = [...conn, frame.at];
 }
 
 export class Replay {
@@ -38,7 +32,7 @@ export class Replay {
     if (first && this.live) this.reset();
     this.services = services;
     for (const conn of conns) {
-      for (const slab of [this.first, this.last]) slab[conn[SLOT]] ??= [...conn, 0, 0, 0, 0, 0, -1];
+      for (const slab of [this.first, this.last]) slab[conn[SLOT]] ??= [...conn, 0, 0, 0, 0];
     }
   }
 
