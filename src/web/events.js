@@ -67,6 +67,7 @@ export class Stream {
           return this.#change('refused', error.message, status);
         }
       }
+      if (signal.aborted) return;
       if (this.tab) failures = 0;
       const pause = Math.min(this.#retry * 2 ** failures, LONGEST_PAUSE) * (0.75 + Math.random() / 2);
       this.#change('waiting', `no connection, next try in ${Math.ceil(pause / 1000)} s`);

@@ -19,7 +19,7 @@ const clients = new Map(); // number → its row and its option
 stream
   .on('operator', ({ line, at, gap }) => {
     if (gap !== undefined) return log.gap(gap);
-    log.add(line, { at, kind: /^Client \d+: /.test(line) ? '' : 'event' });
+    log.add(line, { at, kind: /^(Client \d+: |> )/.test(line) ? '' : 'event' });
     news('talk');
   })
   .on('roster', ({ clients: known = [], joined = [], left }) => {
