@@ -3,11 +3,12 @@
 mod endpoints;
 pub mod options;
 mod secrets;
+mod window;
 
 use crate::config;
 use crate::config::loop_view::LOOP_VIEW;
 use crate::config::reactor::{BBR_BODIES, BODIES, OUTBOX_HIGH_WATER, REACTOR};
-use crate::config::room::{DATAGRAMS, ROOM, WRONG_SECRETS};
+use crate::config::room::{DATAGRAMS, ROOM};
 use crate::config::services::{EDITOR, SERVICES};
 use crate::config::store::STORE;
 use crate::reactor::ReactorLimits;
@@ -27,15 +28,13 @@ use crate::services::ServiceLimits;
 use crate::services::echo::Echo;
 use crate::services::files::Files;
 use crate::services::http::Http;
-use crate::services::http::request_counts::RequestCounts;
-use crate::services::http::rights::{Rights, RightsSettings};
 use crate::services::http::shared::HttpShared;
 use crate::services::operator::Operator;
 use crate::services::room::{Room, RoomLimits};
 use crate::services::roster::Roster;
 use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
-use crate::session::loop_metrics::{Counting, LoopMetrics};
+use crate::session::loop_metrics::Counting;
 use crate::session::loop_observer::LoopObserver;
 use crate::session::loop_view::LoopView;
 use crate::session::protocol::Protocol;
@@ -197,15 +196,19 @@ impl Server {
         for warning in warnings {
             log::warn!("{warning}");
         }
+        let is_on = |name| bound.iter().any(|(service, _)| service.name == name);
+        let roster: Rc<RefCell<Roster>> = Rc::default();
         let parts = Rc::new(Parts {
             limits: Rc::new(SERVICES),
-            roster: Rc::default(),
-            http: Rc::new(http_shared(
-                store.clone(),
+            http: Rc::new(window::http_shared(
+                &store,
+                is_on("talk").then(|| roster.clone()),
+                room.is_some(),
                 &options,
-                &secrets,
+                secrets.token.as_ref(),
                 bound.iter().map(|(service, _)| service.name),
-            )),
+            )?),
+            roster,
             store,
         });
         let listener = |(service, socket): (&TcpService, _)| {
@@ -264,7 +267,7 @@ impl Server {
             true => Box::new((observer, Trace::new(log.clone()))),
             false => Box::new(observer),
         };
-        let roster = has_talk.then(|| self.parts.roster.clone());
+        shared.on_operator_line = Some(window::copy_lines(&self.parts.http));
         let listeners = self.listeners;
         let log = LogSink::standard_error(log);
         let mut event_loop = EventLoop::new(listeners, io, shared, log, limits, &ending)?;
@@ -284,7 +287,7 @@ impl Server {
             event_loop.add_datagrams(room)?;
         }
         if let Some(stdio) = stdio {
-            add_operator(&mut event_loop, stdio, self.parts.limits.clone(), roster);
+            add_operator(&mut event_loop, stdio, &self.parts.http);
         }
         // The server also runs if nothing reads these lines.
         let _ = announce
@@ -344,21 +347,23 @@ impl Server {
                 lines.push_str(&format!("{name}: {}\n", secret.text));
             }
         }
+        let http = addresses.iter().find(|line| line.starts_with("http "));
+        let address = http.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+        if let (Some(token), Some(address)) = (token, address) {
+            lines.push_str(&window::link(address, token, &self.options.http_names));
+        }
         lines + "ready\n"
     }
 }
 
 /// Adds the operator's session. Without usable standard streams the server runs without one.
-fn add_operator(
-    event_loop: &mut EventLoop,
-    stdio: io::Result<Stdio>,
-    limits: Rc<ServiceLimits>,
-    roster: Option<Rc<RefCell<Roster>>>,
-) {
+fn add_operator(event_loop: &mut EventLoop, stdio: io::Result<Stdio>, http: &HttpShared) {
     let added = stdio.and_then(|stdio| {
         let columns = stdio.columns();
         let editor = columns.map(|columns| LineEditor::new("> ", columns, EDITOR));
-        event_loop.add_operator(stdio, Box::new(Operator::new(limits, roster, editor)))
+        let operator = Operator::new(http.limits.clone(), http.roster.clone(), editor);
+        let operator = operator.with_windows(http.history.clone());
+        event_loop.add_operator(stdio, Box::new(operator))
     });
     if let Err(error) = added {
         log::warn!("no operator: cannot use standard input and output: {error}");
@@ -414,29 +419,6 @@ fn open_room(
     let room = socket.map(|socket| Datagrams::new("room", socket, room, DATAGRAMS));
     room.and_then(|mut room| room.reply_from_local_address().map(|()| room))
         .map_err(|error| listen::cannot_listen("room", "udp", address, &error))
-}
-
-fn http_shared(
-    store: Rc<FileStore>,
-    options: &ServeOptions,
-    secrets: &Secrets,
-    services: impl Iterator<Item = &'static str>,
-) -> HttpShared {
-    let token = secrets.token.as_ref();
-    let settings = RightsSettings {
-        names: options.http_names.clone(),
-        token: token.map(|token| token.text.clone()),
-        read_only: options.read_only,
-    };
-    HttpShared {
-        limits: Rc::new(SERVICES),
-        store,
-        date: RefCell::default(),
-        rights: RefCell::new(Rights::new(settings, WRONG_SECRETS)),
-        index: options.index,
-        requests: RequestCounts::default(),
-        metrics: Rc::new(LoopMetrics::new(services)),
-    }
 }
 
 fn store_settings(options: &ServeOptions) -> StoreSettings {

@@ -57,6 +57,9 @@ fn a_folder_is_a_list_of_names_for_a_tool() {
     assert_eq!(get(&server, "/a%20%3Cb%3E/", "").0, 404);
 }
 
+/// What browsers send.
+const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
+
 #[test]
 fn a_folder_is_json_for_a_program() {
     let server = prepared(&[]);
@@ -86,10 +89,9 @@ fn a_folder_is_json_for_a_program() {
 }
 
 #[test]
-fn a_folder_is_a_page_without_scripts_for_a_browser() {
+fn a_folder_is_a_list_without_scripts_for_a_browser_that_asks_for_it() {
     let server = prepared(&[]);
-    let browser = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
-    let (status, head, page) = get(&server, "/", browser);
+    let (status, head, page) = get(&server, "/?list", BROWSER);
     assert_eq!(status, 200);
     assert!(
         head.contains("Content-Type: text/html; charset=utf-8"),
@@ -110,8 +112,51 @@ fn a_folder_is_a_page_without_scripts_for_a_browser() {
         "{page}"
     );
     assert!(!page.contains("../"), "{page}");
-    let below = get(&server, "/folder/", browser).2;
+    let below = get(&server, "/folder/?list", BROWSER).2;
     assert!(below.contains("<a href=\"../\">"), "{below}");
+}
+
+#[test]
+fn a_browser_gets_the_page_for_every_folder_that_exists() {
+    let server = prepared(&["--index"]);
+    std::fs::create_dir(server.root().join("own")).expect("a folder");
+    server.put("own/index.html", "<p>own");
+    let (status, head, page) = get(&server, "/-/app/", "");
+    assert_eq!(status, 200);
+    for target in ["/", "/folder/"] {
+        let (status, of_folder, body) = get(&server, target, BROWSER);
+        assert_eq!((status, &body), (200, &page), "{target}");
+        for field in [
+            "Content-Type: text/html; charset=utf-8",
+            "Vary: Accept, User-Agent",
+            "Cache-Control: no-cache",
+            "X-Content-Type-Options: nosniff",
+            "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
+             connect-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
+             form-action 'none'",
+        ] {
+            assert!(of_folder.lines().any(|line| line == field), "{of_folder}");
+        }
+        let (_, _, none) = ask(&server, "HEAD", target, BROWSER);
+        assert_eq!(none, "");
+    }
+    let etag = head.lines().find(|line| line.starts_with("ETag: "));
+    let etag = etag.expect("a tag").replace("ETag", "If-None-Match");
+    let known = format!("{BROWSER}{etag}\r\n");
+    assert_eq!(get(&server, "/folder/", &known).0, 304);
+    assert_eq!(get(&server, "/own/", BROWSER).2, "<p>own");
+    let of_file = "/a%20%3Cb%3E/";
+    for (target, status) in [("/none/", 404), (of_file, 404), ("/-/app/none", 404)] {
+        assert_eq!(get(&server, target, BROWSER).0, status, "{target}");
+    }
+    // Programs that follow links, and the parts of the page.
+    let list = get(&server, "/", "User-Agent: Wget/1\r\nAccept: text/html\r\n").2;
+    assert!(list.contains("<a href=\"folder/\">"), "{list}");
+    for (part, media_type) in [("style.css", "text/css"), ("app.js", "text/javascript")] {
+        let (status, head, _) = get(&server, &format!("/-/app/{part}"), "");
+        let field = format!("Content-Type: {media_type}; charset=utf-8");
+        assert!(status == 200 && head.contains(&field), "{head}");
+    }
 }
 
 #[test]
@@ -132,14 +177,14 @@ fn a_large_folder_is_listed_completely() {
     for number in 0..3_000 {
         server.put(format!("{number:04}"), "x");
     }
-    for (fields, line) in [
-        ("Accept: text/html\r\n", "<tr><td><a href=\"0"),
-        ("Accept: application/json\r\n", "{\"name\":\"0"),
-        ("", "0"),
+    for (target, line) in [
+        ("/?list", "<tr><td><a href=\"0"),
+        ("/?json", "{\"name\":\"0"),
+        ("/", "0"),
     ] {
-        let (status, _, body) = get(&server, "/", fields);
+        let (status, _, body) = get(&server, target, "");
         let lines = body.lines().filter(|found| found.starts_with(line)).count();
-        assert_eq!((status, lines), (200, 1_000), "{fields}");
+        assert_eq!((status, lines), (200, 1_000), "{target}");
     }
 }
 
@@ -150,6 +195,7 @@ fn a_folder_without_its_slash_is_redirected() {
     for (target, location) in [
         ("/a", "/a/"),
         ("/a?json", "/a/?json"),
+        ("/a?list", "/a/?list"),
         ("/a/%C3%A9", "/a/%C3%A9/"),
     ] {
         for method in ["GET", "HEAD"] {

@@ -201,12 +201,10 @@ fn the_media_types_of_accept_are_found_in_any_field() {
 
 #[test]
 fn programs_that_walk_a_tree_by_links_get_pages() {
-    with("Accept: */*\r\nUser-Agent: Wget/1.21.3", |r| r.accepts_html);
-    with("User-Agent: rclone/v1.60.1", |r| r.accepts_html);
-    with("Accept: */*\r\nUser-Agent: curl/7.88.1", |r| {
-        !r.accepts_html
-    });
-    with("User-Agent: notWget/1", |r| !r.accepts_html);
+    with("Accept: */*\r\nUser-Agent: Wget/1.21.3", |r| r.reads_links);
+    with("User-Agent: rclone/v1.60.1", |r| r.reads_links);
+    with("Accept: */*\r\nUser-Agent: curl/7.88.1", |r| !r.reads_links);
+    with("User-Agent: notWget/1", |r| !r.reads_links);
 }
 
 #[test]

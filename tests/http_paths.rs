@@ -148,16 +148,21 @@ fn a_name_that_is_too_long_is_refused_with_414() {
 
 #[test]
 fn the_flags_of_a_query_are_whole_words() {
-    for (text, json, download) in [
-        ("", false, false),
-        ("json", true, false),
-        ("download", false, true),
-        ("a&json=1&download=", true, true),
-        ("JSON&jsonp&xjson&json%20", false, false),
-        ("a=json", false, false),
-        ("&&=&json", true, false),
+    for (text, json, list, download) in [
+        ("", false, false, false),
+        ("json", true, false, false),
+        ("download", false, false, true),
+        ("a&json=1&download=", true, false, true),
+        ("JSON&jsonp&xjson&json%20&lists", false, false, false),
+        ("a=json", false, false, false),
+        ("&&=&json&list", true, true, false),
     ] {
-        assert_eq!(Query::parse(text), Query { json, download }, "{text}");
+        let query = Query {
+            list,
+            json,
+            download,
+        };
+        assert_eq!(Query::parse(text), query, "{text}");
     }
 }
 

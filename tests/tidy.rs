@@ -63,6 +63,7 @@ const NO_LIMITS: &[&str] = &[
     "src/session/trace.rs SHOWN",
     "src/wire/text.rs EXCERPT",
     "src/wire/http/date.rs LAST",
+    "src/services/http/tabs.rs SECRET",
     "src/main.rs USAGE",
 ];
 

@@ -67,6 +67,9 @@ pub const REACTOR: ReactorLimits = ReactorLimits {
     // The interval of checking whether a talk client may send again. Its credit grows once a
     // second.
     pace_millis: 100,
+    // Proxies and firewalls close connections that are silent for 30 s and more. A tab that has
+    // read none of its events for this time is closed.
+    heartbeat_millis: 15_000,
     // Users of the shell pause for minutes; a dead peer should not hold a descriptor
     // for hours.
     idle_seconds: Some(IDLE_SECONDS),

@@ -1,8 +1,10 @@
 //! The limits of the TCP services and of the operator's line editor.
 //! Those of the room are in `room.rs`.
 
+use super::reactor::OUTBOX_HIGH_WATER;
 use super::{HTTP, KIB, MIB, WIRE};
-use crate::services::{ServiceLimits, TalkRate};
+use crate::services::operator_history::HistoryLimits;
+use crate::services::{ServiceLimits, TalkRate, WindowLimits};
 use crate::terminal::line_editor::EditorLimits;
 
 /// The limits of the TCP services.
@@ -29,6 +31,22 @@ pub const SERVICES: ServiceLimits = ServiceLimits {
     // Output may be unread for a while, for example behind a paused pager; a screen holds about
     // 8 KiB.
     operator_backlog: 256 * KIB,
+    window: WindowLimits {
+        // A line of text, as long as a line of talk.
+        post: 4 * KIB,
+        // A reader scrolls back some screens. Lines of usual length never reach the second limit.
+        history: HistoryLimits {
+            lines: 200,
+            bytes: 256 * KIB,
+        },
+        // About 8 KiB.
+        roster_batch: 100,
+        unsent: OUTBOX_HIGH_WATER,
+        // As for talk clients: the kernel's buffers hold more than that before this counts.
+        backlog: 64 * KIB,
+        // Two of the longest lines.
+        held_text: 8 * KIB,
+    },
 };
 
 /// The operator's line editor.

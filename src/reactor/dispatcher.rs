@@ -128,7 +128,10 @@ impl<I: Io> Dispatcher<I> {
         while !self.shared.posts.is_empty() {
             for post in std::mem::take(&mut self.shared.posts) {
                 let id = match post.to {
-                    Audience::Operator => self.operator,
+                    Audience::Operator => {
+                        self.shared.copy_to_windows(&post.notice);
+                        self.operator
+                    }
                     Audience::One(peer) => Some(peer),
                     Audience::Room(_) => {
                         self.shared.for_room.push(post);

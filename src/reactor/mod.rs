@@ -79,6 +79,8 @@ pub struct ReactorLimits {
     pub linger_millis: u64,
     /// See [`Timer::Pace`].
     pub pace_millis: u64,
+    /// See [`Timer::Heartbeat`].
+    pub heartbeat_millis: u64,
     /// Seconds without a moved byte after which a connection is closed; `None` is never.
     pub idle_seconds: Option<u32>,
     /// Seconds that a connection waits for a disk of this machine before it is closed.
@@ -120,6 +122,7 @@ impl ReactorLimits {
             Timer::FirstByte => self.first_byte_millis,
             Timer::Linger => self.linger_millis,
             Timer::Pace => self.pace_millis,
+            Timer::Heartbeat => self.heartbeat_millis,
         };
         millis * 1_000
     }

@@ -216,8 +216,8 @@ impl<I: Io> Turn<'_, I> {
         let kept = connection.session.take_inbox();
         connection.consumed |=
             (connection.session).feed(&kept, follows, &mut self.calls, self.shared);
-        if follows == Follows::Silence(Timer::Pace) {
-            // If the peer still exceeds its rate, the next wait begins now.
+        if let Follows::Silence(Timer::Pace | Timer::Heartbeat) = follows {
+            // The next wait begins now.
             connection.progressed(0, self.now);
         }
         StepResult::Moved(0)

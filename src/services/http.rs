@@ -1,4 +1,4 @@
-//! The HTTP service: GET, HEAD, PUT, DELETE and OPTIONS on the files of the root.
+//! The HTTP service: GET, HEAD, PUT, DELETE and OPTIONS on the files of the root, and the window.
 //!
 //! ```text
 //!           complete head                     opened, removed, listed: answer
@@ -11,38 +11,57 @@
 //!
 //! What the requests mean is in RFC 9110, their syntax in RFC 9112.
 
+pub mod access;
 pub mod access_log;
 pub mod answer;
+pub mod ask;
+pub mod assets;
+pub mod changes;
+pub mod client_stream;
 pub mod download;
+pub mod event_stream;
 pub mod exchange;
 pub mod failure;
 pub mod listing;
 pub mod media_type;
+pub mod methods;
 pub mod metrics;
+pub mod operator_stream;
+pub mod reading;
 pub mod receiving;
 pub mod reply;
 pub mod request_counts;
 pub mod rights;
 pub mod shared;
+pub mod streams;
+pub mod tab;
+pub mod tabs;
+pub mod window;
 
+use self::access::asked;
 use self::access_log::Answered;
 use self::answer::{Answer, Today};
+use self::ask::AnswerSlot;
+use self::changes::removed;
 use self::download::Version;
-use self::exchange::{Exchange, allowed, asked, method_name};
+use self::exchange::Exchange;
 use self::failure::Failure;
-use self::receiving::{Part, Receiving};
+use self::methods::{allowed, is_endpoint, is_of_window, method_name};
+use self::receiving::Receiving;
 use self::reply::{Reply, TEXT};
 use self::shared::HttpShared;
+use self::tab::Tab;
+use self::window::PostBody;
 use super::upload_log::UploadLog;
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::Notice;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Reaction};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{OpenFile, Requester, StoreReply, Upload};
-use crate::wire::follows::Follows;
-use crate::wire::http::conditions::{Conditions, Verdict};
-use crate::wire::http::head::{self, Expect, Framing, Method, Parsed, Request};
+use crate::store::{OpenFile, Requester, Upload};
+use crate::wire::follows::{Follows, Timer};
+use crate::wire::http::conditions::Verdict;
+use crate::wire::http::head::{self, Expect, Method, Parsed, Request};
 use crate::wire::http::path::{self, Resource};
 use crate::wire::http::status::Status;
 use std::net::SocketAddr;
@@ -63,6 +82,12 @@ struct Current {
 }
 
 enum HttpState {
+    /// The body of a POST arrives.
+    Posting(PostBody),
+    /// A tab is to answer.
+    Asked(AnswerSlot),
+    /// Events are sent, to the end of the connection.
+    Events(Box<Tab>),
     /// Its head is complete.
     Begun,
     /// A store operation is pending.
@@ -108,117 +133,44 @@ impl Http {
                     let name = request.path.trim_start_matches('/');
                     self.current().upload_log.begin(name.as_bytes());
                 }
-                let done = self.begin(&request, cx);
-                let done = done.and_then(|reply| self.resume(reply, cx));
-                (length, self.or_fail(done, cx))
+                let begun = self.begin(&request, cx);
+                (length, self.or_fail(begun, cx))
             }
         }
     }
 
     /// Starts what the request asks for.
-    fn begin(
-        &mut self,
-        request: &Request<'_>,
-        cx: &Context<'_>,
-    ) -> Result<Pending<Outcome>, Failure> {
+    fn begin(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<Intake, Failure> {
+        let resource = path::resource(request.path, &self.shared.limits.wire);
+        let asked = asked(request, resource.as_ref().ok());
         let mut rights = self.shared.rights.borrow_mut();
-        rights.decide(&asked(request), self.peer.ip(), cx.now)?;
+        rights.decide(&asked, self.peer.ip(), cx.now)?;
         drop(rights);
         if request.expect == Expect::Other {
             let says = "no other expectation than 100-continue can be met";
             return Err(Failure::new(Status::ExpectationFailed, says));
         }
-        let resource = path::resource(request.path, &self.shared.limits.wire)?;
-        match (request.method, resource) {
-            (Method::Options, resource) => Ok(done(Reply::Options(allowed(&resource)))),
-            (Method::Get | Method::Head, resource) => self.read(resource, cx),
-            (Method::Put, Resource::File(name)) => self.begin_upload(request, &name, cx),
-            (Method::Delete, Resource::File(name)) => Ok(self.begin_removal(name, cx)),
+        let resource = resource?;
+        let outcome = match (request.method, resource) {
+            (Method::Options, resource) => done(Reply::Options(allowed(&resource))),
+            (Method::Get, Resource::Reserved(name)) if name == "events" => {
+                return self.open_tab(request, cx);
+            }
+            (Method::Post, Resource::Reserved(name)) if is_endpoint(&name) => {
+                return self.begin_post(request, &name, cx);
+            }
+            (Method::Get | Method::Head, resource) if !is_of_window(&resource) => {
+                self.read(resource, cx)?
+            }
+            (Method::Put, Resource::File(name)) => self.begin_upload(request, &name, cx)?,
+            (Method::Delete, Resource::File(name)) => self.begin_removal(name, cx),
             (Method::Unknown, _) => {
                 let says = "the server does not know this method";
-                Err(Failure::new(Status::NotImplemented, says))
+                return Err(Failure::new(Status::NotImplemented, says));
             }
-            (_, resource) => Err(Failure::not_allowed(&resource)),
-        }
-    }
-
-    fn read(&mut self, resource: Resource, cx: &Context<'_>) -> Result<Pending<Outcome>, Failure> {
-        let client = self.requester(cx);
-        match resource {
-            Resource::File(name) => {
-                let opened = self.shared.store.open(&name, client);
-                self.exchange().name = name;
-                Ok(opened.map(|opened| Outcome::Done(opened.map(Reply::File))))
-            }
-            Resource::Folder(name) => {
-                let slash = if name.is_empty() { "" } else { "/" };
-                let index = format!("{name}{slash}index.html");
-                self.exchange().name = name;
-                if self.shared.index && !self.exchange().query.json {
-                    Ok(self.shared.store.open(&index, client).map(Outcome::Index))
-                } else {
-                    Ok(self.list(cx))
-                }
-            }
-            Resource::Reserved(name) => match &*name {
-                "health" => Ok(done(Reply::Page("ok\n".to_owned(), TEXT))),
-                "metrics" => {
-                    let text = metrics::text(&self.shared);
-                    Ok(done(Reply::Page(text, metrics::CONTENT_TYPE)))
-                }
-                _ => Err(Failure::new(
-                    Status::NotFound,
-                    "the server has no such page",
-                )),
-            },
-            Resource::Server => Err(Failure::not_allowed(&Resource::Server)),
-        }
-    }
-
-    fn list(&self, cx: &Context<'_>) -> Pending<Outcome> {
-        let exchange = &self.current.as_ref().expect("it lists").exchange;
-        let (folder, form) = (exchange.name.as_str(), exchange.list_form());
-        let folder = Some(folder).filter(|name| !name.is_empty());
-        let listed = self
-            .shared
-            .store
-            .list(folder, form.style(), self.requester(cx));
-        listed.map(move |listed| Outcome::Done(listed.map(|list| Reply::List(list, form))))
-    }
-
-    fn begin_upload(
-        &mut self,
-        request: &Request<'_>,
-        name: &str,
-        cx: &Context<'_>,
-    ) -> Result<Pending<Outcome>, Failure> {
-        if request.has_content_range {
-            let says = "a part of a file cannot be stored; send all of it, without Content-Range";
-            return Err(Failure::new(Status::BadRequest, says));
-        }
-        let size = match request.framing {
-            Framing::None => {
-                let says = "the length is missing; send Content-Length, or a chunked body";
-                return Err(Failure::new(Status::LengthRequired, says));
-            }
-            Framing::Length(size) => Some(size),
-            Framing::Chunked => None,
+            (_, resource) => return Err(Failure::not_allowed(&resource)),
         };
-        self.current().upload_log.begin(name.as_bytes());
-        self.exchange().name = name.to_owned();
-        let created = self.shared.store.create(name, size, self.requester(cx));
-        Ok(created.map(Outcome::Begun))
-    }
-
-    fn begin_removal(&mut self, name: String, cx: &Context<'_>) -> Pending<Outcome> {
-        let client = self.requester(cx);
-        // Without conditions, the version of the file has no meaning.
-        if self.exchange().conditions == Conditions::default() {
-            return removed(self.shared.store.remove(&name, client));
-        }
-        let found = self.shared.store.open(&name, client);
-        self.exchange().name = name;
-        found.map(Outcome::Found)
+        self.resume(outcome, cx)
     }
 
     /// Answers or goes on, or waits until the store operation is done.
@@ -238,7 +190,7 @@ impl Http {
                 self.reply(Ok(Reply::File(file)), cx)
             }
             Ok(Outcome::Index(Err(_))) => {
-                let listed = self.list(cx);
+                let listed = self.show_folder(cx);
                 self.resume(listed, cx)
             }
             Ok(Outcome::Found(file)) => {
@@ -292,55 +244,6 @@ impl Http {
         Ok(self.finish(status, bytes, cx))
     }
 
-    /// Goes on with the body of an upload, or stores it.
-    fn receive(&mut self, part: Part, cx: &mut Context<'_>) -> Result<Intake, Failure> {
-        match part {
-            Part::Framing => Ok(Intake::Bytes),
-            Part::Data(body) => Ok(Intake::Body(body)),
-            Part::End => {
-                let HttpState::Receiving(receiving) = self.take_state() else {
-                    unreachable!("no body arrives")
-                };
-                let exchange = self.exchange();
-                // The next byte is that of another request.
-                (exchange.body, exchange.stored) = (Framing::None, receiving.bytes());
-                let stored = receiving.commit(self.requester(cx));
-                let stored = stored.map(|stored| Outcome::Done(stored.map(Reply::Stored)));
-                self.resume(stored, cx)
-            }
-        }
-    }
-
-    fn read_framing(
-        &mut self,
-        input: &[u8],
-        follows: Follows,
-        cx: &mut Context<'_>,
-    ) -> Result<(usize, Intake), Failure> {
-        let shared = self.shared.clone();
-        let HttpState::Receiving(receiving) = &mut self.current().state else {
-            unreachable!("no body arrives")
-        };
-        let (limits, largest) = (&shared.limits.http, shared.store.largest());
-        let (taken, part) = receiving.read_framing(input, follows, limits, largest)?;
-        Ok((taken, self.receive(part, cx)?))
-    }
-
-    fn end_body(&mut self, end: BodyEnd, cx: &mut Context<'_>) -> Result<Intake, Failure> {
-        match (end, self.state()) {
-            (BodyEnd::Complete, Some(HttpState::Receiving(receiving))) => {
-                let part = receiving.part_arrived();
-                self.receive(part, cx)
-            }
-            (BodyEnd::PeerFinished { missing }, Some(HttpState::Receiving(receiving))) => {
-                Err(receiving.ended(missing))
-            }
-            (BodyEnd::BlobFailed(error), _) => Err(StoreError::from(error).into()),
-            (BodyEnd::Abandoned, _) => Ok(Intake::Close(CloseReason::PeerReset)),
-            (_, _) => unreachable!("a body ended that was not asked for"),
-        }
-    }
-
     fn or_fail(&mut self, done: Result<Intake, Failure>, cx: &mut Context<'_>) -> Intake {
         done.unwrap_or_else(|failure| self.fail(failure, cx))
     }
@@ -378,8 +281,17 @@ impl Http {
 
     /// The request is answered with this status and this number of bytes.
     fn finish(&mut self, status: Status, bytes: u64, cx: &Context<'_>) -> Intake {
-        let current = self.current.take();
-        let (method, target, begun) = match current.as_deref() {
+        self.record(status, bytes, cx);
+        match self.current.take() {
+            Some(current) if current.exchange.keeps() => Intake::Bytes,
+            _ if status.code() < 400 => Intake::Close(CloseReason::Goodbye),
+            _ => Intake::Close(CloseReason::Refused),
+        }
+    }
+
+    /// Counts and logs an answer.
+    fn record(&self, status: Status, bytes: u64, cx: &Context<'_>) {
+        let (method, target, begun) = match self.current.as_deref() {
             Some(Current { exchange, .. }) => (
                 method_name(exchange.method),
                 &*exchange.target,
@@ -397,11 +309,6 @@ impl Http {
             peer: self.peer,
         };
         answered.log();
-        match current {
-            Some(current) if current.exchange.keeps() => Intake::Bytes,
-            _ if status.code() < 400 => Intake::Close(CloseReason::Goodbye),
-            _ => Intake::Close(CloseReason::Refused),
-        }
     }
 
     fn exchange(&mut self) -> &mut Exchange {
@@ -410,6 +317,13 @@ impl Http {
 
     fn current(&mut self) -> &mut Current {
         self.current.as_mut().expect("a request is being answered")
+    }
+
+    fn tab(&mut self) -> Option<&mut Tab> {
+        match &mut self.current.as_mut()?.state {
+            HttpState::Events(tab) => Some(tab),
+            _ => None,
+        }
     }
 
     fn state(&self) -> Option<&HttpState> {
@@ -432,10 +346,6 @@ fn done(reply: Reply) -> Pending<Outcome> {
     Pending::Ready(Outcome::Done(Ok(reply)))
 }
 
-fn removed(reply: StoreReply<()>) -> Pending<Outcome> {
-    reply.map(|removed| Outcome::Done(removed.map(|()| Reply::Removed)))
-}
-
 impl Protocol for Http {
     fn on_bytes(
         &mut self,
@@ -443,10 +353,17 @@ impl Protocol for Http {
         follows: Follows,
         cx: &mut Context<'_>,
     ) -> (usize, Intake) {
-        if !self.in_body() {
-            return self.read_head(input, cx);
-        }
-        match self.read_framing(input, follows, cx) {
+        let read = match &mut self.current {
+            None => return self.read_head(input, cx),
+            Some(current) => match &mut current.state {
+                // What a tab sends has no meaning.
+                HttpState::Events(tab) => return (input.len(), tab.on_bytes(follows, cx)),
+                HttpState::Posting(_) => self.read_post(input, follows, cx),
+                HttpState::Asked(_) => return (0, Intake::Hold),
+                _ => self.read_framing(input, follows, cx),
+            },
+        };
+        match read {
             Ok(read) => read,
             Err(failure) => (input.len(), self.fail(failure, cx)),
         }
@@ -458,6 +375,13 @@ impl Protocol for Http {
     }
 
     fn on_work(&mut self, cx: &mut Context<'_>) -> Intake {
+        let Some(current) = &mut self.current else {
+            // The answer of a tab has been sent.
+            return Intake::Bytes;
+        };
+        if let HttpState::Events(tab) = &mut current.state {
+            return tab.pump(cx);
+        }
         let HttpState::Waiting(reply) = self.take_state() else {
             unreachable!("work was done that was not announced")
         };
@@ -466,7 +390,11 @@ impl Protocol for Http {
     }
 
     fn on_notice(&mut self, notice: &Notice, cx: &mut Context<'_>) -> Reaction {
+        if let Some(tab) = self.tab() {
+            return tab.on_notice(notice, cx);
+        }
         match notice {
+            Notice::Wake => self.on_wake(cx),
             Notice::Deadline(reason @ (CloseReason::Unfinished | CloseReason::TooSlow)) => {
                 let says = "the request did not arrive in time";
                 self.fail(Failure::new(Status::RequestTimeout, says), cx);
@@ -477,6 +405,9 @@ impl Protocol for Http {
     }
 
     fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        if let Some(tab) = self.tab() {
+            return tab.on_close(cx);
+        }
         // The store finishes a commit that it has begun, also without the peer.
         if let Some(current) = &mut self.current
             && !matches!(current.state, HttpState::Waiting(_))
@@ -486,6 +417,19 @@ impl Protocol for Http {
     }
 
     fn in_body(&self) -> bool {
-        matches!(self.state(), Some(HttpState::Receiving(_)))
+        let state = self.state();
+        matches!(state, Some(HttpState::Receiving(_) | HttpState::Posting(_)))
+    }
+
+    /// A tab may be silent. While events wait for it, it must read at the minimum rate.
+    fn may_idle(&self) -> bool {
+        matches!(self.state(), Some(HttpState::Events(tab)) if !tab.has_more())
+    }
+
+    fn awaited(&self) -> Option<Timer> {
+        match self.state() {
+            Some(HttpState::Events(tab)) => tab.awaited(),
+            _ => None,
+        }
     }
 }

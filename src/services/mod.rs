@@ -7,15 +7,19 @@ pub mod expiring_table;
 pub mod files;
 pub mod http;
 pub mod operator;
+pub mod operator_commands;
+pub mod operator_history;
 pub mod reject;
 pub mod room;
 pub mod roster;
+pub mod server_event;
 pub mod talk;
 pub mod transfer;
 pub mod unframed_upload;
 pub mod upload_log;
 pub mod wrong_secrets;
 
+use self::operator_history::HistoryLimits;
 use crate::wire::http::HttpLimits;
 use crate::wire::names::WireLimits;
 
@@ -34,6 +38,25 @@ pub struct ServiceLimits {
     pub operator_batch: usize,
     /// Unwritten bytes for the operator above which lines are dropped and counted.
     pub operator_backlog: usize,
+    /// The window in a browser.
+    pub window: WindowLimits,
+}
+
+/// Limits of the window in a browser.
+#[derive(Debug, Clone, Copy)]
+pub struct WindowLimits {
+    /// Bytes of the body of a POST request.
+    pub post: usize,
+    /// What a tab that opens later gets of the lines to the operator.
+    pub history: HistoryLimits,
+    /// Talk clients in one event.
+    pub roster_batch: usize,
+    /// Unsent bytes of a tab at which no more events are written.
+    pub unsent: usize,
+    /// Bytes of events that wait behind them at which the tab is closed.
+    pub backlog: usize,
+    /// Bytes of text of a talk client in a tab that wait until its rate allows them.
+    pub held_text: usize,
 }
 
 /// Rate limit of the text that talk clients send to the operator. All fields are in bytes.

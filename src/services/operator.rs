@@ -2,47 +2,32 @@
 //! It is a protocol like the others, so that the event loop needs no special case for it.
 
 use super::ServiceLimits;
-use super::roster::{Roster, RosterEntry};
-use crate::session::close_reason::CloseReason;
-use crate::session::notice::{Audience, Notice, Post};
+use super::operator_commands::{OperatorCommands, share};
+use super::operator_history::OperatorHistory;
+use super::roster::Roster;
+use crate::session::notice::Notice;
 use crate::session::outbox::Outbox;
 use crate::session::protocol::{Context, Intake, Protocol, Reaction};
-use crate::session::session_id::SessionId;
 use crate::terminal::line_editor::{LineEditor, Typed};
 use crate::wire::follows::Follows;
 use crate::wire::text;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
 use std::rc::Rc;
-
-const HELP: &str = "\
-TEXT          send TEXT to all talk clients
-/to ID TEXT   send TEXT to one client
-/list         list the clients
-/kick ID      disconnect a client
-/help         show this list";
 
 /// The operator's session.
 pub struct Operator {
-    /// The talk clients; `None` if the talk service is off.
-    roster: Option<Rc<RefCell<Roster>>>,
+    commands: OperatorCommands,
+    /// What the operators at other windows see.
+    history: Option<Rc<RefCell<OperatorHistory>>>,
     /// `None` if standard input is not a terminal.
     editor: Option<LineEditor>,
     /// Input after the command that is being executed.
     typed: VecDeque<Typed>,
-    /// The rest of that command.
-    pending: Option<PendingCommand>,
     limits: Rc<ServiceLimits>,
     /// Lines dropped since output was last accepted.
     dropped: u64,
     ended: bool,
-}
-
-/// A command that is executed in steps, for the clients that were connected when it was given.
-enum PendingCommand {
-    List(RangeInclusive<u32>),
-    Send(Rc<str>, RangeInclusive<u32>),
 }
 
 impl Operator {
@@ -53,14 +38,20 @@ impl Operator {
         editor: Option<LineEditor>,
     ) -> Operator {
         Operator {
-            roster,
+            commands: OperatorCommands::new(limits.clone(), roster),
+            history: None,
             editor,
             typed: VecDeque::new(),
-            pending: None,
             limits,
             dropped: 0,
             ended: false,
         }
+    }
+
+    /// The same, whose commands are shown at other windows.
+    pub fn with_windows(mut self, history: Rc<RefCell<OperatorHistory>>) -> Operator {
+        self.history = Some(history);
+        self
     }
 
     /// Prints a line. Lines above the limit of unwritten output are dropped and counted.
@@ -89,121 +80,45 @@ impl Operator {
     }
 
     fn execute(&mut self, line: &str, cx: &mut Context<'_>) {
-        let line = text::clean(line.as_bytes());
-        let line = line.trim_end();
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let rest = rest.trim_start();
-        match word {
-            "" if rest.is_empty() => {}
-            "/help" => self.print(HELP, cx.out),
-            _ if self.roster.is_none() => {
-                self.print("the talk service is off: there are no clients", cx.out)
-            }
-            "/list" => self.begin(PendingCommand::List, cx),
-            "/kick" => match self.find(rest) {
-                Some(peer) => cx.posts.push(Post {
-                    to: Audience::One(peer),
-                    notice: Notice::Close(CloseReason::Kicked),
-                }),
-                None => self.print(&no_client(rest), cx.out),
-            },
-            "/to" => {
-                let (id, message) = rest.split_once(' ').unwrap_or((rest, ""));
-                match self.find(id) {
-                    None => self.print(&no_client(id), cx.out),
-                    Some(_) if message.trim().is_empty() => {
-                        self.print("usage: /to ID TEXT", cx.out);
-                    }
-                    Some(peer) => cx.posts.push(Post::line(Audience::One(peer), message)),
-                }
-            }
-            _ if word.starts_with('/') => {
-                self.print(
-                    &format!("unknown command {word}; /help lists the commands"),
-                    cx.out,
-                );
-            }
-            _ => self.begin(|clients| PendingCommand::Send(line.into(), clients), cx),
+        let mut answers = Vec::new();
+        let executed = self.commands.execute(line, &mut answers, cx);
+        if let Some(history) = &self.history {
+            share(&executed, history, cx.unix, cx.posts);
         }
+        self.print_all(answers, cx.out);
     }
 
-    fn find(&self, id: &str) -> Option<SessionId> {
-        self.roster.as_ref()?.borrow().find(id)
-    }
-
-    /// Executes the first step of a command for all clients.
-    fn begin(
-        &mut self,
-        command: impl FnOnce(RangeInclusive<u32>) -> PendingCommand,
-        cx: &mut Context<'_>,
-    ) {
-        let numbers = self
-            .roster
-            .as_ref()
-            .and_then(|roster| roster.borrow().numbers());
-        match numbers {
-            Some(numbers) => {
-                self.pending = Some(command(numbers));
-                self.step(cx);
-            }
-            None => self.print("no client is connected", cx.out),
+    fn print_all(&mut self, lines: Vec<String>, out: &mut Outbox) {
+        for line in lines {
+            self.print(&line, out);
         }
     }
 
     /// Executes one step of the current command, or the next line of input.
     fn step(&mut self, cx: &mut Context<'_>) {
-        match self.pending.take() {
-            Some(PendingCommand::List(clients)) => {
-                let mut lines = Vec::new();
-                let rest = self.for_next_clients(clients, |id, client| {
-                    lines.push(client.describe(id, cx.now))
-                });
-                for line in lines {
-                    self.print(&line, cx.out);
-                }
-                self.pending = rest.map(PendingCommand::List);
-            }
-            Some(PendingCommand::Send(text, clients)) => {
-                let rest = self.for_next_clients(clients, |_, client| {
-                    let post = Post::line(Audience::One(client.peer), text.clone());
-                    cx.posts.push(post);
-                });
-                self.pending = rest.map(|rest| PendingCommand::Send(text, rest));
-            }
-            None => match self.typed.pop_front() {
-                Some(Typed::Line(line)) => self.execute(&line, cx),
-                Some(Typed::End) => {
-                    let mut screen = Vec::new();
-                    if let Some(editor) = self.editor.take() {
-                        editor.erase(&mut screen);
-                    }
-                    cx.out.bytes(&screen);
-                    self.ended = true;
-                    self.typed.clear();
-                    self.print(
-                        "end of input: the server runs on without an operator",
-                        cx.out,
-                    );
-                }
-                // The terminal turns these keys into signals.
-                Some(Typed::Interrupt | Typed::Suspend) | None => {}
-            },
+        if self.commands.is_busy() {
+            let mut answers = Vec::new();
+            self.commands.step(&mut answers, cx);
+            return self.print_all(answers, cx.out);
         }
-    }
-
-    /// Calls `show` for the first clients of a range, and returns the range of the others.
-    fn for_next_clients(
-        &self,
-        clients: RangeInclusive<u32>,
-        mut show: impl FnMut(u32, &RosterEntry),
-    ) -> Option<RangeInclusive<u32>> {
-        let last = *clients.end();
-        let roster = self.roster.as_ref()?.borrow();
-        let mut left = roster.range(clients);
-        for (id, client) in left.by_ref().take(self.limits.operator_batch) {
-            show(id, client);
+        match self.typed.pop_front() {
+            Some(Typed::Line(line)) => self.execute(&line, cx),
+            Some(Typed::End) => {
+                let mut screen = Vec::new();
+                if let Some(editor) = self.editor.take() {
+                    editor.erase(&mut screen);
+                }
+                cx.out.bytes(&screen);
+                self.ended = true;
+                self.typed.clear();
+                self.print(
+                    "end of input: the server runs on without an operator",
+                    cx.out,
+                );
+            }
+            // The terminal turns these keys into signals.
+            Some(Typed::Interrupt | Typed::Suspend) | None => {}
         }
-        left.next().map(|(next, _)| next..=last)
     }
 
     /// Executes the first line of piped input. Text without LF waits for LF or the end of input.
@@ -265,7 +180,7 @@ impl Protocol for Operator {
     /// turns, so that a line is written to all clients before the next one is read. Otherwise a
     /// file as input would overrun the backlog of the clients.
     fn on_work(&mut self, cx: &mut Context<'_>) -> Intake {
-        if self.pending.is_some() || !self.typed.is_empty() {
+        if self.commands.is_busy() || !self.typed.is_empty() {
             self.step(cx);
             return Intake::Work;
         }
@@ -295,11 +210,4 @@ impl Protocol for Operator {
     fn may_idle(&self) -> bool {
         true
     }
-}
-
-fn no_client(id: &str) -> String {
-    if id.is_empty() {
-        return "give the number of a client; /list shows them".to_owned();
-    }
-    format!("there is no client {id}; /list shows the clients")
 }

@@ -1,8 +1,11 @@
 //! The list of talk clients, which the talk sessions and the operator share.
 
 use super::TalkRate;
+use super::server_event::event;
+use crate::session::notice::{Audience, Notice, Post};
 use crate::session::session_id::SessionId;
 use crate::wire::text;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -15,6 +18,8 @@ pub struct Roster {
     newest: u32,
     /// The last second in which new clients spent initial credit, and how much they spent in it.
     newcomer_spending: (u32, usize),
+    /// The tabs that are sent each change.
+    tabs: Vec<SessionId>,
 }
 
 /// A talk client.
@@ -51,6 +56,39 @@ impl Roster {
     /// Removes a client.
     pub fn leave(&mut self, id: u32) {
         self.clients.remove(&id);
+    }
+
+    /// Posts the arrival of a client to the tabs.
+    pub fn announce_joined(&self, id: u32, unix: u64, now: u32, posts: &mut Vec<Post>) {
+        if let Some(client) = self.clients.get(&id) {
+            self.announce(|| json!({"joined": client.to_json(id, unix, now)}), posts);
+        }
+    }
+
+    /// Posts that a client has left.
+    pub fn announce_left(&self, id: u32, posts: &mut Vec<Post>) {
+        self.announce(|| json!({"left": id}), posts);
+    }
+
+    fn announce(&self, data: impl Fn() -> Value, posts: &mut Vec<Post>) {
+        if self.tabs.is_empty() {
+            return;
+        }
+        let notice = Notice::Event(event("roster", &data()));
+        posts.extend(self.tabs.iter().map(|&tab| Post {
+            to: Audience::One(tab),
+            notice: notice.clone(),
+        }));
+    }
+
+    /// Sends each change to this session.
+    pub fn watch(&mut self, tab: SessionId) {
+        self.tabs.push(tab);
+    }
+
+    /// Does no longer.
+    pub fn unwatch(&mut self, tab: SessionId) {
+        self.tabs.retain(|other| *other != tab);
     }
 
     /// The session of the client with this number.
@@ -93,6 +131,12 @@ impl Roster {
 }
 
 impl RosterEntry {
+    /// The entry for the operator's window; `since` is in seconds since 1970.
+    pub fn to_json(&self, id: u32, unix: u64, now: u32) -> Value {
+        let since = unix.saturating_sub(u64::from(now.saturating_sub(self.since)));
+        json!({"id": id, "address": self.address.to_string(), "since": since})
+    }
+
     /// Its line in the operator's list.
     pub fn describe(&self, id: u32, now: u32) -> String {
         let seconds = now - self.since;

@@ -66,6 +66,11 @@ impl Talk {
         }
     }
 
+    /// Its number in the roster; 0 before it has joined.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
     fn print(line: String, cx: &mut Context<'_>) {
         cx.posts.push(Post::line(Audience::Operator, line));
     }
@@ -149,7 +154,10 @@ impl Talk {
 
 impl Protocol for Talk {
     fn on_open(&mut self, cx: &mut Context<'_>) {
-        self.id = self.roster.borrow_mut().join(cx.me, self.address, cx.now);
+        let mut roster = self.roster.borrow_mut();
+        self.id = roster.join(cx.me, self.address, cx.now);
+        roster.announce_joined(self.id, cx.unix, cx.now, cx.posts);
+        drop(roster);
         Talk::print(
             format!("Client {} connected from {}", self.id, self.address),
             cx,
@@ -212,7 +220,10 @@ impl Protocol for Talk {
     }
 
     fn on_close(&mut self, _: CloseReason, cx: &mut Context<'_>) {
-        self.roster.borrow_mut().leave(self.id);
+        let mut roster = self.roster.borrow_mut();
+        roster.leave(self.id);
+        roster.announce_left(self.id, cx.posts);
+        drop(roster);
         Talk::print(format!("Client {} disconnected", self.id), cx);
     }
 

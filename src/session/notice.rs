@@ -41,6 +41,10 @@ pub enum Notice {
     Datagram(Datagram),
     /// To the room: the session that posts this has ended.
     Gone,
+    /// Something that both sessions share has changed: the recipient knows where to look.
+    Wake,
+    /// A server-sent event for a tab, complete and in its final form.
+    Event(Rc<str>),
 }
 
 /// A datagram, as text that its recipients share.

@@ -103,6 +103,8 @@ pub enum Intake {
 pub enum Reaction {
     /// It stays open.
     Stay,
+    /// It stays open, and `on_work` is called next, as after [`Intake::Work`].
+    Work,
     /// It is closed when the outbox is flushed.
     Close(CloseReason),
     /// It is closed at once: the peer does not read, so the outbox would never be flushed.

@@ -303,6 +303,10 @@ impl Session {
         let cx = &mut shared.context(out, self.me);
         match self.protocol.on_notice(notice, cx) {
             Reaction::Stay => None,
+            Reaction::Work => {
+                self.intake = Intake::Work;
+                None
+            }
             Reaction::Drop(reason) => Some(reason),
             // The outbox is still sent.
             Reaction::Close(reason) => {

@@ -1,10 +1,14 @@
 //! The state that all sessions of a loop share: posts, the time, the observer.
 
-use super::notice::Post;
+use super::notice::{Notice, Post};
 use super::observer::Observer;
 use super::outbox::Outbox;
 use super::protocol::Context;
 use super::session_id::SessionId;
+use std::rc::Rc;
+
+/// Gets a line to the operator, the date in seconds since 1970, and the list of posts.
+pub type OnOperatorLine = Box<dyn FnMut(&Rc<str>, u64, &mut Vec<Post>)>;
 
 /// The state that all sessions of a loop share.
 pub struct Shared {
@@ -24,6 +28,8 @@ pub struct Shared {
     pub high_water: usize,
     /// Gets a call for each event, turn and close.
     pub observer: Box<dyn Observer>,
+    /// Gets a call for each line to the operator, also without a terminal.
+    pub on_operator_line: Option<OnOperatorLine>,
 }
 
 impl Shared {
@@ -38,6 +44,14 @@ impl Shared {
             operator_behind: false,
             high_water,
             observer: Box::new(()),
+            on_operator_line: None,
+        }
+    }
+
+    /// Passes a notice to the operator on to the windows of operators elsewhere.
+    pub fn copy_to_windows(&mut self, notice: &Notice) {
+        if let (Notice::Line(line), Some(copy)) = (notice, &mut self.on_operator_line) {
+            copy(line, self.unix, &mut self.posts);
         }
     }
 

@@ -238,6 +238,7 @@ fn timer_name(timer: Timer) -> &'static str {
         Timer::FirstByte => "first byte of an upload",
         Timer::Linger => "end of lingering",
         Timer::Pace => "rate limit",
+        Timer::Heartbeat => "heartbeat",
     }
 }
 

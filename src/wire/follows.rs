@@ -18,11 +18,13 @@ pub enum Timer {
     Linger,
     /// The time for which a peer above its rate limit is not read from.
     Pace,
+    /// The time after which a stream of events without an event gets a sign of life.
+    Heartbeat,
 }
 
 impl Timer {
     /// Every kind, in the order of [`Timer::index`].
-    pub const ALL: [Timer; 7] = [
+    pub const ALL: [Timer; 8] = [
         Timer::Interbyte,
         Timer::Settle,
         Timer::PartialCommand,
@@ -30,6 +32,7 @@ impl Timer {
         Timer::FirstByte,
         Timer::Linger,
         Timer::Pace,
+        Timer::Heartbeat,
     ];
 
     /// Its place in [`Timer::ALL`], as an index for tables.

@@ -10,7 +10,9 @@ use loket::services::http::Http;
 use loket::services::http::request_counts::RequestCounts;
 use loket::services::http::rights::{Rights, RightsSettings};
 use loket::services::http::shared::HttpShared;
+use loket::services::http::tabs::Tabs;
 use loket::services::operator::Operator;
+use loket::services::operator_history::OperatorHistory;
 use loket::services::roster::Roster;
 use loket::services::talk::Talk;
 use loket::services::transfer::Transfer;
@@ -61,14 +63,26 @@ impl Service {
             Service::Transfer => Box::new(Transfer::new(limits, store, address)),
             Service::Files => Box::new(Files::new(limits, store, address)),
             Service::Talk => Box::new(Talk::new(limits, roster, address)),
-            Service::Http => Box::new(Http::new(http(limits, store), address)),
+            Service::Http => Box::new(Http::new(http(limits, store, roster), address)),
             Service::Operator => Box::new(Operator::new(limits, Some(roster), None)),
         }
     }
 }
 
 /// What the HTTP sessions of a server without flags share.
-fn http(limits: Rc<ServiceLimits>, store: Rc<Memory>) -> Rc<HttpShared> {
+pub fn http(
+    limits: Rc<ServiceLimits>,
+    store: Rc<Memory>,
+    roster: Rc<RefCell<Roster>>,
+) -> Rc<HttpShared> {
+    let history = OperatorHistory::new(limits.window.history, 1);
+    // The ids of tabs are a sequence.
+    let mut number = 0_u64;
+    let random = move |secret: &mut [u8; 12]| {
+        number += 1;
+        secret[4..].copy_from_slice(&number.to_be_bytes());
+        true
+    };
     let rights = Rights::new(RightsSettings::default(), WRONG_SECRETS);
     Rc::new(HttpShared {
         limits,
@@ -78,5 +92,9 @@ fn http(limits: Rc<ServiceLimits>, store: Rc<Memory>) -> Rc<HttpShared> {
         index: false,
         requests: RequestCounts::default(),
         metrics: Rc::new(LoopMetrics::new(Service::NAMES)),
+        roster: Some(roster),
+        history: Rc::new(RefCell::new(history)),
+        has_room: true,
+        tabs: RefCell::new(Tabs::new(Box::new(random))),
     })
 }

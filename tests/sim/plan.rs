@@ -121,6 +121,7 @@ fn services(random: &Random, unit: usize) -> ServiceLimits {
             ..SERVICES.talk_rate
         },
         operator_backlog: random.pick(&[120, 600, 1_000_000, 1_000_000]),
+        window: SERVICES.window,
     }
 }
 

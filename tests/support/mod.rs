@@ -53,6 +53,8 @@ pub struct Server {
     pub made_password: Option<String>,
     /// The token of HTTP that the server generated.
     pub made_token: Option<String>,
+    /// The link to the operator's window, if it needs a token.
+    pub window: Option<String>,
     folder: Arc<tempfile::TempDir>,
     /// Standard output: what the operator sees.
     pub screen: BufReader<ChildStdout>,
@@ -168,6 +170,7 @@ impl Server {
             ports: BTreeMap::new(),
             made_password: None,
             made_token: None,
+            window: None,
             folder: folder.into(),
             screen: BufReader::new(screen),
         };
@@ -185,6 +188,10 @@ impl Server {
             }
             if let Some(token) = line.strip_prefix("http token: ") {
                 server.made_token = Some(token.to_owned());
+                continue;
+            }
+            if let Some(link) = line.strip_prefix("http window: ") {
+                server.window = Some(link.to_owned());
                 continue;
             }
             let (service, address) = line

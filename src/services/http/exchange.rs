@@ -2,11 +2,10 @@
 
 use super::answer::Answer;
 use super::listing::ListForm;
-use super::rights::{Access, Asked};
 use crate::session::outbox::Outbox;
 use crate::wire::http::conditions::Conditions;
 use crate::wire::http::head::{Expect, Framing, Method, Request, Version};
-use crate::wire::http::path::{Query, Resource};
+use crate::wire::http::path::Query;
 use crate::wire::http::range::Range;
 use crate::wire::http::status::Status;
 
@@ -30,8 +29,10 @@ pub struct Exchange {
     pub range: Range,
     /// The fields whose names begin with `If-`.
     pub conditions: Conditions,
-    /// Whether the client wants a page.
+    /// Whether the client is a browser.
     pub wants_html: bool,
+    /// Whether the client finds files by the links of a list.
+    pub reads_links: bool,
     /// Whether the client wants JSON.
     pub wants_json: bool,
     /// The bytes of an upload that have been stored.
@@ -61,6 +62,7 @@ impl Exchange {
             range: request.range,
             conditions: request.conditions.clone(),
             wants_html: request.accepts_html,
+            reads_links: request.reads_links,
             wants_json: request.accepts_json,
             stored: 0,
             target: target.into(),
@@ -79,13 +81,14 @@ impl Exchange {
         !matches!(self.body, Framing::None | Framing::Length(0))
     }
 
-    /// The form of a list.
-    pub fn list_form(&self) -> ListForm {
+    /// The form of a list; `None` for the page, which a browser gets.
+    pub fn list_form(&self) -> Option<ListForm> {
         match () {
-            () if self.query.json => ListForm::Json,
-            () if self.wants_html => ListForm::Html,
-            () if self.wants_json => ListForm::Json,
-            () => ListForm::Names,
+            () if self.query.json => Some(ListForm::Json),
+            () if self.query.list || self.reads_links => Some(ListForm::Html),
+            () if self.wants_html => None,
+            () if self.wants_json => Some(ListForm::Json),
+            () => Some(ListForm::Names),
         }
     }
 
@@ -98,43 +101,5 @@ impl Exchange {
             (true, false) => {}
         }
         answer
-    }
-}
-
-/// What the rights need to know of a request.
-pub fn asked<'a>(request: &Request<'a>) -> Asked<'a> {
-    Asked {
-        access: match request.method {
-            Method::Put | Method::Delete => Access::Write,
-            Method::Post => Access::Console,
-            _ => Access::Read,
-        },
-        host: request.host,
-        origin: request.origin,
-        sec_fetch_site: request.sec_fetch_site,
-        authorization: request.authorization,
-    }
-}
-
-/// The name of a method, for counters and the log.
-pub fn method_name(method: Method) -> &'static str {
-    match method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-        Method::Options => "OPTIONS",
-        Method::Post => "POST",
-        Method::Patch => "PATCH",
-        Method::Trace => "TRACE",
-        Method::Unknown => "-",
-    }
-}
-
-/// The methods that a resource has, for the field Allow.
-pub fn allowed(resource: &Resource) -> &'static str {
-    match resource {
-        Resource::File(_) | Resource::Server => "GET, HEAD, PUT, DELETE, OPTIONS",
-        Resource::Folder(_) | Resource::Reserved(_) => "GET, HEAD, OPTIONS",
     }
 }

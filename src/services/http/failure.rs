@@ -1,6 +1,6 @@
 //! The reasons for which a request is not answered as it wants, and their status codes.
 
-use super::exchange::allowed;
+use super::methods::allowed;
 use super::rights::Denied;
 use crate::store::error::StoreError;
 use crate::wire::http::path::{self, Query, Resource};
@@ -59,7 +59,11 @@ impl Failure {
 
     /// The address is that of a folder, without the slash at its end.
     pub fn moved(name: &str, query: Query) -> Failure {
-        let query = if query.json { "?json" } else { "" };
+        let query = match query {
+            Query { json: true, .. } => "?json",
+            Query { list: true, .. } => "?list",
+            _ => "",
+        };
         let fields = format!("Location: /{}/{query}\r\n", path::encode(name));
         Failure::new(
             Status::MovedPermanently,

@@ -7,7 +7,7 @@ use crate::wire::json::JsonText;
 use std::fmt::{self, Display, Write};
 
 /// What a browser may do with the page: it has no scripts and no styles of its own.
-const PAGE_FIELDS: &str = "Content-Security-Policy: default-src 'none'; script-src 'self'; \
+pub const PAGE_FIELDS: &str = "Content-Security-Policy: default-src 'none'; script-src 'self'; \
     style-src 'self'; connect-src 'self'; img-src 'self'; frame-ancestors 'none'; \
     base-uri 'none'; form-action 'none'\r\n";
 

@@ -17,6 +17,8 @@ pub fn text(shared: &HttpShared) -> String {
         let labels = format!("{{method=\"{method}\",status=\"{class}xx\"}}");
         page.value(&labels, count);
     }
+    page.metric("loket_http_tabs", "gauge", "Open tabs of the window.");
+    page.value("", shared.tabs.borrow().count());
     the_loop(&mut page, &shared.metrics);
     page.text
 }

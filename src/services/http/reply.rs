@@ -1,11 +1,13 @@
 //! Writes the answer to a request that has succeeded.
 
 use super::answer::Today;
+use super::assets::Asset;
 use super::exchange::Exchange;
 use super::failure::Failure;
-use super::listing::ListForm;
+use super::listing::{ListForm, PAGE_FIELDS};
 use crate::session::outbox::Outbox;
 use crate::store::{Content, OpenFile, Stored};
+use crate::wire::http::conditions::{Validators, Verdict};
 use crate::wire::http::head::Method;
 use crate::wire::http::path;
 use crate::wire::http::status::Status;
@@ -21,6 +23,10 @@ pub enum Reply {
     List(Content, ListForm),
     /// A page of the server itself, and its media type.
     Page(String, &'static str),
+    /// A part of the page.
+    Asset(&'static Asset),
+    /// A tab has accepted a request.
+    Said,
     /// A file was stored.
     Stored(Stored),
     /// A file was removed.
@@ -78,7 +84,8 @@ impl Exchange {
                 answer(Status::NoContent, out).end();
                 (Status::NoContent, self.stored)
             }
-            Reply::Removed => {
+            Reply::Asset(asset) => return Ok(self.write_asset(asset, today, out)),
+            Reply::Removed | Reply::Said => {
                 answer(Status::NoContent, out).end();
                 (Status::NoContent, 0)
             }
@@ -89,5 +96,33 @@ impl Exchange {
                 (Status::NoContent, 0)
             }
         })
+    }
+
+    fn write_asset(&self, asset: &Asset, today: Today<'_>, out: &mut Outbox) -> (Status, u64) {
+        let etag = asset.etag();
+        let current = Validators {
+            etag: &etag,
+            modified: 0,
+        };
+        let status = match self.conditions.check(true, Some(current)) {
+            Verdict::NotModified => Status::NotModified,
+            _ => Status::Ok,
+        };
+        let mut head = self.answer(status, today.text, out);
+        head.field("ETag", &etag);
+        head.lines("Cache-Control: no-cache\r\n");
+        if asset.is_page() {
+            head.lines("Vary: Accept, User-Agent\r\n");
+            head.lines(PAGE_FIELDS);
+        }
+        if status == Status::NotModified {
+            head.end();
+            return (status, 0);
+        }
+        head.end_with(asset.media_type, asset.bytes.len() as u64);
+        if self.method == Method::Get {
+            out.bytes(asset.bytes);
+        }
+        (status, asset.bytes.len() as u64)
     }
 }

@@ -24,7 +24,9 @@ pub enum Access {
     Read,
     /// Change files: PUT and DELETE.
     Write,
-    /// Use the operator's window: events and POST requests.
+    /// Use the window as a client: events and POST requests.
+    Window,
+    /// Use the window as an operator, or the loop view.
     Console,
 }
 
@@ -156,7 +158,20 @@ impl Rights {
         if !is_same_site(asked) {
             return Err(Denied::OtherSite);
         }
+        if asked.access == Access::Window {
+            return Ok(());
+        }
         self.check_token(asked, peer, u64::from(now) * 1_000_000)
+    }
+
+    /// Whether no file may be changed.
+    pub fn is_read_only(&self) -> bool {
+        self.settings.read_only
+    }
+
+    /// Whether changes need a token.
+    pub fn needs_token(&self) -> bool {
+        self.settings.token.is_some()
     }
 
     /// Whether `host`, with or without a port, names this server. An IP address is not the name of

@@ -2,7 +2,10 @@
 
 use super::request_counts::RequestCounts;
 use super::rights::Rights;
+use super::tabs::Tabs;
 use crate::services::ServiceLimits;
+use crate::services::operator_history::OperatorHistory;
+use crate::services::roster::Roster;
 use crate::session::loop_metrics::LoopMetrics;
 use crate::store::Store;
 use crate::wire::http::date::DateCache;
@@ -25,4 +28,12 @@ pub struct HttpShared {
     pub requests: RequestCounts,
     /// The counters of the loop.
     pub metrics: Rc<LoopMetrics>,
+    /// The talk clients; `None` if the talk service is off.
+    pub roster: Option<Rc<RefCell<Roster>>>,
+    /// The lines to the operator.
+    pub history: Rc<RefCell<OperatorHistory>>,
+    /// Whether the room is on.
+    pub has_room: bool,
+    /// The open tabs.
+    pub tabs: RefCell<Tabs>,
 }

@@ -11,6 +11,7 @@ pub enum Name {
     Connection,
     ContentLength,
     ContentRange,
+    ContentType,
     Expect,
     Host,
     IfMatch,
@@ -18,6 +19,7 @@ pub enum Name {
     IfNoneMatch,
     IfRange,
     IfUnmodifiedSince,
+    LastEventId,
     Origin,
     Range,
     SecFetchSite,
@@ -26,12 +28,13 @@ pub enum Name {
 }
 
 /// The names, in the order of [`Name`].
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 19] = [
     "accept",
     "authorization",
     "connection",
     "content-length",
     "content-range",
+    "content-type",
     "expect",
     "host",
     "if-match",
@@ -39,6 +42,7 @@ const NAMES: [&str; 17] = [
     "if-none-match",
     "if-range",
     "if-unmodified-since",
+    "last-event-id",
     "origin",
     "range",
     "sec-fetch-site",

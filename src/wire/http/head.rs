@@ -51,8 +51,10 @@ pub struct Request<'a> {
     pub conditions: Conditions,
     /// Whether the field Content-Range is present.
     pub has_content_range: bool,
-    /// Whether Accept lists `text/html`, or User-Agent names a program that walks trees by links.
+    /// Whether Accept lists `text/html`.
     pub accepts_html: bool,
+    /// Whether User-Agent names a program that walks trees by links.
+    pub reads_links: bool,
     /// Whether Accept lists `application/json`.
     pub accepts_json: bool,
     /// The field Authorization.
@@ -61,6 +63,10 @@ pub struct Request<'a> {
     pub origin: Option<&'a [u8]>,
     /// The field Sec-Fetch-Site.
     pub sec_fetch_site: Option<&'a [u8]>,
+    /// The field Content-Type.
+    pub content_type: Option<&'a [u8]>,
+    /// The field Last-Event-ID.
+    pub last_event_id: Option<&'a [u8]>,
 }
 
 /// A method. CONNECT is refused when the head is parsed.
@@ -200,11 +206,14 @@ fn request<'a>(parsed: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusa
         range: fields.one(Name::Range)?.map_or(Range::Whole, Range::parse),
         conditions: Conditions::read(&fields)?,
         has_content_range: fields.one(Name::ContentRange)?.is_some(),
-        accepts_html: fields.accepts("text/html") || fields.reads_links(),
+        accepts_html: fields.accepts("text/html"),
+        reads_links: fields.reads_links(),
         accepts_json: fields.accepts("application/json"),
         authorization: fields.one(Name::Authorization)?,
         origin: fields.one(Name::Origin)?,
         sec_fetch_site: fields.one(Name::SecFetchSite)?,
+        content_type: fields.one(Name::ContentType)?,
+        last_event_id: fields.one(Name::LastEventId)?,
     })
 }
 

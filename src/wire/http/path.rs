@@ -111,6 +111,8 @@ pub fn encode(name: &str) -> impl Display {
 /// The flags in the query of a target. Others are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Query {
+    /// `list`: a listing as a page without scripts.
+    pub list: bool,
     /// `json`: a listing as JSON.
     pub json: bool,
     /// `download`: save the file instead of showing it.
@@ -118,6 +120,11 @@ pub struct Query {
 }
 
 impl Query {
+    /// Whether a folder is to be listed also where its `index.html` would answer.
+    pub fn wants_list(self) -> bool {
+        self.list || self.json
+    }
+
     /// Parses the text after the question mark.
     pub fn parse(text: &str) -> Query {
         let has = |flag| {
@@ -125,6 +132,7 @@ impl Query {
                 .any(|part| part.split('=').next() == Some(flag))
         };
         Query {
+            list: has("list"),
             json: has("json"),
             download: has("download"),
         }

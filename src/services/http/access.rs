@@ -1,0 +1,31 @@
+//! Finds out what a request wants to do, for the rights.
+
+use super::methods::ENDPOINTS;
+use super::rights::{Access, Asked};
+use super::streams::named;
+use crate::wire::http::head::{Method, Request};
+use crate::wire::http::path::Resource;
+
+/// What the rights need to know of a request for this resource; `None` if its path is invalid.
+pub fn asked<'a>(request: &Request<'a>, resource: Option<&Resource>) -> Asked<'a> {
+    let reserved = match resource {
+        Some(Resource::Reserved(name)) => name,
+        _ => "",
+    };
+    let has_token = |needs_token| match needs_token {
+        true => Access::Console,
+        false => Access::Window,
+    };
+    Asked {
+        access: match (request.method, reserved) {
+            (Method::Put | Method::Delete, _) => Access::Write,
+            (Method::Get, "events") => has_token(named(request.query).any(|kind| kind.needs_token)),
+            (Method::Post, name) => has_token(!ENDPOINTS.contains(&(name, false))),
+            _ => Access::Read,
+        },
+        host: request.host,
+        origin: request.origin,
+        sec_fetch_site: request.sec_fetch_site,
+        authorization: request.authorization,
+    }
+}
