@@ -13,7 +13,7 @@ use super::timers::Timers; // the silences and deadlines of all connections
 use super::turn::{Scratch, Turn}; // the buffers of the running turn; the turn itself
 use crate::session::close_reason::CloseReason; // why a connection ends
 use crate::session::log_limit::LogLimit; // limits log lines to some a second
-use crate::session::notice::{Audience, Notice, Post}; // messages between sessions
+use crate::session::notice::{Notice, Post}; // messages between sessions
 use crate::session::observer::{Observer, Readiness, TurnEnd, label}; // events and ends of turns
 use crate::session::protocol::Protocol; // the state machine of a service
 use crate::session::session::Session; // a protocol and its buffers
@@ -34,7 +34,6 @@ pub struct Dispatcher<I: Io> {
     timers: Timers,
     per_ip: PerIpLimit,
     loop_lag: LoopLag,
-    uploads_logged: LogLimit,
     scratch: Scratch,
     /// The session of the operator, at the console. It is no connection: no limit counts it, no
     /// deadline closes it, and a server that drains does not wait for it.
@@ -46,10 +45,11 @@ impl<I: Io> Dispatcher<I> {
     /// A dispatcher without connections. `services` has the name of each listener, by its number.
     pub fn new(
         io: I,
-        shared: Shared,
+        mut shared: Shared,
         limits: ReactorLimits,
         services: Vec<&'static str>,
     ) -> Dispatcher<I> {
+        shared.logged = LogLimit::new(limits.uploads_logged);
         Dispatcher {
             io,
             shared,
@@ -59,7 +59,6 @@ impl<I: Io> Dispatcher<I> {
             timers: Timers::new(limits),
             per_ip: PerIpLimit::new(limits.per_ip),
             loop_lag: LoopLag::new(limits.slow_micros),
-            uploads_logged: LogLimit::new(limits.uploads_logged),
             scratch: Scratch::new(limits.read_buffer),
             operator: None,
             draining: false,
@@ -127,22 +126,9 @@ impl<I: Io> Dispatcher<I> {
     pub fn deliver(&mut self) {
         while !self.shared.posts.is_empty() {
             for post in std::mem::take(&mut self.shared.posts) {
-                let id = match post.to {
-                    Audience::Operator => {
-                        self.shared.copy_to_windows(&post.notice);
-                        self.operator
-                    }
-                    Audience::One(peer) => Some(peer),
-                    Audience::Room(_) => {
-                        self.shared.for_room.push(post);
-                        continue;
-                    }
-                    Audience::Log => {
-                        self.log(&post.notice);
-                        None
-                    }
+                let Some(id) = self.shared.route(&post, self.operator) else {
+                    continue;
                 };
-                let Some(id) = id else { continue };
                 let Some(connection) = self.table.find(id) else {
                     continue;
                 };
@@ -171,13 +157,6 @@ impl<I: Io> Dispatcher<I> {
             let silent = self.shared.now.saturating_sub(last);
             self.shared.operator_behind = silent < self.limits.operator_stall_seconds;
         }
-    }
-
-    fn log(&mut self, notice: &Notice) {
-        let Notice::Line(line) = notice else {
-            unreachable!("only lines are posted to the log")
-        };
-        self.uploads_logged.info(line, self.io.now().0);
     }
 
     /// Queues sessions whose disk operation has completed.

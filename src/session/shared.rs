@@ -1,6 +1,7 @@
 //! The state that all sessions of a loop share: posts, the time, the observer.
 
-use super::notice::{Notice, Post};
+use super::log_limit::LogLimit;
+use super::notice::{Audience, Notice, Post};
 use super::observer::Observer;
 use super::outbox::Outbox;
 use super::protocol::Context;
@@ -30,6 +31,8 @@ pub struct Shared {
     pub observer: Box<dyn Observer>,
     /// Gets a call for each line to the operator, also without a terminal.
     pub on_operator_line: Option<OnOperatorLine>,
+    /// How many lines a second are logged for sessions.
+    pub logged: LogLimit,
 }
 
 impl Shared {
@@ -45,13 +48,29 @@ impl Shared {
             high_water,
             observer: Box::new(()),
             on_operator_line: None,
+            logged: LogLimit::new(0),
         }
     }
 
-    /// Passes a notice to the operator on to the windows of operators elsewhere.
-    pub fn copy_to_windows(&mut self, notice: &Notice) {
-        if let (Notice::Line(line), Some(copy)) = (notice, &mut self.on_operator_line) {
-            copy(line, self.unix, &mut self.posts);
+    /// The session that a post is for. A post that is for none is passed on here.
+    pub fn route(&mut self, post: &Post, operator: Option<SessionId>) -> Option<SessionId> {
+        match (post.to, &post.notice) {
+            (Audience::One(session), _) => Some(session),
+            (Audience::Operator, notice) => {
+                if let (Notice::Line(line), Some(copy)) = (notice, &mut self.on_operator_line) {
+                    copy(line, self.unix, &mut self.posts);
+                }
+                operator
+            }
+            (Audience::Room(_), _) => {
+                self.for_room.push(post.clone());
+                None
+            }
+            (Audience::Log, Notice::Line(line)) => {
+                self.logged.info(line, self.micros);
+                None
+            }
+            (Audience::Log, _) => unreachable!("only lines are posted to the log"),
         }
     }
 
