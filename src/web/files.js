@@ -14,7 +14,6 @@ const { compare } = new Intl.Collator('en', { numeric: true });
 
 let folder = ''; // the path of the folder that is shown, decoded: "/" or "/a/b/"
 let entries = [];
-let received = ''; // the entries as they came
 let order = { by: 'name', sign: 1 };
 let readOnly = false;
 let loading = new AbortController();
@@ -34,18 +33,15 @@ export async function show() {
   if (folder !== addressed()) {
     folder = addressed();
     entries = [];
-    received = '';
     showCrumbs();
     render();
     view.parentNode.scrollTop = 0;
     count.textContent = 'loading …';
   }
   try {
-    const text = await (await request('GET', `${encode(folder)}?json`, { signal })).text();
+    const answer = await request('GET', `${encode(folder)}?json`, { signal });
+    ({ entries } = await answer.json());
     problem.textContent = '';
-    if (text === received) return;
-    received = text;
-    ({ entries } = JSON.parse(text));
     render();
   } catch (error) {
     if (signal.aborted) return;
@@ -88,9 +84,8 @@ function render() {
 }
 
 function showCount() {
-  const noun = entries.length === 1 ? 'entry' : 'entries';
   const sum = bytes(entries.reduce((sum, { size }) => sum + size, 0));
-  count.textContent = `${grouped(entries.length)} ${noun}, ${sum}${readOnly ? ', read-only' : ''}`;
+  count.textContent = `${plural(entries.length, 'item')}, ${sum}${readOnly ? ', read-only' : ''}`;
 }
 
 /** A row of the table. */
