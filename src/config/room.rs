@@ -40,6 +40,8 @@ pub const ROOM: RoomLimits = RoomLimits {
     // Four classes that begin at the same time.
     claims: 256,
     search_interval: INTERVAL,
+    // What a class says while a page opens its stream again. At most 200 KiB.
+    kept_lines: 200,
     strangers: StrangerLimits {
         // A table of some thousands of entries.
         admitted: 4 * MEMBERS,

@@ -48,20 +48,22 @@ pub mod networks;
 pub mod request;
 pub mod strangers;
 pub mod token_bucket;
+pub mod view;
 
 use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::session::log_limit::LogLimit;
-use crate::session::notice::Datagram;
+use crate::session::notice::{Datagram, Denial};
 use crate::session::peer::Peer;
 use crate::wire::text;
 use networks::{NetworkLimits, Networks};
 use request::{Request, cut, is_exit, one_line};
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use strangers::{FormerMember, StrangerLimits, Strangers};
 use token_bucket::{Rate, TokenBucket};
+use view::{RoomView, about};
 
 /// Limits of the room. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +97,8 @@ pub struct RoomLimits {
     pub claims: usize,
     /// Shortest time between two searches for silent members.
     pub search_interval: u64,
+    /// Lines that a session may get later.
+    pub kept_lines: usize,
     /// Limits of the tables of strangers.
     pub strangers: StrangerLimits,
 }
@@ -132,8 +136,8 @@ pub struct Room {
     members: HashMap<Peer, Member>,
     /// Members by the key of their name: names that look the same have one key.
     names: HashMap<String, Peer>,
-    /// All names as they are shown, shared with the sessions.
-    shown_names: Rc<RefCell<BTreeSet<Rc<str>>>>,
+    /// What sessions may look at.
+    view: Rc<RefCell<RoomView>>,
     /// The routes to all members, shared with the copies that are not sent yet.
     routes: Rc<[Route]>,
     networks: Networks,
@@ -210,7 +214,7 @@ impl Room {
             rate: limits.rate_of(1),
             members: HashMap::new(),
             names: HashMap::new(),
-            shown_names: Rc::default(),
+            view: Rc::new(RefCell::new(RoomView::new(limits.kept_lines))),
             routes: Rc::new([]),
             networks: Networks::new(limits.network()),
             strangers: Strangers::new(limits.strangers, limits.per_address as usize),
@@ -222,9 +226,9 @@ impl Room {
         }
     }
 
-    /// The names of all members at any time.
-    pub fn names(&self) -> Rc<RefCell<BTreeSet<Rc<str>>>> {
-        self.shown_names.clone()
+    /// The names of the members and the last lines, at any time.
+    pub fn view(&self) -> Rc<RefCell<RoomView>> {
+        self.view.clone()
     }
 
     fn enter(
@@ -247,7 +251,8 @@ impl Room {
         }
         self.networks.enter(route.peer.ip(), cx.now);
         self.names.insert(text::name_key(name), route.peer);
-        self.shown_names.borrow_mut().insert(member.name.clone());
+        let shown = member.name.clone();
+        self.view.borrow_mut().names.insert(shown);
         self.members.insert(route.peer, member);
         self.update_routes();
         self.announce(&format!("{name} bergabung ke chatroom."), name, cx);
@@ -258,25 +263,32 @@ impl Room {
         self.routes = self.members.values().map(|member| member.route).collect();
     }
 
-    /// Sends all members a line that begins with the name of a member.
-    fn announce(&mut self, line: &str, name: &str, cx: &mut DatagramContext<'_>) {
-        cx.out.to_many(about(line, name), &self.routes);
+    /// Sends all members a line that begins with the name of a member. Returns whether there was
+    /// room in the queue.
+    fn announce(&mut self, line: &str, name: &str, cx: &mut DatagramContext<'_>) -> bool {
         cx.print(line);
+        let text = self.view.borrow_mut().add(line, name);
+        cx.out.to_many(text, &self.routes)
     }
 
-    /// Takes a message from the token buckets of a member and of its network. A session gets an
-    /// empty datagram in place of its message if that is dropped.
+    /// Takes a message from the token buckets of a member and of its network.
     fn charge(&mut self, from: Peer, cx: &mut DatagramContext<'_>) -> bool {
         let member = self.members.get_mut(&from).expect("it is a member");
         let pays = member.bucket.take(self.rate, cx.now);
         let pays = pays && self.networks.take_message(from.ip(), cx.now);
         if !pays {
             cx.out.count_dropped();
-            if from.is_session() {
-                cx.out.to_one(b"", member.route);
-            }
+            self.say_dropped(from, cx);
         }
         pays
+    }
+
+    /// A session gets an empty datagram in place of its message.
+    fn say_dropped(&self, from: Peer, cx: &mut DatagramContext<'_>) {
+        if from.is_session() {
+            let text = Datagram::denied(b"", Denial::TooOften);
+            cx.out.to_one(text, from);
+        }
     }
 
     fn on_member(
@@ -317,7 +329,9 @@ impl Room {
         if has_moved {
             self.update_routes();
         }
-        self.announce(cut(&line, self.limits.message), &name, cx);
+        if !self.announce(cut(&line, self.limits.message), &name, cx) {
+            self.say_dropped(from.peer, cx);
+        }
     }
 
     /// Removes members, all at once, so that they do not get each other's leave notices.
@@ -328,12 +342,12 @@ impl Room {
                 continue;
             };
             self.names.remove(&text::name_key(&member.name));
-            self.shown_names.borrow_mut().remove(&member.name);
+            self.view.borrow_mut().names.remove(&member.name);
             self.networks.leave(peer.ip());
             if how == LeaveReason::Lost || peer.is_session() {
                 // A client that only listens is notified that it gets no more messages. A session
                 // gets an answer to everything, also to `exit`.
-                let line = about(&leave_notice(&member.name), &member.name);
+                let line = about(&leave_notice(&member.name), &member.name, 0);
                 cx.out.to_one(line, member.route);
             }
             let left = FormerMember {
@@ -401,7 +415,7 @@ impl DatagramProtocol for Room {
         self.on_member(from, request, bytes, cx);
         if self.members.contains_key(&from.peer) {
             for claim in self.take_claims(from.peer) {
-                cx.out.to_one(b"USERNAME TAKEN", claim.from);
+                cx.out.to_one(taken(Denial::Taken), claim.from);
             }
         }
     }
@@ -435,7 +449,7 @@ impl DatagramProtocol for Room {
     fn on_time(&mut self, cx: &mut DatagramContext<'_>) {
         let is_due = |claim: &&Claim| claim.until <= cx.now;
         while let Some(claim) = self.claims.front().filter(is_due) {
-            cx.out.to_one(b"USERNAME TAKEN", claim.from);
+            cx.out.to_one(taken(Denial::Taken), claim.from);
             self.claims.pop_front();
         }
         if self.search.is_some_and(|search| search <= cx.now) {
@@ -444,12 +458,9 @@ impl DatagramProtocol for Room {
     }
 }
 
-/// A line that begins with the name of a member.
-fn about(line: &str, name: &str) -> Datagram {
-    Datagram {
-        bytes: line.as_bytes().into(),
-        name: name.len(),
-    }
+/// The answer to a name that is refused. The protocol has no other one.
+fn taken(why: Denial) -> Datagram {
+    Datagram::denied(b"USERNAME TAKEN", why)
 }
 
 /// The notice that a member has left.

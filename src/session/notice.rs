@@ -50,17 +50,61 @@ pub enum Notice {
 /// A datagram, as text that its recipients share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Datagram {
-    /// Its bytes.
+    /// Its bytes. Over UDP nothing else is sent.
     pub bytes: Rc<[u8]>,
-    /// The length of the member's name at its beginning; 0 if it is not about a member. A name may
-    /// end in a colon, so that the text alone does not show where it ends.
-    pub name: usize,
+    /// What it is.
+    pub meaning: Meaning,
+}
+
+/// What a datagram is, for sessions: its bytes alone may not show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// A request, or an answer that refuses nothing.
+    Plain,
+    /// The request, or the message, is refused.
+    Denied(Denial),
+    /// A line about a member. A name may end in a colon, so that the text alone does not show where
+    /// it ends.
+    About {
+        /// The length of the name at the beginning of the line.
+        name: usize,
+        /// The number of the line; 0 if it is sent to one client only.
+        number: u64,
+    },
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// The password is wrong, or was not given.
+    Password,
+    /// The name is in use.
+    Taken,
+    /// No member may have such a name.
+    BadName,
+    /// There is no place left.
+    Full,
+    /// Too many requests or messages.
+    TooOften,
+}
+
+impl Datagram {
+    /// An answer that refuses a request.
+    pub fn denied(text: &[u8], why: Denial) -> Datagram {
+        let meaning = Meaning::Denied(why);
+        Datagram {
+            bytes: text.into(),
+            meaning,
+        }
+    }
 }
 
 impl<T: AsRef<[u8]>> From<T> for Datagram {
     fn from(text: T) -> Datagram {
-        let bytes = text.as_ref().into();
-        Datagram { bytes, name: 0 }
+        Datagram {
+            bytes: text.as_ref().into(),
+            meaning: Meaning::Plain,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use loket::config::room::{DATAGRAMS, ROOM};
 use loket::services::room::{Room, RoomLimits};
 use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
-use loket::session::notice::{Audience, Notice, Post};
+use loket::session::notice::{Audience, Meaning, Notice, Post};
 use loket::session::peer::Peer;
 use loket::session::session_id::SessionId;
 use std::net::{IpAddr, SocketAddr};
@@ -140,8 +140,10 @@ impl RoomDriver {
         let mut sent = Vec::new();
         self.named.clear();
         while let Some((text, to)) = self.out.front() {
-            let name = String::from_utf8_lossy(&text.bytes[..text.name]);
-            self.named.push(name.into_owned());
+            if let Meaning::About { name, .. } = text.meaning {
+                let name = String::from_utf8_lossy(&text.bytes[..name]);
+                self.named.push(name.into_owned());
+            }
             let port = to.peer.address().port();
             match text.bytes.is_empty() {
                 true => self.empty += 1,

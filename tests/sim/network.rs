@@ -23,15 +23,20 @@ impl Engine {
             67..=88 => self.round(),
             89..=91 => self.settle(),
             92 => self.probe(),
-            95 => {
-                self.room_model
-                    .receive(&self.shared, self.dispatcher.posts());
-                self.dispatcher.deliver();
-            }
+            95 => self.datagrams_arrive(),
             93 | 94 => self.disk_is_done(self.shared.random.below(1 << 20)),
             _ => self.time_passes(),
         }
         self.check();
+    }
+
+    /// Some datagrams arrive, enough of them that a few clients join.
+    fn datagrams_arrive(&mut self) {
+        for _ in 0..4 {
+            let posts = self.dispatcher.posts();
+            self.room_model.receive(&self.shared, posts);
+        }
+        self.dispatcher.deliver();
     }
 
     /// Another peer connects.

@@ -304,13 +304,13 @@ impl RoomModel {
             (member.received, member.has_spoken, member.refusals) = (now, true, 0);
             let own = member.name.clone();
             match text.split_once(' ') {
-                Some(("PASSWORD", _)) => drop(self.owe(&[port], "PASSWORD OK")),
-                Some(("USERNAME", name)) if name == own => drop(self.owe(&[port], "USERNAME OK")),
+                Some(("PASSWORD", _)) => drop(self.owe(port, "PASSWORD OK")),
+                Some(("USERNAME", name)) if name == own => drop(self.owe(port, "USERNAME OK")),
                 _ => self.relay(shared, port, &own, text, now),
             }
             if self.members.contains_key(&port) {
                 for claim in self.take_claims(|claim| claim.holder == port) {
-                    self.owe(&[claim.port], "USERNAME TAKEN");
+                    self.owe(claim.port, "USERNAME TAKEN");
                 }
             }
             return;
@@ -318,11 +318,11 @@ impl RoomModel {
         match text.split_once(' ') {
             Some(("PASSWORD", "sesame")) => {
                 self.admitted.remove(&port);
-                if self.owe(&[port], "PASSWORD OK") {
+                if self.owe(port, "PASSWORD OK") {
                     self.admitted.insert(port, now);
                 }
             }
-            Some(("PASSWORD", _)) => drop(self.owe(&[port], "PASSWORD INCORRECT")),
+            Some(("PASSWORD", _)) => drop(self.owe(port, "PASSWORD INCORRECT")),
             Some(("USERNAME", name)) => self.try_name(shared, port, name, now),
             _ => self.rejoin(shared, port, text, now),
         }
@@ -331,7 +331,7 @@ impl RoomModel {
     /// Models the timers.
     fn model_time(&mut self, shared: &SimState, now: u64) {
         for claim in self.take_claims(|claim| claim.until <= now) {
-            self.owe(&[claim.port], "USERNAME TAKEN");
+            self.owe(claim.port, "USERNAME TAKEN");
         }
         if self.search.is_none_or(|search| now < search) {
             return;
@@ -361,7 +361,7 @@ impl RoomModel {
         };
         member.refusals += 1;
         if member.refusals < 3 {
-            self.owe(&[port], " ");
+            self.owe(port, " ");
         } else {
             self.end(shared, &[port], true, now);
         }
@@ -392,16 +392,16 @@ impl RoomModel {
 
     fn try_name(&mut self, shared: &SimState, port: u16, name: &str, now: u64) {
         if !self.admitted.contains_key(&port) {
-            self.owe(&[port], "PASSWORD INCORRECT");
+            self.owe(port, "PASSWORD INCORRECT");
         } else if name.contains(' ') {
-            self.owe(&[port], "USERNAME TAKEN");
+            self.owe(port, "USERNAME TAKEN");
         } else if let Some(holder) = self.holder(name) {
             let expires = self.expires(&self.members[&holder]);
             if expires.is_some_and(|at| at <= now) {
                 self.end(shared, &[holder], true, now);
                 self.try_name(shared, port, name, now);
             } else if is_session(holder) && self.claims.iter().all(|claim| claim.port != port) {
-                self.owe(&[port], "USERNAME TAKEN");
+                self.owe(port, "USERNAME TAKEN");
             } else if self.claims.iter().all(|claim| claim.port != port) {
                 self.claims.push_back(Claim {
                     port,
@@ -409,11 +409,11 @@ impl RoomModel {
                     holder,
                     until: now + CLAIM,
                 });
-                self.owe(&[holder], " ");
+                self.owe(holder, " ");
             }
         } else {
             self.admitted.remove(&port);
-            self.owe(&[port], "USERNAME OK");
+            self.owe(port, "USERNAME OK");
             self.enter(shared, port, name, now);
         }
     }
@@ -451,9 +451,12 @@ impl RoomModel {
         if said.trim().is_empty() {
             return;
         }
-        match said.starts_with(&format!("{own}: ")) {
+        let is_sent = match said.starts_with(&format!("{own}: ")) {
             true => self.expect_at_all(shared, &said),
             false => self.expect_at_all(shared, &format!("{own}: {said}")),
+        };
+        if !is_sent && is_session(port) {
+            self.owe(port, "");
         }
     }
 
@@ -466,7 +469,7 @@ impl RoomModel {
             let line = format!("{} telah keluar dari chatroom.", member.name);
             self.lost.remove(port);
             if are_lost || is_session(*port) {
-                self.owe(&[*port], &line);
+                self.owe(*port, &line);
             }
             if are_lost {
                 self.lost.insert(*port, (member.name, now));
@@ -483,25 +486,30 @@ impl RoomModel {
         }
     }
 
-    fn expect_at_all(&mut self, shared: &SimState, line: &str) {
-        let members: Vec<u16> = self.members.keys().copied().collect();
-        self.owe(&members, line);
+    /// Expects a line at all members, or at none if the queue is full.
+    fn expect_at_all(&mut self, shared: &SimState, line: &str) -> bool {
         shared.operator_model.borrow_mut().print(line);
+        let members: Vec<u16> = self.members.keys().copied().collect();
+        let fits = self.pending + members.len() <= self.limit;
+        for port in members.into_iter().filter(|_| fits) {
+            self.push(port, line);
+        }
+        fits
     }
 
-    /// Expects a datagram at all of these addresses, or at none if the queue is full.
-    fn owe(&mut self, to: &[u16], text: &str) -> bool {
-        if self.pending + to.len() > self.limit {
-            return to.is_empty();
+    /// Expects a datagram at one address, unless the queue is full. That is no limit for a session.
+    fn owe(&mut self, port: u16, text: &str) -> bool {
+        let fits = self.pending < self.limit || is_session(port);
+        if fits {
+            self.push(port, text);
         }
-        self.pending += to.len();
-        for port in to {
-            self.owed
-                .entry(*port)
-                .or_default()
-                .push_back(text.to_owned());
-        }
-        true
+        fits
+    }
+
+    fn push(&mut self, port: u16, text: &str) {
+        self.pending += 1;
+        let owed = self.owed.entry(port).or_default();
+        owed.push_back(text.to_owned());
     }
 }
 

@@ -3,11 +3,12 @@
 
 use super::request::{cut, is_exit, one_line};
 use super::token_bucket::TokenBucket;
-use super::{Claim, LeaveReason, PROBE, Room, warn};
+use super::{Claim, LeaveReason, PROBE, Room, taken, warn};
 use crate::services::expiring_table::ExpiringTable;
 use crate::services::wrong_secrets::{WrongSecretLimits, WrongSecrets};
 use crate::session::client_net::client_net;
 use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
+use crate::session::notice::{Datagram, Denial};
 use crate::session::peer::Peer;
 use crate::wire::text;
 use std::collections::HashMap;
@@ -133,19 +134,19 @@ impl Room {
     pub(super) fn try_password(&mut self, from: Route, given: &[u8], cx: &mut DatagramContext<'_>) {
         let host = from.peer.ip();
         if self.strangers.wrong.is_ignored(host, cx.now) {
-            return self.say_incorrect(from, cx);
+            return self.say_incorrect(from, Denial::TooOften, cx);
         }
         if !bool::from(self.password.as_slice().ct_eq(given)) {
             if self.strangers.wrong.count_failure(host, cx.now) {
                 let line = format!("{host} sent too many wrong passwords and is ignored");
                 warn(&mut self.ignored, cx.now, &line);
             }
-            cx.out.to_one(b"PASSWORD INCORRECT", from);
+            cx.out.to_one(incorrect(Denial::Password), from);
         } else if !self.strangers.admit(from.peer, cx.now) {
             let peer = from.peer;
             let line = format!("{peer} rejected: too many clients there have not sent a name");
             warn(&mut self.refused, cx.now, &line);
-            cx.out.to_one(b"PASSWORD INCORRECT", from);
+            cx.out.to_one(incorrect(Denial::TooOften), from);
         } else if !cx.out.to_one(b"PASSWORD OK", from) {
             // An address may choose a name only if the answer was sent to it.
             self.strangers.forget(from.peer);
@@ -154,19 +155,19 @@ impl Room {
 
     /// Sends `PASSWORD INCORRECT`; to an ignored network at a limited rate, unless the answer goes
     /// to a session: no other host gets it.
-    fn say_incorrect(&mut self, to: Route, cx: &mut DatagramContext<'_>) {
+    fn say_incorrect(&mut self, to: Route, why: Denial, cx: &mut DatagramContext<'_>) {
         let host = to.peer.ip();
         if to.peer.is_session()
             || !self.strangers.wrong.is_ignored(host, cx.now)
             || self.strangers.wrong.may_answer(host, cx.now)
         {
-            cx.out.to_one(b"PASSWORD INCORRECT", to);
+            cx.out.to_one(incorrect(why), to);
         }
     }
 
     pub(super) fn try_name(&mut self, from: Route, name: &str, cx: &mut DatagramContext<'_>) {
         if !self.strangers.is_admitted(from.peer, cx.now) {
-            return self.say_incorrect(from, cx);
+            return self.say_incorrect(from, Denial::Password, cx);
         }
         if !self.is_name(name) {
             let shown = cut(name, self.limits.name);
@@ -174,7 +175,7 @@ impl Room {
                 "{} sent an invalid name, {shown:?}: names have 1 to {} characters and no blanks",
                 from.peer, self.limits.name
             );
-            return self.say_taken(from, &line, cx);
+            return self.say_taken(from, Denial::BadName, &line, cx);
         }
         let Some(&holder) = self.names.get(&text::name_key(name)) else {
             return self.join(from, name, cx);
@@ -193,9 +194,9 @@ impl Room {
         fits && !name.chars().any(char::is_whitespace) && text::clean(name.as_bytes()) == name
     }
 
-    fn say_taken(&mut self, to: Route, why: &str, cx: &mut DatagramContext<'_>) {
-        warn(&mut self.refused, cx.now, why);
-        cx.out.to_one(b"USERNAME TAKEN", to);
+    fn say_taken(&mut self, to: Route, why: Denial, line: &str, cx: &mut DatagramContext<'_>) {
+        warn(&mut self.refused, cx.now, line);
+        cx.out.to_one(taken(why), to);
     }
 
     /// Probes the holder of a name. The claim is answered when the result is known. A holder that
@@ -209,7 +210,7 @@ impl Room {
             || self.claims.len() >= self.limits.claims
             || !self.networks.take_message(from.peer.ip(), cx.now)
         {
-            cx.out.to_one(b"USERNAME TAKEN", from);
+            cx.out.to_one(taken(Denial::Taken), from);
             return;
         }
         self.claims.push_back(Claim {
@@ -231,11 +232,11 @@ impl Room {
                 "the share of its address"
             };
             let line = format!("{} cannot join: {what} is full", from.peer);
-            return self.say_taken(from, &line, cx);
+            return self.say_taken(from, Denial::Full, &line, cx);
         }
         let Some(bucket) = self.charge_join(from.peer, cx.now) else {
             let line = format!("{} cannot join: it joins too often", from.peer);
-            return self.say_taken(from, &line, cx);
+            return self.say_taken(from, Denial::TooOften, &line, cx);
         };
         self.strangers.forget(from.peer);
         // Before the notice: a textbook client takes the first datagram for the answer.
@@ -276,6 +277,11 @@ impl Room {
             self.on_datagram(from, bytes, cx);
         }
     }
+}
+
+/// The answer to a password that is refused.
+fn incorrect(why: Denial) -> Datagram {
+    Datagram::denied(b"PASSWORD INCORRECT", why)
 }
 
 #[cfg(test)]
