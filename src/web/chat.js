@@ -3,24 +3,23 @@
 import { clock, element, plural } from './format.js';
 import { sayError } from './say.js';
 
-const KEPT = 1000; // lines; more would make the page slow
+const KEPT = 500; // lines; more would make the page slow
+const PAUSE = 50; // ms between two drawings
 
-/** The log area of a window: lines with their time, the newest at the bottom. */
+/** The log area: lines with their time, the newest at the bottom. It stays at its end, unless the
+ *  user scrolls up (`column-reverse` in style.css). */
 export class Log {
   #new = [];
+  #lines = element('div');
 
   constructor(window, label) {
-    this.log = element('div', { className: 'log', role: 'log', tabIndex: 0, ariaLabel: label });
-    window.querySelector('.lines').append(this.log);
+    const log = element('div', { className: 'log', role: 'log', tabIndex: 0, ariaLabel: label }, this.#lines);
+    window.querySelector('.lines').append(log);
   }
 
   /** Adds a line. `name` is written before it in bold; `kind` is a class: `own`, `event`. */
   add(text, { name, kind = '', at = Date.now() / 1000 } = {}) {
-    const line = element('p', { className: kind }, clock(at));
-    if (name) line.append(element('b', { textContent: name }), ' ');
-    line.append(text);
-    // One layout a frame, however many lines come.
-    if (this.#new.push(line) === 1) requestAnimationFrame(() => this.#flush());
+    if (this.#new.push({ text, name, kind, at }) === 1) setTimeout(() => this.#draw(), PAUSE);
     if (this.#new.length > KEPT) this.#new.shift();
   }
 
@@ -34,12 +33,14 @@ export class Log {
     this.event(count ? `${plural(count, 'line')} missed` : 'Lines may be missing here');
   }
 
-  #flush() {
-    // It follows the new lines, unless the user has scrolled up.
-    const follows = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 30;
-    this.log.append(...this.#new.splice(0));
-    while (this.log.childElementCount > KEPT) this.log.firstChild.remove();
-    if (follows) this.log.scrollTop = this.log.scrollHeight;
+  #draw() {
+    for (const { text, name, kind, at } of this.#new.splice(0)) {
+      const line = element('p', { className: kind }, clock(at));
+      if (name) line.append(element('b', { textContent: name }), ' ');
+      line.append(text);
+      this.#lines.append(line);
+    }
+    while (this.#lines.childElementCount > KEPT) this.#lines.firstChild.remove();
   }
 }
 
