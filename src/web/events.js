@@ -69,8 +69,8 @@ export class Stream {
       }
       if (signal.aborted) return;
       if (this.tab) failures = 0;
-      const pause = Math.min(this.#retry * 2 ** failures, LONGEST_PAUSE) * (0.75 + Math.random() / 2);
-      this.#change('waiting', `no connection, next try in ${Math.ceil(pause / 1000)} s`);
+      const pause = Math.min(this.#retry * 2 ** failures, LONGEST_PAUSE);
+      this.#change('waiting', `no connection, next try in ${pause / 1000} s`);
       await new Promise(resolve => setTimeout(resolve, pause));
       if (signal.aborted) return;
     }
