@@ -4,7 +4,7 @@
 //   live ──pause, step──▶ held ──play──▶ slow ──pause, step──▶ held ──play──▶ live
 
 import { bytes, element, grouped, plural } from './format.js';
-import { AT, BUDGET, BYTES, OWED, Replay, SERIAL, SERVICE, SLOT, TURNS } from './replay.js';
+import { Replay } from './replay.js';
 import { sayError } from './say.js';
 import { Slab, colour, drawCell, fit, isShape, kindOf } from './slab.js';
 
@@ -23,7 +23,7 @@ let stream = null, shown = false;
 let asked = 0; // the next drawing
 let drawn = 0, said = -CALM; // times
 let slow = 0, quiet = 0; // the timers of slow motion and of a pause of the server
-let traced = []; // the connection whose trace is shown
+let traced = 0; // the serial of the connection whose trace is shown
 
 /** The rows of the table by state, with their symbols. */
 const rows = {};
@@ -48,11 +48,11 @@ const behind = () => ((replay.frames.at(-1).at - replay.frame.at) / 1000).toFixe
 
 function inWords(slot) {
   const conn = replay.slab[slot], at = replay.frame?.at;
-  if (slot < 0) return 'Point at a cell, or use the arrow keys in the slab. A click or Enter traces the connection.';
+  if (slot < 0) return 'Point at a cell, or use the arrow keys. A click or Enter begins and ends the trace of a connection.';
   if (!conn) return `Slot ${slot}: free`;
-  const turns = conn[AT] ? ` Its last ${many(conn[TURNS], 'turn')} moved ${bytes(conn[BYTES])}, the last one with ${conn[BUDGET]} % of its budget.` : '';
-  return `Slot ${slot}: ${replay.services[conn[SERVICE]]}, connection ${conn[SERIAL]}, ${rows[kindOf(conn, at)].name}. `
-    + `Owes ${bytes(conn[OWED])}.${turns}`;
+  const turns = conn.at ? ` Its last ${many(conn.turns, 'turn')} moved ${bytes(conn.bytes)}, the last one with ${conn.budget} % of its budget.` : '';
+  return `Slot ${slot}: ${replay.services[conn.service]}, connection ${conn.serial}, ${rows[kindOf(conn, at)].name}. `
+    + `Owes ${bytes(conn.owed)}.${turns}`;
 }
 
 /** What happened in the second before the frame shown, as rates, and the longest turn in it. */
@@ -100,7 +100,7 @@ function draw(fresh = false) {
   said = drawn;
   put('summary', `${live ? 'Now' : `${behind()} s before the last frame`}: `
     + `${whole(frame.connections)} of ${many(frame.limit, 'connection')}, ${whole(frame.bulk)} in the bulk queue, `
-    + `${whole(frame.await_disk)} waiting for the disk. ${many(turns, 'turn')} a second, the longest took ${time(longest)}. `
+    + `${whole(frame.await_disk)} waiting for the disk. ${many(turns, 'turn')} a second, the longest ${time(longest)}. `
     + `The accept gate is ${frame.accepting ? 'open' : 'shut'}.`);
 }
 
@@ -108,10 +108,10 @@ function drawRows(frame, conns) {
   const of = {};
   for (const kind in rows) of[kind] = [];
   conns.forEach(conn => of[kindOf(conn, frame.at)].push(conn));
-  of.owing.sort((a, b) => b[OWED] - a[OWED]);
+  of.owing.sort((a, b) => b.owed - a.owed);
   for (const kind of ['turn', 'bulk', 'disk', 'owing', 'linger']) {
-    const names = of[kind].slice(0, NAMED).map(conn => `#${conn[SLOT]} ${replay.services[conn[SERVICE]]}`
-      + (conn[AT] === frame.at ? ` ×${conn[TURNS]}` : '') + (conn[OWED] ? ` ${bytes(conn[OWED])}` : ''));
+    const names = of[kind].slice(0, NAMED).map(conn => `#${conn.slot} ${replay.services[conn.service]}`
+      + (conn.at === frame.at ? ` ×${conn.turns}` : '') + (conn.owed ? ` ${bytes(conn.owed)}` : ''));
     if (of[kind].length > NAMED) names.push(`and ${whole(of[kind].length - NAMED)} more`);
     fill(kind, of[kind].length, names);
   }
@@ -198,21 +198,23 @@ function mark(slot) {
   draw();
 }
 
+/** Begins the trace of a connection, or ends it. */
 async function trace(conn) {
+  const { slot, serial, service } = conn;
+  const ends = serial === traced;
   try {
-    await stream.post('/-/operator', { trace: conn ? { slot: conn[SLOT], serial: conn[SERIAL] } : null });
+    await stream.post('/-/operator', { trace: ends ? null : { slot, serial } });
   } catch (error) {
     return sayError(error);
   }
-  traced = conn ?? [];
-  part('trace').hidden = !conn;
+  traced = ends ? 0 : serial;
+  part('trace').hidden = ends;
   part('lines').replaceChildren();
-  if (conn) put('traced', `Trace of slot ${conn[SLOT]}, ${replay.services[conn[SERVICE]]}`);
-  else slab.canvas.focus();
+  put('traced', `Trace of slot ${slot}, ${replay.services[service]}`);
 }
 
 function addLines({ serial, lines }) {
-  if (serial !== traced[SERIAL]) return;
+  if (serial !== traced) return;
   const list = part('lines');
   list.append(...lines.map(line => element('li', {}, line)));
   while (list.children.length > TRACED) list.firstChild.remove();
@@ -235,7 +237,6 @@ slab.canvas.onkeydown = event => {
   else return;
   event.preventDefault();
 };
-part('end').onclick = () => trace(null);
 
 /** Adds a frame. The server sends none while nothing happens: after a second, one that says so. */
 function receive(frame) {

@@ -2,13 +2,19 @@
 
 const KEEP = 600; // frames: a minute, at most about 30 MB
 
-/** The fields of a connection in a frame, and the time of the last frame in which it had a turn. */
-export const SLOT = 0, SERIAL = 1, SERVICE = 2, STATE = 3, OWED = 4, TURNS = 5, BYTES = 6, BUDGET = 7, AT = 8;
+/** The states of a connection in a frame. */
+const KINDS = ['parked', 'bulk', 'disk', 'linger'];
 
 /** Applies a frame to an array of connections by slot. A connection is replaced, never changed. */
 function apply(slab, frame) {
   for (const slot of frame.gone) delete slab[slot];
-  for (const conn of frame.conns) slab[conn[SLOT]] = [...conn, frame.at];
+  for (const conn of frame.conns) slab[conn[0]] = connection(conn, frame.at);
+}
+
+/** `turns`, `bytes` and `budget` are those of the frame at the time `at`; 0 if there was none. */
+function connection([slot, serial, service, state, owed, turns, bytes, budget], at) {
+  const kind = owed && !state ? 'owing' : KINDS[state];
+  return { slot, serial, service, kind, owed, turns, bytes, budget, at };
 }
 
 export class Replay {
@@ -32,7 +38,7 @@ export class Replay {
     if (first && this.live) this.reset();
     this.services = services;
     for (const conn of conns) {
-      for (const slab of [this.first, this.last]) slab[conn[SLOT]] ??= [...conn, 0, 0, 0, 0];
+      for (const slab of [this.first, this.last]) slab[conn[0]] ??= connection(conn, 0);
     }
   }
 
@@ -49,12 +55,6 @@ export class Replay {
     return this.frames[this.at - 1];
   }
 
-  /** Keeps the frame shown while others arrive. */
-  hold() {
-    if (this.live) this.slab = this.last.slice();
-    this.live = false;
-  }
-
   /** Shows frames as they arrive. */
   follow() {
     this.live = true;
@@ -62,9 +62,10 @@ export class Replay {
     this.at = this.frames.length;
   }
 
-  /** Shows the slab as it was after this number of frames. */
+  /** Shows the slab as it was after this number of frames, and keeps it. */
   seek(at) {
-    this.hold();
+    if (this.live) this.slab = this.last.slice();
+    this.live = false;
     at = Math.min(Math.max(at, 1), this.frames.length);
     if (at < this.at || !this.at) {
       this.slab = this.first.slice();

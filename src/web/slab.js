@@ -1,7 +1,5 @@
 // Draws the slab on a canvas, a cell for each slot. Each state has a colour and a shape.
 
-import { AT, OWED, SERVICE, STATE } from './replay.js';
-
 /** A shape in a unit square, filled by the even-odd rule. */
 const SHAPES = {
   free: 'M.44.44h.12v.12h-.12z',
@@ -21,10 +19,7 @@ const SIZES = [26, 20, 14, 10, 7, 5], HEIGHT = 380, LETTERS = 20;
 
 /** The kind of a connection at the time of the frame shown. */
 export function kindOf(conn, at) {
-  if (!conn) return 'free';
-  if (conn[STATE]) return ['', 'bulk', 'disk', 'linger'][conn[STATE]];
-  if (conn[OWED]) return 'owing';
-  return conn[AT] === at ? 'turn' : 'parked';
+  return conn?.kind === 'parked' && conn.at === at ? 'turn' : conn?.kind ?? 'free';
 }
 
 /** A colour of the style sheet. */
@@ -62,9 +57,9 @@ export class Slab {
     const width = this.canvas.clientWidth;
     if (fresh || conns.length > this.slots || width !== this.width) this.#layOut(conns.length, width);
     for (let slot = 0; slot < this.slots; slot++) {
-      const conn = conns[slot], kind = kindOf(conn, at), letters = services[conn?.[SERVICE]]?.slice(0, 2);
+      const conn = conns[slot], kind = kindOf(conn, at), letters = services[conn?.service]?.slice(0, 2);
       // In eight steps, each eight times the one before: a full cell owes 1 GiB.
-      const level = Math.min(8, Math.max(1, Math.floor(Math.log2(conn?.[OWED]) / 3) - 2)) / 8;
+      const level = Math.min(8, Math.max(1, Math.floor(Math.log2(conn?.owed) / 3) - 2)) / 8;
       const look = [kind, kind === 'owing' && level, letters, slot === this.marked].join();
       if (this.looks[slot] === look) continue;
       this.looks[slot] = look;
