@@ -114,6 +114,58 @@ pub const ROWS: &[Row] = &[
     )
     .stores("new.txt", "hello 0123456789"),
     row(
+        "the events of a tab, and a request behind that one",
+        "GET /-/events?operator&client HTTP/1.1\nHost: localhost\nLast-Event-ID: 9-9\n\n\
+         DELETE /a.bin HTTP/1.1\nHost: localhost\n\n",
+        &[200],
+    ),
+    row(
+        "what a tab cannot get",
+        "HEAD /-/events HTTP/1.1\nHost: localhost\n\n\
+         GET /-/events HTTP/1.1\nHost: localhost\nOrigin: http://other.example\n\n\
+         GET /-/talk HTTP/1.1\nHost: localhost\n\n\
+         OPTIONS /-/talk HTTP/1.1\nHost: localhost\n\n",
+        &[405, 403, 405, 204],
+    ),
+    row(
+        "posts for no tab, and without one",
+        "POST /-/talk HTTP/1.1\nHost: localhost\nContent-Type: application/json\n\
+         Content-Length: 25\nExpect: 100-continue\n\n{\"tab\":\"x\",\"line\":\"hello\"\
+         POST /-/talk HTTP/1.1\nHost: localhost\nContent-Type: application/json\n\
+         Content-Length: 26\n\n{\"tab\":\"x\",\"line\":\"hello\"}\
+         POST /-/operator HTTP/1.1\nHost: localhost\n\
+         Content-Type: Application/JSON; charset=utf-8\nContent-Length: 2\n\n{}\
+         POST /-/room HTTP/1.1\nHost: localhost\nContent-Type: application/json\n\
+         Content-Length: 0\n\n\
+         GET /a.bin HTTP/1.1\nHost: localhost\n\n",
+        &[100, 400, 404, 400, 400, 200],
+    ),
+    row(
+        "a post of another type",
+        "POST /-/talk HTTP/1.1\nHost: localhost\nContent-Type: text/plain\n\
+         Content-Length: 2\n\n{}DELETE /a.bin HTTP/1.1\nHost: localhost\n\n",
+        &[415],
+    ),
+    row(
+        "a post in chunks",
+        "POST /-/talk HTTP/1.1\nHost: localhost\nContent-Type: application/json\n\
+         Transfer-Encoding: chunked\n\n2\n{}\n0\n\n",
+        &[411],
+    ),
+    row(
+        "a post that is too long",
+        "POST /-/talk HTTP/1.1\nHost: localhost\nContent-Type: application/json\n\
+         Content-Length: 4097\n\n{}",
+        &[413],
+    ),
+    row(
+        "the end in the middle of a post",
+        "POST /-/talk HTTP/1.1\nHost: localhost\nContent-Type: application/json\n\
+         Content-Length: 3\n\n{}",
+        &[400],
+    )
+    .ends(),
+    row(
         "an empty upload in chunks",
         "PUT /a.bin HTTP/1.1\nHost: localhost\nTransfer-Encoding: chunked\n\n0\n\n",
         &[204],

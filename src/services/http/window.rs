@@ -86,6 +86,10 @@ impl Http {
         if request.expect == Expect::Continue {
             cx.out.bytes(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
+        if length == 0 {
+            // No byte follows, with which it would be read.
+            return self.ask(endpoint, b"", cx);
+        }
         self.current().state = HttpState::Posting(PostBody { endpoint, length });
         Ok(Intake::Bytes)
     }
