@@ -12,9 +12,14 @@ export class Log {
   #new = [];
   #lines = element('div');
 
-  constructor(window, label) {
+  /** The log area of a window, which tells also the state of its stream. */
+  constructor(window, label, stream) {
     const log = element('div', { className: 'log', role: 'log', tabIndex: 0, ariaLabel: label }, this.#lines);
     window.querySelector('.lines').append(log);
+    stream.on('state', ({ state, text }) => {
+      window.querySelector('.state').textContent = text;
+      window.querySelector('fieldset').disabled = state !== 'open';
+    });
   }
 
   /** Adds a line. `name` is written before it in bold; `kind` is a class: `own`, `event`. */

@@ -1,12 +1,11 @@
 // A stream of server-sent events (GET /-/events): reads it, and opens it again when it breaks.
 //
-//   closed ──open──▶ opening ──hello──▶ open        close: from each state to closed
-//                     │ ▲ └──error──▶ waiting ◀──┘ end, error, 40 s of silence
+//   closed ──open──▶ opening ──hello──▶ open      close: from each state to closed
+//                     │ ▲ └──error──▶ waiting ◀──┘ end
 //      refused ◀──4xx─┘ └───pause───────┘
 
 import { authorization, post, Refused } from './request.js';
 
-const SILENCE = 40_000; // ms; the server sends a heartbeat every 15 s
 const LONGEST_PAUSE = 30_000; // ms
 
 export class Stream {
@@ -78,20 +77,13 @@ export class Stream {
 
   /** Reads one answer to its end. */
   async #read(signal) {
-    const silence = new AbortController();
     const headers = authorization();
     if (this.#lastId) headers['Last-Event-ID'] = this.#lastId;
-    const answer = await fetch(this.url, {
-      headers,
-      credentials: 'omit',
-      signal: AbortSignal.any([signal, silence.signal]),
-    });
+    const answer = await fetch(this.url, { headers, signal, credentials: 'omit' });
     if (!answer.ok) throw new Refused(answer.status, await answer.text());
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = '';
-    for (;;) {
-      const timer = setTimeout(() => silence.abort(), SILENCE);
-      const { value, done } = await reader.read().finally(() => clearTimeout(timer));
+    for (let rest = ''; ;) {
+      const { value, done } = await reader.read();
       if (done) return;
       const events = (rest + value).split('\n\n'); // a blank line ends an event
       rest = events.pop();

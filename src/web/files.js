@@ -16,7 +16,6 @@ let folder = ''; // the path of the folder that is shown, decoded: "/" or "/a/b/
 let entries = [];
 let order = { by: 'name', sign: 1 };
 let readOnly = false;
-let loading = new AbortController();
 let rendering = 0; // the number of the last call of render()
 
 /** The folder in the address. */
@@ -27,11 +26,9 @@ const encode = path => path.split('/').map(encodeURIComponent).join('/');
 
 /** Shows the folder in the address. If it is shown already, brings the list up to date. */
 export async function show() {
-  loading.abort();
-  loading = new AbortController();
-  const { signal } = loading;
-  if (folder !== addressed()) {
-    folder = addressed();
+  const path = addressed();
+  if (folder !== path) {
+    folder = path;
     entries = [];
     showCrumbs();
     render();
@@ -39,14 +36,14 @@ export async function show() {
     count.textContent = 'loading …';
   }
   try {
-    const answer = await request('GET', `${encode(folder)}?json`, { signal });
-    ({ entries } = await answer.json());
+    const answer = await request('GET', `${encode(path)}?json`);
+    const list = await answer.json();
+    if (folder !== path) return;
+    ({ entries } = list);
     problem.textContent = '';
     render();
   } catch (error) {
-    if (signal.aborted) return;
-    count.textContent = '';
-    problem.textContent = error.message;
+    if (folder === path) problem.textContent = error.message;
   }
 }
 

@@ -36,13 +36,12 @@ export class Refused extends Error {
   }
 }
 
-/** Sends a request. If the server wants its token, the user is asked for it.
- *  Throws `Refused`, or an AbortError if `options.signal` says so. */
+/** Sends a request. If the server wants its token, the user is asked for it. Throws `Refused`. */
 export async function request(method, url, options = {}) {
   const headers = { ...options.headers, ...authorization() };
   // Trap: with credentials, the browser would open its own password dialog at a 401.
-  const answer = await fetch(url, { ...options, method, headers, credentials: 'omit' }).catch(error => {
-    throw error.name === 'AbortError' ? error : new Refused(0);
+  const answer = await fetch(url, { ...options, method, headers, credentials: 'omit' }).catch(() => {
+    throw new Refused(0);
   });
   if (answer.ok) return answer;
   if (answer.status === 401 && await askToken()) return request(method, url, options);

@@ -9,16 +9,14 @@ const room = document.getElementById('room');
 const form = room.querySelector('.join');
 const problem = form.querySelector('.problem');
 const chat = room.querySelector('.chat');
-const log = new Log(chat, 'Messages');
 const stream = new Stream('room');
+const log = new Log(chat, 'Messages', stream);
 const members = new Set();
 let join = null; // {name, password} from Join to Leave: to join again after a break
 let me = '';
 
 stream
   .on('state', ({ state, text }) => {
-    chat.querySelector('.state').textContent = text;
-    chat.querySelector('fieldset').disabled = state !== 'open';
     if (state === 'open') stream.post('/-/room', { join }).catch(error => end(error.message));
     if (state === 'refused' || (state === 'waiting' && chat.hidden)) end(text);
   })
@@ -65,7 +63,7 @@ function end(reason) {
 function show(isMember) {
   form.hidden = isMember;
   chat.hidden = !isMember;
-  (isMember ? entry : form.elements[/password/.test(problem.textContent) ? 'password' : 'name']).focus();
+  (isMember ? entry : form.elements.name).focus();
 }
 
 function showMembers() {

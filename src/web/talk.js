@@ -9,8 +9,8 @@ import { ask, news, sayError } from './say.js';
 // The operator's window
 
 const operator = document.getElementById('operator');
-const log = new Log(operator, 'What the operator sees');
 const stream = new Stream('operator');
+const log = new Log(operator, 'What the operator sees', stream);
 const table = operator.querySelector('table');
 const receiver = operator.querySelector('select');
 const token = operator.querySelector('.token');
@@ -27,9 +27,7 @@ stream
     remove(left);
     table.caption.textContent = plural(clients.size, 'client');
   })
-  .on('state', ({ state, text, status }) => {
-    operator.querySelector('.state').textContent = text;
-    operator.querySelector('fieldset').disabled = state !== 'open';
+  .on('state', ({ state, status }) => {
     token.hidden = status !== 401;
     if (state === 'open') [...clients.keys()].forEach(remove);
   });
@@ -75,8 +73,8 @@ export const show = () => stream.open();
 // The client's window. Its stream is the client: it connects and disconnects with it.
 
 const client = document.getElementById('client');
-const clientLog = new Log(client, 'What the client sees');
 const clientStream = new Stream('client');
+const clientLog = new Log(client, 'What the client sees', clientStream);
 const connect = client.querySelector('.connect');
 
 clientStream
@@ -89,10 +87,8 @@ clientStream
       news('talk');
     }
   })
-  .on('state', ({ state, text }) => {
-    client.querySelector('.state').textContent = text;
+  .on('state', ({ state }) => {
     connect.textContent = clientStream.isOn ? 'Disconnect' : 'Connect';
-    client.querySelector('fieldset').disabled = state !== 'open';
     if (state === 'open') clientEntry.focus();
   });
 
