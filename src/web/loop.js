@@ -73,7 +73,7 @@ function lastSecond() {
 // Drawing: with the screen; with reduced motion once a second
 
 function redraw() {
-  if (calmly.matches && replay.live && performance.now() < drawn + 1000) return;
+  if (calmly.matches && performance.now() < drawn + 1000) return;
   asked ||= requestAnimationFrame(() => {
     asked = 0;
     draw();
@@ -242,7 +242,7 @@ slab.canvas.onkeydown = event => {
 function receive(frame) {
   clearTimeout(quiet);
   replay.add(frame);
-  if (replay.live) redraw();
+  redraw();
   const nothing = { rounds: 0, events: 0, turns: {}, in: 0, out: 0, longest: 0, lag: 0, conns: [], gone: [], cut: 0, missed: 0 };
   if (frame.conns.length) quiet = setTimeout(receive, 1000, { ...frame, ...nothing, at: frame.at + 1000, span: 1000 });
 }
