@@ -1,4 +1,5 @@
 //! The HTTP service as people use it: curl, wget, aria2c, rclone, git and Python's urllib.
+//! `browser.rs` has the tests in Chromium.
 
 mod support;
 
@@ -290,24 +291,6 @@ except HTTPError as error:
 ",
     );
     tools.out("python3 run.py URL/");
-}
-
-#[test]
-fn chromium_opens_a_folder_and_a_file() {
-    let Some(tools) = Tools::new("chromium", "chromium_opens_a_folder_and_a_file") else {
-        return;
-    };
-    tools.server.put("a <b>", "");
-    // Root may not use its sandbox.
-    let chromium = "chromium --headless --no-sandbox --disable-gpu --dump-dom";
-    let page = tools.out(&format!("{chromium} URL/"));
-    assert!(
-        page.contains("<a href=\"a%20%3Cb%3E\">a &lt;b&gt;</a>"),
-        "{page}"
-    );
-    tools.server.put("a.txt", "text of the file");
-    let file = tools.out(&format!("{chromium} URL/a.txt"));
-    assert!(file.contains("text of the file"), "{file}");
 }
 
 #[test]

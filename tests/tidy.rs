@@ -430,3 +430,21 @@ fn the_map_shows_every_room_and_the_compiler_sees_every_file() {
     }
     findings.none();
 }
+
+#[test]
+fn the_legend_of_the_loop_view_names_what_exists() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = sources(&["tests"]);
+    let mut named = 0;
+    for code in include_str!("../src/web/index.html")
+        .split("<code>")
+        .skip(1)
+    {
+        let code = code.split("</code>").next().expect("an end");
+        let test = format!("fn {code}() {{");
+        let is_test = tests.iter().any(|source| source.text.contains(&test));
+        assert!(is_test || top.join(code).is_file(), "{code} does not exist");
+        named += 1;
+    }
+    assert_eq!(named, 18, "a file and a test for each row");
+}

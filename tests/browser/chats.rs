@@ -1,0 +1,94 @@
+//! The views Talk and Room: one conversation with terminals, programs of the course and UDP clients.
+
+use crate::support::Server;
+use crate::support::python::{PythonClient, python};
+use crate::tab::Tab;
+use std::io::Write;
+
+/// A text that is a script where a page inserts it as HTML.
+const SCRIPT: &str = "<img src=x onerror=document.title='ran'>";
+
+/// Fails where a script of a peer has run.
+#[track_caller]
+fn no_script_has_run(tab: &mut Tab) {
+    assert!(!tab.does("title()").contains("ran"));
+}
+
+#[test]
+fn browser_terminal_and_course_client_share_one_talk() {
+    let test = "browser_terminal_and_course_client_share_one_talk";
+    if !python(test) {
+        return;
+    }
+    let (mut server, mut keys) = Server::operated(&[]);
+    let Some(mut operator) = Tab::open(test, &server, "/#talk") else {
+        return;
+    };
+    operator.sees("#operator caption", "0 clients");
+    // A browser client.
+    let mut tab = Tab::open(test, &server, "/#talk").expect("the browser runs");
+    tab.press("#client", "Connect");
+    tab.sees("#client", "you are client 1");
+    server.shown_until("Client 1 connected");
+    operator.sees("#operator tbody tr", "127.0.0.1:");
+    let text = format!("halo {SCRIPT}");
+    tab.does(format_args!("locator('#client input').fill({text:?})"));
+    tab.press("#client", "Kirim");
+    assert_eq!(server.shown(), format!("Client 1: {text}"));
+    operator.sees("#operator .log", &format!("Client 1: {text}"));
+    // The terminal answers, then the browser.
+    keys.write_all("dari terminal\n".as_bytes()).expect("taken");
+    tab.sees("#client .log", "dari terminal");
+    operator.sees("#operator .log", "dari terminal");
+    operator.does("locator('#operator select').selectOption('1')");
+    operator.does("locator('#operator input').fill('dari peramban')");
+    operator.press("#operator", "Kirim");
+    tab.sees("#client .log", "dari peramban");
+    server.shown_until("> /to 1 dari peramban");
+    // A client of the course is in the same roster.
+    let client = PythonClient::start(&server, "textbook", "talk", &["pagi", "siang"]);
+    operator.sees("#operator caption", "2 clients");
+    operator.is_fit_to_be_seen("talk");
+    operator.does("locator('#operator select').selectOption('2')");
+    for _ in 0..2 {
+        server.shown_until("Client 2: pagi");
+        operator.does("locator('#operator input').fill('siang')");
+        operator.press("#operator", "Kirim");
+    }
+    client.passes();
+    operator.sees("#operator caption", "1 client");
+    // The history is there for a window that opens later.
+    let mut late = Tab::open(test, &server, "/#talk").expect("the browser runs");
+    late.sees("#operator .log", &format!("Client 1: {text}"));
+    operator.press("#operator", "Kick client 1");
+    operator.press("dialog", "Kick");
+    tab.sees("#client .log", "Disconnected");
+    server.shown_until("Client 1 disconnected");
+    for mut tab in [operator, tab, late] {
+        no_script_has_run(&mut tab);
+        tab.had_no_fault(&[]);
+    }
+}
+
+#[test]
+fn the_link_that_the_start_printed_makes_an_operator() {
+    let server = Server::start(&["--host", "0.0.0.0"]);
+    let token = server.made_token.clone().expect("it is printed");
+    let test = "the_link_that_the_start_printed_makes_an_operator";
+    let Some(mut tab) = Tab::open(test, &server, "/#talk") else {
+        return;
+    };
+    tab.press("#operator", "Enter the token");
+    tab.sees("dialog", "token");
+    tab.is_fit_to_be_seen("token");
+    tab.press("dialog", "Cancel");
+    tab.had_no_fault(&["401", "needs the token"]);
+    tab.go(&format!("/-/app/#token={token}"));
+    assert!(!tab.does("url()").contains(&token));
+    tab.does("getByRole('link', { name: 'Talk' }).click()");
+    tab.sees("#operator caption", "0 clients");
+    tab.does("locator('#operator input').fill('/help')");
+    tab.press("#operator", "Kirim");
+    tab.sees("#operator .log", "/kick");
+    tab.had_no_fault(&[]);
+}
