@@ -154,10 +154,11 @@ impl<I: Io> Turn<'_, I> {
 
     fn write(&mut self, connection: &mut Conn<I>) -> StepResult {
         let (socket, session) = (&mut connection.socket, &mut connection.session);
+        let is_last = session.is_closing();
         let outbox = session.outbox().expect("output waits");
-        if outbox.has_body() && !connection.corked {
+        if (outbox.has_body() || is_last) && !connection.corked {
             // TCP_CORK packs header and body into full segments: 30 % less CPU and 49 % more
-            // throughput at 64 downloads, 19 % more at 1,000.
+            // throughput at 64 downloads, 19 % more at 1,000. The last one gets the FIN.
             self.io.cork(socket, true);
             connection.corked = true;
         }
@@ -179,7 +180,7 @@ impl<I: Io> Turn<'_, I> {
             Ok(sent @ (Sent::Bytes(count) | Sent::Filled(count))) => {
                 connection.ready.writable = matches!(sent, Sent::Bytes(_));
                 outbox.advance(count);
-                if connection.corked && outbox.is_empty() {
+                if connection.corked && outbox.is_empty() && !is_last {
                     self.io.cork(socket, false);
                     connection.corked = false;
                 }

@@ -347,6 +347,11 @@ impl Session {
         self.buffers.as_mut().map(|buffers| &mut buffers.outbox)
     }
 
+    /// Whether nothing follows the output that has not been sent yet.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.intake, Intake::Close(_))
+    }
+
     /// Whether output has not been sent yet.
     pub fn has_unsent(&self) -> bool {
         let buffers = self.buffers.as_ref();
