@@ -195,7 +195,12 @@ proptest! {
                     continue;
                 }
                 Ok(Command::List(None) | Command::Goodbye) => continue,
+                Ok(Command::Rename(old, new)) => {
+                    prop_assert!(is_inside(old.as_bytes(), &unit));
+                    new
+                }
                 Ok(Command::List(Some(name)) | Command::Size(name) | Command::Remove(name))
+                | Ok(Command::Sum(name, _) | Command::MakeFolder(name))
                 | Ok(Command::Download(name, _) | Command::Upload(name, _)) => name,
             };
             prop_assert!(is_inside(name.as_bytes(), &unit));

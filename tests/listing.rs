@@ -114,6 +114,7 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
         inline_limit: 0,
         large: u64::MAX,
         copy_step: 1,
+        digest_step: 1 << 20,
         listing,
     };
     FileStore::open(root, settings).expect("a store")

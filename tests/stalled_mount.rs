@@ -117,12 +117,15 @@ fn a_stopped_mount_below_the_root_does_not_delay_the_start() {
 
 /// Requests of the files service and their answers, with the files of [`with_files`].
 #[rustfmt::skip] // a table
-const REQUESTS: [(&str, &str); 8] = [
+const REQUESTS: [(&str, &str); 11] = [
     ("ls\n", "OK 16\na\nb\nc\ndir/\nlast\n"),
     ("ls dir\n", "OK 2\nx\n"),
     ("size a\n", "OK 6 0.00 MB\n"),
     ("download b\n", "OK 6\ninside"),
     ("size dir/none\n", NO_FILE),
+    ("sum b\n", "OK 106b086224a4d945eae25f7be3805a931a873270326dd868b0e41f71ee9fff72\n"),
+    ("mkdir made\n", "OK the folder is made\n"),
+    ("mv last made/first\n", "OK the name is changed\n"),
     ("rm c\n", REMOVED),
     ("upload new 3\nnew", CREATED),
     ("upload dir/x 3\nnew", CREATED),

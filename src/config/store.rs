@@ -39,6 +39,8 @@ pub const STORE: StoreSettings = StoreSettings {
     inline_limit: SMALL_BODY as u64,
     large: LARGE_FILE,
     copy_step: COPY_STEP,
+    // A millisecond with the SHA instructions of the processor, and 4 without.
+    digest_step: MIB as u64,
     // Each abandoned job holds one or two descriptors. It is not synced: 10,800 uploads abandoned
     // within 4 s beside other commits held at most 206 descriptors, and 11,700 with a sync for
     // each. 256 fit into [`DESCRIPTOR_RESERVE`](super::DESCRIPTOR_RESERVE).

@@ -1,4 +1,5 @@
-//! The files service: `ls`, `size`, `rm`, `download`, `upload` and `byebye`, in both dialects.
+//! The files service: `ls`, `size`, `sum`, `rm`, `mv`, `mkdir`, `download`, `upload` and `byebye`,
+//! in both dialects.
 //!
 //! ```text
 //!                       line upload
@@ -16,7 +17,10 @@ use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{Content, ListStyle, OpenFile, Overwrite, Requester, Store, Stored, Upload};
+use crate::store::{
+    Content, FileDigest, ListStyle, OpenFile, Overwrite, Requester, Store, StoreReply, Stored,
+    Upload,
+};
 use crate::wire::files_command::{self, Command};
 use crate::wire::follows::{Follows, Timer};
 use crate::wire::framing::{Dialect, Frame, Framer, LateNewline};
@@ -29,6 +33,8 @@ use std::rc::Rc;
 const NOT_FOUND: &str = "File Tidak Ditemukan";
 const REMOVED: &str = "File Berhasil Dihapus";
 const CREATED: &str = "File Berhasil Dibuat";
+const RENAMED: &str = "the name is changed";
+const FOLDER_MADE: &str = "the folder is made";
 const NO_DATA: &str = "no data came, nothing is stored; send the file's bytes a moment after the \
                        command, and then shut down your sending side (SHUT_WR)";
 
@@ -65,7 +71,9 @@ enum FilesAnswer {
     Size(Result<u64, StoreError>),
     /// A listing, and the folder's name if it looks like an option.
     List(Result<Content, StoreError>, Option<Box<str>>),
-    Removed(Result<(), StoreError>),
+    Sum(Result<FileDigest, StoreError>),
+    /// A change of a name, and the words for it.
+    Changed(Result<(), StoreError>, &'static str),
     /// An upload of this size, and the text of the command.
     Begun(Result<Box<dyn Upload>, StoreError>, Option<u64>, Box<[u8]>),
     /// A committed upload; `last` if the peer's stream has ended.
@@ -189,7 +197,10 @@ impl Files {
                 list.map(|list| FilesAnswer::List(list, option))
             }
             Command::Size(name) => store.size(name, client).map(FilesAnswer::Size),
-            Command::Remove(name) => store.remove(name, client).map(FilesAnswer::Removed),
+            Command::Sum(name, length) => store.digest(name, length, client).map(FilesAnswer::Sum),
+            Command::Remove(name) => changed(store.remove(name, client), REMOVED),
+            Command::Rename(old, new) => changed(store.rename(old, new, client), RENAMED),
+            Command::MakeFolder(name) => changed(store.make_folder(name, client), FOLDER_MADE),
             Command::Download(name, offset) => {
                 let opened = store.open(name, client);
                 opened.map(move |opened| FilesAnswer::Opened(opened, offset))
@@ -241,11 +252,16 @@ impl Files {
                 );
                 Intake::Bytes
             }
-            FilesAnswer::Removed(Ok(())) => self.reply_ok(&format!("OK {REMOVED}"), REMOVED, cx),
+            FilesAnswer::Sum(Ok(digest)) => {
+                let hex = text::hex(&digest.sha256);
+                self.reply_ok(&format!("OK {hex}"), &hex, cx)
+            }
+            FilesAnswer::Changed(Ok(()), words) => self.reply_ok(&format!("OK {words}"), words, cx),
             FilesAnswer::Opened(Err(error), _)
             | FilesAnswer::Size(Err(error))
             | FilesAnswer::List(Err(error), None)
-            | FilesAnswer::Removed(Err(error)) => self.reply_error(&error, cx),
+            | FilesAnswer::Sum(Err(error))
+            | FilesAnswer::Changed(Err(error), _) => self.reply_error(&error, cx),
             FilesAnswer::Begun(upload, None, unit) => {
                 let upload = upload?;
                 self.state = FilesState::FirstByte { upload, unit };
@@ -363,6 +379,10 @@ impl Files {
             cx,
         )
     }
+}
+
+fn changed(done: StoreReply<()>, words: &'static str) -> Pending<FilesAnswer> {
+    done.map(move |done| FilesAnswer::Changed(done, words))
 }
 
 impl Protocol for Files {

@@ -87,11 +87,11 @@ fn restrict(root: BorrowedFd<'_>, read_only: bool) -> Result<RestrictionStatus, 
         .restrict_self()
 }
 
-/// The rights that the store needs below its root. It creates no folders and moves nothing between
-/// two folders.
+/// The rights that the store needs below its root. `Refer` moves a file into another folder.
 fn needed(read_only: bool) -> BitFlags<AccessFs> {
     let reading = make_bitflags!(AccessFs::{ReadFile | ReadDir});
-    let writing = make_bitflags!(AccessFs::{WriteFile | Truncate | MakeReg | RemoveFile});
+    let files = make_bitflags!(AccessFs::{WriteFile | Truncate | MakeReg | RemoveFile});
+    let writing = files | make_bitflags!(AccessFs::{MakeDir | RemoveDir | MakeSym | Refer});
     if read_only {
         reading
     } else {

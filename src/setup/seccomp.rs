@@ -83,6 +83,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_fallocate,
     libc::SYS_fadvise64,
     libc::SYS_linkat,
+    libc::SYS_mkdirat,
     libc::SYS_renameat2,
     libc::SYS_unlinkat,
     // Memory, threads, signals and clocks of the process itself.

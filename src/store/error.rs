@@ -13,8 +13,12 @@ pub enum StoreError {
     NotAFile,
     /// The name belongs to a folder.
     Folder,
-    /// The name belongs to a file that must not be replaced.
+    /// The name belongs to something that must not be replaced.
     Exists,
+    /// The file has only this number of bytes.
+    TooShort(u64),
+    /// The file was changed while it was read.
+    Changed,
     /// The server was started with `--read-only`.
     ReadOnly,
     /// The file would be larger than the limit carried here, in bytes.
@@ -46,7 +50,9 @@ impl fmt::Display for StoreError {
         match self {
             StoreError::NotFound => write!(out, "there is no such file"),
             StoreError::NotAFile | StoreError::Folder => write!(out, "it is not a regular file"),
-            StoreError::Exists => write!(out, "a file has this name already"),
+            StoreError::Exists => write!(out, "the name is taken already"),
+            StoreError::TooShort(length) => write!(out, "the file has only {length} bytes"),
+            StoreError::Changed => write!(out, "the file was changed meanwhile; try again"),
             StoreError::ReadOnly => write!(out, "this server is read-only"),
             StoreError::TooLarge(limit) => {
                 write!(

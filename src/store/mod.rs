@@ -3,7 +3,9 @@
 pub mod backlog;
 mod buffers;
 mod cold_files;
+mod digest;
 mod disk_file;
+mod entry;
 pub mod error;
 pub mod file_blob;
 pub mod file_store;
@@ -15,6 +17,7 @@ pub mod part_name;
 pub mod pending;
 pub mod place;
 pub mod root;
+mod shared_files;
 mod slots;
 mod sync_batch;
 pub mod upload;
@@ -38,6 +41,13 @@ pub trait Store {
     fn size(&self, name: &str, client: Requester) -> StoreReply<u64>;
     /// Removes a file.
     fn remove(&self, name: &str, client: Requester) -> StoreReply<()>;
+    /// Makes a folder.
+    fn make_folder(&self, name: &str, client: Requester) -> StoreReply<()>;
+    /// Renames a file or a folder. Never replaces anything.
+    fn rename(&self, old: &str, new: &str, client: Requester) -> StoreReply<()>;
+    /// Computes the SHA-256 of the first `length` bytes of a file, or of all its bytes.
+    /// The session is reported after each piece, too.
+    fn digest(&self, name: &str, length: Option<u64>, client: Requester) -> StoreReply<FileDigest>;
     /// Creates a file that stays invisible until it is committed. `size` is its length in bytes,
     /// if the client announced it.
     fn create(
@@ -76,6 +86,15 @@ impl OpenFile {
     pub fn content(self) -> Content {
         (self.blob, self.version.length)
     }
+}
+
+/// The digest of a file, or of its front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileDigest {
+    /// FIPS 180-4.
+    pub sha256: [u8; 32],
+    /// The version that was read.
+    pub version: FileVersion,
 }
 
 /// What identifies the content of a file: a changed or replaced file has another version.
@@ -219,6 +238,8 @@ pub struct StoreSettings {
     pub large: u64,
     /// Bytes moved in one step to make room for `front` in [`Upload::commit`].
     pub copy_step: usize,
+    /// Bytes of a digest that one job computes.
+    pub digest_step: u64,
     /// Unfinished uploads and removals of closed connections.
     pub backlog: BacklogLimits,
     /// Bounds of `ls`.

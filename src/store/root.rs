@@ -8,6 +8,7 @@
 //! The store serves the folder that was opened at start, not its path. A folder that is moved is
 //! still served. A new folder at the old path is not: the Landlock rules allow only the first one.
 
+use super::entry::Entry;
 use super::{FileVersion, part_name, place};
 use crate::store::error::StoreError;
 use cap_std::ambient_authority;
@@ -96,6 +97,24 @@ impl Root {
         Ok(Arc::new(
             self.resolve(name, |root, path| root.open_dir(path))?,
         ))
+    }
+
+    /// The parent folder of `name`, and its last component.
+    pub(super) fn locate(&self, name: &str) -> Result<Entry, StoreError> {
+        let (folder, leaf) = match name.rsplit_once('/') {
+            None => (self.folder.clone(), name),
+            Some((folder, leaf)) => {
+                // The parent of `/a` is the empty string; as `/` it is rejected like any absolute
+                // name.
+                let folder = if folder.is_empty() { "/" } else { folder };
+                (self.open_folder(folder)?, leaf)
+            }
+        };
+        let leaf = leaf.to_owned();
+        match &*leaf {
+            "" | "." | ".." => Err(StoreError::Folder),
+            _ => Ok(Entry { folder, leaf }),
+        }
     }
 
     /// Metadata of a name; links are followed.

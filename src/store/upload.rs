@@ -12,6 +12,7 @@
 //! slow.
 
 use super::backlog::JobStatus;
+use super::entry::folder_to_sync;
 use super::file_blob::FileBlob;
 use super::part_name;
 use super::place::{FsKind, Place};
@@ -25,7 +26,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid, X
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -271,18 +272,6 @@ impl Drop for Destination {
                 self.workers.spawn_detached(lane, remove);
             }
         }
-    }
-}
-
-/// Opens the folder for `fsync(2)`: syncing a file alone does not make its name durable.
-pub(super) fn folder_to_sync(folder: &Dir) -> Result<Option<OwnedFd>, Errno> {
-    // cap-std's own descriptor is O_PATH, which cannot be synced.
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match rustix::fs::openat(folder, ".", flags, Mode::empty()) {
-        Ok(folder) => Ok(Some(folder)),
-        // A folder with write but without read permission.
-        Err(Errno::ACCESS) => Ok(None),
-        Err(errno) => Err(errno),
     }
 }
 

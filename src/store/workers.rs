@@ -219,6 +219,36 @@ impl Workers {
         });
     }
 
+    /// Runs work in pieces until one returns the result. The session is added to the completions
+    /// after each piece, which shows that the disk answers.
+    pub fn spawn_until<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        session: SessionId,
+        mut piece: impl FnMut() -> Option<T> + Send + 'static,
+    ) -> Pending<T> {
+        let (slot, answer) = self.slot(session);
+        let (workers, wanted) = (self.clone(), Arc::downgrade(&slot));
+        let mut answer = Some(answer);
+        self.spawn_in_pieces(lane, move || {
+            if wanted.strong_count() < 2 {
+                return false;
+            }
+            match (piece(), answer.take()) {
+                (Some(result), Some(answer)) => {
+                    answer(result);
+                    false
+                }
+                (_, unused) => {
+                    answer = unused;
+                    workers.notify(session);
+                    true
+                }
+            }
+        });
+        Pending::later(move || poll(&slot))
+    }
+
     /// Runs work in a thread of its own, which ends with it. It may wait for any device, so that
     /// it must delay no job.
     pub fn spawn_alone(&self, name: &str, work: impl FnOnce() + Send + 'static) {

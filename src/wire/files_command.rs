@@ -7,7 +7,9 @@ use super::unended::Unended;
 use std::fmt;
 
 /// The words of the service.
-const WORDS: [&str; 6] = ["ls", "size", "rm", "download", "upload", "byebye"];
+const WORDS: [&str; 9] = [
+    "ls", "size", "sum", "rm", "mv", "mkdir", "download", "upload", "byebye",
+];
 
 /// A command of the files service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +18,14 @@ pub enum Command<'a> {
     List(Option<&'a str>),
     /// `size NAME`.
     Size(&'a str),
+    /// `sum NAME [LENGTH]`; without a length, of the whole file.
+    Sum(&'a str, Option<u64>),
     /// `rm NAME`.
     Remove(&'a str),
+    /// `mv OLD NEW`.
+    Rename(&'a str, &'a str),
+    /// `mkdir DIR`.
+    MakeFolder(&'a str),
     /// `download NAME [OFFSET]`; a bare one has no offset.
     Download(&'a str, u64),
     /// `upload NAME SIZE`; a bare one has no size, its body runs to the end of the stream.
@@ -35,6 +43,8 @@ pub enum CommandFault<'a> {
     NameMissing,
     /// An upload needs its size as the last field.
     SizeMissing,
+    /// It is not clear where the old name ends and the new one begins.
+    NamesUnclear,
     /// The name is invalid.
     Name(BadName<'a>),
 }
@@ -53,6 +63,10 @@ impl fmt::Display for CommandFault<'_> {
                     "the size is missing; write: upload NAME BYTES, then the bytes"
                 )
             }
+            CommandFault::NamesUnclear => write!(
+                out,
+                "mv needs two names; write: mv \"OLD\" \"NEW\", with the quotes if there are blanks"
+            ),
             CommandFault::Name(fault) => fault.fmt(out),
         }
     }
@@ -68,7 +82,16 @@ pub fn parse_line<'a>(
         b"ls" if rest.is_empty() => Ok(Command::List(None)),
         b"ls" => Ok(Command::List(folder(name(rest, limits)?))),
         b"size" => Ok(Command::Size(name(rest, limits)?)),
+        b"sum" => {
+            let (rest, length) = split_number(rest);
+            Ok(Command::Sum(name(rest, limits)?, length))
+        }
         b"rm" => Ok(Command::Remove(name(rest, limits)?)),
+        b"mv" => {
+            let (old, new) = split_names(rest)?;
+            Ok(Command::Rename(name(old, limits)?, name(new, limits)?))
+        }
+        b"mkdir" => Ok(Command::MakeFolder(name(rest, limits)?)),
         b"download" => {
             let (rest, offset) = split_number(rest);
             Ok(Command::Download(name(rest, limits)?, offset.unwrap_or(0)))
@@ -105,11 +128,13 @@ pub fn parse_bare<'a>(
         }
         b"ls" if unit.len() > word.len() => Ok(Command::List(Some(finished_name()?))),
         b"size" => Ok(Command::Size(finished_name()?)),
+        b"sum" => Ok(Command::Sum(finished_name()?, None)),
         b"rm" => Ok(Command::Remove(finished_name()?)),
+        b"mkdir" => Ok(Command::MakeFolder(finished_name()?)),
         b"download" => Ok(Command::Download(finished_name()?, 0)),
         b"upload" => Ok(Command::Upload(finished_name()?, None)),
         _ => match parse_line(unit, limits)? {
-            command @ (Command::List(None) | Command::Goodbye) => Ok(command),
+            command @ (Command::List(None) | Command::Goodbye | Command::Rename(..)) => Ok(command),
             _ => Err(CommandFault::UnknownWord(word)),
         },
     }
@@ -120,9 +145,13 @@ pub fn unended(unit: &[u8], follows: Follows, limits: &WireLimits) -> Unended {
     Unended::judge(unit, |unit| match parse_bare(unit, limits) {
         // The stream has ended: no data follows, and the upload is refused.
         Ok(Command::Upload(..)) if follows == Follows::Eof => Unended::Question,
-        Ok(Command::Remove(_) | Command::Upload(..)) => Unended::Change,
+        Ok(
+            Command::Remove(_) | Command::Rename(..) | Command::MakeFolder(_) | Command::Upload(..),
+        ) => Unended::Change,
         Ok(_) => Unended::Question,
-        Err(CommandFault::NameMissing | CommandFault::SizeMissing) => Unended::Part,
+        Err(CommandFault::NameMissing | CommandFault::SizeMissing | CommandFault::NamesUnclear) => {
+            Unended::Part
+        }
         Err(CommandFault::UnknownWord(_)) => {
             let begins = |word: &str| word.as_bytes().starts_with(unit);
             match WORDS.into_iter().any(begins) {
@@ -174,6 +203,23 @@ fn split_number(rest: &[u8]) -> (&[u8], Option<u64>) {
     match digits.and_then(|digits| digits.parse().ok()) {
         Some(number) => (trim_blanks(&rest[..blank]), Some(number)),
         None => (rest, None),
+    }
+}
+
+/// Splits two names. Each is in quotes or has no blank, in one way only.
+fn split_names(rest: &[u8]) -> Result<(&[u8], &[u8]), CommandFault<'_>> {
+    let is_name = |text: &[u8]| match text {
+        [b'"', _, .., b'"'] => true,
+        text => !text.contains(&b' '),
+    };
+    let blanks = (1..rest.len()).filter(|&at| rest[at] == b' ' && rest[at - 1] != b' ');
+    let mut splits = blanks
+        .map(|at| (&rest[..at], trim_blanks(&rest[at..])))
+        .filter(|(old, new)| is_name(old) && is_name(new));
+    match (splits.next(), splits.next()) {
+        _ if rest.is_empty() => Err(CommandFault::NameMissing),
+        (Some(names), None) => Ok(names),
+        _ => Err(CommandFault::NamesUnclear),
     }
 }
 

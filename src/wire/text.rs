@@ -158,6 +158,11 @@ pub fn is_host_and_port(text: &str) -> bool {
     !host.is_empty() && whole_host && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

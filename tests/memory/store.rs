@@ -7,10 +7,11 @@ use loket::session::session_id::SessionId;
 use loket::store::error::StoreError;
 use loket::store::pending::Pending;
 use loket::store::{
-    Content, FileVersion, ListEntry, ListStyle, OpenFile, Overwrite, Requester, Store, StoreReply,
-    Stored, Upload,
+    Content, FileDigest, FileVersion, ListEntry, ListStyle, OpenFile, Overwrite, Requester, Store,
+    StoreReply, Stored, Upload,
 };
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -169,6 +170,38 @@ impl Store for Memory {
         self.reply(client, move |memory| {
             let removed = memory.files.borrow_mut().remove(&name);
             removed.map(drop).ok_or(StoreError::NotFound)
+        })
+    }
+
+    fn make_folder(&self, _: &str, client: Requester) -> StoreReply<()> {
+        self.reply(client, |_| Err(StoreError::Denied))
+    }
+
+    fn rename(&self, old: &str, new: &str, client: Requester) -> StoreReply<()> {
+        let (old, new) = (old.to_owned(), new.to_owned());
+        self.reply(client, move |memory| {
+            let bytes = memory.find(&old)?;
+            let mut files = memory.files.borrow_mut();
+            if files.contains_key(&new) {
+                return Err(StoreError::Exists);
+            }
+            files.remove(&old);
+            files.insert(new, bytes);
+            Ok(())
+        })
+    }
+
+    fn digest(&self, name: &str, length: Option<u64>, client: Requester) -> StoreReply<FileDigest> {
+        let name = name.to_owned();
+        self.reply(client, move |memory| {
+            let bytes = memory.find(&name)?;
+            let version = version(&bytes);
+            let bytes = bytes.borrow();
+            let length = length.unwrap_or(version.length);
+            let front = bytes.get(..length as usize);
+            let front = front.ok_or(StoreError::TooShort(version.length))?;
+            let sha256 = Sha256::digest(front).into();
+            Ok(FileDigest { sha256, version })
         })
     }
 

@@ -89,7 +89,10 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
         let status = match &error {
             StoreError::NotFound | StoreError::NotAFile => Status::NotFound,
-            StoreError::Folder | StoreError::NoFolder => Status::Conflict,
+            StoreError::Folder
+            | StoreError::NoFolder
+            | StoreError::TooShort(_)
+            | StoreError::Changed => Status::Conflict,
             StoreError::Exists => Status::PreconditionFailed,
             StoreError::ReadOnly | StoreError::Denied => Status::Forbidden,
             StoreError::TooLarge(_) => Status::ContentTooLarge,

@@ -1,0 +1,255 @@
+//! The parts of the file store that the loop and the helper threads share: finds and opens files
+//! below the root.
+
+use super::disk_file::DiskFile;
+use super::entry::{Entry, require_file};
+use super::found::{Cached, Found};
+use super::listing::FolderStamp;
+use super::part_name;
+use super::place::{self, FsKind, Place, Places};
+use super::root::{ListedFolder, Root};
+use super::upload::Destination;
+use super::workers::{JobKind, Workers};
+use super::{FileVersion, Requester, StoreReply, StoreSettings};
+use crate::store::error::StoreError;
+use crate::store::pending::Pending;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+use rustix::path::DecInt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Shared by the loop and the helper threads.
+pub(super) struct SharedFiles {
+    pub root: Arc<Root>,
+    pub root_place: Place,
+    pub places: Places,
+    pub workers: Workers,
+    pub settings: StoreSettings,
+    /// `/proc/self/fd`, to open a file through its O_PATH descriptor.
+    pub proc_self_fd: Option<OwnedFd>,
+}
+
+impl SharedFiles {
+    pub fn explain<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        done.map_err(|error| self.root.explain(error))
+    }
+
+    /// Calls `act` at once if that cannot wait for a disk or a server, and otherwise in a job of
+    /// this kind. `act` gets the file if the caches know it. The path `None` is the root.
+    pub fn dispatch<T: Send + 'static>(
+        self: &Arc<Self>,
+        kind: JobKind,
+        path: Option<&str>,
+        client: Requester,
+        act: impl FnOnce(&SharedFiles, Option<Found>) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreReply<T> {
+        self.dispatch_known(kind, self.look(path), client, act)
+    }
+
+    /// The same for a path that was looked up.
+    pub fn dispatch_known<T: Send + 'static>(
+        self: &Arc<Self>,
+        kind: JobKind,
+        cached: Cached,
+        client: Requester,
+        act: impl FnOnce(&SharedFiles, Option<Found>) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreReply<T> {
+        let is_here = match cached.place.kind {
+            FsKind::Memory => cached.is_known,
+            FsKind::Local => cached.is_known && kind == JobKind::LookUps,
+            FsKind::Remote => false,
+        };
+        if is_here {
+            return Pending::Ready(act(self, cached.found));
+        }
+        let lane = cached.place.lane(kind);
+        if let Err(error) = self.workers.check(lane) {
+            return Pending::Ready(Err(error));
+        }
+        let files = self.clone();
+        // The job finds the file again: a job that waits holds no descriptor.
+        let act = move || act(&files, None);
+        self.workers.spawn(lane, client.session, act)
+    }
+
+    /// What the caches know about a path. This never waits.
+    pub fn look(&self, path: Option<&str>) -> Cached {
+        let (found, is_known) = match path.map(|path| self.look_up(path)) {
+            None => (None, true),
+            Some(Ok(found)) => (Some(found), true),
+            Some(Err(errno)) => (None, !matches!(errno, Errno::AGAIN | Errno::XDEV)),
+        };
+        let place = match &found {
+            Some(found) => found.place,
+            None => self.last_known_folder(path.unwrap_or_default()),
+        };
+        Cached {
+            found,
+            is_known,
+            place,
+        }
+    }
+
+    /// Fails with AGAIN if the caches do not know the path, and with XDEV if a link leads out.
+    fn look_up(&self, path: &str) -> Result<Found, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve)?;
+        let stat = place::stat(&fd)?;
+        let place = self.places.of(place::device(&stat));
+        Ok(Found::new(fd, &stat, place))
+    }
+
+    /// The place of the last folder of a path that the caches know, found by bisection: a path
+    /// may have hundreds of components.
+    fn last_known_folder(&self, path: &str) -> Place {
+        let ends: Vec<usize> = path.match_indices('/').map(|(end, _)| end).collect();
+        let (mut known, mut unknown, mut place) = (0, ends.len() + 1, self.root_place);
+        while unknown - known > 1 {
+            let middle = known.midpoint(unknown);
+            match self.look_up(&path[..ends[middle - 1]]) {
+                Ok(found) => (known, place) = (middle, found.place),
+                Err(_) => unknown = middle,
+            }
+        }
+        place
+    }
+
+    /// Finds a file, also on a disk or behind a server.
+    pub fn find(&self, name: &str) -> Result<Found, StoreError> {
+        let fd = self.open_as(name, OFlags::PATH)?;
+        let flags = AtFlags::EMPTY_PATH;
+        let stat = rustix::fs::statx(&fd, "", flags, StatxFlags::BASIC_STATS)?;
+        let place = self.places.learn(&fd)?;
+        Ok(Found::new(fd, &stat, place))
+    }
+
+    pub fn open(
+        &self,
+        name: &str,
+        found: Option<Found>,
+    ) -> Result<(DiskFile, FileVersion), StoreError> {
+        if part_name::is_own(name) {
+            return Err(StoreError::NotFound);
+        }
+        let found = match found {
+            Some(found) => found,
+            None => self.find(name)?,
+        };
+        require_file(found.kind)?;
+        let file = self.open_found(&found.fd, name)?.into();
+        let large = self.settings.large;
+        let file = DiskFile::to_read(file, found.place, &self.workers, large, found.version);
+        Ok((file, found.version))
+    }
+
+    fn open_as(&self, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(flags.bits() as i32);
+        let open = |root: &Dir, path: &Path| root.open_with(path, &options);
+        Ok(self.root.resolve(name, open)?.into_std().into())
+    }
+
+    /// Opens the file of this descriptor, whatever file has its name now.
+    fn open_found(&self, found: &OwnedFd, name: &str) -> Result<OwnedFd, StoreError> {
+        // The event loop must not block in open(2).
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let Some(proc_self_fd) = &self.proc_self_fd else {
+            // Without /proc the name is resolved again: a race with a rename opens the new file.
+            return Ok(self.open_as(name, flags)?);
+        };
+        let (number, flags) = (DecInt::from_fd(found), flags | OFlags::CLOEXEC);
+        Ok(rustix::fs::openat(
+            proc_self_fd,
+            number,
+            flags,
+            Mode::empty(),
+        )?)
+    }
+
+    /// A name in its folder, and the place of that.
+    pub fn locate(&self, name: &str, if_own: StoreError) -> Result<(Entry, Place), StoreError> {
+        if part_name::is_own(name) {
+            return Err(if_own);
+        }
+        let entry = self.root.locate(name)?;
+        let place = self.places.learn(&entry.folder)?;
+        Ok((entry, place))
+    }
+
+    /// The same for the name of a file that can be removed.
+    pub fn removable(&self, name: &str) -> Result<(Entry, Place), StoreError> {
+        let (entry, place) = self.locate(name, StoreError::NotFound)?;
+        match entry.replaceable()? {
+            Some(_) => Ok((entry, place)),
+            None => Err(StoreError::NotFound),
+        }
+    }
+
+    /// The same for a file that can be renamed.
+    pub fn movable(&self, name: &str) -> Result<(Entry, Place), StoreError> {
+        let (entry, place) = self.locate(name, StoreError::NotFound)?;
+        entry.require_movable()?;
+        Ok((entry, place))
+    }
+
+    /// The same for a new name on this device.
+    pub fn new_name(&self, name: &str, device: u64) -> Result<(Entry, Place), StoreError> {
+        match self.locate(name, StoreError::BadName) {
+            Ok((_, place)) if place.device != device => {
+                Err(StoreError::Other(io::ErrorKind::CrossesDevices))
+            }
+            found => found.map_err(|error| self.root.explain_folder(error)),
+        }
+    }
+
+    pub fn create_upload(
+        &self,
+        name: &str,
+        size: u64,
+    ) -> Result<(DiskFile, Destination), StoreError> {
+        if part_name::is_own(name) {
+            return Err(StoreError::BadName);
+        }
+        if size > self.settings.largest {
+            return Err(StoreError::TooLarge(self.settings.largest));
+        }
+        let entry = self.root.locate(name)?;
+        let replaced = entry.replaceable()?;
+        let Entry { folder, leaf } = entry;
+        if place::free_space(&folder).is_some_and(|free| size > free) {
+            return Err(StoreError::NoSpace);
+        }
+        let (place, workers) = (self.places.learn(&folder)?, &self.workers);
+        let mut destination = Destination::new(folder, &leaf, replaced, place, workers);
+        let file = destination.create()?;
+        Ok((DiskFile::to_write(file, place, workers), destination))
+    }
+
+    pub fn open_folder(
+        &self,
+        folder: Option<&str>,
+    ) -> Result<(ListedFolder, FolderStamp), StoreError> {
+        // A removed folder can be opened and is empty.
+        if folder.is_none() && self.root.is_removed() {
+            return Err(StoreError::NoFolder);
+        }
+        let folder = ListedFolder::open(&self.root, folder)?;
+        let seen = FolderStamp::now(folder.folder())?;
+        // The next request need not ask for it.
+        self.places.learn(folder.folder())?;
+        Ok((folder, seen))
+    }
+}
+
+/// The length of a file that was found.
+pub(super) fn size(name: &str, found: &Found) -> Result<u64, StoreError> {
+    if part_name::is_own(name) {
+        return Err(StoreError::NotFound);
+    }
+    require_file(found.kind).map(|()| found.version.length)
+}
