@@ -256,7 +256,8 @@ const SENDS: &[SendRow] = &[
 #[rustfmt::skip] // a table
 const REFUSED: &[(&str, Service, &str, &str)] = &[
     ("an unknown word", FilesService, "delete a.bin\n",
-        "ERROR unknown command delete; the words are ls, size, sum, rm, mv, mkdir, download, upload, byebye\n"),
+        "ERROR unknown command delete; the words are \
+        ls, size, sum, rm, mv, mkdir, download, upload, byebye\n"),
     ("no name", FilesService, "rm\n", "ERROR the command needs a name behind it\n"),
     ("an upload without its size", FilesService, "upload a.bin\n",
         "ERROR the size is missing; write: upload NAME BYTES, then the bytes\n"),

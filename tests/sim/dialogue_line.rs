@@ -250,7 +250,8 @@ impl Writer<'_> {
             22 => self.shrunk_download(),
             _ => self.broken(
                 "ERROR ",
-                "unknown command nonsense; the words are ls, size, sum, rm, mv, mkdir, download, upload, byebye",
+                "unknown command nonsense; the words are \
+                ls, size, sum, rm, mv, mkdir, download, upload, byebye",
             ),
         }
     }
