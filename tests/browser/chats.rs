@@ -1,4 +1,4 @@
-//! The views Talk and Room: one conversation with terminals, programs of the course and UDP clients.
+//! The views Talk and Room: conversations with a terminal, programs of the course, UDP clients.
 
 use crate::support::Server;
 use crate::support::python::{PythonClient, python};

@@ -1,6 +1,6 @@
 //! The Files view.
 
-use crate::support::{Server, roomy_folder, rooted};
+use crate::support::{Server, eventually, roomy_folder};
 use crate::tab::Tab;
 
 const GIB: u64 = 1 << 30;
@@ -67,26 +67,45 @@ fn without_scripts_a_folder_is_a_plain_list() {
     tab.had_no_fault(&[]);
 }
 
-#[test]
-fn an_upload_of_a_gib_shows_its_progress_and_is_cancelled_and_deleted() {
-    let folder = roomy_folder(2 * GIB);
-    std::fs::create_dir(folder.path().join("root")).expect("a root");
-    let local = rooted();
-    for name in ["gib.bin", "slow.bin"] {
-        let file = std::fs::File::create(local.path().join(name)).expect("a file");
+/// A server, a sparse file of 1 GiB to upload, and a tab that shows the Files view.
+struct Gib {
+    server: Server,
+    local: tempfile::TempDir,
+    tab: Tab,
+}
+
+impl Gib {
+    fn new(test: &str) -> Option<Gib> {
+        let folder = roomy_folder(2 * GIB);
+        std::fs::create_dir(folder.path().join("root")).expect("a root");
+        let local = tempfile::tempdir().expect("a folder");
+        let file = std::fs::File::create(local.path().join("gib.bin")).expect("a file");
         file.set_len(GIB).expect("a sparse file");
+        let server = Server::start_in(folder, &["--no-sync"]);
+        let tab = Tab::open(test, &server, "/")?;
+        Some(Gib { server, local, tab })
     }
-    let server = Server::start_in(folder, &["--no-sync"]);
-    let test = "an_upload_of_a_gib_shows_its_progress_and_is_cancelled_and_deleted";
-    let Some(mut tab) = Tab::open(test, &server, "/") else {
+
+    fn upload(&mut self) {
+        let path = self.local.path().join("gib.bin");
+        let call = format!("locator('#pick').setInputFiles({path:?})");
+        self.tab.does(call);
+    }
+
+    /// The bytes of the file on the server.
+    fn stored(&self) -> Option<u64> {
+        let found = self.server.root().join("gib.bin").metadata();
+        found.ok().map(|about| about.len())
+    }
+}
+
+#[test]
+fn an_upload_of_a_gib_shows_its_progress_and_the_file_is_deleted() {
+    let test = "an_upload_of_a_gib_shows_its_progress_and_the_file_is_deleted";
+    let Some(mut gib) = Gib::new(test) else {
         return;
     };
-    let choose = |tab: &mut Tab, name: &str| {
-        let path = local.path().join(name);
-        tab.does(format_args!("locator('#pick').setInputFiles({path:?})"));
-    };
-    // Collects what the bar has shown; counts the frames that came late.
-    tab.run(
+    gib.tab.run(
         "await page.evaluate(() => {
             window.values = new Set();
             window.longest = 0;
@@ -100,50 +119,42 @@ fn an_upload_of_a_gib_shows_its_progress_and_is_cancelled_and_deleted() {
             requestAnimationFrame(look);
         })",
     );
-    choose(&mut tab, "gib.bin");
-    tab.sees("#uploads li", "stored, 1.0 GiB");
-    let moved =
-        tab.does("evaluate(() => [...values].filter(value => value > 0 && value < 1).length)");
-    assert!(
-        moved.parse::<usize>().expect("a number") >= 3,
-        "{moved} values"
-    );
-    let longest = tab.does("evaluate(() => Math.round(longest))");
-    let longest: u32 = longest.parse().expect("a number");
+    gib.upload();
+    gib.tab.sees("#uploads li", "stored, 1.0 GiB");
+    let moving = "[...values].filter(value => value > 0 && value < 1).length";
+    assert!(gib.tab.number(moving) >= 3, "the progress does not move");
+    let longest = gib.tab.number("longest");
     assert!(longest < 1_000, "the page was frozen for {longest} ms");
-    assert_eq!(
-        server
-            .root()
-            .join("gib.bin")
-            .metadata()
-            .expect("a file")
-            .len(),
-        GIB
-    );
-    tab.sees("#list", "gib.bin");
+    assert_eq!(gib.stored(), Some(GIB));
+    gib.tab.press("#list", "Delete gib.bin");
+    gib.tab.sees("dialog", "Delete gib.bin?");
+    gib.tab.press("dialog", "Cancel");
+    assert_eq!(gib.stored(), Some(GIB));
+    gib.tab.press("#list", "Delete gib.bin");
+    gib.tab.press("dialog", "Delete");
+    gib.tab.misses("#list tbody", "gib.bin");
+    assert_eq!(gib.stored(), None);
+    gib.tab.had_no_fault(&[]);
+}
 
-    tab.run(
+#[test]
+fn a_cancelled_upload_stores_nothing() {
+    let Some(mut gib) = Gib::new("a_cancelled_upload_stores_nothing") else {
+        return;
+    };
+    gib.tab.run(
         "const network = await context.newCDPSession(page);
         await network.send('Network.emulateNetworkConditions', {
             offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 50_000_000,
         });",
     );
-    choose(&mut tab, "slow.bin");
-    tab.sees("#uploads li", "% of 1.0 GiB");
-    tab.is_fit_to_be_seen("uploads");
-    tab.press("#uploads", "Cancel slow.bin");
-    tab.sees("#uploads li", "Cancelled");
-    assert!(!server.root().join("slow.bin").exists());
-
-    tab.press("#list", "Delete gib.bin");
-    tab.sees("dialog", "Delete gib.bin?");
-    tab.press("dialog", "Cancel");
-    assert!(server.root().join("gib.bin").exists());
-    tab.press("#list", "Delete gib.bin");
-    tab.press("dialog", "Delete");
-    tab.misses("#list tbody", "gib.bin");
-    assert!(!server.root().join("gib.bin").exists());
-    tab.had_no_fault(&[]);
+    gib.upload();
+    gib.tab.sees("#uploads li", "% of 1.0 GiB");
+    gib.tab.is_fit_to_be_seen("uploads");
+    gib.tab.press("#uploads", "Cancel gib.bin");
+    gib.tab.sees("#uploads li", "Cancelled");
+    assert_eq!(gib.stored(), None);
+    gib.tab.had_no_fault(&[]);
 }
 
 #[test]
@@ -194,11 +205,11 @@ fn ten_thousand_entries_do_not_freeze_the_page() {
     );
     tab.go("/");
     tab.sees("#count", "10,000");
-    tab.run("await page.waitForFunction(() => document.querySelectorAll('#list tbody tr').length === 10000)");
+    let rows = "document.querySelectorAll('#list tbody tr').length";
+    eventually("all rows are there", || tab.number(rows) == 10_000);
     tab.does("click('[data-by=name]')");
     tab.sees("#list tbody tr", "file-9999");
-    let longest = tab.does("evaluate(() => Math.round(longest))");
-    let longest: u32 = longest.parse().expect("a number");
+    let longest = tab.number("longest");
     assert!(longest < 1_000, "the page was frozen for {longest} ms");
     tab.had_no_fault(&[]);
 }

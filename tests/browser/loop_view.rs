@@ -3,22 +3,52 @@
 use crate::support::stalled::Stalled;
 use crate::support::{Client, Server, eventually};
 use crate::tab::Tab;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-/// Reads the number in a row of the table of states.
+/// Waits until the table shows this number of connections in a state, or more, and names one of
+/// this service.
 #[track_caller]
-fn row(tab: &mut Tab, name: &str, holds: &str) {
+fn shows(tab: &mut Tab, state: &str, least: usize, service: &str) {
     tab.run(format_args!(
-        "const row = page.getByRole('row', {{ name: {name:?} }}).first();
+        "const row = page.locator('#loop tr[data-of={state}] > *');
         const deadline = Date.now() + 20_000;
         for (;;) {{
-            const [, count, names] = await row.locator('> *').allInnerTexts();
-            const number = parseInt(count.replaceAll(',', ''));
-            if ({holds}) return;
+            const [, count, names] = await row.allInnerTexts();
+            if (parseInt(count) >= {least} && names.includes('{service}')) return;
             if (Date.now() > deadline) throw new Error(`${{count}} ${{names}}`);
             await page.waitForTimeout(30);
         }}"
     ));
+}
+
+/// A load generator that ends with the test.
+struct Load(Child);
+
+impl Load {
+    fn echo(server: &Server) -> Load {
+        let command = "load echo --connections 20 --rate 2000 --duration 300 --at";
+        let child = Command::new(env!("CARGO_BIN_EXE_loket"))
+            .args(command.split(' '))
+            .arg(server.address("echo").to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Load(child.expect("loket starts"))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A client that requests a file and reads nothing.
+fn download(server: &Server, name: &str) -> Client {
+    let mut client = server.connect("files");
+    client.send(format!("download {name}\n"));
+    client
 }
 
 #[test]
@@ -31,72 +61,38 @@ fn each_state_of_the_loop_is_seen() {
         return;
     };
     tab.sees("#loop-summary", "The accept gate is open");
-    // Short turns.
-    let echo = stalled.address("echo").to_string();
-    let mut load = Command::new(env!("CARGO_BIN_EXE_loket"))
-        .args([
-            "load", "echo", "-c", "20", "-d", "300", "-r", "2000", "--at", &echo,
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("loket starts");
-    row(
-        &mut tab,
-        "Had a turn",
-        "number >= 15 && names.includes('echo')",
-    );
-    // One client that does not read, and two that read all the time.
+    let load = Load::echo(&stalled);
+    shows(&mut tab, "turn", 15, "echo");
     stalled.sparse("large", 64 << 30);
-    let mut parked = stalled.connect("files");
-    parked.send("download large\n");
-    row(
-        &mut tab,
-        "Parked, owing",
-        "number === 1 && names.includes('files')",
-    );
+    let _unread = download(&stalled, "large");
+    shows(&mut tab, "owing", 1, "files");
     let readers = [(); 2].map(|()| {
-        let mut reader = stalled.connect("files");
-        reader.send("download large\n");
-        std::thread::spawn(move || std::io::copy(&mut reader.0, &mut std::io::sink()))
+        let mut reader = download(&stalled, "large").0;
+        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()))
     });
-    row(
-        &mut tab,
-        "Bulk queue",
-        "number >= 1 && names.includes('files')",
-    );
-    // A file behind a stopped mount.
+    shows(&mut tab, "bulk", 1, "files");
     std::fs::write(stalled.behind("cold"), "text").expect("a file");
-    let far = stalled.root().join("far");
-    assert!(far.is_dir());
     stalled.stop();
-    let mut cold = stalled.connect("files");
-    cold.send("download far/cold\n");
-    row(&mut tab, "Awaits the disk", "number === 1");
-    // A connection that the server has finished, and whose client goes on.
+    let _cold = download(&stalled, "far/cold");
+    shows(&mut tab, "disk", 1, "files");
+    // The server has finished, and the client goes on.
     let mut lingering = stalled.connect("transfer");
     lingering.send("RUBBISH\n");
-    row(
-        &mut tab,
-        "Lingering",
-        "number === 1 && names.includes('transfer')",
-    );
+    shows(&mut tab, "linger", 1, "transfer");
     tab.is_fit_to_be_seen("loop");
-    // Clients up to the limit, and one more.
     let address = stalled.address("echo");
     let more: Vec<_> = (0..40).map(|_| Client::connect(address)).collect();
-    row(&mut tab, "Accept gate", "count === 'shut'");
-    drop(more);
-    row(&mut tab, "Accept gate", "count === 'open'");
-    load.kill().expect("our child");
-    load.wait().expect("our child");
+    tab.sees("#loop tr[data-of=gate]", "shut");
+    drop((more, load));
+    tab.sees("#loop tr[data-of=gate]", "open");
     stalled.resume();
-    row(&mut tab, "Awaits the disk", "number === 0");
+    tab.sees("#loop tr[data-of=disk] td", "0");
+    tab.had_no_fault(&[]);
     drop(stalled);
     for reader in readers {
+        // The end of the server ends it.
         let _ = reader.join();
     }
-    tab.had_no_fault(&["ERR_"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What holds for all views: the keyboard is enough, files cannot act as the page, the HTML is valid.
+//! What holds for all views: the keyboard is enough, files cannot act as the page, valid HTML.
 
 use crate::support::{Server, skip};
 use crate::tab::{Tab, modules, pictures};
@@ -10,8 +10,8 @@ fn tab_to(tab: &mut Tab, selector: &str) {
     tab.run(format_args!(
         "for (let tries = 0; tries < 60; tries += 1) {{
             await page.keyboard.press('Tab');
-            const there = await page.evaluate(wanted => document.activeElement.matches(wanted), {selector:?});
-            if (there) return;
+            const at = await page.evaluateHandle(() => document.activeElement);
+            if (await at.evaluate((it, wanted) => it.matches(wanted), {selector:?})) return;
         }}
         throw new Error('Tab never leads there');"
     ));

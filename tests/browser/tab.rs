@@ -104,6 +104,13 @@ impl Tab {
         self.does(format_args!("locator({selector:?}).innerText()"))
     }
 
+    /// The value of an expression in the page, as a whole number.
+    #[track_caller]
+    pub fn number(&mut self, expression: &str) -> u64 {
+        let value = self.does(format_args!("evaluate(() => Math.round({expression}))"));
+        value.parse().expect("a number")
+    }
+
     /// Checks the view as it is, in light and dark, narrow and wide: axe-core finds no fault, and
     /// nothing is wider than the window. Leaves pictures in `target/tmp/browser`.
     #[track_caller]
