@@ -2,9 +2,10 @@
 
 pub mod load;
 pub mod log_format;
+pub mod settings;
 
 use crate::server::TCP_SERVICES;
-use crate::server::options::ServeOptions;
+use crate::server::options::{PortChoice, ServeOptions};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 

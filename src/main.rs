@@ -1,9 +1,10 @@
 //! Entry point: runs one subcommand and returns its exit status.
 
-use clap::Parser;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use log::LevelFilter;
 use loket::cli::load::LoadOptions;
 use loket::cli::log_format::LogLine;
+use loket::cli::settings;
 use loket::cli::{Cli, CliCommand, FilesAction, FilesOptions, RoomOptions};
 use loket::client::ClientLimits;
 use loket::client::error::ClientError;
@@ -21,20 +22,51 @@ use loket::terminal::on_exit;
 use loket::wire::text::OneLine;
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use std::fmt::Display;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
-use std::thread;
+use std::{env, fs, thread};
 
 /// Exit status for bad flags and for every error before a server starts.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let command = settings::with_settable_switches(Cli::command());
+    let matches = match parse(&command) {
+        Ok(matches) => matches,
+        Err(status) => return status,
+    };
+    match Cli::from_arg_matches(&matches)
+        .unwrap_or_else(|error| error.exit())
+        .command
+    {
         CliCommand::Serve(options) => serve(*options),
         CliCommand::Load(options) => load(*options),
         command => outcome(run_client(command)),
     }
+}
+
+/// Parses the command line with the layers below it. An error is printed.
+fn parse(command: &Command) -> Result<ArgMatches, ExitCode> {
+    let print = |error: String| {
+        eprintln!("loket serve: {}", OneLine(error));
+        ExitCode::from(USAGE)
+    };
+    let words = env::args_os().collect();
+    let read = |path: &Path| fs::read_to_string(path);
+    let variable = |name: &str| env::var_os(name);
+    let words = settings::with_weaker_layers(command, words, variable, read).map_err(print)?;
+    let matches = command.clone().get_matches_from(words);
+    if let Some(("serve", serve)) = matches.subcommand()
+        && serve.get_flag("print_config")
+    {
+        let text = settings::print(command, serve).map_err(print)?;
+        // The reader may have ended.
+        let _ = io::stdout().write_all(text.as_bytes());
+        return Err(ExitCode::SUCCESS);
+    }
+    Ok(matches)
 }
 
 fn serve(options: ServeOptions) -> ExitCode {
@@ -112,7 +144,7 @@ fn run_client(command: CliCommand) -> Result<(), ClientError> {
 
 /// The flag overrides the environment variable. An empty variable counts as unset.
 fn run_room(options: RoomOptions, limits: &ClientLimits) -> Result<(), ClientError> {
-    let password = match (options.password, std::env::var_os(password::VARIABLE)) {
+    let password = match (options.password, env::var_os(password::VARIABLE)) {
         (Some(password), _) => Some(password),
         (None, None) => None,
         (None, Some(value)) => Some(value.into_string().map_err(|_| {

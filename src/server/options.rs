@@ -113,6 +113,13 @@ fn host_name(text: &str) -> Result<String, String> {
 /// The flags of `loket serve`.
 #[derive(Debug, Args)]
 pub struct ServeOptions {
+    /// TOML file with the other flags by their names, for example `read-only = true`; a flag and a
+    /// variable like LOKET_READ_ONLY=true override it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the settings in effect as a file for --config, and end.
+    #[arg(long)]
+    pub print_config: bool,
     /// IP address to listen on, or a name of this machine (its first usable address); 0.0.0.0
     /// accepts connections from other machines.
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
@@ -123,8 +130,8 @@ pub struct ServeOptions {
     /// Ports of the services.
     #[command(flatten)]
     pub ports: Ports,
-    /// Password of the room; other users can see it in the process list [default: the environment
-    /// variable LOKET_ROOM_PASSWORD, or a generated password, which is printed].
+    /// Password of the room; other users can see it in the process list [default: a
+    /// generated password, which is printed].
     #[arg(long, value_name = "P", conflicts_with = "room_password_file")]
     pub room_password: Option<String>,
     /// File whose first line is the password of the room; blanks around it are removed.

@@ -1,13 +1,12 @@
 //! The password of the room and the token of HTTP: from a flag, a file or a variable, or generated.
 
 use super::error::StartError;
-use std::env::{self, VarError};
 use std::path::Path;
 
 /// The variable that holds the password of the room.
 pub const VARIABLE: &str = "LOKET_ROOM_PASSWORD";
 
-/// The password from the flag, the file or the variable, in this order.
+/// The password from the flag or the file.
 pub fn given(flag: Option<&str>, file: Option<&Path>) -> Result<Option<String>, StartError> {
     let (password, source) = match (flag, file) {
         (Some(password), _) => (password.to_owned(), "--room-password"),
@@ -15,14 +14,7 @@ pub fn given(flag: Option<&str>, file: Option<&Path>) -> Result<Option<String>, 
             let password = from_file("the room's password", file)?;
             (password, "--room-password-file")
         }
-        (None, None) => match env::var(VARIABLE) {
-            Ok(password) => (password, VARIABLE),
-            Err(VarError::NotPresent) => return Ok(None),
-            Err(VarError::NotUnicode(_)) => {
-                let text = format!("the room's password in {VARIABLE} is not UTF-8 text");
-                return Err(StartError::new(format!("{text}; set it anew")));
-            }
-        },
+        (None, None) => return Ok(None),
     };
     // The room drops blanks around a password.
     if password.trim().is_empty() {
