@@ -30,6 +30,7 @@ use crate::services::files::Files;
 use crate::services::http::Http;
 use crate::services::http::shared::HttpShared;
 use crate::services::operator::Operator;
+use crate::services::room::view::RoomView;
 use crate::services::room::{Room, RoomLimits};
 use crate::services::roster::Roster;
 use crate::services::talk::Talk;
@@ -203,7 +204,7 @@ impl Server {
             http: Rc::new(window::http_shared(
                 &store,
                 is_on("talk").then(|| roster.clone()),
-                room.is_some(),
+                room.as_ref().map(|(_, view)| view.clone()),
                 &options,
                 secrets.token.as_ref(),
                 bound.iter().map(|(service, _)| service.name),
@@ -223,7 +224,7 @@ impl Server {
         };
         Ok(Server {
             listeners: bound.into_iter().map(listener).collect(),
-            room,
+            room: room.map(|(room, _)| room),
             secrets,
             user,
             options,
@@ -402,7 +403,7 @@ fn open_room(
     options: &ServeOptions,
     endpoint: Endpoint,
     password: &str,
-) -> Result<Datagrams, StartError> {
+) -> Result<(Datagrams, Rc<RefCell<RoomView>>), StartError> {
     let idle = u64::from(options.room_idle) * SECOND;
     let limits = RoomLimits {
         rate: options.room_rate,
@@ -415,9 +416,10 @@ fn open_room(
         Some(socket) => Udp::adopt(socket, buffer),
         None => Udp::bind(address, buffer),
     };
-    let room = Box::new(Room::new(password, limits));
-    let room = socket.map(|socket| Datagrams::new("room", socket, room, DATAGRAMS));
-    room.and_then(|mut room| room.reply_from_local_address().map(|()| room))
+    let room = Room::new(password, limits);
+    let view = room.view();
+    let room = socket.map(|socket| Datagrams::new("room", socket, Box::new(room), DATAGRAMS));
+    room.and_then(|mut room| room.reply_from_local_address().map(|()| (room, view)))
         .map_err(|error| listen::cannot_listen("room", "udp", address, &error))
 }
 

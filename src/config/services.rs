@@ -2,6 +2,7 @@
 //! Those of the room are in `room.rs`.
 
 use super::reactor::OUTBOX_HIGH_WATER;
+use super::room::ROOM;
 use super::{HTTP, KIB, MIB, WIRE};
 use crate::services::operator_history::HistoryLimits;
 use crate::services::{ServiceLimits, TalkRate, WindowLimits};
@@ -41,6 +42,7 @@ pub const SERVICES: ServiceLimits = ServiceLimits {
         },
         // About 8 KiB.
         roster_batch: 100,
+        room_line: ROOM.message,
         unsent: OUTBOX_HIGH_WATER,
         // As for talk clients: the kernel's buffers hold more than that before this counts.
         backlog: 64 * KIB,

@@ -8,6 +8,7 @@ use crate::services::http::rights::{Rights, RightsSettings};
 use crate::services::http::shared::HttpShared;
 use crate::services::http::tabs::Tabs;
 use crate::services::operator_history::OperatorHistory;
+use crate::services::room::view::RoomView;
 use crate::services::roster::Roster;
 use crate::session::loop_metrics::LoopMetrics;
 use crate::session::shared::OnOperatorLine;
@@ -22,7 +23,7 @@ use std::rc::Rc;
 pub fn http_shared(
     store: &Rc<FileStore>,
     roster: Option<Rc<RefCell<Roster>>>,
-    has_room: bool,
+    room: Option<Rc<RefCell<RoomView>>>,
     options: &ServeOptions,
     token: Option<&Secret>,
     services: impl Iterator<Item = &'static str>,
@@ -49,7 +50,7 @@ pub fn http_shared(
             SERVICES.window.history,
             epoch,
         ))),
-        has_room,
+        room,
         tabs: RefCell::new(Tabs::new(Box::new(random))),
     })
 }

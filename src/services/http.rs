@@ -32,6 +32,7 @@ pub mod receiving;
 pub mod reply;
 pub mod request_counts;
 pub mod rights;
+pub mod room_stream;
 pub mod shared;
 pub mod streams;
 pub mod tab;

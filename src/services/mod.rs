@@ -49,8 +49,10 @@ pub struct WindowLimits {
     pub post: usize,
     /// What a tab that opens later gets of the lines to the operator.
     pub history: HistoryLimits,
-    /// Talk clients in one event.
+    /// Talk clients, or members of the room, in one event.
     pub roster_batch: usize,
+    /// Bytes of a message to the room, with the name in front.
+    pub room_line: usize,
     /// Unsent bytes of a tab at which no more events are written.
     pub unsent: usize,
     /// Bytes of events that wait behind them at which the tab is closed.

@@ -75,6 +75,11 @@ impl OperatorHistory {
         }));
     }
 
+    /// A number that no other server has.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The number of the line that comes next.
     pub fn next(&self) -> u64 {
         self.next

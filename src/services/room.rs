@@ -56,14 +56,14 @@ use crate::session::notice::{Datagram, Denial};
 use crate::session::peer::Peer;
 use crate::wire::text;
 use networks::{NetworkLimits, Networks};
-use request::{Request, cut, is_exit, one_line};
+use request::{Request, cut, is_exit, line_of, one_line};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use strangers::{FormerMember, StrangerLimits, Strangers};
 use token_bucket::{Rate, TokenBucket};
-use view::{RoomView, about};
+use view::{ENTERED, LEFT, RoomView, about};
 
 /// Limits of the room. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -255,7 +255,7 @@ impl Room {
         self.view.borrow_mut().names.insert(shown);
         self.members.insert(route.peer, member);
         self.update_routes();
-        self.announce(&format!("{name} bergabung ke chatroom."), name, cx);
+        self.announce(&format!("{name}{ENTERED}"), name, cx);
     }
 
     /// Rebuilds the list of routes. Copies that are not sent yet keep the old list.
@@ -320,12 +320,8 @@ impl Room {
         }
         let member = self.members.get_mut(&from.peer).expect("it is a member");
         let has_moved = std::mem::replace(&mut member.route, from) != from;
-        let name = &member.name;
-        let own = said
-            .strip_prefix(&**name)
-            .is_some_and(|rest| rest.starts_with(": "));
-        let name = name.clone();
-        let line = if own { said } else { format!("{name}: {said}") };
+        let name = member.name.clone();
+        let line = line_of(&name, said);
         if has_moved {
             self.update_routes();
         }
@@ -465,7 +461,7 @@ fn taken(why: Denial) -> Datagram {
 
 /// The notice that a member has left.
 fn leave_notice(name: &str) -> String {
-    format!("{name} telah keluar dari chatroom.")
+    format!("{name}{LEFT}")
 }
 
 /// Logs a line that strangers can cause, at a limited rate.

@@ -27,6 +27,8 @@ pub enum CloseReason {
     SlowReader,
     /// The operator has closed the connection.
     Kicked,
+    /// Its page has connected again: the old connection is broken.
+    Replaced,
     /// A file shrank while it was being sent, so its announced length is wrong; or it could not be
     /// read.
     BodyCut,
@@ -53,6 +55,7 @@ impl CloseReason {
             TooSlow,
             SlowReader,
             Kicked,
+            Replaced,
             BodyCut,
             DiskStalled,
             Unregistered,
@@ -62,8 +65,8 @@ impl CloseReason {
 
     /// Whether the kernel discards unsent output: the peer has had its time to read.
     pub fn discards_unsent(self) -> bool {
-        use CloseReason::{Idle, SlowReader, TooSlow, Unfinished};
-        matches!(self, Idle | SlowReader | TooSlow | Unfinished)
+        use CloseReason::{Idle, Replaced, SlowReader, TooSlow, Unfinished};
+        matches!(self, Idle | Replaced | SlowReader | TooSlow | Unfinished)
     }
 
     /// The level of the log line about the closed connection.
@@ -100,6 +103,7 @@ impl fmt::Display for CloseReason {
             CloseReason::TooSlow => "below the minimum rate",
             CloseReason::SlowReader => "it does not read",
             CloseReason::Kicked => "closed by the operator",
+            CloseReason::Replaced => "its page has connected again",
             CloseReason::BodyCut => "a file shrank while it was sent",
             CloseReason::DiskStalled => "the disk did not answer in time",
             CloseReason::Unregistered => {

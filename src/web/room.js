@@ -24,6 +24,7 @@ stream
     const { line, from, entered, left, out, gap } = event;
     if (out) return end(out);
     if (event.joined) start(event);
+    else if (event.members) for (const name of event.members) members.add(name);
     else if (entered) members.add(entered);
     else if (left) members.delete(left);
     else if (gap !== undefined) log.gap(gap);

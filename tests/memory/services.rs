@@ -94,7 +94,7 @@ pub fn http(
         metrics: Rc::new(LoopMetrics::new(Service::NAMES)),
         roster: Some(roster),
         history: Rc::new(RefCell::new(history)),
-        has_room: true,
+        room: None,
         tabs: RefCell::new(Tabs::new(Box::new(random))),
     })
 }

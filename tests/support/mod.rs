@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod mount;
 pub mod python;
 pub mod stalled;
+pub mod tab;
 pub mod target;
 
 #[allow(unused_imports)] // as above

@@ -5,6 +5,7 @@ use super::rights::Rights;
 use super::tabs::Tabs;
 use crate::services::ServiceLimits;
 use crate::services::operator_history::OperatorHistory;
+use crate::services::room::view::RoomView;
 use crate::services::roster::Roster;
 use crate::session::loop_metrics::LoopMetrics;
 use crate::store::Store;
@@ -32,8 +33,8 @@ pub struct HttpShared {
     pub roster: Option<Rc<RefCell<Roster>>>,
     /// The lines to the operator.
     pub history: Rc<RefCell<OperatorHistory>>,
-    /// Whether the room is on.
-    pub has_room: bool,
+    /// The members of the room; `None` if it is off.
+    pub room: Option<Rc<RefCell<RoomView>>>,
     /// The open tabs.
     pub tabs: RefCell<Tabs>,
 }

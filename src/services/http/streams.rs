@@ -3,6 +3,7 @@
 use super::client_stream::ClientStream;
 use super::event_stream::EventStream;
 use super::operator_stream::OperatorStream;
+use super::room_stream::RoomStream;
 use super::shared::HttpShared;
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
@@ -33,6 +34,12 @@ pub const STREAMS: &[StreamKind] = &[
         needs_token: false,
         takes: |endpoint, _| endpoint == "talk",
         make: |shared, peer| Box::new(ClientStream::new(shared, peer)),
+    },
+    StreamKind {
+        name: "room",
+        needs_token: false,
+        takes: |endpoint, _| endpoint == "room",
+        make: |shared, peer| Box::new(RoomStream::new(shared, peer)),
     },
 ];
 

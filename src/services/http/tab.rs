@@ -60,7 +60,7 @@ impl Tab {
         let hello = json!({
             "tab": id,
             "talk": shared.roster.is_some(),
-            "room": shared.has_room,
+            "room": shared.room.is_some(),
             "read_only": shared.rights.borrow().is_read_only(),
             "needs_token": shared.rights.borrow().needs_token(),
         });
@@ -133,8 +133,10 @@ impl Tab {
 
     /// Another session has posted a notice.
     pub fn on_notice(&mut self, notice: &Notice, cx: &mut Context<'_>) -> Reaction {
-        if let Notice::Event(event) = notice {
-            self.events.push(event.clone());
+        match notice {
+            Notice::Event(event) => self.events.push(event.clone()),
+            Notice::Close(reason @ CloseReason::Replaced) => return Reaction::Drop(*reason),
+            _ => {}
         }
         while let Some(ask) = self.next_ask() {
             self.pass(ask, cx);

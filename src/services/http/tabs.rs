@@ -57,6 +57,12 @@ impl Tabs {
         Some(id)
     }
 
+    /// The id of the tab of this session; empty if there is none.
+    pub fn id(&self, session: SessionId) -> Box<str> {
+        let tab = self.open.get(&session.slot());
+        tab.map_or_else(Box::default, |tab| tab.id.clone())
+    }
+
     /// The session of the tab with this id, and its list of requests.
     pub fn find(&self, id: &str) -> Option<(SessionId, Asks)> {
         let slot = u32::from_str_radix(id.get(..8)?, 16).ok()?;

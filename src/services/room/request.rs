@@ -35,6 +35,18 @@ pub fn one_line(bytes: &[u8]) -> String {
     text::clean(&bytes.iter().map(blank).collect::<Vec<_>>())
 }
 
+/// What is relayed of a message: it begins with the name of its author, which may have sent it.
+pub fn line_of(name: &str, said: String) -> String {
+    let is_own = said
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.starts_with(": "));
+    if is_own {
+        said
+    } else {
+        format!("{name}: {said}")
+    }
+}
+
 /// Whether a member wants to leave.
 pub fn is_exit(said: &str) -> bool {
     said.trim().eq_ignore_ascii_case("exit")

@@ -50,6 +50,37 @@ impl RoomView {
     }
 }
 
+/// What a member has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About<'a> {
+    /// The member of this name has joined.
+    Entered(&'a str),
+    /// It has left.
+    Left(&'a str),
+    /// It has said something.
+    Line(&'a str),
+}
+
+/// What follows the name of a member that has joined.
+pub(super) const ENTERED: &str = " bergabung ke chatroom.";
+
+/// What follows the name of a member that has left.
+pub(super) const LEFT: &str = " telah keluar dari chatroom.";
+
+/// Reads what the room has written about a member.
+pub fn name_and_kind(text: &Datagram) -> About<'_> {
+    let Meaning::About { name, .. } = text.meaning else {
+        return About::Line("");
+    };
+    let (name, rest) = text.bytes.split_at(name);
+    let name = str::from_utf8(name).unwrap_or_default();
+    match rest {
+        rest if rest == ENTERED.as_bytes() => About::Entered(name),
+        rest if rest == LEFT.as_bytes() => About::Left(name),
+        _ => About::Line(name),
+    }
+}
+
 /// A line that begins with the name of a member.
 pub(super) fn about(line: &str, name: &str, number: u64) -> Datagram {
     let name = name.len();
@@ -62,6 +93,22 @@ pub(super) fn about(line: &str, name: &str, number: u64) -> Datagram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_ends_in_a_colon_makes_no_notice_of_a_message() {
+        let read = |name: &str, rest: &str| {
+            let text = about(&format!("{name}{rest}"), name, 1);
+            match name_and_kind(&text) {
+                About::Entered(name) => format!("{name} entered"),
+                About::Left(name) => format!("{name} left"),
+                About::Line(name) => format!("{name} said something"),
+            }
+        };
+        assert_eq!(read("x", ENTERED), "x entered");
+        assert_eq!(read("x:", ENTERED), "x: entered");
+        assert_eq!(read("x:", LEFT), "x: left");
+        assert_eq!(read("x", &format!(":{LEFT}")), "x said something");
+    }
 
     #[test]
     fn the_lines_after_a_number_are_found_and_the_missing_ones_counted() {
