@@ -127,6 +127,33 @@ fn a_tab_that_reads_slowly_misses_lines_and_costs_bounded_memory() {
 }
 
 #[test]
+fn a_member_in_a_tab_that_reads_slowly_misses_lines_and_costs_bounded_memory() {
+    let mut world = World::new();
+    let (slow, other) = (world.open("room"), world.open("room"));
+    for (tab, name) in [(slow, "amy"), (other, "bob")] {
+        let join = json!({"name": name, "password": "sesame"});
+        let fields = json!({"tab": world.id(tab), "join": join});
+        assert_eq!(world.post("room", &fields), 204);
+    }
+    let (line, id) = ("x".repeat(1_000), world.id(other));
+    for number in 0..600 {
+        let fields = json!({"tab": id, "line": format!("{number} {line}")});
+        assert_eq!(world.post("room", &fields), 204);
+        world.read(other);
+        assert!(world.unsent(slow) < 20 * 1024, "{}", world.unsent(slow));
+        if number % 10 == 0 {
+            world.second();
+        }
+    }
+    let shown = data(&world.read(slow), "room");
+    let gap = shown.iter().find_map(|data| data["gap"].as_u64());
+    let lines = shown.iter().filter(|data| data.get("line").is_some());
+    assert_eq!(gap.expect("a gap") + lines.count() as u64, 600);
+    let text = world.read(other) + &world.read(slow);
+    assert!(text.is_empty() && world.tabs() == 2, "{text}");
+}
+
+#[test]
 fn ten_thousand_clients_are_listed_in_parts_and_a_stalled_tab_is_dropped() {
     let mut world = World::new();
     for slot in 0..10_000 {
@@ -279,7 +306,8 @@ fn a_post_that_waits_is_answered_when_its_tab_closes() {
 
 /// JSON objects with the fields of the window, and others.
 const FIELDS: &str = "\\{\"tab\":TAB(,\"(line|to|kick|trace|join|leave)\":\
-    ([0-9-]{1,22}|\"\\PC{0,40}\"|null|true|\\{\\}|\\[\\])){0,3}\\}";
+    ([0-9-]{1,22}|\"\\PC{0,40}\"|null|true|\
+    \\{\"name\":\"a\",\"password\":\"sesame\"\\}|\\{\\}|\\[\\])){0,3}\\}";
 
 fn cases() -> ProptestConfig {
     ProptestConfig {
@@ -302,7 +330,7 @@ proptest! {
         ],
     ) {
         let mut world = World::new();
-        let tab = world.open("client&operator");
+        let tab = world.open("client&operator&room");
         let id = format!("\"{}\"", world.id(tab));
         let body = match String::from_utf8(body) {
             Ok(text) => text.replace("TAB", &id).into_bytes(),

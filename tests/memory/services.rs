@@ -13,6 +13,7 @@ use loket::services::http::shared::HttpShared;
 use loket::services::http::tabs::Tabs;
 use loket::services::operator::Operator;
 use loket::services::operator_history::OperatorHistory;
+use loket::services::room::view::RoomView;
 use loket::services::roster::Roster;
 use loket::services::talk::Talk;
 use loket::services::transfer::Transfer;
@@ -63,7 +64,7 @@ impl Service {
             Service::Transfer => Box::new(Transfer::new(limits, store, address)),
             Service::Files => Box::new(Files::new(limits, store, address)),
             Service::Talk => Box::new(Talk::new(limits, roster, address)),
-            Service::Http => Box::new(Http::new(http(limits, store, roster), address)),
+            Service::Http => Box::new(Http::new(http(limits, store, roster, None), address)),
             Service::Operator => Box::new(Operator::new(limits, Some(roster), None)),
         }
     }
@@ -74,6 +75,7 @@ pub fn http(
     limits: Rc<ServiceLimits>,
     store: Rc<Memory>,
     roster: Rc<RefCell<Roster>>,
+    room: Option<Rc<RefCell<RoomView>>>,
 ) -> Rc<HttpShared> {
     let history = OperatorHistory::new(limits.window.history, 1);
     // The ids of tabs are a sequence.
@@ -94,7 +96,7 @@ pub fn http(
         metrics: Rc::new(LoopMetrics::new(Service::NAMES)),
         roster: Some(roster),
         history: Rc::new(RefCell::new(history)),
-        room: None,
+        room,
         tabs: RefCell::new(Tabs::new(Box::new(random))),
     })
 }

@@ -3,13 +3,17 @@
 use crate::memory::services::http;
 use crate::memory::store::{Faults, Memory};
 use loket::config::reactor::OUTBOX_HIGH_WATER;
+use loket::config::room::{DATAGRAMS, ROOM};
 use loket::config::services::SERVICES;
 use loket::services::http::Http;
 use loket::services::http::shared::HttpShared;
+use loket::services::room::Room;
 use loket::services::roster::Roster;
 use loket::session::close_reason::CloseReason;
-use loket::session::notice::{Audience, Post};
+use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
+use loket::session::notice::{Audience, Notice, Post};
 use loket::session::outbox::Front;
+use loket::session::peer::Peer;
 use loket::session::session::{Next, Session};
 use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
@@ -28,6 +32,8 @@ pub struct World {
     shared: Shared,
     http: Rc<HttpShared>,
     roster: Rc<RefCell<Roster>>,
+    room: Room,
+    copies: SendQueue,
     sessions: BTreeMap<u64, Session>,
     closed: BTreeMap<u64, CloseReason>,
     next: u32,
@@ -37,7 +43,9 @@ impl World {
     pub fn new() -> World {
         let roster = Rc::default();
         let store = Memory::with(&BTreeMap::new(), Faults::default());
-        let http = http(Rc::new(SERVICES), Rc::new(store), Rc::clone(&roster));
+        let room = Room::new("sesame", ROOM);
+        let view = Some(room.view());
+        let http = http(Rc::new(SERVICES), Rc::new(store), Rc::clone(&roster), view);
         let mut shared = Shared::new(OUTBOX_HIGH_WATER);
         let history = http.history.clone();
         shared.on_operator_line = Some(Box::new(move |line, unix, posts| {
@@ -47,6 +55,8 @@ impl World {
             shared,
             http,
             roster,
+            room,
+            copies: SendQueue::new(DATAGRAMS.copies),
             sessions: BTreeMap::new(),
             closed: BTreeMap::new(),
             next: 1,
@@ -208,11 +218,37 @@ impl World {
                     self.close(id.0, reason);
                 }
             }
+            self.serve_room();
             let ids: Vec<u64> = self.sessions.keys().copied().collect();
             let turns = ids.into_iter().filter(|id| self.turn(*id)).count();
-            if turns == 0 && self.shared.posts.is_empty() {
+            if turns == 0 && self.shared.posts.is_empty() && self.shared.for_room.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// Passes the posts of sessions to the room, and posts its copies to them.
+    fn serve_room(&mut self) {
+        for post in std::mem::take(&mut self.shared.for_room) {
+            let mut cx = DatagramContext {
+                out: &mut self.copies,
+                posts: &mut self.shared.posts,
+                now: self.shared.micros,
+            };
+            match (post.to, post.notice) {
+                (Audience::Room(from), Notice::Datagram(text)) => {
+                    self.room.on_datagram(from.into(), &text.bytes, &mut cx);
+                }
+                (Audience::Room(from), _) => self.room.on_gone(from, &mut cx),
+                other => unreachable!("{other:?}"),
+            }
+        }
+        while let Some((text, to)) = self.copies.front() {
+            if let Peer::Session(id, _) = to.peer {
+                let (to, notice) = (Audience::One(id), Notice::Datagram(text.clone()));
+                self.shared.posts.push(Post { to, notice });
+            }
+            self.copies.advance();
         }
     }
 
