@@ -12,10 +12,10 @@ export class Log {
   #new = [];
   #lines = element('div');
 
-  /** The log area of a window, which tells also the state of its stream. */
+  /** The window tells the state of its stream, too. */
   constructor(window, label, stream) {
-    const log = element('div', { className: 'log', role: 'log', tabIndex: 0, ariaLabel: label }, this.#lines);
-    window.querySelector('.lines').append(log);
+    const log = window.querySelector('.log');
+    Object.assign(log, { role: 'log', tabIndex: 0, ariaLabel: label }).append(this.#lines);
     stream.on('state', ({ state, text }) => {
       window.querySelector('.state').textContent = text;
       window.querySelector('fieldset').disabled = state !== 'open';

@@ -147,8 +147,8 @@ async function remove(row) {
 
 /** Asks about names that exist, and queues the files. */
 async function upload(files) {
-  const names = new Set(entries.map(({ name }) => name));
-  const old = files.filter(({ name }) => names.has(name)).map(({ name }) => name);
+  const there = new Set(entries.map(({ name }) => name));
+  const old = files.map(({ name }) => name).filter(name => there.has(name));
   const some = old.slice(0, 9).join(', ') + (old.length > 9 ? ', …' : '');
   if (old.length && !await ask(`Replace ${plural(old.length, 'file')}?`, some, 'Replace')) return;
   const target = folder;

@@ -33,10 +33,10 @@ let last = Promise.resolve();
 export function ask(question, details, verb, forSecret = false) {
   last = last.then(() => new Promise(resolve => {
     const form = dialog.firstElementChild;
-    const [, why, secret] = form.children;
+    const [heading, why, secret] = form.children;
     const [no, yes] = form.querySelectorAll('button');
     const field = form.querySelector('input');
-    form.firstElementChild.textContent = question;
+    heading.textContent = question;
     why.textContent = details;
     yes.textContent = verb;
     secret.hidden = !forSecret;
