@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use support::guest::{Guest, host};
 use support::python::{PythonClient, python};
-use support::tab::Tab;
+use support::room_tab::Tab;
 use support::{Prepared, ROOM_PASSWORD, Server, skip};
 
 fn join(name: &str, password: &str) -> Value {
