@@ -9,20 +9,20 @@ import './room.js';
 
 const loopStream = new Stream('loop');
 const VIEWS = {
-  files,
-  talk,
-  room: {},
-  loop: {
-    // The server observes its loop only as long as the view is shown.
-    show() {
-      loopStream.open();
-      loop.show(loopStream);
-    },
-    hide() {
-      loop.hide();
-      loopStream.close();
-    },
-  },
+	files,
+	talk,
+	room: {},
+	loop: {
+		// The server observes its loop only as long as the view is shown.
+		show() {
+			loopStream.open();
+			loop.show(loopStream);
+		},
+		hide() {
+			loop.hide();
+			loopStream.close();
+		},
+	},
 };
 
 let shown = '';
@@ -30,39 +30,39 @@ let shown = '';
 const tab = name => document.querySelector(`.bar a[href="#${name}"]`);
 
 function route() {
-  takeToken();
-  const name = location.hash.slice(1);
-  const wanted = Object.hasOwn(VIEWS, name) ? name : 'files';
-  if (wanted === shown) return;
-  VIEWS[shown]?.hide?.();
-  shown = wanted;
-  for (const name in VIEWS) {
-    document.getElementById(name).hidden = name !== shown;
-    tab(name).ariaCurrent = name === shown ? 'page' : null;
-  }
-  setNew(shown, false);
-  VIEWS[shown].show?.();
+	takeToken();
+	const name = location.hash.slice(1);
+	const wanted = Object.hasOwn(VIEWS, name) ? name : 'files';
+	if (wanted === shown) return;
+	VIEWS[shown]?.hide?.();
+	shown = wanted;
+	for (const name in VIEWS) {
+		document.getElementById(name).hidden = name !== shown;
+		tab(name).ariaCurrent = name === shown ? 'page' : null;
+	}
+	setNew(shown, false);
+	VIEWS[shown].show?.();
 }
 
 /** Marks a view as one with something new, or not. */
 function setNew(view, isNew) {
-  tab(view).classList.toggle('new', isNew);
-  document.title = `${document.querySelector('.new') ? '• ' : ''}${tab(shown).textContent} · loket`;
+	tab(view).classList.toggle('new', isNew);
+	document.title = `${document.querySelector('.new') ? '• ' : ''}${tab(shown).textContent} · loket`;
 }
 
 document.addEventListener('news', ({ detail: view }) => {
-  if (view !== shown || document.hidden) setNew(view, true);
+	if (view !== shown || document.hidden) setNew(view, true);
 });
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) setNew(shown, false);
+	if (!document.hidden) setNew(shown, false);
 });
 addEventListener('hashchange', route);
 route();
 
 // A stream of no kind says only what the server is.
 const greeting = new Stream('').on('hello', server => {
-  greeting.close();
-  files.setServer(server);
-  for (const view of ['talk', 'room']) tab(view).hidden = !server[view];
+	greeting.close();
+	files.setServer(server);
+	for (const view of ['talk', 'room']) tab(view).hidden = !server[view];
 });
 greeting.open();

@@ -9,61 +9,61 @@ const PAUSE = 50; // ms between two drawings
 /** The log area: lines with their time, the newest at the bottom. It stays at its end, unless the
  *  user scrolls up (`column-reverse` in style.css). */
 export class Log {
-  #new = [];
-  #lines = element('div');
+	#new = [];
+	#lines = element('div');
 
-  /** The window tells the state of its stream, too. */
-  constructor(window, label, stream) {
-    const log = window.querySelector('.log');
-    Object.assign(log, { role: 'log', tabIndex: 0, ariaLabel: label }).append(this.#lines);
-    stream.on('state', ({ state, text }) => {
-      window.querySelector('.state').textContent = text;
-      window.querySelector('fieldset').disabled = state !== 'open';
-    });
-  }
+	/** The window tells the state of its stream, too. */
+	constructor(window, label, stream) {
+		const log = window.querySelector('.log');
+		Object.assign(log, { role: 'log', tabIndex: 0, ariaLabel: label }).append(this.#lines);
+		stream.on('state', ({ state, text }) => {
+			window.querySelector('.state').textContent = text;
+			window.querySelector('fieldset').disabled = state !== 'open';
+		});
+	}
 
-  /** Adds a line. `name` is written before it in bold; `kind` is a class: `own`, `event`. */
-  add(text, { name, kind = '', at = Date.now() / 1000 } = {}) {
-    if (this.#new.push({ text, name, kind, at }) === 1) setTimeout(() => this.#draw(), PAUSE);
-    if (this.#new.length > KEPT) this.#new.shift();
-  }
+	/** Adds a line. `name` is written before it in bold; `kind` is a class: `own`, `event`. */
+	add(text, { name, kind = '', at = Date.now() / 1000 } = {}) {
+		if (this.#new.push({ text, name, kind, at }) === 1) setTimeout(() => this.#draw(), PAUSE);
+		if (this.#new.length > KEPT) this.#new.shift();
+	}
 
-  /** Adds a line on what happened. */
-  event(text) {
-    this.add(text, { kind: 'event' });
-  }
+	/** Adds a line on what happened. */
+	event(text) {
+		this.add(text, { kind: 'event' });
+	}
 
-  /** Adds a line on events that were lost. */
-  gap(count) {
-    this.event(count ? `${plural(count, 'line')} missed` : 'Lines may be missing here');
-  }
+	/** Adds a line on events that were lost. */
+	gap(count) {
+		this.event(count ? `${plural(count, 'line')} missed` : 'Lines may be missing here');
+	}
 
-  #draw() {
-    for (const { text, name, kind, at } of this.#new.splice(0)) {
-      const line = element('p', { className: kind }, clock(at));
-      if (name) line.append(element('b', { textContent: name }), ' ');
-      line.append(text);
-      this.#lines.append(line);
-    }
-    while (this.#lines.childElementCount > KEPT) this.#lines.firstChild.remove();
-  }
+	#draw() {
+		for (const { text, name, kind, at } of this.#new.splice(0)) {
+			const line = element('p', { className: kind }, clock(at));
+			if (name) line.append(element('b', { textContent: name }), ' ');
+			line.append(text);
+			this.#lines.append(line);
+		}
+		while (this.#lines.childElementCount > KEPT) this.#lines.firstChild.remove();
+	}
 }
 
 /** Sends the text of a window's entry when the form is submitted, and keeps it if that fails. */
 export function onEntry(window, send) {
-  const form = window.querySelector('form');
-  const field = form.elements.line;
-  form.onsubmit = async event => {
-    event.preventDefault();
-    const line = field.value;
-    if (!line.trim()) return;
-    field.value = '';
-    try {
-      await send(line);
-    } catch (error) {
-      field.value ||= line;
-      sayError(error);
-    }
-  };
-  return field;
+	const form = window.querySelector('form');
+	const field = form.elements.line;
+	form.onsubmit = async event => {
+		event.preventDefault();
+		const line = field.value;
+		if (!line.trim()) return;
+		field.value = '';
+		try {
+			await send(line);
+		} catch (error) {
+			field.value ||= line;
+			sayError(error);
+		}
+	};
+	return field;
 }

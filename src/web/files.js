@@ -26,165 +26,165 @@ const encode = path => path.split('/').map(encodeURIComponent).join('/');
 
 /** Shows the folder in the address. If it is shown already, brings the list up to date. */
 export async function show() {
-  const path = addressed();
-  if (folder !== path) {
-    folder = path;
-    entries = [];
-    showCrumbs();
-    render();
-    view.parentNode.scrollTop = 0;
-    count.textContent = 'loading …';
-  }
-  try {
-    const answer = await request('GET', `${encode(path)}?json`);
-    const list = await answer.json();
-    if (folder !== path) return;
-    ({ entries } = list);
-    problem.textContent = '';
-    render();
-  } catch (error) {
-    if (folder === path) problem.textContent = error.message;
-  }
+	const path = addressed();
+	if (folder !== path) {
+		folder = path;
+		entries = [];
+		showCrumbs();
+		render();
+		view.parentNode.scrollTop = 0;
+		count.textContent = 'loading …';
+	}
+	try {
+		const answer = await request('GET', `${encode(path)}?json`);
+		const list = await answer.json();
+		if (folder !== path) return;
+		({ entries } = list);
+		problem.textContent = '';
+		render();
+	} catch (error) {
+		if (folder === path) problem.textContent = error.message;
+	}
 }
 
 function showCrumbs() {
-  const names = folder.split('/').slice(1, -1);
-  const links = ['root', ...names].map((name, depth) => element('a', {
-    textContent: name,
-    href: encode(['', ...names.slice(0, depth), ''].join('/')),
-  }));
-  links.at(-1).ariaCurrent = 'page';
-  document.getElementById('crumbs').replaceChildren(...links);
+	const names = folder.split('/').slice(1, -1);
+	const links = ['root', ...names].map((name, depth) => element('a', {
+		textContent: name,
+		href: encode(['', ...names.slice(0, depth), ''].join('/')),
+	}));
+	links.at(-1).ariaCurrent = 'page';
+	document.getElementById('crumbs').replaceChildren(...links);
 }
 
 // The table
 
 /** Shows the entries. The rows come in pieces, so that the page stays alive. */
 function render() {
-  const { by, sign } = order;
-  const sorted = entries.sort((a, b) =>
-    b.dir - a.dir || sign * (by === 'name' ? compare(a.name, b.name) : a[by] - b[by]) || compare(a.name, b.name));
-  const bodies = [];
-  for (let start = 0; start < entries.length; start += CHUNK) {
-    bodies.push(element('tbody'));
-    bodies.at(-1).style.setProperty('--rows', Math.min(CHUNK, entries.length - start));
-  }
-  table.replaceChildren(table.tHead, ...bodies);
-  const mine = ++rendering;
-  const fill = index => {
-    if (mine !== rendering || index === bodies.length) return;
-    bodies[index].append(...sorted.slice(index * CHUNK, (index + 1) * CHUNK).map(row));
-    setTimeout(fill, 0, index + 1);
-  };
-  fill(0);
-  showCount();
+	const { by, sign } = order;
+	const sorted = entries.sort((a, b) =>
+		b.dir - a.dir || sign * (by === 'name' ? compare(a.name, b.name) : a[by] - b[by]) || compare(a.name, b.name));
+	const bodies = [];
+	for (let start = 0; start < entries.length; start += CHUNK) {
+		bodies.push(element('tbody'));
+		bodies.at(-1).style.setProperty('--rows', Math.min(CHUNK, entries.length - start));
+	}
+	table.replaceChildren(table.tHead, ...bodies);
+	const mine = ++rendering;
+	const fill = index => {
+		if (mine !== rendering || index === bodies.length) return;
+		bodies[index].append(...sorted.slice(index * CHUNK, (index + 1) * CHUNK).map(row));
+		setTimeout(fill, 0, index + 1);
+	};
+	fill(0);
+	showCount();
 }
 
 function showCount() {
-  const sum = bytes(entries.reduce((sum, { size }) => sum + size, 0));
-  count.textContent = `${plural(entries.length, 'item')}, ${sum}${readOnly ? ', read-only' : ''}`;
+	const sum = bytes(entries.reduce((sum, { size }) => sum + size, 0));
+	count.textContent = `${plural(entries.length, 'item')}, ${sum}${readOnly ? ', read-only' : ''}`;
 }
 
 /** A row of the table. */
 function row({ name, dir, size, mtime }) {
-  const made = copy('file-row');
-  const [{ firstChild: link }, length, time, actions] = made.cells;
-  const [download, remove] = actions.children;
-  made.dataset.name = link.textContent = name;
-  link.href = encode(folder + name);
-  time.textContent = ago(mtime);
-  time.title = date(mtime);
-  if (dir) {
-    link.href += '/';
-    link.classList.add('folder');
-    actions.replaceChildren();
-  } else {
-    link.target = '_blank'; // without this page, its streams would end
-    length.textContent = bytes(size);
-    length.title = `${grouped(size)} bytes`;
-    download.href = `${link.href}?download`;
-    download.ariaLabel = `Download ${name}`;
-    remove.ariaLabel = `Delete ${name}`;
-  }
-  return made;
+	const made = copy('file-row');
+	const [{ firstChild: link }, length, time, actions] = made.cells;
+	const [download, remove] = actions.children;
+	made.dataset.name = link.textContent = name;
+	link.href = encode(folder + name);
+	time.textContent = ago(mtime);
+	time.title = date(mtime);
+	if (dir) {
+		link.href += '/';
+		link.classList.add('folder');
+		actions.replaceChildren();
+	} else {
+		link.target = '_blank'; // without this page, its streams would end
+		length.textContent = bytes(size);
+		length.title = `${grouped(size)} bytes`;
+		download.href = `${link.href}?download`;
+		download.ariaLabel = `Download ${name}`;
+		remove.ariaLabel = `Delete ${name}`;
+	}
+	return made;
 }
 
 table.tHead.onclick = ({ target }) => {
-  const { by } = target.dataset;
-  if (!by) return;
-  order = { by, sign: order.by === by ? -order.sign : 1 };
-  table.querySelector('[aria-sort]').ariaSort = null;
-  target.parentNode.ariaSort = order.sign > 0 ? 'ascending' : 'descending';
-  render();
+	const { by } = target.dataset;
+	if (!by) return;
+	order = { by, sign: order.by === by ? -order.sign : 1 };
+	table.querySelector('[aria-sort]').ariaSort = null;
+	target.parentNode.ariaSort = order.sign > 0 ? 'ascending' : 'descending';
+	render();
 };
 
 view.onclick = event => {
-  const { target } = event;
-  if (target.matches('.delete')) return remove(target.closest('tr'));
-  if (!target.matches('.folder, #crumbs a') || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  event.preventDefault();
-  history.pushState(null, '', target.href);
-  show();
+	const { target } = event;
+	if (target.matches('.delete')) return remove(target.closest('tr'));
+	if (!target.matches('.folder, #crumbs a') || event.ctrlKey || event.metaKey || event.shiftKey) return;
+	event.preventDefault();
+	history.pushState(null, '', target.href);
+	show();
 };
 
 async function remove(row) {
-  const { name } = row.dataset;
-  if (!await ask(`Delete ${name}?`, 'It cannot be brought back.', 'Delete')) return;
-  try {
-    await request('DELETE', encode(folder + name));
-  } catch (error) {
-    return sayError(error);
-  }
-  say(`${name} is deleted.`);
-  const next = row.nextElementSibling ?? row.previousElementSibling;
-  row.remove();
-  next?.querySelector('a').focus();
-  entries = entries.filter(entry => entry.name !== name);
-  showCount();
+	const { name } = row.dataset;
+	if (!await ask(`Delete ${name}?`, 'It cannot be brought back.', 'Delete')) return;
+	try {
+		await request('DELETE', encode(folder + name));
+	} catch (error) {
+		return sayError(error);
+	}
+	say(`${name} is deleted.`);
+	const next = row.nextElementSibling ?? row.previousElementSibling;
+	row.remove();
+	next?.querySelector('a').focus();
+	entries = entries.filter(entry => entry.name !== name);
+	showCount();
 }
 
 // Uploads
 
 /** Asks about names that exist, and queues the files. */
 async function upload(files) {
-  const there = new Set(entries.map(({ name }) => name));
-  const old = files.map(({ name }) => name).filter(name => there.has(name));
-  const some = old.slice(0, 9).join(', ') + (old.length > 9 ? ', …' : '');
-  if (old.length && !await ask(`Replace ${plural(old.length, 'file')}?`, some, 'Replace')) return;
-  const target = folder;
-  enqueue(files, name => encode(target + name), show);
+	const there = new Set(entries.map(({ name }) => name));
+	const old = files.map(({ name }) => name).filter(name => there.has(name));
+	const some = old.slice(0, 9).join(', ') + (old.length > 9 ? ', …' : '');
+	if (old.length && !await ask(`Replace ${plural(old.length, 'file')}?`, some, 'Replace')) return;
+	const target = folder;
+	enqueue(files, name => encode(target + name), show);
 }
 
 const pick = document.getElementById('pick');
 pick.onchange = () => {
-  upload([...pick.files]);
-  pick.value = '';
+	upload([...pick.files]);
+	pick.value = '';
 };
 
 // Trap: without preventDefault, the browser leaves the page for the file.
 function onDrag(name, handler) {
-  addEventListener(name, event => {
-    if (!event.dataTransfer.types.includes('Files')) return;
-    event.preventDefault();
-    view.classList.toggle('drop', name === 'dragover' || event.relatedTarget !== null);
-    handler?.(event);
-  });
+	addEventListener(name, event => {
+		if (!event.dataTransfer.types.includes('Files')) return;
+		event.preventDefault();
+		view.classList.toggle('drop', name === 'dragover' || event.relatedTarget !== null);
+		handler?.(event);
+	});
 }
 
 onDrag('dragover');
 onDrag('dragleave');
 onDrag('drop', event => {
-  if (!view.hidden) upload([...event.dataTransfer.files]);
+	if (!view.hidden) upload([...event.dataTransfer.files]);
 });
 
 /** Tells the view what the server says of itself. */
 export function setServer(server) {
-  readOnly = server.read_only;
-  view.classList.toggle('read-only', readOnly);
-  document.getElementById('upload').hidden = readOnly;
-  render();
+	readOnly = server.read_only;
+	view.classList.toggle('read-only', readOnly);
+	document.getElementById('upload').hidden = readOnly;
+	render();
 }
 
 addEventListener('popstate', () => {
-  if (!view.hidden && folder !== addressed()) show();
+	if (!view.hidden && folder !== addressed()) show();
 });

@@ -4,9 +4,9 @@ const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** 1536 → "1.5 KiB" */
 export function bytes(count) {
-  let unit = 0;
-  for (; count >= 1000 && unit < 4; unit++) count /= 1024;
-  return `${count.toFixed(unit && count < 100 ? 1 : 0)} ${UNITS[unit]}`;
+	let unit = 0;
+	for (; count >= 1000 && unit < 4; unit++) count /= 1024;
+	return `${count.toFixed(unit && count < 100 ? 1 : 0)} ${UNITS[unit]}`;
 }
 
 /** 12345 → "12,345" */
@@ -20,11 +20,11 @@ const STEPS = [[60, 'second'], [60, 'minute'], [24, 'hour'], [30, 'day'], [12, '
 
 /** How long ago a time in unix seconds is: "2 hours ago". */
 export function ago(seconds) {
-  let past = Date.now() / 1000 - seconds;
-  for (const [next, unit] of STEPS) {
-    if (Math.abs(past) < next) return RELATIVE.format(-Math.round(past), unit);
-    past /= next;
-  }
+	let past = Date.now() / 1000 - seconds;
+	for (const [next, unit] of STEPS) {
+		if (Math.abs(past) < next) return RELATIVE.format(-Math.round(past), unit);
+		past /= next;
+	}
 }
 
 const CLOCK = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short' });
@@ -32,16 +32,16 @@ const DATE = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 
 
 /** A time in unix seconds as an element: "14:05", with the whole date as its title. */
 export const clock = seconds =>
-  element('time', { textContent: CLOCK.format(seconds * 1000), title: date(seconds) });
+	element('time', { textContent: CLOCK.format(seconds * 1000), title: date(seconds) });
 
 /** "26 Nov 2026, 14:05:09" */
 export const date = seconds => DATE.format(seconds * 1000);
 
 /** Makes an element. What is in it is text, never HTML: a peer may have written it. */
 export function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+	const made = Object.assign(document.createElement(tag), properties);
+	made.append(...children);
+	return made;
 }
 
 /** A copy of what is in a template. */

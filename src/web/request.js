@@ -6,49 +6,49 @@ const KEY = 'loket token';
 
 /** Moves a token from the address (#token=T) into the storage of this tab. */
 export function takeToken() {
-  const found = /^#token=(.+)$/.exec(location.hash);
-  if (!found) return;
-  sessionStorage.setItem(KEY, decodeURIComponent(found[1]));
-  history.replaceState(null, '', location.pathname);
+	const found = /^#token=(.+)$/.exec(location.hash);
+	if (!found) return;
+	sessionStorage.setItem(KEY, decodeURIComponent(found[1]));
+	history.replaceState(null, '', location.pathname);
 }
 
 /** The header fields of a request that may need the token. */
 export function authorization() {
-  const token = sessionStorage.getItem(KEY);
-  return token ? { Authorization: `Bearer ${token}` } : {};
+	const token = sessionStorage.getItem(KEY);
+	return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
 /** Asks for the token. Resolves to whether one was given. */
 export async function askToken() {
-  const before = sessionStorage.getItem(KEY);
-  const why = before ? 'The token was wrong.' : 'This needs the token that the server printed at its start.';
-  const token = await ask('Token', why, 'Use it', true);
-  if (token) sessionStorage.setItem(KEY, token);
-  return token !== '';
+	const before = sessionStorage.getItem(KEY);
+	const why = before ? 'The token was wrong.' : 'This needs the token that the server printed at its start.';
+	const token = await ask('Token', why, 'Use it', true);
+	if (token) sessionStorage.setItem(KEY, token);
+	return token !== '';
 }
 
 /** An answer that is no success. `status` is 0 if there was no answer. */
 export class Refused extends Error {
-  constructor(status, text = '') {
-    const reason = text.trim() || (status ? `the server answered ${status}` : 'the server does not answer');
-    super(reason[0].toUpperCase() + reason.slice(1));
-    this.status = status;
-  }
+	constructor(status, text = '') {
+		const reason = text.trim() || (status ? `the server answered ${status}` : 'the server does not answer');
+		super(reason[0].toUpperCase() + reason.slice(1));
+		this.status = status;
+	}
 }
 
 /** Sends a request. If the server wants its token, the user is asked for it. Throws `Refused`. */
 export async function request(method, url, options = {}) {
-  const headers = { ...options.headers, ...authorization() };
-  // Trap: with credentials, the browser would open its own password dialog at a 401.
-  const answer = await fetch(url, { ...options, method, headers, credentials: 'omit' }).catch(() => {
-    throw new Refused(0);
-  });
-  if (answer.ok) return answer;
-  if (answer.status === 401 && await askToken()) return request(method, url, options);
-  throw new Refused(answer.status, await answer.text());
+	const headers = { ...options.headers, ...authorization() };
+	// Trap: with credentials, the browser would open its own password dialog at a 401.
+	const answer = await fetch(url, { ...options, method, headers, credentials: 'omit' }).catch(() => {
+		throw new Refused(0);
+	});
+	if (answer.ok) return answer;
+	if (answer.status === 401 && await askToken()) return request(method, url, options);
+	throw new Refused(answer.status, await answer.text());
 }
 
 /** Sends an object as JSON. */
 export function post(path, body) {
-  return request('POST', path, { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } });
+	return request('POST', path, { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } });
 }

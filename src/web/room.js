@@ -16,67 +16,67 @@ let join = null; // {name, password} from Join to Leave: to join again after a b
 let me = '';
 
 stream
-  .on('state', ({ state, text }) => {
-    if (state === 'open') stream.post('/-/room', { join }).catch(error => end(error.message));
-    if (state === 'refused' || (state === 'waiting' && chat.hidden)) end(text);
-  })
-  .on('room', event => {
-    const { line, from, entered, left, out, gap } = event;
-    if (out) return end(out);
-    if (event.joined) start(event);
-    else if (event.members) for (const name of event.members) members.add(name);
-    else if (entered) members.add(entered);
-    else if (left) members.delete(left);
-    else if (gap !== undefined) log.gap(gap);
-    else {
-      const text = line.startsWith(`${from}: `) ? line.slice(from.length + 2) : line;
-      log.add(text, { name: from, kind: from === me ? 'own' : '' });
-      if (from !== me) return news('room');
-    }
-    if (entered && entered !== me) log.event(`${entered} joined`);
-    if (left) log.event(`${left} left`);
-    showMembers();
-  });
+	.on('state', ({ state, text }) => {
+		if (state === 'open') stream.post('/-/room', { join }).catch(error => end(error.message));
+		if (state === 'refused' || (state === 'waiting' && chat.hidden)) end(text);
+	})
+	.on('room', event => {
+		const { line, from, entered, left, out, gap } = event;
+		if (out) return end(out);
+		if (event.joined) start(event);
+		else if (event.members) for (const name of event.members) members.add(name);
+		else if (entered) members.add(entered);
+		else if (left) members.delete(left);
+		else if (gap !== undefined) log.gap(gap);
+		else {
+			const text = line.startsWith(`${from}: `) ? line.slice(from.length + 2) : line;
+			log.add(text, { name: from, kind: from === me ? 'own' : '' });
+			if (from !== me) return news('room');
+		}
+		if (entered && entered !== me) log.event(`${entered} joined`);
+		if (left) log.event(`${left} left`);
+		showMembers();
+	});
 
 form.onsubmit = event => {
-  event.preventDefault();
-  const { name, password } = form.elements;
-  join = { name: name.value.trim(), password: password.value };
-  problem.textContent = '';
-  stream.open();
+	event.preventDefault();
+	const { name, password } = form.elements;
+	join = { name: name.value.trim(), password: password.value };
+	problem.textContent = '';
+	stream.open();
 };
 
 function start(event) {
-  me = event.joined;
-  members.clear();
-  for (const name of event.members) members.add(name);
-  log.event(`You joined as ${me}`);
-  show(true);
+	me = event.joined;
+	members.clear();
+	for (const name of event.members) members.add(name);
+	log.event(`You joined as ${me}`);
+	show(true);
 }
 
 function end(reason) {
-  stream.close();
-  problem.textContent = reason;
-  show(false);
+	stream.close();
+	problem.textContent = reason;
+	show(false);
 }
 
 /** Shows the chat, or the form. */
 function show(isMember) {
-  form.hidden = isMember;
-  chat.hidden = !isMember;
-  (isMember ? entry : form.elements.name).focus();
+	form.hidden = isMember;
+	chat.hidden = !isMember;
+	(isMember ? entry : form.elements.name).focus();
 }
 
 function showMembers() {
-  const names = [...members].sort((a, b) => a.localeCompare(b));
-  chat.querySelector('h3').textContent = plural(names.length, 'member');
-  chat.querySelector('ul').replaceChildren(...names.map(name =>
-    element('li', { className: name === me ? 'own' : '' }, element(name === me ? 'b' : 'span', { textContent: name }))));
+	const names = [...members].sort((a, b) => a.localeCompare(b));
+	chat.querySelector('h3').textContent = plural(names.length, 'member');
+	chat.querySelector('ul').replaceChildren(...names.map(name =>
+		element('li', { className: name === me ? 'own' : '' }, element(name === me ? 'b' : 'span', { textContent: name }))));
 }
 
 chat.querySelector('.leave').onclick = async () => {
-  await stream.post('/-/room', { leave: true }).catch(sayError);
-  end('');
+	await stream.post('/-/room', { leave: true }).catch(sayError);
+	end('');
 };
 
 const entry = onEntry(chat, line => stream.post('/-/room', { line }));

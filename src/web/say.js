@@ -8,22 +8,22 @@ const dialog = document.getElementById('ask');
 
 /** Shows a message for a while. A screen reader reads it out. */
 export function say(text) {
-  const message = show(text, 'message');
-  setTimeout(() => message.remove(), SHOWN_FOR);
+	const message = show(text, 'message');
+	setTimeout(() => message.remove(), SHOWN_FOR);
 }
 
 /** Shows what went wrong. */
 export function sayError({ message }) {
-  show(message, 'message bad');
+	show(message, 'message bad');
 }
 
 function show(text, className) {
-  const close = element('button', { textContent: '×', ariaLabel: 'Close this message' });
-  const message = element('p', { className }, text, close);
-  close.onclick = () => message.remove();
-  place.append(message);
-  if (place.children.length > 4) place.firstChild.remove();
-  return message;
+	const close = element('button', { textContent: '×', ariaLabel: 'Close this message' });
+	const message = element('p', { className }, text, close);
+	close.onclick = () => message.remove();
+	place.append(message);
+	if (place.children.length > 4) place.firstChild.remove();
+	return message;
 }
 
 let last = Promise.resolve();
@@ -31,28 +31,28 @@ let last = Promise.resolve();
 /** Asks a question, after those that are open. Resolves to whether the answer was `verb`; if it asks
  *  for a secret, to that secret. */
 export function ask(question, details, verb, forSecret = false) {
-  last = last.then(() => new Promise(resolve => {
-    const form = dialog.firstElementChild;
-    const [heading, why, secret] = form.children;
-    const [no, yes] = form.querySelectorAll('button');
-    const field = form.querySelector('input');
-    heading.textContent = question;
-    why.textContent = details;
-    yes.textContent = verb;
-    secret.hidden = !forSecret;
-    field.value = dialog.returnValue = '';
-    no.onclick = () => dialog.close();
-    form.onsubmit = event => {
-      event.preventDefault();
-      dialog.close(forSecret ? field.value.trim() : 'yes');
-    };
-    dialog.onclose = () => resolve(dialog.returnValue);
-    dialog.showModal();
-  }));
-  return last;
+	last = last.then(() => new Promise(resolve => {
+		const form = dialog.firstElementChild;
+		const [heading, why, secret] = form.children;
+		const [no, yes] = form.querySelectorAll('button');
+		const field = form.querySelector('input');
+		heading.textContent = question;
+		why.textContent = details;
+		yes.textContent = verb;
+		secret.hidden = !forSecret;
+		field.value = dialog.returnValue = '';
+		no.onclick = () => dialog.close();
+		form.onsubmit = event => {
+			event.preventDefault();
+			dialog.close(forSecret ? field.value.trim() : 'yes');
+		};
+		dialog.onclose = () => resolve(dialog.returnValue);
+		dialog.showModal();
+	}));
+	return last;
 }
 
 /** Tells the page that a view has something new. */
 export function news(view) {
-  document.dispatchEvent(new CustomEvent('news', { detail: view }));
+	document.dispatchEvent(new CustomEvent('news', { detail: view }));
 }

@@ -17,54 +17,55 @@ const token = operator.querySelector('.token');
 const clients = new Map(); // number → its row and its option
 
 stream
-  .on('operator', ({ line, at, gap }) => {
-    if (gap !== undefined) return log.gap(gap);
-    log.add(line, { at, kind: /^(Client \d+: |> )/.test(line) ? '' : 'event' });
-    news('talk');
-  })
-  .on('roster', ({ clients: known = [], joined = [], left }) => {
-    known.concat(joined).forEach(add);
-    remove(left);
-    table.caption.textContent = plural(clients.size, 'client');
-  })
-  .on('state', ({ state, status }) => {
-    token.hidden = status !== 401;
-    if (state === 'open') [...clients.keys()].forEach(remove);
-  });
+	.on('operator', ({ line, at, gap }) => {
+		if (gap !== undefined) return log.gap(gap);
+		const isText = /^(Client \d+|\S+): |^> /.test(line);
+		log.add(line, { at, kind: isText ? '' : 'event' });
+		if (isText) news('talk');
+	})
+	.on('roster', ({ clients: known = [], joined = [], left }) => {
+		known.concat(joined).forEach(add);
+		remove(left);
+		table.caption.textContent = plural(clients.size, 'client');
+	})
+	.on('state', ({ state, status }) => {
+		token.hidden = status !== 401;
+		if (state === 'open') [...clients.keys()].forEach(remove);
+	});
 
 onEntry(operator, line => {
-  const to = Number(receiver.value);
-  return stream.post('/-/operator', to ? { to, line } : { line });
+	const to = Number(receiver.value);
+	return stream.post('/-/operator', to ? { to, line } : { line });
 });
 
 token.onclick = async () => {
-  if (await askToken()) stream.open();
+	if (await askToken()) stream.open();
 };
 
 async function kick({ id, address }) {
-  if (!await ask(`Kick client ${id}?`, `It is connected from ${address}.`, 'Kick')) return;
-  stream.post('/-/operator', { kick: id }).catch(sayError);
+	if (!await ask(`Kick client ${id}?`, `It is connected from ${address}.`, 'Kick')) return;
+	stream.post('/-/operator', { kick: id }).catch(sayError);
 }
 
 function add(client) {
-  const { id, address, since } = client;
-  remove(id);
-  const row = copy('client-row');
-  const [number, from, when, { firstChild: button }] = row.cells;
-  number.textContent = id;
-  from.textContent = address;
-  when.append(clock(since));
-  button.ariaLabel = `Kick client ${id}`;
-  button.onclick = () => kick(client);
-  const option = element('option', { value: id, textContent: `To client ${id}` });
-  table.tBodies[0].append(row);
-  receiver.append(option);
-  clients.set(id, [row, option]);
+	const { id, address, since } = client;
+	remove(id);
+	const row = copy('client-row');
+	const [number, from, when, { firstChild: button }] = row.cells;
+	number.textContent = id;
+	from.textContent = address;
+	when.append(clock(since));
+	button.ariaLabel = `Kick client ${id}`;
+	button.onclick = () => kick(client);
+	const option = element('option', { value: id, textContent: `To client ${id}` });
+	table.tBodies[0].append(row);
+	receiver.append(option);
+	clients.set(id, [row, option]);
 }
 
 function remove(id) {
-  for (const part of clients.get(id) ?? []) part.remove();
-  clients.delete(id);
+	for (const part of clients.get(id) ?? []) part.remove();
+	clients.delete(id);
 }
 
 /** Shows the view. The operator's stream stays open from then on. */
@@ -78,28 +79,28 @@ const clientLog = new Log(client, 'What the client sees', clientStream);
 const connect = client.querySelector('.connect');
 
 clientStream
-  .on('talk', ({ you, line, closed, gap }) => {
-    if (you) clientLog.event(`You are client ${you}`);
-    else if (closed) end(`Disconnected: ${closed}`);
-    else if (gap !== undefined) clientLog.gap(gap);
-    else {
-      clientLog.add(line, { name: 'Operator' });
-      news('talk');
-    }
-  })
-  .on('state', ({ state }) => {
-    connect.textContent = clientStream.isOn ? 'Disconnect' : 'Connect';
-    if (state === 'open') clientEntry.focus();
-  });
+	.on('talk', ({ you, line, closed, gap }) => {
+		if (you) clientLog.event(`You are client ${you}`);
+		else if (closed) end(`Disconnected: ${closed}`);
+		else if (gap !== undefined) clientLog.gap(gap);
+		else {
+			clientLog.add(line, { name: 'Operator' });
+			news('talk');
+		}
+	})
+	.on('state', ({ state }) => {
+		connect.textContent = clientStream.isOn ? 'Disconnect' : 'Connect';
+		if (state === 'open') clientEntry.focus();
+	});
 
 function end(reason) {
-  clientStream.close();
-  clientLog.event(reason);
+	clientStream.close();
+	clientLog.event(reason);
 }
 
 connect.onclick = () => clientStream.isOn ? end('Disconnected') : clientStream.open();
 
 const clientEntry = onEntry(client, async line => {
-  await clientStream.post('/-/talk', { line });
-  clientLog.add(line, { name: 'You', kind: 'own' });
+	await clientStream.post('/-/talk', { line });
+	clientLog.add(line, { name: 'You', kind: 'own' });
 });
