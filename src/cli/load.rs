@@ -52,7 +52,8 @@ pub struct RunFlags {
     #[arg(short, long, value_name = "SECONDS", default_value_t = config::load::SECONDS,
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub duration: u32,
-    /// Process ID of the server, if it runs on this machine: its CPU time and memory are reported.
+    /// Process ID of the server, if it runs on this machine: the CPU time and the memory of it and
+    /// its descendants are reported.
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub server_pid: Option<u32>,
     /// Seconds before that time in which the load rises from nothing: the rate, or without one the

@@ -489,6 +489,7 @@ impl Driver {
             recorder: state.recorder,
             ending: self.ending,
             left_behind,
+            is_compared: true,
             copies: None,
             cost: self.costs.0.zip(self.costs.1),
         })

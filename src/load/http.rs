@@ -61,6 +61,11 @@ impl HttpTarget {
         }))
     }
 
+    /// Whether the bodies are compared, and not only their lengths.
+    pub fn is_compared(&self) -> bool {
+        self.work.uses_own_files() || self.is_own.get()
+    }
+
     /// The head of a request; `last` asks the server to close the connection.
     fn head(&self, method: &str, path: &str, last: bool, length: Option<u64>) -> Vec<u8> {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");

@@ -69,6 +69,7 @@ fn costs(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let mut fields = Vec::new();
     if let Some(client_cost) = outcome.client_cost() {
         fields.push(("client_busy", decimal(client_cost.busy)));
+        fields.push(("client_kept_waiting", decimal(client_cost.kept_waiting)));
         fields.push((
             "client_cpu_us_per_answer",
             decimal(client_cost.cpu_per_answer),

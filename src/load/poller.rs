@@ -31,7 +31,7 @@ pub struct Poller {
 }
 
 /// The resources used by a run up to one moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Cost {
     /// When this was sampled.
     pub at: Moment,
@@ -39,6 +39,8 @@ pub struct Cost {
     pub waited: u64,
     /// Microseconds of CPU of this process so far.
     pub cpu: u64,
+    /// The same, and waiting for a core, of this process.
+    pub client: Option<ProcSample>,
     /// The same of the server, if it is watched.
     pub server: Option<ProcSample>,
 }
@@ -160,6 +162,7 @@ impl Poller {
             at: self.clock.now(),
             waited: self.waited,
             cpu: cpu.tv_sec as u64 * 1_000_000 + cpu.tv_nsec as u64 / 1_000,
+            client: WatchedProcess::own().sample(),
             server: self.server.as_ref().and_then(WatchedProcess::sample),
         }
     }

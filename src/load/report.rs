@@ -34,6 +34,8 @@ pub struct Outcome {
     pub left_behind: Option<String>,
     /// Resources used at the start and at the end.
     pub cost: Option<(Cost, Cost)>,
+    /// Whether every byte of the answers was compared.
+    pub is_compared: bool,
     /// Copies of messages, for a room.
     pub copies: Option<CopyCounts>,
 }
@@ -52,6 +54,8 @@ pub struct CopyCounts {
 pub struct ClientCost {
     /// The share of the time spent not waiting, or on the CPU, whichever is larger.
     pub busy: f64,
+    /// The share of the time in which it was runnable, and its core was busy with others.
+    pub kept_waiting: f64,
     /// Microseconds of CPU per answered request.
     pub cpu_per_answer: f64,
 }
@@ -110,27 +114,30 @@ impl Outcome {
 
     /// The CPU use of the generator.
     pub fn client_cost(&self) -> Option<ClientCost> {
-        let (begin, end) = self.cost?;
+        let (begin, end) = self.cost.as_ref()?;
         let time = end.at.0.saturating_sub(begin.at.0).max(1) as f64;
+        let own = begin.client.as_ref().zip(end.client.as_ref());
+        let kept_waiting = own.map_or(0, |(begin, end)| end.since(begin).kept_waiting);
         let awake = 1.0 - end.waited.saturating_sub(begin.waited) as f64 / time;
         let cpu = end.cpu.saturating_sub(begin.cpu) as f64;
         Some(ClientCost {
             // A poll that returns at once counts as waiting, but uses CPU time.
             busy: awake.max(cpu / time),
+            kept_waiting: kept_waiting as f64 / time,
             cpu_per_answer: cpu / self.recorder.answered.max(1) as f64,
         })
     }
 
     /// The resources used by the server, if it was watched and still runs.
     pub fn server_cost(&self) -> Option<ServerCost> {
-        let (begin, end) = self.cost?;
+        let (begin, end) = self.cost.as_ref()?;
         let time = end.at.0.saturating_sub(begin.at.0).max(1) as f64;
-        let (begin, end) = begin.server.zip(end.server)?;
-        let cpu = end.cpu.saturating_sub(begin.cpu);
+        let (begin, end) = begin.server.as_ref().zip(end.server.as_ref())?;
+        let spent = end.since(begin);
         Some(ServerCost {
-            cpu,
-            busy: cpu as f64 / time,
-            kept_waiting: end.kept_waiting.saturating_sub(begin.kept_waiting) as f64 / time,
+            cpu: spent.cpu,
+            busy: spent.cpu as f64 / time,
+            kept_waiting: spent.kept_waiting as f64 / time,
             memory: end.memory,
         })
     }
@@ -280,6 +287,12 @@ impl Outcome {
         }
         if let Some(left) = &self.left_behind {
             writeln!(out, "  {left}.")?;
+        }
+        if !self.is_compared {
+            writeln!(
+                out,
+                "  Only status and length of the answers were checked: the file is no test data."
+            )?;
         }
         for missed in self.missed() {
             writeln!(out, "  FAILED: {missed}.")?;

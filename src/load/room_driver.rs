@@ -373,6 +373,7 @@ impl RoomDriver {
             recorder,
             ending: self.ending,
             left_behind: None,
+            is_compared: true,
             cost: self.costs.0.zip(self.costs.1),
             copies: Some(copies),
         }

@@ -57,9 +57,10 @@ pub fn measure(settings: Settings, servers: VecDeque<SocketAddr>) -> Result<Outc
         .map(|worker| requests(&settings, &run, worker, &data, http.as_ref()));
     let workers = workers.collect();
     let dialer = TcpDialer::new(servers, settings.limits.sources);
-    Driver::new(settings, dialer, workers)
-        .map_err(failed)?
-        .run()
+    let driver = Driver::new(settings, dialer, workers).map_err(failed)?;
+    let mut outcome = driver.run()?;
+    outcome.is_compared = http.is_none_or(|target| target.is_compared());
+    Ok(outcome)
 }
 
 /// Rejects settings that no server could satisfy.

@@ -59,6 +59,15 @@ impl TestData {
         }
     }
 
+    /// Writes the first `length` bytes to a file for a server: `loket load http --path` recognizes
+    /// them.
+    pub fn fill(&self, file: &mut impl Write, length: u64) -> io::Result<()> {
+        for piece in self.pieces(0, length) {
+            file.write_all(&self.bytes[piece])?;
+        }
+        Ok(())
+    }
+
     /// The index of the first byte of `found` that differs from the bytes at the offset `at`.
     pub fn difference(&self, at: u64, found: &[u8]) -> Option<usize> {
         let mut rest = found;
