@@ -1,10 +1,12 @@
-//! Compares loket with other servers under the same workloads and reports which goals it meets.
+//! Compares loket with other servers under the same loads, and judges its goals.
 //! A wrong answer fails its workload.
 //!
 //! `scripts/compare` installs the other servers and runs this; see `scripts/compare --help`.
 
 mod baseline;
 mod measure;
+#[path = "../tests/support/mount.rs"]
+mod mount;
 mod rivals;
 mod workloads;
 
@@ -12,7 +14,7 @@ use measure::plan::{self, Plan};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use workloads::report::Report;
-use workloads::{Suite, WORKLOADS};
+use workloads::{EXTRA, Suite, WORKLOADS};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -23,15 +25,29 @@ fn main() -> ExitCode {
 }
 
 fn compare(plan: Plan) -> Result<(), String> {
-    let machine = machine(&plan);
-    println!("{machine}");
+    let quick = match plan.quick {
+        true => "A quick run with small workloads: do not quote these numbers. ",
+        false => "",
+    };
+    let head = format!(
+        "{quick}Rounds: {}, with runs of {} s, the servers in turn. The same generator, `loket \
+         load`, is the client of all; a ratio is loket's figure by the other's of the same round. \
+         Runs that other programs disturbed are repeated. Trust CPU more than throughput, which \
+         also depends on the client.",
+        plan.runs,
+        plan.whole_seconds()
+    );
+    let mut machine = measure::machine();
+    let versions = rivals::VERSIONS.map(|(name, command)| (name, rivals::version(command)));
+    machine.extend(versions);
     let mut suite = Suite {
         plan,
         scratch: PathBuf::new(),
         report: Report::default(),
     };
     for (name, workload) in WORKLOADS {
-        if !suite.plan.has(name) || measure::is_stopped() {
+        let is_extra = name == EXTRA && suite.plan.names.is_empty();
+        if is_extra || !suite.plan.has(name) || measure::check_stop().is_err() {
             continue;
         }
         // Dropped, with its files, before the next workload starts.
@@ -44,42 +60,13 @@ fn compare(plan: Plan) -> Result<(), String> {
             suite.report.failed(name, &error);
         }
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
-    let path = target
-        .unwrap_or(Path::new("target"))
-        .join("compare/report.md");
     // An empty report must not replace an earlier one.
     if !suite.report.is_empty() {
-        suite.report.write(&path, &machine)?;
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("compare");
+        suite.report.write(&folder, &head, &machine)?;
     }
-    match suite.report.failures() {
+    match suite.report.failed {
         0 => Ok(()),
         count => Err(format!("{count} workloads failed; see the messages above")),
     }
-}
-
-/// The machine, the versions of the servers and the number of runs, for the head of the report.
-fn machine(plan: &Plan) -> String {
-    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = processor
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let versions = rivals::VERSIONS
-        .map(|(name, command)| format!("- {name}: {}", rivals::version(command)))
-        .join("\n");
-    let quick = match plan.quick {
-        true => "A quick run with small workloads: do not quote these numbers.\n",
-        false => "",
-    };
-    format!(
-        "{quick}Processor: {}, {} cores\n\n{}\n\n\
-         Medians of {} runs; timed runs last {} s.\n\n\
-         - loket: {}\n{versions}",
-        model.map_or("unknown", |(_, name)| name),
-        processor.matches("processor\t").count(),
-        measure::machine(),
-        plan.runs,
-        plan.seconds,
-        env!("CARGO_PKG_VERSION"),
-    )
 }

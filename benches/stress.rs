@@ -1,16 +1,10 @@
-//! Echo latency and server memory with idle connections, hostile clients and slow disks.
+//! Echo latency and server memory with hostile clients.
 //!
 //! See `cargo bench --bench stress -- --help`; `scripts/soak` runs it too.
 
 #[path = "stress/hostile.rs"]
 mod hostile;
-#[path = "stress/idle.rs"]
-mod idle;
 mod measure;
-#[path = "../tests/support/mount.rs"]
-mod mount;
-#[path = "stress/stalls.rs"]
-mod stalls;
 
 use measure::contender::{Contender, folder};
 use measure::plan::{self, Plan};
@@ -25,18 +19,16 @@ use std::time::Duration;
 type Test = fn(&Plan, &Path) -> Result<(), String>;
 
 /// Each test with its name on the command line.
-const TESTS: [(&str, Test); 3] = [
-    ("idle", idle::run),
-    ("hostile", hostile::run),
-    ("stalls", stalls::run),
-];
+const TESTS: [(&str, Test); 1] = [("hostile", hostile::run)];
 
 fn main() -> ExitCode {
     plan::begin("stress", TESTS.map(|test| test.0), run)
 }
 
 fn run(plan: Plan) -> Result<(), String> {
-    println!("{}", measure::machine());
+    for (name, value) in measure::machine() {
+        println!("{name}: {value}");
+    }
     for (name, test) in TESTS {
         if plan.has(name) {
             let scratch = tempfile::Builder::new()
@@ -51,26 +43,8 @@ fn run(plan: Plan) -> Result<(), String> {
 
 /// Starts a server with these flags and its own root directory.
 fn start(scratch: &Path, name: &str, flags: &[&str]) -> Result<Server, String> {
-    start_in("", &folder(scratch, name)?, scratch, flags)
-}
-
-/// Starts a server with this root, by a command that executes it if one is given.
-fn start_in(above: &str, root: &Path, scratch: &Path, flags: &[&str]) -> Result<Server, String> {
-    let mut contender = Contender::all_services(root, flags);
-    let mut words = above.split_whitespace().map(str::to_owned);
-    if let Some(program) = words.next() {
-        let own = contender.program.display().to_string();
-        contender.args = words.chain([own]).chain(contender.args).collect();
-        contender.program = program.into();
-    }
+    let contender = Contender::all_services(&folder(scratch, name)?, flags);
     Server::start(&contender, &folder(scratch, "log")?)
-}
-
-/// Number of warnings in the server's log that the event loop was late.
-fn late_lines(scratch: &Path) -> usize {
-    let log = scratch.join("log/loket.log");
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    text.matches("loket::reactor::loop_lag]").count()
 }
 
 /// One run of the echo without other load; its row has the label `label`.

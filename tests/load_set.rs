@@ -1,47 +1,36 @@
-//! `scripts/load` writes its report, and leaves no process running when it is terminated.
+//! The standard set of loads writes its report, and leaves no process running when terminated.
 
+#[path = "../benches/measure/mod.rs"]
+mod measure;
+#[path = "../benches/standard/mod.rs"]
+mod standard;
 mod support;
 
+use clap::Parser;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use support::eventually;
 
-fn script(out: &Path, flags: &[&str]) -> Child {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/load");
-    Command::new(script)
-        .args(["--binary", env!("CARGO_BIN_EXE_loket")])
-        .args(["--quick", "--out"])
-        .arg(out)
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the script")
+/// For the test that starts this program again: the folder of the set.
+const FOLDER: &str = "LOKET_LOAD_SET";
+
+fn plan(out: &Path, flags: &[&str]) -> Result<standard::Plan, clap::Error> {
+    let out = out.to_str().expect("a plain name");
+    let words = [&["load", "--quick", "--out", out][..], flags].concat();
+    standard::Plan::try_parse_from(words)
 }
 
-fn missing(test: &str) -> bool {
-    for tool in ["awk", "flock", "setpriv", "taskset", "lscpu"] {
-        let found = Command::new(tool).arg("--version").output().is_ok();
-        if !found {
-            eprintln!("SKIPPED {test}: no {tool}");
-            return true;
-        }
-    }
-    false
-}
-
-/// The number of processes whose command line contains the folder and these words.
-fn processes_of(folder: &Path, words: &str) -> usize {
+/// The processes whose command line contains the folder, as folders of proc(5).
+fn processes_of(folder: &Path) -> Vec<PathBuf> {
     let folder = folder.to_str().expect("a plain name");
-    let holds = |line: &[u8], words: &str| String::from_utf8_lossy(line).contains(words);
-    let processes = fs::read_dir("/proc").expect("/proc").flatten();
-    processes
-        .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
-        .filter(|line| holds(line, folder) && holds(line, words))
-        .count()
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    let is_of = |process: &PathBuf| {
+        let line = fs::read(process.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(folder)
+    };
+    entries.map(|entry| entry.path()).filter(is_of).collect()
 }
 
 fn has_roots(folder: &Path) -> bool {
@@ -53,55 +42,73 @@ fn has_roots(folder: &Path) -> bool {
 
 #[test]
 fn the_report_has_the_results_and_the_commands_to_repeat_them() {
-    if missing("the_report_has_the_results_and_the_commands_to_repeat_them") {
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
-    let ended = script(folder.path(), &["--seconds", "1", "churn", "room"]).wait_with_output();
-    let ended = ended.expect("its output");
-    assert!(ended.status.success(), "{ended:?}");
+    let plan = plan(folder.path(), &["churn", "room"]).expect("valid flags");
+    assert_eq!(standard::run(&plan), Ok(0));
     let report = fs::read_to_string(folder.path().join("report.md")).expect("a report");
     for words in [
         "**Errors: none in 3 runs.**",
+        "![latency](latency.svg)",
         "## Churn",
         "## Room",
         "(churn.svg)",
-        "loket load room -m 20 -r 100 -d 1",
-        "| CPU | ",
+        "loket load room -m 20 -r 100 --password load -d 1",
+        "| processor | ",
     ] {
         assert!(report.contains(words), "{words}: {report}");
     }
-    assert!(folder.path().join("churn.svg").exists());
+    for name in ["churn.svg", "churn.json", "latency.svg"] {
+        assert!(folder.path().join(name).exists(), "{name}");
+    }
     assert!(!has_roots(folder.path()));
+    assert!(processes_of(folder.path()).is_empty());
+}
+
+/// Not a test, but what the test below terminates.
+#[test]
+#[ignore = "runs until it is terminated"]
+fn a_long_set() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    measure::stop_on_signals().expect("signals");
+    let plan = plan(Path::new(&folder), &["--seconds", "300", "echo"]).expect("valid flags");
+    let ended = standard::run(&plan);
+    assert!(ended.is_err(), "{ended:?}");
 }
 
 #[test]
-fn a_terminated_script_leaves_no_process_running() {
-    if missing("a_terminated_script_leaves_no_process_running") {
-        return;
-    }
+fn a_terminated_set_leaves_no_process_running() {
     let folder = tempfile::tempdir().expect("a folder");
-    let running = script(folder.path(), &["--seconds", "300", "echo"]);
-    // The script forks copies of itself before it starts a generator.
-    eventually("a generator runs", || {
-        processes_of(folder.path(), "\0load\0echo\0") > 0
+    let program = std::env::current_exe().expect("this program");
+    let mut running = Command::new(program)
+        .args(["--exact", "a_long_set", "--ignored", "--nocapture"])
+        .env(FOLDER, folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("this program");
+    let descriptors =
+        |process: &PathBuf| fs::read_dir(process.join("fd")).map_or(0, Iterator::count);
+    eventually("50 connections are open", || {
+        let mut processes = processes_of(folder.path()).into_iter();
+        processes.any(|process| descriptors(&process) > 50)
     });
-    let process = Pid::from_child(&running);
-    kill_process(process, Signal::TERM).expect("a signal");
-    let ended = running.wait_with_output().expect("its output");
-    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
-    assert_eq!(processes_of(folder.path(), ""), 0);
+    kill_process(Pid::from_child(&running), Signal::TERM).expect("a signal");
+    let ended = running.wait().expect("its status");
+    assert!(ended.success(), "{ended:?}");
+    eventually("the server has ended", || {
+        processes_of(folder.path()).is_empty()
+    });
     assert!(!has_roots(folder.path()));
     assert!(!folder.path().join("report.md").exists());
 }
 
 #[test]
-fn wrong_flags_are_refused_before_anything_starts() {
+fn wrong_flags_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     for flags in [&["--seconds", "0"][..], &["nothing"], &["--out"]] {
-        let ended = script(folder.path(), flags).wait_with_output();
-        let ended = ended.expect("its output");
-        assert_eq!(ended.status.code(), Some(2), "{ended:?}");
-        assert!(!ended.stderr.is_empty());
+        assert!(plan(folder.path(), flags).is_err(), "{flags:?}");
     }
 }

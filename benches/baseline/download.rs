@@ -1,7 +1,7 @@
-//! Baseline for downloads: TCP_CORK around header and body, sendfile(2) steps of 256 KiB in turn.
-//! It sends the same file for every name and ignores whether the file is in the page cache.
+//! Baseline for HTTP downloads: TCP_CORK around head and body, sendfile(2) steps of 256 KiB.
+//! It sends the same file for every path and ignores whether the file is in the page cache.
 
-use super::{EpollServer, Event, answer, take_line};
+use super::{EpollServer, Event, answer, take_head};
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use rustix::fs::sendfile;
@@ -94,13 +94,14 @@ fn step(peer: &mut Peer, file: &File, size: u64) -> Result<Step, Errno> {
 
 fn request(peer: &mut Peer, size: u64) -> Result<Step, Errno> {
     loop {
-        if let Some(line) = take_line(&mut peer.inbox) {
-            if !line.starts_with("download ") {
-                answer(&peer.fd, b"ERROR only download is supported\n")?;
-                return Err(Errno::PROTO);
+        if let Some(head) = take_head(&mut peer.inbox) {
+            let answered = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
+            if !head.starts_with("GET ") {
+                answer(&peer.fd, answered.as_bytes())?;
+                return Ok(Step::Again);
             }
             sockopt::set_tcp_cork(&peer.fd, true)?;
-            answer(&peer.fd, format!("OK {size}\n").as_bytes())?;
+            answer(&peer.fd, answered.as_bytes())?;
             peer.offset = Some(0);
             return Ok(Step::Again);
         }

@@ -151,10 +151,10 @@ fn answer(fd: &OwnedFd, line: &[u8]) -> Result<(), Errno> {
     }
 }
 
-/// Removes the first line from the input and returns it without its LF.
-fn take_line(inbox: &mut Vec<u8>) -> Option<String> {
-    let end = inbox.iter().position(|&byte| byte == b'\n')?;
-    let line = String::from_utf8_lossy(&inbox[..end]).into_owned();
-    inbox.drain(..=end);
-    Some(line)
+/// Removes the first head of an HTTP request from the input and returns it.
+fn take_head(inbox: &mut Vec<u8>) -> Option<String> {
+    let end = inbox.windows(4).position(|part| part == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&inbox[..end]).into_owned();
+    inbox.drain(..end);
+    Some(head)
 }

@@ -47,7 +47,10 @@ pub fn run(port: &str) -> Result<(), String> {
             if message.starts_with(b"PASSWORD ") {
                 let _ = socket.send_to(b"PASSWORD OK", from);
             } else if message.starts_with(b"USERNAME ") {
-                members.push(from);
+                // The client repeats a request whose answer was lost.
+                if !members.contains(&from) {
+                    members.push(from);
+                }
                 let _ = socket.send_to(b"USERNAME OK", from);
             } else {
                 for &member in &members {

@@ -1,7 +1,7 @@
-//! Baseline for uploads: splice(2) through one 1 MiB pipe, one step per event.
-//! It accepts no pipelined commands and leaves a temporary file behind when it is killed.
+//! Baseline for HTTP uploads: splice(2) through one 1 MiB pipe, one step per event.
+//! It accepts no pipelined requests and leaves a temporary file behind when it is killed.
 
-use super::{EpollServer, Event, answer, take_line};
+use super::{EpollServer, Event, answer, take_head};
 use rustix::event::epoll::EventFlags;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -83,7 +83,10 @@ fn step(peer: &mut Peer, pipe: &Pipe, dir: &Path) -> Result<(), Errno> {
     }
     if let Some(body) = peer.body.take_if(|body| body.left == 0) {
         std::fs::rename(&body.temporary, &body.name).map_err(|_| Errno::IO)?;
-        answer(&peer.fd, b"OK File Berhasil Dibuat\n")?;
+        answer(
+            &peer.fd,
+            b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
+        )?;
     }
     Ok(())
 }
@@ -116,17 +119,33 @@ fn request(peer: &mut Peer, dir: &Path) -> Result<(), Errno> {
         return Err(Errno::CONNRESET);
     }
     peer.inbox.extend_from_slice(&buffer[..got]);
-    let Some(line) = take_line(&mut peer.inbox) else {
+    let Some(head) = take_head(&mut peer.inbox) else {
         return Ok(());
     };
-    let Some((name, size)) = parse_upload(&line) else {
-        answer(&peer.fd, b"ERROR only upload NAME SIZE is supported\n")?;
+    let Some((path, size)) = parse(&head) else {
+        answer(
+            &peer.fd,
+            b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+        )?;
         return Err(Errno::PROTO);
     };
+    let name = dir.join(path);
+    match head.split(' ').next() {
+        Some("PUT") => {}
+        Some("DELETE") => {
+            std::fs::remove_file(&name).map_err(|_| Errno::IO)?;
+            return answer(&peer.fd, b"HTTP/1.1 204 No Content\r\n\r\n");
+        }
+        _ => {
+            return answer(
+                &peer.fd,
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            );
+        }
+    }
     let temporary = dir.join(format!(".baseline-{}", peer.fd.as_raw_fd()));
     let mut file = File::create(&temporary).map_err(|_| Errno::IO)?;
-    answer(&peer.fd, b"OK\n")?;
-    // Bytes behind the line in the same read are the start of the body.
+    // Bytes behind the head in the same read are the start of the body.
     let glued = peer.inbox.len().min(size as usize);
     file.write_all(&peer.inbox[..glued])
         .map_err(|_| Errno::IO)?;
@@ -135,12 +154,16 @@ fn request(peer: &mut Peer, dir: &Path) -> Result<(), Errno> {
         file,
         left: size - glued as u64,
         temporary,
-        name: dir.join(name),
+        name,
     });
     Ok(())
 }
 
-fn parse_upload(line: &str) -> Option<(&str, u64)> {
-    let (name, size) = line.strip_prefix("upload ")?.rsplit_once(' ')?;
-    (!name.is_empty() && !name.contains('/')).then_some((name, size.parse().ok()?))
+/// The path without its slash, and the length of the body.
+fn parse(head: &str) -> Option<(&str, u64)> {
+    let path = head.split(' ').nth(1)?.strip_prefix('/')?;
+    let mut lines = head.lines();
+    let length = lines.find_map(|line| line.strip_prefix("Content-Length: "));
+    let size = length.map_or(Some(0), |length| length.parse().ok())?;
+    (!path.is_empty() && !path.contains('/')).then_some((path, size))
 }

@@ -1,13 +1,14 @@
-//! A server to measure: its program, arguments, protocol and files.
+//! A server to measure: its program, arguments and ports.
 
-use super::dialect::Dialect;
-use loket::server::TCP_SERVICES;
 use std::path::{Path, PathBuf};
 
-/// The file that the baseline for downloads sends.
+/// The file that the bare loop for downloads sends.
 pub const BIG_FILE: &str = "big.bin";
 
-pub const ROOM_PASSWORD: &str = "x";
+pub const ROOM_PASSWORD: &str = "load";
+
+/// The services of loket.
+const SERVICES: [&str; 6] = ["echo", "transfer", "files", "talk", "http", "room"];
 
 /// One server to measure.
 #[derive(Clone)]
@@ -16,16 +17,15 @@ pub struct Contender {
     pub program: PathBuf,
     pub args: Vec<String>,
     pub port: PortSource,
-    pub dialect: Dialect,
-    /// The directory of its uploads and downloads.
-    pub root: PathBuf,
+    /// Words before the program, which execute it.
+    pub above: String,
 }
 
 /// How to find the port of a server.
 #[derive(Clone, Copy)]
 pub enum PortSource {
     /// It prints one line per service on standard output, as loket does.
-    Service(&'static str),
+    Services,
     /// It prints its only port.
     Single,
     /// It was configured with this port.
@@ -33,55 +33,33 @@ pub enum PortSource {
 }
 
 impl Contender {
-    /// loket with echo and files, and with the room if `service` is "room".
-    pub fn loket(service: &'static str, root: &Path, flags: &[&str]) -> Contender {
-        let mut args = vec!["-q", "--host", "127.0.0.1", "--echo", "0", "--files", "0"];
-        args.extend([
-            "--transfer",
-            "off",
-            "--talk",
-            "off",
-            "--http",
-            "off",
-            "--room",
-        ]);
-        match service {
-            "room" => {
-                args.extend(["0", "--room-password", ROOM_PASSWORD]);
-                args.extend(["--room-rate", "1000000", "--room-per-address", "4096"]);
-            }
-            _ => args.push("off"),
-        }
-        args.extend(flags);
-        Contender::serving(service, root, &args)
+    /// This checkout's loket with these of its services.
+    pub fn loket(services: &[&str], root: &Path, flags: &[&str]) -> Contender {
+        Contender::of(env!("CARGO_BIN_EXE_loket").as_ref(), services, root, flags)
     }
 
-    /// loket with all its services, and with these flags.
+    /// loket with all its services.
     pub fn all_services(root: &Path, flags: &[&str]) -> Contender {
-        let mut args = flags.to_vec();
-        let names = TCP_SERVICES.iter().map(|service| service.name);
-        let ports: Vec<_> = names
-            .chain(["room"])
-            .map(|name| format!("--{name}=0"))
-            .collect();
-        args.extend(ports.iter().map(String::as_str));
-        Contender::serving("echo", root, &args)
+        Contender::loket(&SERVICES, root, flags)
     }
 
-    fn serving(service: &'static str, root: &Path, args: &[&str]) -> Contender {
-        let root_text = root.display().to_string();
-        let all = ["serve", "--root", &root_text];
-        let all = all.iter().chain(args);
+    /// The program, a loket, with these of its services.
+    pub fn of(program: &Path, services: &[&str], root: &Path, flags: &[&str]) -> Contender {
+        let mut args = vec!["serve".to_string(), format!("--root={}", root.display())];
+        for name in SERVICES {
+            let port = if services.contains(&name) { "0" } else { "off" };
+            args.push(format!("--{name}={port}"));
+        }
+        if services.contains(&"room") {
+            args.push(format!("--room-password={ROOM_PASSWORD}"));
+        }
+        args.extend(flags.iter().map(|flag| (*flag).to_string()));
         Contender {
             label: "loket",
-            program: PathBuf::from(env!("CARGO_BIN_EXE_loket")),
-            args: all.map(|arg| (*arg).to_string()).collect(),
-            port: PortSource::Service(service),
-            dialect: match service {
-                "files" => Dialect::Line,
-                _ => Dialect::Echo,
-            },
-            root: root.to_path_buf(),
+            program: program.to_path_buf(),
+            args,
+            port: PortSource::Services,
+            above: String::new(),
         }
     }
 
@@ -95,17 +73,13 @@ impl Contender {
             _ => None,
         };
         let mut args = vec!["baseline".to_string(), name.to_string(), "0".to_string()];
-        args.extend(path.as_ref().map(|path| path.display().to_string()));
+        args.extend(path.map(|path| path.display().to_string()));
         Ok(Contender {
             label,
             program,
             args,
             port: PortSource::Single,
-            dialect: match path {
-                Some(_) => Dialect::Line,
-                None => Dialect::Echo,
-            },
-            root: root.to_path_buf(),
+            above: String::new(),
         })
     }
 }

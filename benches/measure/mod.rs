@@ -1,87 +1,91 @@
-//! Shared parts of the measurements: load generators, server processes, order of runs, timeouts.
+//! Shared parts of the measurements: server processes, the load generator, cores, timeouts.
 #![allow(dead_code)] // each bench uses only a part of it
 
-pub mod background_load;
-pub mod closed_loop;
 pub mod contender;
-pub mod dialect;
-pub mod download;
-pub mod ftp;
-pub mod idle;
+pub mod drawing;
+pub mod generator;
 pub mod pinning;
 pub mod plan;
 pub mod poller;
-pub mod room_load;
 pub mod scheduled_echo;
 pub mod server;
-pub mod short_connections;
-pub mod table;
-pub mod upload;
+pub mod spread;
 
-mod processes;
-
-pub use contender::Contender;
-use pinning::{LOAD_CORE, SERVER_CORE};
-use plan::Plan;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use table::{Sample, Table};
 
 /// Timeout of a run: a server that hangs is an error.
 const RUN_LIMIT: Duration = Duration::from_secs(120);
 
-/// Measures each server once per round; `run` gets its index. A disturbed run is repeated.
-pub fn run_in_rounds(
-    plan: &Plan,
-    contenders: &[Contender],
-    mut table: Table,
-    mut run: impl FnMut(usize) -> Result<Sample, String>,
-) -> Result<Table, String> {
-    // Bounded: on a busy machine the report says that runs were disturbed.
-    let mut repeats = plan.runs * contenders.len();
-    table.print_header();
-    for round in 1..=plan.runs {
-        for position in 0..contenders.len() {
-            // Each round starts with another server: after-effects of a run hit all equally.
-            let index = (position + round - 1) % contenders.len();
-            let contender = &contenders[index];
-            let mut once =
-                || run(index).map_err(|e| format!("{} of {}: {e}", table.title, contender.label));
-            let mut sample = once()?;
-            while sample.is_disturbed() && repeats > 0 {
-                repeats -= 1;
-                table.print_discarded(contender.label, sample);
-                sample = once()?;
-            }
-            table.add(round, contender.label, sample);
-        }
-    }
-    table.print_summary();
-    Ok(table)
-}
-
-/// Properties of the machine that a reader needs to compare two reports.
-pub fn machine() -> String {
+/// Properties of the machine that a reader needs to compare two reports: names and values.
+pub fn machine() -> Vec<(&'static str, String)> {
     let read = |path: &str| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         text.trim().to_string()
     };
-    let control = read("/proc/sys/net/ipv4/tcp_congestion_control");
-    let mut text = format!(
-        "Linux {}; server on core {SERVER_CORE}, load on core {LOAD_CORE}; loopback; \
-         congestion control {control}; load average {}\n\
-         Trust the CPU column: the throughput also depends on the load client.",
-        read("/proc/sys/kernel/osrelease"),
-        read("/proc/loadavg"),
-    );
-    if control == "bbr" {
-        text.push_str(
-            "\nbbr paces even on loopback: download rates switch between two levels, a factor \
-             of 3 apart, for every server. Measure downloads with --congestion reno.",
-        );
-    }
-    text
+    let processor = read("/proc/cpuinfo");
+    let model = processor
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let memory = read("/proc/meminfo");
+    let kib = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
+    let gib = kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / (1 << 20) as f64;
+    let core = pinning::server_core();
+    let siblings = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
+    vec![
+        (
+            "processor",
+            model.map_or("unknown", |(_, name)| name).to_string(),
+        ),
+        (
+            "cores",
+            format!(
+                "{}; server on core {core}, load on core {}",
+                processor.matches("processor\t").count(),
+                pinning::load_core()
+            ),
+        ),
+        ("threads of the server's physical core", read(&siblings)),
+        (
+            "kernel",
+            format!("Linux {}", read("/proc/sys/kernel/osrelease")),
+        ),
+        ("memory", format!("{gib:.1} GiB")),
+        (
+            "network",
+            format!(
+                "loopback, congestion control {}",
+                read("/proc/sys/net/ipv4/tcp_congestion_control")
+            ),
+        ),
+        (
+            "loket",
+            format!("{} {}", env!("CARGO_PKG_VERSION"), commit()),
+        ),
+        ("load average at the start", read("/proc/loadavg")),
+    ]
+}
+
+/// The commit of the checkout, with a mark for changes.
+fn commit() -> String {
+    let git = |args: &[&str]| {
+        let output = std::process::Command::new("git")
+            .args(["-C", env!("CARGO_MANIFEST_DIR")])
+            .args(args)
+            .output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        text.unwrap_or_default().trim().to_string()
+    };
+    let changes = git(&["status", "--porcelain", "--untracked-files=no"]);
+    let mark = if changes.is_empty() {
+        ""
+    } else {
+        ", with changes"
+    };
+    format!("({}{mark})", git(&["rev-parse", "--short=12", "HEAD"]))
 }
 
 static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
@@ -96,8 +100,12 @@ pub fn stop_on_signals() -> Result<(), String> {
     Ok(())
 }
 
-pub fn is_stopped() -> bool {
-    STOP.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+/// An error after SIGINT or SIGTERM.
+pub fn check_stop() -> Result<(), String> {
+    match STOP.get().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+        true => Err("stopped by a signal".to_string()),
+        false => Ok(()),
+    }
 }
 
 /// The deadline of one run.
@@ -109,9 +117,7 @@ impl Limit {
     }
 
     pub fn check(&self) -> Result<(), String> {
-        if is_stopped() {
-            return Err("stopped by a signal".to_string());
-        }
+        check_stop()?;
         if Instant::now() > self.0 {
             return Err(format!("not finished within {} s", RUN_LIMIT.as_secs()));
         }

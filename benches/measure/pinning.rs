@@ -1,32 +1,37 @@
-//! CPU pinning, the descriptor limit and the network namespace of the measurements.
+//! Cores, the descriptor limit and the network namespace of the measurements.
 
-use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::OnceLock;
 
-pub const SERVER_CORE: usize = 0;
-pub const LOAD_CORE: usize = 1;
+/// The cores that this process may use when it starts.
+fn cores() -> &'static [usize] {
+    static CORES: OnceLock<Vec<usize>> = OnceLock::new();
+    CORES.get_or_init(|| {
+        let set = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
+        let all = (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core));
+        let all: Vec<usize> = all.collect();
+        if all.is_empty() { vec![0] } else { all }
+    })
+}
 
-/// Pins this process and its future children to one core.
-pub fn pin_to(core: usize) -> Result<(), String> {
+pub fn server_core() -> usize {
+    cores()[0]
+}
+
+/// The core of the load: the same one if there is no other.
+pub fn load_core() -> usize {
+    cores()[cores().len().min(2) - 1]
+}
+
+/// Pins the calling thread and its future children to the core of the load.
+pub fn pin_load() -> Result<(), String> {
+    let core = load_core();
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).map_err(|e| format!("cannot pin to core {core}: {e}"))
-}
-
-/// Executes the given program on the server's core; it gets SIGTERM when its parent exits.
-pub fn pinned(args: &[String]) -> Result<(), String> {
-    let [program, rest @ ..] = args else {
-        return Err("pinned needs a program".to_string());
-    };
-    pin_to(SERVER_CORE)?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
-        .map_err(|e| format!("cannot set the parent death signal: {e}"))?;
-    Err(format!(
-        "cannot start {program}: {}",
-        Command::new(program).args(rest).exec()
-    ))
 }
 
 /// Raises the descriptor limit to its maximum and returns it; child processes inherit it.
@@ -38,7 +43,7 @@ pub fn raise_fd_limit() -> Result<u64, String> {
     };
     setrlimit(Resource::Nofile, limit)
         .map_err(|e| format!("cannot raise the descriptor limit to {maximum:?}: {e}"))?;
-    Ok(maximum.unwrap_or(u64::MAX))
+    Ok(maximum.unwrap_or(1 << 20))
 }
 
 /// Executes this program again in a new network namespace that has only a loopback interface.

@@ -8,15 +8,15 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(about = "Measures servers on one core, with the load on another")]
 pub struct Plan {
-    /// What to measure [default: everything]
-    names: Vec<String>,
+    /// What to measure [default: everything but `stalls`]
+    pub names: Vec<String>,
     /// Number of rounds [default: 5]
     #[arg(long, default_value = "5", default_value_if("quick", "true", "1"))]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
     #[arg(hide_default_value = true)]
     pub runs: usize,
-    /// Seconds per timed run [default: 3]
-    #[arg(long, default_value = "3", default_value_if("quick", "true", "0.5"))]
+    /// Seconds per timed run [default: 1]
+    #[arg(long, default_value = "1", default_value_if("quick", "true", "0.5"))]
     #[arg(value_parser = seconds, hide_default_value = true)]
     pub seconds: f64,
     /// Measure only rows whose title contains this text
@@ -47,6 +47,11 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 impl Plan {
+    /// The seconds of a run of the load generator.
+    pub fn whole_seconds(&self) -> u64 {
+        self.seconds.ceil() as u64
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|known| known == name)
     }
@@ -60,21 +65,16 @@ pub fn begin(
 ) -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     // `cargo test --all-targets` runs this without `--bench` and must not start any load.
-    if !args.iter().any(|arg| arg == "--bench" || arg == "pinned") {
+    if !args.iter().any(|arg| arg == "--bench") {
         println!("nothing measured; usage: cargo bench --bench {program}");
         return ExitCode::SUCCESS;
     }
-    let outcome = match args.first().map(String::as_str) {
-        Some("pinned") => pinning::pinned(&args[1..]),
-        _ => {
-            let names = clap::builder::PossibleValuesParser::new(names);
-            let command = Plan::command().bin_name(program);
-            let command = command.mut_arg("names", |arg| arg.value_parser(names));
-            let plan = Plan::from_arg_matches(&command.get_matches());
-            measure(plan.unwrap_or_else(|error| error.exit()), &args, run)
-        }
-    };
-    exit_code(program, outcome)
+    let names = clap::builder::PossibleValuesParser::new(names);
+    let command = Plan::command().bin_name(program);
+    let command = command.mut_arg("names", |arg| arg.value_parser(names));
+    let plan = Plan::from_arg_matches(&command.get_matches());
+    let plan = plan.unwrap_or_else(|error| error.exit());
+    exit_code(program, measure(plan, &args, run))
 }
 
 /// Reports an error.
@@ -98,7 +98,8 @@ fn measure(
     } else if plan.congestion != "system" {
         return pinning::enter_namespace(args);
     }
-    pinning::pin_to(pinning::LOAD_CORE)?;
+    // Before the cores are looked up, this process may use all of them.
+    pinning::pin_load()?;
     stop_on_signals()?;
     plan.descriptors = pinning::raise_fd_limit()?.min(1 << 20);
     run(plan)

@@ -7,7 +7,7 @@
 use super::Limit;
 use super::poller::connect;
 use super::server::{Meter, Server};
-use super::table::median;
+use super::spread::Spread;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::net::{SocketAddr, TcpStream};
@@ -136,7 +136,7 @@ pub fn measured(
 ) -> Result<Run, String> {
     let meter = Meter::start(server)?;
     let times = measure()?;
-    let core_wait = meter.stop(1.0)?.disturbed;
+    let core_wait = meter.stop()?;
     let unobserved = times.iter().filter(|time| time.is_nan()).count() as f64 / times.len() as f64;
     Ok(Run {
         percentiles: percentiles(times),
@@ -153,7 +153,10 @@ pub fn percentiles(mut times: Vec<f64>) -> Percentiles {
 }
 
 pub fn medians(runs: &[Run]) -> Percentiles {
-    [0, 1, 2].map(|part| median(runs.iter().map(|run| run.percentiles[part]).collect()))
+    [0, 1, 2].map(|part| {
+        let spread = Spread::of(runs.iter().map(|run| run.percentiles[part]));
+        spread.map_or(f64::NAN, |spread| spread.median)
+    })
 }
 
 /// Waits until the server uses no CPU.
@@ -161,9 +164,9 @@ pub fn wait_until_idle(server: &Server) -> Result<(), String> {
     let limit = Limit::new();
     loop {
         limit.check()?;
-        let before = server.processes()?.cpu_time()?;
+        let before = server.sample()?;
         std::thread::sleep(Duration::from_millis(200));
-        if server.processes()?.cpu_time()?.since(&before).0 < 0.002 {
+        if server.sample()?.since(&before).cpu < 2_000 {
             return Ok(());
         }
     }

@@ -1,12 +1,8 @@
 //! The other servers of the comparison: which are installed, and their configurations.
 
-use crate::measure::contender::{Contender, PortSource, folder};
-use crate::measure::dialect::Dialect;
-use crate::measure::ftp::FOLDER;
+use crate::measure::contender::{Contender, PortSource};
 use rustix::process::geteuid;
-use std::fs::Permissions;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -14,20 +10,19 @@ use std::sync::atomic::{AtomicU16, Ordering};
 const FIRST_PORT: u16 = 12_000;
 const PORTS: u16 = 20_000;
 
-/// Each program with the command that prints its version. vsftpd prints it to descriptor 0.
+/// Each program with the command that prints its version.
 pub const VERSIONS: [(&str, &str); 4] = [
     ("nginx", "nginx -v"),
     ("lighttpd", "lighttpd -v"),
     ("redis-server", "redis-server --version"),
-    ("vsftpd", "vsftpd -v 0>&1"),
+    ("dufs", "dufs --version"),
 ];
 
 /// The version that the command prints, or "not installed".
 pub fn version(command: &str) -> String {
-    let path = format!("{}:/usr/sbin:/usr/local/sbin", search_path());
     let output = Command::new("sh")
         .args(["-c", &format!("{command} 2>&1")])
-        .env("PATH", path)
+        .env("PATH", search_path())
         .output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let text = text.unwrap_or_default();
@@ -37,15 +32,19 @@ pub fn version(command: &str) -> String {
     }
 }
 
+/// Where programs are looked up: also in the sbin directories, which only root has in PATH, and
+/// where `scripts/compare` installs.
 fn search_path() -> String {
-    std::env::var("PATH").unwrap_or_default()
+    let path = std::env::var("PATH").unwrap_or_default();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("rivals/bin");
+    format!("{path}:/usr/sbin:/usr/local/sbin:{}", target.display())
 }
 
-/// The path of the program; also looks in the sbin directories, which only root has in PATH.
 fn find(program: &str) -> Result<PathBuf, String> {
     let path = search_path();
-    let folders = path.split(':').chain(["/usr/sbin", "/usr/local/sbin"]);
-    let mut paths = folders.map(|folder| Path::new(folder).join(program));
+    let mut paths = path
+        .split(':')
+        .map(|folder| Path::new(folder).join(program));
     let found = paths.find(|path| path.is_file());
     found.ok_or_else(|| format!("{program} is not installed"))
 }
@@ -71,8 +70,7 @@ fn free_port() -> Result<u16, String> {
 fn configured(
     program: &'static str,
     args: &[&str],
-    dialect: Dialect,
-    [scratch, root]: [&Path; 2],
+    scratch: &Path,
     text: impl FnOnce(u16) -> String,
 ) -> Result<Contender, String> {
     let path = find(program)?;
@@ -87,8 +85,7 @@ fn configured(
         program: path,
         args,
         port: PortSource::Fixed(port),
-        dialect,
-        root: root.to_path_buf(),
+        above: String::new(),
     })
 }
 
@@ -113,7 +110,7 @@ server.max-keep-alive-idle = 600
         )
     };
     let args = ["-D", "-f"];
-    configured("lighttpd", &args, Dialect::Http, [scratch, root], text)
+    configured("lighttpd", &args, scratch, text)
 }
 
 /// nginx with one worker and sendfile; `deferred` sets TCP_DEFER_ACCEPT: a connection is accepted
@@ -141,7 +138,7 @@ pub fn nginx(
 worker_processes 1;
 worker_rlimit_nofile {descriptors};
 pid {scratch_text}/nginx.pid;
-error_log stderr error;
+error_log stderr crit;
 events {{
     use epoll;
     worker_connections {connections};
@@ -164,7 +161,7 @@ http {{
         listen 127.0.0.1:{port} backlog=4096 {deferred};
         root {root_text};
         location / {{
-            dav_methods PUT;
+            dav_methods PUT DELETE;
         }}
     }}
 }}
@@ -172,7 +169,7 @@ http {{
         )
     };
     let args = ["-e", "stderr", "-c"];
-    configured("nginx", &args, Dialect::Http, [scratch, root], text)
+    configured("nginx", &args, scratch, text)
 }
 
 /// redis without persistence and with one I/O thread.
@@ -184,6 +181,7 @@ pub fn redis(scratch: &Path, descriptors: u64) -> Result<Contender, String> {
         format!(
             "bind 127.0.0.1
 port {port}
+protected-mode no
 daemonize no
 logfile \"\"
 loglevel warning
@@ -196,46 +194,31 @@ maxclients {clients}
 "
         )
     };
-    let redis = configured("redis-server", &[], Dialect::Redis, [scratch; 2], text)?;
+    let redis = configured("redis-server", &[], scratch, text)?;
     let label = "redis";
     Ok(Contender { label, ..redis })
 }
 
-/// vsftpd with anonymous uploads into one directory. It needs root, because it changes to another
-/// user for each session.
-pub fn vsftpd(scratch: &Path) -> Result<Contender, String> {
-    if !geteuid().is_root() {
-        return Err("vsftpd can only be started by root".to_string());
-    }
-    let root = folder(scratch, "ftp")?;
-    let store = folder(&root, FOLDER)?;
-    let empty = folder(scratch, "empty")?;
-    for (folder, mode) in [(scratch, 0o755), (&root, 0o755), (&store, 0o777)] {
-        std::fs::set_permissions(folder, Permissions::from_mode(mode))
-            .map_err(|e| format!("cannot set the mode of {}: {e}", folder.display()))?;
-    }
-    let (root, empty) = (root.display(), empty.display());
-    let text = |port| {
-        format!(
-            "listen=YES
-listen_address=127.0.0.1
-listen_port={port}
-background=NO
-anonymous_enable=YES
-no_anon_password=YES
-anon_root={root}
-write_enable=YES
-anon_upload_enable=YES
-anon_umask=022
-anon_max_rate=0
-use_sendfile=YES
-xferlog_enable=NO
-seccomp_sandbox=NO
-isolate=NO
-isolate_network=NO
-secure_chroot_dir={empty}
-"
-        )
-    };
-    configured("vsftpd", &[], Dialect::Ftp, [scratch, &store], text)
+/// dufs, which people install to serve a folder. It has as many threads as cores.
+pub fn dufs(root: &Path) -> Result<Contender, String> {
+    let program = find("dufs")?;
+    let port = free_port()?;
+    let port_text = port.to_string();
+    let root_text = root.display().to_string();
+    let args = [
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        &port_text,
+        "--log-format",
+        "",
+        &root_text,
+    ];
+    Ok(Contender {
+        label: "dufs",
+        program,
+        args: args.map(String::from).to_vec(),
+        port: PortSource::Fixed(port),
+        above: String::new(),
+    })
 }

@@ -139,7 +139,7 @@ fn usage(server: &Server) -> Result<Usage, String> {
         .output();
     let listed = listed.map_err(|e| format!("cannot run ss, of Debian's iproute2: {e}"))?;
     let kernel = socket_memory(&String::from_utf8_lossy(&listed.stdout)) / (1 << 20) as f64;
-    let own = server.processes()?.memory()? / (1 << 20) as f64;
+    let own = server.sample()?.memory as f64 / (1 << 20) as f64;
     let descriptors = server.descriptors()? as f64;
     Ok([own, kernel, descriptors])
 }
