@@ -219,7 +219,7 @@ fn results(page: &mut String, figures: &Figures) -> std::fmt::Result {
     if kinds.len() > 1 {
         let of_kind = kinds
             .iter()
-            .map(|(kind, latencies)| (format!("{kind}"), *latencies));
+            .map(|(kind, latencies)| (kind.to_string(), *latencies));
         rows.extend(of_kind.map(|(kind, latencies)| (kind, latencies.clone())));
     }
     for (number, (name, latencies)) in rows.iter().enumerate() {
