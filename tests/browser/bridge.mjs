@@ -1,7 +1,8 @@
-// Runs Chromium for the browser tests: node bridge.mjs MODULES CHROMIUM PICTURES. Prints a port, and
-// ends with its standard input. A TCP connection to the port is one tab with a profile of its own: each line is
-// an encoded function body for `page`, `context` and `axe`, and is answered by `ok` or `error` and
-// an encoded text.
+// Runs Chromium for the browser tests: node bridge.mjs MODULES CHROMIUM PICTURES
+//
+// Prints a port, and ends with its standard input. A TCP connection to the port is one tab with a
+// profile of its own. A line is the body of an asynchronous function, percent-encoded; the answer
+// is a line with `ok` or `error` and a text, encoded too.
 
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';

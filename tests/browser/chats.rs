@@ -1,7 +1,8 @@
 //! The views Talk and Room: conversations with a terminal, programs of the course, UDP clients.
 
-use crate::support::Server;
+use crate::support::guest::Guest;
 use crate::support::python::{PythonClient, python};
+use crate::support::{ROOM_PASSWORD, Server};
 use crate::tab::Tab;
 use std::io::Write;
 
@@ -68,6 +69,48 @@ fn browser_terminal_and_course_client_share_one_talk() {
         no_script_has_run(&mut tab);
         tab.had_no_fault(&[]);
     }
+}
+
+#[test]
+fn a_browser_and_a_udp_client_are_members_of_one_room() {
+    let server = Server::start(&[]);
+    let ani = Guest::member(&server, "ani");
+    let test = "a_browser_and_a_udp_client_are_members_of_one_room";
+    let Some(mut tab) = Tab::open(test, &server, "/#room") else {
+        return;
+    };
+    let join = |tab: &mut Tab, name: &str, password: &str| {
+        tab.does(format_args!(
+            "getByLabel('Name', {{ exact: true }}).fill({name:?})"
+        ));
+        tab.does(format_args!(
+            "locator('#room').getByLabel('Password').fill({password:?})"
+        ));
+        tab.press("#room", "Join");
+    };
+    join(&mut tab, "budi", "wrong");
+    tab.sees("#room .problem", "password");
+    join(&mut tab, "ani", ROOM_PASSWORD);
+    // The room tests whether the member is still there.
+    ani.expect(" ");
+    tab.sees("#room .problem", "name");
+    tab.is_fit_to_be_seen("room-join");
+    join(&mut tab, "budi", ROOM_PASSWORD);
+    ani.expect("budi bergabung ke chatroom.");
+    tab.sees("#room .members", "ani");
+    ani.send(format!("ani: halo {SCRIPT}"));
+    ani.expect(&format!("ani: halo {SCRIPT}"));
+    tab.sees("#room .log", &format!("halo {SCRIPT}"));
+    tab.does("fill('#room .chat input', 'halo, ani')");
+    tab.does("keyboard.press('Enter')");
+    ani.expect("budi: halo, ani");
+    tab.sees("#room .log", "halo, ani");
+    tab.is_fit_to_be_seen("room");
+    tab.press("#room", "Leave");
+    assert!(ani.message().starts_with("budi"));
+    tab.sees("#room .join", "Join the room");
+    no_script_has_run(&mut tab);
+    tab.had_no_fault(&["403", "409"]);
 }
 
 #[test]
