@@ -122,7 +122,7 @@ impl Tab {
                 self.run(format_args!(
                     "await page.emulateMedia({{ colorScheme: '{scheme}' }});
                     await page.setViewportSize({{ width: {width}, height: 900 }});
-                    const wide = await page.evaluate(() => document.querySelector('main').scrollWidth);
+                    const wide = await page.locator('main').evaluate(main => main.scrollWidth);
                     if (wide > {width}) throw new Error(`the page is ${{wide}} pixels wide`);
                     await page.screenshot({{ path: {picture:?} }});"
                 ));
