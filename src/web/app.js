@@ -40,22 +40,12 @@ function route() {
 		document.getElementById(name).hidden = name !== shown;
 		tab(name).ariaCurrent = name === shown ? 'page' : null;
 	}
-	setNew(shown, false);
+	tab(shown).classList.remove('new');
+	document.title = `${tab(shown).textContent} · loket`;
 	VIEWS[shown].show?.();
 }
 
-/** Marks a view as one with something new, or not. */
-function setNew(view, isNew) {
-	tab(view).classList.toggle('new', isNew);
-	document.title = `${document.querySelector('.new') ? '• ' : ''}${tab(shown).textContent} · loket`;
-}
-
-document.addEventListener('news', ({ detail: view }) => {
-	if (view !== shown || document.hidden) setNew(view, true);
-});
-document.addEventListener('visibilitychange', () => {
-	if (!document.hidden) setNew(shown, false);
-});
+document.addEventListener('news', ({ detail: view }) => tab(view).classList.toggle('new', view !== shown));
 addEventListener('hashchange', route);
 route();
 

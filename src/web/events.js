@@ -4,7 +4,7 @@
 //                     │ ▲ └──error──▶ waiting ◀──┘ end
 //      refused ◀──4xx─┘ └───pause───────┘
 
-import { authorization, post, Refused } from './request.js';
+import { authorization, Refused, request } from './request.js';
 
 const LONGEST_PAUSE = 30_000; // ms
 
@@ -17,7 +17,6 @@ export class Stream {
 	/** `kinds` is the query, for example `operator`. */
 	constructor(kinds) {
 		this.url = `/-/events?${kinds}`;
-		this.state = 'closed';
 		/** The secret by which the server knows this stream while it is open. */
 		this.tab = '';
 	}
@@ -31,7 +30,7 @@ export class Stream {
 
 	/** Sends an object in the name of this stream. */
 	post(path, body) {
-		return post(path, { tab: this.tab, ...body });
+		return request('POST', path, { tab: this.tab, ...body });
 	}
 
 	/** Whether it is open or will be. */
@@ -110,7 +109,6 @@ export class Stream {
 
 	#change(state, text = '', status = 0) {
 		if (state !== 'open') this.tab = '';
-		this.state = state;
 		this.#emit('state', { state, text, status });
 	}
 

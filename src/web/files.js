@@ -149,8 +149,7 @@ async function remove(row) {
 async function upload(files) {
 	const there = new Set(entries.map(({ name }) => name));
 	const old = files.map(({ name }) => name).filter(name => there.has(name));
-	const some = old.slice(0, 9).join(', ') + (old.length > 9 ? ', …' : '');
-	if (old.length && !await ask(`Replace ${plural(old.length, 'file')}?`, some, 'Replace')) return;
+	if (old.length && !await ask(`Replace ${plural(old.length, 'file')}?`, old.join(', '), 'Replace')) return;
 	const target = folder;
 	enqueue(files, name => encode(target + name), show);
 }

@@ -29,26 +29,23 @@ export async function askToken() {
 
 /** An answer that is no success. `status` is 0 if there was no answer. */
 export class Refused extends Error {
-	constructor(status, text = '') {
-		const reason = text.trim() || (status ? `the server answered ${status}` : 'the server does not answer');
-		super(reason[0].toUpperCase() + reason.slice(1));
+	constructor(status, text) {
+		super(text.slice(0, 1).toUpperCase() + text.slice(1).trim());
 		this.status = status;
 	}
 }
 
-/** Sends a request. If the server wants its token, the user is asked for it. Throws `Refused`. */
-export async function request(method, url, options = {}) {
-	const headers = { ...options.headers, ...authorization() };
+/** Sends a request, with an object as JSON. If the server wants its token, the user is asked for it.
+ *  Throws `Refused`. */
+export async function request(method, url, object) {
+	const headers = authorization();
+	if (object) headers['Content-Type'] = 'application/json';
 	// Trap: with credentials, the browser would open its own password dialog at a 401.
-	const answer = await fetch(url, { ...options, method, headers, credentials: 'omit' }).catch(() => {
-		throw new Refused(0);
+	const options = { method, headers, body: JSON.stringify(object), credentials: 'omit' };
+	const answer = await fetch(url, options).catch(() => {
+		throw new Refused(0, 'the server does not answer');
 	});
 	if (answer.ok) return answer;
-	if (answer.status === 401 && await askToken()) return request(method, url, options);
+	if (answer.status === 401 && await askToken()) return request(method, url, object);
 	throw new Refused(answer.status, await answer.text());
-}
-
-/** Sends an object as JSON. */
-export function post(path, body) {
-	return request('POST', path, { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } });
 }

@@ -68,7 +68,7 @@ function show(isMember) {
 }
 
 function showMembers() {
-	const names = [...members].sort((a, b) => a.localeCompare(b));
+	const names = [...members].sort();
 	chat.querySelector('h3').textContent = plural(names.length, 'member');
 	chat.querySelector('ul').replaceChildren(...names.map(name =>
 		element('li', { className: name === me ? 'own' : '' }, element(name === me ? 'b' : 'span', { textContent: name }))));

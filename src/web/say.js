@@ -22,7 +22,6 @@ function show(text, className) {
 	const message = element('p', { className }, text, close);
 	close.onclick = () => message.remove();
 	place.append(message);
-	if (place.children.length > 4) place.firstChild.remove();
 	return message;
 }
 

@@ -5,7 +5,6 @@ import { bytes, copy, plural } from './format.js';
 import { askToken, authorization, Refused } from './request.js';
 import { say } from './say.js';
 
-const WINDOW = 3000; // ms over which the rate is measured
 const place = document.getElementById('uploads');
 const list = place.querySelector('ul');
 const clear = place.querySelector('.clear');
@@ -63,14 +62,11 @@ async function send(upload) {
 
 function put(upload) {
 	const request = upload.request = new XMLHttpRequest();
-	const samples = [{ at: performance.now(), sent: 0 }];
+	const begun = performance.now();
 	request.open('PUT', upload.url);
 	for (const [name, value] of Object.entries(authorization())) request.setRequestHeader(name, value);
 	request.upload.onprogress = ({ loaded, total }) => {
-		const now = performance.now();
-		samples.push({ at: now, sent: loaded });
-		while (now - samples[0].at > WINDOW && samples.length > 2) samples.shift();
-		const rate = (loaded - samples[0].sent) / (now - samples[0].at) * 1000;
+		const rate = loaded / (performance.now() - begun) * 1000;
 		upload.bar.value = loaded / total;
 		upload.note.textContent = loaded < total
 			? `${Math.floor(loaded / total * 100)} % of ${bytes(total)}, ${bytes(rate)}/s, ${Math.ceil((total - loaded) / rate)} s left`
