@@ -1,8 +1,8 @@
 // A stream of server-sent events (GET /-/events): reads it, and opens it again when it breaks.
 //
-//   closed ──open──▶ opening ──hello──▶ open      close: from each state to closed
-//                     │ ▲ └──error──▶ waiting ◀──┘ end
-//      refused ◀──4xx─┘ └───pause───────┘
+//   closed ──open──▶ opening ──hello──▶ open       close: from each state to closed
+//                    │ ▲ └──error──▶ waiting ◀─┘ end
+//     refused ◀──4xx─┘ └──pause─────────┘
 
 import { authorization, Refused, request } from './request.js';
 

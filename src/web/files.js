@@ -1,6 +1,6 @@
 // The Files view: the list of a folder, sorted, and what one can do with a file.
 
-import { ago, bytes, copy, date, element, grouped, plural } from './format.js';
+import { ago, bytes, copy, date, element, plural } from './format.js';
 import { request } from './request.js';
 import { ask, say, sayError } from './say.js';
 import { enqueue } from './uploads.js';
@@ -101,7 +101,6 @@ function row({ name, dir, size, mtime }) {
 	} else {
 		link.target = '_blank'; // without this page, its streams would end
 		length.textContent = bytes(size);
-		length.title = `${grouped(size)} bytes`;
 		download.href = `${link.href}?download`;
 		download.ariaLabel = `Download ${name}`;
 		remove.ariaLabel = `Delete ${name}`;

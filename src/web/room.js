@@ -71,7 +71,7 @@ function showMembers() {
 	const names = [...members].sort();
 	chat.querySelector('h3').textContent = plural(names.length, 'member');
 	chat.querySelector('ul').replaceChildren(...names.map(name =>
-		element('li', { className: name === me ? 'own' : '' }, element(name === me ? 'b' : 'span', { textContent: name }))));
+		element('li', { className: name === me ? 'own' : '' }, name)));
 }
 
 chat.querySelector('.leave').onclick = async () => {
