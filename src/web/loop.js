@@ -5,6 +5,7 @@
 
 import { bytes, element, grouped, plural } from './format.js';
 import { Replay } from './replay.js';
+import { askToken } from './request.js';
 import { sayError } from './say.js';
 import { Slab, colour, drawCell, fit, isShape, kindOf } from './slab.js';
 
@@ -261,7 +262,10 @@ export function show(given) {
 		});
 		stream.on('loop', receive);
 		stream.on('trace', addLines);
-		stream.on('state', ({ text }) => put('state', text));
+		stream.on('state', async ({ text, status }) => {
+			put('state', text);
+			if (status === 401 && await askToken()) stream.open();
+		});
 	}
 	shown = true;
 	said = -CALM;

@@ -125,6 +125,9 @@ fn the_link_that_the_start_printed_makes_an_operator() {
     tab.sees("dialog", "token");
     tab.is_fit_to_be_seen("token");
     tab.press("dialog", "Cancel");
+    tab.does("click('a[href=\"#loop\"]')");
+    tab.sees("dialog", "token");
+    tab.press("dialog", "Cancel");
     tab.had_no_fault(&["401", "needs the token"]);
     tab.go(&format!("/-/app/#token={token}"));
     assert!(!tab.does("url()").contains(&token));
