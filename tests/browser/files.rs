@@ -120,7 +120,10 @@ fn an_upload_of_a_gib_shows_its_progress_and_the_file_is_deleted() {
         })",
     );
     gib.upload();
-    gib.tab.sees("#uploads li", "stored, 1.0 GiB");
+    gib.tab.run(
+        "const stored = page.getByText('stored, 1.0 GiB');
+        await stored.waitFor({ timeout: 80_000 });",
+    );
     let moving = "[...values].filter(value => value > 0 && value < 1).length";
     assert!(gib.tab.number(moving) >= 3, "the progress does not move");
     let longest = gib.tab.number("longest");

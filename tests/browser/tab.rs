@@ -33,7 +33,7 @@ impl Tab {
             url: format!("http://{}", server.address("http")),
         };
         // An upload of 1 GiB takes longer than other things on a slow machine.
-        let patience = Some(3 * PATIENCE);
+        let patience = Some(5 * PATIENCE);
         tab.client.0.set_read_timeout(patience).expect("a timeout");
         tab.go(path);
         Some(tab)
