@@ -1,5 +1,6 @@
 //! The command line: subcommands, flags and their help texts.
 
+pub mod assets;
 pub mod load;
 pub mod log_format;
 pub mod settings;
@@ -38,12 +39,23 @@ pub enum CliCommand {
     Room(RoomOptions),
     /// Generate load on a service, check every reply, and measure.
     Load(Box<load::LoadOptions>),
+    /// Write man pages and shell completions for a package into a folder.
+    #[command(hide = true)]
+    Assets(AssetsOptions),
 }
 
 fn about_serve() -> String {
     let names: Vec<_> = TCP_SERVICES.iter().map(|service| service.name).collect();
     let names = names.join(", ");
     format!("Serve {names} and room until SIGHUP, SIGINT, SIGQUIT or SIGTERM")
+}
+
+/// The flags of `loket assets`.
+#[derive(Debug, Args)]
+pub struct AssetsOptions {
+    /// The folder, which must exist.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }
 
 /// The flags of `loket echo`.

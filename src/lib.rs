@@ -58,6 +58,14 @@
 //!   connections on the same dispatcher.
 //!
 //! `loket serve --trace` prints each event and each turn while it happens.
+//!
+//! # Versions
+//!
+//! The program, its flags and its protocols are what a version promises. The library exists for the
+//! tests, the benches and readers: any version may change it.
+//!
+//! - 0.1.0, 2026-11-26: the first version, with echo, transfer, files, http, talk and room; sockets
+//!   of a service manager, a file of settings, JSON logs, and packages for Debian and Fedora.
 
 #![forbid(unsafe_code)]
 

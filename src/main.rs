@@ -2,6 +2,7 @@
 
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use log::LevelFilter;
+use loket::cli::assets;
 use loket::cli::load::LoadOptions;
 use loket::cli::log_format::LogLine;
 use loket::cli::settings;
@@ -43,7 +44,8 @@ fn main() -> ExitCode {
     {
         CliCommand::Serve(options) => serve(*options),
         CliCommand::Load(options) => load(*options),
-        command => outcome(run_client(command)),
+        CliCommand::Assets(options) => write_assets(&command, &options.folder),
+        client => outcome(run_client(client)),
     }
 }
 
@@ -67,6 +69,19 @@ fn parse(command: &Command) -> Result<ArgMatches, ExitCode> {
         return Err(ExitCode::SUCCESS);
     }
     Ok(matches)
+}
+
+fn write_assets(command: &Command, folder: &Path) -> ExitCode {
+    let files = assets::files(command);
+    let write = |(name, text): (String, Vec<u8>)| fs::write(folder.join(name), text);
+    match files.and_then(|files| files.into_iter().try_for_each(write)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let folder = folder.display();
+            eprintln!("loket assets: cannot write into {folder}: {error}; give an own folder");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn serve(options: ServeOptions) -> ExitCode {
@@ -124,7 +139,7 @@ fn run_client(command: CliCommand) -> Result<(), ClientError> {
         ClientError::failure(format!("cannot prepare for signals: {error}; try again"))
     })?;
     match command {
-        CliCommand::Serve(_) | CliCommand::Load(_) => Ok(()),
+        CliCommand::Serve(_) | CliCommand::Load(_) | CliCommand::Assets(_) => Ok(()),
         CliCommand::Echo(options) if options.message.is_empty() => {
             echo::converse(&options.at, &limits)
         }

@@ -184,6 +184,22 @@ fn a_server_started_by_root_becomes_the_user_permanently() {
 }
 
 #[test]
+fn a_user_by_number_is_not_looked_up_and_has_no_other_groups() {
+    if !is_root("a_user_by_number_is_not_looked_up_and_has_no_other_groups") {
+        return;
+    }
+    for (number, user, group) in [("4711:4712", "4711", "4712"), ("4711", "4711", "4711")] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let server = Server::start_in(folder, &["--user", number]);
+        assert_eq!(status(&server, "Uid:"), [user; 4].join("\t"));
+        assert_eq!(status(&server, "Gid:"), [group; 4].join("\t"));
+        assert_eq!(status(&server, "Groups:"), "");
+        let mut client = server.connect("files");
+        client.send("upload a 5\nfirst").expect(CREATED);
+    }
+}
+
+#[test]
 fn a_server_that_stays_root_logs_a_warning() {
     if !is_root("a_server_that_stays_root_logs_a_warning") {
         return;
@@ -275,7 +291,9 @@ fn user_needs_root_and_an_existing_user() {
     if rustix::process::geteuid().is_root() {
         let output = refusal("no-such-user");
         assert!(output.contains("no-such-user: there is none"), "{output}");
-        assert!(refusal("root").contains("root again"));
+        for root in ["root", "0", "0:5"] {
+            assert!(refusal(root).contains("root again"));
+        }
     } else {
         assert!(refusal("nobody").contains("only root can"));
     }

@@ -198,8 +198,8 @@ pub struct ServeOptions {
           value_parser = clap::value_parser!(u64).range(0..=reactor::SPIN_MOST))]
     pub spin: u64,
     /// Switch to this user before the first connection is accepted, once the ports and the root
-    /// folder are open; needs a start as root.
-    #[arg(long, value_name = "NAME")]
+    /// folder are open; needs a start as root. A number is not looked up.
+    #[arg(long, value_name = "NAME|UID[:GID]")]
     pub user: Option<String>,
     /// Print to standard error what the event loop does: one line for each event, turn and change
     /// of state.

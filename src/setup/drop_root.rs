@@ -6,36 +6,44 @@ use nix::errno::Errno;
 use nix::unistd::{self, Gid, Uid};
 use std::ffi::CString;
 
-/// The user that `--user` names.
+/// The user of `--user`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     name: String,
     user: Uid,
     group: Gid,
+    /// Whether it was given by number, and so has no groups besides its own.
+    by_number: bool,
 }
 
 impl User {
-    /// Looks the name up. Only root can change its user.
+    /// Looks the name up. A number, `UID` or `UID:GID`, is used as it is: a static program, or one in
+    /// a container, has no list of users. Only root can change its user.
     pub fn find(name: &str) -> Result<User, StartError> {
         let cannot = |why: &str| StartError::new(format!("cannot become the user {name}: {why}"));
         if !unistd::geteuid().is_root() {
             return Err(cannot("only root can; start as root, or leave out --user"));
         }
-        let found = match unistd::User::from_name(name) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Err(cannot("there is none; give one of `getent passwd`")),
-            Err(errno) => {
-                let why = format!("looking it up failed: {}; try again", errno.desc());
-                return Err(cannot(&why));
-            }
+        let number = numbers(name);
+        let (user, group) = match number {
+            Some(numbers) => numbers,
+            None => match unistd::User::from_name(name) {
+                Ok(Some(found)) => (found.uid, found.gid),
+                Ok(None) => return Err(cannot("there is none; give one of `getent passwd`")),
+                Err(errno) => {
+                    let why = format!("looking it up failed: {}; try again", errno.desc());
+                    return Err(cannot(&why));
+                }
+            },
         };
-        if found.uid.is_root() {
+        if user.is_root() {
             return Err(cannot("that is root again; give another one"));
         }
         Ok(User {
             name: name.to_owned(),
-            user: found.uid,
-            group: found.gid,
+            user,
+            group,
+            by_number: number.is_some(),
         })
     }
 
@@ -58,7 +66,11 @@ impl User {
         };
         let text = CString::new(name.as_str()).map_err(|_| cannot("its name", Errno::EINVAL))?;
         // The user id last: after it the groups can no longer be set.
-        unistd::initgroups(&text, self.group).map_err(|errno| cannot("initgroups", errno))?;
+        match self.by_number {
+            true => unistd::setgroups(&[]).map_err(|errno| cannot("setgroups", errno))?,
+            false => unistd::initgroups(&text, self.group)
+                .map_err(|errno| cannot("initgroups", errno))?,
+        }
         unistd::setresgid(self.group, self.group, self.group)
             .map_err(|errno| cannot("setresgid", errno))?;
         unistd::setresuid(self.user, self.user, self.user)
@@ -72,6 +84,14 @@ impl User {
         }
         Ok(())
     }
+}
+
+/// The ids of `UID`, whose group has the same number, or of `UID:GID`.
+fn numbers(text: &str) -> Option<(Uid, Gid)> {
+    let (user, group) = text.split_once(':').unwrap_or((text, text));
+    // setresuid(2) takes -1 for "no change".
+    let number = |text: &str| text.parse().ok().filter(|number| *number != u32::MAX);
+    Some((Uid::from_raw(number(user)?), Gid::from_raw(number(group)?)))
 }
 
 /// Logs a warning when the process serves as root.
