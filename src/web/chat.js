@@ -1,6 +1,6 @@
 // The parts of a chat window: the log area and the entry.
 
-import { clock, element, plural } from './format.js';
+import { clock, element } from './format.js';
 import { sayError } from './say.js';
 
 const KEPT = 500; // lines; more would make the page slow
@@ -28,14 +28,13 @@ export class Log {
 		if (this.#new.length > KEPT) this.#new.shift();
 	}
 
-	/** Adds a line on what happened. */
 	event(text) {
 		this.add(text, { kind: 'event' });
 	}
 
-	/** Adds a line on events that were lost. */
+	/** Tells that lines were lost. */
 	gap(count) {
-		this.event(count ? `${plural(count, 'line')} missed` : 'Lines may be missing here');
+		this.event(count ? `${count} lines are missing here` : 'Lines may be missing here');
 	}
 
 	#draw() {

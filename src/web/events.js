@@ -14,9 +14,9 @@ export class Stream {
 	#lastId = '';
 	#retry = 2000;
 
-	/** `kinds` is the query, for example `operator`. */
-	constructor(kinds) {
-		this.url = `/-/events?${kinds}`;
+	/** A stream of events of this kind, for example `operator`. */
+	constructor(kind) {
+		this.url = `/-/events?${kind}`;
 		/** The secret by which the server knows this stream while it is open. */
 		this.tab = '';
 	}
@@ -28,7 +28,6 @@ export class Stream {
 		return this;
 	}
 
-	/** Sends an object in the name of this stream. */
 	post(path, body) {
 		return request('POST', path, { tab: this.tab, ...body });
 	}
@@ -74,7 +73,6 @@ export class Stream {
 		}
 	}
 
-	/** Reads one answer to its end. */
 	async #read(signal) {
 		const headers = authorization();
 		if (this.#lastId) headers['Last-Event-ID'] = this.#lastId;

@@ -21,7 +21,6 @@ let rendering = 0; // the number of the last call of render()
 /** The folder in the address. */
 const addressed = () => location.pathname.startsWith('/-/') ? '/' : decodeURIComponent(location.pathname);
 
-/** The address of a path. */
 const encode = path => path.split('/').map(encodeURIComponent).join('/');
 
 /** Shows the folder in the address. If it is shown already, brings the list up to date. */
@@ -85,7 +84,6 @@ function showCount() {
 	count.textContent = `${plural(entries.length, 'item')}, ${sum}${readOnly ? ', read-only' : ''}`;
 }
 
-/** A row of the table. */
 function row({ name, dir, size, mtime }) {
 	const made = copy('file-row');
 	const [{ firstChild: link }, length, time, actions] = made.cells;
@@ -175,7 +173,6 @@ onDrag('drop', event => {
 	if (!view.hidden) upload([...event.dataTransfer.files]);
 });
 
-/** Tells the view what the server says of itself. */
 export function setServer(server) {
 	readOnly = server.read_only;
 	view.classList.toggle('read-only', readOnly);

@@ -52,7 +52,6 @@ async function next() {
 	next();
 }
 
-/** Sends a file. If the server wants its token, the user is asked, and it is sent again. */
 async function send(upload) {
 	const { status, responseText } = await put(upload);
 	if (status === 201 || status === 204) return;
