@@ -17,8 +17,8 @@ pub struct User {
 }
 
 impl User {
-    /// Looks the name up. A number, `UID` or `UID:GID`, is used as it is: a static program, or one in
-    /// a container, has no list of users. Only root can change its user.
+    /// Looks the name up. A number, `UID` or `UID:GID`, is used as it is: a static program, or one
+    /// in a container, has no list of users. Only root can change its user.
     pub fn find(name: &str) -> Result<User, StartError> {
         let cannot = |why: &str| StartError::new(format!("cannot become the user {name}: {why}"));
         if !unistd::geteuid().is_root() {
