@@ -3,17 +3,22 @@
 use crate::memory::Service;
 use crate::memory::store::Memory;
 use criterion::{BenchmarkId, Criterion, Throughput};
+use loket::config::loop_view::LOOP_VIEW;
 use loket::config::reactor::{BODIES, OUTBOX_HIGH_WATER, REACTOR};
 use loket::reactor::clock::{Clock, Moment};
 use loket::reactor::dispatcher::Dispatcher;
 use loket::reactor::io::{Io, Sent};
 use loket::reactor::linux::{LinuxIo, Stream};
 use loket::session::blob::Blob;
-use loket::session::observer::Readiness;
+use loket::session::loop_metrics::{Counting, LoopMetrics};
+use loket::session::loop_observer::LoopObserver;
+use loket::session::loop_view::LoopView;
+use loket::session::observer::{Observer, Readiness};
 use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
 
 const NEWS: Readiness = Readiness {
     readable: true,
@@ -26,8 +31,13 @@ pub fn bench(criterion: &mut Criterion) {
     over_sockets(criterion);
 }
 
-fn dispatcher<I: Io>(io: I, socket: I::Socket) -> (Dispatcher<I>, SessionId) {
-    let shared = Shared::new(OUTBOX_HIGH_WATER);
+fn dispatcher<I: Io>(
+    io: I,
+    socket: I::Socket,
+    observer: Box<dyn Observer>,
+) -> (Dispatcher<I>, SessionId) {
+    let mut shared = Shared::new(OUTBOX_HIGH_WATER);
+    shared.observer = observer;
     let mut dispatcher = Dispatcher::new(io, shared, REACTOR, vec!["echo"]);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let id = dispatcher.open(
@@ -112,16 +122,36 @@ impl Io for Free {
 fn in_memory(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("turn");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("echo of 64 bytes, free system calls", |bencher| {
-        let (mut dispatcher, id) = dispatcher(Free(Clock::start()), Waiting(0));
-        let mut now = 0;
-        bencher.iter(|| {
-            now += 10;
-            dispatcher.mark(id, NEWS);
-            dispatcher.round(Moment(now));
-            assert!(!dispatcher.has_turns(), "one turn per round");
+    let metrics = || Rc::new(LoopMetrics::new(["echo"]));
+    let counted = metrics();
+    let mut observers: Vec<(_, Box<dyn Observer>)> = vec![
+        ("", Box::new(())),
+        (", counted", Box::new(Counting::new(counted))),
+    ];
+    for (name, tabs) in [
+        (", with a Loop view", 0),
+        (", seen by 1 tab", 1),
+        (", by 10", 10),
+    ] {
+        let metrics = metrics();
+        let view = Rc::new(LoopView::new(metrics.clone(), LOOP_VIEW));
+        (1..=tabs).for_each(|tab| view.watch(SessionId::new(tab, tab), 0));
+        let observer = (Counting::new(metrics), LoopObserver::new(view));
+        observers.push((name, Box::new(observer)));
+    }
+    for (name, observer) in observers {
+        let name = format!("echo of 64 bytes, free system calls{name}");
+        let (mut dispatcher, id) = dispatcher(Free(Clock::start()), Waiting(0), observer);
+        group.bench_function(name, |bencher| {
+            let mut now = 0;
+            bencher.iter(|| {
+                now += 10;
+                dispatcher.mark(id, NEWS);
+                dispatcher.round(Moment(now));
+                assert!(!dispatcher.has_turns(), "one turn per round");
+            });
         });
-    });
+    }
     group.finish();
 }
 
@@ -161,7 +191,7 @@ fn over_sockets(criterion: &mut Criterion) {
             let linux = LinuxIo::new(registry, true, &BODIES);
             let clock = linux.clock();
             let far = Stream::Tcp(mio::net::TcpStream::from_std(far));
-            let (mut dispatcher, id) = dispatcher(linux, far);
+            let (mut dispatcher, id) = dispatcher(linux, far, Box::new(()));
             bencher.iter(|| {
                 near.write_all(&message).expect("the message is taken");
                 dispatcher.mark(id, NEWS);
