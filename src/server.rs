@@ -6,7 +6,6 @@ mod secrets;
 mod window;
 
 use crate::config;
-use crate::config::loop_view::LOOP_VIEW;
 use crate::config::reactor::{BBR_BODIES, BODIES, OUTBOX_HIGH_WATER, REACTOR};
 use crate::config::room::{DATAGRAMS, ROOM};
 use crate::config::services::{EDITOR, SERVICES};
@@ -37,7 +36,6 @@ use crate::services::talk::Talk;
 use crate::services::transfer::Transfer;
 use crate::session::loop_metrics::Counting;
 use crate::session::loop_observer::LoopObserver;
-use crate::session::loop_view::LoopView;
 use crate::session::protocol::Protocol;
 use crate::session::shared::Shared;
 use crate::session::trace::Trace;
@@ -258,7 +256,7 @@ impl Server {
         let io = |registry| LinuxIo::new(registry, direct, &steps);
         let mut shared = Shared::new(OUTBOX_HIGH_WATER);
         let metrics = &self.parts.http.metrics;
-        let loop_view = Rc::new(LoopView::new(metrics.clone(), LOOP_VIEW));
+        let loop_view = self.parts.http.loop_view.clone();
         // The view shows the states that are counted before.
         let observer = (
             Counting::new(metrics.clone()),

@@ -5,13 +5,21 @@ use loket::session::close_reason::CloseReason;
 use loket::session::loop_frame::{ConnNow, LoopNow};
 use loket::session::loop_metrics::{Counting, LoopMetrics};
 use loket::session::loop_observer::LoopObserver;
-use loket::session::loop_view::{LoopView, ViewNews};
+use loket::session::loop_view::{LoopNews, LoopView};
 use loket::session::observer::{ConnLabel, IoDirection, Observer, Readiness, TurnEnd, label};
 use loket::session::session_id::SessionId;
 use std::rc::Rc;
 
 const SERVICES: [&str; 3] = ["echo", "http", "console"];
 const FRAME: u64 = LOOP_VIEW.frame_micros;
+
+/// What a tab was given.
+#[derive(Default)]
+struct Given {
+    piece: Option<String>,
+    frame: Option<String>,
+    trace: Option<(SessionId, Vec<String>)>,
+}
 
 /// A loop that is observed, without any connection.
 struct Loop {
@@ -50,8 +58,8 @@ impl Loop {
         looped.join(tab);
         looped.now.micros += FRAME;
         assert_eq!(looped.end_round().0, [id(tab)]);
-        let news = looped.view.take_news(id(tab));
-        assert!(news.slab.is_some() && news.frame.is_some());
+        let given = looped.given(tab);
+        assert!(given.piece.is_some() && given.frame.is_some());
         looped.turn(conn(tab, 1), TurnEnd::Parked, 0);
         looped
     }
@@ -80,9 +88,23 @@ impl Loop {
     fn frame(&mut self, tab: u32) -> String {
         self.now.micros += FRAME;
         self.end_round();
-        let (frame, missed) = self.view.take_news(id(tab)).frame.expect("a frame");
+        let frame = self.given(tab).frame.expect("a frame");
         self.turn(conn(tab, 1), TurnEnd::Parked, 0);
-        format!("{frame},\"missed\":{missed}}}")
+        frame
+    }
+
+    fn given(&self, tab: u32) -> Given {
+        let mut given = Given::default();
+        while let Some(news) = self.view.next_news(id(tab)) {
+            match news {
+                LoopNews::Piece(text) => given.piece = Some(text),
+                LoopNews::Frame(text, missed) => {
+                    given.frame = Some(format!("{text},\"missed\":{missed}}}"));
+                }
+                LoopNews::Trace(conn, lines) => given.trace = Some((conn, lines)),
+            }
+        }
+        given
     }
 }
 
@@ -211,7 +233,7 @@ fn a_snapshot_comes_in_pieces_with_all_connections() {
     let mut shown = Vec::new();
     loop {
         assert_eq!(looped.view.end_round(&looped.now, slots, &find).0, [id(0)]);
-        let piece = looped.view.take_news(id(0)).slab.expect("a piece");
+        let piece = looped.given(0).piece.expect("a piece");
         let first = shown.is_empty();
         has(
             &piece,
@@ -240,16 +262,16 @@ fn a_tab_that_stalls_loses_frames_and_gets_the_whole_picture_afterwards() {
     for _ in 0..3 {
         looped.turn(conn(5, 0), TurnEnd::Parked, 0);
         looped.frame(0);
-        assert!(looped.view.take_news(id(1)).frame.is_none());
+        assert!(looped.given(1).frame.is_none());
     }
     // It does not keep the loop busy either.
     assert_eq!(looped.end_round(), (vec![], None));
     looped.turn(conn(1, 1), TurnEnd::Parked, 0);
     looped.now.micros += FRAME;
     looped.end_round();
-    let ViewNews { slab, frame, .. } = looped.view.take_news(id(1));
-    has(&slab.expect("a piece"), "{\"first\":true,");
-    assert_eq!(frame.expect("a frame").1, 3);
+    let given = looped.given(1);
+    has(&given.piece.expect("a piece"), "{\"first\":true,");
+    has(&given.frame.expect("a frame"), ",\"missed\":3}");
 }
 
 #[test]
@@ -280,7 +302,7 @@ fn a_trace_has_the_turns_of_one_connection_and_no_byte_of_its_peer() {
         (slot == 5).then_some(found)
     };
     looped.view.end_round(&looped.now, 9, &find);
-    let traced = |tab| looped.view.take_news(id(tab)).trace.expect("lines");
+    let traced = |tab| looped.given(tab).trace.expect("lines");
     let lines = [
         "conn 105 echo: parked, is owed 0 B",
         "round 1: 3 events",

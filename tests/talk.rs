@@ -3,7 +3,6 @@
 mod support;
 
 use rustix::process::Signal;
-use socket2::{Domain, Socket, Type};
 use std::io::Write;
 use std::process::{ChildStdin, Command};
 use std::time::{Duration, Instant};
@@ -33,15 +32,8 @@ impl OperatorSession {
         client
     }
 
-    /// Connects a client with a small receive buffer, so that the send buffer of the server is
-    /// full soon.
     fn client_with_small_buffer(&mut self, id: u32) -> Client {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.set_recv_buffer_size(4096).expect("an option");
-        socket
-            .connect(&self.server.address("talk").into())
-            .expect("a connection");
-        let client = Client(socket.into());
+        let client = Client::connect_small(self.server.address("talk"));
         let from = client.0.local_addr().expect("bound");
         self.expect_shown(&format!("Client {id} connected from {from}"));
         client

@@ -1,6 +1,7 @@
 //! What the HTTP service gets from the flags, and the link to the operator's window.
 
 use super::options::ServeOptions;
+use crate::config::loop_view::LOOP_VIEW;
 use crate::config::room::WRONG_SECRETS;
 use crate::config::services::SERVICES;
 use crate::services::http::request_counts::RequestCounts;
@@ -11,6 +12,7 @@ use crate::services::operator_history::OperatorHistory;
 use crate::services::room::view::RoomView;
 use crate::services::roster::Roster;
 use crate::session::loop_metrics::LoopMetrics;
+use crate::session::loop_view::LoopView;
 use crate::session::shared::OnOperatorLine;
 use crate::setup::error::StartError;
 use crate::setup::password::Secret;
@@ -37,6 +39,7 @@ pub fn http_shared(
         StartError::new(format!("cannot get random bytes from the kernel: {error}"))
     })?;
     let random = |secret: &mut [u8; _]| getrandom::fill(secret).is_ok();
+    let metrics = Rc::new(LoopMetrics::new(services));
     Ok(HttpShared {
         limits: Rc::new(SERVICES),
         store: store.clone(),
@@ -44,7 +47,8 @@ pub fn http_shared(
         rights: RefCell::new(Rights::new(settings, WRONG_SECRETS)),
         index: options.index,
         requests: RequestCounts::default(),
-        metrics: Rc::new(LoopMetrics::new(services)),
+        loop_view: Rc::new(LoopView::new(metrics.clone(), LOOP_VIEW)),
+        metrics,
         roster,
         history: Rc::new(RefCell::new(OperatorHistory::new(
             SERVICES.window.history,

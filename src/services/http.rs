@@ -23,6 +23,7 @@ pub mod event_stream;
 pub mod exchange;
 pub mod failure;
 pub mod listing;
+pub mod loop_stream;
 pub mod media_type;
 pub mod methods;
 pub mod metrics;

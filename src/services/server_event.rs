@@ -1,6 +1,5 @@
 //! Writes server-sent events: the HTML standard, section 9.2. The data of each is one JSON object.
 
-use serde_json::Value;
 use std::fmt::Display;
 use std::rc::Rc;
 
@@ -8,12 +7,12 @@ use std::rc::Rc;
 pub const HEARTBEAT: &[u8] = b": \n\n";
 
 /// An event without an id. JSON has no line ends outside of strings, and escapes them in strings.
-pub fn event(kind: &str, data: &Value) -> Rc<str> {
+pub fn event(kind: &str, data: &dyn Display) -> Rc<str> {
     format!("event: {kind}\ndata: {data}\n\n").into()
 }
 
 /// An event with an id, which the client sends back in Last-Event-ID.
-pub fn event_with_id(kind: &str, id: impl Display, data: &Value) -> Rc<str> {
+pub fn event_with_id(kind: &str, id: impl Display, data: &dyn Display) -> Rc<str> {
     format!("event: {kind}\nid: {id}\ndata: {data}\n\n").into()
 }
 

@@ -27,6 +27,7 @@ use super::session_id::SessionId;
 use super::trace::Trace;
 use super::trace_lines::TraceLines;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// Limits of the Loop view.
@@ -83,7 +84,8 @@ struct ViewTab {
     /// Frames that it has lost since the last one that it got.
     missed: u64,
     trace: Option<Box<TabTrace>>,
-    news: ViewNews,
+    /// What it has been given and has not sent.
+    news: VecDeque<LoopNews>,
 }
 
 /// The connection that a tab traces.
@@ -105,21 +107,15 @@ enum TabOutput {
     Stalled,
 }
 
-/// What a tab is to send, in this order. Each is the data of one event.
-#[derive(Debug, Default)]
-pub struct ViewNews {
+/// The data of an event that a tab is to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoopNews {
     /// A piece of the snapshot.
-    pub slab: Option<String>,
+    Piece(String),
     /// A frame without its end, and the number of frames before it that the tab has lost.
-    pub frame: Option<(Rc<str>, u64)>,
-    /// Lines of the trace.
-    pub trace: Option<(SessionId, Vec<String>)>,
-}
-
-impl ViewNews {
-    fn is_empty(&self) -> bool {
-        self.slab.is_none() && self.frame.is_none() && self.trace.is_none()
-    }
+    Frame(Rc<str>, u64),
+    /// Lines of the trace of a connection.
+    Trace(SessionId, Vec<String>),
 }
 
 impl LoopView {
@@ -156,7 +152,7 @@ impl LoopView {
             snapshot: Some(0),
             missed: 0,
             trace: None,
-            news: ViewNews::default(),
+            news: VecDeque::new(),
         });
         watched.stirred = true;
         self.count(&watched);
@@ -195,12 +191,18 @@ impl LoopView {
         self.tabs.set(watched.tabs.len());
     }
 
-    /// Takes what a tab is to send now. It is notified when there is something.
-    pub fn take_news(&self, tab: SessionId) -> ViewNews {
+    /// Whether a tab is to send something.
+    pub fn has_news(&self, tab: SessionId) -> bool {
+        let watched = self.watched.borrow();
+        let mut tabs = watched.tabs.iter();
+        tabs.any(|it| it.id == tab && !it.news.is_empty())
+    }
+
+    /// Takes what a tab is to send next. It is notified when there is something.
+    pub fn next_news(&self, tab: SessionId) -> Option<LoopNews> {
         let mut watched = self.watched.borrow_mut();
         let tab = watched.tabs.iter_mut().find(|it| it.id == tab);
-        tab.map(|tab| std::mem::take(&mut tab.news))
-            .unwrap_or_default()
+        tab?.news.pop_front()
     }
 
     /// At the end of a round: makes a frame if one is due, and a piece of a snapshot. `find`
@@ -226,7 +228,7 @@ impl LoopView {
             .stirred
             .then_some(watched.span.begin + self.limits.frame_micros);
         for tab in &mut watched.tabs {
-            if !tab.news.is_empty() {
+            if tab.output == TabOutput::Ready && !tab.news.is_empty() {
                 tab.output = TabOutput::Given;
                 notified.push(tab.id);
             } else if tab.wants_piece() {
@@ -253,7 +255,7 @@ impl LoopView {
             most_slots: self.limits.piece_slots,
         };
         let (text, next) = piece.write(&self.metrics, find);
-        tab.news.slab = Some(text);
+        tab.news.push_back(LoopNews::Piece(text));
         tab.snapshot = next;
     }
 
@@ -274,11 +276,14 @@ impl LoopView {
                 tab.missed += 1;
                 continue;
             }
-            tab.news.frame = Some((frame.clone(), std::mem::take(&mut tab.missed)));
+            let missed = std::mem::take(&mut tab.missed);
+            tab.news.push_back(LoopNews::Frame(frame.clone(), missed));
             if let Some(traced) = &mut tab.trace {
                 traced.begin(&self.metrics, find);
                 let lines = traced.trace.sink().take();
-                tab.news.trace = Some((traced.id, lines)).filter(|(_, lines)| !lines.is_empty());
+                if !lines.is_empty() {
+                    tab.news.push_back(LoopNews::Trace(traced.id, lines));
+                }
             }
         }
     }
@@ -322,7 +327,9 @@ impl LoopView {
             watched.changed.had_turn(conn, owed, bytes);
         }
         match watched.tab(conn) {
-            Some(tab) if owed > self.limits.unsent => tab.output = TabOutput::Stalled,
+            Some(tab) if owed > self.limits.unsent || !tab.news.is_empty() => {
+                tab.output = TabOutput::Stalled;
+            }
             Some(tab) => {
                 tab.output = TabOutput::Ready;
                 // It gets the whole picture again, and the number of frames.

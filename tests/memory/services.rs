@@ -1,6 +1,7 @@
 //! The production services under test, in the order of their listeners.
 
 use super::store::Memory;
+use loket::config::loop_view::LOOP_VIEW;
 use loket::config::room::WRONG_SECRETS;
 use loket::config::services::SERVICES;
 use loket::services::ServiceLimits;
@@ -18,6 +19,7 @@ use loket::services::roster::Roster;
 use loket::services::talk::Talk;
 use loket::services::transfer::Transfer;
 use loket::session::loop_metrics::LoopMetrics;
+use loket::session::loop_view::LoopView;
 use loket::session::protocol::Protocol;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -77,6 +79,7 @@ pub fn http(
     roster: Rc<RefCell<Roster>>,
     room: Option<Rc<RefCell<RoomView>>>,
 ) -> Rc<HttpShared> {
+    let metrics = Rc::new(LoopMetrics::new(Service::NAMES));
     let history = OperatorHistory::new(limits.window.history, 1);
     // The ids of tabs are a sequence.
     let mut number = 0_u64;
@@ -93,10 +96,11 @@ pub fn http(
         rights: RefCell::new(rights),
         index: false,
         requests: RequestCounts::default(),
-        metrics: Rc::new(LoopMetrics::new(Service::NAMES)),
+        metrics: metrics.clone(),
         roster: Some(roster),
         history: Rc::new(RefCell::new(history)),
         room,
+        loop_view: Rc::new(LoopView::new(metrics, LOOP_VIEW)),
         tabs: RefCell::new(Tabs::new(Box::new(random))),
     })
 }

@@ -9,12 +9,14 @@ pub mod mount;
 pub mod python;
 pub mod room_tab;
 pub mod stalled;
+pub mod tab;
 pub mod target;
 
 #[allow(unused_imports)] // as above
 pub use folders::{roomy_folder, rooted, tree};
 use loket::server::TCP_SERVICES;
 use rustix::event::{PollFd, PollFlags};
+use socket2::{Domain, Socket, Type};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -450,6 +452,18 @@ impl Client {
     /// Connects to a service.
     pub fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
+        Client::with(stream)
+    }
+
+    /// Connects with a small receive buffer, so that the send buffer of the server is full soon.
+    pub fn connect_small(address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("an option");
+        socket.connect(&address.into()).expect("a connection");
+        Client::with(socket.into())
+    }
+
+    fn with(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("an option");

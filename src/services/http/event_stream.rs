@@ -18,7 +18,6 @@ use crate::services::server_event::{event, event_with_id};
 use crate::session::notice::Notice;
 use crate::session::protocol::Context;
 use crate::wire::follows::{Follows, Timer};
-use serde_json::Value;
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::rc::Rc;
@@ -66,12 +65,12 @@ pub struct StreamContext<'a, 'b> {
 
 impl StreamContext<'_, '_> {
     /// Sends an event.
-    pub fn send(&mut self, kind: &str, data: &Value) {
+    pub fn send(&mut self, kind: &str, data: &dyn Display) {
         self.events.push(event(kind, data));
     }
 
     /// Sends an event that a page may name as its last one.
-    pub fn send_with_id(&mut self, kind: &str, id: impl Display, data: &Value) {
+    pub fn send_with_id(&mut self, kind: &str, id: impl Display, data: &dyn Display) {
         self.events.push(event_with_id(kind, id, data));
     }
 }

@@ -8,6 +8,7 @@ use crate::services::operator_history::OperatorHistory;
 use crate::services::room::view::RoomView;
 use crate::services::roster::Roster;
 use crate::session::loop_metrics::LoopMetrics;
+use crate::session::loop_view::LoopView;
 use crate::store::Store;
 use crate::wire::http::date::DateCache;
 use std::cell::RefCell;
@@ -29,6 +30,8 @@ pub struct HttpShared {
     pub requests: RequestCounts,
     /// The counters of the loop.
     pub metrics: Rc<LoopMetrics>,
+    /// What the Loop view shows.
+    pub loop_view: Rc<LoopView>,
     /// The talk clients; `None` if the talk service is off.
     pub roster: Option<Rc<RefCell<Roster>>>,
     /// The lines to the operator.

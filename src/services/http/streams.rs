@@ -2,6 +2,7 @@
 
 use super::client_stream::ClientStream;
 use super::event_stream::EventStream;
+use super::loop_stream::LoopStream;
 use super::operator_stream::OperatorStream;
 use super::room_stream::RoomStream;
 use super::shared::HttpShared;
@@ -24,9 +25,15 @@ pub struct StreamKind {
 /// The streams, in the order in which they are opened.
 pub const STREAMS: &[StreamKind] = &[
     StreamKind {
+        name: "loop",
+        needs_token: true,
+        takes: |endpoint, fields| endpoint == "operator" && fields.contains_key("trace"),
+        make: |shared, _| Box::new(LoopStream::new(shared)),
+    },
+    StreamKind {
         name: "operator",
         needs_token: true,
-        takes: |endpoint, _| endpoint == "operator",
+        takes: |endpoint, fields| endpoint == "operator" && !fields.contains_key("trace"),
         make: |shared, _| Box::new(OperatorStream::new(shared)),
     },
     StreamKind {

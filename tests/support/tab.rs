@@ -1,0 +1,103 @@
+//! A tab: reads the events of `GET /-/events`.
+
+use super::{Client, PATIENCE, Server};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// An open tab.
+pub struct Tab {
+    events: BufReader<TcpStream>,
+    /// Its secret id.
+    pub id: String,
+}
+
+impl Tab {
+    /// Opens a tab that watches these streams.
+    #[track_caller]
+    pub fn open(server: &Server, query: &str) -> Tab {
+        Tab::open_by(server.connect("http"), query, "")
+    }
+
+    /// The same on this connection, with more header fields.
+    #[track_caller]
+    pub fn open_by(mut client: Client, query: &str, fields: &str) -> Tab {
+        let head = format!("GET /-/events?{query} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        client.send(head);
+        let mut tab = Tab {
+            events: BufReader::new(client.0),
+            id: String::new(),
+        };
+        let status = tab.line();
+        assert!(status.starts_with("HTTP/1.1 200 "), "{status}");
+        while !tab.line().is_empty() {}
+        let hello = tab.until(|kind, data| (kind == "hello").then(|| data["tab"].clone()));
+        tab.id = hello.as_str().expect("an id").to_owned();
+        tab
+    }
+
+    /// The status of the answer to a POST request for this tab.
+    pub fn post(&self, server: &Server, endpoint: &str, mut fields: Value) -> u16 {
+        fields["tab"] = json!(self.id);
+        let body = fields.to_string();
+        let answer = server.ask(
+            "http",
+            format!(
+                "POST /-/{endpoint} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        );
+        let status = answer.split(' ').nth(1).unwrap_or(&answer);
+        status.parse().expect("a status")
+    }
+
+    #[track_caller]
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.events.read_line(&mut line).expect("a line in time");
+        assert!(line.ends_with('\n'), "the stream ended in {line:?}");
+        line.trim_end().to_owned()
+    }
+
+    /// The kind and the data of the next event.
+    #[track_caller]
+    pub fn next(&mut self) -> (String, Value) {
+        let (mut kind, mut data) = (String::new(), None);
+        loop {
+            let line = self.line();
+            match line.split_once(": ") {
+                Some(("event", text)) => kind = text.to_owned(),
+                Some(("data", text)) => data = serde_json::from_str(text).ok(),
+                _ if !line.is_empty() => {}
+                _ if kind.is_empty() => {}
+                _ => return (kind, data.expect("JSON")),
+            }
+        }
+    }
+
+    /// Reads events until `find` returns something of one.
+    #[track_caller]
+    pub fn until<T>(&mut self, mut find: impl FnMut(&str, &Value) -> Option<T>) -> T {
+        let since = Instant::now();
+        loop {
+            let (kind, data) = self.next();
+            if let Some(found) = find(&kind, &data) {
+                return found;
+            }
+            assert!(since.elapsed() < PATIENCE, "timeout after {kind}: {data}");
+        }
+    }
+
+    /// Whether nothing arrives for this time.
+    pub fn is_silent(&mut self, millis: u64) -> bool {
+        let socket = self.events.get_ref();
+        let set = |time| socket.set_read_timeout(Some(time)).expect("a timeout");
+        set(Duration::from_millis(millis));
+        let is_empty = self.events.buffer().is_empty();
+        let silent = is_empty && socket.peek(&mut [0]).is_err();
+        set(PATIENCE);
+        silent
+    }
+}
