@@ -508,6 +508,28 @@ fn an_operator_with_a_stopped_screen_is_not_closed_as_too_slow() {
 }
 
 #[test]
+fn a_tab_gets_a_heartbeat_in_each_silence_and_is_closed_if_it_reads_none() {
+    let mut simulation = Simulation::new(&Files::new());
+    let request = "GET /-/events?client HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let tab = simulation.connect(Service::Http);
+    simulation.say(&tab, request);
+    simulation.run();
+    let length = tab.got().len();
+    simulation.pass(600 * SECOND);
+    let beats = ": \n\n".repeat(600 / 15);
+    assert_eq!(tab.text()[length..], beats, "and no deadline closes it");
+    let stalled = simulation.accept(Service::Http, length);
+    simulation.say(&stalled, request);
+    simulation.pass(14 * SECOND);
+    // What it sends has no meaning.
+    simulation.say(&stalled, request);
+    simulation.pass(31 * SECOND);
+    assert_eq!(simulation.closed(&stalled), None);
+    simulation.pass(2 * SECOND);
+    assert_eq!(simulation.closed(&stalled), Some(CloseReason::SlowReader));
+}
+
+#[test]
 fn a_deadline_is_never_early() {
     let mut simulation = Simulation::new(&Files::new());
     simulation.pass(SECOND / 2);

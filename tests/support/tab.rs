@@ -2,6 +2,7 @@
 
 use super::{Client, PATIENCE, Server};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ pub struct Tab {
     events: BufReader<TcpStream>,
     /// Its secret id.
     pub id: String,
+    /// Events that were read while another kind was asked for.
+    kept: VecDeque<(String, Value)>,
 }
 
 impl Tab {
@@ -28,33 +31,49 @@ impl Tab {
         let mut tab = Tab {
             events: BufReader::new(client.0),
             id: String::new(),
+            kept: VecDeque::new(),
         };
-        let status = tab.line();
+        let status = tab.read_line();
         assert!(status.starts_with("HTTP/1.1 200 "), "{status}");
-        while !tab.line().is_empty() {}
+        while !tab.read_line().is_empty() {}
         let hello = tab.until(|kind, data| (kind == "hello").then(|| data["tab"].clone()));
         tab.id = hello.as_str().expect("an id").to_owned();
         tab
     }
 
     /// The status of the answer to a POST request for this tab.
+    #[track_caller]
     pub fn post(&self, server: &Server, endpoint: &str, mut fields: Value) -> u16 {
         fields["tab"] = json!(self.id);
-        let body = fields.to_string();
-        let answer = server.ask(
-            "http",
-            format!(
-                "POST /-/{endpoint} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            ),
-        );
-        let status = answer.split(' ').nth(1).unwrap_or(&answer);
-        status.parse().expect("a status")
+        post(server, endpoint, "Host: localhost\r\n", &fields)
+    }
+
+    /// The data of the next event of this kind.
+    #[track_caller]
+    pub fn event(&mut self, kind: &str) -> Value {
+        let kept = self.kept.iter().position(|(found, _)| found == kind);
+        if let Some((_, data)) = kept.and_then(|place| self.kept.remove(place)) {
+            return data;
+        }
+        loop {
+            let (found, data) = self.next();
+            if found == kind {
+                return data;
+            }
+            self.kept.push_back((found, data));
+        }
+    }
+
+    /// The text of the next line in the operator's window.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        let data = self.event("operator");
+        let line = data["line"].as_str();
+        line.unwrap_or_else(|| panic!("no line: {data}")).to_owned()
     }
 
     #[track_caller]
-    fn line(&mut self) -> String {
+    fn read_line(&mut self) -> String {
         let mut line = String::new();
         self.events.read_line(&mut line).expect("a line in time");
         assert!(line.ends_with('\n'), "the stream ended in {line:?}");
@@ -66,7 +85,7 @@ impl Tab {
     pub fn next(&mut self) -> (String, Value) {
         let (mut kind, mut data) = (String::new(), None);
         loop {
-            let line = self.line();
+            let line = self.read_line();
             match line.split_once(": ") {
                 Some(("event", text)) => kind = text.to_owned(),
                 Some(("data", text)) => data = serde_json::from_str(text).ok(),
@@ -100,4 +119,20 @@ impl Tab {
         set(PATIENCE);
         silent
     }
+}
+
+/// Sends a POST request with these header lines; returns the status.
+#[track_caller]
+pub fn post(server: &Server, endpoint: &str, lines: &str, fields: &Value) -> u16 {
+    let body = fields.to_string();
+    let answer = server.ask(
+        "http",
+        format!(
+            "POST /-/{endpoint} HTTP/1.1\r\n{lines}Connection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ),
+    );
+    let status = answer.split(' ').nth(1).unwrap_or(&answer);
+    status.parse().expect("a status")
 }
