@@ -5,34 +5,57 @@ mod support;
 use rustix::process::Signal;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use support::python::{PythonClient, python};
 use support::tab::{Tab, post};
-use support::{Prepared, Server, eventually, skip};
+use support::{Client, Prepared, Server, eventually, skip};
+
+/// A server with a client over TCP, an operator and client 2 in one tab, an operator in another.
+struct Chat {
+    server: Server,
+    keys: ChildStdin,
+    line_client: Client,
+    tab: Tab,
+    other: Tab,
+}
+
+impl Chat {
+    fn new() -> Chat {
+        let (mut server, keys) = Server::operated(&[]);
+        let line_client = server.connect("talk");
+        server.shown_until("Client 1 connected");
+        let mut tab = Tab::open(&server, "operator&client");
+        // What was shown before is in the window, too.
+        assert!(tab.line().starts_with("Client 1 connected from 127.0.0.1:"));
+        assert_eq!(tab.event("talk"), json!({"you": 2}));
+        let shown = tab.line();
+        assert!(shown.starts_with("Client 2 connected from 127.0.0.1:"));
+        assert_eq!(server.shown(), shown);
+        let other = Tab::open(&server, "operator");
+        Chat {
+            server,
+            keys,
+            line_client,
+            tab,
+            other,
+        }
+    }
+}
 
 #[test]
-fn the_terminal_tabs_and_talk_clients_chat_with_each_other() {
-    let (mut server, mut keys) = Server::operated(&[]);
-    let mut line_client = server.connect("talk");
-    server.shown_until("Client 1 connected");
-    let mut tab = Tab::open(&server, "operator&client");
-    // What was shown before is in the window, too.
-    assert!(tab.line().starts_with("Client 1 connected from 127.0.0.1:"));
-    assert_eq!(tab.event("talk"), json!({"you": 2}));
-    let shown = tab.line();
-    assert!(shown.starts_with("Client 2 connected from 127.0.0.1:"));
-    assert_eq!(server.shown(), shown);
-    // A second operator.
-    let mut other = Tab::open(&server, "operator");
+fn clients_over_tcp_and_in_tabs_appear_alike_on_the_terminal_and_in_windows() {
+    let Chat {
+        mut server,
+        mut line_client,
+        mut tab,
+        mut other,
+        ..
+    } = Chat::new();
     let listed = other.event("roster");
     let clients = listed["clients"].as_array().expect("a list");
     let numbers: Vec<_> = clients.iter().map(|client| client["id"].clone()).collect();
-    assert_eq!(
-        (numbers, &listed["more"]),
-        (vec![json!(1), json!(2)], &json!(false))
-    );
-
-    // Clients to the operators: all of them appear alike.
+    assert_eq!(numbers, [json!(1), json!(2)]);
+    assert_eq!(listed["more"], json!(false));
     line_client.send("halo\r\n");
     assert_eq!(server.shown(), "Client 1: halo");
     assert_eq!(
@@ -44,7 +67,19 @@ fn the_terminal_tabs_and_talk_clients_chat_with_each_other() {
         while window.line() != "Client 1: halo" {}
         assert_eq!(window.line(), "Client 2: selamat pagi ☀");
     }
+}
 
+#[test]
+fn operators_at_the_terminal_and_in_windows_write_to_the_same_clients() {
+    let Chat {
+        mut server,
+        mut keys,
+        mut line_client,
+        mut tab,
+        mut other,
+    } = Chat::new();
+    while !other.line().starts_with("Client 2 connected") {}
+    other.event("roster");
     // The terminal to all clients and to one; the windows see what it wrote.
     keys.write_all(b"from the terminal\n/to 2 for two\n")
         .expect("taken");
@@ -218,16 +253,27 @@ fn a_tab_that_stalls_costs_bounded_memory() {
     assert!(gap > 1_000, "{gap}");
 }
 
+/// A server on loopback whose token is in a file.
+fn with_token() -> Server {
+    let mut prepared = Prepared::new();
+    let file = prepared.folder().join("token");
+    std::fs::write(&file, "kq3-Zp7\n").expect("room");
+    prepared.command.arg("--http-token-file").arg(&file);
+    prepared.launch()
+}
+
+/// The status of a request for events.
+fn open(server: &Server, lines: &str, query: &str) -> u16 {
+    let mut stream = server.connect("http");
+    stream.send(format!("GET /-/events?{query} HTTP/1.1\r\n{lines}\r\n"));
+    let line = stream.line();
+    let status = line.split(' ').nth(1).expect("a status");
+    status.parse().expect("a number")
+}
+
 #[test]
 fn who_may_open_a_tab_and_post() {
-    let prepared = {
-        let mut prepared = Prepared::new();
-        let file = prepared.folder().join("token");
-        std::fs::write(&file, "kq3-Zp7\n").expect("room");
-        prepared.command.arg("--http-token-file").arg(&file);
-        prepared
-    };
-    let server = prepared.launch();
+    let server = with_token();
     let port = server.address("http").port();
     assert_eq!(
         server.window.as_deref(),
@@ -236,13 +282,7 @@ fn who_may_open_a_tab_and_post() {
     );
     let right = "Authorization: Bearer kq3-Zp7\r\n";
     let tab = Tab::open_by(server.connect("http"), "client&operator", right);
-    let open = |lines: &str, query: &str| {
-        let mut stream = server.connect("http");
-        stream.send(format!("GET /-/events?{query} HTTP/1.1\r\n{lines}\r\n"));
-        let line = stream.line();
-        let status = line.split(' ').nth(1).expect("a status").to_owned();
-        status.parse::<u16>().expect("a number")
-    };
+    let open = |lines: &str, query: &str| open(&server, lines, query);
     let hosts = [
         ("localhost", true),
         ("127.0.0.1:8000", true),
@@ -293,11 +333,16 @@ fn who_may_open_a_tab_and_post() {
             }
         }
     }
-    // Wrong tokens are counted, as those of other requests.
+}
+
+#[test]
+fn wrong_tokens_for_a_tab_are_counted() {
+    let server = with_token();
     let wrong = "Host: localhost\r\nAuthorization: Bearer no\r\n";
-    assert_eq!(open(wrong, "operator"), 401);
-    eventually("the network is ignored", || open(wrong, "operator") == 429);
-    assert_eq!(open(wrong, "client"), 200, "it needs no token");
+    assert_eq!(open(&server, wrong, "operator"), 401);
+    let is_ignored = || open(&server, wrong, "operator") == 429;
+    eventually("the network is ignored", is_ignored);
+    assert_eq!(open(&server, wrong, "client"), 200, "it needs no token");
 }
 
 #[test]

@@ -277,16 +277,10 @@ impl World {
     /// The peer reads everything.
     pub fn read(&mut self, id: SessionId) -> String {
         let mut all = Vec::new();
-        loop {
-            let Some(session) = self.sessions.get_mut(&id.0) else {
-                break;
-            };
-            let Some(outbox) = session.outbox() else {
-                break;
-            };
-            let Some(Front::Bytes(bytes)) = outbox.front() else {
-                break;
-            };
+        while let Some(session) = self.sessions.get_mut(&id.0)
+            && let Some(outbox) = session.outbox()
+            && let Some(Front::Bytes(bytes)) = outbox.front()
+        {
             let count = bytes.len();
             all.extend_from_slice(bytes);
             outbox.advance(count);
