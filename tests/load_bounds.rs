@@ -7,9 +7,11 @@ mod support;
 use fake_server::{Ended, UnusedAddress, run};
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use load_figures::Figures;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 use support::Server;
 
 fn load(at: &str, flags: &[&str]) -> Ended {
@@ -84,6 +86,37 @@ fn a_bound_on_errors_replaces_the_default_of_none() {
     );
     assert_eq!(ended.status, Some(0), "{ended:?}");
     assert!(ended.out.contains("-BUSY"), "{ended:?}");
+}
+
+/// No coordinated omission: one stall of half a second delays a quarter of the requests.
+#[test]
+fn a_stall_shows_in_all_requests_that_were_due_in_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("an address").to_string();
+    let (_waits, never) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut message = [0; 64];
+        for number in 0.. {
+            if stream.read_exact(&mut message).is_err() {
+                return;
+            }
+            if number == 50 {
+                let _ = never.recv_timeout(Duration::from_millis(500));
+            }
+            let _ = stream.write_all(&message);
+        }
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let flags = [
+        "load", "echo", "--at", &at, "-c", "1", "-r", "200", "-d", "2",
+    ];
+    let ended = run(
+        folder.path(),
+        &[&flags[..], &["--fail-if", "p90=200ms"]].concat(),
+    );
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.out.contains("FAILED: p90 is "), "{ended:?}");
 }
 
 #[test]

@@ -169,8 +169,9 @@ fn failure(figures: &Figures) -> Option<String> {
 fn latency_line(figures: &Figures) -> Option<Line> {
     let outcome = figures.outcome.as_ref().ok()?;
     let [low, middle, high] = [0.5, 0.99, 0.999].map(|of| percentile(outcome, of).max(1) as f64);
+    let clients = outcome.settings.clients();
     Some(Line {
-        label: format!("{}, {}", figures.run.group, figures.run.title),
+        label: format!("{}, {}, {clients}", figures.run.group, figures.run.title),
         value: micros(middle as u64),
         colour: if outcome.status() == 0 { GOOD } else { BAD },
         low,

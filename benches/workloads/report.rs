@@ -37,7 +37,7 @@ impl GoalResult {
         let (one, other) = (part(low), part(high));
         Some(Line {
             label: format!("{}: {}", self.work, self.figure),
-            value: format!("{median:.3}  {}", self.bound.text()),
+            value: format!("{median:.3}, goal {}", self.bound.text()),
             colour: match self.verdict() {
                 Verdict::Holds => GOOD,
                 Verdict::Missed => BAD,
