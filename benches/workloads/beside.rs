@@ -51,7 +51,7 @@ const STALLS: [Row; 12] = [
     ("a cold file, 300 readers", "", "http -c 300 --path /big --discard", Course::ColdFile, 5.0),
     ("a cold folder", "", "http -c 1 --path /many/", Course::ColdFolder, 5.0),
     ("stalled downloads", "", "http -c 8 --path /big --discard", Course::StalledMount, 5.0),
-    ("stalled uploads", "", "http --put -c 8 -s 64M", Course::StalledMount, 5.0),
+    ("stalled uploads", "", "http --put -c 8 -s 4M", Course::StalledMount, 5.0),
     ("stalled commits", "", "http --put -c 8 -s 4K", Course::StalledMount, 5.0),
     ("stalled lists", "", "http -c 8 --path /many/", Course::StalledMount, 5.0),
     // Otherwise the server looks for the files of a crash in all folders before it serves.
