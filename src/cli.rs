@@ -126,6 +126,23 @@ pub enum FilesAction {
         /// File on the server.
         name: String,
     },
+    /// Print the SHA-256 of a file.
+    Sum {
+        /// File on the server.
+        name: String,
+    },
+    /// Rename a file or a folder; nothing is replaced.
+    Mv {
+        /// File or folder on the server.
+        old: String,
+        /// Its new name, perhaps in another folder.
+        new: String,
+    },
+    /// Make a folder.
+    Mkdir {
+        /// Folder on the server.
+        dir: String,
+    },
     /// Remove a file.
     Rm {
         /// File on the server.
@@ -138,6 +155,10 @@ pub enum FilesAction {
         /// Path of the local file [default: the same name in the current folder].
         #[arg(short, long, value_name = "PATH")]
         output: Option<PathBuf>,
+        /// Begin anew, and keep nothing of a download that is broken off [default: go on where the
+        /// last one was broken off, if the file still begins like that].
+        #[arg(long)]
+        no_resume: bool,
     },
     /// Upload a file.
     Upload {
@@ -146,6 +167,9 @@ pub enum FilesAction {
         /// Name on the server [default: that of the local file].
         #[arg(long = "as", value_name = "NAME")]
         name: Option<String>,
+        /// Compare the SHA-256 of both files afterwards.
+        #[arg(long)]
+        verify: bool,
     },
 }
 

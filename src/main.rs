@@ -181,9 +181,16 @@ fn run_files(options: &FilesOptions, limits: &ClientLimits) -> Result<(), Client
     match command {
         FilesAction::Ls { dir } => files.list(dir.as_deref()),
         FilesAction::Size { name } => files.size(name),
+        FilesAction::Sum { name } => files.sum(name),
         FilesAction::Rm { name } => files.remove(name),
-        FilesAction::Download { name, output } => files.download(name, output.as_deref()),
-        FilesAction::Upload { file, name } => files.upload(file, name.as_deref()),
+        FilesAction::Mv { old, new } => files.rename(old, new),
+        FilesAction::Mkdir { dir } => files.make_folder(dir),
+        FilesAction::Download {
+            name,
+            output,
+            no_resume,
+        } => files.download(name, output.as_deref(), !no_resume),
+        FilesAction::Upload { file, name, verify } => files.upload(file, name.as_deref(), *verify),
     }
 }
 

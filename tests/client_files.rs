@@ -113,7 +113,8 @@ fn a_failed_download_keeps_the_old_file_and_leaves_no_other() {
         ("OK -1\n", "not a reply of this service"),
     ] {
         let server = FakeServer::closes_after(&[("download \"a\"\n", answer)]);
-        let ended = server.run(folder.path(), &["files", "download", "a", "--at"]);
+        let arguments = ["files", "download", "a", "--no-resume", "--at"];
+        let ended = server.run(folder.path(), &arguments);
         ended.expect_failure(1, &["cannot download a", words]);
         assert_eq!(names_in(folder.path()), ["a"], "{answer:?}");
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"old");

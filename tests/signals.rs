@@ -62,7 +62,7 @@ fn a_client_ended_by_a_signal_removes_its_partial_file() {
                 "OK\na<SEPARATOR>10\nabc",
             ),
             (
-                &["files", "download", "a", "--at"],
+                &["files", "download", "a", "--no-resume", "--at"],
                 "download \"a\"\n",
                 "OK 10\nabc",
             ),

@@ -226,6 +226,20 @@ impl BlockingConnection {
         }
     }
 
+    /// The same for a reply that the server may compute for this time.
+    pub fn read_late_reply(&mut self, patience: Duration) -> Result<Reply, ExchangeError> {
+        let limits = self.limits;
+        self.limits.quiet_timeout = patience;
+        // Waiting is no low rate.
+        self.limits.rate_window = 2 * patience;
+        self.stream.get_ref().set_read_timeout(Some(patience))?;
+        let reply = self.read_reply();
+        self.limits = limits;
+        let quiet = Some(limits.quiet_timeout);
+        self.stream.get_ref().set_read_timeout(quiet)?;
+        reply
+    }
+
     /// Half-closes the connection.
     pub fn finish_writing(&mut self) -> Result<(), ExchangeError> {
         Ok(self.stream.get_ref().shutdown(Shutdown::Write)?)

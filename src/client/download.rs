@@ -1,21 +1,26 @@
 //! Saves a download: writes a hidden file and renames it over the target when it is complete.
-//! The old file stays until then, and a failed download leaves no file behind.
+//! The old file stays until then. A download that can be resumed leaves its hidden file, and the
+//! next one of the same target goes on with it; any other one leaves nothing.
 
 use super::ClientLimits;
 use super::connection::BlockingConnection;
+use super::digest::sha256;
 use super::error::{ClientError, ExchangeError, reason};
 use super::progress::TransferProgress;
+use crate::wire::text::hex;
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Hidden files to remove if the process is terminated before they are renamed.
-static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// Hidden files to remove if the process is terminated before they are renamed; with `true`, only
+/// if they are empty.
+static UNFINISHED: Mutex<Vec<(PathBuf, bool)>> = Mutex::new(Vec::new());
 
-fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+fn unfinished() -> MutexGuard<'static, Vec<(PathBuf, bool)>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -23,11 +28,17 @@ fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
 /// download can begin or finish.
 pub fn remove_unfinished() {
     let paths = unfinished();
-    for path in paths.iter() {
-        let _ = fs::remove_file(path);
+    for (path, keeps) in paths.iter() {
+        remove(path, *keeps);
     }
     // The lock is never released: a running download could otherwise still create or rename a file.
     std::mem::forget(paths);
+}
+
+fn remove(path: &Path, keeps: bool) {
+    if !keeps || fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// A file that is being downloaded.
@@ -36,11 +47,15 @@ pub struct Download {
     file: File,
     part: PathBuf,
     target: PathBuf,
+    /// The bytes in the hidden file.
+    has: u64,
+    keeps: bool,
 }
 
 impl Download {
-    /// Creates the hidden file in the folder of `target`. The target is not touched.
-    pub fn create(target: &Path) -> Result<Download, ClientError> {
+    /// Creates the hidden file in the folder of `target`. The target is not touched. With `resume`,
+    /// opens the one that an earlier download has left, if any.
+    pub fn create(target: &Path, resume: bool) -> Result<Download, ClientError> {
         let shown = target.display();
         let cannot = |why: String| ClientError::failure(format!("cannot save {shown}: {why}"));
         let target = &follow(target).map_err(cannot)?;
@@ -55,18 +70,43 @@ impl Download {
             return Err(cannot("that is not a file name; choose one".to_owned()));
         }
         let folder = folder_of(target);
-        let (file, part) = create_part_file(folder, replaced.as_ref()).map_err(|error| {
+        let left = resume.then(|| open_left(target, replaced.as_ref()));
+        let left = left.flatten();
+        let keeps = left.is_some();
+        let opened = left.map_or_else(|| create_part_file(folder, replaced.as_ref()), Ok);
+        let (file, part) = opened.map_err(|error| {
             cannot(format!(
                 "{} in the folder {}; does it exist, and do you have write permission?",
                 reason(&error),
                 folder.display()
             ))
         })?;
+        let has = file.metadata().map_or(0, |found| found.len());
         Ok(Download {
             file,
             part,
             target: target.to_owned(),
+            has,
+            keeps,
         })
+    }
+
+    /// The bytes that an earlier download has left, and those of this one.
+    pub fn has(&self) -> u64 {
+        self.has
+    }
+
+    /// The SHA-256 of these bytes.
+    pub fn sha256(&mut self, limits: &ClientLimits) -> Result<String, ExchangeError> {
+        let hashed = (self.file.rewind()).and_then(|()| sha256(&self.file, limits.body_piece));
+        hashed.map_err(|error| self.unwritable(&error))
+    }
+
+    /// Discards these bytes.
+    pub fn begin_anew(&mut self) -> Result<(), ExchangeError> {
+        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
+        self.has = 0;
+        emptied.map_err(|error| self.unwritable(&error))
     }
 
     /// Receives exactly `size` bytes and renames the file to its target.
@@ -76,6 +116,19 @@ impl Download {
         size: u64,
         limits: &ClientLimits,
     ) -> Result<(), ExchangeError> {
+        self.append(connection, size, limits)?;
+        self.commit()
+    }
+
+    /// Receives exactly `size` more bytes.
+    pub fn append(
+        &mut self,
+        connection: &mut BlockingConnection,
+        size: u64,
+        limits: &ClientLimits,
+    ) -> Result<(), ExchangeError> {
+        let end = self.file.seek(io::SeekFrom::End(0));
+        end.map_err(|error| self.unwritable(&error))?;
         let mut progress = TransferProgress::new(&self.target.display().to_string(), size, limits);
         let mut buffer = vec![0; limits.body_piece];
         let mut got = 0;
@@ -95,15 +148,17 @@ impl Download {
                 .write_all(&buffer[..count])
                 .map_err(|error| self.unwritable(&error))?;
             got += count as u64;
+            self.has += count as u64;
             progress.advance(count);
         }
-        self.commit()
+        Ok(())
     }
 
-    fn commit(self) -> Result<(), ExchangeError> {
+    /// Renames the file to its target.
+    pub fn commit(self) -> Result<(), ExchangeError> {
         let mut paths = unfinished();
         fs::rename(&self.part, &self.target).map_err(|error| self.unwritable(&error))?;
-        paths.retain(|path| path != &self.part);
+        paths.retain(|(path, _)| path != &self.part);
         Ok(())
     }
 
@@ -119,8 +174,8 @@ impl Download {
 impl Drop for Download {
     fn drop(&mut self) {
         let mut paths = unfinished();
-        if let Some(place) = paths.iter().position(|path| path == &self.part) {
-            let _ = fs::remove_file(&self.part);
+        if let Some(place) = paths.iter().position(|(path, _)| path == &self.part) {
+            remove(&self.part, self.keeps);
             paths.swap_remove(place);
         }
     }
@@ -178,11 +233,37 @@ fn keep_permissions(file: &File, old: &Metadata) {
     let _ = file.set_permissions(Permissions::from_mode(bits));
 }
 
+/// Opens the hidden file that is always the same for this target; `None` if that is not possible,
+/// because another process writes it.
+fn open_left(target: &Path, replaced: Option<&Metadata>) -> Option<(File, PathBuf)> {
+    let name = target.file_name()?;
+    let digest = hex(&Sha256::digest(name.as_encoded_bytes())[..8]);
+    let path = folder_of(target).join(format!(".loket-{digest}.part"));
+    let mut options = OpenOptions::new();
+    let mode = if replaced.is_some() { 0o600 } else { 0o666 };
+    options.read(true).write(true).create(true).mode(mode);
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = options.custom_flags(flags.bits() as i32).open(&path).ok()?;
+    file.try_lock().ok()?;
+    // Another user may have prepared it, and another process may have renamed it meanwhile.
+    let (open, named) = (file.metadata().ok()?, fs::symlink_metadata(&path).ok()?);
+    let is_ours = open.is_file() && open.uid() == rustix::process::geteuid().as_raw();
+    let is_same = (open.dev(), open.ino()) == (named.dev(), named.ino());
+    if !(is_ours && is_same && open.nlink() == 1) {
+        return None;
+    }
+    if let Some(old) = replaced {
+        keep_permissions(&file, old);
+    }
+    unfinished().push((path.clone(), true));
+    Some((file, path))
+}
+
 /// Creates the hidden file. Its permissions are never wider than those of the replaced file.
 fn create_part_file(folder: &Path, replaced: Option<&Metadata>) -> io::Result<(File, PathBuf)> {
     let mode = if replaced.is_some() { 0o600 } else { 0o666 };
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(mode);
+    options.read(true).write(true).create_new(true).mode(mode);
     let mut number = 0_u64;
     loop {
         let name = format!(".loket-{}-{number}.part", std::process::id());
@@ -195,7 +276,7 @@ fn create_part_file(folder: &Path, replaced: Option<&Metadata>) -> io::Result<(F
                 }
                 // A server on this folder removes part files that no process holds a lock on.
                 let _ = file.try_lock();
-                paths.push(path.clone());
+                paths.push((path.clone(), false));
                 return Ok((file, path));
             }
             // Left by a killed process with the same id, or in use by another one.
@@ -223,7 +304,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("a");
         fs::write(&target, "old").unwrap();
-        let mut download = Download::create(&target).unwrap();
+        let mut download = Download::create(&target, false).unwrap();
         download.file.write_all(b"new").unwrap();
         assert_eq!(names_in(folder.path()).len(), 2);
         drop(download);
@@ -234,16 +315,56 @@ mod tests {
     #[test]
     fn two_downloads_of_one_file_use_two_hidden_files() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Download::create(&folder.path().join("a")).unwrap();
-        let second = Download::create(&folder.path().join("a")).unwrap();
+        let first = Download::create(&folder.path().join("a"), true).unwrap();
+        let second = Download::create(&folder.path().join("a"), true).unwrap();
         assert_ne!(first.part, second.part);
         first.commit().unwrap();
         second.commit().unwrap();
         assert_eq!(names_in(folder.path()), ["a"]);
     }
 
+    #[test]
+    fn what_a_resumable_download_has_received_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a");
+        drop(Download::create(&target, true).unwrap());
+        assert!(names_in(folder.path()).is_empty(), "it received nothing");
+        let mut download = Download::create(&target, true).unwrap();
+        download.file.write_all(b"front").unwrap();
+        drop(download);
+        let mut download = Download::create(&target, true).unwrap();
+        assert_eq!(download.has(), 5);
+        assert_eq!(
+            download.sha256(&ClientLimits::short()).unwrap(),
+            hex(&Sha256::digest(b"front"))
+        );
+        download.begin_anew().unwrap();
+        drop(download);
+        assert!(names_in(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_hidden_file_that_others_can_change_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a");
+        let part = Download::create(&target, true).unwrap().part.clone();
+        let other = folder.path().join("other");
+        fs::write(&other, "other").unwrap();
+        for prepare in [
+            (|other: &Path, part: &Path| fs::hard_link(other, part)) as fn(&Path, &Path) -> _,
+            |other, part| std::os::unix::fs::symlink(other, part),
+        ] {
+            prepare(&other, &part).unwrap();
+            let download = Download::create(&target, true).unwrap();
+            assert_ne!(download.part, part);
+            drop(download);
+            fs::remove_file(&part).unwrap();
+        }
+        assert_eq!(fs::read(&other).unwrap(), b"other");
+    }
+
     fn save(target: &Path, content: &[u8]) {
-        let mut download = Download::create(target).unwrap();
+        let mut download = Download::create(target, false).unwrap();
         download.file.write_all(content).unwrap();
         download.commit().unwrap();
     }
@@ -261,7 +382,7 @@ mod tests {
         ] {
             fs::write(&target, "old").unwrap();
             fs::set_permissions(&target, Permissions::from_mode(bits)).unwrap();
-            let download = Download::create(&target).unwrap();
+            let download = Download::create(&target, false).unwrap();
             let part = fs::metadata(&download.part).unwrap();
             assert_eq!(part.mode() & 0o7777, kept, "{bits:o}");
             download.commit().unwrap();
@@ -294,7 +415,7 @@ mod tests {
             assert_eq!(fs::read(inside(file)).unwrap(), b"new");
         }
         for (link, words) in [("loop", "form a loop"), ("device", "not a regular file")] {
-            let error = Download::create(&inside(link)).unwrap_err();
+            let error = Download::create(&inside(link), false).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
         }
         assert_eq!(names_in(&inside("sub")), ["a", "new"]);
@@ -314,17 +435,17 @@ mod tests {
         fs::set_permissions(folder.path(), Permissions::from_mode(0o1777)).unwrap();
         let link = folder.path().join("a");
         symlink("b", &link).unwrap();
-        assert!(Download::create(&link).is_ok());
+        assert!(Download::create(&link, false).is_ok());
         lchown(&link, Some(65_534), Some(65_534)).unwrap();
-        let error = Download::create(&link).unwrap_err();
+        let error = Download::create(&link, false).unwrap_err();
         assert!(error.to_string().contains("another user"), "{error}");
     }
 
     #[test]
     fn only_a_regular_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Download::create(folder.path()).unwrap_err();
+        let error = Download::create(folder.path(), false).unwrap_err();
         assert!(error.to_string().contains("not a regular file"), "{error}");
-        assert!(Download::create(Path::new("/dev/null")).is_err());
+        assert!(Download::create(Path::new("/dev/null"), false).is_err());
     }
 }

@@ -70,32 +70,106 @@ impl FilesClient {
         self.ask_in_a_line(&format!("rm {}", quote(names::check(name)?)), &tried)
     }
 
-    /// Downloads a file: to `output`, into the folder `output`, or under its own name.
-    pub fn download(&mut self, name: &str, output: Option<&Path>) -> Result<(), ClientError> {
-        let command = format!("download {}", quote(names::check(name)?));
+    /// Downloads a file: to `output`, into the folder `output`, or under its own name. With
+    /// `resume`, goes on where an earlier download was broken off.
+    pub fn download(
+        &mut self,
+        name: &str,
+        output: Option<&Path>,
+        resume: bool,
+    ) -> Result<(), ClientError> {
+        let quoted = quote(names::check(name)?);
         let target = match output {
             None => PathBuf::from(names::local_name(name)?),
             Some(folder) if folder.is_dir() => folder.join(names::local_name(name)?),
             Some(path) => path.to_owned(),
         };
-        let download = Download::create(&target)?;
+        let mut download = Download::create(&target, resume)?;
         let tried = self.tried("download", name);
+        let local = |error: ExchangeError| error.in_context(&tried);
+        let mut left = download.has();
+        if left > 0 && !self.is_front(&mut download, &quoted).map_err(local)? {
+            download.begin_anew().map_err(local)?;
+            left = 0;
+        }
+        let command = match left {
+            0 => format!("download {quoted}"),
+            offset => format!("download {quoted} {offset}"),
+        };
         let (mut connection, reply) = self.ask(&command, &tried)?;
         let limits = *self.server.limits();
-        let received = size_of(&reply).and_then(|size| {
-            download.receive(&mut connection, size, &limits)?;
-            Ok(size)
-        });
-        received
-            .and_then(|size| {
-                self.server.keep(connection);
-                output::saved(&target, size)
-            })
-            .map_err(|error| error.in_context(tried))
+        size_of(&reply)
+            .and_then(|size| download.append(&mut connection, size, &limits))
+            .map_err(local)?;
+        self.server.keep(connection);
+        if left > 0 && !self.is_front(&mut download, &quoted).map_err(local)? {
+            download.begin_anew().map_err(local)?;
+            let words = "the file was changed meanwhile; nothing was saved, try again";
+            return Err(local(ExchangeError::Local(words.to_owned())));
+        }
+        let size = download.has();
+        download.commit().map_err(local)?;
+        if left > 0 {
+            output::diagnostic(format!(
+                "continued after {left} bytes of an earlier download"
+            ));
+        }
+        output::saved(&target, size).map_err(local)
     }
 
-    /// Uploads a file under `name` or its own name.
-    pub fn upload(&mut self, file: &Path, name: Option<&str>) -> Result<(), ClientError> {
+    /// Whether the file on the server begins with what the download has. A server that does not
+    /// know the word says no.
+    fn is_front(&mut self, download: &mut Download, quoted: &str) -> Result<bool, ExchangeError> {
+        let (own, length) = (download.sha256(self.server.limits())?, download.has());
+        Ok(self
+            .sum_of(quoted, Some(length))
+            .is_ok_and(|there| there == own))
+    }
+
+    /// Asks for the SHA-256 of a file of `length` bytes, or of its front.
+    fn sum_of(&mut self, quoted: &str, length: Option<u64>) -> Result<String, ClientError> {
+        let tried = self.tried("compare", quoted);
+        let length = length.map_or(String::new(), |length| format!(" {length}"));
+        let mut connection = self.server.take()?;
+        let patience = self.server.limits().digest_timeout;
+        let asked = connection.send(format!("sum {quoted}{length}\n").as_bytes());
+        let error = match asked.and_then(|()| connection.read_late_reply(patience)) {
+            Ok(Reply::Yes(sum)) => {
+                self.server.keep(connection);
+                return Ok(sum);
+            }
+            Ok(Reply::No(words)) => self.server.refused(connection, words),
+            Err(error) => error,
+        };
+        Err(error.in_context(tried))
+    }
+
+    /// Prints the SHA-256 of a file.
+    pub fn sum(&mut self, name: &str) -> Result<(), ClientError> {
+        let sum = self.sum_of(&quote(names::check(name)?), None)?;
+        output::line(format!("{sum}  {name}")).map_err(|error| error.in_context("cannot print"))
+    }
+
+    /// Makes a folder.
+    pub fn make_folder(&mut self, name: &str) -> Result<(), ClientError> {
+        let tried = self.tried("make the folder", name);
+        self.ask_in_a_line(&format!("mkdir {}", quote(names::check(name)?)), &tried)
+    }
+
+    /// Renames a file or a folder.
+    pub fn rename(&mut self, old: &str, new: &str) -> Result<(), ClientError> {
+        let tried = self.tried("rename", old);
+        let names = [names::check(old)?, names::check(new)?].map(quote);
+        self.ask_in_a_line(&format!("mv {}", names.join(" ")), &tried)
+    }
+
+    /// Uploads a file under `name` or its own name. With `verify`, compares the SHA-256 afterwards.
+    pub fn upload(
+        &mut self,
+        file: &Path,
+        name: Option<&str>,
+        verify: bool,
+    ) -> Result<(), ClientError> {
         let mut upload = UploadFile::open(file, self.server.limits())?;
         let stored = names::remote_name(file, name)?;
         let size = upload.size();
@@ -107,7 +181,22 @@ impl FilesClient {
                 output::line(words)
             })
             .and_then(|()| output::line(format!("sent {stored}, {size} bytes")))
-            .map_err(|error| error.in_context(tried))
+            .map_err(|error| error.in_context(&tried))?;
+        if !verify {
+            return Ok(());
+        }
+        let own = upload
+            .sha256(self.server.limits())
+            .map_err(|error| error.in_context(&tried))?;
+        let there = self.sum_of(&quote(stored), None)?;
+        match there == own {
+            true => output::line(format!("verified {stored}, SHA-256 {own}")),
+            false => Err(ExchangeError::Local(format!(
+                "the SHA-256 there is {there} instead of {own}; one of the files was changed \
+                 meanwhile, or the copy is damaged: send it again"
+            ))),
+        }
+        .map_err(|error| error.in_context(&tried))
     }
 
     /// Sends `byebye` and closes the connection.

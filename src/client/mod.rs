@@ -10,6 +10,7 @@
 pub mod chat_screen;
 pub mod connection;
 pub mod conversation;
+mod digest;
 pub mod download;
 pub mod echo;
 pub mod error;
@@ -39,6 +40,8 @@ pub struct ClientLimits {
     pub connect_timeout: Duration,
     /// The longest time in which no byte can be read or written.
     pub quiet_timeout: Duration,
+    /// The longest time that the server may take for a digest.
+    pub digest_timeout: Duration,
     /// The time over which the transfer rate is measured.
     pub rate_window: Duration,
     /// The lowest transfer rate, in bytes per second.
@@ -119,6 +122,7 @@ impl ClientLimits {
     pub fn short() -> ClientLimits {
         ClientLimits {
             quiet_timeout: Duration::from_millis(50),
+            digest_timeout: Duration::from_millis(50),
             rate_window: Duration::from_secs(1),
             min_rate: 1000,
             reply_line: 64,

@@ -13,7 +13,10 @@ use std::path::Path;
 const HELP: &str = "\
 ls [DIR]              list a folder
 size NAME             show the size of a file
+sum NAME              show the SHA-256 of a file
 rm NAME               remove a file
+mv OLD NEW            rename a file or a folder
+mkdir DIR             make a folder
 download NAME [PATH]  download a file
 upload FILE [NAME]    upload a file
 connme                close the connection and open a new one
@@ -83,11 +86,14 @@ fn run_line(files: &mut FilesClient, line: &str) -> Result<ControlFlow<()>, Clie
         ["ls"] => files.list(None)?,
         ["ls", folder] => files.list(Some(folder))?,
         ["size", name] => files.size(name)?,
+        ["sum", name] => files.sum(name)?,
         ["rm", name] => files.remove(name)?,
-        ["download", name] => files.download(name, None)?,
-        ["download", name, path] => files.download(name, Some(Path::new(path)))?,
-        ["upload", file] => files.upload(Path::new(file), None)?,
-        ["upload", file, name] => files.upload(Path::new(file), Some(name))?,
+        ["mv", old, new] => files.rename(old, new)?,
+        ["mkdir", folder] => files.make_folder(folder)?,
+        ["download", name] => files.download(name, None, true)?,
+        ["download", name, path] => files.download(name, Some(Path::new(path)), true)?,
+        ["upload", file] => files.upload(Path::new(file), None, false)?,
+        ["upload", file, name] => files.upload(Path::new(file), Some(name), false)?,
         ["connme"] => reconnect(files)?,
         ["help"] => printed(output::text(HELP))?,
         ["byebye"] => {
@@ -120,8 +126,8 @@ fn usage_message(word: &str) -> String {
             format!("cannot run {word} like this; write: {usage} (quotes keep blanks together)")
         }
         None => format!(
-            "cannot run {word}: the commands are ls, rm, upload, download, size, byebye, connme \
-             and help"
+            "cannot run {word}: the commands are ls, rm, mv, mkdir, upload, download, size, sum, \
+             byebye, connme and help"
         ),
     }
 }

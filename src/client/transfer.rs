@@ -102,7 +102,7 @@ pub fn receive(
             true => PathBuf::from(local),
             false => folder.join(local),
         };
-        match Download::create(&target) {
+        match Download::create(&target, false) {
             Err(error) => tally.failed(error),
             Ok(download) => {
                 let connection = server.take()?;

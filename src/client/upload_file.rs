@@ -2,6 +2,7 @@
 
 use super::ClientLimits;
 use super::connection::BlockingConnection;
+use super::digest::sha256;
 use super::error::{ClientError, ExchangeError, reason};
 use super::progress::TransferProgress;
 use std::fs::{self, File};
@@ -85,6 +86,19 @@ impl UploadFile {
         let (shown, size) = (self.shown.clone(), self.size);
         self.has_more().then(|| {
             format!("{shown} grew while it was being sent; the server has its first {size} bytes")
+        })
+    }
+
+    /// The SHA-256 of the announced number of bytes, read again from the file.
+    pub fn sha256(&mut self, limits: &ClientLimits) -> Result<String, ExchangeError> {
+        let hashed = match self.head.is_empty() {
+            false => sha256(&*self.head, limits.body_piece),
+            true => (self.file.rewind())
+                .and_then(|()| sha256((&self.file).take(self.size), limits.body_piece)),
+        };
+        hashed.map_err(|error| {
+            let why = reason(&error);
+            ExchangeError::Local(format!("cannot read {} again: {why}", self.shown))
         })
     }
 

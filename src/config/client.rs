@@ -12,6 +12,8 @@ pub const CLIENT: ClientLimits = ClientLimits {
     connect_timeout: Duration::from_secs(10),
     // Longer than the slowest fsync(2) of a large upload, shorter than people wait.
     quiet_timeout: Duration::from_secs(30),
+    // A file of a terabyte at 300 MB/s. The server closes if its disk does not answer.
+    digest_timeout: Duration::from_secs(3_600),
     // Twice `quiet_timeout`, so that a late answer leaves time for the body that follows it.
     rate_window: Duration::from_secs(60),
     min_rate: REACTOR.min_rate,

@@ -1,0 +1,138 @@
+//! A download that is broken off is continued, and never with the bytes of another file.
+//! `LOKET_KILLS` sets the number of kills; 100 take half a minute.
+
+mod fake_server;
+mod support;
+
+use fake_server::{FakeServer, names_in, run, start, wait};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use support::{Server, noise};
+
+const KILLS: usize = 8;
+const SIZE: usize = 6 << 20;
+
+/// Runs a download of `a`, kills the client after it got about this number of bytes of the server.
+fn download_and_kill(server: &Server, folder: &Path, most: usize) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("an address").to_string();
+    let mut child = start(folder, &["files", "download", "a", "--at", &at]);
+    let (mut client, _) = listener.accept().expect("the client connects");
+    let mut upstream = TcpStream::connect(server.address("files")).expect("a server");
+    let (mut commands, mut to_server) = (
+        client.try_clone().expect("a descriptor"),
+        upstream.try_clone().expect("a descriptor"),
+    );
+    let forward = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut commands, &mut to_server);
+        let _ = to_server.shutdown(Shutdown::Write);
+    });
+    let mut buffer = vec![0; 32 * 1024];
+    let mut passed = 0;
+    while passed < most {
+        let count = upstream.read(&mut buffer).expect("the server answers");
+        if count == 0 || client.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+        passed += count;
+    }
+    child.kill().expect("our child");
+    wait(child);
+    forward.join().expect("it ends with the connection");
+}
+
+#[test]
+fn a_download_that_is_killed_again_and_again_is_the_same_file() {
+    let kills = std::env::var("LOKET_KILLS").ok();
+    let kills = kills.and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
+    let server = Server::start(&[]);
+    let data = noise(SIZE);
+    fs::write(server.root().join("a"), &data).expect("room");
+    let at = server.address("files").to_string();
+    let (mut seed, mut resumed) = (7_u64, 0);
+    for _ in 0..kills.div_ceil(4) {
+        let folder = tempfile::tempdir().expect("a folder");
+        for _ in 0..4 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            download_and_kill(&server, folder.path(), (seed >> 33) as usize % SIZE);
+        }
+        let ended = run(folder.path(), &["files", "download", "a", "--at", &at]);
+        assert_eq!(ended.status, Some(0), "{}", ended.err);
+        resumed += usize::from(ended.err.contains("continued after"));
+        assert!(fs::read(folder.path().join("a")).expect("a file") == data);
+        assert_eq!(names_in(folder.path()), ["a"]);
+    }
+    assert!(resumed > 0, "no download was resumed");
+}
+
+/// Leaves the hidden file of a download into this folder, with the first half of `data`.
+fn broken_off(folder: &Path, data: &[u8]) {
+    let half = data[..data.len() / 2].to_vec();
+    let head = format!("OK {}\n", data.len());
+    let server = FakeServer::once(move |peer| {
+        peer.expect("download \"a\"\n");
+        peer.send([head.as_bytes(), &half].concat());
+    });
+    server.run(folder, &["files", "download", "a", "--at"]);
+    assert_eq!(names_in(folder).len(), 1);
+}
+
+#[test]
+fn a_file_that_was_changed_is_downloaded_anew() {
+    let server = Server::start(&[]);
+    let at = server.address("files").to_string();
+    let data = noise(100_000);
+    for change in [0, data.len() / 2 - 1] {
+        let mut changed = data.clone();
+        changed[change] ^= 1;
+        for length in [data.len(), 10] {
+            let folder = tempfile::tempdir().expect("a folder");
+            broken_off(folder.path(), &data);
+            fs::write(server.root().join("a"), &changed[..length]).expect("room");
+            let ended = run(folder.path(), &["files", "download", "a", "--at", &at]);
+            ended.expect(0, &format!("saved a, {length} bytes\n"), "");
+            assert!(fs::read(folder.path().join("a")).expect("a file") == changed[..length]);
+        }
+    }
+}
+
+#[test]
+fn a_server_without_the_word_is_asked_for_the_whole_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    broken_off(folder.path(), b"0123456789");
+    let refusal = "ERROR unknown command sum; the words are ls\n";
+    let server = FakeServer::new(vec![
+        fake_server::replies(&[("sum \"a\" 5\n", refusal)], false),
+        fake_server::replies(&[("download \"a\"\n", "OK 3\nnew")], true),
+    ]);
+    let ended = server.run(folder.path(), &["files", "download", "a", "--at"]);
+    ended.expect(0, "saved a, 3 bytes\n", "");
+    assert_eq!(names_in(folder.path()), ["a"]);
+}
+
+#[test]
+fn an_upload_is_verified() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    for size in [0, 10, 2_000_000] {
+        fs::write(folder.path().join("a"), noise(size)).expect("room");
+        let at = server.address("files").to_string();
+        let ended = run(
+            folder.path(),
+            &["files", "upload", "a", "--verify", "--at", &at],
+        );
+        assert_eq!(ended.status, Some(0), "{}", ended.err);
+        assert!(ended.out.contains("verified a, SHA-256 "), "{}", ended.out);
+    }
+    fs::write(folder.path().join("a"), "abc").expect("room");
+    let steps = [
+        ("upload \"a\" 3\n", "OK\n"),
+        ("abc", "OK File Berhasil Dibuat\n"),
+        ("sum \"a\"\n", "OK 00\n"),
+    ];
+    let ended =
+        FakeServer::plays(&steps).run(folder.path(), &["files", "upload", "a", "--verify", "--at"]);
+    ended.expect_failure(1, &["the SHA-256 there is 00 instead of ba7816bf"]);
+}
