@@ -50,6 +50,8 @@
 //! - [`wire::http::head`], [`services::http`]: HTTP/1.1 on the same files.
 //! - [`store::file_store`], [`store::upload`]: files below one root, which no name can leave.
 //!   [`store::workers`]: the threads that wait for the disk.
+//! - [`session::observer`], [`session::loop_view`]: what the loop tells of itself, and what a tab
+//!   of the browser's Loop view gets of it.
 //! - [`session::notice`], [`services::talk`], [`services::operator`]: messages between sessions.
 //!   The operator is one more session.
 //! - [`reactor::datagram`], [`services::room`]: the chat room over UDP.

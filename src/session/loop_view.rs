@@ -27,7 +27,8 @@ use super::session_id::SessionId;
 use super::trace::Trace;
 use super::trace_lines::TraceLines;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::rc::Rc;
 
 /// Limits of the Loop view.
@@ -63,7 +64,8 @@ pub struct LoopView {
 /// What is kept while a tab watches.
 #[derive(Default)]
 struct Watched {
-    tabs: Vec<ViewTab>,
+    /// By session, in the order of slots and then of serials.
+    tabs: BTreeMap<(u32, u32), ViewTab>,
     changed: ChangedConns,
     span: FrameSpan,
     /// Whether a frame is to be made.
@@ -72,7 +74,7 @@ struct Watched {
     events: usize,
     accepting: bool,
     /// The tab that got the last piece of a snapshot.
-    last: usize,
+    last: (u32, u32),
 }
 
 /// A tab that watches.
@@ -146,14 +148,15 @@ impl LoopView {
         if watched.tabs.is_empty() {
             watched.span = FrameSpan::new(micros, &self.metrics);
         }
-        watched.tabs.push(ViewTab {
+        let new = ViewTab {
             id: tab,
             output: TabOutput::Given,
             snapshot: Some(0),
             missed: 0,
             trace: None,
             news: VecDeque::new(),
-        });
+        };
+        watched.tabs.insert(key(tab), new);
         watched.stirred = true;
         self.count(&watched);
     }
@@ -161,7 +164,7 @@ impl LoopView {
     /// A tab no longer watches. It may be one that never has.
     pub fn leave(&self, tab: SessionId) {
         let mut watched = self.watched.borrow_mut();
-        watched.tabs.retain(|it| it.id != tab);
+        watched.tabs.remove(&key(tab));
         if watched.tabs.is_empty() {
             *watched = Watched::default();
         }
@@ -171,7 +174,7 @@ impl LoopView {
     /// A tab that watches traces this connection from now on, or none.
     pub fn trace(&self, tab: SessionId, conn: Option<SessionId>) {
         let mut watched = self.watched.borrow_mut();
-        if let Some(tab) = watched.tabs.iter_mut().find(|it| it.id == tab) {
+        if let Some(tab) = watched.tabs.get_mut(&key(tab)) {
             tab.trace = conn.map(|id| {
                 let lines = TraceLines::new(self.limits.trace_bytes);
                 Box::new(TabTrace {
@@ -186,7 +189,7 @@ impl LoopView {
     }
 
     fn count(&self, watched: &Watched) {
-        let traces = watched.tabs.iter().filter(|tab| tab.trace.is_some());
+        let traces = watched.tabs.values().filter(|tab| tab.trace.is_some());
         self.traces.set(traces.count());
         self.tabs.set(watched.tabs.len());
     }
@@ -194,15 +197,14 @@ impl LoopView {
     /// Whether a tab is to send something.
     pub fn has_news(&self, tab: SessionId) -> bool {
         let watched = self.watched.borrow();
-        let mut tabs = watched.tabs.iter();
-        tabs.any(|it| it.id == tab && !it.news.is_empty())
+        let tab = watched.tabs.get(&key(tab));
+        tab.is_some_and(|tab| !tab.news.is_empty())
     }
 
     /// Takes what a tab is to send next. It is notified when there is something.
     pub fn next_news(&self, tab: SessionId) -> Option<LoopNews> {
         let mut watched = self.watched.borrow_mut();
-        let tab = watched.tabs.iter_mut().find(|it| it.id == tab);
-        tab?.news.pop_front()
+        watched.tabs.get_mut(&key(tab))?.news.pop_front()
     }
 
     /// At the end of a round: makes a frame if one is due, and a piece of a snapshot. `find`
@@ -227,7 +229,7 @@ impl LoopView {
         let mut next = watched
             .stirred
             .then_some(watched.span.begin + self.limits.frame_micros);
-        for tab in &mut watched.tabs {
+        for tab in watched.tabs.values_mut() {
             if tab.output == TabOutput::Ready && !tab.news.is_empty() {
                 tab.output = TabOutput::Given;
                 notified.push(tab.id);
@@ -240,14 +242,15 @@ impl LoopView {
 
     /// Gives a piece of the snapshot to the next tab that waits for one.
     fn give_piece(&self, watched: &mut Watched, slots: u32, find: &dyn Fn(u32) -> Option<ConnNow>) {
-        let count = watched.tabs.len();
-        let order = (1..=count).map(|step| (watched.last + step) % count);
-        let waits = |place: &usize| watched.tabs[*place].wants_piece();
-        let Some(place) = order.into_iter().find(waits) else {
+        let after = (Bound::Excluded(watched.last), Bound::Unbounded);
+        let waits = |(_, tab): &(&(u32, u32), &ViewTab)| tab.wants_piece();
+        let next = watched.tabs.range(after).find(waits);
+        let next = next.or_else(|| watched.tabs.iter().find(waits));
+        let Some(key) = next.map(|(key, _)| *key) else {
             return;
         };
-        watched.last = place;
-        let tab = &mut watched.tabs[place];
+        watched.last = key;
+        let tab = watched.tabs.get_mut(&key).expect("found above");
         let piece = SnapshotPiece {
             first: tab.snapshot.expect("it waits for one"),
             slots,
@@ -271,7 +274,7 @@ impl LoopView {
         watched.span = FrameSpan::new(now.micros, &self.metrics);
         // The rest of the changed connections is in the next frame.
         watched.stirred = !watched.changed.is_empty();
-        for tab in &mut watched.tabs {
+        for tab in watched.tabs.values_mut() {
             if tab.output != TabOutput::Ready {
                 tab.missed += 1;
                 continue;
@@ -369,18 +372,24 @@ impl LoopView {
     pub fn each_trace(&self, mut act: impl FnMut(&mut Trace<TraceLines>)) {
         if self.traces.get() > 0 {
             let mut watched = self.watched.borrow_mut();
-            let traces = watched.tabs.iter_mut().filter_map(|tab| tab.trace.as_mut());
+            let traces = watched
+                .tabs
+                .values_mut()
+                .filter_map(|tab| tab.trace.as_mut());
             traces.for_each(|traced| act(&mut traced.trace));
         }
     }
 }
 
 impl Watched {
-    /// The tab of a connection. There are few tabs.
+    /// The tab of a connection.
     fn tab(&mut self, conn: ConnLabel<'_>) -> Option<&mut ViewTab> {
-        let id = SessionId::new(conn.slot, conn.serial);
-        self.tabs.iter_mut().find(|tab| tab.id == id)
+        self.tabs.get_mut(&(conn.slot, conn.serial))
     }
+}
+
+fn key(tab: SessionId) -> (u32, u32) {
+    (tab.slot(), tab.serial())
 }
 
 impl ViewTab {
