@@ -1,4 +1,4 @@
-// The start: shows the view that the address names, and marks those that have something new.
+// The start: shows the view that the address names.
 
 import { Stream } from './events.js';
 import * as files from './files.js';
@@ -45,7 +45,6 @@ function route() {
 	VIEWS[shown].show?.();
 }
 
-document.addEventListener('news', ({ detail: view }) => tab(view).classList.toggle('new', view !== shown));
 addEventListener('hashchange', route);
 route();
 

@@ -11,10 +11,12 @@ const PAUSE = 50; // ms between two drawings
 export class Log {
 	#new = [];
 	#lines = element('div');
+	#view;
 
 	/** The window tells the state of its stream, too. */
 	constructor(window, label, stream) {
 		const log = window.querySelector('.log');
+		this.#view = document.querySelector(`[href="#${log.closest('section').id}"]`);
 		Object.assign(log, { role: 'log', tabIndex: 0, ariaLabel: label }).append(this.#lines);
 		stream.on('state', ({ state, text }) => {
 			window.querySelector('.state').textContent = text;
@@ -44,6 +46,8 @@ export class Log {
 			line.append(text);
 			this.#lines.append(line);
 		}
+		// A view that is not shown is marked in the bar.
+		if (!this.#lines.checkVisibility()) this.#view.classList.add('new');
 		while (this.#lines.childElementCount > KEPT) this.#lines.firstChild.remove();
 	}
 }

@@ -127,11 +127,7 @@ view.onclick = event => {
 async function remove(row) {
 	const { name } = row.dataset;
 	if (!await ask(`Delete ${name}?`, 'It cannot be brought back.', 'Delete')) return;
-	try {
-		await request('DELETE', encode(folder + name));
-	} catch (error) {
-		return sayError(error);
-	}
+	if (!await request('DELETE', encode(folder + name)).catch(sayError)) return;
 	say(`${name} is deleted.`);
 	const next = row.nextElementSibling ?? row.previousElementSibling;
 	row.remove();
@@ -158,20 +154,15 @@ pick.onchange = () => {
 };
 
 // Trap: without preventDefault, the browser leaves the page for the file.
-function onDrag(name, handler) {
+for (const name of ['dragover', 'dragleave', 'drop']) {
 	addEventListener(name, event => {
-		if (!event.dataTransfer.types.includes('Files')) return;
+		const { types, files } = event.dataTransfer;
+		if (!types.includes('Files')) return;
 		event.preventDefault();
 		view.classList.toggle('drop', name === 'dragover' || event.relatedTarget !== null);
-		handler?.(event);
+		if (name === 'drop' && !view.hidden) upload([...files]);
 	});
 }
-
-onDrag('dragover');
-onDrag('dragleave');
-onDrag('drop', event => {
-	if (!view.hidden) upload([...event.dataTransfer.files]);
-});
 
 export function setServer(server) {
 	readOnly = server.read_only;

@@ -3,7 +3,7 @@
 import { Log, onEntry } from './chat.js';
 import { Stream } from './events.js';
 import { element, plural } from './format.js';
-import { news, sayError } from './say.js';
+import { sayError } from './say.js';
 
 const room = document.getElementById('room');
 const form = room.querySelector('.join');
@@ -31,7 +31,7 @@ stream
 		else {
 			const text = line.startsWith(`${from}: `) ? line.slice(from.length + 2) : line;
 			log.add(text, { name: from, kind: from === me ? 'own' : '' });
-			if (from !== me) return news('room');
+			return;
 		}
 		if (entered && entered !== me) log.event(`${entered} joined`);
 		if (left) log.event(`${left} left`);

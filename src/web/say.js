@@ -50,8 +50,3 @@ export function ask(question, details, verb, forSecret = false) {
 	}));
 	return last;
 }
-
-/** Tells the page that a view has something new. */
-export function news(view) {
-	document.dispatchEvent(new CustomEvent('news', { detail: view }));
-}

@@ -4,7 +4,7 @@ import { Log, onEntry } from './chat.js';
 import { Stream } from './events.js';
 import { clock, copy, element, plural } from './format.js';
 import { askToken } from './request.js';
-import { ask, news, sayError } from './say.js';
+import { ask, sayError } from './say.js';
 
 // The operator's window
 
@@ -19,9 +19,7 @@ const clients = new Map(); // number → its row and its option
 stream
 	.on('operator', ({ line, at, gap }) => {
 		if (gap !== undefined) return log.gap(gap);
-		const isText = /^(Client \d+|\S+): |^> /.test(line);
-		log.add(line, { at, kind: isText ? '' : 'event' });
-		if (isText) news('talk');
+		log.add(line, { at, kind: /^(Client \d+|\S+): |^> /.test(line) ? '' : 'event' });
 	})
 	.on('roster', ({ clients: known = [], joined = [], left }) => {
 		known.concat(joined).forEach(add);
@@ -83,10 +81,7 @@ clientStream
 		if (you) clientLog.event(`You are client ${you}`);
 		else if (closed) end(`Disconnected: ${closed}`);
 		else if (gap !== undefined) clientLog.gap(gap);
-		else {
-			clientLog.add(line, { name: 'Operator' });
-			news('talk');
-		}
+		else clientLog.add(line, { name: 'Operator' });
 	})
 	.on('state', ({ state }) => {
 		connect.textContent = clientStream.isOn ? 'Disconnect' : 'Connect';
