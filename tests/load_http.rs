@@ -16,8 +16,7 @@ fn own_files_are_stored_read_back_and_removed() {
     let server = Server::start(&[]);
     let at = server.address("http").to_string();
     for flags in [
-        &["-c", "4", "-s", "30K"][..],
-        &["--mix", "-s", "600K", "-c", "3"],
+        &["--mix", "-s", "600K", "-c", "3"][..],
         &["--put", "-s", "0"],
         &["--close", "--mix", "-c", "5"],
         &["-p", "8", "--mix", "-s", "1"],
@@ -38,11 +37,7 @@ fn own_files_are_stored_read_back_and_removed() {
 fn an_existing_path_is_requested_and_nothing_is_stored() {
     let server = Server::start(&[]);
     let at = server.address("http").to_string();
-    for flags in [
-        &["-p", "16"][..],
-        &["--close"],
-        &["-H", "Accept: text/html"],
-    ] {
+    for flags in [&["-p", "16"][..], &["--close", "-H", "Accept: text/html"]] {
         let flags = [&["http", "--at", &at, "--path", "/-/health"], flags].concat();
         Figures::of(&flags).all_answered();
     }
@@ -174,7 +169,7 @@ fn a_wrong_status_length_or_framing_gives_exit_status_1() {
 fn pings_are_answered_one_at_a_time_pipelined_and_on_new_connections() {
     let address = pong_server();
     let at = address.to_string();
-    for flags in [&["-p", "16"][..], &["--close"], &["-r", "500", "-c", "3"]] {
+    for flags in [&["-p", "16"][..], &["--close", "-r", "500", "-c", "3"]] {
         Figures::of(&[&["redis", "--at", &at], flags].concat()).all_answered();
     }
 }

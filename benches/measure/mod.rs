@@ -6,7 +6,6 @@ pub mod drawing;
 pub mod generator;
 pub mod pinning;
 pub mod plan;
-pub mod poller;
 pub mod scheduled_echo;
 pub mod server;
 pub mod spread;

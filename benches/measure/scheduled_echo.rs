@@ -5,7 +5,6 @@
 //! stopped it sees no answer, so these echoes are NaN and reported as unobserved.
 
 use super::Limit;
-use super::poller::connect;
 use super::server::{Meter, Server};
 use super::spread::Spread;
 use rustix::io::Errno;
@@ -17,6 +16,8 @@ const SIZE: usize = 64;
 const EVERY: Duration = Duration::from_millis(1);
 /// A longer time between two polls means that the client was stopped; a step takes a sixth of it.
 const STALL: Duration = Duration::from_micros(300);
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 pub struct ScheduledEcho(TcpStream);
 
@@ -86,6 +87,17 @@ impl ScheduledEcho {
             Err(e) => Err(format!("cannot read an echo: {e}")),
         }
     }
+}
+
+/// Opens a non-blocking connection with TCP_NODELAY.
+pub fn connect(at: SocketAddr) -> Result<TcpStream, String> {
+    let stream = TcpStream::connect_timeout(&at, CONNECT_LIMIT)
+        .map_err(|e| format!("cannot connect to {at}: {e}"))?;
+    let ready = stream
+        .set_nodelay(true)
+        .and_then(|()| stream.set_nonblocking(true));
+    ready.map_err(|e| format!("cannot set options of a connection to {at}: {e}"))?;
+    Ok(stream)
 }
 
 /// The p99 depends on 1 % of the echoes: other programs must take much less time than that.

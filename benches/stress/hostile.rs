@@ -3,8 +3,9 @@
 use super::{echo_alone, rounds, start};
 use crate::measure::Limit;
 use crate::measure::plan::Plan;
-use crate::measure::poller::connect;
-use crate::measure::scheduled_echo::{Run, ScheduledEcho, measured, print_row, wait_until_idle};
+use crate::measure::scheduled_echo::{
+    Run, ScheduledEcho, connect, measured, print_row, wait_until_idle,
+};
 use crate::measure::server::Server;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};

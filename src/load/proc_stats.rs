@@ -96,11 +96,6 @@ impl ProcSample {
             kept_waiting: all.iter().map(others).max().unwrap_or(0) / 1_000,
         }
     }
-
-    /// The number of threads.
-    pub fn threads(&self) -> usize {
-        self.threads.len()
-    }
 }
 
 /// `status` sums per-core counters, and may be off by a quarter of a MiB.
