@@ -7,25 +7,43 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use support::guest::{Guest, host};
 use support::python::{PythonClient, python};
-use support::room_tab::Tab;
-use support::{Prepared, ROOM_PASSWORD, Server, skip};
+use support::tab::{Tab, begin_post, status_and_text};
+use support::{Client, Prepared, ROOM_PASSWORD, Server, skip};
 
 fn join(name: &str, password: &str) -> Value {
     json!({"join": {"name": name, "password": password}})
+}
+
+fn begin(server: &Server, tab: &Tab, mut fields: Value) -> Client {
+    fields["tab"] = json!(tab.id);
+    begin_post(server, "room", "Host: localhost\r\n", &fields)
+}
+
+/// Sends a request of a tab; returns the status and the text of the answer.
+#[track_caller]
+fn post(server: &Server, tab: &Tab, fields: Value) -> (u16, String) {
+    status_and_text(&mut begin(server, tab, fields))
+}
+
+/// The tab of a page that has lost its connection after this event.
+#[track_caller]
+fn open_after(server: &Server, last: &str) -> Tab {
+    let fields = format!("Last-Event-ID: {last}\r\n");
+    Tab::open_by(server.connect("http"), "room", &fields)
 }
 
 /// A tab that is a member, after its own notice.
 #[track_caller]
 fn member(server: &Server, name: &str) -> Tab {
     let mut tab = Tab::open(server, "room");
-    enter(&mut tab, name);
+    enter(server, &mut tab, name);
     tab
 }
 
 #[track_caller]
-fn enter(tab: &mut Tab, name: &str) {
-    assert_eq!(tab.post("room", join(name, ROOM_PASSWORD)).0, 204);
-    let joined = tab.next("room");
+fn enter(server: &Server, tab: &mut Tab, name: &str) {
+    assert_eq!(post(server, tab, join(name, ROOM_PASSWORD)).0, 204);
+    let joined = tab.event("room");
     assert_eq!(joined["joined"], name);
     let members = joined["members"].as_array().expect("a list");
     assert!(members.contains(&json!(name)), "{members:?}");
@@ -33,8 +51,8 @@ fn enter(tab: &mut Tab, name: &str) {
 }
 
 #[track_caller]
-fn say(tab: &Tab, line: &str) -> u16 {
-    tab.post("room", json!({"line": line})).0
+fn say(server: &Server, tab: &Tab, line: &str) -> u16 {
+    post(server, tab, json!({"line": line})).0
 }
 
 #[test]
@@ -56,7 +74,7 @@ fn tabs_udp_clients_and_loket_room_see_each_other() {
     assert_eq!(next(), "cy bergabung ke chatroom.");
     amy.expect("room", json!({"entered": "cy"}));
     bob.expect("cy bergabung ke chatroom.");
-    assert_eq!(say(&amy, "halo semua ☀"), 204);
+    assert_eq!(say(&server, &amy, "halo semua ☀"), 204);
     bob.expect("amy: halo semua ☀").send("bob: halo amy");
     bob.expect("bob: halo amy");
     assert_eq!(next(), "amy: halo semua ☀");
@@ -73,8 +91,8 @@ fn tabs_udp_clients_and_loket_room_see_each_other() {
     drop(keys);
     assert!(room.wait().expect("our child").success());
     amy.expect("room", json!({"left": "cy"}));
-    assert_eq!(amy.post("room", json!({"leave": true})).0, 204);
-    assert!(amy.next("room")["out"].is_string());
+    assert_eq!(post(&server, &amy, json!({"leave": true})).0, 204);
+    assert!(amy.event("room")["out"].is_string());
     bob.expect("cy telah keluar dari chatroom.");
     bob.expect("amy telah keluar dari chatroom.");
     server.shown_until("amy: halo semua ☀");
@@ -89,7 +107,7 @@ fn course_clients_chat_while_a_tab_listens() {
     let server = Server::start(&[]);
     let mut tab = member(&server, "amy");
     PythonClient::start(&server, "textbook", "room", &["pair", ROOM_PASSWORD]).passes();
-    let lines: Vec<Value> = (0..24).map(|_| tab.next("room")).collect();
+    let lines: Vec<Value> = (0..24).map(|_| tab.event("room")).collect();
     assert_eq!(lines[0], json!({"entered": "ani"}));
     assert_eq!(lines[1], json!({"entered": "budi"}));
     assert_eq!(
@@ -107,7 +125,7 @@ fn a_request_to_join_is_answered_with_its_outcome() {
     holder.enter("bob");
     let other = member(&server, "cy");
     let tab = Tab::open(&server, "room");
-    let answer = |fields| tab.post("room", fields);
+    let answer = |fields| post(&server, &tab, fields);
     let right = |name: &str| join(name, ROOM_PASSWORD);
     assert_eq!(answer(json!({"line": "hi"})).0, 409, "not a member yet");
     assert_eq!(answer(join("amy", "wrong")).0, 403);
@@ -124,16 +142,16 @@ fn a_request_to_join_is_answered_with_its_outcome() {
     assert_eq!(answer(json!({"line": "x".repeat(1_100)})).0, 413);
     let second = member(&server, "dea");
     let late = Tab::open(&server, "room");
-    let (status, text) = late.post("room", right("eva"));
+    let (status, text) = post(&server, &late, right("eva"));
     assert!(status == 409 && text.contains("full"), "{status} {text}");
-    assert_eq!(second.post("operator", json!({"line": "x"})).0, 409);
+    assert_eq!(second.post(&server, "operator", json!({"line": "x"})), 409);
     drop(other);
     // A network with too many wrong passwords learns that.
-    let denied = |_: &usize| late.post("room", join("eva", "no")).0 == 403;
+    let denied = |_: &usize| post(&server, &late, join("eva", "no")).0 == 403;
     assert_eq!((0..30).take_while(denied).count(), 9, "one came before");
-    let (status, text) = late.post("room", right("eva"));
+    let (status, text) = post(&server, &late, right("eva"));
     assert!(status == 429 && text.contains("too many"), "{text}");
-    assert_eq!(say(&tab, "members stay"), 204);
+    assert_eq!(say(&server, &tab, "members stay"), 204);
 }
 
 #[test]
@@ -151,15 +169,19 @@ fn messages_of_a_tab_follow_the_rules_of_the_room() {
         ("USERNAME amy", "amy: USERNAME amy"),
         ("<b>x</b>\"\\", "amy: <b>x</b>\"\\"),
     ] {
-        assert_eq!(say(&amy, said), 204, "{said}");
+        assert_eq!(say(&server, &amy, said), 204, "{said}");
         bob.expect(relayed);
         amy.expect("room", json!({"line": relayed, "from": "amy"}));
     }
-    assert_eq!(say(&amy, " eXit "), 204, "as in the client of the course");
+    assert_eq!(
+        say(&server, &amy, " eXit "),
+        204,
+        "as in the client of the course"
+    );
     bob.expect("amy telah keluar dari chatroom.");
-    assert!(amy.next("room")["out"].is_string());
-    assert_eq!(say(&amy, "hello"), 409);
-    enter(&mut amy, "amy");
+    assert!(amy.event("room")["out"].is_string());
+    assert_eq!(say(&server, &amy, "hello"), 409);
+    enter(&server, &mut amy, "amy");
 }
 
 #[test]
@@ -169,7 +191,7 @@ fn a_message_above_the_rate_is_refused_and_not_relayed() {
     let bob = Guest::from(&server, host(2));
     bob.enter("bob");
     let posts: Vec<_> = (0..20)
-        .map(|number| amy.begin_post("room", json!({"line": format!("{number}")})))
+        .map(|number| begin(&server, &amy, json!({"line": format!("{number}")})))
         .collect();
     let answers: Vec<String> = posts.into_iter().map(|mut post| post.text()).collect();
     let is = |code: &'static str| move |answer: &&String| answer.split(' ').nth(1) == Some(code);
@@ -198,7 +220,7 @@ fn a_tab_that_is_closed_or_killed_leaves_at_once() {
         bob.expect("amy bergabung ke chatroom.");
         match number % 2 {
             0 => drop(amy),
-            _ => amy.stream.reset(),
+            _ => amy.reset(),
         }
         bob.expect("amy telah keluar dari chatroom.");
     }
@@ -215,7 +237,7 @@ fn a_tab_that_is_closed_or_killed_leaves_at_once() {
     });
     let mut other = Tab::open(&server, "room");
     other.id = hello.expect("an id");
-    assert_eq!(other.post("room", join("amy", ROOM_PASSWORD)).0, 204);
+    assert_eq!(post(&server, &other, join("amy", ROOM_PASSWORD)).0, 204);
     bob.expect("amy bergabung ke chatroom.");
     curl.kill().expect("our child");
     curl.wait().expect("our child");
@@ -232,17 +254,17 @@ fn a_page_that_connects_again_takes_its_place_and_gets_what_it_missed() {
     amy.expect("room", json!({"line": "bob: one", "from": "bob"}));
     bob.expect("bob: one").send("two").expect("bob: two");
     // The server does not know yet that the first connection is broken.
-    let mut again = Tab::open_after(&server, "room", &amy.last);
+    let mut again = open_after(&server, &amy.last);
     bob.expect("amy telah keluar dari chatroom.");
     bob.send("three").expect("bob: three");
-    assert_eq!(again.post("room", join("amy", ROOM_PASSWORD)).0, 204);
+    assert_eq!(post(&server, &again, join("amy", ROOM_PASSWORD)).0, 204);
     again.expect("room", json!({"joined": "amy", "members": ["amy", "bob"]}));
     for line in ["bob: two", "bob: three"] {
         again.expect("room", json!({"line": line, "from": "bob"}));
     }
     again.expect("room", json!({"entered": "amy"}));
     amy.expect("room", json!({"line": "bob: two", "from": "bob"}));
-    assert_eq!(amy.stream.rest(), b"", "the old connection is closed");
+    assert_eq!(amy.rest(), "", "the old connection is closed");
     // Of more lines than are kept, the page gets the number.
     let last = again.last.clone();
     drop(again);
@@ -252,13 +274,13 @@ fn a_page_that_connects_again_takes_its_place_and_gets_what_it_missed() {
         bob.send(format!("{number}"))
             .expect(&format!("bob: {number}"));
     }
-    let mut late = Tab::open_after(&server, "room", &last);
-    assert_eq!(late.post("room", join("amy", ROOM_PASSWORD)).0, 204);
+    let mut late = open_after(&server, &last);
+    assert_eq!(post(&server, &late, join("amy", ROOM_PASSWORD)).0, 204);
     late.expect("room", json!({"joined": "amy", "members": ["amy", "bob"]}));
     // Kept are 200 lines with its own notice; it also missed its own end.
     late.expect("room", json!({"gap": 52}));
     late.expect("room", json!({"line": "bob: 51", "from": "bob"}));
-    let mut other = Tab::open_after(&server, "room", "nonsense");
+    let mut other = open_after(&server, "nonsense");
     other.expect("room", json!({"gap": null}));
 }
 
@@ -273,10 +295,10 @@ fn many_members_are_listed_in_parts() {
         })
         .collect();
     let mut tab = Tab::open(&server, "room");
-    assert_eq!(tab.post("room", join("amy", ROOM_PASSWORD)).0, 204);
+    assert_eq!(post(&server, &tab, join("amy", ROOM_PASSWORD)).0, 204);
     let mut parts = Vec::new();
     while parts.iter().sum::<usize>() < guests.len() + 1 {
-        let event = tab.next("room");
+        let event = tab.event("room");
         parts.push(event["members"].as_array().map_or(0, Vec::len));
     }
     assert_eq!(parts.iter().max(), Some(&100), "{parts:?}");
@@ -287,8 +309,8 @@ fn without_a_room_a_tab_is_told_so() {
     let server = Prepared::alone("http").launch();
     let mut tab = Tab::open(&server, "room");
     tab.expect("room", json!({"out": "the room service is off"}));
-    assert_eq!(tab.post("room", join("amy", "x")).0, 409);
+    assert_eq!(post(&server, &tab, join("amy", "x")).0, 409);
     // A server that drains does not wait for tabs.
     server.signal(rustix::process::Signal::TERM);
-    assert_eq!(tab.stream.rest(), b"");
+    assert_eq!(tab.rest(), "");
 }

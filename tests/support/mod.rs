@@ -7,7 +7,6 @@ pub mod guest;
 pub mod kernel;
 pub mod mount;
 pub mod python;
-pub mod room_tab;
 pub mod stalled;
 pub mod tab;
 pub mod target;

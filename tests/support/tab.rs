@@ -3,7 +3,7 @@
 use super::{Client, PATIENCE, Server};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,8 @@ pub struct Tab {
     events: BufReader<TcpStream>,
     /// Its secret id.
     pub id: String,
+    /// The id of the last event that has one.
+    pub last: String,
     /// Events that were read while another kind was asked for.
     kept: VecDeque<(String, Value)>,
 }
@@ -31,6 +33,7 @@ impl Tab {
         let mut tab = Tab {
             events: BufReader::new(client.0),
             id: String::new(),
+            last: String::new(),
             kept: VecDeque::new(),
         };
         let status = tab.read_line();
@@ -64,6 +67,27 @@ impl Tab {
         }
     }
 
+    /// Checks the data of the next event of this kind.
+    #[track_caller]
+    pub fn expect(&mut self, kind: &str, wanted: Value) -> &mut Tab {
+        assert_eq!(self.event(kind), wanted);
+        self
+    }
+
+    /// What arrives to the end of the stream.
+    #[track_caller]
+    pub fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        let read = self.events.read_to_string(&mut rest);
+        read.expect("the end of the stream");
+        rest
+    }
+
+    /// Closes it with a reset instead of an end of stream.
+    pub fn reset(self) {
+        Client(self.events.into_inner()).reset();
+    }
+
     /// The text of the next line in the operator's window.
     #[track_caller]
     pub fn line(&mut self) -> String {
@@ -88,6 +112,7 @@ impl Tab {
             let line = self.read_line();
             match line.split_once(": ") {
                 Some(("event", text)) => kind = text.to_owned(),
+                Some(("id", text)) => self.last = text.to_owned(),
                 Some(("data", text)) => data = serde_json::from_str(text).ok(),
                 _ if !line.is_empty() => {}
                 _ if kind.is_empty() => {}
@@ -124,15 +149,29 @@ impl Tab {
 /// Sends a POST request with these header lines; returns the status.
 #[track_caller]
 pub fn post(server: &Server, endpoint: &str, lines: &str, fields: &Value) -> u16 {
+    status_and_text(&mut begin_post(server, endpoint, lines, fields)).0
+}
+
+/// Sends such a request, whose answer the returned client gets.
+pub fn begin_post(server: &Server, endpoint: &str, lines: &str, fields: &Value) -> Client {
     let body = fields.to_string();
-    let answer = server.ask(
-        "http",
-        format!(
-            "POST /-/{endpoint} HTTP/1.1\r\n{lines}Connection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ),
-    );
+    let mut client = server.connect("http");
+    client.send(format!(
+        "POST /-/{endpoint} HTTP/1.1\r\n{lines}Connection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    client
+}
+
+/// The status of an answer, and the text of its body.
+#[track_caller]
+pub fn status_and_text(client: &mut Client) -> (u16, String) {
+    let answer = client.text();
     let status = answer.split(' ').nth(1).unwrap_or(&answer);
-    status.parse().expect("a status")
+    let text = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
+    (
+        status.parse().expect("a status"),
+        text.trim_end().to_owned(),
+    )
 }
