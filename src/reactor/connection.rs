@@ -34,6 +34,8 @@ pub struct Connection<S> {
     pub socket: S,
     /// The protocol and its buffers.
     pub session: Session,
+    /// Whether a byte was moved.
+    pub spoke: bool,
     /// When a byte was last moved, in either direction.
     pub last_progress: Moment,
     /// The serial of its session id, which logs and traces show.
@@ -87,6 +89,7 @@ impl<S> Connection<S> {
         Connection {
             socket,
             session,
+            spoke: false,
             last_progress: now,
             serial,
             service,
@@ -116,7 +119,7 @@ impl<S> Connection<S> {
     /// Notes progress: bytes that were moved, or 0 for progress of another kind. Timers start anew.
     pub fn progressed(&mut self, bytes: usize, now: Moment) {
         self.moved = self.moved.saturating_add(bytes as u64);
-        self.last_progress = now;
+        (self.spoke, self.last_progress) = (self.spoke || bytes > 0, now);
         self.silence = None;
         self.expired = 0;
     }

@@ -38,7 +38,6 @@ pub struct Dispatcher<I: Io> {
     /// The session of the operator, at the console. It is no connection: no limit counts it, no
     /// deadline closes it, and a server that drains does not wait for it.
     operator: Option<SessionId>,
-    draining: bool,
 }
 
 impl<I: Io> Dispatcher<I> {
@@ -61,7 +60,6 @@ impl<I: Io> Dispatcher<I> {
             loop_lag: LoopLag::new(limits.slow_micros),
             scratch: Scratch::new(limits.read_buffer),
             operator: None,
-            draining: false,
             limits,
         }
     }
@@ -286,7 +284,7 @@ impl<I: Io> Dispatcher<I> {
         };
         let mut ended = turn.serve(connection);
         let (spent, calls) = (turn.spent, calls - turn.calls);
-        let leaves = self.draining && self.operator != Some(id);
+        let leaves = self.timers.closes_idle(connection, now) && self.operator != Some(id);
         if leaves && ended == TurnEnd::Parked && !connection.session.is_busy() {
             ended = TurnEnd::Closed(CloseReason::Shutdown);
         }
@@ -362,7 +360,7 @@ impl<I: Io> Dispatcher<I> {
 
     /// Closes idle connections now, and each other one as soon as it becomes idle.
     pub fn drain(&mut self) {
-        self.draining = true;
+        self.timers.drain();
         for id in self.table.ids() {
             self.enqueue(id, false);
         }

@@ -19,7 +19,7 @@
 //! for a disk counts for none of them.
 
 use super::ReactorLimits;
-use super::clock::Moment;
+use super::clock::{Moment, SECOND};
 use super::connection::{Connection, bit};
 use super::table::Table;
 use crate::session::close_reason::CloseReason;
@@ -39,6 +39,7 @@ pub struct Timers {
     seconds: Vec<u32>,
     /// No deadline is earlier than this. It may be too early, because progress moves deadlines.
     next_second: u32,
+    draining: bool,
 }
 
 impl Timers {
@@ -49,7 +50,19 @@ impl Timers {
             queues: Default::default(),
             seconds: Vec::new(),
             next_second: NEVER,
+            draining: false,
         }
+    }
+
+    /// From now on, idle connections are to be closed.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether a connection is to be closed if it is idle. A new one has a second or two to send
+    /// its first request, which may be in flight: closed at once, it would be reset.
+    pub fn closes_idle<S>(&self, connection: &Connection<S>, now: Moment) -> bool {
+        self.draining && (connection.spoke || connection.last_progress.after(SECOND) <= now)
     }
 
     /// Starts the timer that the session waits for, unless it runs.
@@ -115,6 +128,9 @@ impl Timers {
 
     /// Sets the deadline for what the connection is doing now.
     pub fn update_deadline<S>(&mut self, slot: u32, connection: &mut Connection<S>, now: Moment) {
+        if self.draining && !connection.spoke {
+            return self.set_second(slot, second_after(now, 1));
+        }
         let deadline = connection.session.deadline();
         let waits = deadline == Deadline::Disk;
         let answered = std::mem::take(&mut connection.answered);
@@ -193,6 +209,9 @@ impl Timers {
         connection: &mut Connection<S>,
         now: Moment,
     ) -> Option<CloseReason> {
+        if self.draining && !connection.spoke {
+            return Some(CloseReason::Shutdown);
+        }
         if connection.disk_since != NEVER {
             // After a completion, its next turn sets the deadline anew.
             let reason = match connection.broken {

@@ -14,6 +14,8 @@ def make(kind):
         return open("/dev/null")
     if kind == "none":
         return None
+    if kind == "fd":  # inherited
+        return socket.socket(fileno=int(host))
     if kind.startswith("unix"):
         made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM if kind == "unix-udp" else socket.SOCK_STREAM)
         made.bind("\0loket-test-%d" % os.getpid())
