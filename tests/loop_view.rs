@@ -177,6 +177,21 @@ fn a_connection_shows_how_its_last_turn_ended_until_it_is_gone() {
 }
 
 #[test]
+fn nothing_is_kept_while_no_tab_watches() {
+    let mut looped = Loop::new();
+    looped.open(conn(5, 0));
+    looped.turn(conn(5, 0), TurnEnd::Requeue, 9);
+    assert!(!looped.view.is_watched());
+    looped.join(0);
+    has(&looped.frame(0), "\"conns\":[[0,");
+    looped.turn(conn(5, 0), TurnEnd::Requeue, 9);
+    looped.view.leave(id(0));
+    assert!(!looped.view.is_watched());
+    looped.join(1);
+    has(&looped.frame(1), "\"conns\":[[1,");
+}
+
+#[test]
 fn nothing_is_shown_while_nothing_happens_but_the_end_of_what_happened() {
     let mut looped = Loop::watched(0);
     let next = looped.now.micros + FRAME;

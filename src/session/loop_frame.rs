@@ -1,4 +1,26 @@
 //! The texts of the Loop view, in JSON: frames, and pieces of the snapshot of all connections.
+//!
+//! ```text
+//!   frame  at, span                      when it was made, and the time that it covers: ms
+//!          rounds, events, in, out       what happened in that time; `in` and `out` are bytes
+//!          turns                         how many ended parked, requeue, await_disk or closed
+//!          short, bulk, await_disk       connections that wait now
+//!          most                          the longest queues of a round: [short, bulk]
+//!          longest, lag                  the longest turn and the longest round: us
+//!          connections, limit, accepting the gate of the acceptor
+//!          conns                         what has changed: [slot, serial, service, state,
+//!                                        bytes owed, turns, bytes moved, budget used in %]
+//!          cut                           changed slots that are in the next frames
+//!          gone                          slots that are empty now
+//!          missed                        frames that this tab has lost before this one
+//!
+//!   piece  first                         whether it begins a new picture
+//!          services                      their names, by number
+//!          conns                         [slot, serial, service, state, bytes owed]
+//!          more                          whether another piece follows
+//! ```
+//!
+//! The states are numbers in [`STATES`](super::loop_metrics::STATES).
 
 use super::changed_conns::{ChangedConns, ConnChange};
 use super::loop_metrics::LoopMetrics;
