@@ -16,14 +16,14 @@ export const grouped = number => number.toLocaleString('en');
 export const plural = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? '' : 's'}`;
 
 const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
-const STEPS = [[60, 'second'], [60, 'minute'], [24, 'hour'], [30, 'day'], [12, 'month'], [Infinity, 'year']];
+const STEPS = { second: 60, minute: 60, hour: 24, day: 30, month: 12, year: Infinity };
 
 /** How long ago a time in unix seconds is: "2 hours ago". */
 export function ago(seconds) {
 	let past = Date.now() / 1000 - seconds;
-	for (const [next, unit] of STEPS) {
-		if (Math.abs(past) < next) return RELATIVE.format(-Math.round(past), unit);
-		past /= next;
+	for (const unit in STEPS) {
+		if (Math.abs(past) < STEPS[unit]) return RELATIVE.format(-Math.round(past), unit);
+		past /= STEPS[unit];
 	}
 }
 

@@ -7,14 +7,16 @@ import { say } from './say.js';
 
 const place = document.getElementById('uploads');
 const list = place.querySelector('ul');
-const clear = place.querySelector('.clear');
 const queue = [];
 let current = null; // the upload that runs
 let stored = 0, failed = 0;
 
 /** Adds files. `address` makes the URL of a name; `onStored` is called after each one. */
 export function enqueue(files, address, onStored) {
-	if (!current) stored = failed = 0;
+	if (!current) {
+		list.replaceChildren();
+		stored = failed = 0;
+	}
 	for (const file of files) {
 		const row = copy('upload-row');
 		const [name, bar, note, button] = row.children;
@@ -46,7 +48,7 @@ async function next() {
 		note.className = 'problem';
 	}
 	row.className = 'over';
-	button.ariaLabel = `Remove ${file.name} from this list`;
+	button.ariaLabel = `Remove ${file.name}`;
 	current = null;
 	if (!queue.length) say(result());
 	next();
@@ -87,19 +89,11 @@ function cancel(upload) {
 	showState();
 }
 
-clear.onclick = () => {
-	queue.length = 0;
-	current?.request.abort();
-	for (const row of [...list.children]) if (row !== current?.row) row.remove();
-	showState();
-};
-
 const result = () => `${plural(stored, 'file')} stored${failed ? `, ${failed} not` : ''}.`;
 
 function showState() {
 	const left = queue.length + (current ? 1 : 0);
-	place.querySelector('.state').textContent = left ? `${plural(left, 'upload')} left` : result();
-	clear.textContent = left ? 'Cancel all' : 'Clear';
+	place.firstElementChild.textContent = left ? `${plural(left, 'upload')} left` : result();
 	place.hidden = !list.firstChild;
 }
 
