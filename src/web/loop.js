@@ -36,10 +36,6 @@ for (const row of view.querySelectorAll('[data-of]')) {
 	head.firstChild.dataset.kind = kind;
 }
 
-const NUMBERS = ['rounds', 'events', 'turns', 'bytes in', 'bytes out', 'longest turn', 'lag']
-	.map(name => [element('dt', { className: 'muted' }, name), element('dd')])
-	.map(pair => (view.querySelector('dl').append(element('div', {}, ...pair)), pair[1]));
-
 // Words
 
 const whole = number => grouped(Math.round(number));
@@ -51,14 +47,24 @@ function inWords(slot) {
 	const conn = replay.slab[slot], at = replay.frame?.at;
 	if (slot < 0) return 'Point at a cell, or use the arrow keys. A click or Enter begins and ends the trace of a connection.';
 	if (!conn) return `Slot ${slot}: free`;
-	const turns = conn.at ? ` Its last ${many(conn.turns, 'turn')} moved ${bytes(conn.bytes)}, the last one with ${conn.budget} % of its budget.` : '';
+	const turns = conn.at ? ` Last frame: ${many(conn.turns, 'turn')}, ${bytes(conn.bytes)} moved, ${conn.budget} % of a budget.` : '';
 	return `Slot ${slot}: ${replay.services[conn.service]}, connection ${conn.serial}, ${rows[kindOf(conn, at)].name}. `
 		+ `Owes ${bytes(conn.owed)}.${turns}`;
 }
 
+/** Shows what `lastSecond` returns: each number with its words. */
+const NUMBERS = [
+	['rounds/s', 'rounds', whole], ['events/s', 'events', whole], ['turns/s', 'turns', whole], ['in/s', 'in', bytes],
+	['out/s', 'out', bytes], ['longest turn', 'longest', time], ['lag', 'lag', time],
+].map(([label, name, words]) => {
+	const number = element('dd');
+	view.querySelector('dl').append(element('div', {}, element('dt', { className: 'muted' }, label), number));
+	return sum => { number.textContent = words(sum[name]); };
+});
+
 /** What happened in the second before the frame shown, as rates, and the longest turn in it. */
 function lastSecond() {
-	const sum = { rounds: 0, events: 0, turns: 0, in: 0, out: 0, missed: 0, longest: 0 };
+	const sum = { rounds: 0, events: 0, turns: 0, in: 0, out: 0, missed: 0, longest: 0, lag: replay.frame.lag };
 	let span = 0;
 	for (let at = replay.at; at > 0 && span < 1000; at--) {
 		const frame = replay.frames[at - 1];
@@ -89,10 +95,9 @@ function draw(fresh = false) {
 	put('words', inWords(slab.marked));
 	if (!frame) return;
 	drawRows(frame, conns);
-	const { rounds, events, turns, longest, missed, ...moved } = lastSecond();
-	[whole(rounds) + '/s', whole(events) + '/s', whole(turns) + '/s', bytes(moved.in) + '/s', bytes(moved.out) + '/s',
-		time(longest), time(frame.lag)].forEach((text, at) => { NUMBERS[at].textContent = text; });
-	put('cut', frame.cut || missed ? `${many(frame.cut, 'connection')} follow in the next frame, ${many(missed, 'frame')} missed` : '');
+	const sum = lastSecond();
+	for (const show of NUMBERS) show(sum);
+	put('cut', frame.cut || sum.missed ? `${many(frame.cut, 'connection')} to follow, ${many(sum.missed, 'frame')} missed` : '');
 	drawStrip(frames.slice(0, at).slice(-Math.floor(part('strip').clientWidth / COLUMN)));
 	put('where', live ? 'live' : `frame ${at} of ${frames.length}, ${behind()} s behind`);
 	Object.assign(part('position'), { max: frames.length, value: at, ariaValueText: part('where').value });
@@ -101,7 +106,7 @@ function draw(fresh = false) {
 	said = drawn;
 	put('summary', `${live ? 'Now' : `${behind()} s before the last frame`}: `
 		+ `${whole(frame.connections)} of ${many(frame.limit, 'connection')}, ${whole(frame.bulk)} in the bulk queue, `
-		+ `${whole(frame.await_disk)} waiting for the disk. ${many(turns, 'turn')} a second, the longest ${time(longest)}. `
+		+ `${whole(frame.await_disk)} waiting for the disk. ${many(sum.turns, 'turn')} a second, the longest ${time(sum.longest)}. `
 		+ `The accept gate is ${frame.accepting ? 'open' : 'shut'}.`);
 }
 
@@ -251,21 +256,21 @@ function receive(frame) {
 /** Shows the view. `given` is the same stream each time. */
 export function show(given) {
 	if (!stream) {
-		stream = given;
-		stream.on('hello', () => {
-			part('speed').value = 1;
-			play();
-		});
-		stream.on('slab', piece => {
-			replay.snapshot(piece);
-			redraw();
-		});
-		stream.on('loop', receive);
-		stream.on('trace', addLines);
-		stream.on('state', async ({ text, status }) => {
-			put('state', text);
-			if (status === 401 && await askToken()) stream.open();
-		});
+		stream = given
+			.on('hello', () => {
+				part('speed').value = 1;
+				play();
+			})
+			.on('slab', piece => {
+				replay.snapshot(piece);
+				redraw();
+			})
+			.on('loop', receive)
+			.on('trace', addLines)
+			.on('state', async ({ text, status }) => {
+				put('state', text);
+				if (status === 401 && await askToken()) stream.open();
+			});
 	}
 	shown = true;
 	said = -CALM;
