@@ -134,7 +134,7 @@ pub fn uploads(suite: &mut Suite) -> Result<(), String> {
     ] {
         let (scratch, descriptors) = (suite.scratch.clone(), suite.plan.descriptors);
         let size = suite.scaled(mib);
-        warm_memory(connections * size << 20);
+        warm_memory((connections * size) << 20);
         let ours = suite.folder("up-loket")?;
         let theirs = suite.folder("up-nginx")?;
         let floor = suite.folder("up-floor")?;
