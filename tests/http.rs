@@ -7,6 +7,8 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use support::{BOTH_WAYS, Client, Server, noise};
 
+const FILE_METHODS: &str = "GET, HEAD, PUT, DELETE, MKCOL, MOVE, OPTIONS";
+
 /// An answer.
 struct Answer {
     status: u16,
@@ -404,17 +406,17 @@ fn unknown_methods_are_501_and_others_405_with_the_allowed_ones() {
     let mut client = server.connect("http");
     assert_eq!(ask(&mut client, "BREW", "/a", "", b"").status, 501);
     for (method, target, allowed) in [
-        ("POST", "/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
-        ("PATCH", "/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
-        ("TRACE", "/a/", "GET, HEAD, OPTIONS"),
+        ("POST", "/a", FILE_METHODS),
+        ("PATCH", "/a", FILE_METHODS),
+        ("TRACE", "/a/", "GET, HEAD, MKCOL, MOVE, OPTIONS"),
     ] {
         let answer = ask(&mut client, method, target, "", b"");
         assert_eq!((answer.status, answer.field("Allow")), (405, allowed));
     }
     for (target, allowed) in [
-        ("/a", "GET, HEAD, PUT, DELETE, OPTIONS"),
-        ("/a/", "GET, HEAD, OPTIONS"),
-        ("*", "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("/a", FILE_METHODS),
+        ("/a/", "GET, HEAD, MKCOL, MOVE, OPTIONS"),
+        ("*", FILE_METHODS),
     ] {
         let answer = ask(&mut client, "OPTIONS", target, "", b"");
         assert_eq!((answer.status, answer.field("Allow")), (204, allowed));

@@ -59,6 +59,8 @@ fn methods_are_case_sensitive_and_unknown_ones_are_valid() {
         ("HEAD", Method::Head),
         ("PUT", Method::Put),
         ("DELETE", Method::Delete),
+        ("MKCOL", Method::Mkcol),
+        ("MOVE", Method::Move),
         ("OPTIONS", Method::Options),
         ("POST", Method::Post),
         ("PATCH", Method::Patch),

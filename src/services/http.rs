@@ -27,6 +27,7 @@ pub mod loop_stream;
 pub mod media_type;
 pub mod methods;
 pub mod metrics;
+pub mod naming;
 pub mod operator_stream;
 pub mod reading;
 pub mod receiving;
@@ -166,6 +167,11 @@ impl Http {
             }
             (Method::Put, Resource::File(name)) => self.begin_upload(request, &name, cx)?,
             (Method::Delete, Resource::File(name)) => self.begin_removal(name, cx),
+            (Method::Mkcol | Method::Move, Resource::File(name) | Resource::Folder(name))
+                if !name.is_empty() =>
+            {
+                self.begin_naming(request, name, cx)?
+            }
             (Method::Unknown, _) => {
                 let says = "the server does not know this method";
                 return Err(Failure::new(Status::NotImplemented, says));
@@ -230,6 +236,10 @@ impl Http {
         let reply = match reply {
             Err(StoreError::Folder) if reads => {
                 return Err(Failure::moved(&exchange.name, exchange.query));
+            }
+            Err(StoreError::Exists) if exchange.method == Method::Mkcol => {
+                let folder = Resource::Folder(String::new());
+                return Err(Failure::not_allowed(&folder));
             }
             Err(error @ StoreError::NoFolder) if reads => {
                 return Err(Failure::new(Status::NotFound, error.to_string()));

@@ -172,7 +172,11 @@ impl Store for FileStore {
         let (blobs, session) = (self.blobs.clone(), client.session);
         if let Some((file, version)) = self.shared(name, cached.found.as_ref()) {
             let blob = Rc::new(FileBlob::new(file, version.inode, session, blobs));
-            return Pending::Ready(Ok(OpenFile { blob, version }));
+            return Pending::Ready(Ok(OpenFile {
+                blob,
+                version,
+                sha256: None,
+            }));
         }
         let name = name.to_owned();
         let open = move |files: &SharedFiles, found| files.explain(files.open(&name, found));
@@ -181,7 +185,11 @@ impl Store for FileStore {
             let (file, version) = opened?;
             let file = blobs.open_files.share(file, version.inode);
             let blob = Rc::new(FileBlob::new(file, version.inode, session, blobs));
-            Ok(OpenFile { blob, version })
+            Ok(OpenFile {
+                blob,
+                version,
+                sha256: None,
+            })
         })
     }
 

@@ -79,6 +79,8 @@ pub struct OpenFile {
     pub blob: Rc<dyn Blob>,
     /// The version that was opened.
     pub version: FileVersion,
+    /// The SHA-256 of this version, if it was computed.
+    pub sha256: Option<[u8; 32]>,
 }
 
 impl OpenFile {

@@ -154,7 +154,11 @@ impl Store for Memory {
             let bytes = memory.find(&name)?;
             let version = version(&bytes);
             let blob = memory.lend(bytes, memory.fault(&name), client);
-            Ok(OpenFile { blob, version })
+            Ok(OpenFile {
+                blob,
+                version,
+                sha256: None,
+            })
         })
     }
 

@@ -18,7 +18,7 @@ pub fn asked<'a>(request: &Request<'a>, resource: Option<&Resource>) -> Asked<'a
     };
     Asked {
         access: match (request.method, reserved) {
-            (Method::Put | Method::Delete, _) => Access::Write,
+            (Method::Put | Method::Delete | Method::Mkcol | Method::Move, _) => Access::Write,
             (Method::Get, "events") => has_token(named(request.query).any(|kind| kind.needs_token)),
             (Method::Post, name) => has_token(!ENDPOINTS.contains(&(name, false))),
             _ => Access::Read,

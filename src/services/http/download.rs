@@ -13,6 +13,7 @@ use crate::wire::http::date;
 use crate::wire::http::head::Method;
 use crate::wire::http::range::{Part, Range};
 use crate::wire::http::status::Status;
+use base64ct::{Base64, Encoding};
 
 /// What tells one version of a file from another: RFC 9110, section 8.8.
 pub struct Version {
@@ -55,7 +56,7 @@ impl Exchange {
         today: Today<'_>,
         out: &mut Outbox,
     ) -> Result<(Status, u64), Failure> {
-        let version = Version::from(file.version);
+        let (version, sha256) = (Version::from(file.version), file.sha256);
         let (blob, length) = file.content();
         let status = match self.conditions.check(true, Some(version.validators())) {
             Verdict::Failed => return Err(Failure::precondition()),
@@ -90,6 +91,10 @@ impl Exchange {
         answer.field("Last-Modified", modified);
         answer.field("ETag", &version.etag);
         answer.lines("Accept-Ranges: bytes\r\n");
+        if let Some(sha256) = sha256 {
+            let digest = Base64::encode_string(&sha256);
+            answer.field("Repr-Digest", format_args!("sha-256=:{digest}:"));
+        }
         if self.query.download {
             answer.lines("Content-Disposition: attachment\r\n");
         }

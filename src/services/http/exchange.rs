@@ -35,6 +35,8 @@ pub struct Exchange {
     pub reads_links: bool,
     /// Whether the client wants JSON.
     pub wants_json: bool,
+    /// Whether the client wants the SHA-256 of the file.
+    pub wants_digest: bool,
     /// The bytes of an upload that have been stored.
     pub stored: u64,
     /// Path and query for the log; empty if the log does not show them.
@@ -64,6 +66,7 @@ impl Exchange {
             wants_html: request.accepts_html,
             reads_links: request.reads_links,
             wants_json: request.accepts_json,
+            wants_digest: request.wants_digest,
             stored: 0,
             target: target.into(),
             begun,

@@ -14,6 +14,8 @@ pub fn method_name(method: Method) -> &'static str {
         Method::Head => "HEAD",
         Method::Put => "PUT",
         Method::Delete => "DELETE",
+        Method::Mkcol => "MKCOL",
+        Method::Move => "MOVE",
         Method::Options => "OPTIONS",
         Method::Post => "POST",
         Method::Patch => "PATCH",
@@ -25,10 +27,11 @@ pub fn method_name(method: Method) -> &'static str {
 /// The methods that a resource has, for the field Allow.
 pub fn allowed(resource: &Resource) -> &'static str {
     match resource {
-        Resource::File(_) | Resource::Server => "GET, HEAD, PUT, DELETE, OPTIONS",
+        Resource::File(_) | Resource::Server => "GET, HEAD, PUT, DELETE, MKCOL, MOVE, OPTIONS",
         Resource::Reserved(name) if name == "events" => "GET, OPTIONS",
         Resource::Reserved(name) if is_endpoint(name) => "POST, OPTIONS",
-        Resource::Folder(_) | Resource::Reserved(_) => "GET, HEAD, OPTIONS",
+        Resource::Folder(_) => "GET, HEAD, MKCOL, MOVE, OPTIONS",
+        Resource::Reserved(_) => "GET, HEAD, OPTIONS",
     }
 }
 

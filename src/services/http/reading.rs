@@ -7,8 +7,10 @@ use super::{Http, Outcome, done, metrics};
 use crate::session::protocol::Context;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
+use crate::store::{OpenFile, Requester, Store, StoreReply};
 use crate::wire::http::path::Resource;
 use crate::wire::http::status::Status;
+use std::rc::Rc;
 
 impl Http {
     /// Opens a file, a folder or a page of the server.
@@ -21,6 +23,10 @@ impl Http {
         match resource {
             Resource::File(name) => {
                 let opened = self.shared.store.open(&name, client);
+                let opened = match self.exchange().wants_digest {
+                    true => with_digest(opened, self.shared.store.clone(), name.clone(), client),
+                    false => opened,
+                };
                 self.exchange().name = name;
                 Ok(opened.map(|opened| Outcome::Done(opened.map(Reply::File))))
             }
@@ -74,4 +80,22 @@ impl Http {
         let listed = store.list(folder, form.style(), self.requester(cx));
         listed.map(move |listed| Outcome::Done(listed.map(|list| Reply::List(list, form))))
     }
+}
+
+/// Adds the digest to an open file. Without one the answer has no field for it.
+fn with_digest(
+    opened: StoreReply<OpenFile>,
+    store: Rc<dyn Store>,
+    name: String,
+    client: Requester,
+) -> StoreReply<OpenFile> {
+    opened.then(move |opened| match opened {
+        Ok(file) => store.digest(&name, None, client).map(move |digest| {
+            // The name may belong to another file by now.
+            let same = digest.ok().filter(|digest| digest.version == file.version);
+            let sha256 = same.map(|digest| digest.sha256);
+            Ok(OpenFile { sha256, ..file })
+        }),
+        Err(error) => Pending::Ready(Err(error)),
+    })
 }

@@ -29,6 +29,8 @@ pub enum Reply {
     Said,
     /// A file was stored.
     Stored(Stored),
+    /// A folder was made, or a file has its new name.
+    Made,
     /// A file was removed.
     Removed,
     /// The methods of a resource.
@@ -73,7 +75,7 @@ impl Exchange {
                 }
                 (Status::Ok, length)
             }
-            Reply::Stored(Stored::Created) => {
+            Reply::Stored(Stored::Created) | Reply::Made => {
                 let mut head = answer(Status::Created, out);
                 head.field("Location", format_args!("/{}", path::encode(&self.name)));
                 head.field("Content-Length", 0);

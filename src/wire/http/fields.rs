@@ -12,6 +12,7 @@ pub enum Name {
     ContentLength,
     ContentRange,
     ContentType,
+    Destination,
     Expect,
     Host,
     IfMatch,
@@ -25,16 +26,18 @@ pub enum Name {
     SecFetchSite,
     TransferEncoding,
     UserAgent,
+    WantReprDigest,
 }
 
 /// The names, in the order of [`Name`].
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 21] = [
     "accept",
     "authorization",
     "connection",
     "content-length",
     "content-range",
     "content-type",
+    "destination",
     "expect",
     "host",
     "if-match",
@@ -48,6 +51,7 @@ const NAMES: [&str; 19] = [
     "sec-fetch-site",
     "transfer-encoding",
     "user-agent",
+    "want-repr-digest",
 ];
 
 /// The fields of a head.

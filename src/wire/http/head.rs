@@ -65,6 +65,10 @@ pub struct Request<'a> {
     pub sec_fetch_site: Option<&'a [u8]>,
     /// The field Content-Type.
     pub content_type: Option<&'a [u8]>,
+    /// The field Destination.
+    pub destination: Option<&'a [u8]>,
+    /// Whether Want-Repr-Digest lists `sha-256`.
+    pub wants_digest: bool,
     /// The field Last-Event-ID.
     pub last_event_id: Option<&'a [u8]>,
 }
@@ -77,6 +81,8 @@ pub enum Method {
     Head,
     Put,
     Delete,
+    Mkcol,
+    Move,
     Options,
     Post,
     Patch,
@@ -213,6 +219,10 @@ fn request<'a>(parsed: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusa
         origin: fields.one(Name::Origin)?,
         sec_fetch_site: fields.one(Name::SecFetchSite)?,
         content_type: fields.one(Name::ContentType)?,
+        destination: fields.one(Name::Destination)?,
+        // A weight of 0 refuses it: RFC 9530, section 4.
+        wants_digest: (fields.list(Name::WantReprDigest))
+            .any(|member| member.starts_with(b"sha-256=") && !member.ends_with(b"=0")),
         last_event_id: fields.one(Name::LastEventId)?,
     })
 }
@@ -223,6 +233,8 @@ fn method(name: &str) -> Result<Method, Refusal> {
         "HEAD" => Method::Head,
         "PUT" => Method::Put,
         "DELETE" => Method::Delete,
+        "MKCOL" => Method::Mkcol,
+        "MOVE" => Method::Move,
         "OPTIONS" => Method::Options,
         "POST" => Method::Post,
         "PATCH" => Method::Patch,

@@ -62,6 +62,33 @@ pub fn resource(path: &str, limits: &WireLimits) -> Result<Resource, Refusal> {
     })
 }
 
+/// What the field Destination names on this host: RFC 4918, section 10.3.
+///
+/// # Errors
+///
+/// Status 400 if it is another host, or no path that [`resource`] takes.
+pub fn destination(
+    value: &[u8],
+    host: Option<&str>,
+    limits: &WireLimits,
+) -> Result<Resource, Refusal> {
+    let bad = Refusal::bad("the Destination is neither /PATH nor http://HOST/PATH of this server");
+    let text = str::from_utf8(value).ok().filter(|text| text.is_ascii());
+    let path = text.and_then(|text| {
+        if text.starts_with('/') {
+            return Some(text);
+        }
+        let (_, rest) = text.split_once("://")?;
+        let (authority, path) = rest.split_at(rest.find('/')?);
+        host.is_some_and(|host| host.eq_ignore_ascii_case(authority))
+            .then_some(path)
+    });
+    match path {
+        Some(path) if !path.contains(['?', '#']) => resource(path, limits),
+        _ => Err(bad),
+    }
+}
+
 /// Decodes a path once.
 fn decode(path: &str) -> Result<String, Refusal> {
     for (at, _) in path.match_indices('%') {

@@ -1,0 +1,54 @@
+//! MKCOL and MOVE: makes folders, and renames files and folders (RFC 4918). Nothing is replaced,
+//! as with `Overwrite: F`.
+
+use super::failure::Failure;
+use super::reply::Reply;
+use super::{Http, Outcome};
+use crate::session::protocol::Context;
+use crate::store::StoreReply;
+use crate::store::pending::Pending;
+use crate::wire::http::conditions::Conditions;
+use crate::wire::http::head::{Method, Request};
+use crate::wire::http::path::{self, Resource};
+use crate::wire::http::status::Status;
+
+impl Http {
+    /// Makes the folder of this name, or moves what has this name to the destination.
+    pub(super) fn begin_naming(
+        &mut self,
+        request: &Request<'_>,
+        name: String,
+        cx: &Context<'_>,
+    ) -> Result<Pending<Outcome>, Failure> {
+        let client = self.requester(cx);
+        if self.exchange().has_body() {
+            let says = "this method takes no body";
+            return Err(Failure::new(Status::UnsupportedMediaType, says));
+        }
+        if self.exchange().conditions != Conditions::default() {
+            let says = "the conditions of this method are not known here";
+            return Err(Failure::new(Status::PreconditionFailed, says));
+        }
+        if request.method == Method::Mkcol {
+            let made = self.shared.store.make_folder(&name, client);
+            self.exchange().name = name + "/";
+            return Ok(outcome(made));
+        }
+        let limits = self.shared.limits.clone();
+        let Some(destination) = request.destination else {
+            let says = "the field Destination is missing: it has the new address";
+            return Err(Failure::new(Status::BadRequest, says));
+        };
+        let new = match path::destination(destination, request.host, &limits.wire)? {
+            Resource::File(new) | Resource::Folder(new) => new,
+            resource => return Err(Failure::not_allowed(&resource)),
+        };
+        let moved = self.shared.store.rename(&name, &new, client);
+        self.exchange().name = new;
+        Ok(outcome(moved))
+    }
+}
+
+fn outcome(reply: StoreReply<()>) -> Pending<Outcome> {
+    reply.map(|made| Outcome::Done(made.map(|()| Reply::Made)))
+}
