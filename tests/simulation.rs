@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | a readable bit is cleared after a read that filled the buffer | reactor/turn.rs | 1 |
 //! | an end of stream that came with the last bytes is forgotten | reactor/turn.rs | 0 |
-//! | no requeue after the budget of bytes, of calls | reactor/turn.rs | 0, 5 |
+//! | no requeue after the budget of bytes, of calls | reactor/turn.rs | 0, 1 |
 //! | splice is asked for more than the body | reactor/turn.rs | 28 |
 //! | a stale token is served | reactor/table.rs | 1 |
 //! | a notice is delivered to a reused slot | reactor/dispatcher.rs | 3 |
