@@ -2,6 +2,7 @@
 
 import { Stream } from './events.js';
 import * as files from './files.js';
+import { byId } from './format.js';
 import * as loop from './loop.js';
 import { takeToken } from './request.js';
 import * as talk from './talk.js';
@@ -37,7 +38,7 @@ function route() {
 	VIEWS[shown]?.hide?.();
 	shown = wanted;
 	for (const name in VIEWS) {
-		document.getElementById(name).hidden = name !== shown;
+		byId(name).hidden = name !== shown;
 		tab(name).ariaCurrent = name === shown ? 'page' : null;
 	}
 	tab(shown).classList.remove('new');

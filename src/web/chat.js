@@ -42,7 +42,7 @@ export class Log {
 	#draw() {
 		for (const { text, name, kind, at } of this.#new.splice(0)) {
 			const line = element('p', { className: kind }, clock(at));
-			if (name) line.append(element('b', { textContent: name }), ' ');
+			if (name) line.append(element('b', {}, name), ' ');
 			line.append(text);
 			this.#lines.append(line);
 		}

@@ -1,15 +1,15 @@
 // The Files view: the list of a folder, sorted, and what one can do with a file.
 
-import { ago, bytes, copy, date, element, plural } from './format.js';
+import { ago, byId, bytes, copy, date, element, plural } from './format.js';
 import { request } from './request.js';
 import { ask, say, sayError } from './say.js';
 import { enqueue } from './uploads.js';
 
 const CHUNK = 50; // rows in one <tbody>; the browser draws only those that are visible
-const view = document.getElementById('files');
-const table = document.getElementById('list');
-const problem = document.getElementById('problem');
-const count = document.getElementById('count');
+const view = byId('files');
+const table = byId('list');
+const problem = byId('problem');
+const count = byId('count');
 const { compare } = new Intl.Collator('en', { numeric: true });
 
 let folder = ''; // the path of the folder that is shown, decoded: "/" or "/a/b/"
@@ -48,12 +48,10 @@ export async function show() {
 
 function showCrumbs() {
 	const names = folder.split('/').slice(1, -1);
-	const links = ['root', ...names].map((name, depth) => element('a', {
-		textContent: name,
-		href: encode(['', ...names.slice(0, depth), ''].join('/')),
-	}));
+	const links = ['root', ...names].map((name, depth) =>
+		element('a', { href: encode(['', ...names.slice(0, depth), ''].join('/')) }, name));
 	links.at(-1).ariaCurrent = 'page';
-	document.getElementById('crumbs').replaceChildren(...links);
+	byId('crumbs').replaceChildren(...links);
 }
 
 // The table
@@ -147,7 +145,7 @@ async function upload(files) {
 	enqueue(files, name => encode(target + name), show);
 }
 
-const pick = document.getElementById('pick');
+const pick = byId('pick');
 pick.onchange = () => {
 	upload([...pick.files]);
 	pick.value = '';
@@ -167,7 +165,7 @@ for (const name of ['dragover', 'dragleave', 'drop']) {
 export function setServer(server) {
 	readOnly = server.read_only;
 	view.classList.toggle('read-only', readOnly);
-	document.getElementById('upload').hidden = readOnly;
+	byId('upload').hidden = readOnly;
 	render();
 }
 

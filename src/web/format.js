@@ -1,4 +1,4 @@
-// Numbers and times as people read them, and a helper that makes elements.
+// Numbers and times as people read them, and helpers for elements.
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
@@ -32,7 +32,7 @@ const DATE = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 
 
 /** A time in unix seconds as an element: "14:05", with the whole date as its title. */
 export const clock = seconds =>
-	element('time', { textContent: CLOCK.format(seconds * 1000), title: date(seconds) });
+	element('time', { title: date(seconds) }, CLOCK.format(seconds * 1000));
 
 /** "26 Nov 2026, 14:05:09" */
 export const date = seconds => DATE.format(seconds * 1000);
@@ -44,5 +44,7 @@ export function element(tag, properties = {}, ...children) {
 	return made;
 }
 
+export const byId = id => document.getElementById(id);
+
 /** A copy of what is in a template. */
-export const copy = template => document.getElementById(template).content.firstElementChild.cloneNode(true);
+export const copy = template => byId(template).content.firstElementChild.cloneNode(true);

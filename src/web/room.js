@@ -2,10 +2,10 @@
 
 import { Log, onEntry } from './chat.js';
 import { Stream } from './events.js';
-import { element, plural } from './format.js';
+import { byId, element, plural } from './format.js';
 import { sayError } from './say.js';
 
-const room = document.getElementById('room');
+const room = byId('room');
 const form = room.querySelector('.join');
 const problem = form.querySelector('.problem');
 const chat = room.querySelector('.chat');

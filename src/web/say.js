@@ -1,10 +1,10 @@
 // What the page says and asks.
 
-import { element } from './format.js';
+import { byId, element } from './format.js';
 
 const SHOWN_FOR = 6000; // ms; an error stays until it is closed
-const place = document.getElementById('say');
-const dialog = document.getElementById('ask');
+const place = byId('say');
+const dialog = byId('ask');
 
 /** Shows a message for a while. A screen reader reads it out. */
 export function say(text) {
@@ -18,7 +18,7 @@ export function sayError({ message }) {
 }
 
 function show(text, className) {
-	const close = element('button', { textContent: '×', ariaLabel: 'Close this message' });
+	const close = element('button', { ariaLabel: 'Close this message' }, '×');
 	const message = element('p', { className }, text, close);
 	close.onclick = () => message.remove();
 	place.append(message);

@@ -2,13 +2,13 @@
 
 import { Log, onEntry } from './chat.js';
 import { Stream } from './events.js';
-import { clock, copy, element, plural } from './format.js';
+import { byId, clock, copy, element, plural } from './format.js';
 import { askToken } from './request.js';
 import { ask, sayError } from './say.js';
 
 // The operator's window
 
-const operator = document.getElementById('operator');
+const operator = byId('operator');
 const stream = new Stream('operator');
 const log = new Log(operator, 'What the operator sees', stream);
 const table = operator.querySelector('table');
@@ -55,7 +55,7 @@ function add(client) {
 	when.append(clock(since));
 	button.ariaLabel = `Kick client ${id}`;
 	button.onclick = () => kick(client);
-	const option = element('option', { value: id, textContent: `To client ${id}` });
+	const option = element('option', { value: id }, `To client ${id}`);
 	table.tBodies[0].append(row);
 	receiver.append(option);
 	clients.set(id, [row, option]);
@@ -71,7 +71,7 @@ export const show = () => stream.open();
 
 // The client's window. Its stream is the client: it connects and disconnects with it.
 
-const client = document.getElementById('client');
+const client = byId('client');
 const clientStream = new Stream('client');
 const clientLog = new Log(client, 'What the client sees', clientStream);
 const connect = client.querySelector('.connect');

@@ -1,11 +1,11 @@
 // The queue of uploads: one file at a time, with progress, rate and a way to cancel it.
 // XMLHttpRequest, because fetch does not tell how much of a body has been sent.
 
-import { bytes, copy, plural } from './format.js';
+import { byId, bytes, copy, plural } from './format.js';
 import { askToken, authorization, Refused } from './request.js';
 import { say } from './say.js';
 
-const place = document.getElementById('uploads');
+const place = byId('uploads');
 const list = place.querySelector('ul');
 const queue = [];
 let current = null; // the upload that runs
