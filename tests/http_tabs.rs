@@ -3,6 +3,9 @@
 mod memory;
 mod tabs;
 
+use loket::config::services::SERVICES;
+use loket::services::operator_history::HistoryLimits;
+use loket::services::{ServiceLimits, WindowLimits};
 use loket::session::close_reason::CloseReason;
 use loket::session::session_id::SessionId;
 use loket::wire::follows::Timer;
@@ -350,5 +353,151 @@ proptest! {
         world.print("a line");
         let tab = world.open_with(&query, &format!("Last-Event-ID: {last}\r\n"));
         prop_assert!(world.read(tab).contains("event: hello\n"));
+    }
+}
+
+/// What happens in a world of tabs. A number chooses one of the tabs.
+#[derive(Debug, Clone)]
+enum Happens {
+    Open(&'static str),
+    Talk(usize, usize),
+    Command(usize, &'static str),
+    Print(usize),
+    Joins,
+    Leaves(u32),
+    Reads(usize),
+    Silence(usize, Timer),
+    Ends(usize),
+    Second,
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    use Happens::*;
+    let streams = prop_oneof![
+        Just("operator"),
+        Just("client"),
+        Just("client&operator"),
+        Just("")
+    ];
+    let commands = prop_oneof![
+        Just("hello"),
+        Just("/list"),
+        Just("/kick 1"),
+        Just("/kick 2"),
+        Just("/to 2 x"),
+        Just("/nonsense"),
+    ];
+    prop_oneof![
+        2 => streams.prop_map(Open),
+        6 => (0..9_usize, 0..3_000_usize).prop_map(|(tab, length)| Talk(tab, length)),
+        4 => (0..9_usize, commands).prop_map(|(tab, command)| Command(tab, command)),
+        4 => (0..4_000_usize).prop_map(Print),
+        2 => Just(Joins),
+        1 => (1..20_u32).prop_map(Leaves),
+        4 => (0..9_usize).prop_map(Reads),
+        1 => (0..9_usize).prop_map(|tab| Silence(tab, Timer::Pace)),
+        1 => (0..9_usize).prop_map(|tab| Silence(tab, Timer::Heartbeat)),
+        1 => (0..9_usize).prop_map(Ends),
+        1 => Just(Second),
+    ]
+}
+
+/// A tab that reads now and then misses lines.
+fn with_short_history() -> World {
+    let history = HistoryLimits {
+        lines: 5,
+        ..SERVICES.window.history
+    };
+    World::with(ServiceLimits {
+        window: WindowLimits {
+            history,
+            ..SERVICES.window
+        },
+        ..SERVICES
+    })
+}
+
+/// A tab of the test, and what it has got so far.
+struct Watcher {
+    tab: SessionId,
+    id: String,
+    got: String,
+}
+
+impl Watcher {
+    /// The lines in the window have the numbers that follow each other, apart from said gaps.
+    fn check_lines(&self) {
+        let whole = self.got.rfind("\n\n").map_or("", |end| &self.got[..end]);
+        let mut next = None;
+        for (id, data) in events(whole, "operator") {
+            if let Some(gap) = data["gap"].as_u64() {
+                next = next.map(|next: u64| next + gap);
+            } else if let Some((_, number)) = id.split_once('-') {
+                let number: u64 = number.parse().expect("a number");
+                assert!(next.is_none_or(|next| next == number), "{next:?}, {number}");
+                next = Some(number + 1);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..cases() })]
+
+    #[test]
+    fn whatever_happens_tabs_are_bounded_posts_are_answered_and_gaps_are_said(
+        all in proptest::collection::vec(happens(), 1..120)
+    ) {
+        let mut world = with_short_history();
+        let mut watchers: Vec<Watcher> = Vec::new();
+        for (at, what) in all.into_iter().enumerate() {
+            let count = watchers.len().max(1);
+            let tab = |number: usize| watchers.get(number % count).map(|it| (it.tab, it.id.clone()));
+            match what {
+                Happens::Open(query) => {
+                    let tab = world.open(query);
+                    let (id, got) = (world.id(tab), String::new());
+                    watchers.push(Watcher { tab, id, got });
+                }
+                Happens::Talk(number, length) => if let Some((_, id)) = tab(number) {
+                    let line = format!("{at} {}", "x".repeat(length));
+                    let status = world.post("talk", &json!({"tab": id, "line": line}));
+                    prop_assert!([204, 409, 429].contains(&status), "{}", status);
+                }
+                Happens::Command(number, line) => if let Some((_, id)) = tab(number) {
+                    let status = world.post("operator", &json!({"tab": id, "line": line}));
+                    prop_assert!([204, 409].contains(&status), "{}", status);
+                }
+                Happens::Print(length) => world.print(&format!("{at} {}", "y".repeat(length))),
+                Happens::Joins => world.join(SessionId::new(1_000 + at as u32, 1)),
+                Happens::Leaves(id) => world.leave(id),
+                Happens::Reads(number) => if let Some((tab, _)) = tab(number) {
+                    let text = world.read(tab);
+                    watchers[number % count].got.push_str(&text);
+                }
+                Happens::Silence(number, timer) => if let Some((tab, _)) = tab(number)
+                    && world.awaited(tab) == Some(timer)
+                {
+                    world.silence(tab, timer);
+                }
+                Happens::Ends(number) => if let Some((tab, _)) = tab(number) {
+                    world.end(tab);
+                    world.serve();
+                }
+                Happens::Second => world.second(),
+            }
+            watchers.retain(|it| {
+                let is_open = world.closed(it.tab).is_none();
+                if !is_open {
+                    it.check_lines();
+                }
+                is_open
+            });
+            prop_assert_eq!(world.tabs(), watchers.len());
+            for watcher in &watchers {
+                prop_assert!(world.unsent(watcher.tab) < 28 * 1024);
+            }
+        }
+        watchers.iter().for_each(Watcher::check_lines);
     }
 }

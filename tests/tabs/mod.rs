@@ -5,6 +5,7 @@ use crate::memory::store::{Faults, Memory};
 use loket::config::reactor::OUTBOX_HIGH_WATER;
 use loket::config::room::{DATAGRAMS, ROOM};
 use loket::config::services::SERVICES;
+use loket::services::ServiceLimits;
 use loket::services::http::Http;
 use loket::services::http::shared::HttpShared;
 use loket::services::room::Room;
@@ -41,11 +42,16 @@ pub struct World {
 
 impl World {
     pub fn new() -> World {
+        World::with(SERVICES)
+    }
+
+    /// With other limits.
+    pub fn with(limits: ServiceLimits) -> World {
         let roster = Rc::default();
         let store = Memory::with(&BTreeMap::new(), Faults::default());
         let room = Room::new("sesame", ROOM);
         let view = Some(room.view());
-        let http = http(Rc::new(SERVICES), Rc::new(store), Rc::clone(&roster), view);
+        let http = http(Rc::new(limits), Rc::new(store), Rc::clone(&roster), view);
         let mut shared = Shared::new(OUTBOX_HIGH_WATER);
         let history = http.history.clone();
         shared.on_operator_line = Some(Box::new(move |line, unix, posts| {
