@@ -1,7 +1,7 @@
 // The Loop view: the slab, the queues and the rounds of the server's loop, as its frames tell them.
 // Pause, step and slow motion replay what was received; the loop itself is never slowed.
 //
-//   live ──pause, step──▶ held ──play──▶ slow ──pause, step──▶ held ──play──▶ live
+//   live --pause, step--> held --play--> slow --pause, step--> held --play--> live
 
 import { bytes, element, grouped, plural } from './format.js';
 import { Replay } from './replay.js';
