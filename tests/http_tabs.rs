@@ -452,7 +452,10 @@ proptest! {
         let mut watchers: Vec<Watcher> = Vec::new();
         for (at, what) in all.into_iter().enumerate() {
             let count = watchers.len().max(1);
-            let tab = |number: usize| watchers.get(number % count).map(|it| (it.tab, it.id.clone()));
+            let tab = |number: usize| {
+                let chosen = watchers.get(number % count);
+                chosen.map(|it| (it.tab, it.id.clone()))
+            };
             match what {
                 Happens::Open(query) => {
                     let tab = world.open(query);
