@@ -207,7 +207,7 @@ fn beside(
     mount: Option<&Mount>,
 ) -> Result<(f64, f64), String> {
     let program = Path::new(env!("CARGO_BIN_EXE_loket"));
-    let flags = (!flags.is_empty()).then(|| format!("{flags} -d {}", seconds + 2));
+    let flags = (!flags.is_empty()).then(|| format!("{flags} -d {}", seconds + 1));
     let other = flags.map(|flags| Background::start(program, &flags, server));
     let other = other.transpose()?;
     std::thread::sleep(PREPARES);

@@ -120,7 +120,7 @@ fn measure(
     let (rounds, seconds) = if is_late {
         (1, 12)
     } else {
-        (suite.plan.runs.min(3), 2)
+        (suite.plan.runs.min(2), 2)
     };
     for round in 1..=rounds {
         let server = Server::start(contender, &suite.scratch)?;
