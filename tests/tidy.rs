@@ -448,3 +448,15 @@ fn the_legend_of_the_loop_view_names_what_exists() {
     }
     assert_eq!(named, 18, "a file and a test for each row");
 }
+
+#[test]
+fn the_page_has_at_most_60_kib() {
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
+    let files = std::fs::read_dir(web).expect("a folder");
+    let files = files.map(|entry| entry.expect("an entry").path());
+    // The picture is for the README.
+    let parts = files.filter(|path| path.extension().is_some_and(|end| end != "png"));
+    let size = parts.map(|path| path.metadata().expect("a file").len());
+    let size: u64 = size.sum();
+    assert!(size <= 60 * 1024, "the page has {size} bytes");
+}

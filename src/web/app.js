@@ -47,6 +47,8 @@ function route() {
 }
 
 addEventListener('hashchange', route);
+// A page that is not seen leaves the connection of the loop, one of six that a browser opens.
+document.onvisibilitychange = () => VIEWS[shown][document.hidden ? 'hide' : 'show']?.();
 route();
 
 // A stream of no kind says only what the server is.

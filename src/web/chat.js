@@ -34,7 +34,6 @@ export class Log {
 		this.add(text, { kind: 'event' });
 	}
 
-	/** Tells that lines were lost. */
 	gap(count) {
 		this.event(count ? `${count} lines are missing here` : 'Lines may be missing here');
 	}

@@ -29,8 +29,9 @@ let traced = 0; // the serial of the connection whose trace is shown
 /** The rows of the table by state, with their symbols. */
 const rows = {};
 for (const row of view.querySelectorAll('[data-of]')) {
-	const [head, number, list] = row.cells, kind = row.dataset.of;
-	rows[kind] = { name: head.textContent.toLowerCase(), number, list: list.firstChild };
+	const [head] = row.cells, kind = row.dataset.of, number = element('td'), list = element('ul');
+	head.after(number, element('td', {}, list));
+	rows[kind] = { name: head.textContent.toLowerCase(), number, list };
 	if (!isShape(kind)) continue;
 	head.prepend(element('canvas'));
 	head.firstChild.dataset.kind = kind;
@@ -45,7 +46,7 @@ const behind = () => ((replay.frames.at(-1).at - replay.frame.at) / 1000).toFixe
 
 function inWords(slot) {
 	const conn = replay.slab[slot], at = replay.frame?.at;
-	if (slot < 0) return 'Point at a cell, or use the arrow keys. A click or Enter begins and ends the trace of a connection.';
+	if (slot < 0) return 'Point at a cell, or use the arrow keys; a click or Enter begins or ends its trace.';
 	if (!conn) return `Slot ${slot}: free`;
 	const turns = conn.at ? ` Last frame: ${many(conn.turns, 'turn')}, ${bytes(conn.bytes)} moved, ${conn.budget} % of a budget.` : '';
 	return `Slot ${slot}: ${replay.services[conn.service]}, connection ${conn.serial}, ${rows[kindOf(conn, at)].name}. `
@@ -55,7 +56,7 @@ function inWords(slot) {
 /** Shows what `lastSecond` returns: each number with its words. */
 const NUMBERS = [
 	['rounds/s', 'rounds', whole], ['events/s', 'events', whole], ['turns/s', 'turns', whole], ['in/s', 'in', bytes],
-	['out/s', 'out', bytes], ['longest turn', 'longest', time], ['lag', 'lag', time],
+	['out/s', 'out', bytes], ['longest turn', 'longest', time], ['lag', 'lag', time], ['frames missed', 'missed', whole],
 ].map(([label, name, words]) => {
 	const number = element('dd');
 	view.querySelector('dl').append(element('div', {}, element('dt', { className: 'muted' }, label), number));
@@ -91,21 +92,19 @@ function draw(fresh = false) {
 	if (!shown) return;
 	const { frame, slab: conns, frames, at, live } = replay;
 	drawn = performance.now();
-	slab.draw(conns, frame?.at, replay.services, fresh);
+	slab.draw(conns, frame?.at, fresh);
 	put('words', inWords(slab.marked));
 	if (!frame) return;
 	drawRows(frame, conns);
 	const sum = lastSecond();
 	for (const show of NUMBERS) show(sum);
-	put('cut', frame.cut || sum.missed ? `${many(frame.cut, 'connection')} to follow, ${many(sum.missed, 'frame')} missed` : '');
 	drawStrip(frames.slice(0, at).slice(-Math.floor(part('strip').clientWidth / COLUMN)));
 	put('where', live ? 'live' : `frame ${at} of ${frames.length}, ${behind()} s behind`);
 	Object.assign(part('position'), { max: frames.length, value: at, ariaValueText: part('where').value });
 	put('pause', live || slow ? 'Pause' : 'Play');
 	if (drawn < said + CALM) return;
 	said = drawn;
-	put('summary', `${live ? 'Now' : `${behind()} s before the last frame`}: `
-		+ `${whole(frame.connections)} of ${many(frame.limit, 'connection')}, ${whole(frame.bulk)} in the bulk queue, `
+	put('summary', `${whole(frame.connections)} of ${many(frame.limit, 'connection')}, ${whole(frame.bulk)} in the bulk queue, `
 		+ `${whole(frame.await_disk)} waiting for the disk. ${many(sum.turns, 'turn')} a second, the longest ${time(sum.longest)}. `
 		+ `The accept gate is ${frame.accepting ? 'open' : 'shut'}.`);
 }
@@ -147,7 +146,6 @@ function drawStrip(frames) {
 	frames.forEach(({ rounds, span, longest, accepting }, at) => {
 		const height = rounds / span / most * MIDDLE;
 		bar(up, at, MIDDLE - height, height);
-		// Logarithmic, from 10 to 100,000 µs.
 		bar(down, at, MIDDLE + 4, Math.max(0, Math.min(4, Math.log10(longest) - 1)) / 4 * (HEIGHT - MIDDLE - 4));
 		if (!accepting) bar(line, at, MIDDLE, 4, COLUMN);
 	});
@@ -189,7 +187,6 @@ function play() {
 }
 
 part('pause').onclick = () => replay.live || slow ? seek(replay.at) : play();
-part('back').onclick = () => seek(replay.at - 1);
 part('step').onclick = () => seek(replay.at + 1);
 part('position').oninput = ({ target }) => seek(Number(target.value));
 part('speed').onchange = play;
@@ -277,7 +274,6 @@ export function show(given) {
 	drawAll();
 }
 
-/** Stops drawing. */
 export function hide() {
 	shown = false;
 }

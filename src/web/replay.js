@@ -2,7 +2,6 @@
 
 const KEEP = 600; // frames: a minute, at most about 30 MB
 
-/** The states of a connection in a frame. */
 const KINDS = ['parked', 'bulk', 'disk', 'linger'];
 
 /** Applies a frame to an array of connections by slot. A connection is replaced, never changed. */

@@ -12,7 +12,6 @@ export function say(text) {
 	setTimeout(() => message.remove(), SHOWN_FOR);
 }
 
-/** Shows what went wrong. */
 export function sayError({ message }) {
 	show(message, 'message bad');
 }

@@ -15,7 +15,7 @@ for (const kind in SHAPES) SHAPES[kind] = new Path2D(SHAPES[kind]);
 export const isShape = kind => kind in SHAPES;
 
 /** Sizes of a cell in pixels: the largest one with which the slab is not higher than HEIGHT. */
-const SIZES = [26, 20, 14, 10, 7, 5], HEIGHT = 380, LETTERS = 20;
+const SIZES = [26, 20, 14, 10, 7, 5], HEIGHT = 380;
 
 /** The kind of a connection at the time of the frame shown. */
 export function kindOf(conn, at) {
@@ -53,17 +53,17 @@ export class Slab {
 	}
 
 	/** Draws what has changed; all of it if the size, or `fresh`, says so. */
-	draw(conns, at, services, fresh) {
+	draw(conns, at, fresh) {
 		const width = this.canvas.clientWidth;
 		if (fresh || conns.length > this.slots || width !== this.width) this.#layOut(conns.length, width);
 		for (let slot = 0; slot < this.slots; slot++) {
-			const conn = conns[slot], kind = kindOf(conn, at), letters = services[conn?.service]?.slice(0, 2);
+			const conn = conns[slot], kind = kindOf(conn, at);
 			// In eight steps, each eight times the one before: a full cell owes 1 GiB.
 			const level = Math.min(8, Math.max(1, Math.floor(Math.log2(conn?.owed) / 3) - 2)) / 8;
-			const look = [kind, kind === 'owing' && level, letters, slot === this.marked].join();
+			const look = [kind, kind === 'owing' && level, slot === this.marked].join();
 			if (this.looks[slot] === look) continue;
 			this.looks[slot] = look;
-			this.#drawSlot(slot, kind, level, letters);
+			this.#drawSlot(slot, kind, level);
 		}
 	}
 
@@ -75,24 +75,18 @@ export class Slab {
 		this.size = SIZES.find(size => height(size) <= HEIGHT) ?? SIZES.at(-1);
 		this.columns = Math.floor(width / this.size);
 		this.ctx = fit(this.canvas, width, height(this.size));
-		this.ctx.textAlign = 'center';
-		this.ctx.font = `${this.size * 0.4}px system-ui`;
 		this.colours = {};
-		for (const name of [...Object.keys(SHAPES), 'text', 'panel']) this.colours[name] = colour(this.canvas, name);
+		for (const name of [...Object.keys(SHAPES), 'text']) this.colours[name] = colour(this.canvas, name);
 		this.looks = [];
 	}
 
-	#drawSlot(slot, kind, level, letters) {
+	#drawSlot(slot, kind, level) {
 		const { ctx, size, colours } = this;
 		const x = slot % this.columns * size, y = Math.floor(slot / this.columns) * size;
 		const gap = Math.ceil(size / 10), side = size - gap;
 		ctx.clearRect(x, y, size, size);
 		ctx.fillStyle = colours[kind];
 		drawCell(ctx, kind, x, y, side, level);
-		if (size >= LETTERS && kind !== 'linger' && kind !== 'owing' && letters) {
-			ctx.fillStyle = kind === 'parked' ? colours.text : colours.panel;
-			ctx.fillText(letters, x + side * (kind === 'bulk' ? 0.35 : 0.5), y + side * 0.65);
-		}
 		if (slot === this.marked) {
 			ctx.strokeStyle = colours.text;
 			ctx.lineWidth = gap;

@@ -127,7 +127,6 @@ fn the_loop_is_paused_stepped_slowed_and_traced_in_the_page_alone() {
         !tab.text("#loop-where").contains(" 0.0 s behind")
     });
     assert_eq!(tab.text("#loop dl"), shown);
-    tab.press("#loop", "Step back");
     tab.press("#loop", "Step");
     tab.does("getByLabel('Speed').selectOption('10')");
     tab.sees("#loop-where", "behind");

@@ -52,7 +52,7 @@ fn the_keyboard_alone_is_enough() {
     tab_to(&mut tab, "#loop-pause");
     press(&mut tab, "Enter");
     tab.sees("#loop-where", "behind");
-    tab_to(&mut tab, "#loop-back");
+    tab_to(&mut tab, "#loop-step");
     press(&mut tab, "Enter");
     tab_to(&mut tab, "#loop-pause");
     press(&mut tab, "Enter");
