@@ -185,6 +185,40 @@ fn messages_of_a_tab_follow_the_rules_of_the_room() {
 }
 
 #[test]
+fn a_tab_has_the_name_that_the_room_has_made_of_its_words() {
+    for (words, name) in [
+        ("Amy\u{2764}\u{fe0f}", "Amy\u{2764}"),
+        (" bob ", "bob"),
+        ("ca\u{200b}t", "cat"),
+    ] {
+        let server = Server::start(&[]);
+        let mut tab = Tab::open(&server, "room");
+        assert_eq!(post(&server, &tab, join(words, ROOM_PASSWORD)).0, 204);
+        tab.expect("room", json!({"joined": name, "members": [name]}));
+        tab.expect("room", json!({"entered": name}));
+        assert_eq!(say(&server, &tab, "hi"), 204);
+        let line = format!("{name}: hi");
+        tab.expect("room", json!({"line": line, "from": name}));
+    }
+}
+
+#[test]
+fn what_is_said_while_a_tab_is_no_member_is_not_for_it() {
+    let server = Server::start(&[]);
+    let bob = Guest::from(&server, host(2));
+    bob.enter("bob");
+    let mut amy = member(&server, "amy");
+    bob.expect("amy bergabung ke chatroom.");
+    assert_eq!(post(&server, &amy, json!({"leave": true})).0, 204);
+    amy.expect("room", json!({"out": "you left the room"}));
+    bob.expect("amy telah keluar dari chatroom.");
+    bob.send("secret").expect("bob: secret");
+    enter(&server, &mut amy, "amy");
+    bob.expect("amy bergabung ke chatroom.").send("hello");
+    amy.expect("room", json!({"line": "bob: hello", "from": "bob"}));
+}
+
+#[test]
 fn a_message_above_the_rate_is_refused_and_not_relayed() {
     let server = Server::start(&["--room-rate", "1"]);
     let amy = member(&server, "amy");
@@ -278,7 +312,7 @@ fn a_page_that_connects_again_takes_its_place_and_gets_what_it_missed() {
     assert_eq!(post(&server, &late, join("amy", ROOM_PASSWORD)).0, 204);
     late.expect("room", json!({"joined": "amy", "members": ["amy", "bob"]}));
     // Kept are 200 lines with its own notice; it also missed its own end.
-    late.expect("room", json!({"gap": 52}));
+    late.expect("room", json!({"gap": 52, "members": ["amy", "bob"]}));
     late.expect("room", json!({"line": "bob: 51", "from": "bob"}));
     let mut other = open_after(&server, "nonsense");
     other.expect("room", json!({"gap": null}));

@@ -23,12 +23,15 @@ stream
 	.on('room', event => {
 		const { line, from, entered, left, out, gap } = event;
 		if (out) return end(out);
+		if (gap !== undefined) {
+			log.gap(gap);
+			members.clear();
+		}
 		if (event.joined) start(event);
-		else if (event.members) for (const name of event.members) members.add(name);
-		else if (entered) members.add(entered);
-		else if (left) members.delete(left);
-		else if (gap !== undefined) log.gap(gap);
-		else {
+		for (const name of event.members ?? []) members.add(name);
+		if (entered) members.add(entered);
+		if (left) members.delete(left);
+		if (line) {
 			const text = line.startsWith(`${from}: `) ? line.slice(from.length + 2) : line;
 			log.add(text, { name: from, kind: from === me ? 'own' : '' });
 			return;
@@ -49,7 +52,6 @@ form.onsubmit = event => {
 function start(event) {
 	me = event.joined;
 	members.clear();
-	for (const name of event.members) members.add(name);
 	log.event(`You joined as ${me}`);
 	show(true);
 }

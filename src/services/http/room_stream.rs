@@ -16,7 +16,7 @@ use super::ask::{Ask, bad_fields, no_tab};
 use super::event_stream::{EventStream, StreamContext};
 use super::failure::Failure;
 use super::shared::HttpShared;
-use crate::services::room::request::{is_exit, line_of, one_line};
+use crate::services::room::request::{is_exit, line_of, name_of, one_line};
 use crate::services::room::view::{About, RoomView, name_and_kind};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Datagram, Denial, Meaning, Notice, Post};
@@ -96,7 +96,7 @@ impl RoomStream {
     fn join(&mut self, ask: Ask, cx: &mut StreamContext<'_, '_>) {
         let field = |name| ask.fields.get("join")?.get(name)?.as_str();
         let (name, password) = match (field("name"), field("password"), ask.fields.len()) {
-            (Some(name), Some(password), 1) => (name.to_owned(), password.to_owned()),
+            (Some(name), Some(password), 1) => (name_of(name), password.to_owned()),
             _ => {
                 return ask.refuse(
                     bad_fields("`tab` and `join`, with `name` and `password`"),
@@ -156,6 +156,8 @@ impl RoomStream {
                     let first = asks.pop_front().into_iter();
                     first.for_each(|ask| ask.answer(Ok(()), cx.cx.posts));
                     asks.into_iter().for_each(|ask| ask.refuse(late(), cx));
+                    // What is said from now on is not for it, also if it joins again.
+                    self.seen = None;
                     cx.send("room", &json!({"out": "you left the room"}));
                     return;
                 }
@@ -209,8 +211,22 @@ impl RoomStream {
         batch.iter().map(|name| &**name).collect()
     }
 
+    /// If the next lines are not kept any more, sends their number and the members of now.
+    fn skip_lost_lines(&mut self, cx: &mut StreamContext<'_, '_>) {
+        let (Some(view), Some(seen)) = (&self.view, &mut self.seen) else {
+            return;
+        };
+        let (missed, _) = view.borrow().after(*seen);
+        if missed > 0 {
+            *seen += missed;
+            let members = self.next_members(None);
+            cx.send("room", &json!({"gap": missed, "members": members}));
+        }
+    }
+
     /// Sends the next lines.
     fn show_lines(&mut self, cx: &mut StreamContext<'_, '_>) {
+        self.skip_lost_lines(cx);
         let (Some(view), Some(seen)) = (&self.view, &mut self.seen) else {
             return;
         };
@@ -219,11 +235,7 @@ impl RoomStream {
             _ => "",
         };
         let view = view.borrow();
-        let (missed, lines) = view.after(*seen);
-        if missed > 0 {
-            cx.send("room", &json!({"gap": missed}));
-            *seen += missed;
-        }
+        let (_, lines) = view.after(*seen);
         for line in lines {
             if cx.events.bytes() >= self.shared.limits.window.unsent || *seen >= self.last {
                 return;

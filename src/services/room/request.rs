@@ -13,19 +13,23 @@ pub enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Trims names and passwords, and removes hidden characters from a name. Control characters
-    /// and direction marks stay: they make the name invalid.
+    /// The request in a datagram. Passwords are trimmed, names are as [`name_of`] has them.
     pub fn of(bytes: &'a [u8]) -> Request<'a> {
         if let Some(password) = bytes.strip_prefix(b"PASSWORD ") {
             Request::Password(password.trim_ascii())
         } else if let Some(name) = bytes.strip_prefix(b"USERNAME ") {
-            let name = String::from_utf8_lossy(name);
-            let name = name.replace(|letter| is_hidden(letter) && !steers(letter), "");
-            Request::Name(name.trim_ascii().to_owned())
+            Request::Name(name_of(&String::from_utf8_lossy(name)))
         } else {
             Request::Text
         }
     }
+}
+
+/// A name without blanks around it and without hidden characters. Control characters and direction
+/// marks stay: they make the name invalid.
+pub fn name_of(name: &str) -> String {
+    let name = name.replace(|letter| is_hidden(letter) && !steers(letter), "");
+    name.trim_ascii().to_owned()
 }
 
 /// A message as one line of sanitized text. LF would begin a line that looks like another member's
