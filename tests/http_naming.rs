@@ -68,6 +68,7 @@ fn move_renames_and_replaces_nothing() {
         ("/b", "/none/b", 409),
         ("/none", "/new", 404),
         ("/b", "http://other.test/new", 400),
+        ("/b", "ftp://localhost/new", 400),
         ("/b", "new", 400),
         ("/b", "/a/../new", 400),
         ("/b", "/new?x", 400),

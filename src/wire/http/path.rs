@@ -78,10 +78,11 @@ pub fn destination(
         if text.starts_with('/') {
             return Some(text);
         }
-        let (_, rest) = text.split_once("://")?;
+        let (scheme, rest) = text.split_once("://")?;
         let (authority, path) = rest.split_at(rest.find('/')?);
-        host.is_some_and(|host| host.eq_ignore_ascii_case(authority))
-            .then_some(path)
+        let is_web = ["http", "https"].contains(&&*scheme.to_ascii_lowercase());
+        let is_own = host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
+        (is_web && is_own).then_some(path)
     });
     match path {
         Some(path) if !path.contains(['?', '#']) => resource(path, limits),
