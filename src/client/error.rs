@@ -138,7 +138,7 @@ impl fmt::Display for ExchangeError {
             ExchangeError::Truncated { got, announced } => write!(
                 out,
                 "the server closed the connection after {got} of {announced} bytes; \
-                 nothing was saved, try again"
+                 the file is not complete, try again"
             ),
             ExchangeError::TimedOut(timeout) => write!(
                 out,
