@@ -35,7 +35,7 @@ fn client_lines_and_log_lines_do_not_tear_the_typed_line() {
         let gone = format!("Client {} disconnected", number + 2);
         let is_shown = |rows: &[String]| {
             rows.contains(&gone)
-                && rows.iter().any(|row| row.contains("talk: closed"))
+                && rows.iter().any(|row| row.contains(": closed"))
                 && rows.last().is_some_and(|row| row == "> half a li")
         };
         terminal.wait_until("the connection and its log line", is_shown);

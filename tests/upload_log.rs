@@ -204,7 +204,7 @@ fn stored_uploads_and_other_commands_are_not_logged() {
         "the size is missing",
     );
     assert_eq!(
-        server.log().matches("] upload \"").count(),
+        server.log().matches(" upload \"").count(),
         1,
         "{}",
         server.log()
@@ -220,7 +220,7 @@ fn a_peer_that_repeats_a_bad_upload_does_not_fill_the_log() {
         assert!(client.rest().starts_with(b"ERROR the file is too large"));
     }
     let log = server.log();
-    let lines = log.matches("] upload \"").count();
+    let lines = log.matches(" upload \"").count();
     // At most thirty lines a second.
     assert!((30..200).contains(&lines), "{lines} lines");
 }
