@@ -74,15 +74,7 @@ fn limit(server: &Server, what: &str) -> bool {
 /// The limit under which the server can open exactly `more` descriptors: the kernel limits their
 /// numbers, and some numbers below the highest are free.
 fn nofile(server: &Server, more: usize) -> String {
-    // The thread that removes the leftovers of a crash has open folders, and ends by itself.
-    eventually("leftovers are removed", || {
-        let tasks = format!("/proc/{}/task", server.id());
-        let mut tasks = std::fs::read_dir(tasks).expect("alive").flatten();
-        !tasks.any(|task| {
-            let name = std::fs::read_to_string(task.path().join("comm"));
-            name.is_ok_and(|name| name == "sweep\n")
-        })
-    });
+    server.rest_after_start();
     let taken: Vec<usize> = std::fs::read_dir(format!("/proc/{}/fd", server.id()))
         .expect("alive")
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

@@ -196,10 +196,8 @@ fn a_second_signal_exits_at_once_and_leaves_no_partial_file() {
 fn the_loop_and_the_disk_helpers_are_the_only_threads() {
     for way in BOTH_WAYS {
         let server = Server::start(way);
-        // The thread that removes the leftovers of a crash ends by itself.
-        eventually("no request has waited for the disk", || {
-            server.threads() == 1
-        });
+        server.rest_after_start();
+        assert_eq!(server.threads(), 1, "no request has waited for the disk");
         let data = noise(1_000_000);
         let mut client = server.connect("files");
         client.send("upload x 1000000\n").expect("OK\n");

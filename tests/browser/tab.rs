@@ -112,13 +112,9 @@ impl Tab {
     }
 
     /// Checks the view as it is, wide and narrow, in light and dark: nothing is wider than the
-    /// window, and axe-core finds no fault. Leaves pictures in `target/tmp/browser`. Only in debug
-    /// mode: it takes a third of the time of these tests, and finds the same in both.
+    /// window, and axe-core finds no fault. Leaves pictures in `target/tmp/browser`.
     #[track_caller]
     pub fn is_fit_to_be_seen(&mut self, name: &str) {
-        if !cfg!(debug_assertions) {
-            return;
-        }
         let folder = pictures();
         for width in [1600, 360] {
             for scheme in ["light", "dark"] {

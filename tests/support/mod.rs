@@ -7,6 +7,7 @@ pub mod guest;
 pub mod kernel;
 pub mod mount;
 pub mod python;
+pub mod rest;
 pub mod stalled;
 pub mod tab;
 pub mod target;
@@ -306,6 +307,7 @@ impl Server {
 
     /// The number of open descriptors of the server.
     pub fn descriptors(&self) -> usize {
+        self.rest_after_start();
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("a live server");
         let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
         // The number of pipes depends on the uploads of that moment; a limit bounds it.
