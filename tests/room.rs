@@ -142,7 +142,7 @@ fn a_member_with_a_closed_port_is_removed_and_the_others_get_every_copy() {
         drop(leaving);
         let left = |text: &&String| text.ends_with("telah keluar dari chatroom.");
         let mut heard = Vec::new();
-        // The kernel limits ICMP errors (icmp(7), icmp_msgs_per_sec): another message brings others.
+        // The kernel limits ICMP errors (icmp(7)): another message brings others.
         while heard.iter().filter(left).count() < 3 {
             heard.push(staying[0].send("hello").message());
         }
