@@ -577,3 +577,21 @@ fn draining_completes_transfers_and_closes_idle_connections() {
     assert_eq!(simulation.closed(&busy), Some(CloseReason::Shutdown));
     assert_eq!(simulation.dispatcher.connections(), 0);
 }
+
+#[test]
+fn a_drain_waits_for_a_first_request_and_leaves_the_operator() {
+    let mut simulation = Simulation::new(&Files::new());
+    let operator = Operator::new(Rc::new(SERVICES), None, None);
+    let operator = simulation.operator(Box::new(operator), BIG);
+    let [speaks, silent] = [Service::Echo; 2].map(|service| simulation.connect(service));
+    simulation.dispatcher.drain();
+    simulation.run();
+    simulation.say(&speaks, "hello");
+    simulation.run();
+    assert_eq!(speaks.text(), "hello", "its request was in flight");
+    simulation.pass(3 * SECOND);
+    for peer in [&speaks, &silent] {
+        assert_eq!(simulation.closed(peer), Some(CloseReason::Shutdown));
+    }
+    assert_eq!(simulation.closed(&operator), None);
+}

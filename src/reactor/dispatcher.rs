@@ -98,6 +98,8 @@ impl<I: Io> Dispatcher<I> {
         let console = self.table.find(id).expect("inserted above");
         console.ready.drain_to_eof = true;
         console.registered = true;
+        // A drain closes what has not spoken.
+        console.spoke = true;
         self.operator = Some(id);
         Ok(())
     }
