@@ -196,7 +196,7 @@ part('speed').onchange = play;
 function mark(slot) {
 	slab.marked = slot;
 	Object.assign(slab.canvas, {
-		ariaValueMax: replay.slab.length, ariaValueNow: Math.max(0, slot), ariaValueText: inWords(slot),
+		ariaValueMax: replay.slab.length - 1, ariaValueNow: Math.max(0, slot), ariaValueText: inWords(slot),
 	});
 	draw();
 }
@@ -255,6 +255,8 @@ export function show(given) {
 	if (!stream) {
 		stream = given
 			.on('hello', () => {
+				traced = 0; // the server traces for one stream only
+				part('trace').hidden = true;
 				part('speed').value = 1;
 				play();
 			})

@@ -58,6 +58,7 @@ function start(event) {
 
 function end(reason) {
 	stream.close();
+	join = null;
 	problem.textContent = reason;
 	show(false);
 }

@@ -77,10 +77,9 @@ const clientLog = new Log(client, 'What the client sees', clientStream);
 const connect = client.querySelector('.connect');
 
 clientStream
-	.on('talk', ({ you, line, closed, gap }) => {
+	.on('talk', ({ you, line, closed }) => {
 		if (you) clientLog.event(`You are client ${you}`);
 		else if (closed) end(`Disconnected: ${closed}`);
-		else if (gap !== undefined) clientLog.gap(gap);
 		else clientLog.add(line, { name: 'Operator' });
 	})
 	.on('state', ({ state }) => {

@@ -134,5 +134,12 @@ fn the_loop_is_paused_stepped_slowed_and_traced_in_the_page_alone() {
     tab.sees("#loop-where", "live");
     tab.does("locator('#loop-slab').press('Enter')");
     tab.misses("#loop-trace", "Trace");
+    // A trace ends with its stream.
+    tab.does("locator('#loop-slab').press('Enter')");
+    tab.sees("#loop-trace", "Trace");
+    tab.does("locator('nav a[href=\"#talk\"]').click()");
+    tab.does("locator('nav a[href=\"#loop\"]').click()");
+    tab.sees("#loop-where", "live");
+    tab.misses("#loop-trace", "Trace");
     tab.had_no_fault(&[]);
 }
