@@ -333,3 +333,17 @@ fn a_trace_has_the_turns_of_one_connection_and_no_byte_of_its_peer() {
         "conn 106 echo: closed, idle for too long"
     );
 }
+
+#[test]
+fn a_piece_looks_at_a_bounded_number_of_slots() {
+    let mut looped = Loop::new();
+    looped.join(0);
+    let asked = std::cell::Cell::new(0);
+    let find = |_: u32| -> Option<ConnNow> {
+        asked.set(asked.get() + 1);
+        None
+    };
+    let slots = 10 * LOOP_VIEW.piece_slots;
+    looped.view.end_round(&looped.now, slots, &find);
+    assert_eq!(asked.get(), LOOP_VIEW.piece_slots);
+}

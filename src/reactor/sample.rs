@@ -73,7 +73,7 @@ pub fn show<I: Io>(
     let (tabs, due) = view.end_round(&loop_now, table.slots(), &find);
     let notice = |tab| Post {
         to: Audience::One(tab),
-        notice: Notice::Due,
+        notice: Notice::Wake,
     };
     dispatcher.posts().extend(tabs.into_iter().map(notice));
     dispatcher.deliver();

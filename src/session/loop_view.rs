@@ -9,15 +9,9 @@
 //! A frame is made only if something has happened. The turns of the tabs do not count as such,
 //! because each frame causes one: they are in the frames, but the picture of an idle server rests.
 //!
-//! ```text
-//!            something is given                turn has ended, little is unsent
-//!   Ready ────────────────────────▶ Given ─────────────────────────────────────▶ Ready
-//!     ▲                               └── much is unsent ──▶ Stalled ──┐
-//!     └────────────────── turn has ended, little is unsent ────────────┘
-//! ```
-//!
-//! A tab that is not ready loses the frame. When it is ready again it gets a new snapshot, since
-//! a frame has only what has changed.
+//! A tab that was given something is ready again when a turn of it ends with little unsent. A tab
+//! that is not ready loses the frame. When it is ready again it gets a new snapshot, since a frame
+//! has only what has changed.
 
 use super::changed_conns::{ChangedConns, TurnBudget};
 use super::loop_frame::{ConnNow, FrameSpan, LoopNow, SnapshotPiece};
@@ -64,8 +58,7 @@ pub struct LoopView {
 /// What is kept while a tab watches.
 #[derive(Default)]
 struct Watched {
-    /// By session, in the order of slots and then of serials.
-    tabs: BTreeMap<(u32, u32), ViewTab>,
+    tabs: BTreeMap<SessionId, ViewTab>,
     changed: ChangedConns,
     span: FrameSpan,
     /// Whether a frame is to be made.
@@ -74,13 +67,12 @@ struct Watched {
     events: usize,
     accepting: bool,
     /// The tab that got the last piece of a snapshot.
-    last: (u32, u32),
+    last: Option<SessionId>,
 }
 
 /// A tab that watches.
 struct ViewTab {
-    id: SessionId,
-    output: TabOutput,
+    is_ready: bool,
     /// The first slot of the next piece of its snapshot.
     snapshot: Option<u32>,
     /// Frames that it has lost since the last one that it got.
@@ -96,17 +88,6 @@ struct TabTrace {
     /// Whether its state was shown.
     begun: bool,
     trace: Trace<TraceLines>,
-}
-
-/// What a tab can be given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TabOutput {
-    /// Anything.
-    Ready,
-    /// Nothing before it has had a turn.
-    Given,
-    /// Nothing: its peer does not read.
-    Stalled,
 }
 
 /// The data of an event that a tab is to send.
@@ -149,14 +130,13 @@ impl LoopView {
             watched.span = FrameSpan::new(micros, &self.metrics);
         }
         let new = ViewTab {
-            id: tab,
-            output: TabOutput::Given,
+            is_ready: false,
             snapshot: Some(0),
             missed: 0,
             trace: None,
             news: VecDeque::new(),
         };
-        watched.tabs.insert(key(tab), new);
+        watched.tabs.insert(tab, new);
         watched.stirred = true;
         self.count(&watched);
     }
@@ -164,7 +144,7 @@ impl LoopView {
     /// A tab no longer watches. It may be one that never has.
     pub fn leave(&self, tab: SessionId) {
         let mut watched = self.watched.borrow_mut();
-        watched.tabs.remove(&key(tab));
+        watched.tabs.remove(&tab);
         if watched.tabs.is_empty() {
             *watched = Watched::default();
         }
@@ -174,7 +154,7 @@ impl LoopView {
     /// A tab that watches traces this connection from now on, or none.
     pub fn trace(&self, tab: SessionId, conn: Option<SessionId>) {
         let mut watched = self.watched.borrow_mut();
-        if let Some(tab) = watched.tabs.get_mut(&key(tab)) {
+        if let Some(tab) = watched.tabs.get_mut(&tab) {
             tab.trace = conn.map(|id| {
                 let lines = TraceLines::new(self.limits.trace_bytes);
                 Box::new(TabTrace {
@@ -197,14 +177,14 @@ impl LoopView {
     /// Whether a tab is to send something.
     pub fn has_news(&self, tab: SessionId) -> bool {
         let watched = self.watched.borrow();
-        let tab = watched.tabs.get(&key(tab));
+        let tab = watched.tabs.get(&tab);
         tab.is_some_and(|tab| !tab.news.is_empty())
     }
 
     /// Takes what a tab is to send next. It is notified when there is something.
     pub fn next_news(&self, tab: SessionId) -> Option<LoopNews> {
         let mut watched = self.watched.borrow_mut();
-        watched.tabs.get_mut(&key(tab))?.news.pop_front()
+        watched.tabs.get_mut(&tab)?.news.pop_front()
     }
 
     /// At the end of a round: makes a frame if one is due, and a piece of a snapshot. `find`
@@ -229,10 +209,10 @@ impl LoopView {
         let mut next = watched
             .stirred
             .then_some(watched.span.begin + self.limits.frame_micros);
-        for tab in watched.tabs.values_mut() {
-            if tab.output == TabOutput::Ready && !tab.news.is_empty() {
-                tab.output = TabOutput::Given;
-                notified.push(tab.id);
+        for (id, tab) in &mut watched.tabs {
+            if tab.is_ready && !tab.news.is_empty() {
+                tab.is_ready = false;
+                notified.push(*id);
             } else if tab.wants_piece() {
                 next = Some(now.micros);
             }
@@ -242,15 +222,16 @@ impl LoopView {
 
     /// Gives a piece of the snapshot to the next tab that waits for one.
     fn give_piece(&self, watched: &mut Watched, slots: u32, find: &dyn Fn(u32) -> Option<ConnNow>) {
-        let after = (Bound::Excluded(watched.last), Bound::Unbounded);
-        let waits = |(_, tab): &(&(u32, u32), &ViewTab)| tab.wants_piece();
+        let last = watched.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let after = (last, Bound::Unbounded);
+        let waits = |(_, tab): &(&SessionId, &ViewTab)| tab.wants_piece();
         let next = watched.tabs.range(after).find(waits);
         let next = next.or_else(|| watched.tabs.iter().find(waits));
-        let Some(key) = next.map(|(key, _)| *key) else {
+        let Some(id) = next.map(|(id, _)| *id) else {
             return;
         };
-        watched.last = key;
-        let tab = watched.tabs.get_mut(&key).expect("found above");
+        watched.last = Some(id);
+        let tab = watched.tabs.get_mut(&id).expect("found above");
         let piece = SnapshotPiece {
             first: tab.snapshot.expect("it waits for one"),
             slots,
@@ -275,7 +256,7 @@ impl LoopView {
         // The rest of the changed connections is in the next frame.
         watched.stirred = !watched.changed.is_empty();
         for tab in watched.tabs.values_mut() {
-            if tab.output != TabOutput::Ready {
+            if !tab.is_ready {
                 tab.missed += 1;
                 continue;
             }
@@ -330,13 +311,10 @@ impl LoopView {
             watched.changed.had_turn(conn, owed, bytes);
         }
         match watched.tab(conn) {
-            Some(tab) if owed > self.limits.unsent || !tab.news.is_empty() => {
-                tab.output = TabOutput::Stalled;
-            }
             Some(tab) => {
-                tab.output = TabOutput::Ready;
+                tab.is_ready = owed <= self.limits.unsent && tab.news.is_empty();
                 // It gets the whole picture again, and the number of frames.
-                if tab.missed > 0 {
+                if tab.is_ready && tab.missed > 0 {
                     tab.snapshot = Some(0);
                     watched.stirred = true;
                 }
@@ -384,18 +362,14 @@ impl LoopView {
 impl Watched {
     /// The tab of a connection.
     fn tab(&mut self, conn: ConnLabel<'_>) -> Option<&mut ViewTab> {
-        self.tabs.get_mut(&(conn.slot, conn.serial))
+        self.tabs.get_mut(&SessionId::new(conn.slot, conn.serial))
     }
-}
-
-fn key(tab: SessionId) -> (u32, u32) {
-    (tab.slot(), tab.serial())
 }
 
 impl ViewTab {
     /// Whether it can be given a piece of the snapshot now.
     fn wants_piece(&self) -> bool {
-        self.output == TabOutput::Ready && self.snapshot.is_some()
+        self.is_ready && self.snapshot.is_some()
     }
 }
 
