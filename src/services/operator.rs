@@ -2,7 +2,7 @@
 //! It is a protocol like the others, so that the event loop needs no special case for it.
 
 use super::ServiceLimits;
-use super::operator_commands::{OperatorCommands, share};
+use super::operator_commands::{Executed, OperatorCommands};
 use super::operator_history::OperatorHistory;
 use super::roster::Roster;
 use crate::session::notice::Notice;
@@ -82,8 +82,9 @@ impl Operator {
     fn execute(&mut self, line: &str, cx: &mut Context<'_>) {
         let mut answers = Vec::new();
         let executed = self.commands.execute(line, &mut answers, cx);
-        if let Some(history) = &self.history {
-            share(&executed, history, cx.unix, cx.posts);
+        // All windows show it.
+        if let (Executed::Shared(line), Some(history)) = (executed, &self.history) {
+            history.borrow_mut().add(line, cx.unix, cx.posts);
         }
         self.print_all(answers, cx.out);
     }

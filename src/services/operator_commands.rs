@@ -7,7 +7,6 @@
 //! ```
 
 use super::ServiceLimits;
-use super::operator_history::OperatorHistory;
 use super::roster::{Roster, RosterEntry};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
@@ -75,7 +74,7 @@ impl OperatorCommands {
         let line = line.trim_end();
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let rest = rest.trim_start();
-        let post = match word {
+        let done = match word {
             "" if rest.is_empty() => return Executed::Private,
             "/help" => Err(HELP.to_owned()),
             _ if self.roster.is_none() => {
@@ -109,7 +108,7 @@ impl OperatorCommands {
                 self.begin(send, answers, cx)
             }
         };
-        match post {
+        match done {
             Ok(()) => Executed::Shared(format!("> {line}").into()),
             Err(answer) => {
                 answers.push(answer);
@@ -163,27 +162,10 @@ impl OperatorCommands {
     fn for_next_clients(
         &self,
         clients: RangeInclusive<u32>,
-        mut show: impl FnMut(u32, &RosterEntry),
+        show: impl FnMut(u32, &RosterEntry),
     ) -> Option<RangeInclusive<u32>> {
-        let last = *clients.end();
         let roster = self.roster.as_ref()?.borrow();
-        let mut left = roster.range(clients);
-        for (id, client) in left.by_ref().take(self.limits.operator_batch) {
-            show(id, client);
-        }
-        left.next().map(|(next, _)| next..=last)
-    }
-}
-
-/// Shows a command at the windows of other operators.
-pub fn share(
-    executed: &Executed,
-    history: &RefCell<OperatorHistory>,
-    unix: u64,
-    posts: &mut Vec<Post>,
-) {
-    if let Executed::Shared(line) = executed {
-        history.borrow_mut().add(line.clone(), unix, posts);
+        roster.show_some(clients, self.limits.operator_batch, show)
     }
 }
 

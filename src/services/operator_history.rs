@@ -3,8 +3,8 @@
 //! A tab is not sent the lines but woken: it reads what is new from here, as fast as its peer
 //! reads. So a tab that is behind costs no memory; it may miss lines, and knows how many.
 
-use crate::session::notice::{Audience, Notice, Post};
-use crate::session::session_id::SessionId;
+use crate::session::notice::{Notice, Post};
+use crate::session::watchers::Watchers;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -26,7 +26,8 @@ pub struct OperatorHistory {
     bytes: usize,
     /// The number of the line that comes next. The first one has number 0.
     next: u64,
-    tabs: Vec<SessionId>,
+    /// The tabs that are woken by each line.
+    pub tabs: Watchers,
 }
 
 /// A line that was shown.
@@ -56,7 +57,7 @@ impl OperatorHistory {
             lines: VecDeque::new(),
             bytes: 0,
             next: 0,
-            tabs: Vec::new(),
+            tabs: Watchers::default(),
         }
     }
 
@@ -69,10 +70,7 @@ impl OperatorHistory {
             let oldest = self.lines.pop_front();
             self.bytes -= oldest.map_or(0, |line| line.text.len());
         }
-        posts.extend(self.tabs.iter().map(|&tab| Post {
-            to: Audience::One(tab),
-            notice: Notice::Wake,
-        }));
+        self.tabs.post(&Notice::Wake, posts);
     }
 
     /// A number that no other server has.
@@ -122,21 +120,13 @@ impl OperatorHistory {
             _ => whole(true),
         }
     }
-
-    /// Wakes this session with each line.
-    pub fn watch(&mut self, tab: SessionId) {
-        self.tabs.push(tab);
-    }
-
-    /// Does no longer.
-    pub fn unwatch(&mut self, tab: SessionId) {
-        self.tabs.retain(|other| *other != tab);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::notice::Audience;
+    use crate::session::session_id::SessionId;
 
     fn with_lines(count: u64) -> OperatorHistory {
         let limits = HistoryLimits {
@@ -186,9 +176,9 @@ mod tests {
     #[test]
     fn a_line_wakes_the_tabs_that_watch() {
         let mut history = with_lines(0);
-        history.watch(SessionId(7));
-        history.watch(SessionId(8));
-        history.unwatch(SessionId(7));
+        history.tabs.add(SessionId(7));
+        history.tabs.add(SessionId(8));
+        history.tabs.remove(SessionId(7));
         let mut posts = Vec::new();
         history.add("hi".into(), 1, &mut posts);
         let wake = Post {

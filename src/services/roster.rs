@@ -2,8 +2,9 @@
 
 use super::TalkRate;
 use super::server_event::event;
-use crate::session::notice::{Audience, Notice, Post};
+use crate::session::notice::{Notice, Post};
 use crate::session::session_id::SessionId;
+use crate::session::watchers::Watchers;
 use crate::wire::text;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ pub struct Roster {
     /// The last second in which new clients spent initial credit, and how much they spent in it.
     newcomer_spending: (u32, usize),
     /// The tabs that are sent each change.
-    tabs: Vec<SessionId>,
+    pub tabs: Watchers,
 }
 
 /// A talk client.
@@ -74,21 +75,8 @@ impl Roster {
         if self.tabs.is_empty() {
             return;
         }
-        let notice = Notice::Event(event("roster", &data()));
-        posts.extend(self.tabs.iter().map(|&tab| Post {
-            to: Audience::One(tab),
-            notice: notice.clone(),
-        }));
-    }
-
-    /// Sends each change to this session.
-    pub fn watch(&mut self, tab: SessionId) {
-        self.tabs.push(tab);
-    }
-
-    /// Does no longer.
-    pub fn unwatch(&mut self, tab: SessionId) {
-        self.tabs.retain(|other| *other != tab);
+        self.tabs
+            .post(&Notice::Event(event("roster", &data())), posts);
     }
 
     /// The session of the client with this number.
@@ -104,11 +92,19 @@ impl Roster {
         Some(*first..=*last)
     }
 
-    /// The clients with these numbers.
-    pub fn range(&self, numbers: RangeInclusive<u32>) -> impl Iterator<Item = (u32, &RosterEntry)> {
-        self.clients
-            .range(numbers)
-            .map(|(id, client)| (*id, client))
+    /// Calls `show` for at most `most` clients with these numbers. Returns the numbers of the rest.
+    pub fn show_some(
+        &self,
+        numbers: RangeInclusive<u32>,
+        most: usize,
+        mut show: impl FnMut(u32, &RosterEntry),
+    ) -> Option<RangeInclusive<u32>> {
+        let last = *numbers.end();
+        let mut left = self.clients.range(numbers);
+        for (id, client) in left.by_ref().take(most) {
+            show(*id, client);
+        }
+        left.next().map(|(next, _)| *next..=last)
     }
 
     /// Credit that one client earns a second, in bytes.

@@ -24,3 +24,4 @@ pub mod session_id;
 pub mod shared;
 pub mod trace;
 pub mod trace_lines;
+pub mod watchers;

@@ -9,7 +9,7 @@ use crate::services::operator_commands::{Executed, OperatorCommands};
 use crate::services::operator_history::OperatorHistory;
 use crate::services::roster::Roster;
 use crate::session::notice::{Audience, Post};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -49,13 +49,10 @@ impl OperatorStream {
         let Some(roster) = &self.roster else { return };
         let roster = roster.borrow();
         let (unix, now) = (cx.cx.unix, cx.cx.now);
-        let last = *clients.end();
-        let mut left = roster.range(clients);
-        let batch = left.by_ref().take(self.limits.roster_batch);
-        let batch: Vec<Value> = batch
-            .map(|(id, client)| client.to_json(id, unix, now))
-            .collect();
-        self.unlisted = left.next().map(|(next, _)| next..=last);
+        let mut batch = Vec::new();
+        self.unlisted = roster.show_some(clients, self.limits.roster_batch, |id, client| {
+            batch.push(client.to_json(id, unix, now))
+        });
         let more = self.unlisted.is_some();
         cx.send("roster", &json!({"clients": batch, "more": more}));
     }
@@ -117,7 +114,7 @@ fn command(ask: &Ask) -> Result<String, Failure> {
 impl EventStream for OperatorStream {
     fn open(&mut self, last_event: Option<&str>, cx: &mut StreamContext<'_, '_>) {
         let mut history = self.history.borrow_mut();
-        history.watch(cx.cx.me);
+        history.tabs.add(cx.cx.me);
         let resumed = history.resume(last_event);
         self.next_line = resumed.next;
         if resumed.is_other_server {
@@ -126,7 +123,7 @@ impl EventStream for OperatorStream {
         drop(history);
         let mut numbers = None;
         if let Some(roster) = &self.roster {
-            roster.borrow_mut().watch(cx.cx.me);
+            roster.borrow_mut().tabs.add(cx.cx.me);
             numbers = roster.borrow().numbers();
         }
         match numbers {
@@ -163,9 +160,9 @@ impl EventStream for OperatorStream {
     }
 
     fn on_close(&mut self, cx: &mut StreamContext<'_, '_>) {
-        self.history.borrow_mut().unwatch(cx.cx.me);
+        self.history.borrow_mut().tabs.remove(cx.cx.me);
         if let Some(roster) = &self.roster {
-            roster.borrow_mut().unwatch(cx.cx.me);
+            roster.borrow_mut().tabs.remove(cx.cx.me);
         }
         for ask in self.waiting.drain(..) {
             ask.answer(Err(no_tab()), cx.cx.posts);
