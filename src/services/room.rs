@@ -52,7 +52,7 @@ pub mod view;
 
 use crate::session::datagram::{DatagramContext, DatagramProtocol, Route};
 use crate::session::log_limit::LogLimit;
-use crate::session::notice::{Datagram, Denial};
+use crate::session::notice::{Datagram, Deed, Denial};
 use crate::session::peer::Peer;
 use crate::wire::text;
 use networks::{NetworkLimits, Networks};
@@ -63,7 +63,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use strangers::{FormerMember, StrangerLimits, Strangers};
 use token_bucket::{Rate, TokenBucket};
-use view::{ENTERED, LEFT, RoomView, about};
+use view::{RoomView, about};
 
 /// Limits of the room. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -255,7 +255,12 @@ impl Room {
         self.view.borrow_mut().names.insert(shown);
         self.members.insert(route.peer, member);
         self.update_routes();
-        self.announce(&format!("{name}{ENTERED}"), name, cx);
+        self.announce(
+            &format!("{name} bergabung ke chatroom."),
+            name,
+            Deed::Entered,
+            cx,
+        );
     }
 
     /// Rebuilds the list of routes. Copies that are not sent yet keep the old list.
@@ -265,9 +270,15 @@ impl Room {
 
     /// Sends all members a line that begins with the name of a member. Returns whether there was
     /// room in the queue.
-    fn announce(&mut self, line: &str, name: &str, cx: &mut DatagramContext<'_>) -> bool {
+    fn announce(
+        &mut self,
+        line: &str,
+        name: &str,
+        deed: Deed,
+        cx: &mut DatagramContext<'_>,
+    ) -> bool {
         cx.print(line);
-        let text = self.view.borrow_mut().add(line, name);
+        let text = self.view.borrow_mut().add(line, name, deed);
         cx.out.to_many(text, &self.routes)
     }
 
@@ -325,7 +336,7 @@ impl Room {
         if has_moved {
             self.update_routes();
         }
-        if !self.announce(cut(&line, self.limits.message), &name, cx) {
+        if !self.announce(cut(&line, self.limits.message), &name, Deed::Said, cx) {
             self.say_dropped(from.peer, cx);
         }
     }
@@ -343,7 +354,7 @@ impl Room {
             if how == LeaveReason::Lost || peer.is_session() {
                 // A client that only listens is notified that it gets no more messages. A session
                 // gets an answer to everything, also to `exit`.
-                let line = about(&leave_notice(&member.name), &member.name, 0);
+                let line = about(&leave_notice(&member.name), &member.name, Deed::Left, 0);
                 cx.out.to_one(line, member.route);
             }
             let left = FormerMember {
@@ -358,7 +369,7 @@ impl Room {
         }
         self.update_routes();
         for name in names {
-            self.announce(&leave_notice(&name), &name, cx);
+            self.announce(&leave_notice(&name), &name, Deed::Left, cx);
         }
         for peer in peers {
             for claim in self.take_claims(*peer) {
@@ -461,7 +472,7 @@ fn taken(why: Denial) -> Datagram {
 
 /// The notice that a member has left.
 fn leave_notice(name: &str) -> String {
-    format!("{name}{LEFT}")
+    format!("{name} telah keluar dari chatroom.")
 }
 
 /// Logs a line that strangers can cause, at a limited rate.

@@ -68,9 +68,22 @@ pub enum Meaning {
     About {
         /// The length of the name at the beginning of the line.
         name: usize,
+        /// What that member has done.
+        deed: Deed,
         /// The number of the line; 0 if it is sent to one client only.
         number: u64,
     },
+}
+
+/// What a member of the room has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// It has joined.
+    Entered,
+    /// It has left.
+    Left,
+    /// It has said something.
+    Said,
 }
 
 /// Why a request is refused.

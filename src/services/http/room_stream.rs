@@ -17,9 +17,9 @@ use super::event_stream::{EventStream, StreamContext};
 use super::failure::Failure;
 use super::shared::HttpShared;
 use crate::services::room::request::{is_exit, line_of, name_of, one_line};
-use crate::services::room::view::{About, RoomView, name_and_kind};
+use crate::services::room::view::{RoomView, subject};
 use crate::session::close_reason::CloseReason;
-use crate::session::notice::{Audience, Datagram, Denial, Meaning, Notice, Post};
+use crate::session::notice::{Audience, Datagram, Deed, Denial, Meaning, Notice, Post};
 use crate::session::peer::Peer;
 use crate::wire::http::status::Status;
 use serde_json::{Value, json};
@@ -104,11 +104,8 @@ impl RoomStream {
                 );
             }
         };
-        match self.membership {
-            TabMembership::Outside => {}
-            TabMembership::Entering { .. } | TabMembership::Inside { .. } => {
-                return ask.refuse(conflict("the tab is in the room, or is joining it"), cx);
-            }
+        if !matches!(self.membership, TabMembership::Outside) {
+            return ask.refuse(conflict("the tab is in the room, or is joining it"), cx);
         }
         self.tell(&format!("PASSWORD {password}"), cx);
         self.membership = TabMembership::Entering { ask, name };
@@ -163,8 +160,7 @@ impl RoomStream {
                 }
                 match text.meaning {
                     Meaning::About { number, .. } => {
-                        let about = name_and_kind(text);
-                        if matches!(about, About::Line(from) if from == name)
+                        if subject(text) == Some((name.as_str(), Deed::Said))
                             && let Some(ask) = asks.pop_front()
                         {
                             ask.answer(Ok(()), cx.cx.posts);
@@ -242,16 +238,15 @@ impl RoomStream {
             }
             *seen += 1;
             let text = || String::from_utf8_lossy(&line.bytes);
-            let data = match name_and_kind(line) {
+            let Some((name, deed)) = subject(line) else {
+                continue;
+            };
+            let data = match deed {
+                Deed::Said => json!({"line": text(), "from": name}),
                 // The end of its membership before its connection broke, and the like.
-                About::Entered(name) | About::Left(name)
-                    if name == own && *seen < self.joined_at =>
-                {
-                    continue;
-                }
-                About::Entered(name) => json!({"entered": name}),
-                About::Left(name) => json!({"left": name}),
-                About::Line(from) => json!({"line": text(), "from": from}),
+                _ if name == own && *seen < self.joined_at => continue,
+                Deed::Entered => json!({"entered": name}),
+                Deed::Left => json!({"left": name}),
             };
             cx.send_with_id("room", format_args!("{}-{seen}", self.id), &data);
         }

@@ -1,6 +1,6 @@
 //! What sessions may look at: the names of the members, and the last lines.
 
-use crate::session::notice::{Datagram, Meaning};
+use crate::session::notice::{Datagram, Deed, Meaning};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -26,19 +26,14 @@ impl RoomView {
     }
 
     /// Adds a line that begins with the name of a member.
-    pub(super) fn add(&mut self, line: &str, name: &str) -> Datagram {
+    pub(super) fn add(&mut self, line: &str, name: &str, deed: Deed) -> Datagram {
         self.last += 1;
-        let text = about(line, name, self.last);
+        let text = about(line, name, deed, self.last);
         self.lines.push_back(text.clone());
         if self.lines.len() > self.capacity {
             self.lines.pop_front();
         }
         text
-    }
-
-    /// The number of the last line.
-    pub fn last(&self) -> u64 {
-        self.last
     }
 
     /// The lines that follow the one with this number, and how many more are not kept.
@@ -50,43 +45,21 @@ impl RoomView {
     }
 }
 
-/// What a member has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About<'a> {
-    /// The member of this name has joined.
-    Entered(&'a str),
-    /// It has left.
-    Left(&'a str),
-    /// It has said something.
-    Line(&'a str),
-}
-
-/// What follows the name of a member that has joined.
-pub(super) const ENTERED: &str = " bergabung ke chatroom.";
-
-/// What follows the name of a member that has left.
-pub(super) const LEFT: &str = " telah keluar dari chatroom.";
-
-/// Reads what the room has written about a member.
-pub fn name_and_kind(text: &Datagram) -> About<'_> {
-    let Meaning::About { name, .. } = text.meaning else {
-        return About::Line("");
+/// The member that a line is about, and what it has done; `None` if it is about none.
+pub fn subject(text: &Datagram) -> Option<(&str, Deed)> {
+    let Meaning::About { name, deed, .. } = text.meaning else {
+        return None;
     };
-    let (name, rest) = text.bytes.split_at(name);
-    let name = str::from_utf8(name).unwrap_or_default();
-    match rest {
-        rest if rest == ENTERED.as_bytes() => About::Entered(name),
-        rest if rest == LEFT.as_bytes() => About::Left(name),
-        _ => About::Line(name),
-    }
+    let name = str::from_utf8(&text.bytes[..name]).ok()?;
+    Some((name, deed))
 }
 
 /// A line that begins with the name of a member.
-pub(super) fn about(line: &str, name: &str, number: u64) -> Datagram {
+pub(super) fn about(line: &str, name: &str, deed: Deed, number: u64) -> Datagram {
     let name = name.len();
     Datagram {
         bytes: line.as_bytes().into(),
-        meaning: Meaning::About { name, number },
+        meaning: Meaning::About { name, deed, number },
     }
 }
 
@@ -95,19 +68,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_ends_in_a_colon_makes_no_notice_of_a_message() {
-        let read = |name: &str, rest: &str| {
-            let text = about(&format!("{name}{rest}"), name, 1);
-            match name_and_kind(&text) {
-                About::Entered(name) => format!("{name} entered"),
-                About::Left(name) => format!("{name} left"),
-                About::Line(name) => format!("{name} said something"),
-            }
-        };
-        assert_eq!(read("x", ENTERED), "x entered");
-        assert_eq!(read("x:", ENTERED), "x: entered");
-        assert_eq!(read("x:", LEFT), "x: left");
-        assert_eq!(read("x", &format!(":{LEFT}")), "x said something");
+    fn a_name_that_ends_in_a_colon_is_found_whole() {
+        let text = about("x:: hello", "x:", Deed::Said, 1);
+        assert_eq!(subject(&text), Some(("x:", Deed::Said)));
     }
 
     #[test]
@@ -120,9 +83,8 @@ mod tests {
         };
         assert_eq!(after(&view, 0), (0, String::new()));
         for number in 1..=5 {
-            view.add(&number.to_string(), "");
+            view.add(&number.to_string(), "", Deed::Said);
         }
-        assert_eq!(view.last(), 5);
         for (number, missed, texts) in [
             (0, 2, "3 4 5"),
             (1, 1, "3 4 5"),
