@@ -53,8 +53,7 @@ fn a_tab_begins_with_retry_and_hello() {
     let hello = data(body, "hello").remove(0);
     let id = hello["tab"].as_str().expect("an id");
     assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    let wanted = json!({"tab": id, "talk": true, "room": true, "read_only": false,
-        "needs_token": false});
+    let wanted = json!({"tab": id, "talk": true, "room": true, "read_only": false});
     assert_eq!(hello, wanted);
 }
 

@@ -1,8 +1,7 @@
 //! Finds out what a request wants to do, for the rights.
 
-use super::methods::ENDPOINTS;
 use super::rights::{Access, Asked};
-use super::streams::named;
+use super::streams::{STREAMS, named};
 use crate::wire::http::head::{Method, Request};
 use crate::wire::http::path::Resource;
 
@@ -12,15 +11,17 @@ pub fn asked<'a>(request: &Request<'a>, resource: Option<&Resource>) -> Asked<'a
         Some(Resource::Reserved(name)) => name,
         _ => "",
     };
-    let has_token = |needs_token| match needs_token {
+    let to_window = |needs_token| match needs_token {
         true => Access::Console,
         false => Access::Window,
     };
+    let mut takers = STREAMS.iter().filter(|kind| kind.endpoint == reserved);
     Asked {
         access: match (request.method, reserved) {
             (Method::Put | Method::Delete | Method::Mkcol | Method::Move, _) => Access::Write,
-            (Method::Get, "events") => has_token(named(request.query).any(|kind| kind.needs_token)),
-            (Method::Post, name) => has_token(!ENDPOINTS.contains(&(name, false))),
+            (Method::Get, "events") => to_window(named(request.query).any(|kind| kind.needs_token)),
+            // Where no stream takes it, it is refused in any case.
+            (Method::Post, _) => to_window(takers.all(|kind| kind.needs_token)),
             _ => Access::Read,
         },
         host: request.host,

@@ -6,7 +6,7 @@
 //! 1. Write a file with a type that implements [`EventStream`]. It writes its events by
 //!    [`StreamContext::send`]; the tab takes care of peers that read slowly or not at all.
 //! 2. Add a row to `STREAMS` in `streams.rs` with its name in the query, whether it needs the
-//!    token, and which POST requests belong to it.
+//!    token, and which POST requests belong to it. A new place for them is a name in `ENDPOINTS`.
 //!
 //! What other sessions change is posted to the tab (`Audience::One`): every stream of the tab gets
 //! the notice. `Notice::Event` is sent as it is. Many lines are not posted but pulled: post

@@ -3,9 +3,8 @@
 use crate::wire::http::head::Method;
 use crate::wire::http::path::Resource;
 
-/// Where POST requests for a tab go, behind `/-/`, and whether they need the token where the server
-/// has one.
-pub const ENDPOINTS: [(&str, bool); 3] = [("talk", false), ("room", false), ("operator", true)];
+/// Where POST requests for a tab go, behind `/-/`.
+pub const ENDPOINTS: [&str; 3] = ["talk", "room", "operator"];
 
 /// The name of a method, for counters and the log.
 pub fn method_name(method: Method) -> &'static str {
@@ -37,7 +36,7 @@ pub fn allowed(resource: &Resource) -> &'static str {
 
 /// Whether POST requests go to this name behind `/-/`.
 pub fn is_endpoint(name: &str) -> bool {
-    ENDPOINTS.iter().any(|(endpoint, _)| *endpoint == name)
+    ENDPOINTS.contains(&name)
 }
 
 /// Whether the resource belongs to the window, so that it is no page.

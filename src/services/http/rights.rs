@@ -22,7 +22,7 @@ pub const FILE_FIELDS: &str =
 pub enum Access {
     /// Read files: GET, HEAD and OPTIONS.
     Read,
-    /// Change files: PUT and DELETE.
+    /// Change files: PUT, DELETE, MKCOL and MOVE.
     Write,
     /// Use the window as a client: events and POST requests.
     Window,
@@ -167,11 +167,6 @@ impl Rights {
     /// Whether no file may be changed.
     pub fn is_read_only(&self) -> bool {
         self.settings.read_only
-    }
-
-    /// Whether changes need a token.
-    pub fn needs_token(&self) -> bool {
-        self.settings.token.is_some()
     }
 
     /// Whether `host`, with or without a port, names this server. An IP address is not the name of

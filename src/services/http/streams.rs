@@ -16,8 +16,10 @@ pub struct StreamKind {
     pub name: &'static str,
     /// Whether it needs the token, where the server has one.
     pub needs_token: bool,
-    /// Whether a POST request to `/-/ENDPOINT` with these fields belongs to it.
-    pub takes: fn(endpoint: &str, fields: &Map<String, Value>) -> bool,
+    /// Where POST requests for it go, behind `/-/`: one of `methods::ENDPOINTS`.
+    pub endpoint: &'static str,
+    /// Whether a POST request there with these fields belongs to it.
+    pub takes: fn(fields: &Map<String, Value>) -> bool,
     /// Makes the stream of a new tab.
     pub make: fn(&Rc<HttpShared>, SocketAddr) -> Box<dyn EventStream>,
 }
@@ -27,25 +29,29 @@ pub const STREAMS: &[StreamKind] = &[
     StreamKind {
         name: "loop",
         needs_token: true,
-        takes: |endpoint, fields| endpoint == "operator" && fields.contains_key("trace"),
+        endpoint: "operator",
+        takes: |fields| fields.contains_key("trace"),
         make: |shared, _| Box::new(LoopStream::new(shared)),
     },
     StreamKind {
         name: "operator",
         needs_token: true,
-        takes: |endpoint, fields| endpoint == "operator" && !fields.contains_key("trace"),
+        endpoint: "operator",
+        takes: |fields| !fields.contains_key("trace"),
         make: |shared, _| Box::new(OperatorStream::new(shared)),
     },
     StreamKind {
         name: "client",
         needs_token: false,
-        takes: |endpoint, _| endpoint == "talk",
+        endpoint: "talk",
+        takes: |_| true,
         make: |shared, peer| Box::new(ClientStream::new(shared, peer)),
     },
     StreamKind {
         name: "room",
         needs_token: false,
-        takes: |endpoint, _| endpoint == "room",
+        endpoint: "room",
+        takes: |_| true,
         make: |shared, peer| Box::new(RoomStream::new(shared, peer)),
     },
 ];

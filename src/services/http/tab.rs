@@ -3,7 +3,7 @@
 //! ```text
 //!   notices, requests ──▶ streams ── send ──▶ queue ──▶ outbox ──▶ peer
 //!                            ▲                            │
-//!                            └── fill ── room again ──────┘
+//!                            └── fill ── space again ─────┘
 //! ```
 //!
 //! The outbox takes events up to a limit, and so does the queue: a peer that does not read is
@@ -33,7 +33,7 @@ pub struct Tab {
 }
 
 impl Tab {
-    /// Opens a tab with the streams of this query. The head of the answer has been written.
+    /// Opens a tab with the streams of this query. The head of the answer is not written yet.
     ///
     /// # Errors
     ///
@@ -62,7 +62,6 @@ impl Tab {
             "talk": shared.roster.is_some(),
             "room": shared.room.is_some(),
             "read_only": shared.rights.borrow().is_read_only(),
-            "needs_token": shared.rights.borrow().needs_token(),
         });
         tab.events.push("retry: 2000\n\n".into());
         tab.events.push(event("hello", &hello));
@@ -155,7 +154,7 @@ impl Tab {
 
     /// Passes a request to its stream.
     fn pass(&mut self, ask: Ask, cx: &mut Context<'_>) {
-        let takes = |kind: &StreamKind| (kind.takes)(ask.endpoint, &ask.fields);
+        let takes = |kind: &StreamKind| kind.endpoint == ask.endpoint && (kind.takes)(&ask.fields);
         let own = self.streams.iter_mut().find(|(kind, _)| takes(kind));
         let Some((_, stream)) = own else {
             let names = STREAMS.iter().find(|kind| takes(kind));

@@ -34,7 +34,7 @@ impl Http {
         cx: &mut Context<'_>,
     ) -> Result<Intake, Failure> {
         let last = request.last_event_id.and_then(|id| str::from_utf8(id).ok());
-        let tab = Tab::open(&self.shared, self.peer, request.query, last, cx)?;
+        let mut tab = Tab::open(&self.shared, self.peer, request.query, last, cx)?;
         let shared = self.shared.clone();
         let exchange = self.exchange();
         // Without a length, the end of the connection is the end of the answer. Chunks would only
@@ -47,12 +47,9 @@ impl Http {
         answer.end();
         drop(date);
         self.record(Status::Ok, 0, cx);
-        let current = self.current();
-        current.state = HttpState::Events(Box::new(tab));
-        let HttpState::Events(tab) = &mut current.state else {
-            unreachable!("set above")
-        };
-        Ok(tab.pump(cx))
+        let intake = tab.pump(cx);
+        self.current().state = HttpState::Events(Box::new(tab));
+        Ok(intake)
     }
 
     /// The head of a POST request is complete.
@@ -62,8 +59,8 @@ impl Http {
         name: &str,
         cx: &mut Context<'_>,
     ) -> Result<Intake, Failure> {
-        let endpoint = ENDPOINTS.iter().find(|(endpoint, _)| *endpoint == name);
-        let (endpoint, _) = endpoint.expect("checked by the caller");
+        let endpoint = ENDPOINTS.into_iter().find(|endpoint| *endpoint == name);
+        let endpoint = endpoint.expect("checked by the caller");
         let media_type = request.content_type.unwrap_or_default();
         let media_type = media_type.split(|&byte| byte == b';').next();
         let media_type = media_type.unwrap_or_default().trim_ascii();
