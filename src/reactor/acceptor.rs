@@ -127,6 +127,8 @@ impl<I: Io> Acceptor<I> {
             Ok(accepted) => accepted,
             Err(error) => return self.failed(number, &error, connections, now),
         };
+        // A client over IPv4 has one address in the log, also if the listener has IPv6.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         if dispatcher.over_ip_limit(peer.ip()) {
             if let Some(refusal) = listener.refusal {
                 // A short reply fits into the empty socket. What does not fit is dropped.
@@ -190,8 +192,8 @@ impl<I: Io> Acceptor<I> {
         if let Some(others) = self.refused_logged.pass(now.0) {
             let (count, service) = (others + 1, self.listeners[number].name);
             log::warn!(service, peer:%;
-                "{service}: {peer} was rejected: its address has as many connections as one may \
-                 have; rejected: {count}"
+                "{service}: {peer} was rejected: its address is at the limit of connections \
+                 ({count} since the last line)"
             );
         }
     }
