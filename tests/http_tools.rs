@@ -1,5 +1,5 @@
 //! The HTTP service as people use it: curl, wget, aria2c, rclone, git and Python's urllib.
-//! `browser.rs` has the tests in Chromium.
+//! `tests/browser` has the tests in Chromium.
 
 mod support;
 

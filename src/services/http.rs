@@ -1,4 +1,4 @@
-//! The HTTP service: GET, HEAD, PUT, DELETE and OPTIONS on the files of the root, and the window.
+//! The HTTP service: the files of the root, also MKCOL and MOVE, and the window in a browser.
 //!
 //! ```text
 //!           complete head                     opened, removed, listed: answer

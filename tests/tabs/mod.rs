@@ -94,7 +94,7 @@ impl World {
         id
     }
 
-    /// Reads what a tab has got so far, and returns its secret id.
+    /// The secret id of a tab, whose random part is a sequence here.
     #[track_caller]
     pub fn id(&self, tab: SessionId) -> String {
         let asked = format!("{:08x}", tab.slot());

@@ -6,7 +6,7 @@ use crate::wire::http::{date, path};
 use crate::wire::json::JsonText;
 use std::fmt::{self, Display, Write};
 
-/// What a browser may do with the page: it has no scripts and no styles of its own.
+/// What a page of the server may do in a browser: load scripts and styles of this server only.
 pub const PAGE_FIELDS: &str = "Content-Security-Policy: default-src 'none'; script-src 'self'; \
     style-src 'self'; connect-src 'self'; img-src 'self'; frame-ancestors 'none'; \
     base-uri 'none'; form-action 'none'\r\n";

@@ -5,7 +5,7 @@ use crate::session::session_id::SessionId;
 use std::collections::HashMap;
 use subtle::ConstantTimeEq;
 
-/// Fills a buffer with random bytes: getrandom(2). In the simulator they come from the seed.
+/// Fills a buffer with random bytes: getrandom(2). Tests give a sequence.
 pub type RandomBytes = Box<dyn FnMut(&mut [u8; SECRET]) -> bool>;
 
 /// The random bytes in the id of a tab.
