@@ -2,9 +2,9 @@
 
 mod support;
 
-use std::net::{IpAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, ToSocketAddrs};
 use std::process::Command;
-use support::Server;
+use support::{Client, Server, eventually};
 
 /// Expects that all services listen at this address.
 #[track_caller]
@@ -42,6 +42,27 @@ fn an_ipv6_address_may_be_in_brackets() {
         check_address("::1", "::1".parse().expect("an address"));
     }
     check_address("127.0.1.1", IpAddr::from([127, 0, 1, 1]));
+}
+
+#[test]
+fn a_client_over_ipv4_has_one_address_in_the_log_of_an_ipv6_listener() {
+    let name = "a_client_over_ipv4_has_one_address_in_the_log_of_an_ipv6_listener";
+    if !has_ipv6(name) {
+        return;
+    }
+    let server = Server::start(&["--host", "::", "--max-per-address", "1"]);
+    let files = (Ipv4Addr::LOCALHOST, server.address("files").port()).into();
+    let mut client = Client::connect(files);
+    client.send("upload big").finish();
+    assert!(client.text().contains("ERROR"));
+    let client = Client::connect(files);
+    Client::connect(files).error();
+    eventually("both are logged", || {
+        let log = server.log();
+        log.contains("upload \"big\" from 127.0.0.1:") && log.contains(": 127.0.0.1:")
+    });
+    assert!(!server.log().contains("ffff:"), "{}", server.log());
+    drop(client);
 }
 
 #[test]
