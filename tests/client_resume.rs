@@ -4,7 +4,9 @@
 mod fake_server;
 mod support;
 
-use fake_server::{FakeServer, names_in, run, start, wait};
+use fake_server::{FakeServer, Script, names_in, replies, run, start, wait};
+use loket::wire::text::hex;
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -104,12 +106,65 @@ fn a_server_without_the_word_is_asked_for_the_whole_file() {
     broken_off(folder.path(), b"0123456789");
     let refusal = "ERROR unknown command sum; the words are ls\n";
     let server = FakeServer::new(vec![
-        fake_server::replies(&[("sum \"a\" 5\n", refusal)], false),
-        fake_server::replies(&[("download \"a\"\n", "OK 3\nnew")], true),
+        replies(&[("sum \"a\" 5\n", refusal)], false),
+        replies(&[("download \"a\"\n", "OK 3\nnew")], true),
     ]);
     let ended = server.run(folder.path(), &["files", "download", "a", "--at"]);
     ended.expect(0, "saved a, 3 bytes\n", "");
     assert_eq!(names_in(folder.path()), ["a"]);
+}
+
+/// Runs a download of `a`, which fails with these words and leaves the hidden file with `kept`.
+fn fails_and_keeps(folder: &Path, scripts: Vec<Script>, words: &str, kept: &[u8]) {
+    let server = FakeServer::new(scripts);
+    let ended = server.run(folder, &["files", "download", "a", "--at"]);
+    ended.expect_failure(1, &[words]);
+    let names = names_in(folder);
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert!(names[0].ends_with(".part"), "{names:?}");
+    assert_eq!(fs::read(folder.join(&names[0])).expect("kept"), kept);
+}
+
+#[test]
+fn an_error_of_sum_keeps_what_was_downloaded() {
+    let data = b"0123456789";
+    let [half, whole] =
+        [&data[..5], data].map(|bytes| format!("OK {}\n", hex(&Sha256::digest(bytes))));
+    for (answer, words) in [
+        (
+            "ERROR too much is open at this moment; try again later\n",
+            "--no-resume begins anew",
+        ),
+        ("ERROR File Tidak Ditemukan\n", "File Tidak Ditemukan"),
+        ("", "closed the connection"),
+        ("hello\n", "is not a reply of this service"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        broken_off(folder.path(), data);
+        let before = replies(&[("sum \"a\" 5\n", answer)], false);
+        fails_and_keeps(folder.path(), vec![before], words, &data[..5]);
+        let after = replies(
+            &[
+                ("sum \"a\" 5\n", &half),
+                ("download \"a\" 5\n", "OK 5\n56789"),
+                ("sum \"a\" 10\n", answer),
+            ],
+            false,
+        );
+        fails_and_keeps(folder.path(), vec![after], words, data);
+        let server = FakeServer::plays(&[
+            ("sum \"a\" 10\n", &whole),
+            ("download \"a\" 10\n", "OK 0\n"),
+            ("sum \"a\" 10\n", &whole),
+        ]);
+        let ended = server.run(folder.path(), &["files", "download", "a", "--at"]);
+        ended.expect(
+            0,
+            "saved a, 10 bytes\n",
+            "continued after 10 bytes of an earlier download\n",
+        );
+        assert_eq!(fs::read(folder.path().join("a")).expect("saved"), data);
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The client of the files service: `ls`, `size`, `rm`, `download`, `upload`.
+//! The client of the files service.
 
 use super::ClientLimits;
 use super::connection::{BlockingConnection, Reply};
@@ -88,7 +88,7 @@ impl FilesClient {
         let tried = self.tried("download", name);
         let local = |error: ExchangeError| error.in_context(&tried);
         let mut left = download.has();
-        if left > 0 && !self.is_front(&mut download, &quoted).map_err(local)? {
+        if left > 0 && !self.is_front(&mut download, name)? {
             download.begin_anew().map_err(local)?;
             left = 0;
         }
@@ -102,7 +102,7 @@ impl FilesClient {
             .and_then(|size| download.append(&mut connection, size, &limits))
             .map_err(local)?;
         self.server.keep(connection);
-        if left > 0 && !self.is_front(&mut download, &quoted).map_err(local)? {
+        if left > 0 && !self.is_front(&mut download, name)? {
             download.begin_anew().map_err(local)?;
             let words = "the file was changed meanwhile; nothing was saved, try again";
             return Err(local(ExchangeError::Local(words.to_owned())));
@@ -117,36 +117,59 @@ impl FilesClient {
         output::saved(&target, size).map_err(local)
     }
 
-    /// Whether the file on the server begins with what the download has. A server that does not
-    /// know the word says no.
-    fn is_front(&mut self, download: &mut Download, quoted: &str) -> Result<bool, ExchangeError> {
-        let (own, length) = (download.sha256(self.server.limits())?, download.has());
-        Ok(self
-            .sum_of(quoted, Some(length))
-            .is_ok_and(|there| there == own))
+    /// Whether the file on the server begins with what the download has. The answer is no if the
+    /// sums differ, if the file is shorter, or if the server does not know the word; every other
+    /// error leaves the question open, and the download keeps what it has.
+    fn is_front(&mut self, download: &mut Download, name: &str) -> Result<bool, ClientError> {
+        let tried = self.tried("continue the download of", name);
+        let own = download.sha256(self.server.limits());
+        let own = own.map_err(|error| error.in_context(&tried))?;
+        match self.sum_of(name, Some(download.has()))? {
+            Reply::Yes(there) => Ok(there == own),
+            Reply::No(words) if denies_front(&words) => Ok(false),
+            Reply::No(words) => {
+                let refused = ExchangeError::Refused(words);
+                let kept = "what was downloaded is kept; --no-resume begins anew";
+                Err(ExchangeError::Local(format!("{refused}; {kept}")).in_context(tried))
+            }
+        }
     }
 
-    /// Asks for the SHA-256 of a file of `length` bytes, or of its front.
-    fn sum_of(&mut self, quoted: &str, length: Option<u64>) -> Result<String, ClientError> {
-        let tried = self.tried("compare", quoted);
+    /// Asks for the SHA-256 of a file, or of its first `length` bytes.
+    fn sum_of(&mut self, name: &str, length: Option<u64>) -> Result<Reply, ClientError> {
+        let tried = self.tried("get the SHA-256 of", name);
+        let quoted = quote(names::check(name)?);
         let length = length.map_or(String::new(), |length| format!(" {length}"));
         let mut connection = self.server.take()?;
         let patience = self.server.limits().digest_timeout;
         let asked = connection.send(format!("sum {quoted}{length}\n").as_bytes());
-        let error = match asked.and_then(|()| connection.read_late_reply(patience)) {
-            Ok(Reply::Yes(sum)) => {
+        let reply = asked.and_then(|()| connection.read_late_reply(patience));
+        match reply.map_err(|error| error.in_context(tried))? {
+            Reply::Yes(sum) => {
                 self.server.keep(connection);
-                return Ok(sum);
+                Ok(Reply::Yes(sum))
             }
-            Ok(Reply::No(words)) => self.server.refused(connection, words),
-            Err(error) => error,
-        };
-        Err(error.in_context(tried))
+            Reply::No(words) => {
+                self.server.refused(connection, words.clone());
+                Ok(Reply::No(words))
+            }
+        }
+    }
+
+    /// The SHA-256 of a whole file.
+    fn whole_sum(&mut self, name: &str) -> Result<String, ClientError> {
+        match self.sum_of(name, None)? {
+            Reply::Yes(sum) => Ok(sum),
+            Reply::No(words) => {
+                let tried = self.tried("get the SHA-256 of", name);
+                Err(ExchangeError::Refused(words).in_context(tried))
+            }
+        }
     }
 
     /// Prints the SHA-256 of a file.
     pub fn sum(&mut self, name: &str) -> Result<(), ClientError> {
-        let sum = self.sum_of(&quote(names::check(name)?), None)?;
+        let sum = self.whole_sum(name)?;
         output::line(format!("{sum}  {name}")).map_err(|error| error.in_context("cannot print"))
     }
 
@@ -188,7 +211,7 @@ impl FilesClient {
         let own = upload
             .sha256(self.server.limits())
             .map_err(|error| error.in_context(&tried))?;
-        let there = self.sum_of(&quote(stored), None)?;
+        let there = self.whole_sum(stored)?;
         match there == own {
             true => output::line(format!("verified {stored}, SHA-256 {own}")),
             false => Err(ExchangeError::Local(format!(
@@ -281,6 +304,14 @@ impl FilesClient {
             }
         }
     }
+}
+
+/// Whether a refusal of `sum NAME LENGTH` means that the file cannot begin with these bytes, or
+/// that the server has no such command.
+fn denies_front(words: &str) -> bool {
+    ["ERROR the file has only ", "ERROR unknown command "]
+        .iter()
+        .any(|known| words.starts_with(known))
 }
 
 fn size_of(reply: &str) -> Result<u64, ExchangeError> {
