@@ -72,8 +72,10 @@ pub struct TcpService {
     keepalive: bool,
     /// Receive buffer of a connection in bytes; `None` lets the kernel adjust it.
     unread: Option<usize>,
-    /// What clients can change below the root; `None` if it opens no files. Each row includes what
-    /// earlier rows allow.
+    /// Whether a connection can have a file open beside its socket.
+    opens_files: bool,
+    /// What a client on another machine can change below the root without a token. Each row
+    /// includes what earlier rows allow.
     changes: Option<&'static str>,
 }
 
@@ -89,6 +91,7 @@ pub const TCP_SERVICES: &[TcpService] = &[
         refusal: None,
         keepalive: false,
         unread: Some(config::ECHO_RECEIVE),
+        opens_files: false,
         changes: None,
     },
     TcpService {
@@ -102,11 +105,12 @@ pub const TCP_SERVICES: &[TcpService] = &[
         refusal: Some(TOO_MANY),
         keepalive: false,
         unread: None,
+        opens_files: true,
         changes: Some("store and replace"),
     },
     TcpService {
         name: "files",
-        about: "Files service (ls, size, rm, download, upload)",
+        about: "Files service (ls, size, sum, rm, mv, mkdir, download, upload)",
         port: "9999",
         make: |parts, peer| {
             let (limits, store) = (parts.limits.clone(), parts.store.clone());
@@ -115,6 +119,7 @@ pub const TCP_SERVICES: &[TcpService] = &[
         refusal: Some(TOO_MANY),
         keepalive: false,
         unread: None,
+        opens_files: true,
         changes: Some("store, replace and remove"),
     },
     TcpService {
@@ -128,16 +133,18 @@ pub const TCP_SERVICES: &[TcpService] = &[
         refusal: Some(TOO_MANY),
         keepalive: true,
         unread: None,
+        opens_files: false,
         changes: None,
     },
     TcpService {
         name: "http",
-        about: "HTTP service (GET, HEAD, PUT, DELETE)",
+        about: "HTTP service (the page; GET, HEAD, PUT, DELETE, MKCOL, MOVE)",
         port: "8000",
         make: |parts, peer| Box::new(Http::new(parts.http.clone(), peer)),
         refusal: Some(TOO_MANY_HTTP),
         keepalive: false,
         unread: None,
+        opens_files: true,
         // Beyond loopback a change needs the token.
         changes: None,
     },
@@ -248,7 +255,7 @@ impl Server {
         // Landlock applies to this thread and the threads that it starts later, so that no thread
         // may start before.
         self.drop_rights()?;
-        let has_files = self.serves(|service| service.changes.is_some());
+        let has_files = self.serves(|service| service.opens_files);
         let limits = reactor_limits(&self.options, has_files);
         let direct = !self.options.plain_bodies;
         let bbr = self.listeners.iter().any(uses_bbr);

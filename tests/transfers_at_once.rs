@@ -2,7 +2,8 @@
 
 mod support;
 
-use support::{CREATED, Client, Server, eventually, rooted};
+use loket::server::TCP_SERVICES;
+use support::{CREATED, Client, Prepared, Server, eventually, rooted};
 
 /// Leaves 200 descriptors beside the reserve: 100 connections with a file each.
 const LIMITED: [&str; 2] = ["prlimit", "--nofile=400:400"];
@@ -47,4 +48,31 @@ fn the_start_says_how_many_of_the_connections_may_transfer_at_once() {
     let server = Server::start_under(&LIMITED, rooted(), &["--max-connections", "100"]);
     server.settle();
     assert!(!server.log().contains("may transfer"));
+}
+
+/// A connection of every service that reads or writes files needs two descriptors, also if it is
+/// the only service.
+#[test]
+fn a_service_alone_counts_the_descriptors_of_its_files() {
+    for (service, transfers) in [
+        ("http", true),
+        ("files", true),
+        ("transfer", true),
+        ("echo", false),
+        ("talk", false),
+    ] {
+        let mut prepared = Prepared::without_ports(&LIMITED);
+        prepared
+            .command
+            .args(["--max-connections", "150", "--room", "off"]);
+        for row in TCP_SERVICES {
+            let port = if row.name == service { "0" } else { "off" };
+            prepared.command.arg(format!("--{}={port}", row.name));
+        }
+        let mut server = prepared.launch();
+        server.signal(rustix::process::Signal::TERM);
+        server.wait();
+        let said = server.log().contains("of which 50 may transfer");
+        assert_eq!(said, transfers, "{service}: {}", server.log());
+    }
 }
