@@ -211,7 +211,7 @@ impl Server {
                 is_on("talk").then(|| roster.clone()),
                 room.as_ref().map(|(_, view)| view.clone()),
                 &options,
-                secrets.token.as_ref(),
+                &secrets,
                 bound.iter().map(|(service, _)| service.name),
             )?),
             roster,
@@ -347,7 +347,7 @@ impl Server {
     /// The lines on standard output at start.
     fn announcement(&self, addresses: &[String]) -> String {
         let mut lines = addresses.join("\n") + "\n";
-        let Secrets { room, token } = &self.secrets;
+        let Secrets { room, token, .. } = &self.secrets;
         for (name, secret) in [("room password", room), ("http token", token)] {
             if let Some(secret) = secret.as_ref().filter(|secret| secret.made) {
                 lines.push_str(&format!("{name}: {}\n", secret.text));

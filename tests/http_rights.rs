@@ -34,6 +34,7 @@ fn rights(token: bool, read_only: bool) -> Rights {
         names: vec!["files.example".to_owned()],
         token: token.then(|| TOKEN.to_owned()),
         read_only,
+        exposed: token,
     };
     Rights::new(settings, WRONG_SECRETS)
 }
@@ -95,6 +96,34 @@ fn read_only_refuses_every_change_with_every_token() {
             assert_eq!(ask(&mut rights, with(Access::Read)), Ok(()));
             let refused = ask(&mut rights, with(Access::Write));
             assert_eq!(refused, Err(Denied::ReadOnly), "{field:?}");
+        }
+    }
+}
+
+#[test]
+fn an_exposed_server_without_a_token_refuses_what_needs_one() {
+    let settings = |exposed| RightsSettings {
+        exposed,
+        read_only: true,
+        ..RightsSettings::default()
+    };
+    let all = [Access::Read, Access::Write, Access::Window, Access::Console];
+    for ((field, _), access) in given()
+        .into_iter()
+        .flat_map(|given| all.map(|access| (given.clone(), access)))
+    {
+        for exposed in [false, true] {
+            let mut rights = Rights::new(settings(exposed), WRONG_SECRETS);
+            let asked = Asked {
+                authorization: field.as_deref().map(str::as_bytes),
+                ..tool(access)
+            };
+            let expected = match access {
+                Access::Write => Err(Denied::ReadOnly),
+                Access::Console if exposed => Err(Denied::NoToken),
+                _ => Ok(()),
+            };
+            assert_eq!(ask(&mut rights, asked), expected, "{exposed} {asked:?}");
         }
     }
 }
@@ -260,6 +289,7 @@ fn a_refusal_says_what_to_do_and_a_browser_opens_no_password_dialog() {
         (Denied::ReadOnly, 403, "--read-only"),
         (Denied::Host, 421, "--http-name"),
         (Denied::OtherSite, 403, "another site"),
+        (Denied::NoToken, 403, "--http-token-file"),
         (Denied::TooManyWrong, 429, "wait a minute"),
     ] {
         assert_eq!(denied.status().code(), status);

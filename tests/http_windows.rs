@@ -336,6 +336,23 @@ fn who_may_open_a_tab_and_post() {
 }
 
 #[test]
+fn an_exposed_server_without_a_token_shows_strangers_no_loop() {
+    let mut prepared = Prepared::alone("http");
+    let flags = ["--host", "0.0.0.0", "--read-only"];
+    prepared.command.args(flags);
+    let server = prepared.launch();
+    assert_eq!((&server.made_token, &server.window), (&None, &None));
+    let host = "Host: localhost\r\n";
+    for query in ["loop", "operator", "client&loop"] {
+        assert_eq!(open(&server, host, query), 403, "{query}");
+    }
+    let trace = json!({"tab": "x", "trace": 1});
+    assert_eq!(post(&server, "operator", host, &trace), 403);
+    // The page asks for this one first.
+    assert_eq!(open(&server, host, ""), 200);
+}
+
+#[test]
 fn wrong_tokens_for_a_tab_are_counted() {
     let server = with_token();
     let wrong = "Host: localhost\r\nAuthorization: Bearer no\r\n";

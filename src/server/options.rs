@@ -137,8 +137,10 @@ pub struct ServeOptions {
     /// File whose first line is the password of the room; blanks around it are removed.
     #[arg(long, value_name = "FILE")]
     pub room_password_file: Option<PathBuf>,
-    /// File whose first line is the token that HTTP clients need to change files [default: none on
-    /// a loopback address; on others a generated token, which is printed].
+    /// File whose first line is the token that HTTP clients need to change files, for the
+    /// operator's window and for the Loop view [default: none on a loopback address; on others a
+    /// generated token, which is printed, or with --read-only and without talk and room none: then
+    /// the Loop view is refused].
     #[arg(long, value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
     /// Host name of this server in URLs, beside localhost and IP addresses; may be repeated. Other
@@ -186,7 +188,7 @@ pub struct ServeOptions {
     /// Largest file that may be stored [default: as large as the disk allows].
     #[arg(long, value_name = "BYTES")]
     pub max_file_size: Option<u64>,
-    /// Reject SEND, upload and rm, and PUT and DELETE over HTTP.
+    /// Refuse every change of files, in all services.
     #[arg(long)]
     pub read_only: bool,
     /// Answer OK to an upload before its data is on disk: faster, but a power cut may lose it.

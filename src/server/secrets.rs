@@ -11,8 +11,10 @@ use crate::setup::warnings::Exposure;
 pub struct Secrets {
     /// The password of the room.
     pub room: Option<Secret>,
-    /// The token that changes over HTTP need.
+    /// The token that HTTP needs for changes, the operator's window and the loop view.
     pub token: Option<Secret>,
+    /// Whether other machines may reach HTTP.
+    pub http_exposed: bool,
 }
 
 impl Secrets {
@@ -27,10 +29,12 @@ impl Secrets {
         let token = options.http_token_file.as_deref().map(password::token);
         let token = token.transpose()?;
         let http = of(endpoints, "http");
-        // The token protects files and the operator's chats: without them, none is needed.
+        // The token protects files and the operator's chats. Without them none is made: a download
+        // server prints no secret, and refuses the loop view to other machines.
         let chats = ["talk", "room"].map(|name| of(endpoints, name).is_some());
         let protects = !options.read_only || chats.contains(&true);
-        let needs_token = http.is_some_and(|http| token.is_some() || http.is_exposed() && protects);
+        let http_exposed = http.is_some_and(Endpoint::is_exposed);
+        let needs_token = http.is_some() && token.is_some() || http_exposed && protects;
         let room = of(endpoints, "room").map(|_| password);
         let made = |given, flag| Secret::given_or_made(given, flag);
         Ok(Secrets {
@@ -41,6 +45,7 @@ impl Secrets {
                 true => Some(made(token, "--http-token-file")?),
                 false => None,
             },
+            http_exposed,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What the HTTP service gets from the flags, and the link to the operator's window.
 
 use super::options::ServeOptions;
+use super::secrets::Secrets;
 use crate::config::loop_view::LOOP_VIEW;
 use crate::config::room::WRONG_SECRETS;
 use crate::config::services::SERVICES;
@@ -27,12 +28,13 @@ pub fn http_shared(
     roster: Option<Rc<RefCell<Roster>>>,
     room: Option<Rc<RefCell<RoomView>>>,
     options: &ServeOptions,
-    token: Option<&Secret>,
+    secrets: &Secrets,
     services: impl Iterator<Item = &'static str>,
 ) -> Result<HttpShared, StartError> {
     let settings = RightsSettings {
         names: options.http_names.clone(),
-        token: token.map(|token| token.text.clone()),
+        token: secrets.token.as_ref().map(|token| token.text.clone()),
+        exposed: secrets.http_exposed,
         read_only: options.read_only,
     };
     let epoch = getrandom::u64().map_err(|error| {

@@ -54,6 +54,8 @@ pub enum Denied {
     Host,
     /// A browser sends it for a page of another site.
     OtherSite,
+    /// It needs a token, and the server has none although other machines reach it.
+    NoToken,
     /// It needs a token and has none, or a wrong one.
     Token {
         /// Whether it had one.
@@ -69,7 +71,7 @@ impl Denied {
     /// The status code (RFC 9110, 15; RFC 6585 for 429).
     pub fn status(self) -> Status {
         match self {
-            Denied::ReadOnly | Denied::OtherSite => Status::Forbidden,
+            Denied::ReadOnly | Denied::OtherSite | Denied::NoToken => Status::Forbidden,
             Denied::Host => Status::MisdirectedRequest,
             Denied::Token { .. } => Status::Unauthorized,
             Denied::TooManyWrong => Status::TooManyRequests,
@@ -85,6 +87,10 @@ impl Denied {
                  --http-name NAME"
             }
             Denied::OtherSite => "a page of another site may not change anything here",
+            Denied::NoToken => {
+                "the loop view and the operator's window need a token, which this server does not \
+                 have: start it with --http-token-file FILE"
+            }
             Denied::Token { wrong: false, .. } => {
                 "this needs the token that the server printed at its start, as password or as \
                  Authorization: Bearer TOKEN"
@@ -106,7 +112,7 @@ impl Denied {
             Denied::Token { browser: true, .. } => "WWW-Authenticate: Bearer realm=\"loket\"\r\n",
             Denied::Token { .. } => "WWW-Authenticate: Basic realm=\"loket\"\r\n",
             Denied::TooManyWrong => "Retry-After: 60\r\n",
-            Denied::ReadOnly | Denied::Host | Denied::OtherSite => "",
+            Denied::ReadOnly | Denied::Host | Denied::OtherSite | Denied::NoToken => "",
         }
     }
 }
@@ -116,8 +122,11 @@ impl Denied {
 pub struct RightsSettings {
     /// Host names of this server beside `localhost` and IP addresses.
     pub names: Vec<String>,
-    /// The token that changes need; `None` if they need none.
+    /// The token that changes, the operator's window and the loop view need; without one they are
+    /// open on a loopback address and refused on others.
     pub token: Option<String>,
+    /// Whether other machines reach the server.
+    pub exposed: bool,
     /// Whether no file may be changed.
     pub read_only: bool,
 }
@@ -190,7 +199,10 @@ impl Rights {
 
     fn check_token(&mut self, asked: &Asked<'_>, peer: IpAddr, now: u64) -> Result<(), Denied> {
         let Some(token) = &self.settings.token else {
-            return Ok(());
+            return match self.settings.exposed {
+                true => Err(Denied::NoToken),
+                false => Ok(()),
+            };
         };
         let browser = asked.origin.is_some() || asked.sec_fetch_site.is_some();
         let Some(given) = asked.authorization else {

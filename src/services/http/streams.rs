@@ -14,7 +14,7 @@ use std::rc::Rc;
 pub struct StreamKind {
     /// Its name in the query of `/-/events`.
     pub name: &'static str,
-    /// Whether it needs the token, where the server has one.
+    /// Whether it needs the token. Without one it is open on a loopback address only.
     pub needs_token: bool,
     /// Where POST requests for it go, behind `/-/`: one of `methods::ENDPOINTS`.
     pub endpoint: &'static str,
