@@ -115,6 +115,7 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
         large: u64::MAX,
         copy_step: 1,
         digest_step: 1 << 20,
+        digest_time: Duration::MAX,
         listing,
     };
     FileStore::open(root, settings).expect("a store")

@@ -134,7 +134,8 @@ impl Timers {
         let deadline = connection.session.deadline();
         let waits = deadline == Deadline::Disk;
         let answered = std::mem::take(&mut connection.answered);
-        let waited = (answered || !waits) && end_disk_wait(connection, now);
+        let progress = answered && !is_abandoned(connection);
+        let waited = (progress || !waits) && end_disk_wait(connection, now);
         if waits {
             connection.disk_since = connection.disk_since.min(now.seconds());
             let seconds = match connection.broken {
@@ -218,7 +219,8 @@ impl Timers {
                 true => CloseReason::PeerReset,
                 false => CloseReason::DiskStalled,
             };
-            return (!connection.answered).then_some(reason);
+            let is_over = is_abandoned(connection) || !connection.answered;
+            return is_over.then_some(reason);
         }
         let quiet = connection.last_progress.until(now).as_secs();
         let idle = self.limits.idle_seconds.map(u64::from);
@@ -268,6 +270,11 @@ impl Timers {
         let deadline = (self.next_second < NEVER).then(|| Moment::of_second(self.next_second));
         fronts.map(|&(due, _)| due).chain(deadline).min()
     }
+}
+
+/// Whether work goes on for a peer that is gone: pieces of it are no progress.
+fn is_abandoned<S>(connection: &Connection<S>) -> bool {
+    connection.broken && connection.session.body().is_none()
 }
 
 /// Moves the deadlines of a connection by the time for which it has waited for a disk. Returns

@@ -1,5 +1,6 @@
-//! The SHA-256 of a file, computed by jobs: other jobs for the same device run between two pieces,
-//! and the work ends when the session does.
+//! The SHA-256 of a file, computed by jobs: those of other files run between two pieces. The work
+//! ends with the session: at once if the peer resets the connection, but a peer that closes it may
+//! only have ended its own stream. So the time is limited, too.
 
 use super::disk_file::DiskFile;
 use super::workers::{JobKind, Workers};
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::time::Instant;
 
 /// Computes the digest of the first `length` bytes, or of all. `version` is that of the open file.
 pub(super) fn start(
@@ -25,13 +27,20 @@ pub(super) fn start(
     if length > version.length {
         return Pending::Ready(Err(StoreError::TooShort(version.length)));
     }
-    let lane = file.place.lane(JobKind::Reads);
+    let lane = file.place.lane(JobKind::Digests);
     if let Err(error) = workers.check(lane) {
         return Pending::Ready(Err(error));
     }
-    let (step, read) = (settings.digest_step, settings.copy_step);
-    let (mut hasher, mut at) = (Sha256::new(), 0);
+    let (step, read, time) = (
+        settings.digest_step,
+        settings.copy_step,
+        settings.digest_time,
+    );
+    let (mut hasher, mut at, begin) = (Sha256::new(), 0, Instant::now());
     workers.spawn_until(lane, session, move || {
+        if begin.elapsed() >= time {
+            return Some(Err(StoreError::TooSlow(time)));
+        }
         let end = length.min(at + step);
         if let Err(error) = hash(file.get(), &mut hasher, at..end, read) {
             return Some(Err(error));

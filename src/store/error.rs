@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// Why a store operation failed.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub enum StoreError {
     TooShort(u64),
     /// The file was changed while it was read.
     Changed,
+    /// The digest takes longer than this time.
+    TooSlow(Duration),
     /// The server was started with `--read-only`.
     ReadOnly,
     /// The file would be larger than the limit carried here, in bytes.
@@ -53,6 +56,13 @@ impl fmt::Display for StoreError {
             StoreError::Exists => write!(out, "the name is taken already"),
             StoreError::TooShort(length) => write!(out, "the file has only {length} bytes"),
             StoreError::Changed => write!(out, "the file was changed meanwhile; try again"),
+            StoreError::TooSlow(limit) => {
+                let seconds = limit.as_secs();
+                write!(
+                    out,
+                    "it takes longer than {seconds} s; try fewer bytes, or try later"
+                )
+            }
             StoreError::ReadOnly => write!(out, "this server is read-only"),
             StoreError::TooLarge(limit) => {
                 write!(

@@ -242,6 +242,8 @@ pub struct StoreSettings {
     pub copy_step: usize,
     /// Bytes of a digest that one job computes.
     pub digest_step: u64,
+    /// A digest that is not complete after this time is given up.
+    pub digest_time: Duration,
     /// Unfinished uploads and removals of closed connections.
     pub backlog: BacklogLimits,
     /// Bounds of `ls`.
@@ -261,6 +263,8 @@ pub struct WorkerLimits {
     pub nice: i32,
     /// Jobs that may wait for one device before more requests are rejected.
     pub waiting: usize,
+    /// Digests that may wait for one device, beside the one that is computed.
+    pub digests: usize,
     /// The most commits that share one `fsync(2)` of their folder.
     pub batch: usize,
 }

@@ -6,6 +6,7 @@
 //!                        │                                            │
 //!   look-ups             ├──▶ job ──▶ job ────────────────────────────┤
 //!   reads                ├──▶ piece of a body ────────────────────────┤
+//!   digests              ├──▶ piece of a file ────────────────────────┤
 //!   writes               ├──▶ new file, piece of a body, close ───────┤
 //!   commits              └──▶ job ──▶ job ──▶ folders synced ─────────┘
 //! ```
@@ -52,7 +53,7 @@ struct Threads {
 struct Started {
     completions: Completions,
     /// By [`JobKind`].
-    kinds: [Arc<Lanes>; 4],
+    kinds: [Arc<Lanes>; 5],
     limits: WorkerLimits,
 }
 
@@ -71,6 +72,8 @@ pub enum JobKind {
     LookUps,
     /// Pieces of bodies that are sent.
     Reads,
+    /// Pieces of files whose digest is computed. Each takes the processor, too.
+    Digests,
     /// New files, pieces of bodies that are received, and files to close.
     Writes,
     /// Changes of names, with their syncs.
@@ -97,6 +100,7 @@ impl Workers {
             kinds: [
                 Lanes::new("look-ups", several, limits),
                 Lanes::new("reads", several, limits),
+                Lanes::new("digests", one, limits),
                 Lanes::new("writes", several, limits),
                 Lanes::new("commits", one, limits),
             ],
@@ -105,15 +109,17 @@ impl Workers {
         assert!(started.is_ok(), "started once");
     }
 
-    /// An error if as many jobs wait in the lane as [`WorkerLimits::waiting`] allows.
+    /// An error if as many jobs wait in the lane as [`WorkerLimits::waiting`] or, for digests,
+    /// [`WorkerLimits::digests`] allows.
     pub fn check(&self, lane: Lane) -> Result<(), StoreError> {
         let Some(started) = self.threads.started.get() else {
             return Ok(());
         };
         let waiting = started.kinds[lane.kind as usize].waiting(lane.device);
-        match waiting < started.limits.waiting {
-            true => Ok(()),
-            false => Err(StoreError::DiskBusy(waiting)),
+        match lane.kind {
+            JobKind::Digests if waiting >= started.limits.digests => Err(StoreError::Busy),
+            _ if waiting >= started.limits.waiting => Err(StoreError::DiskBusy(waiting)),
+            _ => Ok(()),
         }
     }
 

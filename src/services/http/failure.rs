@@ -98,9 +98,10 @@ impl From<StoreError> for Failure {
             StoreError::TooLarge(_) => Status::ContentTooLarge,
             StoreError::NoSpace => Status::InsufficientStorage,
             StoreError::BadName => Status::BadRequest,
-            StoreError::Backlog | StoreError::Busy | StoreError::DiskBusy(_) => {
-                Status::ServiceUnavailable
-            }
+            StoreError::Backlog
+            | StoreError::Busy
+            | StoreError::DiskBusy(_)
+            | StoreError::TooSlow(_) => Status::ServiceUnavailable,
             StoreError::RootRemoved | StoreError::TooManyEntries(_) | StoreError::Other(_) => {
                 Status::InternalError
             }
