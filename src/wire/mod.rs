@@ -11,6 +11,7 @@ pub mod http;
 pub mod json;
 pub mod line;
 pub mod names;
+pub mod nats;
 pub mod text;
 pub mod transfer_header;
 pub mod unended;
