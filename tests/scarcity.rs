@@ -309,7 +309,7 @@ fn a_missing_permission_causes_one_error() {
         }
         set(folder.path().to_owned(), 0o755);
     }
-    let server = Server::start_as_nobody(folder, &[]);
+    let server = Server::start_as_nobody(&[], folder, &[]);
     let denied = "ERROR the server has no permission for it\n";
     for command in ["download closed", "rm locked/x", "upload locked/y 1\nx"] {
         let mut client = server.connect("files");

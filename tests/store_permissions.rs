@@ -116,7 +116,7 @@ fn a_server_that_may_not_change_owners_keeps_the_permissions() {
     set_mode(&path, 0o640);
     set_mode(folder.path(), 0o755);
     set_mode(&root, 0o777);
-    let server = Server::start_as_nobody(folder, &[]);
+    let server = Server::start_as_nobody(&[], folder, &[]);
     every_way(&server, |way| {
         assert_eq!(mode(&path), 0o640, "{way}");
         set_mode(&path, 0o640);
@@ -177,4 +177,42 @@ fn a_replaced_file_keeps_its_acl_and_inherits_none_from_its_folder() {
         assert_eq!(found(&path), Err(rustix::io::Errno::NODATA), "{way}");
         assert_eq!(mode(&path), 0o640, "{way}");
     });
+}
+
+#[test]
+fn a_change_in_a_folder_without_read_permission_is_synced() {
+    let folder = support::rooted();
+    let inbox = folder.path().join("root/inbox");
+    std::fs::create_dir(&inbox).expect("a folder");
+    std::fs::write(inbox.join("a"), "a").expect("a file");
+    set_mode(folder.path(), 0o755);
+    set_mode(&inbox, 0o333);
+    let calls = folder.path().join("calls");
+    let file = calls.to_str().expect("text");
+    let trace = [
+        "strace",
+        "-Dfqqo",
+        file,
+        "-etrace=mkdirat,renameat2,unlinkat,syncfs",
+    ];
+    let server = Server::start_as_nobody(&trace, folder, &[]);
+    let answers = server.ask("files", "mkdir inbox/d\nmv inbox/a inbox/b\nrm inbox/b\n");
+    let wanted = "OK the folder is made\nOK the name is changed\nOK File Berhasil Dihapus\n";
+    assert_eq!(answers, wanted);
+    let calls = std::fs::read_to_string(&calls).expect("its calls");
+    // A line is `PID NAME(...) = 0`.
+    let done = calls.lines().filter(|line| line.ends_with(" = 0"));
+    let names: Vec<&str> = done
+        .filter_map(|line| line.split('(').next()?.split(' ').next_back())
+        .collect();
+    let wanted = [
+        "mkdirat",
+        "syncfs",
+        "renameat2",
+        "syncfs",
+        "syncfs",
+        "unlinkat",
+        "syncfs",
+    ];
+    assert_eq!(names, wanted, "{calls}");
 }

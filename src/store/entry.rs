@@ -44,18 +44,18 @@ impl Entry {
 
     /// Removes the file.
     pub fn remove(&self, sync: bool) -> Changed {
-        // Open the folder first: if that fails, the file is still there.
-        let folder = self.to_sync(sync)?;
+        // Open what is synced first: if that fails, the file is still there.
+        let synced = self.to_sync(sync)?;
         rustix::fs::unlinkat(&self.folder, &*self.leaf, AtFlags::empty())?;
-        Ok(folder)
+        synced.map_or(Ok(None), Synced::left)
     }
 
     /// Makes a folder of this name.
     pub fn make_folder(&self, sync: bool) -> Changed {
-        let folder = self.to_sync(sync)?;
+        let synced = self.to_sync(sync)?;
         // As other programs do: the umask decides.
         rustix::fs::mkdirat(&self.folder, &*self.leaf, Mode::from_raw_mode(0o777))?;
-        Ok(folder)
+        synced.map_or(Ok(None), Synced::left)
     }
 
     /// Gives what has this name another one, which no file may have.
@@ -64,8 +64,8 @@ impl Entry {
         self.rename_to_free(to)?;
         if let (Some(left), Some(entered)) = (&left, &entered) {
             // The new name first: after a crash there are two names rather than none.
-            rustix::fs::fsync(entered)?;
-            rustix::fs::fsync(left)?;
+            entered.sync()?;
+            left.sync()?;
         }
         Ok(None)
     }
@@ -90,10 +90,44 @@ impl Entry {
         rustix::fs::unlinkat(from.0, from.1, AtFlags::empty())
     }
 
-    fn to_sync(&self, sync: bool) -> Result<Option<OwnedFd>, StoreError> {
-        match sync {
-            true => Ok(folder_to_sync(&self.folder)?),
-            false => Ok(None),
+    fn to_sync(&self, sync: bool) -> Result<Option<Synced>, Errno> {
+        if !sync {
+            return Ok(None);
+        }
+        if let Some(folder) = folder_to_sync(&self.folder)? {
+            return Ok(Some(Synced::Folder(folder)));
+        }
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::TMPFILE;
+        match rustix::fs::openat(&self.folder, ".", flags, Mode::from_raw_mode(0o600)) {
+            Ok(file) => Ok(Some(Synced::FileSystem(file))),
+            // No such files here: the change could not be made durable.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => Err(Errno::ACCESS),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// What is synced after a change, opened before it.
+enum Synced {
+    /// The folder with the name.
+    Folder(OwnedFd),
+    /// The file system of a nameless file in the folder, which cannot be read.
+    FileSystem(OwnedFd),
+}
+
+impl Synced {
+    fn sync(&self) -> Result<(), Errno> {
+        match self {
+            Synced::Folder(folder) => rustix::fs::fsync(folder),
+            Synced::FileSystem(file) => rustix::fs::syncfs(file),
+        }
+    }
+
+    /// What is left to the caller: a folder, which other changes share.
+    fn left(self) -> Changed {
+        match self {
+            Synced::Folder(folder) => Ok(Some(folder)),
+            Synced::FileSystem(_) => Ok(self.sync().map(|()| None)?),
         }
     }
 }

@@ -75,9 +75,9 @@ impl Server {
     }
 
     /// Starts as an unprivileged user, even if the tests run as root.
-    pub fn start_as_nobody(folder: tempfile::TempDir, flags: &[&str]) -> Server {
+    pub fn start_as_nobody(above: &[&str], folder: tempfile::TempDir, flags: &[&str]) -> Server {
         if !rustix::process::geteuid().is_root() {
-            return Server::start_in(folder, flags);
+            return Server::start_under(above, folder, flags);
         }
         // The unprivileged user may have no access to the build folder.
         let program = folder.path().join("loket");
@@ -89,7 +89,7 @@ impl Server {
             "--regid=65534",
             "--clear-groups",
         ];
-        Server::start_by(&[&nobody[..], &[&program]].concat(), folder, flags)
+        Server::start_by(&[above, &nobody, &[&program]].concat(), folder, flags)
     }
 
     /// Starts under another program, which must execute the server in its own process.
