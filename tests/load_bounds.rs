@@ -7,12 +7,22 @@ mod support;
 use fake_server::{Ended, UnusedAddress, run};
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use load_figures::Figures;
+use loket::cli::load::LoadOptions;
+use loket::load::run_state::RunState;
+use loket::reactor::clock::{Moment, SECOND};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 use support::Server;
+
+const TWO_SECONDS: Timespec = Timespec {
+    tv_sec: 2,
+    tv_nsec: 0,
+};
 
 fn load(at: &str, flags: &[&str]) -> Ended {
     let folder = tempfile::tempdir().expect("a folder");
@@ -119,15 +129,86 @@ fn a_stall_shows_in_all_requests_that_were_due_in_it() {
     assert!(ended.out.contains("FAILED: p90 is "), "{ended:?}");
 }
 
+/// An echo of messages of 64 bytes to one client, which calls `before` ahead of each answer.
+fn echo_server(mut before: impl FnMut() + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut message = [0; 64];
+        while stream.read_exact(&mut message).is_ok() {
+            before();
+            let _ = stream.write_all(&message);
+        }
+    });
+    at
+}
+
 #[test]
-fn the_ramp_is_not_counted() {
-    let server = Server::start(&[]);
-    let at = server.address("echo").to_string();
-    let figures = Figures::of(&["echo", "--at", &at, "-r", "300", "--ramp", "1"]);
+fn the_ramp_is_sent_and_not_counted() {
+    let received = Arc::new(AtomicU64::new(0));
+    let counter = received.clone();
+    let at = echo_server(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+    });
+    let flags = ["echo", "--at", &at, "-c", "1", "-r", "300", "--ramp", "1"];
+    let figures = Figures::of(&flags);
     figures.all_made("300");
     let seconds = figures.number("seconds");
     assert_eq!(seconds, 1.0, "{}", figures.0);
+    // One prepares the connection; the rate rises to 300, so half of them are in the ramp.
+    assert_eq!(received.load(Ordering::Relaxed), 1 + 150 + 300);
+    let server = Server::start(&[]);
+    let at = server.address("echo").to_string();
     Figures::of(&["churn", "--at", &at, "-c", "3", "--ramp", "1"]).all_answered();
+}
+
+#[derive(clap::Parser)]
+struct Words {
+    #[command(flatten)]
+    options: LoadOptions,
+}
+
+#[test]
+fn a_closed_loop_counts_from_the_last_answer_to_its_ramp() {
+    let words = ["load", "echo", "-c", "2", "-d", "3", "--ramp", "1"];
+    let words = <Words as clap::Parser>::parse_from(words);
+    let settings = words.options.settings();
+    let second = |number: u64| Moment(number * SECOND);
+    let mut state = RunState::new(&settings);
+    state.begin(&settings, second(0));
+    let due = state.take().expect("the first request of the ramp");
+    state.now = second(2);
+    assert!(!state.begins_to_count(&settings, second(2)));
+    assert_eq!((state.next_due(), state.take()), (None, None));
+    state.answered(0, due);
+    assert!(state.begins_to_count(&settings, second(2)));
+    assert_eq!(state.take(), Some(second(2)));
+    assert_eq!(state.wakes_at(), second(5));
+    let counts = &state.recorder;
+    assert_eq!((counts.in_ramp, counts.asked, counts.answered), (1, 1, 0));
+}
+
+/// Otherwise the CPU time of a request is shared out to fewer or to more than have used it.
+#[test]
+fn the_cpu_time_of_the_last_answers_is_counted() {
+    let own_cpu = || clock_gettime(ClockId::ThreadCPUTime);
+    let mut count = 0;
+    let at = echo_server(move || {
+        count += 1;
+        // One prepares the connection.
+        if count < 1 + 5 {
+            return;
+        }
+        let before = own_cpu();
+        while own_cpu() - before < TWO_SECONDS {}
+    });
+    let own = std::process::id().to_string();
+    let flags = ["echo", "--at", &at, "-c", "1", "-r", "5", "--server-pid"];
+    let figures = Figures::of(&[&flags[..], &[&own]].concat());
+    figures.all_made("5");
+    let cpu = figures.number("server_cpu_us");
+    assert!(cpu >= 2e6, "{cpu}");
 }
 
 #[test]

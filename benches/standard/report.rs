@@ -255,10 +255,10 @@ fn resources(page: &mut String, figures: &Figures) -> std::fmt::Result {
     let (received, sent) = (mib(recorder.bytes_out), mib(recorder.bytes_in));
     write!(page, "| {} | {received} | {sent} |", figures.run.title)?;
     if let Some(cost) = outcome.server_cost() {
-        let each = cost.cpu as f64 / recorder.in_time.max(1) as f64;
         write!(
             page,
-            " {each:.1} us | {:.0} % | {:.0} % | {} |",
+            " {:.1} us | {:.0} % | {:.0} % | {} |",
+            cost.cpu_per_answer,
             100.0 * cost.busy,
             100.0 * cost.kept_waiting,
             bytes(cost.memory as f64)

@@ -136,7 +136,7 @@ impl Driver {
             let running = state.stage == RunStage::Running;
             (
                 alarm.filter(|_| has_worker && running),
-                running.then(|| state.wakes_at(self.costs.0.is_some())),
+                running.then(|| state.wakes_at()),
                 state.stage,
             )
         };
@@ -382,6 +382,8 @@ impl Driver {
                     let text = || "the last answers did not arrive in time".to_owned();
                     state.recorder.record_error(kind, count, text);
                 }
+                // The CPU time of all counted answers, also those after the end.
+                self.costs.1 = Some(self.poller.cost());
                 self.start_clean_up(now);
                 self.step(now)
             }
@@ -433,7 +435,7 @@ impl Driver {
 
     /// Samples the resources used so far, at the first counted moment.
     fn sample_begin(&mut self, now: Moment) {
-        if self.costs.0.is_none() && self.state.borrow().counts(now) {
+        if self.state.borrow_mut().begins_to_count(&self.settings, now) {
             self.costs.0 = Some(self.poller.cost());
         }
     }
@@ -443,7 +445,6 @@ impl Driver {
         let state = &mut *self.state.borrow_mut();
         state.stage = stage;
         if stage == RunStage::Ending {
-            self.costs.1 = Some(self.poller.cost());
             state.skip_due();
         }
         self.deadline = now.after(match stage {

@@ -50,6 +50,10 @@ impl ProgressLine {
         self.last = (answered, now);
         let text = match state.stage {
             RunStage::Preparing => format!("preparing: {} are ready", grouped(state.ready as u64)),
+            RunStage::Running if !state.counts => {
+                let sent = state.recorder.in_ramp;
+                format!("ramp: {} requests sent", grouped(sent))
+            }
             RunStage::Running => {
                 let left = state
                     .schedule

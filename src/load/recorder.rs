@@ -39,6 +39,8 @@ pub struct Recorder {
     pub bytes_in: u64,
     /// Bytes sent before the end.
     pub bytes_out: u64,
+    /// Bytes received and sent after the end, with the last answers.
+    pub bytes_late: u64,
     /// Requests that were due and could not be sent in time.
     pub never_made: u64,
     /// Connections opened during the run.
@@ -67,6 +69,7 @@ impl Recorder {
             in_time: 0,
             bytes_in: 0,
             bytes_out: 0,
+            bytes_late: 0,
             never_made: 0,
             connections: 0,
         }
@@ -125,7 +128,11 @@ impl Recorder {
 
     /// Counts received and sent bytes.
     pub fn moved(&mut self, into: u64, out: u64, now: Moment) {
-        if self.begin.is_none_or(|begin| now < begin) || now >= self.end {
+        if self.begin.is_none_or(|begin| now < begin) {
+            return;
+        }
+        if now >= self.end {
+            self.bytes_late += into + out;
             return;
         }
         self.bytes_in += into;

@@ -32,7 +32,7 @@ pub struct Outcome {
     pub ending: RunEnd,
     /// A text about files that could not be removed from the server.
     pub left_behind: Option<String>,
-    /// Resources used at the start and at the end.
+    /// Resources used up to the first counted moment and up to the last answer.
     pub cost: Option<(Cost, Cost)>,
     /// Whether every byte of the answers was compared.
     pub is_compared: bool,
@@ -65,6 +65,8 @@ pub struct ClientCost {
 pub struct ServerCost {
     /// Microseconds of CPU.
     pub cpu: u64,
+    /// Microseconds of CPU per answered request.
+    pub cpu_per_answer: f64,
     /// CPU time as a share of the run; above 1.0 for several threads.
     pub busy: f64,
     /// The share of the time in which it was runnable, and its core was busy with others.
@@ -136,6 +138,7 @@ impl Outcome {
         let spent = end.since(begin);
         Some(ServerCost {
             cpu: spent.cpu,
+            cpu_per_answer: spent.cpu as f64 / self.recorder.answered.max(1) as f64,
             busy: spent.cpu as f64 / time,
             kept_waiting: spent.kept_waiting as f64 / time,
             memory: end.memory,
@@ -266,7 +269,7 @@ impl Outcome {
                  {:.1} us for each\n  of the {}, and {} of memory.",
                 100.0 * server.busy,
                 100.0 * server.kept_waiting,
-                server.cpu as f64 / self.recorder.answered.max(1) as f64,
+                server.cpu_per_answer,
                 self.amount_name(),
                 bytes(server.memory as f64)
             )?;

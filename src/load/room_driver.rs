@@ -116,8 +116,7 @@ impl RoomDriver {
             let state = self.state.borrow();
             let running = state.stage == RunStage::Running;
             let alarm = state.next_due().filter(|_| running);
-            let wakes_at = || state.wakes_at(self.costs.0.is_some());
-            (alarm, running.then(wakes_at))
+            (alarm, running.then(|| state.wakes_at()))
         };
         let answer = self.settings.limits.room_answer_micros;
         let retry = self
@@ -289,12 +288,11 @@ impl RoomDriver {
                 if self.ending != RunEnd::InTime {
                     state.stop(now);
                 }
-                if self.costs.0.is_none() && state.counts(now) {
+                if state.begins_to_count(&self.settings, now) {
                     self.costs.0 = Some(self.poller.cost());
                 }
                 if state.schedule.is_over(now) {
                     state.stage = RunStage::Ending;
-                    self.costs.1 = Some(self.poller.cost());
                     self.deadline = now.after(self.settings.limits.last_copies_micros);
                 }
             }
@@ -304,6 +302,7 @@ impl RoomDriver {
                     || matches!(self.ending, RunEnd::Lost(_))
                     || interrupts > 1;
                 if over {
+                    self.costs.1 = Some(self.poller.cost());
                     self.leave(now);
                 }
             }
@@ -341,8 +340,9 @@ impl RoomDriver {
     }
 
     fn begin(&mut self, now: Moment) {
-        self.state.borrow_mut().begin(&self.settings, now);
-        if self.state.borrow().counts(now) {
+        let state = &mut *self.state.borrow_mut();
+        state.begin(&self.settings, now);
+        if state.begins_to_count(&self.settings, now) {
             self.costs.0 = Some(self.poller.cost());
         }
     }

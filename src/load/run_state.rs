@@ -59,6 +59,9 @@ pub struct RunState {
     pub ready: usize,
     /// Requests without an answer yet.
     pub in_flight: u64,
+    ramp_end: Moment,
+    /// Whether the ramp is over and the run is counted.
+    pub counts: bool,
 }
 
 impl RunState {
@@ -74,27 +77,57 @@ impl RunState {
             closed: Vec::new(),
             ready: 0,
             in_flight: 0,
+            ramp_end: Moment(u64::MAX),
+            counts: false,
         }
     }
 
-    /// Starts the run.
+    /// Starts the run, which begins with its ramp.
     pub fn begin(&mut self, settings: &Settings, now: Moment) {
         let pace = Pace {
             rate: settings.rate,
             ramp: u64::from(settings.ramp) * SECOND,
             slots: (settings.connections * settings.pipeline) as u64,
         };
-        let counted = now.after(pace.ramp);
-        let end = counted.after(u64::from(settings.seconds) * SECOND);
         self.stage = RunStage::Running;
-        self.schedule = Schedule::new(pace, now, end);
-        self.recorder.begin(counted, end, settings.limits.slices);
+        self.ramp_end = now.after(pace.ramp);
+        // For the case that the last answers to the ramp never arrive.
+        let latest = self.ramp_end.after(settings.limits.last_answers_micros);
+        self.schedule = Schedule::new(pace, now, latest);
+        if settings.rate.is_some() {
+            self.count_from(self.ramp_end, settings);
+        }
+    }
+
+    /// Whether counting begins now, at the end of the ramp. A closed loop first waits for the
+    /// answers to the ramp: their CPU time belongs to no request that is counted.
+    pub fn begins_to_count(&mut self, settings: &Settings, now: Moment) -> bool {
+        let is_quiet = settings.rate.is_some() || self.in_flight == 0;
+        let is_over = now >= self.ramp_end && now < self.schedule.end();
+        if self.counts || self.stage != RunStage::Running || !is_over || !is_quiet {
+            return false;
+        }
+        self.counts = true;
+        if settings.rate.is_none() {
+            self.count_from(now, settings);
+        }
+        true
+    }
+
+    fn count_from(&mut self, from: Moment, settings: &Settings) {
+        let end = from.after(u64::from(settings.seconds) * SECOND);
+        self.schedule.set_end(end);
+        self.recorder.begin(from, end, settings.limits.slices);
         if settings.hlog.is_some() {
-            let times = (counted, end);
-            let date = unix_seconds() + u64::from(settings.ramp);
-            let log = IntervalLog::new(settings.work.kinds(), times, date, &settings.limits);
+            let date = unix_seconds() + self.now.micros_until(from) / SECOND;
+            let log = IntervalLog::new(settings.work.kinds(), (from, end), date, &settings.limits);
             self.recorder.interval_log = Some(log);
         }
+    }
+
+    /// Whether a closed loop waits for the last answers to its ramp.
+    fn waits(&self) -> bool {
+        !self.counts && self.schedule.is_closed_loop() && self.now >= self.ramp_end
     }
 
     /// Sends no more requests from now on.
@@ -106,6 +139,7 @@ impl RunState {
     /// When the next request is due; `None` after the last.
     pub fn next_due(&self) -> Option<Moment> {
         match self.returned.is_empty() {
+            _ if self.waits() => None,
             true => self.schedule.next(self.now, self.in_flight),
             false => Some(self.now),
         }
@@ -113,7 +147,7 @@ impl RunState {
 
     /// Takes the next request that is due; returns when it was due.
     pub fn take(&mut self) -> Option<Moment> {
-        if self.stage != RunStage::Running {
+        if self.stage != RunStage::Running || self.waits() {
             return None;
         }
         let returned = self.returned.pop_front();
@@ -123,17 +157,11 @@ impl RunState {
         Some(due)
     }
 
-    /// Whether the ramp is over.
-    pub fn counts(&self, now: Moment) -> bool {
-        now >= self.recorder.counted_from()
-    }
-
-    /// When the loop must wake up: at the first counted moment if `counts` is not set, and at the
-    /// end.
-    pub fn wakes_at(&self, counts: bool) -> Moment {
-        match counts {
+    /// When the loop must wake up: at the end of the ramp, and at the end.
+    pub fn wakes_at(&self) -> Moment {
+        match self.counts || self.waits() {
             true => self.schedule.end(),
-            false => self.recorder.counted_from().min(self.schedule.end()),
+            false => self.ramp_end.min(self.schedule.end()),
         }
     }
 
@@ -169,6 +197,9 @@ pub struct Counters(pub Rc<RefCell<RunState>>);
 impl Observer for Counters {
     fn moved(&mut self, direction: IoDirection, bytes: usize, _body: bool) {
         let state = &mut *self.0.borrow_mut();
+        if state.stage == RunStage::CleaningUp {
+            return;
+        }
         let (into, out) = match direction {
             IoDirection::In => (bytes as u64, 0),
             IoDirection::Out => (0, bytes as u64),

@@ -53,6 +53,16 @@ impl Schedule {
         self.end = self.end.min(now);
     }
 
+    /// Moves the end of the schedule.
+    pub fn set_end(&mut self, end: Moment) {
+        self.end = end;
+    }
+
+    /// Whether a request is due whenever a connection is free.
+    pub fn is_closed_loop(&self) -> bool {
+        self.pace.rate.is_none()
+    }
+
     /// Takes the next request if it is due; returns when it was due.
     pub fn take(&mut self, now: Moment, in_flight: u64) -> Option<Moment> {
         let due = self.next(now, in_flight).filter(|due| *due <= now)?;
