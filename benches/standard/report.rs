@@ -80,8 +80,8 @@ impl Report {
         writeln!(
             page,
             "\n![latency](latency.svg)\n\nMeasured by `scripts/load` with `loket load` over \
-             loopback; every received byte was compared. Names link to plots; `.json` files have \
-             the figures.\n\n\
+             loopback; every received byte was compared, except bodies that the kernel discards. \
+             Names link to plots; `.json` files have the figures.\n\n\
              *In* and *out* are those of the server. *Kept waiting* is the share of the time in \
              which other programs had the server's core: above a few percent the results are too \
              low. *Client busy* is **bold** where the generator was the bottleneck.\n"

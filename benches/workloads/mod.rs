@@ -14,7 +14,7 @@ use crate::measure::generator;
 use crate::measure::plan::Plan;
 use crate::measure::server::Server;
 use crate::measure::spread::{Bound, Spread};
-use loket::load::report::Outcome;
+use loket::load::report::{BodyCheck, Outcome};
 use report::{GoalResult, Report};
 use std::path::PathBuf;
 
@@ -220,7 +220,7 @@ impl Suite {
                 let sample = loop {
                     let outcome = generator::run(&flags, server);
                     let outcome = outcome.map_err(|e| format!("{}: {e}", server.label))?;
-                    if !outcome.is_compared {
+                    if outcome.body_check == BodyCheck::Length {
                         return Err(format!("{} sends another file", server.label));
                     }
                     let sample = Sample::of(&outcome, unit)?;

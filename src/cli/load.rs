@@ -14,9 +14,10 @@ use std::path::PathBuf;
 /// The flags of `loket load`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every byte of every reply is compared. The exit status is 1 if a byte was wrong, \
-a request failed or the server became unreachable. Measurement starts once all connections are \
-open; Ctrl-C ends a run early."
+    after_help = "Every byte of every reply is compared, except for files that the run does not \
+know and with --discard. The exit status is 1 if the server became unreachable, or if a reply was \
+wrong or a request failed, unless --fail-if allows errors. Measurement starts once all connections \
+are open; Ctrl-C ends a run early."
 )]
 pub struct LoadOptions {
     /// The kind of load.
@@ -56,8 +57,8 @@ pub struct RunFlags {
     /// its descendants are reported.
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub server_pid: Option<u32>,
-    /// Seconds before that time in which the load rises from nothing: the rate, or without one the
-    /// number of busy connections. They are not counted.
+    /// Seconds before --duration begins, in which the load rises from nothing: the rate, or without
+    /// one the number of busy connections. They are not counted.
     #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true,
           value_parser = clap::value_parser!(u32).range(0..=86_400))]
     pub ramp: u32,

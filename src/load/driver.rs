@@ -12,7 +12,7 @@ use super::dialer::TcpDialer;
 use super::errors::{LoadError, RequestFailure, reason};
 use super::poller::{Cost, Poller};
 use super::progress::ProgressLine;
-use super::report::{Outcome, RunEnd};
+use super::report::{BodyCheck, Outcome, RunEnd};
 use super::requests::{self, LoadJob, LoadTask, Requests};
 use super::run_state::{Closed, Counters, RunStage, RunState};
 use super::settings::{Settings, Work};
@@ -490,7 +490,7 @@ impl Driver {
             recorder: state.recorder,
             ending: self.ending,
             left_behind,
-            is_compared: true,
+            body_check: BodyCheck::EveryByte,
             copies: None,
             cost: self.costs.0.zip(self.costs.1),
         })

@@ -1,10 +1,12 @@
 //! Sends HTTP/1.1 requests to any server, and checks status, length and body of the answers.
 //!
 //! Without a path, each worker stores a file of its own, requests it, and removes it at the end:
-//! every byte is compared. With a path, the first answer tells the length of the others; if its
-//! body is the test data (as `TestData` writes it), every byte of the others is compared too.
+//! every byte is compared that the kernel does not discard. With a path, the first answer tells the
+//! length of the others; if its body is the test data (as `TestData` writes it), the bytes of the
+//! others are compared too.
 
 use super::discard::Discard;
+use super::report::BodyCheck;
 use super::requests::{Checked, Requests, wrong_byte};
 use super::settings::{HttpOperation, HttpWork};
 use super::test_data::TestData;
@@ -36,6 +38,8 @@ pub struct HttpTarget {
     length: Cell<Option<u64>>,
     /// Whether the file at the path is the test data.
     is_own: Cell<bool>,
+    /// Whether the kernel has discarded a body.
+    has_discarded: Cell<bool>,
 }
 
 impl HttpTarget {
@@ -58,12 +62,17 @@ impl HttpTarget {
             discarded,
             length: Cell::new(None),
             is_own: Cell::new(false),
+            has_discarded: Cell::new(false),
         }))
     }
 
-    /// Whether the bodies are compared, and not only their lengths.
-    pub fn is_compared(&self) -> bool {
-        self.work.uses_own_files() || self.is_own.get()
+    /// What was checked of the bodies.
+    pub fn body_check(&self) -> BodyCheck {
+        match self.work.uses_own_files() || self.is_own.get() {
+            false => BodyCheck::Length,
+            true if self.has_discarded.get() => BodyCheck::Discarded,
+            true => BodyCheck::EveryByte,
+        }
     }
 
     /// The head of a request; `last` asks the server to close the connection.
@@ -343,6 +352,7 @@ impl Requests for HttpRequests {
                     let is_long = length >= self.target.discarded && length < u64::MAX;
                     if is_long && self.target.work.discard && awaited != Awaited::FirstPath {
                         self.received += length;
+                        self.target.has_discarded.set(true);
                         return (taken, Checked::Discard(length));
                     }
                     self.left = length;

@@ -34,10 +34,21 @@ pub struct Outcome {
     pub left_behind: Option<String>,
     /// Resources used up to the first counted moment and up to the last answer.
     pub cost: Option<(Cost, Cost)>,
-    /// Whether every byte of the answers was compared.
-    pub is_compared: bool,
+    /// What was checked of the answers.
+    pub body_check: BodyCheck,
     /// Copies of messages, for a room.
     pub copies: Option<CopyCounts>,
+}
+
+/// What was checked of the answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyCheck {
+    /// Every byte.
+    EveryByte,
+    /// The kernel discarded long bodies of test data: of these the length.
+    Discarded,
+    /// The length, of a file that is no test data.
+    Length,
 }
 
 /// Copies of the messages of a room.
@@ -291,10 +302,14 @@ impl Outcome {
         if let Some(left) = &self.left_behind {
             writeln!(out, "  {left}.")?;
         }
-        if !self.is_compared {
+        if self.body_check != BodyCheck::EveryByte {
+            let why = match self.body_check {
+                BodyCheck::Length => "the file is no test data",
+                _ => "their bodies were discarded",
+            };
             writeln!(
                 out,
-                "  Only status and length of the answers were checked: the file is no test data."
+                "  Only status and length of the answers were checked: {why}."
             )?;
         }
         for missed in self.missed() {

@@ -4,7 +4,7 @@ use super::dialer::source;
 use super::errors::{LoadError, RequestFailure, reason};
 use super::poller::{Cost, Poller};
 use super::progress::ProgressLine;
-use super::report::{CopyCounts, Outcome, RunEnd};
+use super::report::{BodyCheck, CopyCounts, Outcome, RunEnd};
 use super::room_member::{JoinState, RoomMember, RoomState};
 use super::run_state::{RunStage, RunState};
 use super::settings::Settings;
@@ -373,7 +373,7 @@ impl RoomDriver {
             recorder,
             ending: self.ending,
             left_behind: None,
-            is_compared: true,
+            body_check: BodyCheck::EveryByte,
             cost: self.costs.0.zip(self.costs.1),
             copies: Some(copies),
         }

@@ -59,7 +59,9 @@ pub fn measure(settings: Settings, servers: VecDeque<SocketAddr>) -> Result<Outc
     let dialer = TcpDialer::new(servers, settings.limits.sources);
     let driver = Driver::new(settings, dialer, workers).map_err(failed)?;
     let mut outcome = driver.run()?;
-    outcome.is_compared = http.is_none_or(|target| target.is_compared());
+    if let Some(target) = http {
+        outcome.body_check = target.body_check();
+    }
     Ok(outcome)
 }
 
