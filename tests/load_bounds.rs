@@ -4,7 +4,10 @@ mod fake_server;
 mod load_figures;
 mod support;
 
+use base64ct::Encoding;
 use fake_server::{Ended, UnusedAddress, run};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use load_figures::Figures;
 use loket::cli::load::LoadOptions;
@@ -224,18 +227,23 @@ fn the_log_of_histograms_has_every_answer() {
     let log = std::fs::read(folder.path().join("run.hlog")).expect("the log");
     let intervals = IntervalLogIterator::new(&log).filter_map(|entry| match entry {
         Ok(LogEntry::Interval(interval)) => {
-            Some(interval.tag().expect("a tag").as_str().to_owned())
+            let tag = interval.tag().expect("a tag").as_str().to_owned();
+            let bytes = base64ct::Base64::decode_vec(interval.encoded_histogram());
+            let histogram: Histogram<u64> = Deserializer::new()
+                .deserialize(&mut &bytes.expect("base64")[..])
+                .expect("a histogram");
+            Some((tag, histogram.len()))
         }
         Ok(_) => None,
         Err(error) => panic!("{error:?}"),
     });
-    let tags: Vec<String> = intervals.collect();
+    let intervals: Vec<(String, u64)> = intervals.collect();
     for kind in ["GET", "PUT"] {
-        assert!(
-            tags.iter().filter(|tag| *tag == kind).count() >= 2,
-            "{tags:?}"
-        );
+        let of_kind = intervals.iter().filter(|(tag, _)| tag == kind);
+        assert!(of_kind.count() >= 2, "{intervals:?}");
     }
+    let all: u64 = intervals.iter().map(|(_, count)| count).sum();
+    assert_eq!(all, 200, "{intervals:?}");
 }
 
 #[test]

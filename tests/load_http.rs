@@ -6,9 +6,11 @@ mod support;
 
 use fake_server::{Ended, run};
 use load_figures::Figures;
+use loket::load::test_data::TestData;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::thread;
+use std::time::Duration;
 use support::Server;
 
 #[test]
@@ -50,7 +52,7 @@ fn an_existing_path_is_requested_and_nothing_is_stored() {
 
 /// A server that answers the requests of each connection, one connection after another. `script`
 /// gets the number of the request, and returns the answer and whether the connection stays open.
-fn scripted(script: impl Fn(usize) -> (String, bool) + Send + 'static) -> SocketAddr {
+fn scripted<T: Into<Vec<u8>>>(script: impl Fn(usize) -> (T, bool) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
@@ -63,7 +65,7 @@ fn scripted(script: impl Fn(usize) -> (String, bool) + Send + 'static) -> Socket
                     line.clear();
                     let (answer, stays) = script(number);
                     number += 1;
-                    let _ = stream.get_mut().write_all(answer.as_bytes());
+                    let _ = stream.get_mut().write_all(&answer.into());
                     if !stays {
                         let _ = stream.get_mut().shutdown(Shutdown::Write);
                         let _ = stream.read_to_end(&mut Vec::new());
@@ -113,7 +115,12 @@ fn every_framing_is_understood_and_a_closed_connection_is_replaced() {
 #[test]
 fn pipelined_requests_behind_an_answer_that_ends_the_connection_are_sent_again() {
     let address = scripted(|number| {
-        let stays = number % 7 != 6;
+        // None at the end of the run, after which nothing is sent again.
+        let stays = number % 20 != 19 || number > 150;
+        if !stays {
+            // More requests become due, and are sent behind this one.
+            thread::park_timeout(Duration::from_millis(50));
+        }
         let closes = if stays { "" } else { "Connection: close\r\n" };
         (
             format!("HTTP/1.1 200 OK\r\n{closes}Content-Length: 5\r\n\r\nhello"),
@@ -122,8 +129,46 @@ fn pipelined_requests_behind_an_answer_that_ends_the_connection_are_sent_again()
     });
     let at = address.to_string();
     let flags = ["http", "--at", &at, "--path", "/x", "-c", "1", "-p", "4"];
-    let figures = Figures::of(&flags);
+    let figures = Figures::of(&[&flags[..], &["-r", "200"]].concat());
+    figures.all_made("200");
     assert!(figures.number("connections_opened") >= 2.0, "{}", figures.0);
+}
+
+/// The result of a run against a server that sends this body, once with a wrong byte.
+fn flipped(right: &[u8], at: usize, flags: &[&str]) -> Ended {
+    let answer = |body: &[u8]| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    };
+    let mut wrong = right.to_vec();
+    wrong[at] ^= 1;
+    let (right, wrong) = (answer(right), answer(&wrong));
+    let address = scripted(move |number| (if number == 5 { &wrong } else { &right }.clone(), true));
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = address.to_string();
+    let fixed = [
+        "load", "http", "--at", &at, "--path", "/x", "-c", "1", "-d", "1",
+    ];
+    run(folder.path(), &[&fixed[..], flags].concat())
+}
+
+#[test]
+fn a_wrong_byte_of_a_body_is_found_if_its_bytes_are_known() {
+    let mut known = Vec::new();
+    let data = TestData::new(loket::config::load::LOAD.period).expect("memory");
+    data.fill(&mut known, 300_000).expect("memory");
+    let ended = flipped(&known, 299_999, &[]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    let words = "byte 300000 of a body is wrong";
+    assert!(ended.out.contains(words), "{ended:?}");
+    for (body, flags, why) in [
+        (&known, &["--discard"][..], "their bodies were discarded"),
+        (&vec![b'x'; 9], &[], "the file is no test data"),
+    ] {
+        let ended = flipped(body, 8, flags);
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert!(ended.out.contains(why), "{ended:?}");
+    }
 }
 
 /// The result of a run against a server whose sixth answer is this one.
