@@ -3,7 +3,7 @@
 //!
 //! `scripts/compare` installs the other servers and runs this; see `scripts/compare --help`.
 
-mod baseline;
+mod bare_loop;
 mod measure;
 #[path = "../tests/support/mount.rs"]
 mod mount;
@@ -19,7 +19,7 @@ use workloads::{EXTRA, Suite, WORKLOADS};
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some("baseline") => plan::exit_code("compare", baseline::run(&args[1..])),
+        Some("bare-loop") => plan::exit_code("compare", bare_loop::run(&args[1..])),
         _ => plan::begin("compare", WORKLOADS.map(|workload| workload.0), compare),
     }
 }

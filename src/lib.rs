@@ -31,7 +31,7 @@
 //! the end of `event_loop`. A name from another file is explained where it is imported
 //! (`tests/tidy.rs` checks both).
 //!
-//! 1. `benches/baseline/echo.rs`: an echo server on epoll(7) alone; one peer can starve all others.
+//! 1. `benches/bare_loop/echo.rs`: an echo server on epoll(7) alone; one peer can starve others.
 //! 2. [`services::echo`]: the same service as a protocol, which makes no system call.
 //! 3. [`session::protocol`]: the trait of a protocol, and its rules.
 //! 4. [`session::session`]: a protocol with its buffers; passes it bytes, and says what to do next.

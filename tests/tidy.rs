@@ -39,7 +39,7 @@ const RESTRICTED: &[(&str, &str)] = &[
 
 /// The files to read first, in this order: see `src/lib.rs`.
 const ENTRY_PATH: [&str; 9] = [
-    "benches/baseline/echo.rs",
+    "benches/bare_loop/echo.rs",
     "src/services/echo.rs",
     "src/session/protocol.rs",
     "src/session/session.rs",

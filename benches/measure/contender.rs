@@ -63,8 +63,8 @@ impl Contender {
         }
     }
 
-    /// One of the servers in `benches/baseline`, which this program contains.
-    pub fn baseline(label: &'static str, name: &str, root: &Path) -> Result<Contender, String> {
+    /// One of the servers in `benches/bare_loop`, or tokio, which this program contains.
+    pub fn own(label: &'static str, name: &str, root: &Path) -> Result<Contender, String> {
         let program = std::env::current_exe()
             .map_err(|e| format!("cannot find the path of this program: {e}"))?;
         let path = match name {
@@ -72,7 +72,7 @@ impl Contender {
             "upload" => Some(root.to_path_buf()),
             _ => None,
         };
-        let mut args = vec!["baseline".to_string(), name.to_string(), "0".to_string()];
+        let mut args = vec!["bare-loop".to_string(), name.to_string(), "0".to_string()];
         args.extend(path.map(|path| path.display().to_string()));
         Ok(Contender {
             label,

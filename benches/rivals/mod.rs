@@ -1,5 +1,7 @@
 //! The other servers of the comparison: which are installed, and their configurations.
 
+pub mod tokio_echo;
+
 use crate::measure::contender::{Contender, PortSource};
 use rustix::process::geteuid;
 use std::net::{Ipv4Addr, TcpListener};

@@ -22,7 +22,7 @@ pub fn compare_short(suite: &mut Suite) -> Result<(), String> {
                 rivals::redis(&suite.scratch, suite.plan.descriptors),
                 "redis -c 64 --close".into(),
             ),
-            (Contender::baseline("bare loop", "echo", &root), load),
+            (Contender::own("bare loop", "echo", &root), load),
         ],
         &[Goal::cpu(&["redis"], 0.9), Goal::cpu(&["bare loop"], 1.0)],
     )
@@ -49,7 +49,7 @@ pub fn compare_idle(suite: &mut Suite) -> Result<(), String> {
             vec![
                 Ok(Contender::loket(&["echo"], &root, IDLE_FLAGS)),
                 rivals::redis(&scratch, descriptors),
-                Contender::baseline("bare loop", "echo", &root),
+                Contender::own("bare loop", "echo", &root),
             ],
         ),
         (

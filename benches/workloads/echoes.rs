@@ -5,7 +5,7 @@ use crate::measure::contender::Contender;
 use crate::measure::spread::Bound;
 use crate::rivals;
 
-const FLOOR: &[&str] = &["bare loop"];
+const BARE_LOOP: &[&str] = &["bare loop"];
 
 pub fn compare(suite: &mut Suite) -> Result<(), String> {
     let root = suite.folder("echo")?;
@@ -17,13 +17,10 @@ pub fn compare(suite: &mut Suite) -> Result<(), String> {
             Unit::Answer("message"),
             vec![
                 (Ok(Contender::loket(&["echo"], &root, &[])), load.clone()),
-                (
-                    Contender::baseline("bare loop", "echo", &root),
-                    load.clone(),
-                ),
-                (Contender::baseline("tokio", "tokio-echo", &root), load),
+                (Contender::own("bare loop", "echo", &root), load.clone()),
+                (Contender::own("tokio", "tokio-echo", &root), load),
             ],
-            &[Goal::cpu(FLOOR, most)],
+            &[Goal::cpu(BARE_LOOP, most)],
         )?;
     }
     let load = "echo -c 16 -s 64K".to_string();
@@ -32,9 +29,9 @@ pub fn compare(suite: &mut Suite) -> Result<(), String> {
         Unit::Answer("message"),
         vec![
             (Ok(Contender::loket(&["echo"], &root, &[])), load.clone()),
-            (Contender::baseline("bare loop", "echo", &root), load),
+            (Contender::own("bare loop", "echo", &root), load),
         ],
-        &[Goal::cpu(FLOOR, 1.05)],
+        &[Goal::cpu(BARE_LOOP, 1.05)],
     )
 }
 
@@ -51,7 +48,7 @@ pub fn pings(suite: &mut Suite) -> Result<(), String> {
                 rivals::redis(&suite.scratch, suite.plan.descriptors),
                 "redis -c 50 -p 16".into(),
             ),
-            (Contender::baseline("bare loop", "echo", &root), load),
+            (Contender::own("bare loop", "echo", &root), load),
         ],
         &[Goal::cpu(&["redis"], 0.65)],
     )
@@ -74,9 +71,9 @@ pub fn room(suite: &mut Suite) -> Result<(), String> {
                 )),
                 load.clone(),
             ),
-            (Contender::baseline("bare loop", "room", &root), load),
+            (Contender::own("bare loop", "room", &root), load),
         ],
-        &[Goal::cpu(FLOOR, 1.05)],
+        &[Goal::cpu(BARE_LOOP, 1.05)],
     )
 }
 

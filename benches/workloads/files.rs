@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 const WEB: &[&str] = &["nginx", "lighttpd"];
-const FLOOR: &[&str] = &["bare loop"];
+const BARE_LOOP: &[&str] = &["bare loop"];
 
 /// Writes and syncs a file of test data, so that no writeback disturbs a run.
 pub fn write_file(path: &Path, size: u64) -> Result<(), String> {
@@ -74,19 +74,19 @@ pub fn downloads(suite: &mut Suite) -> Result<(), String> {
             64,
             vec![
                 Goal::rate(WEB, 1.0),
-                Goal::rate(FLOOR, 0.98),
+                Goal::rate(BARE_LOOP, 0.98),
                 Goal::cpu(WEB, 1.0),
             ],
         ),
         (
             1_000,
             4,
-            vec![Goal::rate(WEB, 1.1), Goal::rate(FLOOR, 0.98)],
+            vec![Goal::rate(WEB, 1.1), Goal::rate(BARE_LOOP, 0.98)],
         ),
         (
             1,
             1_024,
-            vec![Goal::rate(WEB, 1.0), Goal::rate(FLOOR, 0.98)],
+            vec![Goal::rate(WEB, 1.0), Goal::rate(BARE_LOOP, 0.98)],
         ),
     ] {
         let work = format!("download {connections} x {mib} MiB");
@@ -113,7 +113,7 @@ pub fn downloads(suite: &mut Suite) -> Result<(), String> {
                     load.clone(),
                 ),
                 (rivals::lighttpd(&scratch, &root, descriptors), load.clone()),
-                (Contender::baseline("bare loop", "download", &root), load),
+                (Contender::own("bare loop", "download", &root), load),
             ],
             &goals,
         )?;
@@ -128,16 +128,16 @@ pub fn uploads(suite: &mut Suite) -> Result<(), String> {
         (
             16,
             64,
-            vec![Goal::cpu(FLOOR, 1.03), Goal::cpu(&["nginx"], 0.85)],
+            vec![Goal::cpu(BARE_LOOP, 1.03), Goal::cpu(&["nginx"], 0.85)],
         ),
-        (1, 1_024, vec![Goal::cpu(FLOOR, 1.03)]),
+        (1, 1_024, vec![Goal::cpu(BARE_LOOP, 1.03)]),
     ] {
         let (scratch, descriptors) = (suite.scratch.clone(), suite.plan.descriptors);
         let size = suite.scaled(mib);
         warm_memory((connections * size) << 20);
         let ours = suite.folder("up-loket")?;
         let theirs = suite.folder("up-nginx")?;
-        let floor = suite.folder("up-floor")?;
+        let bare = suite.folder("up-bare-loop")?;
         let load = format!("http --put -c {connections} -s {size}M");
         suite.compare(
             &format!("PUT {connections} x {mib} MiB, --no-sync"),
@@ -151,7 +151,7 @@ pub fn uploads(suite: &mut Suite) -> Result<(), String> {
                     rivals::nginx(&scratch, &theirs, descriptors, false),
                     load.clone(),
                 ),
-                (Contender::baseline("bare loop", "upload", &floor), load),
+                (Contender::own("bare loop", "upload", &bare), load),
             ],
             &goals,
         )?;

@@ -1,4 +1,4 @@
-//! Baseline for the room: one UDP socket, and one sendto(2) per member and message.
+//! Bare loop for the room: one UDP socket, and one sendto(2) per member and message.
 //! It checks no password, keeps no names, never removes a member and ignores send errors.
 
 use rustix::buffer::spare_capacity;

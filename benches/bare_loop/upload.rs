@@ -1,4 +1,4 @@
-//! Baseline for HTTP uploads: splice(2) through one 1 MiB pipe, one step per event.
+//! Bare loop for HTTP uploads: splice(2) through one 1 MiB pipe, one step per event.
 //! It accepts no pipelined requests and leaves a temporary file behind when it is killed.
 
 use super::{EpollServer, Event, answer, take_head};
@@ -143,7 +143,7 @@ fn request(peer: &mut Peer, dir: &Path) -> Result<(), Errno> {
             );
         }
     }
-    let temporary = dir.join(format!(".baseline-{}", peer.fd.as_raw_fd()));
+    let temporary = dir.join(format!(".bare-loop-{}", peer.fd.as_raw_fd()));
     let mut file = File::create(&temporary).map_err(|_| Errno::IO)?;
     // Bytes behind the head in the same read are the start of the body.
     let glued = peer.inbox.len().min(size as usize);

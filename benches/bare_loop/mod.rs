@@ -1,10 +1,9 @@
-//! Baseline servers: the minimal event loop for one task, as a lower bound for the CPU cost.
+//! Bare loops: the minimal event loop for one task, as a lower bound for the CPU cost.
 //! They have no limits, deadlines or logs, and no defence against hostile peers.
 
 mod download;
 mod echo;
 mod room;
-mod tokio_echo;
 mod upload;
 
 use rustix::buffer::spare_capacity;
@@ -15,11 +14,11 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-/// The baselines and their arguments.
+/// The bare loops and their arguments; also the rival that is no program of its own.
 pub const USAGE: &str = "usage: echo PORT | download PORT FILE | upload PORT DIR | \
                          room PORT | tokio-echo PORT   (on 127.0.0.1; port 0 picks a free port)";
 
-/// Runs the baseline that the arguments name, until a signal or an error ends it.
+/// Runs the server that the arguments name, until a signal or an error ends it.
 pub fn run(args: &[String]) -> Result<(), String> {
     // `cargo bench` appends `--bench`.
     let args = args.iter().map(String::as_str);
@@ -28,7 +27,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
         ["echo", port] => echo::run(EpollServer::open(port)?),
         ["download", port, file] => download::run(EpollServer::open(port)?, file),
         ["room", port] => room::run(port),
-        ["tokio-echo", port] => tokio_echo::run(port),
+        ["tokio-echo", port] => crate::rivals::tokio_echo::run(port),
         ["upload", port, dir] => upload::run(EpollServer::open(port)?, dir),
         _ => Err(format!("unknown arguments {args:?}\n{USAGE}")),
     }

@@ -1,4 +1,4 @@
-//! Baseline for HTTP downloads: TCP_CORK around head and body, sendfile(2) steps of 256 KiB.
+//! Bare loop for HTTP downloads: TCP_CORK around head and body, sendfile(2) steps of 256 KiB.
 //! It sends the same file for every path and ignores whether the file is in the page cache.
 
 use super::{EpollServer, Event, answer, take_head};

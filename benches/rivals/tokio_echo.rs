@@ -1,4 +1,4 @@
-//! Baseline for echo on tokio: the current-thread runtime, one task and one buffer per connection.
+//! An echo on tokio: the current-thread runtime, one task and one buffer per connection.
 //! It is the usual tokio program, without limits, deadlines or a budget of its own.
 
 use std::io::Write;
