@@ -59,7 +59,7 @@ fn mkdir_makes_one_folder_below_one_that_exists() {
         files(&server, "upload a/b c/d 1\nx\nls a/b c"),
         "OK\nOK File Berhasil Dibuat\nOK 2\nd\n"
     );
-    for taken in ["a", "a/", "a/b c", "file"] {
+    for taken in ["a", "a/", "a/b c", "file", "file/", ".", "/", "a/.."] {
         assert_eq!(files(&server, &format!("mkdir {taken}")), TAKEN, "{taken}");
     }
     for missing in ["none/a", "/a", "../a", "a/../../b"] {
@@ -74,15 +74,22 @@ fn mkdir_makes_one_folder_below_one_that_exists() {
     assert!(!server.root().join("../a").exists());
 }
 
-#[test]
-fn mv_renames_a_file_or_a_folder_and_replaces_nothing() {
+/// A server with some files, folders and links.
+fn with_names() -> Server {
     let server = Server::start(&[]);
-    let write = |name: &str| std::fs::write(server.root().join(name), name).expect("room");
     std::fs::create_dir_all(server.root().join("dir/deep")).expect("folders");
     for name in ["a", "b", "x 1", "dir/c", "dir/deep/d"] {
-        write(name);
+        std::fs::write(server.root().join(name), name).expect("room");
     }
-    symlink("a", server.root().join("link")).expect("a link");
+    for (target, link) in [("a", "link"), ("dir", "dirlink")] {
+        symlink(target, server.root().join(link)).expect("a link");
+    }
+    server
+}
+
+#[test]
+fn mv_renames_a_file_or_a_folder() {
+    let server = with_names();
     for (old, new) in [
         ("a", "a2"),
         ("a2", "dir/a3"),
@@ -92,6 +99,9 @@ fn mv_renames_a_file_or_a_folder_and_replaces_nothing() {
         ("\"y 2\"", "z"),
         ("z", "\"x 1\""),
         ("link", "link2"),
+        ("deep/", "deeper/"),
+        ("deeper", "deep/"),
+        ("dirlink/", "dirlink2/"),
     ] {
         assert_eq!(
             files(&server, &format!("mv {old} {new}")),
@@ -109,9 +119,14 @@ fn mv_renames_a_file_or_a_folder_and_replaces_nothing() {
         assert_eq!(content(name), was.as_bytes(), "{name}");
     }
     assert!(server.root().join("link2").is_symlink());
+}
+
+#[test]
+fn mv_replaces_nothing() {
+    let server = with_names();
     let before = tree(&server.root());
     for (names, answer) in [
-        ("b c", TAKEN),
+        ("b a", TAKEN),
         ("b dir", TAKEN),
         ("b b", TAKEN),
         ("none new", NO_FILE),
@@ -120,7 +135,20 @@ fn mv_renames_a_file_or_a_folder_and_replaces_nothing() {
         ("b ../new", NO_FOLDER),
         ("b none/new", NO_FOLDER),
         ("b .loket-1.part", "ERROR the name cannot be used\n"),
-        ("deep deep/deeper", "ERROR the name cannot be used\n"),
+        (
+            "dir dir/deep/er",
+            "ERROR a folder cannot be moved into itself\n",
+        ),
+        ("dir dir/", TAKEN),
+        ("b dir/", TAKEN),
+        ("b .", TAKEN),
+        ("b /", TAKEN),
+        (". new", "ERROR the name cannot be used\n"),
+        ("b/ new", NO_FILE),
+        (
+            "b new/",
+            "ERROR only the name of a folder may end with a slash\n",
+        ),
     ] {
         assert_eq!(files(&server, &format!("mv {names}")), answer, "{names}");
     }

@@ -65,6 +65,10 @@ fn move_renames_and_replaces_nothing() {
         ("/b", "/moved/c", 412),
         ("/b", "/b", 412),
         ("/b", "/moved/", 412),
+        ("/b", "/", 412),
+        ("/b/", "/new", 404),
+        ("/b", "/new/", 409),
+        ("/moved", "/moved/deeper/", 409),
         ("/b", "/none/b", 409),
         ("/none", "/new", 404),
         ("/b", "http://other.test/new", 400),
@@ -88,6 +92,24 @@ fn move_renames_and_replaces_nothing() {
     assert_eq!(content("moved/d"), b"a");
     assert_eq!(content("moved/c"), b"dir/c");
     assert_eq!(content("b"), b"b");
+}
+
+#[test]
+fn the_new_address_of_a_folder_ends_with_a_slash_if_an_old_one_does() {
+    let server = Server::start(&[]);
+    std::fs::create_dir(server.root().join("a")).expect("a folder");
+    std::fs::write(server.root().join("file"), "").expect("room");
+    for (target, destination, location) in [
+        ("/a/", "/b", "/b/"),
+        ("/b", "/c%20d/", "/c%20d/"),
+        ("/c%20d/", "/e/", "/e/"),
+        ("/file", "/e/file", "/e/file"),
+    ] {
+        let destination = format!("Destination: {destination}\r\n");
+        let answer = ask(&server, "MOVE", target, &destination);
+        let field = format!("\r\nLocation: {location}\r\n");
+        assert!(answer.contains(&field), "{answer}");
+    }
 }
 
 #[test]

@@ -39,14 +39,24 @@ fn a_token_in_a_file_is_needed_on_loopback_and_is_printed_nowhere() {
     let server = prepared.launch();
     server.put("name", "text");
     assert_eq!(status(&ask(&server, "GET", "/name", "")), "200");
-    let refused = ask(&server, "DELETE", "/name", "");
-    assert_eq!(status(&refused), "401");
-    assert!(
-        refused.contains("\r\nWWW-Authenticate: Basic "),
-        "{refused}"
-    );
     let token = "Authorization: Bearer kq3-Zp7\r\n";
-    assert_eq!(status(&ask(&server, "DELETE", "/name", token)), "204");
+    for (method, target, fields, done) in [
+        ("MKCOL", "/new", "", "201"),
+        ("MOVE", "/name", "Destination: /new/name\r\n", "201"),
+        ("DELETE", "/new/name", "", "204"),
+    ] {
+        let refused = ask(&server, method, target, fields);
+        assert_eq!(status(&refused), "401", "{method}");
+        let challenge = "\r\nWWW-Authenticate: Basic ";
+        assert!(refused.contains(challenge), "{refused}");
+        let with_token = format!("{fields}{token}");
+        // A page of another site may not, with the token neither.
+        let from_other = format!("{with_token}Sec-Fetch-Site: cross-site\r\n");
+        let refused = ask(&server, method, target, &from_other);
+        assert_eq!(status(&refused), "403", "{method}");
+        let answer = ask(&server, method, target, &with_token);
+        assert_eq!(status(&answer), done, "{answer}");
+    }
     assert_eq!(server.made_token, None);
     assert!(!server.log().contains("kq3-Zp7"), "{}", server.log());
 }
@@ -79,18 +89,20 @@ fn read_only_refuses_a_change_with_the_right_token() {
     let server = Server::start(&["--host", "0.0.0.0", "--read-only"]);
     server.put("name", "text");
     let token = server.made_token.as_deref().expect("it is printed");
-    let token = format!("Authorization: Bearer {token}\r\n");
-    for method in ["PUT", "DELETE"] {
-        let refused = ask(
-            &server,
-            method,
-            "/name",
-            &format!("{token}Content-Length: 0\r\n"),
-        );
+    let fields =
+        format!("Authorization: Bearer {token}\r\nContent-Length: 0\r\nDestination: /new\r\n");
+    for (method, target) in [
+        ("PUT", "/name"),
+        ("DELETE", "/name"),
+        ("MOVE", "/name"),
+        ("MKCOL", "/new"),
+    ] {
+        let refused = ask(&server, method, target, &fields);
         assert_eq!(status(&refused), "403", "{refused}");
         assert!(refused.contains("--read-only"), "{refused}");
     }
     assert_eq!(server.got("name"), b"text");
+    assert!(!server.root().join("new").exists());
 }
 
 #[test]

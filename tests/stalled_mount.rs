@@ -156,6 +156,29 @@ fn a_request_to_a_stopped_mount_delays_only_its_client() {
 }
 
 #[test]
+fn a_new_name_on_another_file_system_is_refused_with_what_to_do() {
+    let test = "a_new_name_on_another_file_system_is_refused_with_what_to_do";
+    let Some(stalled) = Stalled::beside(test, &[]) else {
+        return;
+    };
+    stalled.put("near", "near");
+    std::fs::write(stalled.behind("behind"), "far").expect("room");
+    let why = "the new name is on another file system; download it, upload it there, and then \
+               remove it here";
+    for (old, new) in [("near", "far/new"), ("far/behind", "new")] {
+        let answer = stalled.ask("files", format!("mv {old} {new}\n"));
+        assert_eq!(answer, format!("ERROR {why}\n"));
+        let request = format!("MOVE /{old} HTTP/1.1\r\nHost: localhost\r\nDestination: /{new}\r\n");
+        let answer = stalled.ask("http", request + "Connection: close\r\n\r\n");
+        assert!(
+            answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"),
+            "{answer}"
+        );
+        assert!(answer.ends_with(&format!("{why}\n")), "{answer}");
+    }
+}
+
+#[test]
 fn a_commit_to_a_stopped_mount_delays_only_its_client() {
     let test = "a_commit_to_a_stopped_mount_delays_only_its_client";
     for (way, service) in each() {

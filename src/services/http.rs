@@ -167,10 +167,11 @@ impl Http {
             }
             (Method::Put, Resource::File(name)) => self.begin_upload(request, &name, cx)?,
             (Method::Delete, Resource::File(name)) => self.begin_removal(name, cx),
-            (Method::Mkcol | Method::Move, Resource::File(name) | Resource::Folder(name))
-                if !name.is_empty() =>
-            {
+            (Method::Mkcol | Method::Move, Resource::File(name)) => {
                 self.begin_naming(request, name, cx)?
+            }
+            (Method::Mkcol | Method::Move, Resource::Folder(name)) if !name.is_empty() => {
+                self.begin_naming(request, name + "/", cx)?
             }
             (Method::Unknown, _) => {
                 let says = "the server does not know this method";

@@ -87,7 +87,8 @@ fn restrict(root: BorrowedFd<'_>, read_only: bool) -> Result<RestrictionStatus, 
         .restrict_self()
 }
 
-/// The rights that the store needs below its root. `Refer` moves a file into another folder.
+/// The rights that the store needs below its root. Renaming takes those of making and removing what
+/// is renamed, a folder or a link, too; `Refer` is for a new name in another folder.
 fn needed(read_only: bool) -> BitFlags<AccessFs> {
     let reading = make_bitflags!(AccessFs::{ReadFile | ReadDir});
     let files = make_bitflags!(AccessFs::{WriteFile | Truncate | MakeReg | RemoveFile});

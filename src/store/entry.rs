@@ -1,5 +1,6 @@
 //! A name in a folder, and the changes of names: removing, renaming, new folders.
 
+use super::part_name;
 use crate::store::error::StoreError;
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
@@ -30,15 +31,16 @@ impl Entry {
         }
     }
 
-    /// An error unless it is a file, a link or a folder.
-    pub fn require_movable(&self) -> Result<(), StoreError> {
+    /// Which of these it is: a file, a link or a folder; an error for anything else.
+    pub fn movable(&self) -> Result<FileType, StoreError> {
         match FileType::from_raw_mode(self.stat()?.st_mode) {
-            FileType::Symlink | FileType::Directory => Ok(()),
-            kind => require_file(kind),
+            kind @ (FileType::Symlink | FileType::Directory) => Ok(kind),
+            kind => require_file(kind).map(|()| kind),
         }
     }
 
-    fn stat(&self) -> Result<Stat, Errno> {
+    /// Its metadata. Links are not followed.
+    pub fn stat(&self) -> Result<Stat, Errno> {
         rustix::fs::statat(&self.folder, &*self.leaf, AtFlags::SYMLINK_NOFOLLOW)
     }
 
@@ -70,24 +72,48 @@ impl Entry {
         Ok(None)
     }
 
-    fn rename_to_free(&self, to: &Entry) -> Result<(), Errno> {
-        let (from, to) = ((&self.folder, &*self.leaf), (&to.folder, &*to.leaf));
-        let flags = RenameFlags::NOREPLACE;
-        match rustix::fs::renameat_with(from.0, from.1, to.0, to.1, flags) {
-            // Some file systems cannot rename without replacing.
+    fn rename_to_free(&self, to: &Entry) -> Result<(), StoreError> {
+        let ((from, old), (into, new)) = ((&self.folder, &*self.leaf), (&to.folder, &*to.leaf));
+        match rustix::fs::renameat_with(from, old, into, new, RenameFlags::NOREPLACE) {
+            Err(Errno::XDEV) => return Err(StoreError::OtherDevice),
+            // Some file systems cannot rename without replacing; none moves a folder into itself.
             Err(Errno::INVAL) => {}
-            renamed => return renamed,
+            renamed => return Ok(renamed?),
         }
-        let is_folder = |stat: Stat| FileType::from_raw_mode(stat.st_mode).is_dir();
-        if self.stat().is_ok_and(is_folder) {
-            // At worst an empty folder is replaced that was made meanwhile.
-            return match rustix::fs::statat(to.0, to.1, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(_) => Err(Errno::EXIST),
-                Err(_) => rustix::fs::renameat(from.0, from.1, to.0, to.1),
-            };
+        let moved = self.stat()?;
+        if FileType::from_raw_mode(moved.st_mode).is_dir() {
+            return self.rename_folder(to);
         }
-        rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty())?;
-        rustix::fs::unlinkat(from.0, from.1, AtFlags::empty())
+        rustix::fs::linkat(from, old, into, new, AtFlags::empty())?;
+        Ok(self.give_up_name(&moved)?)
+    }
+
+    /// Makes an empty folder of the new name, which no other gets then, and replaces that.
+    fn rename_folder(&self, to: &Entry) -> Result<(), StoreError> {
+        let ((from, old), (into, new)) = ((&self.folder, &*self.leaf), (&to.folder, &*to.leaf));
+        rustix::fs::mkdirat(into, new, Mode::from_raw_mode(0o700))?;
+        let renamed = rustix::fs::renameat(from, old, into, new);
+        if renamed.is_err() {
+            let _ = rustix::fs::unlinkat(into, new, AtFlags::REMOVEDIR);
+        }
+        match renamed {
+            Err(Errno::INVAL) => Err(StoreError::IntoItself),
+            renamed => Ok(renamed?),
+        }
+    }
+
+    /// Removes the name of a file that has another one by now. A newer file that has come under
+    /// this name keeps it.
+    fn give_up_name(&self, moved: &Stat) -> Result<(), Errno> {
+        let (folder, leaf) = (&self.folder, &*self.leaf);
+        let hide = |hidden: &str| rustix::fs::renameat(folder, leaf, folder, hidden);
+        let ((), hidden) = part_name::under_new_name(hide)?;
+        let found = rustix::fs::statat(folder, &*hidden, AtFlags::SYMLINK_NOFOLLOW);
+        if !found.is_ok_and(|found| found.st_ino == moved.st_ino) {
+            // If that fails, a still newer file has the name.
+            let _ = rustix::fs::linkat(folder, &*hidden, folder, leaf, AtFlags::empty());
+        }
+        rustix::fs::unlinkat(folder, &*hidden, AtFlags::empty())
     }
 
     fn to_sync(&self, sync: bool) -> Result<Option<Synced>, Errno> {
@@ -150,5 +176,74 @@ pub(super) fn folder_to_sync(folder: &Dir) -> Result<Option<OwnedFd>, Errno> {
         // A folder with write but without read permission.
         Err(Errno::ACCESS) => Ok(None),
         Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cap_std::ambient_authority;
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn entries<const N: usize>(leaves: [&str; N]) -> (TempDir, [Entry; N]) {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Arc::new(Dir::open_ambient_dir(place.path(), ambient_authority()).unwrap());
+        let entry = |leaf: &str| Entry {
+            folder: folder.clone(),
+            leaf: leaf.to_owned(),
+        };
+        (place, leaves.map(entry))
+    }
+
+    fn names(place: &TempDir) -> Vec<String> {
+        let entries = fs::read_dir(place.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_that_comes_under_the_old_name_meanwhile_keeps_it() {
+        for is_replaced in [false, true] {
+            let (place, [from, to]) = entries(["a", "b"]);
+            let path = |name: &str| place.path().join(name);
+            fs::write(path("a"), "old").unwrap();
+            let moved = from.stat().unwrap();
+            fs::hard_link(path("a"), path("b")).unwrap();
+            if is_replaced {
+                fs::write(path("c"), "new").unwrap();
+                fs::rename(path("c"), path("a")).unwrap();
+            }
+            from.give_up_name(&moved).unwrap();
+            assert_eq!(fs::read(path("b")).unwrap(), b"old");
+            assert_eq!(to.stat().unwrap().st_nlink, 1);
+            let left = is_replaced.then(|| fs::read(path("a")).unwrap());
+            assert_eq!(left, is_replaced.then(|| b"new".to_vec()));
+            assert_eq!(names(&place).len(), 1 + usize::from(is_replaced));
+        }
+    }
+
+    #[test]
+    fn a_folder_is_renamed_to_a_free_name_only() {
+        let (place, [from, to, taken]) = entries(["a", "b", "c"]);
+        for name in ["a", "a/in", "c"] {
+            fs::create_dir(place.path().join(name)).unwrap();
+        }
+        let done = from.rename_folder(&taken);
+        assert!(matches!(done, Err(StoreError::Exists)), "{done:?}");
+        let inside = Dir::open_ambient_dir(place.path().join("a/in"), ambient_authority()).unwrap();
+        let into = Entry {
+            folder: Arc::new(inside),
+            leaf: "d".to_owned(),
+        };
+        let done = from.rename_folder(&into);
+        assert!(matches!(done, Err(StoreError::IntoItself)), "{done:?}");
+        assert!(!place.path().join("a/in/d").exists());
+        from.rename_folder(&to).unwrap();
+        assert_eq!(names(&place), ["b", "c"]);
+        assert!(place.path().join("b/in").is_dir());
     }
 }

@@ -34,6 +34,12 @@ pub enum StoreError {
     BadName,
     /// The folder does not exist.
     NoFolder,
+    /// A folder cannot be moved into itself.
+    IntoItself,
+    /// The new name is on another file system.
+    OtherDevice,
+    /// The new name of a file ends with a slash.
+    SlashOfFile,
     /// The root folder was removed.
     RootRemoved,
     /// Too many unfinished jobs of closed connections from this network.
@@ -74,6 +80,15 @@ impl fmt::Display for StoreError {
             StoreError::Denied => write!(out, "the server has no permission for it"),
             StoreError::BadName => write!(out, "the name cannot be used"),
             StoreError::NoFolder => write!(out, "there is no such folder"),
+            StoreError::IntoItself => write!(out, "a folder cannot be moved into itself"),
+            StoreError::OtherDevice => write!(
+                out,
+                "the new name is on another file system; download it, upload it there, and then \
+                 remove it here"
+            ),
+            StoreError::SlashOfFile => {
+                write!(out, "only the name of a folder may end with a slash")
+            }
             StoreError::Backlog => write!(
                 out,
                 "earlier uploads from your network are still being stored; try again later"

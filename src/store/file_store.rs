@@ -214,10 +214,7 @@ impl Store for FileStore {
 
     fn make_folder(&self, name: &str, client: Requester) -> StoreReply<()> {
         let (path, name) = (Some(name), name.trim_end_matches('/').to_owned());
-        let new = move |files: &SharedFiles, _| {
-            let found = files.locate(&name, StoreError::BadName);
-            found.map_err(|error| files.root.explain_folder(error))
-        };
+        let new = move |files: &SharedFiles, _| files.free_name(&name);
         let find = |files: &Arc<_>| SharedFiles::dispatch(files, LookUps, path, client, new);
         self.change(client, find, |entry, sync| entry.make_folder(sync))
     }
@@ -233,8 +230,8 @@ impl Store for FileStore {
                 Ok((from, place)) => {
                     let name = new.clone();
                     files.dispatch(LookUps, Some(&name), client, move |files, _| {
-                        let (to, place) = files.new_name(&new, place.device)?;
-                        Ok(((from, to), place))
+                        let (to, place) = files.new_name(&new, &from, place.device)?;
+                        Ok(((from.entry, to), place))
                     })
                 }
                 Err(error) => Pending::Ready(Err(error)),

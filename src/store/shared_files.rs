@@ -14,13 +14,20 @@ use super::{FileVersion, Requester, StoreReply, StoreSettings};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::path::DecInt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+
+/// What is to be renamed.
+pub(super) struct Movable {
+    pub entry: Entry,
+    /// Whether it is a folder or a link to one.
+    pub is_folder: bool,
+}
 
 /// Shared by the loop and the helper threads.
 pub(super) struct SharedFiles {
@@ -171,10 +178,10 @@ impl SharedFiles {
         )?)
     }
 
-    /// A name in its folder, and the place of that.
-    pub fn locate(&self, name: &str, if_own: StoreError) -> Result<(Entry, Place), StoreError> {
+    /// A name in its folder, and the place of that. A reserved name is this error.
+    fn locate(&self, name: &str, if_reserved: StoreError) -> Result<(Entry, Place), StoreError> {
         if part_name::is_own(name) {
-            return Err(if_own);
+            return Err(if_reserved);
         }
         let entry = self.root.locate(name)?;
         let place = self.places.learn(&entry.folder)?;
@@ -190,20 +197,49 @@ impl SharedFiles {
         }
     }
 
-    /// The same for a file that can be renamed.
-    pub fn movable(&self, name: &str) -> Result<(Entry, Place), StoreError> {
-        let (entry, place) = self.locate(name, StoreError::NotFound)?;
-        entry.require_movable()?;
-        Ok((entry, place))
+    /// The same for what can be renamed.
+    pub fn movable(&self, name: &str) -> Result<(Movable, Place), StoreError> {
+        let leaf = name.trim_end_matches('/');
+        let (entry, place) = match self.locate(leaf, StoreError::NotFound) {
+            // `.` and the like.
+            Err(StoreError::Folder) => return Err(StoreError::BadName),
+            located => located?,
+        };
+        let is_folder = match entry.movable()? {
+            // A list shows a link to a folder with a slash.
+            FileType::Symlink => self.root.metadata(leaf).is_ok_and(|found| found.is_dir()),
+            kind => kind.is_dir(),
+        };
+        match leaf == name || is_folder {
+            true => Ok((Movable { entry, is_folder }, place)),
+            false => Err(StoreError::NotFound),
+        }
     }
 
-    /// The same for a new name on this device.
-    pub fn new_name(&self, name: &str, device: u64) -> Result<(Entry, Place), StoreError> {
+    /// The same for the new name of what is on this device.
+    pub fn new_name(
+        &self,
+        name: &str,
+        from: &Movable,
+        device: u64,
+    ) -> Result<(Entry, Place), StoreError> {
+        let leaf = name.trim_end_matches('/');
+        let (entry, place) = self.free_name(leaf)?;
+        if leaf != name && !from.is_folder && entry.stat().is_err() {
+            return Err(StoreError::SlashOfFile);
+        }
+        match place.device == device {
+            true => Ok((entry, place)),
+            false => Err(StoreError::OtherDevice),
+        }
+    }
+
+    /// The same for a name that no file should have.
+    pub fn free_name(&self, name: &str) -> Result<(Entry, Place), StoreError> {
         match self.locate(name, StoreError::BadName) {
-            Ok((_, place)) if place.device != device => {
-                Err(StoreError::Other(io::ErrorKind::CrossesDevices))
-            }
-            found => found.map_err(|error| self.root.explain_folder(error)),
+            // `.` and the like.
+            Err(StoreError::Folder) => Err(StoreError::Exists),
+            located => located.map_err(|error| self.root.explain_folder(error)),
         }
     }
 
@@ -212,19 +248,16 @@ impl SharedFiles {
         name: &str,
         size: u64,
     ) -> Result<(DiskFile, Destination), StoreError> {
-        if part_name::is_own(name) {
-            return Err(StoreError::BadName);
-        }
         if size > self.settings.largest {
             return Err(StoreError::TooLarge(self.settings.largest));
         }
-        let entry = self.root.locate(name)?;
+        let (entry, place) = self.locate(name, StoreError::BadName)?;
         let replaced = entry.replaceable()?;
         let Entry { folder, leaf } = entry;
         if place::free_space(&folder).is_some_and(|free| size > free) {
             return Err(StoreError::NoSpace);
         }
-        let (place, workers) = (self.places.learn(&folder)?, &self.workers);
+        let workers = &self.workers;
         let mut destination = Destination::new(folder, &leaf, replaced, place, workers);
         let file = destination.create()?;
         Ok((DiskFile::to_write(file, place, workers), destination))

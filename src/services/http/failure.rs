@@ -91,12 +91,16 @@ impl From<StoreError> for Failure {
             StoreError::NotFound | StoreError::NotAFile => Status::NotFound,
             StoreError::Folder
             | StoreError::NoFolder
+            | StoreError::IntoItself
+            | StoreError::SlashOfFile
             | StoreError::TooShort(_)
             | StoreError::Changed => Status::Conflict,
             StoreError::Exists => Status::PreconditionFailed,
             StoreError::ReadOnly | StoreError::Denied => Status::Forbidden,
             StoreError::TooLarge(_) => Status::ContentTooLarge,
             StoreError::NoSpace => Status::InsufficientStorage,
+            // RFC 4918, section 9.9.4.
+            StoreError::OtherDevice => Status::BadGateway,
             StoreError::BadName => Status::BadRequest,
             StoreError::Backlog
             | StoreError::Busy

@@ -13,7 +13,8 @@ use crate::wire::http::path::{self, Resource};
 use crate::wire::http::status::Status;
 
 impl Http {
-    /// Makes the folder of this name, or moves what has this name to the destination.
+    /// Makes the folder of this name, or moves what has this name to the destination. Only the name
+    /// of a folder may end with a slash.
     pub(super) fn begin_naming(
         &mut self,
         request: &Request<'_>,
@@ -31,7 +32,7 @@ impl Http {
         }
         if request.method == Method::Mkcol {
             let made = self.shared.store.make_folder(&name, client);
-            self.exchange().name = name + "/";
+            self.exchange().name = with_slash(name);
             return Ok(outcome(made));
         }
         let limits = self.shared.limits.clone();
@@ -40,12 +41,24 @@ impl Http {
             return Err(Failure::new(Status::BadRequest, says));
         };
         let new = match path::destination(destination, request.host, &limits.wire)? {
-            Resource::File(new) | Resource::Folder(new) => new,
+            Resource::File(new) => new,
+            Resource::Folder(new) => new + "/",
             resource => return Err(Failure::not_allowed(&resource)),
         };
         let moved = self.shared.store.rename(&name, &new, client);
-        self.exchange().name = new;
+        self.exchange().name = match name.ends_with('/') {
+            true => with_slash(new),
+            false => new,
+        };
         Ok(outcome(moved))
+    }
+}
+
+/// The name of a folder.
+fn with_slash(name: String) -> String {
+    match name.ends_with('/') {
+        true => name,
+        false => name + "/",
     }
 }
 
