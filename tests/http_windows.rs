@@ -6,9 +6,10 @@ use rustix::process::Signal;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, Stdio};
+use support::guest::Guest;
 use support::python::{PythonClient, python};
-use support::tab::{Tab, post};
-use support::{Client, Prepared, Server, eventually, skip};
+use support::tab::{Tab, begin_post, post, status_and_text};
+use support::{Client, Prepared, ROOM_PASSWORD, Server, eventually, skip};
 
 /// A server with a client over TCP, an operator and client 2 in one tab, an operator in another.
 struct Chat {
@@ -330,9 +331,115 @@ fn who_may_open_a_tab_and_post() {
                     let status = post(&server, endpoint, &lines, &body);
                     assert_eq!(status, wanted(needs_token, 204), "{lines}{endpoint}");
                 }
+                for (query, needs_token) in [("room", false), ("loop", true)] {
+                    let endpoint = format!("events?{query}");
+                    for opens in [true, false] {
+                        let body = json!({"tab": tab.id, "open": opens});
+                        let status = post(&server, &endpoint, &lines, &body);
+                        assert_eq!(status, wanted(needs_token, 204), "{lines}{endpoint}");
+                    }
+                }
             }
         }
     }
+}
+
+#[test]
+fn a_tab_opens_and_closes_streams_on_its_connection() {
+    let server = Server::start(&[]);
+    let watcher = Guest::member(&server, "watcher");
+    let mut tab = Tab::open(&server, "");
+    let switch =
+        |tab: &Tab, name: &str, fields| tab.post(&server, &format!("events?{name}"), fields);
+    let open = || json!({"open": true});
+    for name in ["operator", "client", "room", "loop"] {
+        assert_eq!(switch(&tab, name, open()), 204, "{name}");
+        assert_eq!(tab.event("opened"), json!({"stream": name}));
+        assert_eq!(switch(&tab, name, open()), 409, "{name} is open already");
+    }
+    assert_eq!(tab.event("talk"), json!({"you": 1}));
+    // The lines of the room are between those of the clients.
+    while !tab.line().starts_with("Client 1 connected") {}
+    let join = json!({"join": {"name": "ani", "password": ROOM_PASSWORD}});
+    assert_eq!(tab.post(&server, "room", join.clone()), 204);
+    watcher.expect("ani bergabung ke chatroom.");
+    // Each ends alone.
+    assert_eq!(switch(&tab, "loop", json!({"open": false})), 204);
+    assert_eq!(switch(&tab, "client", json!({"open": false})), 204);
+    while !tab.line().starts_with("Client 1 disconnected") {}
+    assert_eq!(tab.post(&server, "talk", json!({"line": "x"})), 409);
+    assert_eq!(tab.post(&server, "room", json!({"line": "halo"})), 204);
+    watcher.expect("ani: halo");
+    assert_eq!(switch(&tab, "room", json!({"open": false})), 204);
+    watcher.expect("ani telah keluar dari chatroom.");
+    // What is opened again is new.
+    assert_eq!(switch(&tab, "client", open()), 204);
+    assert_eq!(
+        tab.until(|kind, data| (kind == "talk").then(|| data["you"].clone())),
+        2
+    );
+    assert_eq!(switch(&tab, "room", open()), 204);
+    assert_eq!(tab.post(&server, "room", join), 204);
+    watcher.expect("ani bergabung ke chatroom.");
+}
+
+#[test]
+fn a_stream_goes_on_behind_the_last_event_that_a_page_names() {
+    let server = Server::start(&[]);
+    let mut client = server.connect("talk");
+    let mut tab = Tab::open(&server, "operator");
+    assert!(tab.line().starts_with("Client 1 connected"));
+    client.send("satu\n");
+    assert_eq!(tab.line(), "Client 1: satu");
+    let last = tab.last.clone();
+    client.send("dua\n");
+    assert_eq!(tab.line(), "Client 1: dua");
+    let mut other = Tab::open(&server, "");
+    let fields = json!({"open": true, "last": last});
+    assert_eq!(other.post(&server, "events?operator", fields), 204);
+    assert_eq!(other.line(), "Client 1: dua");
+}
+
+#[test]
+fn wrong_requests_to_open_a_stream_are_refused_with_the_reason() {
+    let server = Server::start(&[]);
+    let tab = Tab::open(&server, "client");
+    let answer = |query: &str, mut fields: serde_json::Value| {
+        fields["tab"] = json!(tab.id);
+        let endpoint = format!("events{query}");
+        status_and_text(&mut begin_post(
+            &server,
+            &endpoint,
+            "Host: localhost\r\n",
+            &fields,
+        ))
+    };
+    let one = "the query must name one stream, for example POST /-/events?room";
+    for query in ["", "?", "?rooms", "?room&loop"] {
+        assert_eq!(
+            answer(query, json!({"open": true})),
+            (400, one.into()),
+            "{query}"
+        );
+    }
+    let fields = "the JSON object must have the fields `tab` and `open`";
+    for wrong in [
+        json!({}),
+        json!({"open": 1}),
+        json!({"open": true, "last": 1}),
+        json!({"open": true, "line": "x"}),
+        json!({"open": false, "last": "x"}),
+    ] {
+        let (status, text) = answer("?room", wrong.clone());
+        assert!(
+            status == 400 && text.starts_with(fields),
+            "{wrong}: {status} {text}"
+        );
+    }
+    let not_open = (409, "the tab does not watch `room`".into());
+    assert_eq!(answer("?room", json!({"open": false})), not_open);
+    let is_open = (409, "the tab watches `client` already".into());
+    assert_eq!(answer("?client", json!({"open": true})), is_open);
 }
 
 #[test]
@@ -348,6 +455,8 @@ fn an_exposed_server_without_a_token_shows_strangers_no_loop() {
     }
     let trace = json!({"tab": "x", "trace": 1});
     assert_eq!(post(&server, "operator", host, &trace), 403);
+    let opened = json!({"tab": "x", "open": true});
+    assert_eq!(post(&server, "events?loop", host, &opened), 403);
     // The page asks for this one first.
     assert_eq!(open(&server, host, ""), 200);
 }

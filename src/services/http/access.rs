@@ -19,7 +19,9 @@ pub fn asked<'a>(request: &Request<'a>, resource: Option<&Resource>) -> Asked<'a
     Asked {
         access: match (request.method, reserved) {
             (Method::Put | Method::Delete | Method::Mkcol | Method::Move, _) => Access::Write,
-            (Method::Get, "events") => to_window(named(request.query).any(|kind| kind.needs_token)),
+            (Method::Get | Method::Post, "events") => {
+                to_window(named(request.query).any(|kind| kind.needs_token))
+            }
             // Where no stream takes it, it is refused in any case.
             (Method::Post, _) => to_window(takers.all(|kind| kind.needs_token)),
             _ => Access::Read,

@@ -21,6 +21,8 @@ pub struct Ask {
     pub from: SessionId,
     /// The name behind `/-/`.
     pub endpoint: &'static str,
+    /// The name of the stream that it opens or closes.
+    pub switched: Option<&'static str>,
     /// The fields of the JSON object, without `tab`.
     pub fields: Map<String, Value>,
     /// Where the answer goes.

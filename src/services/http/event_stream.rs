@@ -1,7 +1,7 @@
 //! The trait of a stream of events in a tab.
 //!
-//! A tab is one answer to `GET /-/events?NAME&NAME`: server-sent events without an end. To add a
-//! stream of events:
+//! A tab is one answer to `GET /-/events?NAME&NAME`: server-sent events without an end.
+//! `POST /-/events?NAME` opens and closes further streams in it. To add a stream of events:
 //!
 //! 1. Write a file with a type that implements [`EventStream`]. It writes its events by
 //!    [`StreamContext::send`]; the tab takes care of peers that read slowly or not at all.
@@ -24,7 +24,7 @@ use std::rc::Rc;
 
 /// One kind of events of a tab. Between two calls it holds no borrow of what it shares.
 pub trait EventStream {
-    /// The tab is open. First events may be sent. `last_event` is the id of the last event that the
+    /// The stream is open. First events may be sent. `last_event` is the id of the last event that the
     /// page got before it lost its connection.
     fn open(&mut self, last_event: Option<&str>, cx: &mut StreamContext<'_, '_>);
 
@@ -51,7 +51,7 @@ pub trait EventStream {
     /// The time of that timer has passed.
     fn on_silence(&mut self, _silence: Follows, _cx: &mut StreamContext<'_, '_>) {}
 
-    /// The tab is closed. Requests that are not answered must be.
+    /// The stream is closed, maybe alone. Requests that are not answered must be.
     fn on_close(&mut self, _cx: &mut StreamContext<'_, '_>) {}
 }
 

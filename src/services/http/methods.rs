@@ -4,7 +4,7 @@ use crate::wire::http::head::Method;
 use crate::wire::http::path::Resource;
 
 /// Where POST requests for a tab go, behind `/-/`.
-pub const ENDPOINTS: [&str; 3] = ["talk", "room", "operator"];
+pub const ENDPOINTS: [&str; 4] = ["talk", "room", "operator", "events"];
 
 /// The name of a method, for counters and the log.
 pub fn method_name(method: Method) -> &'static str {
@@ -27,7 +27,7 @@ pub fn method_name(method: Method) -> &'static str {
 pub fn allowed(resource: &Resource) -> &'static str {
     match resource {
         Resource::File(_) | Resource::Server => "GET, HEAD, PUT, DELETE, MKCOL, MOVE, OPTIONS",
-        Resource::Reserved(name) if name == "events" => "GET, OPTIONS",
+        Resource::Reserved(name) if name == "events" => "GET, POST, OPTIONS",
         Resource::Reserved(name) if is_endpoint(name) => "POST, OPTIONS",
         Resource::Folder(_) => "GET, HEAD, MKCOL, MOVE, OPTIONS",
         Resource::Reserved(_) => "GET, HEAD, OPTIONS",
@@ -41,5 +41,5 @@ pub fn is_endpoint(name: &str) -> bool {
 
 /// Whether the resource belongs to the window, so that it is no page.
 pub fn is_of_window(resource: &Resource) -> bool {
-    matches!(resource, Resource::Reserved(name) if name == "events" || is_endpoint(name))
+    matches!(resource, Resource::Reserved(name) if is_endpoint(name))
 }

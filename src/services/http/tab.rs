@@ -9,7 +9,7 @@
 //! The outbox takes events up to a limit, and so does the queue: a peer that does not read is
 //! closed. It is also closed when it has read nothing for the time of a heartbeat.
 
-use super::ask::{Ask, Asks, no_tab};
+use super::ask::{Ask, Asks, bad_fields, no_tab};
 use super::event_stream::{EventQueue, EventStream, StreamContext};
 use super::failure::Failure;
 use super::shared::HttpShared;
@@ -20,13 +20,14 @@ use crate::session::notice::Notice;
 use crate::session::protocol::{Context, Intake, Reaction};
 use crate::wire::follows::{Follows, Timer};
 use crate::wire::http::status::Status;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// An open tab.
 pub struct Tab {
     shared: Rc<HttpShared>,
+    peer: SocketAddr,
     streams: Vec<(&'static StreamKind, Box<dyn EventStream>)>,
     asks: Asks,
     events: EventQueue,
@@ -53,6 +54,7 @@ impl Tab {
         let streams = named(query).map(|kind| (kind, (kind.make)(shared, peer)));
         let mut tab = Tab {
             shared: shared.clone(),
+            peer,
             streams: streams.collect(),
             asks,
             events: EventQueue::default(),
@@ -65,7 +67,7 @@ impl Tab {
         });
         tab.events.push("retry: 2000\n\n".into());
         tab.events.push(event("hello", &hello));
-        tab.each(cx, |_, stream, cx| stream.open(last_event, cx));
+        tab.each(cx, |kind, stream, cx| open(kind, stream, last_event, cx));
         Ok(tab)
     }
 
@@ -152,18 +154,59 @@ impl Tab {
         self.asks.borrow_mut().pop_front()
     }
 
-    /// Passes a request to its stream.
+    /// Passes a request to its stream, or opens or closes one.
     fn pass(&mut self, ask: Ask, cx: &mut Context<'_>) {
+        if let Some(kind) = ask.switched.and_then(|name| named(name).next()) {
+            let answer = self.switch(kind, &ask.fields, cx);
+            return ask.answer(answer, cx.posts);
+        }
         let takes = |kind: &StreamKind| kind.endpoint == ask.endpoint && (kind.takes)(&ask.fields);
         let own = self.streams.iter_mut().find(|(kind, _)| takes(kind));
         let Some((_, stream)) = own else {
             let names = STREAMS.iter().find(|kind| takes(kind));
             let name = names.map_or(ask.endpoint, |kind| kind.name);
-            let says = format!("the tab does not watch `{name}`");
-            return ask.answer(Err(Failure::new(Status::Conflict, says)), cx.posts);
+            return ask.answer(Err(not_watched(name)), cx.posts);
         };
         let events = &mut self.events;
         stream.on_ask(ask, &mut StreamContext { cx, events });
+    }
+
+    /// Opens or closes a stream.
+    fn switch(
+        &mut self,
+        kind: &'static StreamKind,
+        fields: &Map<String, Value>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        let opens = fields.get("open").and_then(Value::as_bool);
+        let last = fields.get("last").map(Value::as_str);
+        let place = self
+            .streams
+            .iter()
+            .position(|(own, _)| own.name == kind.name);
+        let events = &mut self.events;
+        match (opens, last, fields.len(), place) {
+            (Some(true), None, 1, None) | (Some(true), Some(Some(_)), 2, None) => {
+                let mut stream = (kind.make)(&self.shared, self.peer);
+                let mut cx = StreamContext { cx, events };
+                open(kind, &mut *stream, last.flatten(), &mut cx);
+                self.streams.push((kind, stream));
+                Ok(())
+            }
+            (Some(false), None, 1, Some(place)) => {
+                let (_, mut stream) = self.streams.remove(place);
+                stream.on_close(&mut StreamContext { cx, events });
+                Ok(())
+            }
+            (Some(true), _, _, Some(_)) => {
+                let says = format!("the tab watches `{}` already", kind.name);
+                Err(Failure::new(Status::Conflict, says))
+            }
+            (Some(false), None, 1, None) => Err(not_watched(kind.name)),
+            _ => Err(bad_fields(
+                "`tab` and `open`, which is true or false, and with true also the text `last`",
+            )),
+        }
     }
 
     /// The timer of a stream, or else the heartbeat.
@@ -181,4 +224,20 @@ impl Tab {
         }
         self.each(cx, |_, stream, cx| stream.on_close(cx));
     }
+}
+
+/// Opens a stream, after the event that says so: what the tab sends before is of an earlier one.
+fn open(
+    kind: &StreamKind,
+    stream: &mut dyn EventStream,
+    last_event: Option<&str>,
+    cx: &mut StreamContext<'_, '_>,
+) {
+    cx.send("opened", &json!({"stream": kind.name}));
+    stream.open(last_event, cx);
+}
+
+fn not_watched(name: &str) -> Failure {
+    let says = format!("the tab does not watch `{name}`");
+    Failure::new(Status::Conflict, says)
 }

@@ -11,6 +11,7 @@ use super::ask::{AnswerSlot, Ask, bad_fields, no_tab};
 use super::failure::Failure;
 use super::methods::ENDPOINTS;
 use super::reply::Reply;
+use super::streams::named;
 use super::tab::Tab;
 use super::{Http, HttpState, done};
 use crate::session::notice::{Audience, Notice, Post};
@@ -23,6 +24,7 @@ use serde_json::{Map, Value};
 /// A POST request whose body arrives.
 pub struct PostBody {
     endpoint: &'static str,
+    switched: Option<&'static str>,
     length: usize,
 }
 
@@ -61,6 +63,10 @@ impl Http {
     ) -> Result<Intake, Failure> {
         let endpoint = ENDPOINTS.into_iter().find(|endpoint| *endpoint == name);
         let endpoint = endpoint.expect("checked by the caller");
+        let switched = match endpoint {
+            "events" => Some(named_alone(request.query)?),
+            _ => None,
+        };
         let media_type = request.content_type.unwrap_or_default();
         let media_type = media_type.split(|&byte| byte == b';').next();
         let media_type = media_type.unwrap_or_default().trim_ascii();
@@ -85,9 +91,14 @@ impl Http {
         }
         if length == 0 {
             // No byte follows, with which it would be read.
-            return self.ask(endpoint, b"", cx);
+            return self.ask(endpoint, switched, b"", cx);
         }
-        self.current().state = HttpState::Posting(PostBody { endpoint, length });
+        let body = PostBody {
+            endpoint,
+            switched,
+            length,
+        };
+        self.current().state = HttpState::Posting(body);
         Ok(Intake::Bytes)
     }
 
@@ -98,9 +109,10 @@ impl Http {
         follows: Follows,
         cx: &mut Context<'_>,
     ) -> Result<(usize, Intake), Failure> {
-        let HttpState::Posting(PostBody { endpoint, length }) = self.current().state else {
+        let HttpState::Posting(body) = &self.current().state else {
             unreachable!("no body of POST arrives")
         };
+        let (endpoint, switched, length) = (body.endpoint, body.switched, body.length);
         let Some(body) = input.get(..length) else {
             if follows == Follows::Eof {
                 let says = format!("only {} of {length} bytes came", input.len());
@@ -110,7 +122,7 @@ impl Http {
         };
         // The next byte is that of another request.
         self.exchange().body = Framing::None;
-        let intake = self.ask(endpoint, body, cx);
+        let intake = self.ask(endpoint, switched, body, cx);
         Ok((length, self.or_fail(intake, cx)))
     }
 
@@ -118,6 +130,7 @@ impl Http {
     fn ask(
         &mut self,
         endpoint: &'static str,
+        switched: Option<&'static str>,
         body: &[u8],
         cx: &mut Context<'_>,
     ) -> Result<Intake, Failure> {
@@ -128,6 +141,7 @@ impl Http {
         asks.borrow_mut().push_back(Ask {
             from: cx.me,
             endpoint,
+            switched,
             fields,
             slot: slot.clone(),
         });
@@ -152,6 +166,18 @@ impl Http {
             Intake::Close(reason) => Reaction::Close(reason),
             // The next request may have arrived.
             _ => Reaction::Work,
+        }
+    }
+}
+
+/// The only stream that a query names.
+fn named_alone(query: &str) -> Result<&'static str, Failure> {
+    let mut kinds = named(query);
+    match (kinds.next(), kinds.next()) {
+        (Some(kind), None) => Ok(kind.name),
+        _ => {
+            let says = "the query must name one stream, for example POST /-/events?room";
+            Err(Failure::new(Status::BadRequest, says))
         }
     }
 }
