@@ -1,6 +1,6 @@
 // The start: shows the view that the address names.
 
-import { Stream } from './events.js';
+import { greeting } from './events.js';
 import * as files from './files.js';
 import { byId } from './format.js';
 import * as loop from './loop.js';
@@ -8,23 +8,7 @@ import { takeToken } from './request.js';
 import * as talk from './talk.js';
 import './room.js';
 
-const loopStream = new Stream('loop');
-const VIEWS = {
-	files,
-	talk,
-	room: {},
-	loop: {
-		// The server observes its loop only as long as the view is shown.
-		show() {
-			loopStream.open();
-			loop.show(loopStream);
-		},
-		hide() {
-			loop.hide();
-			loopStream.close();
-		},
-	},
-};
+const VIEWS = { files, talk, room: {}, loop };
 
 let shown = '';
 
@@ -47,14 +31,10 @@ function route() {
 }
 
 addEventListener('hashchange', route);
-// A page that is not seen leaves the connection of the loop, one of six that a browser opens.
 document.onvisibilitychange = () => VIEWS[shown][document.hidden ? 'hide' : 'show']?.();
 route();
 
-// A stream of no kind says only what the server is.
-const greeting = new Stream('').on('hello', server => {
-	greeting.close();
+greeting.then(server => {
 	files.setServer(server);
 	for (const view of ['talk', 'room']) tab(view).hidden = !server[view];
 });
-greeting.open();

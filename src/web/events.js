@@ -1,24 +1,30 @@
-// A stream of server-sent events (GET /-/events): reads it, and opens it again when it breaks.
+// The streams of server-sent events. They share one connection (GET /-/events), on which POST
+// requests open and close them: a browser opens six to a host.
 //
-//   closed ──open──▶ opening ──hello──▶ open       close: from each state to closed
-//                    │ ▲ └──error──▶ waiting ◀─┘ end
-//     refused ◀──4xx─┘ └──pause─────────┘
+//   closed --open--> opening --opened--> open --end--> waiting --hello--> opening
+//                    opening --4xx--> refused          close: from each state to closed
 
-import { authorization, Refused, request } from './request.js';
+import { request, send } from './request.js';
 
-const LONGEST_PAUSE = 30_000; // ms
+const PAUSE = 2000, LONGEST_PAUSE = 30_000; // ms
+const streams = new Set(); // that are open or will be
+const each = act => [...streams].forEach(act);
+let connection = null; // its AbortController
+let tab = ''; // the secret by which the server knows the connection
+let switched = Promise.resolve(); // the last request that opens or closes a stream
+let greet;
+
+/** What the server says of itself. */
+export const greeting = new Promise(resolve => greet = resolve);
 
 export class Stream {
 	#handlers = {};
-	#abort = null;
-	#lastId = '';
-	#retry = 2000;
+	#isOpen = false;
+	#lastId;
 
-	/** A stream of events of this kind, for example `operator`. */
+	/** A stream of a kind, for example `operator`. */
 	constructor(kind) {
-		this.url = `/-/events?${kind}`;
-		/** The secret by which the server knows this stream while it is open. */
-		this.tab = '';
+		this.kind = kind;
 	}
 
 	/** Calls `handler` with the data of the events of this name. The event `state`, which is not the
@@ -29,88 +35,106 @@ export class Stream {
 	}
 
 	post(path, body) {
-		return request('POST', path, { tab: this.tab, ...body });
+		return request('POST', path, { tab, ...body });
 	}
 
-	/** Whether it is open or will be. */
 	get isOn() {
-		return this.#abort !== null;
+		return streams.has(this);
 	}
 
 	open() {
 		if (this.isOn) return;
-		this.#abort = new AbortController();
-		this.#run(this.#abort.signal);
+		streams.add(this);
+		this.begin();
 	}
 
 	close() {
-		this.#abort?.abort();
-		this.#abort = null;
-		this.#lastId = '';
-		this.#change('closed');
+		if (!this.isOn) return;
+		this.#end('closed');
+		if (tab) this.#switch(false);
 	}
 
-	async #run(signal) {
-		for (let failures = 0; ; failures++) {
-			this.#change('opening', 'connecting …');
-			try {
-				await this.#read(signal);
-			} catch (error) {
-				if (signal.aborted) return;
-				console.warn(error);
-				const { status } = error;
-				if (status >= 400 && status < 500 && status !== 429) {
-					this.#abort = null;
-					return this.#change('refused', error.message, status);
-				}
-			}
-			if (signal.aborted) return;
-			if (this.tab) failures = 0;
-			const pause = Math.min(this.#retry * 2 ** failures, LONGEST_PAUSE);
-			this.#change('waiting', `no connection, next try in ${pause / 1000} s`);
-			await new Promise(resolve => setTimeout(resolve, pause));
-			if (signal.aborted) return;
-		}
+	begin() {
+		this.change('opening', 'connecting …');
+		if (tab) this.#switch(true);
+		else if (!connection) connect();
 	}
 
-	async #read(signal) {
-		const headers = authorization();
-		if (this.#lastId) headers['Last-Event-ID'] = this.#lastId;
-		const answer = await fetch(this.url, { headers, signal, credentials: 'omit' });
-		if (!answer.ok) throw new Refused(answer.status, await answer.text());
-		const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-		for (let rest = ''; ;) {
-			const { value, done } = await reader.read();
-			if (done) return;
-			const events = (rest + value).split('\n\n'); // a blank line ends an event
-			rest = events.pop();
-			for (const event of events) if (!signal.aborted) this.#event(event);
-		}
+	receive(name, id, data) {
+		if (name === 'opened' && data.stream === this.kind) this.change('open');
+		if (!this.#isOpen || !this.#handlers[name]) return; // or of an earlier stream
+		this.#lastId = id ?? this.#lastId;
+		this.#emit(name, data);
 	}
 
-	#event(text) {
-		const fields = {};
-		for (const line of text.split('\n')) {
-			const [, name, value] = /^(\w*): ?(.*)$/.exec(line) ?? [];
-			fields[name] = value;
-		}
-		if (fields.retry) this.#retry = Number(fields.retry);
-		if (fields.id) this.#lastId = fields.id;
-		if (!fields.data) return;
-		const data = JSON.parse(fields.data);
-		if (fields.event === 'hello') {
-			this.tab = data.tab;
-			this.#change('open');
-		}
-		this.#emit(fields.event, data);
-	}
-
-	#change(state, text = '', status = 0) {
-		if (state !== 'open') this.tab = '';
+	change(state, text = '', status = 0) {
+		this.#isOpen = state === 'open';
 		this.#emit('state', { state, text, status });
+	}
+
+	#end(...change) {
+		streams.delete(this);
+		this.#lastId = undefined;
+		if (!streams.size) leave();
+		this.change(...change);
+	}
+
+	/** Opens or closes it on the connection. The order of these requests counts. */
+	#switch(open) {
+		const body = { tab, open, last: this.#lastId };
+		switched = switched.then(() => send('POST', `/-/events?${this.kind}`, body)).catch(({ message, status }) => {
+			const isBroken = !status || status === 404; // it is opened again
+			if (open && this.isOn && !isBroken) this.#end('refused', message, status);
+		});
 	}
 
 	#emit(name, data) {
 		for (const handler of this.#handlers[name] ?? []) handler(data);
 	}
 }
+
+async function connect() {
+	const { signal } = connection = new AbortController();
+	for (let failures = 0; ; failures++) {
+		await read(signal).catch(error => signal.aborted || console.warn(error));
+		if (signal.aborted) return;
+		if (tab) failures = 0;
+		tab = '';
+		const pause = Math.min(PAUSE * 2 ** failures, LONGEST_PAUSE);
+		each(stream => stream.change('waiting', `no connection, next try in ${pause / 1000} s`));
+		await new Promise(resolve => setTimeout(resolve, pause));
+		if (signal.aborted) return;
+	}
+}
+
+function leave() {
+	connection?.abort();
+	connection = null;
+	tab = '';
+}
+
+async function read(signal) {
+	const { body } = await send('GET', '/-/events', undefined, signal);
+	const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+	for (let rest = ''; ;) {
+		const { value, done } = await reader.read();
+		if (done) return;
+		const events = (rest + value).split('\n\n'); // a blank line ends an event
+		rest = events.pop();
+		for (const event of events) if (!signal.aborted) receive(event);
+	}
+}
+
+function receive(event) {
+	const [, name, id, json] = /^event: (.*)\n(?:id: (.*)\n)?data: (.*)$/.exec(event) ?? [];
+	if (!json) return; // a comment
+	const data = JSON.parse(json);
+	if (name === 'hello') {
+		tab = data.tab;
+		greet(data);
+		streams.size ? each(stream => stream.begin()) : leave();
+	}
+	each(stream => stream.receive(name, id, data));
+}
+
+connect();

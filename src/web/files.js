@@ -18,12 +18,11 @@ let order = { by: 'name', sign: 1 };
 let readOnly = false;
 let rendering = 0; // the number of the last call of render()
 
-/** The folder in the address. */
 const addressed = () => location.pathname.startsWith('/-/') ? '/' : decodeURIComponent(location.pathname);
 
 const encode = path => path.split('/').map(encodeURIComponent).join('/');
 
-/** Shows the folder in the address. If it is shown already, brings the list up to date. */
+/** Shows the folder in the address, or brings its list up to date. */
 export async function show() {
 	const path = addressed();
 	if (folder !== path) {
@@ -53,8 +52,6 @@ function showCrumbs() {
 	links.at(-1).ariaCurrent = 'page';
 	byId('crumbs').replaceChildren(...links);
 }
-
-// The table
 
 /** Shows the entries. The rows come in pieces, so that the page stays alive. */
 function render() {

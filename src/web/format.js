@@ -9,10 +9,8 @@ export function bytes(count) {
 	return `${count.toFixed(unit && count < 100 ? 1 : 0)} ${UNITS[unit]}`;
 }
 
-/** 12345 → "12,345" */
 export const grouped = number => number.toLocaleString('en');
 
-/** (2, "file") → "2 files" */
 export const plural = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? '' : 's'}`;
 
 const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
@@ -34,7 +32,6 @@ const DATE = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 
 export const clock = seconds =>
 	element('time', { title: date(seconds) }, CLOCK.format(seconds * 1000));
 
-/** "26 Nov 2026, 14:05:09" */
 export const date = seconds => DATE.format(seconds * 1000);
 
 /** Makes an element. What is in it is text, never HTML: a peer may have written it. */

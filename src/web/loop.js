@@ -3,6 +3,7 @@
 //
 //   live --pause, step--> held --play--> slow --pause, step--> held --play--> live
 
+import { Stream } from './events.js';
 import { bytes, element, grouped, plural } from './format.js';
 import { Replay } from './replay.js';
 import { askToken } from './request.js';
@@ -20,7 +21,7 @@ const view = document.getElementById('loop');
 const replay = new Replay();
 const slab = new Slab(part('slab'));
 const calmly = matchMedia('(prefers-reduced-motion: reduce)');
-let stream = null, shown = false;
+let shown = false;
 let asked = 0; // the next drawing
 let drawn = 0, said = -CALM; // times
 let slow = 0, quiet = 0; // the timers of slow motion and of a pause of the server
@@ -246,31 +247,31 @@ function receive(frame) {
 	clearTimeout(quiet);
 	replay.add(frame);
 	redraw();
-	const nothing = { rounds: 0, events: 0, turns: {}, in: 0, out: 0, longest: 0, lag: 0, conns: [], gone: [], cut: 0, missed: 0 };
+	const nothing = { rounds: 0, events: 0, turns: {}, in: 0, out: 0, longest: 0, lag: 0, conns: [], gone: [], missed: 0 };
 	if (frame.conns.length) quiet = setTimeout(receive, 1000, { ...frame, ...nothing, at: frame.at + 1000, span: 1000 });
 }
 
-/** Shows the view. `given` is the same stream each time. */
-export function show(given) {
-	if (!stream) {
-		stream = given
-			.on('hello', () => {
-				traced = 0; // the server traces for one stream only
-				part('trace').hidden = true;
-				part('speed').value = 1;
-				play();
-			})
-			.on('slab', piece => {
-				replay.snapshot(piece);
-				redraw();
-			})
-			.on('loop', receive)
-			.on('trace', addLines)
-			.on('state', async ({ text, status }) => {
-				put('state', text);
-				if (status === 401 && await askToken()) stream.open();
-			});
-	}
+// The server observes its loop only as long as the view is seen.
+const stream = new Stream('loop')
+	.on('slab', piece => {
+		replay.snapshot(piece);
+		redraw();
+	})
+	.on('loop', receive)
+	.on('trace', addLines)
+	.on('state', async ({ state, text, status }) => {
+		put('state', text);
+		if (state === 'open') {
+			traced = 0; // the server traces for one stream only
+			part('trace').hidden = true;
+			part('speed').value = 1;
+			play();
+		}
+		if (status === 401 && await askToken()) stream.open();
+	});
+
+export function show() {
+	stream.open();
 	shown = true;
 	said = -CALM;
 	drawAll();
@@ -278,4 +279,5 @@ export function show(given) {
 
 export function hide() {
 	shown = false;
+	stream.close();
 }

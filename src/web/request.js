@@ -35,17 +35,25 @@ export class Refused extends Error {
 	}
 }
 
-/** Sends a request, with an object as JSON. If the server wants its token, the user is asked for it.
- *  Throws `Refused`. */
-export async function request(method, url, object) {
+/** Sends a request, with an object as JSON. Throws `Refused`. */
+export async function send(method, url, object, signal) {
 	const headers = authorization();
 	if (object) headers['Content-Type'] = 'application/json';
 	// Trap: with credentials, the browser would open its own password dialog at a 401.
-	const options = { method, headers, body: JSON.stringify(object), credentials: 'omit' };
+	const options = { method, headers, body: JSON.stringify(object), credentials: 'omit', signal };
 	const answer = await fetch(url, options).catch(() => {
 		throw new Refused(0, 'the server does not answer');
 	});
 	if (answer.ok) return answer;
-	if (answer.status === 401 && await askToken()) return request(method, url, object);
 	throw new Refused(answer.status, await answer.text());
+}
+
+/** The same. If the server wants its token, the user is asked for it. */
+export async function request(...all) {
+	try {
+		return await send(...all);
+	} catch (error) {
+		if (error.status === 401 && await askToken()) return request(...all);
+		throw error;
+	}
 }

@@ -114,6 +114,46 @@ fn a_browser_and_a_udp_client_are_members_of_one_room() {
 }
 
 #[test]
+fn a_page_that_does_everything_has_one_connection_for_its_events() {
+    let server = Server::start(&[]);
+    let test = "a_page_that_does_everything_has_one_connection_for_its_events";
+    let Some(mut tab) = Tab::open(test, &server, "/#talk") else {
+        return;
+    };
+    let tabs = |tab: &mut Tab| {
+        let number = "match(/^loket_http_tabs (.*)$/m)[1]";
+        let text = "(await (await fetch('/-/metrics')).text())";
+        tab.does(format_args!("evaluate(async () => {text}.{number})"))
+    };
+    tab.sees("#operator caption", "0 clients");
+    tab.press("#client", "Connect");
+    tab.sees("#client", "you are client 1");
+    tab.does("click('a[href=\"#room\"]')");
+    tab.does("getByLabel('Name', { exact: true }).fill('ani')");
+    tab.does(format_args!(
+        "locator('#room').getByLabel('Password').fill({ROOM_PASSWORD:?})"
+    ));
+    tab.press("#room", "Join");
+    tab.sees("#room .members", "ani");
+    tab.does("click('a[href=\"#loop\"]')");
+    tab.sees("#loop-where", "live");
+    assert_eq!(tabs(&mut tab), "1");
+    // The loop is watched no more; the client and the member stay.
+    tab.does("click('a[href=\"#files\"]')");
+    tab.sees("#files", "0 items");
+    tab.does("click('a[href=\"#talk\"]')");
+    tab.does("locator('#client input').fill('halo')");
+    tab.press("#client", "Kirim");
+    tab.sees("#operator .log", "Client 1: halo");
+    tab.does("click('a[href=\"#room\"]')");
+    tab.does("fill('#room .chat input', 'halo semua')");
+    tab.does("keyboard.press('Enter')");
+    tab.sees("#room .log", "halo semua");
+    assert_eq!(tabs(&mut tab), "1");
+    tab.had_no_fault(&[]);
+}
+
+#[test]
 fn the_link_that_the_start_printed_makes_an_operator() {
     let server = Server::start(&["--host", "0.0.0.0"]);
     let token = server.made_token.clone().expect("it is printed");
