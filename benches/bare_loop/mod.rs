@@ -6,6 +6,7 @@ mod echo;
 mod room;
 mod upload;
 
+use loket::config::reactor::REACTOR;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -58,7 +59,7 @@ impl EpollServer {
         let server = EpollServer {
             epoll,
             listener,
-            events: Vec::with_capacity(512),
+            events: Vec::with_capacity(REACTOR.events_per_round),
         };
         server
             .watch(&server.listener, epoll::EventFlags::IN)
@@ -121,6 +122,9 @@ impl EpollServer {
                 Err(Errno::INTR | Errno::CONNABORTED) => continue,
                 Err(e) => return Err(format!("cannot accept: {e}")),
             };
+            // As loket does.
+            sockopt::set_tcp_nodelay(&fd, true)
+                .map_err(|e| format!("cannot set TCP_NODELAY: {e}"))?;
             self.watch(&fd, flags)
                 .map_err(|e| format!("cannot add a connection to epoll: {e}"))?;
             let slot = fd.as_raw_fd() as usize;

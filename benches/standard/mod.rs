@@ -16,53 +16,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The groups, each a section of the report: name, heading, and what its runs do.
+#[rustfmt::skip] // a table
 pub const GROUPS: [(&str, &str, &str); 10] = [
     ("echo", "Echo", "Messages of 64 bytes."),
-    (
-        "http",
-        "HTTP",
-        "GET of files of 4 KiB, and of 16 MiB that the kernel discards.",
-    ),
-    (
-        "send",
-        "Transfer: uploads",
-        "Not synced to disk (`--no-sync`).",
-    ),
-    (
-        "receive",
-        "Transfer: downloads",
-        "The files are in the page cache.",
-    ),
-    (
-        "durable",
-        "Transfer: synced uploads",
-        "Each file is on the disk before its OK.",
-    ),
-    (
-        "files",
-        "Small files",
-        "4 KiB; uploads are not synced (`--no-sync`).",
-    ),
-    (
-        "churn",
-        "Churn",
-        "A new connection for each message of 64 bytes.",
-    ),
-    (
-        "room",
-        "Room",
-        "64 bytes to every member; an answer is one copy.",
-    ),
-    (
-        "idle",
-        "Idle",
-        "All connections are open, one of them is active.",
-    ),
-    (
-        "mixed",
-        "Mixed load",
-        "Six generators share a core and a server; the echo has priority.",
-    ),
+    ("http", "HTTP", "GET of files of 4 KiB, and of 16 MiB that the kernel discards."),
+    ("send", "Transfer: uploads", "Not synced to disk (`--no-sync`)."),
+    ("receive", "Transfer: downloads", "The files are in the page cache."),
+    ("durable", "Transfer: synced uploads", "Each file is on the disk before its OK."),
+    ("files", "Small files", "4 KiB; uploads are not synced (`--no-sync`)."),
+    ("churn", "Churn", "A new connection for each message of 64 bytes."),
+    ("room", "Room", "64 bytes to every member; an answer is one copy."),
+    ("idle", "Idle", "All connections are open, one of them is active."),
+    ("mixed", "Mixed load", "Six generators share a core and a server; the echo has priority."),
 ];
 
 /// Measures loads against servers that it starts.
@@ -147,25 +112,16 @@ fn runs(quick: bool, most: u64) -> Vec<Run> {
         true => [(20, 100), (50, 40)],
         false => [(100, 1_000), (1_000, 100)],
     } {
-        let (name, title) = (
-            format!("room-{members}"),
-            format!("{rate} messages a second"),
-        );
+        let name = format!("room-{members}");
+        let title = format!("{rate} messages a second");
         let load = format!("room -m {members} -r {rate}");
         runs.push(run_of("room", &name, &title, "", &load));
     }
     let count = if quick { most.min(1_000) } else { most };
-    let (serve, load) = (
-        format!("--max-connections {}", count + 100),
-        format!("idle -c {count} -r 100"),
-    );
-    runs.push(run_of(
-        "idle",
-        "idle",
-        "one active, 100 messages a second",
-        &serve,
-        &load,
-    ));
+    let serve = format!("--max-connections {}", count + 100);
+    let load = format!("idle -c {count} -r 100");
+    let title = "one active, 100 messages a second";
+    runs.push(run_of("idle", "idle", title, &serve, &load));
     runs
 }
 
