@@ -11,9 +11,9 @@ mod rivals;
 mod workloads;
 
 use measure::plan::{self, Plan};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use workloads::report::Report;
+use std::time::{Duration, Instant};
 use workloads::{EXTRA, Suite, WORKLOADS};
 
 fn main() -> ExitCode {
@@ -25,26 +25,11 @@ fn main() -> ExitCode {
 }
 
 fn compare(plan: Plan) -> Result<(), String> {
-    let quick = match plan.quick {
-        true => "A quick run with small workloads: do not quote these numbers. ",
-        false => "",
-    };
-    let head = format!(
-        "{quick}Rounds: {}, with runs of {} s, the servers in turn. The same generator, `loket \
-         load`, is the client of all; a ratio is loket's figure by the other's of the same round. \
-         Runs that other programs disturbed are repeated. Trust CPU more than throughput, which \
-         also depends on the client.",
-        plan.runs,
-        plan.whole_seconds()
-    );
+    let start = Instant::now();
     let mut machine = measure::machine();
     let versions = rivals::VERSIONS.map(|(name, command)| (name, rivals::version(command)));
     machine.extend(versions);
-    let mut suite = Suite {
-        plan,
-        scratch: PathBuf::new(),
-        report: Report::default(),
-    };
+    let mut suite = Suite::new(plan);
     for (name, workload) in WORKLOADS {
         let is_extra = name == EXTRA && suite.plan.names.is_empty();
         if is_extra || !suite.plan.has(name) || measure::check_stop().is_err() {
@@ -53,8 +38,8 @@ fn compare(plan: Plan) -> Result<(), String> {
         // Dropped, with its files, before the next workload starts.
         let scratch = tempfile::Builder::new()
             .prefix("compare-")
-            .tempdir()
-            .map_err(|e| format!("cannot create a temporary directory: {e}"))?;
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .map_err(|e| format!("cannot create a directory below target: {e}"))?;
         suite.scratch = scratch.path().to_path_buf();
         if let Err(error) = workload(&mut suite) {
             suite.report.failed(name, &error);
@@ -63,10 +48,29 @@ fn compare(plan: Plan) -> Result<(), String> {
     // An empty report must not replace an earlier one.
     if !suite.report.is_empty() {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("compare");
+        let head = head(&suite.plan, start.elapsed());
         suite.report.write(&folder, &head, &machine)?;
     }
     match suite.report.failed {
         0 => Ok(()),
         count => Err(format!("{count} workloads failed; see the messages above")),
     }
+}
+
+/// What a reader must know about the figures.
+fn head(plan: &Plan, took: Duration) -> String {
+    let quick = match plan.quick {
+        true => "A quick run with small workloads: do not quote these numbers. ",
+        false => "",
+    };
+    format!(
+        "{quick}It took {:.0} min. At most {} rounds, with runs of {} s after a second of ramp, \
+         the servers in turn; a row with clear goals ends after three. The same generator, `loket \
+         load`, is the client of all; a ratio is loket's figure by the other's of the same round. \
+         Some of the runs that other programs disturbed are repeated. Trust CPU more than \
+         throughput, which also depends on the client.",
+        took.as_secs_f64() / 60.0,
+        plan.runs,
+        plan.seconds
+    )
 }

@@ -55,7 +55,7 @@ fn echo_alone(
     round: usize,
     label: &str,
 ) -> Result<Run, String> {
-    let time = Duration::from_secs_f64(plan.seconds);
+    let time = Duration::from_secs(plan.seconds.into());
     let run = measured(server, || echo.run(time, || Ok(())))?;
     print_row(&round.to_string(), label, run.percentiles, &run.note());
     Ok(run)

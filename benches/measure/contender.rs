@@ -19,6 +19,8 @@ pub struct Contender {
     pub port: PortSource,
     /// Words before the program, which execute it.
     pub above: String,
+    /// The flags of the generator, if its protocol differs from that of the others.
+    pub load: Option<&'static str>,
 }
 
 /// How to find the port of a server.
@@ -60,10 +62,16 @@ impl Contender {
             args,
             port: PortSource::Services,
             above: String::new(),
+            load: None,
         }
     }
 
-    /// One of the servers in `benches/bare_loop`, or tokio, which this program contains.
+    /// One of the servers in `benches/bare_loop`, which this program contains.
+    pub fn bare_loop(name: &str, root: &Path) -> Result<Contender, String> {
+        Contender::own("bare loop", name, root)
+    }
+
+    /// A server that this program contains.
     pub fn own(label: &'static str, name: &str, root: &Path) -> Result<Contender, String> {
         let program = std::env::current_exe()
             .map_err(|e| format!("cannot find the path of this program: {e}"))?;
@@ -80,6 +88,7 @@ impl Contender {
             args,
             port: PortSource::Single,
             above: String::new(),
+            load: None,
         })
     }
 }

@@ -11,22 +11,27 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 #[derive(Parser)]
-struct Words {
+struct CommandLine {
     #[command(flatten)]
     options: LoadOptions,
 }
 
-/// The settings of these flags, against this server.
-pub fn settings(flags: &str, server: &Server) -> Result<Settings, String> {
+/// The address of the service that these flags load.
+fn address(flags: &str, server: &Server) -> Result<String, String> {
     let service = match flags.split_whitespace().next().unwrap_or_default() {
         "churn" | "idle" => "echo",
         service => service,
     };
-    let at = server.address(service)?.to_string();
+    Ok(server.address(service)?.to_string())
+}
+
+/// The settings of these flags, against this server.
+pub fn settings(flags: &str, server: &Server) -> Result<Settings, String> {
+    let at = address(flags, server)?;
     let process = server.id().to_string();
     let words = ["loket load"].into_iter().chain(flags.split_whitespace());
     let words = words.chain(["--at", &at, "--server-pid", &process]);
-    let words = Words::try_parse_from(words).map_err(|e| format!("{flags}: {e}"))?;
+    let words = CommandLine::try_parse_from(words).map_err(|e| format!("{flags}: {e}"))?;
     Ok(words.options.settings())
 }
 
@@ -67,10 +72,6 @@ pub struct Background(Child);
 
 impl Background {
     pub fn start(program: &Path, flags: &str, server: &Server) -> Result<Background, String> {
-        let service = match flags.split_whitespace().next().unwrap_or_default() {
-            "churn" | "idle" => "echo",
-            service => service,
-        };
         let child = Command::new("setpriv")
             .args([
                 "--pdeathsig",
@@ -85,7 +86,7 @@ impl Background {
             .arg(program)
             .arg("load")
             .args(flags.split_whitespace())
-            .args(["--at", &server.address(service)?.to_string()])
+            .args(["--at", &address(flags, server)?])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -34,19 +34,21 @@ pub fn machine() -> Vec<(&'static str, String)> {
     let gib = kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / (1 << 20) as f64;
     let core = pinning::server_core();
     let siblings = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
+    let cores = format!(
+        "{}; server on core {core}, load on core {}{}",
+        processor.matches("processor\t").count(),
+        pinning::load_core(),
+        match pinning::shares_core() {
+            true => ": they disturb each other, use two cores",
+            false => "",
+        }
+    );
     vec![
         (
             "processor",
             model.map_or("unknown", |(_, name)| name).to_string(),
         ),
-        (
-            "cores",
-            format!(
-                "{}; server on core {core}, load on core {}",
-                processor.matches("processor\t").count(),
-                pinning::load_core()
-            ),
-        ),
+        ("cores", cores),
         ("threads of the server's physical core", read(&siblings)),
         (
             "kernel",

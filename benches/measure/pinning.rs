@@ -1,6 +1,6 @@
 //! Cores, the descriptor limit and the network namespace of the measurements.
 
-use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -32,6 +32,21 @@ pub fn pin_load() -> Result<(), String> {
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).map_err(|e| format!("cannot pin to core {core}: {e}"))
+}
+
+/// Moves the calling thread to a core without server and load; if there is none, it shares the core
+/// of the load, and gives way to it.
+pub fn give_way() {
+    let mut set = CpuSet::new();
+    set.set(cores().get(2).copied().unwrap_or(load_core()));
+    let _ = sched_setaffinity(None, &set);
+    // Linux sets it for the thread.
+    let _ = setpriority_process(None, 19);
+}
+
+/// Whether server and load share a core: their figures disturb each other.
+pub fn shares_core() -> bool {
+    server_core() == load_core()
 }
 
 /// Raises the descriptor limit to its maximum and returns it; child processes inherit it.

@@ -10,20 +10,20 @@ use std::process::ExitCode;
 pub struct Plan {
     /// What to measure [default: everything but `stalls`]
     pub names: Vec<String>,
-    /// Number of rounds [default: 5]
+    /// Most rounds of a row; it ends after three if its goals are clear [default: 5]
     #[arg(long, default_value = "5", default_value_if("quick", "true", "1"))]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
     #[arg(hide_default_value = true)]
     pub runs: usize,
-    /// Seconds per timed run [default: 1]
-    #[arg(long, default_value = "1", default_value_if("quick", "true", "0.5"))]
-    #[arg(value_parser = seconds, hide_default_value = true)]
-    pub seconds: f64,
+    /// Seconds per timed run, a whole number [default: 3]
+    #[arg(long, default_value = "3", default_value_if("quick", "true", "1"))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=60), hide_default_value = true)]
+    pub seconds: u32,
     /// Measure only rows whose title contains this text
     #[arg(long, default_value = "")]
     #[arg(hide_default_value = true)]
     pub only: String,
-    /// One short round with a tenth of the work, to check that everything runs
+    /// One short round with a tenth of the work, to check that everything runs; judges no goal
     #[arg(long)]
     pub quick: bool,
     /// Congestion control in the network namespace of the measurement; `system` uses no namespace.
@@ -41,17 +41,7 @@ pub struct Plan {
     entered: bool,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|n| (0.1..=60.0).contains(n));
-    seconds.ok_or_else(|| "expected a number from 0.1 to 60".to_string())
-}
-
 impl Plan {
-    /// The seconds of a run of the load generator.
-    pub fn whole_seconds(&self) -> u64 {
-        self.seconds.ceil() as u64
-    }
-
     pub fn has(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|known| known == name)
     }
@@ -98,7 +88,6 @@ fn measure(
     } else if plan.congestion != "system" {
         return pinning::enter_namespace(args);
     }
-    // Before the cores are looked up, this process may use all of them.
     pinning::pin_load()?;
     stop_on_signals()?;
     plan.descriptors = pinning::raise_fd_limit()?.min(1 << 20);

@@ -38,10 +38,12 @@ pub enum Verdict {
     Holds,
     /// The whole spread is beyond it.
     Missed,
-    /// The bound lies within the spread.
+    /// The bound lies within the spread, or the spread tells nothing.
     CannotBeTold,
     /// A server was missing, or the row failed.
     NotMeasured,
+    /// The work was smaller than that of the goal.
+    NotJudged,
 }
 
 impl Bound {
@@ -79,6 +81,7 @@ impl Verdict {
             Verdict::Missed => "**missed**",
             Verdict::CannotBeTold => "cannot be told",
             Verdict::NotMeasured => "not measured",
+            Verdict::NotJudged => "not judged",
         }
     }
 }

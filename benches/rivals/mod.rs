@@ -88,6 +88,7 @@ fn configured(
         args,
         port: PortSource::Fixed(port),
         above: String::new(),
+        load: None,
     })
 }
 
@@ -175,7 +176,7 @@ http {{
 }
 
 /// redis without persistence and with one I/O thread.
-pub fn redis(scratch: &Path, descriptors: u64) -> Result<Contender, String> {
+pub fn redis(scratch: &Path, descriptors: u64, load: &'static str) -> Result<Contender, String> {
     // redis reserves 32 descriptors for itself.
     let clients = descriptors - 32;
     let scratch_text = scratch.display();
@@ -197,8 +198,11 @@ maxclients {clients}
         )
     };
     let redis = configured("redis-server", &[], scratch, text)?;
-    let label = "redis";
-    Ok(Contender { label, ..redis })
+    Ok(Contender {
+        label: "redis",
+        load: Some(load),
+        ..redis
+    })
 }
 
 /// dufs, which people install to serve a folder. It has as many threads as cores.
@@ -222,5 +226,6 @@ pub fn dufs(root: &Path) -> Result<Contender, String> {
         args: args.map(String::from).to_vec(),
         port: PortSource::Fixed(port),
         above: String::new(),
+        load: None,
     })
 }

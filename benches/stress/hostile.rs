@@ -82,7 +82,7 @@ fn measure(
     };
     let (mut most, mut looked) = (before, Instant::now());
     let hostile = measured(&server, || {
-        echo.run(Duration::from_secs_f64(plan.seconds), || {
+        echo.run(Duration::from_secs(plan.seconds.into()), || {
             if looked.elapsed() > Duration::from_millis(250) {
                 let now = usage(&server)?;
                 most = [0, 1, 2].map(|at| now[at].max(most[at]));

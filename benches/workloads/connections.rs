@@ -1,30 +1,30 @@
 //! The cost of a connection that sends one message, and of an idle connection.
 
 use super::report::GoalResult;
-use super::{Goal, Suite, Unit, files};
+use super::samples::{Goal, Unit};
+use super::{BARE_LOOP, Suite, files};
 use crate::measure::contender::Contender;
 use crate::measure::generator;
 use crate::measure::server::Server;
 use crate::measure::spread::{Bound, Spread};
 use crate::rivals;
+
 /// No connection transfers, so their descriptors need not be kept for files.
 const IDLE_FLAGS: &[&str] = &["--max-connections", "19400"];
 
 pub fn compare_short(suite: &mut Suite) -> Result<(), String> {
     let root = suite.folder("echo")?;
-    let load = "churn -c 64 -s 14".to_string();
+    let redis = "redis -c 64 --close";
     suite.compare(
         "connect, one message, close",
         Unit::Answer("connection"),
+        "churn -c 64 -s 14",
         vec![
-            (Ok(Contender::loket(&["echo"], &root, &[])), load.clone()),
-            (
-                rivals::redis(&suite.scratch, suite.plan.descriptors),
-                "redis -c 64 --close".into(),
-            ),
-            (Contender::own("bare loop", "echo", &root), load),
+            Ok(Contender::loket(&["echo"], &root, &[])),
+            rivals::redis(&suite.scratch, suite.plan.descriptors, redis),
+            Contender::bare_loop("echo", &root),
         ],
-        &[Goal::cpu(&["redis"], 0.9), Goal::cpu(&["bare loop"], 1.0)],
+        &[Goal::cpu(&["redis"], 0.9), Goal::cpu(BARE_LOOP, 1.0)],
     )
 }
 
@@ -48,8 +48,8 @@ pub fn compare_idle(suite: &mut Suite) -> Result<(), String> {
             [130.0, 1.0],
             vec![
                 Ok(Contender::loket(&["echo"], &root, IDLE_FLAGS)),
-                rivals::redis(&scratch, descriptors),
-                Contender::own("bare loop", "echo", &root),
+                rivals::redis(&scratch, descriptors, ""),
+                Contender::bare_loop("echo", &root),
             ],
         ),
         (
@@ -87,6 +87,7 @@ pub fn compare_idle(suite: &mut Suite) -> Result<(), String> {
                         figure: name.to_string(),
                         bound: Bound::AtMost(bound),
                         spread: Spread::of(values.iter().copied()),
+                        doubt: None,
                     });
                 }
             }

@@ -1,6 +1,7 @@
 //! Files over HTTP: small ones, long downloads from the page cache, and uploads without sync.
 
-use super::{Goal, Suite, Unit};
+use super::samples::{Goal, Unit};
+use super::{BARE_LOOP, Suite};
 use crate::measure::contender::{BIG_FILE, Contender};
 use crate::rivals;
 use loket::load::test_data::TestData;
@@ -10,7 +11,6 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 const WEB: &[&str] = &["nginx", "lighttpd"];
-const BARE_LOOP: &[&str] = &["bare loop"];
 
 /// Writes and syncs a file of test data, so that no writeback disturbs a run.
 pub fn write_file(path: &Path, size: u64) -> Result<(), String> {
@@ -28,38 +28,26 @@ pub fn small(suite: &mut Suite) -> Result<(), String> {
     let root = suite.folder("small")?;
     write_file(&root.join("4k"), 4_096)?;
     write_file(&root.join("100"), 100)?;
-    for (work, load, deferred, goals) in [
-        (
-            "HTTP 4 KiB, 64 kept connections",
-            "http -c 64 --path /4k",
-            false,
-            vec![Goal::cpu(WEB, 0.8), Goal::rate(WEB, 1.2)],
-        ),
-        (
-            "HTTP 100 B, 64 kept connections, pipeline 16",
-            "http -c 64 --path /100 -p 16",
-            false,
-            vec![Goal::cpu(WEB, 0.7)],
-        ),
-        (
-            "HTTP 4 KiB, Connection: close",
-            "http -c 64 --path /4k --close",
-            true,
-            vec![Goal::cpu(WEB, 1.0)],
-        ),
-    ] {
+    #[rustfmt::skip] // a table
+    let rows = [
+        ("HTTP 4 KiB, 64 kept connections", "http -c 64 --path /4k", false,
+            vec![Goal::cpu(WEB, 0.8), Goal::rate(WEB, 1.2)]),
+        ("HTTP 100 B, 64 kept connections, pipeline 16", "http -c 64 --path /100 -p 16", false,
+            vec![Goal::cpu(WEB, 0.7)]),
+        ("HTTP 4 KiB, Connection: close", "http -c 64 --path /4k --close", true,
+            vec![Goal::cpu(WEB, 1.0)]),
+    ];
+    for (work, load, deferred, goals) in rows {
         let (scratch, descriptors) = (suite.scratch.clone(), suite.plan.descriptors);
         suite.compare(
             work,
             Unit::Answer("request"),
+            load,
             vec![
-                (Ok(Contender::loket(&["http"], &root, &[])), load.into()),
-                (
-                    rivals::nginx(&scratch, &root, descriptors, deferred),
-                    load.into(),
-                ),
-                (rivals::lighttpd(&scratch, &root, descriptors), load.into()),
-                (rivals::dufs(&root), load.into()),
+                Ok(Contender::loket(&["http"], &root, &[])),
+                rivals::nginx(&scratch, &root, descriptors, deferred),
+                rivals::lighttpd(&scratch, &root, descriptors),
+                rivals::dufs(&root),
             ],
             &goals,
         )?;
@@ -68,52 +56,34 @@ pub fn small(suite: &mut Suite) -> Result<(), String> {
 }
 
 pub fn downloads(suite: &mut Suite) -> Result<(), String> {
-    for (connections, mib, goals) in [
-        (
-            64,
-            64,
-            vec![
-                Goal::rate(WEB, 1.0),
-                Goal::rate(BARE_LOOP, 0.98),
-                Goal::cpu(WEB, 1.0),
-            ],
-        ),
-        (
-            1_000,
-            4,
-            vec![Goal::rate(WEB, 1.1), Goal::rate(BARE_LOOP, 0.98)],
-        ),
-        (
-            1,
-            1_024,
-            vec![Goal::rate(WEB, 1.0), Goal::rate(BARE_LOOP, 0.98)],
-        ),
-    ] {
+    #[rustfmt::skip] // a table
+    let rows = [
+        (64, 64, vec![Goal::rate(WEB, 1.0), Goal::rate(BARE_LOOP, 0.98), Goal::cpu(WEB, 1.0)]),
+        (1_000, 4, vec![Goal::rate(WEB, 1.1), Goal::rate(BARE_LOOP, 0.98)]),
+        (1, 1_024, vec![Goal::rate(WEB, 1.0), Goal::rate(BARE_LOOP, 0.98)]),
+    ];
+    for (connections, mib, goals) in rows {
+        let connections = suite.scaled(connections);
+        let mib = if mib > 64 { suite.scaled(mib) } else { mib };
         let work = format!("download {connections} x {mib} MiB");
         if !suite.wants(&work) {
             continue;
         }
         let root = suite.folder(&format!("download-{connections}"))?;
         let path = root.join(BIG_FILE);
-        write_file(&path, if mib > 64 { suite.scaled(mib) } else { mib } << 20)?;
+        write_file(&path, mib << 20)?;
         let (scratch, descriptors) = (suite.scratch.clone(), suite.plan.descriptors);
         // The kernel discards the bodies, otherwise the client would be the bottleneck. Before each
         // run one file is compared.
-        let load = format!(
-            "http -c {} --path /{BIG_FILE} --discard",
-            suite.scaled(connections)
-        );
         suite.compare(
             &work,
             Unit::Gib,
+            &format!("http -c {connections} --path /{BIG_FILE} --discard"),
             vec![
-                (Ok(Contender::loket(&["http"], &root, &[])), load.clone()),
-                (
-                    rivals::nginx(&scratch, &root, descriptors, false),
-                    load.clone(),
-                ),
-                (rivals::lighttpd(&scratch, &root, descriptors), load.clone()),
-                (Contender::own("bare loop", "download", &root), load),
+                Ok(Contender::loket(&["http"], &root, &[])),
+                rivals::nginx(&scratch, &root, descriptors, false),
+                rivals::lighttpd(&scratch, &root, descriptors),
+                Contender::bare_loop("download", &root),
             ],
             &goals,
         )?;
@@ -124,34 +94,25 @@ pub fn downloads(suite: &mut Suite) -> Result<(), String> {
 }
 
 pub fn uploads(suite: &mut Suite) -> Result<(), String> {
+    let goal = Goal::cpu(BARE_LOOP, 1.03);
     for (connections, mib, goals) in [
-        (
-            16,
-            64,
-            vec![Goal::cpu(BARE_LOOP, 1.03), Goal::cpu(&["nginx"], 0.85)],
-        ),
-        (1, 1_024, vec![Goal::cpu(BARE_LOOP, 1.03)]),
+        (16, 64, vec![goal, Goal::cpu(&["nginx"], 0.85)]),
+        (1, 1_024, vec![goal]),
     ] {
         let (scratch, descriptors) = (suite.scratch.clone(), suite.plan.descriptors);
-        let size = suite.scaled(mib);
-        warm_memory((connections * size) << 20);
+        let mib = suite.scaled(mib);
         let ours = suite.folder("up-loket")?;
         let theirs = suite.folder("up-nginx")?;
         let bare = suite.folder("up-bare-loop")?;
-        let load = format!("http --put -c {connections} -s {size}M");
-        suite.compare(
+        suite.compare_after(
+            || warm_memory((connections * mib) << 20),
             &format!("PUT {connections} x {mib} MiB, --no-sync"),
             Unit::Gib,
+            &format!("http --put -c {connections} -s {mib}M"),
             vec![
-                (
-                    Ok(Contender::loket(&["http"], &ours, &["--no-sync"])),
-                    load.clone(),
-                ),
-                (
-                    rivals::nginx(&scratch, &theirs, descriptors, false),
-                    load.clone(),
-                ),
-                (Contender::own("bare loop", "upload", &bare), load),
+                Ok(Contender::loket(&["http"], &ours, &["--no-sync"])),
+                rivals::nginx(&scratch, &theirs, descriptors, false),
+                Contender::bare_loop("upload", &bare),
             ],
             &goals,
         )?;

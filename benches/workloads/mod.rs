@@ -2,6 +2,7 @@
 //! same load generator.
 
 pub mod report;
+pub mod samples;
 
 mod beside;
 mod connections;
@@ -13,10 +14,11 @@ use crate::measure::contender::{Contender, PortSource, folder};
 use crate::measure::generator;
 use crate::measure::plan::Plan;
 use crate::measure::server::Server;
-use crate::measure::spread::{Bound, Spread};
-use loket::load::report::{BodyCheck, Outcome};
-use report::{GoalResult, Report};
+use loket::load::report::BodyCheck;
+use report::Report;
+use samples::{Goal, Runs, Sample, Unit, judge};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 type Workload = fn(&mut Suite) -> Result<(), String>;
 
@@ -38,118 +40,41 @@ pub const WORKLOADS: [(&str, Workload); 11] = [
 /// This workload is measured only if it is named.
 pub const EXTRA: &str = "stalls";
 
+/// Rounds before a row may end early.
+const FEWEST: usize = 3;
+/// Seconds of load before a run is measured: caches are warm, and the kernel has sized its buffers.
+const RAMP: u32 = 1;
+/// With more repetitions a comparison on a busy machine would take more than half an hour.
+const REPETITIONS: Duration = Duration::from_secs(240);
+
 /// The options, a scratch directory and the report.
 pub struct Suite {
     pub plan: Plan,
     pub scratch: PathBuf,
     pub report: Report,
+    /// The time for which disturbed runs may still be repeated.
+    repetitions: Duration,
 }
 
-/// A server and the flags of the generator against it.
-type Entry = (Result<Contender, String>, String);
-
-/// What one unit of work is.
-#[derive(Clone, Copy)]
-enum Unit {
-    /// An answer; with its name.
-    Answer(&'static str),
-    /// A GiB that was received or sent.
-    Gib,
-}
-
-/// What a goal bounds.
-#[derive(Clone, Copy)]
-enum Figure {
-    Cpu,
-    Rate,
-    P50,
-}
-
-/// A bound on the ratio of loket to the best of some other servers, round by round.
-struct Goal {
-    figure: Figure,
-    rivals: &'static [&'static str],
-    bound: Bound,
-}
-
-impl Goal {
-    fn cpu(rivals: &'static [&'static str], most: f64) -> Goal {
-        Goal::new(Figure::Cpu, rivals, Bound::AtMost(most))
-    }
-
-    fn rate(rivals: &'static [&'static str], least: f64) -> Goal {
-        Goal::new(Figure::Rate, rivals, Bound::AtLeast(least))
-    }
-
-    fn new(figure: Figure, rivals: &'static [&'static str], bound: Bound) -> Goal {
-        Goal {
-            figure,
-            rivals,
-            bound,
-        }
-    }
-}
-
-/// The result of one run.
-#[derive(Clone, Copy)]
-struct Sample {
-    /// Units a second.
-    rate: f64,
-    /// Microseconds of server CPU per answer, or seconds per GiB.
-    cpu: f64,
-    /// Share of a core that the server used: near 1 it was the bottleneck.
-    busy: f64,
-    client_busy: f64,
-    p50: f64,
-    p99: f64,
-    /// Share of the time in which the server or the client was runnable but had no core.
-    disturbed: f64,
-}
-
-/// Above this, a run measures other programs more than the server.
-const DISTURBED: f64 = 0.03;
-
-impl Sample {
-    fn of(outcome: &Outcome, unit: Unit) -> Result<Sample, String> {
-        let server = outcome.server_cost().ok_or("the server was not measured")?;
-        let client = outcome.client_cost().ok_or("the client was not measured")?;
-        let recorder = &outcome.recorder;
-        let (units, cpu) = match unit {
-            Unit::Answer(_) => (recorder.in_time as f64, server.cpu as f64),
-            Unit::Gib => {
-                let bytes = (recorder.bytes_in + recorder.bytes_out) as f64;
-                (bytes / (1u64 << 30) as f64, server.cpu as f64 / 1e6)
-            }
-        };
-        let all = recorder.all_kinds();
-        Ok(Sample {
-            rate: units / outcome.seconds(),
-            cpu: cpu / units,
-            busy: server.busy,
-            client_busy: client.busy,
-            p50: all.value_at_quantile(0.5) as f64,
-            p99: all.value_at_quantile(0.99) as f64,
-            disturbed: server.kept_waiting.max(client.kept_waiting),
-        })
-    }
-
-    fn get(&self, figure: Figure) -> f64 {
-        match figure {
-            Figure::Cpu => self.cpu,
-            Figure::Rate => self.rate,
-            Figure::P50 => self.p50,
-        }
-    }
-}
-
-/// The runs of one server.
-struct Runs {
-    label: &'static str,
-    samples: Vec<Sample>,
-    repeated: usize,
-}
+const BARE_LOOP: &[&str] = &["bare loop"];
 
 impl Suite {
+    pub fn new(plan: Plan) -> Suite {
+        Suite {
+            report: Report::new(plan.quick),
+            plan,
+            scratch: PathBuf::new(),
+            repetitions: REPETITIONS,
+        }
+    }
+
+    /// Whether a run that took this long may be repeated.
+    fn repeats(&mut self, took: Duration) -> bool {
+        let left = self.repetitions.checked_sub(took);
+        self.repetitions = left.unwrap_or_default();
+        left.is_some()
+    }
+
     fn folder(&self, name: &str) -> Result<PathBuf, String> {
         folder(&self.scratch, name)
     }
@@ -168,22 +93,25 @@ impl Suite {
 
     /// Starts all servers; another server that does not start is skipped, loket or a bare loop
     /// must.
-    fn start(&mut self, entries: Vec<Entry>) -> Result<Vec<(Server, String)>, String> {
+    fn start(
+        &mut self,
+        load: &str,
+        contenders: Vec<Result<Contender, String>>,
+    ) -> Result<Vec<(Server, String)>, String> {
         let mut started = Vec::new();
-        for (contender, flags) in entries {
+        for contender in contenders {
             let server = contender.and_then(|contender| {
+                let server = Server::start(&contender, &self.scratch);
                 let is_rival = matches!(contender.port, PortSource::Fixed(_));
-                Server::start(&contender, &self.scratch).map_err(|why| match is_rival {
-                    true => why,
-                    false => format!("!{why}"),
-                })
+                let flags = contender.load.unwrap_or(load).to_string();
+                match server {
+                    Err(why) if is_rival => Err(why),
+                    server => Ok((server, flags)),
+                }
             });
             match server {
-                Ok(server) => started.push((server, flags)),
-                Err(why) => match why.strip_prefix('!') {
-                    Some(why) => return Err(why.to_string()),
-                    None => self.report.skip(&why),
-                },
+                Ok((server, flags)) => started.push((server?, flags)),
+                Err(why) => self.report.skip(&why),
             }
         }
         Ok(started)
@@ -194,44 +122,39 @@ impl Suite {
         &mut self,
         work: &str,
         unit: Unit,
-        entries: Vec<Entry>,
+        load: &str,
+        contenders: Vec<Result<Contender, String>>,
+        goals: &[Goal],
+    ) -> Result<(), String> {
+        self.compare_after(|| (), work, unit, load, contenders, goals)
+    }
+
+    /// Like `compare`; calls `prepare` before each run.
+    fn compare_after(
+        &mut self,
+        prepare: impl Fn(),
+        work: &str,
+        unit: Unit,
+        load: &str,
+        contenders: Vec<Result<Contender, String>>,
         goals: &[Goal],
     ) -> Result<(), String> {
         if !self.wants(work) {
             return Ok(());
         }
         println!("\n{work}");
-        let servers = self.start(entries)?;
+        let servers = self.start(load, contenders)?;
         let mut runs: Vec<Runs> = Vec::new();
-        for (server, _) in &servers {
-            runs.push(Runs {
-                label: server.label,
-                samples: Vec::new(),
-                repeated: 0,
-            });
-        }
+        runs.extend(servers.iter().map(|(server, _)| Runs::new(server.label)));
         for round in 0..self.plan.runs {
+            let is_clear = |goal| judge(work, goal, &runs).is_clear();
+            if round >= FEWEST && goals.iter().all(is_clear) {
+                break;
+            }
             for position in 0..servers.len() {
                 // Each round starts with another server: after-effects of a run hit all equally.
                 let index = (position + round) % servers.len();
-                let (server, flags) = &servers[index];
-                let flags = format!("{flags} -d {}", self.plan.whole_seconds());
-                let of = &mut runs[index];
-                let sample = loop {
-                    let outcome = generator::run(&flags, server);
-                    let outcome = outcome.map_err(|e| format!("{}: {e}", server.label))?;
-                    if outcome.body_check == BodyCheck::Length {
-                        return Err(format!("{} sends another file", server.label));
-                    }
-                    let sample = Sample::of(&outcome, unit)?;
-                    print_sample(round + 1, server.label, &sample, unit);
-                    // Bounded: on a busy machine the report says that runs were disturbed.
-                    if sample.disturbed <= DISTURBED || of.repeated >= self.plan.runs / 2 {
-                        break sample;
-                    }
-                    of.repeated += 1;
-                };
-                of.samples.push(sample);
+                self.measure(&servers[index], unit, &mut runs[index], &prepare)?;
             }
         }
         self.tabulate(work, unit, &runs, &servers);
@@ -241,39 +164,77 @@ impl Suite {
         check_stop()
     }
 
+    /// Adds a sample of one server. A disturbed run is repeated, but not too often: on a busy
+    /// machine the report says that runs were disturbed.
+    fn measure(
+        &mut self,
+        (server, flags): &(Server, String),
+        unit: Unit,
+        runs: &mut Runs,
+        prepare: impl Fn(),
+    ) -> Result<(), String> {
+        let flags = format!("{flags} --ramp {RAMP} -d {}", self.plan.seconds);
+        let mut best: Option<Sample> = None;
+        loop {
+            let began = Instant::now();
+            prepare();
+            let outcome = generator::run(&flags, server);
+            let outcome = outcome.map_err(|e| format!("{}: {e}", server.label))?;
+            if outcome.body_check == BodyCheck::Length {
+                return Err(format!("{} sends another file", server.label));
+            }
+            let sample = Sample::of(&outcome, unit)?;
+            print_sample(runs.samples.len() + 1, server.label, &sample, unit);
+            runs.made += 1;
+            runs.disturbed += usize::from(sample.is_disturbed());
+            let disturbance = |sample: &Sample| (sample.lost, sample.waited);
+            let kept = match best {
+                Some(best) if disturbance(&best) <= disturbance(&sample) => best,
+                _ => sample,
+            };
+            let repeated = runs.made - runs.samples.len() - 1;
+            if !sample.is_disturbed()
+                || repeated >= self.plan.runs / 2
+                || !self.repeats(began.elapsed())
+            {
+                runs.samples.push(kept);
+                return Ok(());
+            }
+            best = Some(kept);
+        }
+    }
+
     fn tabulate(&mut self, work: &str, unit: Unit, runs: &[Runs], servers: &[(Server, String)]) {
         let (rate, cpu) = match unit {
             Unit::Answer(name) => (format!("{name}/s"), format!("us CPU/{name}")),
             Unit::Gib => ("GiB/s".to_string(), "s CPU/GiB".to_string()),
         };
-        let header = [
-            "server",
-            &rate,
-            &cpu,
-            "busy",
-            "client busy",
-            "p50 ms",
-            "p99 ms",
-            "repeated",
-            "load",
+        let [first, last] = [
+            ["server", &rate, &cpu, "busy"],
+            ["p50 ms", "p99 ms", "disturbed", "load"],
         ];
+        let header = [&first[..], &["client busy"], &last].concat();
         let rows: Vec<Vec<String>> = runs
             .iter()
             .zip(servers)
             .map(|(runs, (_, flags))| {
-                let of = |part: fn(&Sample) -> f64| {
-                    let spread = Spread::of(runs.samples.iter().map(part));
-                    spread.map_or(f64::NAN, |spread| spread.median)
+                let of = |part| runs.median(part);
+                let bold = match runs.mostly(Sample::is_client_bound) {
+                    true => "**",
+                    false => "",
                 };
                 vec![
                     runs.label.to_string(),
                     significant(of(|sample| sample.rate)),
                     significant(of(|sample| sample.cpu)),
                     format!("{:.0} %", 100.0 * of(|sample| sample.busy)),
-                    format!("{:.0} %", 100.0 * of(|sample| sample.client_busy)),
+                    format!(
+                        "{bold}{:.0} %{bold}",
+                        100.0 * of(|sample| sample.client_busy)
+                    ),
                     significant(of(|sample| sample.p50) / 1e3),
                     significant(of(|sample| sample.p99) / 1e3),
-                    runs.repeated.to_string(),
+                    format!("{} of {}", runs.disturbed, runs.made),
                     format!("`{flags}`"),
                 ]
             })
@@ -293,46 +254,12 @@ fn print_sample(round: usize, label: &str, sample: &Sample, unit: Unit) {
         significant(sample.cpu),
         100.0 * sample.busy,
         100.0 * sample.client_busy,
-        match sample.disturbed > DISTURBED {
-            true => format!(", disturbed for {:.0} %", 100.0 * sample.disturbed),
-            false => String::new(),
+        match (sample.is_disturbed(), sample.lost) {
+            (false, _) => String::new(),
+            (true, 0) => format!(", disturbed for {:.0} %", 100.0 * sample.waited),
+            (true, lost) => format!(", disturbed: {lost} copies were lost"),
         }
     );
-}
-
-/// Compares loket, which is first, with the best of the rivals in each round.
-fn judge(work: &str, goal: &Goal, runs: &[Runs]) -> GoalResult {
-    let rivals: Vec<&Runs> = runs
-        .iter()
-        .skip(1)
-        .filter(|runs| goal.rivals.contains(&runs.label))
-        .collect();
-    let ratio = |(round, sample): (usize, &Sample)| {
-        let theirs = rivals
-            .iter()
-            .map(|runs| runs.samples[round].get(goal.figure));
-        let best = match goal.figure {
-            Figure::Rate => theirs.max_by(f64::total_cmp),
-            Figure::Cpu | Figure::P50 => theirs.min_by(f64::total_cmp),
-        };
-        Some(sample.get(goal.figure) / best?)
-    };
-    let ours = runs.first().map_or(&[][..], |runs| &runs.samples);
-    let name = match goal.figure {
-        Figure::Cpu => "CPU",
-        Figure::Rate => "throughput",
-        Figure::P50 => "p50",
-    };
-    let against = match goal.rivals {
-        [one] => (*one).to_string(),
-        many => format!("the better of {}", many.join(" and ")),
-    };
-    GoalResult {
-        work: work.to_string(),
-        figure: format!("{name} by {against}"),
-        bound: goal.bound,
-        spread: Spread::of(ours.iter().enumerate().filter_map(ratio)),
-    }
 }
 
 /// Three significant digits, with thousands separated.

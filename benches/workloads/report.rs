@@ -12,11 +12,28 @@ pub struct GoalResult {
     pub figure: String,
     pub bound: Bound,
     pub spread: Option<Spread>,
+    /// Why the spread does not tell it.
+    pub doubt: Option<String>,
 }
 
+/// A row ends early if the bound is further away than this number of spreads: two more rounds would
+/// change no verdict.
+const CLEAR: f64 = 3.0;
+
 impl GoalResult {
-    fn verdict(&self) -> Verdict {
-        self.bound.judge(self.spread)
+    pub fn verdict(&self) -> Verdict {
+        match self.doubt.as_ref().and(self.spread) {
+            Some(_) => Verdict::CannotBeTold,
+            None => self.bound.judge(self.spread),
+        }
+    }
+
+    /// Whether the bound is far away from the spread.
+    pub fn is_clear(&self) -> bool {
+        let is_far = |Spread { median, low, high }| {
+            (median - self.bound.value()).abs() > CLEAR * (high - low)
+        };
+        self.doubt.is_none() && self.spread.is_some_and(is_far)
     }
 
     fn found(&self) -> String {
@@ -27,7 +44,7 @@ impl GoalResult {
     }
 
     /// A line of the drawing: left of 1 is better than the goal.
-    fn line(&self) -> Option<Line> {
+    fn line(&self, verdict: Verdict) -> Option<Line> {
         let Spread { median, low, high } = self.spread?;
         let goal = self.bound.value().max(f64::MIN_POSITIVE);
         let part = |value: f64| match self.bound {
@@ -38,7 +55,7 @@ impl GoalResult {
         Some(Line {
             label: format!("{}: {}", self.work, self.figure),
             value: format!("{median:.3}, goal {}", self.bound.text()),
-            colour: match self.verdict() {
+            colour: match verdict {
                 Verdict::Holds => GOOD,
                 Verdict::Missed => BAD,
                 _ => UNSURE,
@@ -56,9 +73,43 @@ pub struct Report {
     sections: String,
     notes: Vec<String>,
     pub failed: usize,
+    /// Whether the goals are not judged: the work is smaller than theirs.
+    is_quick: bool,
 }
 
+const JUDGED: &str = "A goal holds if the whole spread is within its bound, and cannot be told if \
+    the bound lies within the spread, if most runs were disturbed, or if only one side had the \
+    client as its bottleneck (**bold** below) and looks worse for it. The spread leaves out the \
+    lowest and the highest of five or more rounds.";
+
 impl Report {
+    pub fn new(is_quick: bool) -> Report {
+        Report {
+            is_quick,
+            ..Report::default()
+        }
+    }
+
+    fn verdict(&self, goal: &GoalResult) -> Verdict {
+        match self.is_quick {
+            true => Verdict::NotJudged,
+            false => goal.verdict(),
+        }
+    }
+
+    /// The verdict and the doubt.
+    fn told(&self, goal: &GoalResult) -> String {
+        let verdict = self.verdict(goal);
+        match goal
+            .doubt
+            .as_ref()
+            .filter(|_| verdict == Verdict::CannotBeTold)
+        {
+            Some(doubt) => format!("{}: {doubt}", verdict.text()),
+            None => verdict.text().to_string(),
+        }
+    }
+
     /// Adds a table below a title.
     pub fn section(&mut self, title: &str, header: &[&str], rows: &[Vec<String>]) {
         let sections = &mut self.sections;
@@ -77,7 +128,7 @@ impl Report {
             goal.figure,
             goal.bound.text(),
             goal.found(),
-            goal.verdict().text().replace('*', "")
+            self.told(&goal).replace('*', "")
         );
         self.goals.push(goal);
     }
@@ -105,7 +156,7 @@ impl Report {
     fn count(&self, verdict: Verdict) -> usize {
         self.goals
             .iter()
-            .filter(|goal| goal.verdict() == verdict)
+            .filter(|goal| self.verdict(goal) == verdict)
             .count()
     }
 
@@ -116,26 +167,27 @@ impl Report {
         head: &str,
         machine: &[(&str, String)],
     ) -> Result<(), String> {
-        let summary = format!(
+        let judged = format!(
             "{} goals hold, {} are missed, {} cannot be told, {} were not measured.",
             self.count(Verdict::Holds),
             self.count(Verdict::Missed),
             self.count(Verdict::CannotBeTold),
             self.count(Verdict::NotMeasured)
         );
+        let (summary, judged) = match self.is_quick {
+            true => ("A quick run: nothing is judged.".to_string(), ""),
+            false => (judged, JUDGED),
+        };
         let mut page = format!("# loket compared with other servers\n\n**{summary}**\n\n{head}\n");
         let _ = write!(
             page,
-            "\n## Goals\n\n![goals](goals.svg)\n\nA goal holds if the whole spread is within its \
-             bound, and cannot be told if the bound lies within the spread. The spread leaves out \
-             the lowest and the highest of five or more rounds.\n\n\
+            "\n## Goals\n\n![goals](goals.svg)\n\n{judged}\n\n\
              | work | figure | goal | median (spread) | |\n|---|---|---:|---:|---|\n"
         );
         for goal in &self.goals {
-            let (bound, verdict) = (goal.bound.text(), goal.verdict().text());
-            let row =
-                [&goal.work, &goal.figure, &bound, &goal.found(), verdict].map(str::to_string);
-            let _ = writeln!(page, "| {} |", row.join(" | "));
+            let (bound, found, told) = (goal.bound.text(), goal.found(), self.told(goal));
+            let GoalResult { work, figure, .. } = goal;
+            let _ = writeln!(page, "| {work} | {figure} | {bound} | {found} | {told} |");
         }
         for note in &self.notes {
             let _ = write!(page, "\n- {note}");
@@ -145,7 +197,9 @@ impl Report {
             let _ = writeln!(page, "| {name} | {value} |");
         }
         let _ = write!(page, "\n## Medians of all servers\n{}", self.sections);
-        let lines: Vec<Line> = self.goals.iter().filter_map(GoalResult::line).collect();
+        let goals = self.goals.iter();
+        let lines = goals.filter_map(|goal| goal.line(self.verdict(goal)));
+        let lines: Vec<Line> = lines.collect();
         let marks = [(1.0, "goal"), (0.5, "half"), (2.0, "double")];
         let drawing = draw("loket by its goals: left is better", &lines, &marks);
         for (name, text) in [("report.md", &page), ("goals.svg", &drawing)] {
