@@ -567,7 +567,7 @@ fn draining_completes_transfers_and_closes_idle_connections() {
     let busy = simulation.accept(Service::Files, 0);
     simulation.say(&busy, "download big\n");
     simulation.run();
-    simulation.dispatcher.drain();
+    simulation.dispatcher.drain(simulation.now);
     simulation.run();
     assert_eq!(simulation.closed(&idle), Some(CloseReason::Shutdown));
     assert_eq!(simulation.closed(&busy), None);
@@ -584,7 +584,7 @@ fn a_drain_waits_for_a_first_request_and_leaves_the_operator() {
     let operator = Operator::new(Rc::new(SERVICES), None, None);
     let operator = simulation.operator(Box::new(operator), BIG);
     let [speaks, silent] = [Service::Echo; 2].map(|service| simulation.connect(service));
-    simulation.dispatcher.drain();
+    simulation.dispatcher.drain(simulation.now);
     simulation.run();
     simulation.say(&speaks, "hello");
     simulation.run();

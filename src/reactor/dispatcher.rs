@@ -286,7 +286,7 @@ impl<I: Io> Dispatcher<I> {
         };
         let mut ended = turn.serve(connection);
         let (spent, calls) = (turn.spent, calls - turn.calls);
-        let leaves = self.timers.closes_idle(connection, now) && self.operator != Some(id);
+        let leaves = self.timers.closes_idle(connection) && self.operator != Some(id);
         if leaves && ended == TurnEnd::Parked && !connection.session.is_busy() {
             ended = TurnEnd::Closed(CloseReason::Shutdown);
         }
@@ -361,8 +361,8 @@ impl<I: Io> Dispatcher<I> {
     }
 
     /// Closes idle connections now, and each other one as soon as it becomes idle.
-    pub fn drain(&mut self) {
-        self.timers.drain();
+    pub fn drain(&mut self, now: Moment) {
+        self.timers.drain(now);
         for id in self.table.ids() {
             self.enqueue(id, false);
         }

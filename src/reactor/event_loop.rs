@@ -186,7 +186,7 @@ impl EventLoop {
             if let Some(act) = self.on_stop.take() {
                 act();
             }
-            self.dispatcher.drain();
+            self.dispatcher.drain(now);
             self.stopping = Stopping::By(now.after(seconds * SECOND));
         }
     }

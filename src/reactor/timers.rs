@@ -39,7 +39,8 @@ pub struct Timers {
     seconds: Vec<u32>,
     /// No deadline is earlier than this. It may be too early, because progress moves deadlines.
     next_second: u32,
-    draining: bool,
+    /// Since when the server drains.
+    draining: Option<Moment>,
 }
 
 impl Timers {
@@ -50,19 +51,21 @@ impl Timers {
             queues: Default::default(),
             seconds: Vec::new(),
             next_second: NEVER,
-            draining: false,
+            draining: None,
         }
     }
 
     /// From now on, idle connections are to be closed.
-    pub fn drain(&mut self) {
-        self.draining = true;
+    pub fn drain(&mut self, now: Moment) {
+        self.draining = Some(now);
     }
 
     /// Whether a connection is to be closed if it is idle. A new one has a second or two to send
     /// its first request, which may be in flight: closed at once, it would be reset.
-    pub fn closes_idle<S>(&self, connection: &Connection<S>, now: Moment) -> bool {
-        self.draining && (connection.spoke || connection.last_progress.after(SECOND) <= now)
+    pub fn closes_idle<S>(&self, connection: &Connection<S>) -> bool {
+        self.draining.is_some_and(|since| {
+            connection.spoke || connection.last_progress.after(SECOND) <= since
+        })
     }
 
     /// Starts the timer that the session waits for, unless it runs.
@@ -128,7 +131,7 @@ impl Timers {
 
     /// Sets the deadline for what the connection is doing now.
     pub fn update_deadline<S>(&mut self, slot: u32, connection: &mut Connection<S>, now: Moment) {
-        if self.draining && !connection.spoke {
+        if self.draining.is_some() && !connection.spoke {
             return self.set_second(slot, second_after(now, 1));
         }
         let deadline = connection.session.deadline();
@@ -210,7 +213,7 @@ impl Timers {
         connection: &mut Connection<S>,
         now: Moment,
     ) -> Option<CloseReason> {
-        if self.draining && !connection.spoke {
+        if self.draining.is_some() && !connection.spoke {
             return Some(CloseReason::Shutdown);
         }
         if connection.disk_since != NEVER {

@@ -340,7 +340,7 @@ impl Engine {
         for serial in self.shared.live.borrow().keys() {
             self.shared.queue.borrow_mut().push_short(*serial);
         }
-        self.dispatcher.drain();
+        self.dispatcher.drain(self.now());
     }
 
     /// The second signal.
