@@ -240,7 +240,7 @@ const WRONG_WORDS: &[Row] = &[
     ("only SEND, end", TRANSFER, &[b"SEND"], "OKERROR: the connection", AfterEnd),
     ("only RECEIVE, end", TRANSFER, &[b"RECEIVE"], "OKERROR: the connection", AfterEnd),
     ("bare unknown", TRANSFER, &[b"send"],
-        "ERROR: unknown command send; the words are SEND and", Closed),
+        "ERROR: unknown command send; the words are SEND, RECEIVE, RESUME and", Closed),
     ("bare unknown, end", TRANSFER, &[b"receive"], "ERROR: unknown command receive; ", AfterEnd),
     ("bare with a name", TRANSFER, &[b"SENDa.txt"], "ERROR: unknown command SENDa.txt; ", Closed),
     ("bare escape", TRANSFER, &[b"\x1b]0;x"], "ERROR: unknown command ]0;x; ", Closed),

@@ -102,7 +102,7 @@ fn a_refusal_reaches_a_client_that_is_still_sending_its_body() {
         (
             Transfer,
             "send",
-            "unknown command send; the words are SEND and RECEIVE\n",
+            "unknown command send; the words are SEND, RECEIVE, RESUME and SUM\n",
         ),
         (Transfer, "SEND\nold\nold<SEPARATOR>1001", "too large"),
         (Transfer, "SEND\nold\nold<SEPARATOR>-1", "not a number"),

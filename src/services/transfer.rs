@@ -1,4 +1,4 @@
-//! The transfer service: SEND and RECEIVE, in both dialects.
+//! The transfer service: SEND and RECEIVE, in both dialects, and RESUME and SUM on lines.
 //!
 //! ```text
 //!            SEND                 name, header           all bytes
@@ -10,9 +10,12 @@
 //!                  └─ bare: header ─▶ HeaderGap ── body ──▶ closed
 //!
 //!   A line peer sends the header on its own line: UploadName ──▶ UploadHeader ──▶ Receiving.
+//!   After RESUME and SUM, a line with a name and a number: PartOf ──▶ Command.
 //!   A store operation that must wait for the disk: Waiting, before the body or the header.
 //!   After a Reject, and after a missing file in the bare dialect: ERROR, then closed.
 //! ```
+
+mod state;
 
 use super::ServiceLimits;
 use super::bare_header::BareHeaderReader;
@@ -23,14 +26,15 @@ use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Receive};
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{Content, OpenFile, Overwrite, Requester, Store, StoreReply, Stored, Upload};
+use crate::store::{OpenFile, Overwrite, Requester, Store, StoreReply, Stored, Upload};
 use crate::wire::SEPARATOR;
-use crate::wire::ambiguous_size::Digits;
 use crate::wire::follows::{Follows, Timer};
 use crate::wire::framing::{Dialect, Fault, Frame, Framer, LateNewline};
 use crate::wire::names::{self, BadName};
+use crate::wire::text;
 use crate::wire::transfer_header::{self, BareHeader, Word};
 use crate::wire::unended::Unended;
+use state::{Part, TransferAnswer, TransferState};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -42,43 +46,6 @@ pub struct Transfer {
     store: Rc<dyn Store>,
     upload_log: UploadLog,
     state: TransferState,
-}
-
-enum TransferState {
-    Command,
-    /// After SEND.
-    UploadName(BareHeaderReader),
-    /// After SEND and the line with the name.
-    UploadHeader,
-    /// A body of known size arrives.
-    Receiving {
-        upload: Box<dyn Upload>,
-        size: u64,
-    },
-    /// A commit is pending. A bare peer has no `size` and gets no reply.
-    Committing {
-        done: StoreReply<Stored>,
-        size: Option<u64>,
-    },
-    /// A body without a delimiter between its size and its data arrives.
-    Unframed(UnframedUpload),
-    /// After RECEIVE.
-    DownloadName,
-    /// A store operation is pending.
-    Waiting(Pending<TransferAnswer>),
-    /// A bare header was sent. The body follows after a gap, so that the peer does not read it
-    /// together with the header.
-    HeaderGap(Content),
-}
-
-/// The result of a store operation, and the command that it belongs to.
-enum TransferAnswer {
-    /// A download of the file of this name.
-    Opened(Result<OpenFile, StoreError>, Box<str>),
-    /// An upload of this size.
-    Begun(Result<Box<dyn Upload>, StoreError>, u64),
-    /// A bare upload whose size is all of these digits or begins with them.
-    BegunBare(Result<Box<dyn Upload>, StoreError>, Digits),
 }
 
 impl Transfer {
@@ -128,6 +95,8 @@ impl Transfer {
                 TransferState::UploadName(BareHeaderReader::default())
             }
             Word::Receive => TransferState::DownloadName,
+            Word::Resume => TransferState::PartOf(Part::Rest),
+            Word::Sum => TransferState::PartOf(Part::FrontSum),
         };
         self.reply("OK", cx);
         Ok(Intake::Bytes)
@@ -178,6 +147,39 @@ impl Transfer {
                 Ok((taken, self.resume(answer, cx)?))
             }
         }
+    }
+
+    /// The line after RESUME or SUM.
+    fn part_line(
+        &mut self,
+        part: Part,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> Handled {
+        match self.framer.split(input, follows, |_| Unended::Part) {
+            Frame::More => Ok((0, Intake::Bytes)),
+            Frame::Healed { .. } => unreachable!("these words are read on lines only"),
+            Frame::End => Err(Fault::Cut.into()),
+            Frame::Broken(fault) => Err(fault.into()),
+            Frame::Unit { text, taken } => {
+                let (name, number) = transfer_header::parse_line(text)?;
+                let (name, client) = (self.base_name(name)?, self.requester(cx));
+                let answer = match part {
+                    Part::Rest => self.open(name, number, client),
+                    Part::FrontSum => {
+                        let digest = self.store.digest(name, Some(number), client);
+                        digest.map(TransferAnswer::Sum)
+                    }
+                };
+                Ok((taken, self.resume(answer, cx)?))
+            }
+        }
+    }
+
+    fn open(&self, name: &str, offset: u64, client: Requester) -> Pending<TransferAnswer> {
+        let (opened, name) = (self.store.open(name, client), name.into());
+        opened.map(move |opened| TransferAnswer::Opened(opened, name, offset))
     }
 
     /// Begins an upload once the header is whole.
@@ -239,10 +241,7 @@ impl Transfer {
                 Ok((taken, Intake::Bytes))
             }
             Frame::Unit { text, taken } => {
-                let name = self.base_name(text)?;
-                let opened = self.store.open(name, self.requester(cx));
-                let name = name.into();
-                let answer = opened.map(move |opened| TransferAnswer::Opened(opened, name));
+                let answer = self.open(self.base_name(text)?, 0, self.requester(cx));
                 Ok((taken, self.resume(answer, cx)?))
             }
         }
@@ -260,7 +259,16 @@ impl Transfer {
                 self.state = TransferState::Waiting(pending);
                 Intake::Wait
             }
-            Ok(TransferAnswer::Opened(opened, name)) => self.send_file(&name, opened, cx),
+            Ok(TransferAnswer::Opened(Ok(file), name, offset)) => {
+                self.send_file(&name, file, offset, cx)
+            }
+            Ok(TransferAnswer::Sum(Ok(digest))) => {
+                self.reply(format_args!("OK {}", text::hex(&digest.sha256)), cx);
+                Intake::Bytes
+            }
+            Ok(TransferAnswer::Opened(Err(error), ..) | TransferAnswer::Sum(Err(error))) => {
+                self.reply_error(&error, cx)
+            }
             Ok(TransferAnswer::Begun(upload, size)) => {
                 let upload = upload?;
                 let receive = Receive::new(upload.blob(), size);
@@ -278,28 +286,33 @@ impl Transfer {
     fn send_file(
         &mut self,
         name: &str,
-        opened: Result<OpenFile, StoreError>,
+        file: OpenFile,
+        offset: u64,
         cx: &mut Context<'_>,
     ) -> Intake {
-        match opened {
-            Ok(file) => {
-                let (blob, length) = file.content();
-                self.reply(format_args!("{name}{SEPARATOR}{length}"), cx);
-                if self.is_line() {
-                    cx.out.body(blob, 0..length);
-                } else {
-                    self.state = TransferState::HeaderGap((blob, length));
-                }
-                return Intake::Bytes;
-            }
-            Err(StoreError::NotFound) => self.reply("ERROR: File not found", cx),
-            Err(error) => self.reply(format_args!("ERROR: {error}"), cx),
-        }
-        // A line peer may send another command; a textbook client reads to the end of the stream.
+        let (blob, length) = file.content();
+        let Some(left) = length.checked_sub(offset) else {
+            return self.reply_error(&StoreError::TooShort(length), cx);
+        };
+        self.reply(format_args!("{name}{SEPARATOR}{left}"), cx);
         if self.is_line() {
-            Intake::Bytes
+            cx.out.body(blob, offset..length);
         } else {
-            Intake::Close(CloseReason::Goodbye)
+            self.state = TransferState::HeaderGap((blob, length));
+        }
+        Intake::Bytes
+    }
+
+    /// Sends a negative answer. A line peer may send another command; a textbook client reads to
+    /// the end of the stream.
+    fn reply_error(&self, error: &StoreError, cx: &mut Context<'_>) -> Intake {
+        match error {
+            StoreError::NotFound => self.reply("ERROR: File not found", cx),
+            error => self.reply(format_args!("ERROR: {error}"), cx),
+        }
+        match self.is_line() {
+            true => Intake::Bytes,
+            false => Intake::Close(CloseReason::Goodbye),
         }
     }
 
@@ -414,6 +427,7 @@ impl Protocol for Transfer {
             TransferState::UploadName(_) => self.upload_name(input, follows, cx),
             TransferState::UploadHeader => self.upload_line(input, follows, cx),
             TransferState::DownloadName => self.download_name(input, follows, cx),
+            TransferState::PartOf(part) => self.part_line(part, input, follows, cx),
             TransferState::HeaderGap(_) => return self.header_gap(input, follows, cx),
             _ => unreachable!("body bytes are never shown"),
         };
@@ -455,7 +469,8 @@ impl Protocol for Transfer {
             TransferState::Command
             | TransferState::UploadName(_)
             | TransferState::UploadHeader
-            | TransferState::DownloadName => self.framer.awaited(),
+            | TransferState::DownloadName
+            | TransferState::PartOf(_) => self.framer.awaited(),
             TransferState::HeaderGap(_) => Some(Timer::HeaderGap),
             _ => None,
         }

@@ -10,6 +10,9 @@ use std::fmt;
 
 const SEND: &[u8] = b"SEND";
 const RECEIVE: &[u8] = b"RECEIVE";
+/// Does not begin with another word: that one would be executed while this one arrives.
+const RESUME: &[u8] = b"RESUME";
+const SUM: &[u8] = b"SUM";
 
 /// A word of the transfer service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +21,13 @@ pub enum Word {
     Send,
     /// The peer requests a file.
     Receive,
+    /// The peer requests a file from an offset on; only on lines.
+    Resume,
+    /// The peer requests the SHA-256 of a file's front; only on lines.
+    Sum,
 }
 
-/// A unit that is neither word.
+/// A unit that is none of the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownWord<'a>(&'a [u8]);
 
@@ -29,7 +36,7 @@ impl fmt::Display for UnknownWord<'_> {
         let word = text::excerpt(self.0);
         write!(
             out,
-            "unknown command {word}; the words are SEND and RECEIVE"
+            "unknown command {word}; the words are SEND, RECEIVE, RESUME and SUM"
         )
     }
 }
@@ -39,6 +46,8 @@ pub fn word(unit: &[u8]) -> Result<Word, UnknownWord<'_>> {
     match unit {
         SEND => Ok(Word::Send),
         RECEIVE => Ok(Word::Receive),
+        RESUME => Ok(Word::Resume),
+        SUM => Ok(Word::Sum),
         _ => Err(UnknownWord(unit)),
     }
 }
@@ -47,7 +56,12 @@ pub fn word(unit: &[u8]) -> Result<Word, UnknownWord<'_>> {
 pub fn unended_word(unit: &[u8]) -> Unended {
     Unended::judge(unit, |unit| match unit {
         SEND | RECEIVE => Unended::Word,
-        _ if [SEND, RECEIVE].iter().any(|word| word.starts_with(unit)) => Unended::Part,
+        _ if [SEND, RECEIVE, RESUME, SUM]
+            .iter()
+            .any(|word| word.starts_with(unit)) =>
+        {
+            Unended::Part
+        }
         _ => Unended::Hopeless,
     })
 }
@@ -205,6 +219,22 @@ mod tests {
         match bare(input.as_bytes(), pauses) {
             Ok(BareHeader::Whole { name, .. }) => std::str::from_utf8(name).expect("text"),
             other => panic!("{other:?} of {input}"),
+        }
+    }
+
+    #[test]
+    fn no_word_is_executed_while_another_one_arrives() {
+        for (word, begun) in [
+            ("SEND", Unended::Word),
+            ("RECEIVE", Unended::Word),
+            ("RESUME", Unended::Part),
+            ("SUM", Unended::Part),
+        ] {
+            for end in 1..word.len() {
+                let unit = &word.as_bytes()[..end];
+                assert_eq!(unended_word(unit), Unended::Part, "{unit:?}");
+            }
+            assert_eq!(unended_word(word.as_bytes()), begun, "{word}");
         }
     }
 

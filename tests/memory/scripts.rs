@@ -186,6 +186,24 @@ const OTHERS: &[Row] = &[
     ("half a word and silence", Transfer, &[
         Say("RECEIV"), Expect("ERROR: the command is not finished; end it with a line feed\n")],
         None),
+    ("the rest of a file and the sum of its front", Transfer, &[
+        Say("RESUME\na.bin<SEPARATOR>7\nSUM\na.bin<SEPARATOR>3\nRESUME\r\na.bin<SEPARATOR>10\r\n\
+             RESUME\na.bin<SEPARATOR>11\nSUM\na.bin<SEPARATOR>11\nRESUME\nx<SEPARATOR>1\n\
+             SUM\nx<SEPARATOR>1\nRECEIVE\nempty\n"),
+        Expect("OK\na.bin<SEPARATOR>3\n789OK\n\
+              OK bf6aaaab7c143ca12ae448c69fb72bb4cf1b29154b9086a927a0a91ae334cdf7\n\
+              OK\na.bin<SEPARATOR>0\nOK\nERROR: the file has only 10 bytes\n\
+              OK\nERROR: the file has only 10 bytes\nOK\nERROR: File not found\n\
+              OK\nERROR: File not found\nOK\nempty<SEPARATOR>0\n")], None),
+    ("a word that needs a line and silence", Transfer, &[
+        Say("RESUME"), Expect("ERROR: the command is not finished; end it with a line feed\n")],
+        None),
+    ("a word that needs a line and the end", Transfer, &[
+        Say("SUM"), End,
+        Expect("ERROR: the connection ended in the middle; nothing was done\n")], None),
+    ("a word that needs a line in pieces", Transfer, &[
+        Say("RES"), Quiet(Settle), Say("UME"), Quiet(Settle), Say("\na.bin<SEPARATOR>9\n"),
+        Expect("OK\na.bin<SEPARATOR>1\n9")], None),
     ("a textbook download", Transfer, &[
         Say("RECEIVE"), Expect("OK"), Say("photos/../a.bin"), Quiet(Settle),
         Expect("a.bin<SEPARATOR>10"), Quiet(HeaderGap), Expect("0123456789")], None),
@@ -266,11 +284,15 @@ const REFUSED: &[(&str, Service, &str, &str)] = &[
     ("a NUL in a name", FilesService, "rm a\0b\n",
         "ERROR the name holds a control character: ab\n"),
     ("a wrong word on a line", Transfer, "GET\n",
-        "ERROR: unknown command GET; the words are SEND and RECEIVE\n"),
+        "ERROR: unknown command GET; the words are SEND, RECEIVE, RESUME and SUM\n"),
     ("a header without its separator", Transfer, "SEND\nx\nx 5\nhello",
         "OK\nERROR: write the header as NAME<SEPARATOR>BYTES, not as x 5\n"),
     ("a header without a size", Transfer, "SEND\nx\nx<SEPARATOR>-5\nhello",
         "OK\nERROR: the size is not a number of bytes: -5\n"),
+    ("no offset", Transfer, "RESUME\na.bin\n",
+        "OK\nERROR: write the header as NAME<SEPARATOR>BYTES, not as a.bin\n"),
+    ("a wrong length", Transfer, "SUM\na.bin<SEPARATOR>-1\n",
+        "OK\nERROR: the size is not a number of bytes: -1\n"),
     ("an upload to a folder", Transfer, "SEND\nx\nx/<SEPARATOR>5\nhello",
         "OK\nERROR: it is not a regular file\n"),
     ("a control character in a name", Transfer, "RECEIVE\na\x1b[2J\n",

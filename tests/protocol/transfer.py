@@ -1,5 +1,6 @@
 """A client of the transfer service, from src/wire/PROTOCOL.md: python3 transfer.py HOST PORT"""
 
+import hashlib
 import os
 import socket
 import sys
@@ -43,6 +44,17 @@ with connect() as server, server.makefile("rb") as replies:
     for name, data in [(b"a.txt", b"hello"), (b"my file.txt", b"12345\n"), (b"a.txt", large), (b"empty", b"")]:
         send(server, replies, name, data)
         assert receive(server, replies, name) == data
+
+# The front of a file is there already.
+with connect() as server, server.makefile("rb") as replies:
+    server.sendall(b"SUM\na.txt<SEPARATOR>400000\n")
+    gets(replies, b"OK\nOK " + hashlib.sha256(large[:400_000]).hexdigest().encode() + b"\n")
+    server.sendall(b"RESUME\na.txt<SEPARATOR>400000\n")
+    gets(replies, b"OK\na.txt<SEPARATOR>600000\n" + large[400_000:])
+    server.sendall(b"RESUME\na.txt<SEPARATOR>1000001\n")
+    gets(replies, b"OK\nERROR: ")
+    replies.readline()
+    assert receive(server, replies, b"a.txt") == large
 
 # Everything at once, then the half-close; only the last component of the name counts.
 with connect() as server, server.makefile("rb") as replies:

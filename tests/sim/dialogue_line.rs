@@ -407,15 +407,16 @@ impl Writer<'_> {
     }
 
     fn transfer_command(&mut self) {
-        match self.random.below(16) {
+        match self.random.below(18) {
             0..=5 => self.send(),
             6..=10 => self.receive(),
             11 => self.line(""),
             12 | 13 => self.faulty_send(),
             14 => self.shrunk_receive(),
+            15 | 16 => self.resume(),
             _ => self.broken(
                 "ERROR: ",
-                "unknown command nonsense; the words are SEND and RECEIVE",
+                "unknown command nonsense; the words are SEND, RECEIVE, RESUME and SUM",
             ),
         }
     }
@@ -465,6 +466,28 @@ impl Writer<'_> {
                 self.script.expect_body(&content);
             }
             None => self.script.expect("ERROR: File not found\n"),
+        }
+    }
+
+    fn resume(&mut self) {
+        let name = self.asked_name();
+        let content = self.files.get(&name).cloned();
+        let from = self.random.below(content.as_ref().map_or(0, Vec::len) + 2);
+        self.line("RESUME");
+        self.script.expect("OK\n");
+        self.line(&format!("some/where/{name}{SEPARATOR}{from}"));
+        match content {
+            None => self.script.expect("ERROR: File not found\n"),
+            Some(content) if from > content.len() => {
+                let why = format!("ERROR: the file has only {} bytes\n", content.len());
+                self.script.expect(why);
+            }
+            Some(content) => {
+                let rest = &content[from..];
+                self.script
+                    .expect(format!("{name}{SEPARATOR}{}\n", rest.len()));
+                self.script.expect_body(rest);
+            }
         }
     }
 
