@@ -95,6 +95,10 @@ pub struct ReceiveOptions {
     /// Folder for the files.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
+    /// Begin anew, and keep nothing of a file that is broken off [default: go on where the last
+    /// time was broken off, if the file still begins like that].
+    #[arg(long)]
+    pub no_resume: bool,
 }
 
 /// The flags of `loket files`.

@@ -149,7 +149,8 @@ fn run_client(command: CliCommand) -> Result<(), ClientError> {
             transfer::send(&options.files, name, &options.to, &limits)
         }
         CliCommand::Receive(options) => {
-            transfer::receive(&options.names, &options.output, &options.from, &limits)
+            let (names, folder, resume) = (&options.names, &options.output, !options.no_resume);
+            transfer::receive(names, folder, &options.from, resume, &limits)
         }
         CliCommand::Files(options) => run_files(&options, &limits),
         CliCommand::Talk(options) => talk::run(&options.at, &limits),

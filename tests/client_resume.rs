@@ -13,16 +13,24 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use support::{Server, noise};
 
-const KILLS: usize = 8;
+const KILLS: usize = 24;
 const SIZE: usize = 2 << 20;
 
-/// Runs a download of `a`, kills the client after it got about this number of bytes of the server.
-fn download_and_kill(server: &Server, folder: &Path, most: usize) {
+/// A service, and the command that gets the file `a` from it; an address follows.
+type Getting = (&'static str, &'static [&'static str]);
+
+const GETTINGS: [Getting; 2] = [
+    ("files", &["files", "download", "a", "--at"]),
+    ("transfer", &["receive", "a", "--from"]),
+];
+
+/// Gets `a`, and kills the client after it got about this number of bytes of the server.
+fn get_and_kill(server: &Server, (service, command): Getting, folder: &Path, most: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let at = listener.local_addr().expect("an address").to_string();
-    let mut child = start(folder, &["files", "download", "a", "--at", &at]);
+    let mut child = start(folder, &[command, &[&at]].concat());
     let (mut client, _) = listener.accept().expect("the client connects");
-    let mut upstream = TcpStream::connect(server.address("files")).expect("a server");
+    let mut upstream = TcpStream::connect(server.address(service)).expect("a server");
     let (mut commands, mut to_server) = (
         client.try_clone().expect("a descriptor"),
         upstream.try_clone().expect("a descriptor"),
@@ -52,21 +60,23 @@ fn a_download_that_is_killed_again_and_again_is_the_same_file() {
     let server = Server::start(&[]);
     let data = noise(SIZE);
     fs::write(server.root().join("a"), &data).expect("room");
-    let at = server.address("files").to_string();
-    let (mut seed, mut resumed) = (7_u64, 0);
-    for _ in 0..kills.div_ceil(4) {
+    let (mut seed, mut resumed) = (7_u64, [0, 0]);
+    for round in 0..kills.div_ceil(4) {
+        let (service, command) = GETTINGS[round % 2];
         let folder = tempfile::tempdir().expect("a folder");
         for _ in 0..4 {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            download_and_kill(&server, folder.path(), (seed >> 33) as usize % SIZE);
+            let most = (seed >> 33) as usize % SIZE;
+            get_and_kill(&server, (service, command), folder.path(), most);
         }
-        let ended = run(folder.path(), &["files", "download", "a", "--at", &at]);
+        let at = server.address(service).to_string();
+        let ended = run(folder.path(), &[command, &[&at]].concat());
         assert_eq!(ended.status, Some(0), "{}", ended.err);
-        resumed += usize::from(ended.err.contains("continued after"));
+        resumed[round % 2] += usize::from(ended.err.contains("continued after"));
         assert!(fs::read(folder.path().join("a")).expect("a file") == data);
         assert_eq!(names_in(folder.path()), ["a"]);
     }
-    assert!(resumed > 0, "no download was resumed");
+    assert!(!resumed.contains(&0), "resumed: {resumed:?}");
 }
 
 /// Leaves the hidden file of a download into this folder, with the first half of `data`.
@@ -84,16 +94,19 @@ fn broken_off(folder: &Path, data: &[u8]) {
 #[test]
 fn a_file_that_was_changed_is_downloaded_anew() {
     let server = Server::start(&[]);
-    let at = server.address("files").to_string();
     let data = noise(100_000);
-    for change in [0, data.len() / 2 - 1] {
+    for (change, (service, command)) in [(0, GETTINGS[0]), (0, GETTINGS[1])]
+        .into_iter()
+        .chain(GETTINGS.map(|getting| (data.len() / 2 - 1, getting)))
+    {
         let mut changed = data.clone();
         changed[change] ^= 1;
+        let at = server.address(service).to_string();
         for length in [data.len(), 10] {
             let folder = tempfile::tempdir().expect("a folder");
             broken_off(folder.path(), &data);
             fs::write(server.root().join("a"), &changed[..length]).expect("room");
-            let ended = run(folder.path(), &["files", "download", "a", "--at", &at]);
+            let ended = run(folder.path(), &[command, &[&at]].concat());
             ended.expect(0, &format!("saved a, {length} bytes\n"), "");
             assert!(fs::read(folder.path().join("a")).expect("a file") == changed[..length]);
         }
@@ -111,6 +124,47 @@ fn a_server_without_the_word_is_asked_for_the_whole_file() {
     ]);
     let ended = server.run(folder.path(), &["files", "download", "a", "--at"]);
     ended.expect(0, "saved a, 3 bytes\n", "");
+    assert_eq!(names_in(folder.path()), ["a"]);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    broken_off(folder.path(), b"0123456789");
+    let refusal = "ERROR: unknown command SUM; the words are SEND and RECEIVE\n";
+    let server = FakeServer::new(vec![
+        replies(&[("SUM\na<SEPARATOR>5\n", refusal)], false),
+        replies(&[("RECEIVE\na\n", "OK\na<SEPARATOR>4\nnew2")], true),
+    ]);
+    let ended = server.run(folder.path(), &["receive", "a", "--from"]);
+    ended.expect(0, "saved a, 4 bytes\n", "");
+    assert_eq!(names_in(folder.path()), ["a"]);
+}
+
+#[test]
+fn receive_keeps_what_it_has_unless_the_user_says_no() {
+    let data = b"0123456789";
+    let [half, whole] =
+        [&data[..5], data].map(|bytes| format!("OK\nOK {}\n", hex(&Sha256::digest(bytes))));
+    let folder = tempfile::tempdir().expect("a folder");
+    let cut = [("RECEIVE\na\n", "OK\na<SEPARATOR>10\n01234")];
+    let receive = |server: FakeServer| server.run(folder.path(), &["receive", "a", "--from"]);
+    receive(FakeServer::closes_after(&cut)).expect_failure(1, &["after 5 of 10 bytes"]);
+    let busy = "OK\nERROR: too much is open at this moment; try again later\n";
+    let ended = receive(FakeServer::closes_after(&[("SUM\na<SEPARATOR>5\n", busy)]));
+    ended.expect_failure(1, &["too much is open", "--no-resume begins anew"]);
+    let ended = receive(FakeServer::plays(&[
+        ("SUM\na<SEPARATOR>5\n", &half),
+        ("RESUME\na<SEPARATOR>5\n", "OK\na<SEPARATOR>5\n56789"),
+        ("SUM\na<SEPARATOR>10\n", &whole),
+    ]));
+    ended.expect(
+        0,
+        "saved a, 10 bytes\n",
+        "continued after 5 bytes of an earlier download\n",
+    );
+    assert_eq!(fs::read(folder.path().join("a")).expect("saved"), data);
+
+    let server = FakeServer::closes_after(&cut);
+    let ended = server.run(folder.path(), &["receive", "--no-resume", "a", "--from"]);
+    ended.expect_failure(1, &["after 5 of 10 bytes"]);
     assert_eq!(names_in(folder.path()), ["a"]);
 }
 

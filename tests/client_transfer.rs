@@ -289,7 +289,7 @@ fn a_failed_download_keeps_the_old_file_and_leaves_no_other() {
         ("", "closed the connection"),
     ] {
         let server = FakeServer::closes_after(&[("RECEIVE\na\n", answer)]);
-        let ended = server.run(folder.path(), &["receive", "a", "--from"]);
+        let ended = server.run(folder.path(), &["receive", "--no-resume", "a", "--from"]);
         ended.expect_failure(1, &["cannot receive a", words]);
         assert_eq!(names_in(folder.path()), ["a"], "{answer:?}");
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"old");

@@ -57,7 +57,7 @@ fn a_client_ended_by_a_signal_removes_its_partial_file() {
     for signal in ENDING {
         for (arguments, request, header) in [
             (
-                &["receive", "a", "--from"][..],
+                &["receive", "a", "--no-resume", "--from"][..],
                 "RECEIVE\na\n",
                 "OK\na<SEPARATOR>10\nabc",
             ),

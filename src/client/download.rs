@@ -109,17 +109,6 @@ impl Download {
         emptied.map_err(|error| self.unwritable(&error))
     }
 
-    /// Receives exactly `size` bytes and renames the file to its target.
-    pub fn receive(
-        mut self,
-        connection: &mut BlockingConnection,
-        size: u64,
-        limits: &ClientLimits,
-    ) -> Result<(), ExchangeError> {
-        self.append(connection, size, limits)?;
-        self.commit()
-    }
-
     /// Receives exactly `size` more bytes.
     pub fn append(
         &mut self,

@@ -7,6 +7,7 @@ use super::error::{ClientError, ExchangeError};
 use super::names;
 use super::output;
 use super::reconnector::Reconnector;
+use super::resume::{self, Source};
 use super::upload_file::UploadFile;
 use crate::terminal::sanitize::Sanitizer;
 use crate::wire::files_command::quote;
@@ -33,9 +34,7 @@ impl FilesClient {
 
     /// Connects, if no connection is open.
     pub fn connect(&mut self) -> Result<(), ClientError> {
-        let connection = self.server.take()?;
-        self.server.keep(connection);
-        Ok(())
+        self.server.connect()
     }
 
     /// Closes the connection, if one is open.
@@ -78,61 +77,14 @@ impl FilesClient {
         output: Option<&Path>,
         resume: bool,
     ) -> Result<(), ClientError> {
-        let quoted = quote(names::check(name)?);
+        names::check(name)?;
         let target = match output {
             None => PathBuf::from(names::local_name(name)?),
             Some(folder) if folder.is_dir() => folder.join(names::local_name(name)?),
             Some(path) => path.to_owned(),
         };
-        let mut download = Download::create(&target, resume)?;
-        let tried = self.tried("download", name);
-        let local = |error: ExchangeError| error.in_context(&tried);
-        let mut left = download.has();
-        if left > 0 && !self.is_front(&mut download, name)? {
-            download.begin_anew().map_err(local)?;
-            left = 0;
-        }
-        let command = match left {
-            0 => format!("download {quoted}"),
-            offset => format!("download {quoted} {offset}"),
-        };
-        let (mut connection, reply) = self.ask(&command, &tried)?;
-        let limits = *self.server.limits();
-        size_of(&reply)
-            .and_then(|size| download.append(&mut connection, size, &limits))
-            .map_err(local)?;
-        self.server.keep(connection);
-        if left > 0 && !self.is_front(&mut download, name)? {
-            download.begin_anew().map_err(local)?;
-            let words = "the file was changed meanwhile; nothing was saved, try again";
-            return Err(local(ExchangeError::Local(words.to_owned())));
-        }
-        let size = download.has();
-        download.commit().map_err(local)?;
-        if left > 0 {
-            output::diagnostic(format!(
-                "continued after {left} bytes of an earlier download"
-            ));
-        }
-        output::saved(&target, size).map_err(local)
-    }
-
-    /// Whether the file on the server begins with what the download has. The answer is no if the
-    /// sums differ, if the file is shorter, or if the server does not know the word; every other
-    /// error leaves the question open, and the download keeps what it has.
-    fn is_front(&mut self, download: &mut Download, name: &str) -> Result<bool, ClientError> {
-        let tried = self.tried("continue the download of", name);
-        let own = download.sha256(self.server.limits());
-        let own = own.map_err(|error| error.in_context(&tried))?;
-        match self.sum_of(name, Some(download.has()))? {
-            Reply::Yes(there) => Ok(there == own),
-            Reply::No(words) if denies_front(&words) => Ok(false),
-            Reply::No(words) => {
-                let refused = ExchangeError::Refused(words);
-                let kept = "what was downloaded is kept; --no-resume begins anew";
-                Err(ExchangeError::Local(format!("{refused}; {kept}")).in_context(tried))
-            }
-        }
+        let download = Download::create(&target, resume)?;
+        resume::download(self, name, &target, download)
     }
 
     /// Asks for the SHA-256 of a file, or of its first `length` bytes.
@@ -229,10 +181,6 @@ impl FilesClient {
         Ok(())
     }
 
-    fn tried(&self, verb: &str, what: &str) -> String {
-        format!("cannot {verb} {what} on {}", self.peer())
-    }
-
     /// Sends a command; returns the connection and the text after `OK`.
     fn ask(
         &mut self,
@@ -306,12 +254,39 @@ impl FilesClient {
     }
 }
 
-/// Whether a refusal of `sum NAME LENGTH` means that the file cannot begin with these bytes, or
-/// that the server has no such command.
-fn denies_front(words: &str) -> bool {
-    ["ERROR the file has only ", "ERROR unknown command "]
-        .iter()
-        .any(|known| words.starts_with(known))
+impl Source for FilesClient {
+    const VERB: &str = "download";
+
+    fn request(
+        &mut self,
+        name: &str,
+        offset: u64,
+    ) -> Result<(BlockingConnection, u64), ClientError> {
+        let (tried, quoted) = (self.tried(Self::VERB, name), quote(names::check(name)?));
+        let command = match offset {
+            0 => format!("download {quoted}"),
+            offset => format!("download {quoted} {offset}"),
+        };
+        let (connection, reply) = self.ask(&command, &tried)?;
+        let size = size_of(&reply).map_err(|error| error.in_context(tried))?;
+        Ok((connection, size))
+    }
+
+    fn front_sum(&mut self, name: &str, length: u64) -> Result<Reply, ClientError> {
+        self.sum_of(name, Some(length))
+    }
+
+    fn keep(&mut self, connection: BlockingConnection) {
+        self.server.keep(connection);
+    }
+
+    fn tried(&self, verb: &str, what: &str) -> String {
+        format!("cannot {verb} {what} on {}", self.peer())
+    }
+
+    fn limits(&self) -> ClientLimits {
+        *self.server.limits()
+    }
 }
 
 fn size_of(reply: &str) -> Result<u64, ExchangeError> {

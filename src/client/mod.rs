@@ -23,6 +23,7 @@ pub mod output;
 pub mod progress;
 pub mod prompt;
 pub mod reconnector;
+pub mod resume;
 pub mod room;
 pub mod shell;
 pub mod split_args;

@@ -49,6 +49,13 @@ impl Reconnector {
         BlockingConnection::open(&self.address, &self.limits)
     }
 
+    /// Connects, if no connection is open.
+    pub fn connect(&mut self) -> Result<(), ClientError> {
+        let connection = self.take()?;
+        self.keep(connection);
+        Ok(())
+    }
+
     /// Takes the connection back for the next command.
     pub fn keep(&mut self, connection: BlockingConnection) {
         self.kept = Some(connection);

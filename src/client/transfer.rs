@@ -7,6 +7,7 @@ use super::error::{ClientError, ExchangeError};
 use super::names;
 use super::output;
 use super::reconnector::Reconnector;
+use super::resume::{self, Source};
 use super::upload_file::UploadFile;
 use crate::wire::SEPARATOR;
 use std::path::{Path, PathBuf};
@@ -77,14 +78,18 @@ fn send_one(
     }
 }
 
-/// Receives the files in order into `folder`. A failure does not stop the remaining files.
+/// Receives the files in order into `folder`. A failure does not stop the remaining files. With
+/// `resume`, goes on where an earlier download was broken off.
 pub fn receive(
     names: &[String],
     folder: &Path,
     from: &str,
+    resume: bool,
     limits: &ClientLimits,
 ) -> Result<(), ClientError> {
-    let mut server = Reconnector::new(from, limits)?;
+    let mut receiver = Receiver {
+        server: Reconnector::new(from, limits)?,
+    };
     let mut pairs = Vec::new();
     for name in names {
         pairs.push((name.clone(), names::local_name(name)?));
@@ -102,40 +107,118 @@ pub fn receive(
             true => PathBuf::from(local),
             false => folder.join(local),
         };
-        match Download::create(&target, false) {
+        match Download::create(&target, resume) {
             Err(error) => tally.failed(error),
             Ok(download) => {
-                let connection = server.take()?;
-                let received = receive_one(&mut server, connection, name, download)
-                    .and_then(|size| output::saved(&target, size));
-                let tried = format!("cannot receive {name} from {from}");
-                tally.count(received.map_err(|error| error.in_context(tried)));
+                receiver.server.connect()?;
+                tally.count(resume::download(&mut receiver, name, &target, download));
             }
         }
     }
     tally.outcome()
 }
 
-fn receive_one(
-    server: &mut Reconnector,
-    mut connection: BlockingConnection,
-    name: &str,
-    download: Download,
-) -> Result<u64, ExchangeError> {
-    connection.send(format!("RECEIVE\n{name}\n").as_bytes())?;
-    if let Reply::No(words) = connection.read_reply()? {
-        return Err(server.refused(connection, words));
+/// A client that receives files.
+struct Receiver {
+    server: Reconnector,
+}
+
+impl Receiver {
+    /// Sends a word and the line behind it, and reads the reply to the word.
+    fn begin(&mut self, word: &str, line: &str) -> Result<(BlockingConnection, Reply), Failure> {
+        let mut connection = self.server.take().map_err(Failure::Connecting)?;
+        connection.send(format!("{word}\n{line}\n").as_bytes())?;
+        let reply = connection.read_reply()?;
+        Ok((connection, reply))
     }
-    let header = connection.read_line()?;
-    // Parse as a header first: a file may be called ERRORS.txt.
-    match size_in(&header) {
-        Some(size) => {
-            download.receive(&mut connection, size, server.limits())?;
-            server.keep(connection);
-            Ok(size)
+
+    fn begin_receiving(
+        &mut self,
+        name: &str,
+        offset: u64,
+    ) -> Result<(BlockingConnection, u64), Failure> {
+        let (mut connection, reply) = match offset {
+            0 => self.begin("RECEIVE", name)?,
+            offset => self.begin("RESUME", &format!("{name}{SEPARATOR}{offset}"))?,
+        };
+        if let Reply::No(words) = reply {
+            return Err(self.server.refused(connection, words).into());
         }
-        None if header.starts_with("ERROR") => Err(server.refused(connection, header)),
-        None => Err(ExchangeError::NotAReply(header)),
+        let header = connection.read_line()?;
+        // Parse as a header first: a file may be called ERRORS.txt.
+        match size_in(&header) {
+            Some(size) => Ok((connection, size)),
+            None if header.starts_with("ERROR") => {
+                Err(self.server.refused(connection, header).into())
+            }
+            None => Err(ExchangeError::NotAReply(header).into()),
+        }
+    }
+
+    fn sum(&mut self, name: &str, length: u64) -> Result<Reply, Failure> {
+        let patience = self.server.limits().digest_timeout;
+        let (mut connection, mut reply) =
+            self.begin("SUM", &format!("{name}{SEPARATOR}{length}"))?;
+        if let Reply::Yes(_) = reply {
+            reply = connection.read_late_reply(patience)?;
+        }
+        match &reply {
+            Reply::Yes(_) => self.server.keep(connection),
+            Reply::No(words) => _ = self.server.refused(connection, words.clone()),
+        }
+        Ok(reply)
+    }
+}
+
+impl Source for Receiver {
+    const VERB: &str = "receive";
+
+    fn request(
+        &mut self,
+        name: &str,
+        offset: u64,
+    ) -> Result<(BlockingConnection, u64), ClientError> {
+        let begun = self.begin_receiving(name, offset);
+        begun.map_err(|failure| failure.in_context(self.tried(Self::VERB, name)))
+    }
+
+    fn front_sum(&mut self, name: &str, length: u64) -> Result<Reply, ClientError> {
+        let reply = self.sum(name, length);
+        reply.map_err(|failure| failure.in_context(self.tried("get the SHA-256 of", name)))
+    }
+
+    fn keep(&mut self, connection: BlockingConnection) {
+        self.server.keep(connection);
+    }
+
+    fn tried(&self, verb: &str, name: &str) -> String {
+        format!("cannot {verb} {name} from {}", self.server.peer())
+    }
+
+    fn limits(&self) -> ClientLimits {
+        *self.server.limits()
+    }
+}
+
+/// Why a file is not received.
+enum Failure {
+    /// There is no connection; the error says to where.
+    Connecting(ClientError),
+    Exchange(ExchangeError),
+}
+
+impl From<ExchangeError> for Failure {
+    fn from(error: ExchangeError) -> Failure {
+        Failure::Exchange(error)
+    }
+}
+
+impl Failure {
+    fn in_context(self, tried: String) -> ClientError {
+        match self {
+            Failure::Connecting(error) => error,
+            Failure::Exchange(error) => error.in_context(tried),
+        }
     }
 }
 
