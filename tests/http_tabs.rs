@@ -307,7 +307,7 @@ fn a_post_that_waits_is_answered_when_its_tab_closes() {
 }
 
 /// JSON objects with the fields of the window, and others.
-const FIELDS: &str = "\\{\"tab\":TAB(,\"(line|to|kick|trace|join|leave)\":\
+const FIELDS: &str = "\\{\"tab\":TAB(,\"(line|to|kick|trace|join|leave|open|last)\":\
     ([0-9-]{1,22}|\"\\PC{0,40}\"|null|true|\
     \\{\"name\":\"a\",\"password\":\"sesame\"\\}|\\{\\}|\\[\\])){0,3}\\}";
 
@@ -323,7 +323,7 @@ proptest! {
 
     #[test]
     fn any_body_gets_one_answer_and_harms_no_tab(
-        endpoint in prop_oneof!["talk", "operator", "room"],
+        endpoint in prop_oneof!["talk", "operator", "room", "events\\?(room|client|loop)"],
         body in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..300),
             "[\\[{\"a-z0-9:,.}\\]\\\\ -]{0,300}".prop_map(String::into_bytes),
@@ -359,6 +359,7 @@ proptest! {
 #[derive(Debug, Clone)]
 enum Happens {
     Open(&'static str),
+    Switch(usize, &'static str, bool),
     Talk(usize, usize),
     Command(usize, &'static str),
     Print(usize),
@@ -378,6 +379,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         Just("client&operator"),
         Just("")
     ];
+    let names = prop_oneof![Just("operator"), Just("client"), Just("room"), Just("loop")];
     let commands = prop_oneof![
         Just("hello"),
         Just("/list"),
@@ -388,6 +390,8 @@ fn happens() -> impl Strategy<Value = Happens> {
     ];
     prop_oneof![
         2 => streams.prop_map(Open),
+        3 => (0..9_usize, names, any::<bool>())
+            .prop_map(|(tab, name, opens)| Switch(tab, name, opens)),
         6 => (0..9_usize, 0..3_000_usize).prop_map(|(tab, length)| Talk(tab, length)),
         4 => (0..9_usize, commands).prop_map(|(tab, command)| Command(tab, command)),
         4 => (0..4_000_usize).prop_map(Print),
@@ -427,8 +431,13 @@ impl Watcher {
     /// The lines in the window have the numbers that follow each other, apart from said gaps.
     fn check_lines(&self) {
         let whole = self.got.rfind("\n\n").map_or("", |end| &self.got[..end]);
+        let opened = "event: opened\ndata: {\"stream\":\"operator\"}\n\n";
+        whole.split(opened).for_each(Watcher::check_stream);
+    }
+
+    fn check_stream(text: &str) {
         let mut next = None;
-        for (id, data) in events(whole, "operator") {
+        for (id, data) in events(text, "operator") {
             if let Some(gap) = data["gap"].as_u64() {
                 next = next.map(|next: u64| next + gap);
             } else if let Some((_, number)) = id.split_once('-') {
@@ -460,6 +469,11 @@ proptest! {
                     let tab = world.open(query);
                     let (id, got) = (world.id(tab), String::new());
                     watchers.push(Watcher { tab, id, got });
+                }
+                Happens::Switch(number, name, opens) => if let Some((_, id)) = tab(number) {
+                    let fields = json!({"tab": id, "open": opens});
+                    let status = world.post(&format!("events?{name}"), &fields);
+                    prop_assert!([204, 409].contains(&status), "{}", status);
                 }
                 Happens::Talk(number, length) => if let Some((_, id)) = tab(number) {
                     let line = format!("{at} {}", "x".repeat(length));
