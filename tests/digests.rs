@@ -56,6 +56,28 @@ fn only_some_digests_of_a_device_wait_at_a_time() {
     assert!(!answer.contains("Repr-Digest"), "{answer}");
 }
 
+#[test]
+fn a_digest_that_is_not_sent_is_not_computed() {
+    let server = Server::start(&[]);
+    server.sparse("endless", ENDLESS);
+    for (condition, status) in [
+        ("If-None-Match: *", "304"),
+        ("If-Match: \"x\"", "412"),
+        (&format!("Range: bytes={ENDLESS}-"), "416"),
+    ] {
+        let request = format!(
+            "GET /endless HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Want-Repr-Digest: sha-256=1\r\n{condition}\r\n\r\n"
+        );
+        let answer = server.ask("http", request);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert!(!answer.contains("Repr-Digest"), "{answer}");
+    }
+}
+
 fn has_answer(client: &Client) -> bool {
     let mut asked = [PollFd::new(&client.0, PollFlags::IN)];
     let now = Duration::ZERO.try_into().expect("seconds");

@@ -39,6 +39,9 @@ fn mkcol_makes_a_folder() {
         ("/../c", "", 400),
         ("/d", "Content-Length: 1\r\n", 415),
         ("/d", "If-Match: *\r\n", 412),
+        ("/file", "If-Match: \"x\"\r\n", 405),
+        ("/a%20b/", "If-Match: *\r\n", 405),
+        ("/new", "If-None-Match: *\r\n", 201),
         ("/d", "Origin: http://evil.test\r\n", 403),
     ] {
         assert_eq!(
@@ -113,6 +116,43 @@ fn the_new_address_of_a_folder_ends_with_a_slash_if_an_old_one_does() {
 }
 
 #[test]
+fn a_move_has_the_conditions_of_what_is_moved() {
+    let server = Server::start(&[]);
+    std::fs::write(server.root().join("a"), "a").expect("room");
+    std::fs::create_dir(server.root().join("dir")).expect("a folder");
+    let head = ask(&server, "HEAD", "/a", "");
+    let tag = head.lines().find_map(|line| line.strip_prefix("ETag: "));
+    let tag = tag.expect("a tag").to_owned();
+    let old = "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT".to_owned();
+    let if_match = |tag: &str| format!("If-Match: {tag}");
+    let if_none = |tag: &str| format!("If-None-Match: {tag}");
+    for (target, condition, wanted) in [
+        ("/a", if_match("\"x\""), 412),
+        ("/a", if_none("*"), 412),
+        ("/a", if_none(&tag), 412),
+        ("/a", old.clone(), 412),
+        ("/dir/", if_match("\"x\""), 412),
+        ("/dir", if_none("*"), 412),
+        ("/none", if_match("*"), 404),
+        ("/a", if_match(&tag), 201),
+        ("/dir/", if_match("*"), 201),
+        ("/new", if_none("\"x\""), 201),
+        // A folder has no date.
+        ("/newer", old, 201),
+    ] {
+        let destination = match target {
+            "/new" => "/newer",
+            "/newer" => "/newest",
+            "/dir/" => "/new",
+            _ => "/b",
+        };
+        let fields = format!("Destination: {destination}\r\n{condition}\r\n");
+        let found = status(&server, "MOVE", target, &fields);
+        assert_eq!(found, wanted, "{target} {condition}");
+    }
+}
+
+#[test]
 fn a_client_that_wants_the_digest_of_a_file_gets_it() {
     let server = Server::start(&[]);
     let data = noise(3_000_000);
@@ -122,7 +162,17 @@ fn a_client_that_wants_the_digest_of_a_file_gets_it() {
     for (wants, has) in [
         ("Want-Repr-Digest: sha-256=10\r\n", true),
         ("Want-Repr-Digest: sha-512=3, sha-256=1\r\n", true),
+        ("Want-Repr-Digest: sha-256=1;a=0\r\n", true),
+        ("Want-Repr-Digest: sha-256=x, sha-256=1\r\n", true),
         ("Want-Repr-Digest: sha-256=0\r\n", false),
+        ("Want-Repr-Digest: sha-256=0;a\r\n", false),
+        ("Want-Repr-Digest: sha-256=1, sha-256=0\r\n", false),
+        ("Want-Repr-Digest: sha-256=x\r\n", false),
+        ("Want-Repr-Digest: sha-256\r\n", false),
+        ("Want-Repr-Digest: sha-256=\r\n", false),
+        ("Want-Repr-Digest: sha-256=+1\r\n", false),
+        ("Want-Repr-Digest: sha-256=11\r\n", false),
+        ("Want-Repr-Digest: sha-256-x=1\r\n", false),
         ("Want-Repr-Digest: md5=1\r\n", false),
         ("", false),
     ] {

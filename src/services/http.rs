@@ -45,11 +45,10 @@ use self::access::asked;
 use self::access_log::Answered;
 use self::answer::{Answer, Today};
 use self::ask::AnswerSlot;
-use self::changes::removed;
-use self::download::Version;
 use self::exchange::Exchange;
 use self::failure::Failure;
 use self::methods::{allowed, is_endpoint, is_of_window, method_name};
+use self::reading::{index_of, with_digest};
 use self::receiving::Receiving;
 use self::reply::{Reply, TEXT};
 use self::shared::HttpShared;
@@ -63,7 +62,6 @@ use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::store::{OpenFile, Requester, Upload};
 use crate::wire::follows::{Follows, Timer};
-use crate::wire::http::conditions::Verdict;
 use crate::wire::http::head::{self, Expect, Method, Parsed, Request};
 use crate::wire::http::path::{self, Resource};
 use crate::wire::http::status::Status;
@@ -103,8 +101,10 @@ enum HttpState {
 enum Outcome {
     /// The request is done.
     Done(Result<Reply, StoreError>),
-    /// A file that is to be removed, to check the conditions.
-    Found(Result<OpenFile, StoreError>),
+    /// The file that is asked for.
+    Opened(Result<OpenFile, StoreError>),
+    /// A condition of a change is not met.
+    Unmet,
     /// The file that answers for its folder, if there is one.
     Index(Result<OpenFile, StoreError>),
     /// An upload can begin.
@@ -194,25 +194,22 @@ impl Http {
                 Ok(Intake::Wait)
             }
             Ok(Outcome::Done(reply)) => self.reply(reply, cx),
+            Ok(Outcome::Opened(Ok(file))) if self.exchange().digests(&file) => {
+                let (client, store) = (self.requester(cx), self.shared.store.clone());
+                let digest = store.digest(&self.exchange().name, None, client);
+                self.resume(with_digest(file, digest), cx)
+            }
+            Ok(Outcome::Opened(opened)) => self.reply(opened.map(Reply::File), cx),
             Ok(Outcome::Index(Ok(file))) => {
-                self.exchange().name.push_str("/index.html");
-                self.reply(Ok(Reply::File(file)), cx)
+                let exchange = self.exchange();
+                exchange.name = index_of(&exchange.name);
+                self.resume(Pending::Ready(Outcome::Opened(Ok(file))), cx)
             }
             Ok(Outcome::Index(Err(_))) => {
                 let listed = self.show_folder(cx);
                 self.resume(listed, cx)
             }
-            Ok(Outcome::Found(file)) => {
-                let (version, client) = (Version::from(file?.version), self.requester(cx));
-                let exchange = self.exchange();
-                let verdict = exchange.conditions.check(false, Some(version.validators()));
-                if verdict != Verdict::Proceed {
-                    return Err(Failure::precondition());
-                }
-                let name = std::mem::take(&mut exchange.name);
-                let outcome = removed(self.shared.store.remove(&name, client));
-                self.resume(outcome, cx)
-            }
+            Ok(Outcome::Unmet) => Err(Failure::precondition()),
             Ok(Outcome::Begun(upload)) => {
                 let current = self.current();
                 let (receiving, part) = Receiving::begin(upload?, &current.exchange, cx.out)?;

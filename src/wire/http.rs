@@ -10,6 +10,7 @@ pub mod path;
 pub mod range;
 pub mod response;
 pub mod status;
+pub mod want_digest;
 
 /// The longest parts of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,24 @@
 //! PUT and DELETE: begins them, and receives the body of an upload.
 
+use super::download::Version;
 use super::failure::Failure;
 use super::receiving::Part;
 use super::reply::Reply;
 use super::{Http, HttpState, Outcome};
 use crate::session::close_reason::CloseReason;
 use crate::session::protocol::{BodyEnd, Context, Intake};
-use crate::store::StoreReply;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
 use crate::wire::follows::Follows;
-use crate::wire::http::conditions::Conditions;
-use crate::wire::http::head::{Framing, Request};
+use crate::wire::http::conditions::{Conditions, Validators, Verdict};
+use crate::wire::http::head::{Framing, Method, Request};
 use crate::wire::http::status::Status;
+
+/// A folder exists, and has neither a tag nor a date.
+const FOLDER: Validators<'_> = Validators {
+    etag: "",
+    modified: 0,
+};
 
 impl Http {
     pub(super) fn begin_upload(
@@ -40,14 +46,43 @@ impl Http {
     }
 
     pub(super) fn begin_removal(&mut self, name: String, cx: &Context<'_>) -> Pending<Outcome> {
+        let (store, client) = (self.shared.store.clone(), self.requester(cx));
+        self.if_met(&name.clone(), cx, move || {
+            let removed = store.remove(&name, client);
+            removed.map(|removed| Outcome::Done(removed.map(|()| Reply::Removed)))
+        })
+    }
+
+    /// Calls `act` if what has the name meets the conditions of the request. Conditions of a
+    /// request that is refused in any case are ignored: RFC 9110, section 13.2.1.
+    pub(super) fn if_met(
+        &mut self,
+        name: &str,
+        cx: &Context<'_>,
+        act: impl FnOnce() -> Pending<Outcome> + 'static,
+    ) -> Pending<Outcome> {
         let client = self.requester(cx);
+        let exchange = self.exchange();
+        let (method, conditions) = (exchange.method, std::mem::take(&mut exchange.conditions));
         // Without conditions, the version of the file has no meaning.
-        if self.exchange().conditions == Conditions::default() {
-            return removed(self.shared.store.remove(&name, client));
+        if conditions == Conditions::default() {
+            return act();
         }
-        let found = self.shared.store.open(&name, client);
-        self.exchange().name = name;
-        found.map(Outcome::Found)
+        let opened = self.shared.store.open(name.trim_end_matches('/'), client);
+        opened.then(move |opened| {
+            let check = |current| conditions.check(false, current) == Verdict::Proceed;
+            let is_met = match (method, opened) {
+                (Method::Mkcol, Err(StoreError::NotFound)) => check(None),
+                (Method::Mkcol, _) => true,
+                (Method::Move, Err(StoreError::Folder)) => check(Some(FOLDER)),
+                (_, Ok(file)) => check(Some(Version::from(file.version).validators())),
+                (_, Err(error)) => return Pending::Ready(Outcome::Done(Err(error))),
+            };
+            match is_met {
+                true => act(),
+                false => Pending::Ready(Outcome::Unmet),
+            }
+        })
     }
 
     /// Goes on with the body of an upload, or stores it.
@@ -102,9 +137,4 @@ impl Http {
             (_, _) => unreachable!("a body ended that was not asked for"),
         }
     }
-}
-
-/// The outcome of a removal.
-pub(super) fn removed(reply: StoreReply<()>) -> Pending<Outcome> {
-    reply.map(|removed| Outcome::Done(removed.map(|()| Reply::Removed)))
 }

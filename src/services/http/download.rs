@@ -15,6 +15,9 @@ use crate::wire::http::range::{Part, Range};
 use crate::wire::http::status::Status;
 use base64ct::{Base64, Encoding};
 
+/// The bytes from the first to the one behind the last.
+type ByteRange = std::ops::Range<u64>;
+
 /// What tells one version of a file from another: RFC 9110, section 8.8.
 pub struct Version {
     etag: String,
@@ -44,6 +47,31 @@ impl Version {
 }
 
 impl Exchange {
+    /// Whether the answer to a request for this file has a digest.
+    pub fn digests(&self, file: &OpenFile) -> bool {
+        let version = Version::from(file.version);
+        let selected = self.select(&version, file.version.length);
+        self.wants_digest && selected.is_ok_and(|(status, _)| status != Status::NotModified)
+    }
+
+    /// The status of the answer, and the part of the file that is sent.
+    fn select(&self, version: &Version, length: u64) -> Result<(Status, ByteRange), Failure> {
+        let status = match self.conditions.check(true, Some(version.validators())) {
+            Verdict::Failed => return Err(Failure::precondition()),
+            Verdict::NotModified => Status::NotModified,
+            Verdict::Proceed => Status::Ok,
+        };
+        let is_part = self.method == Method::Get
+            && status == Status::Ok
+            && self.conditions.allow_range(version.validators());
+        let range = if is_part { self.range } else { Range::Whole };
+        match range.part_of(length) {
+            Part::Whole => Ok((status, 0..length)),
+            Part::Bytes { first, last } => Ok((Status::PartialContent, first..last + 1)),
+            Part::Unsatisfiable => Err(Failure::range(length)),
+        }
+    }
+
     /// Sends the file, or the answer that its conditions ask for.
     /// Returns its status, and the bytes of its body.
     ///
@@ -57,21 +85,8 @@ impl Exchange {
         out: &mut Outbox,
     ) -> Result<(Status, u64), Failure> {
         let (version, sha256) = (Version::from(file.version), file.sha256);
+        let (status, part) = self.select(&version, file.version.length)?;
         let (blob, length) = file.content();
-        let status = match self.conditions.check(true, Some(version.validators())) {
-            Verdict::Failed => return Err(Failure::precondition()),
-            Verdict::NotModified => Status::NotModified,
-            Verdict::Proceed => Status::Ok,
-        };
-        let is_part = self.method == Method::Get
-            && status == Status::Ok
-            && self.conditions.allow_range(version.validators());
-        let range = if is_part { self.range } else { Range::Whole };
-        let (status, part) = match range.part_of(length) {
-            Part::Whole => (status, 0..length),
-            Part::Bytes { first, last } => (Status::PartialContent, first..last + 1),
-            Part::Unsatisfiable => return Err(Failure::range(length)),
-        };
         let mut answer = self.answer(status, today.text, out);
         if status != Status::NotModified {
             let (name, parameter) = media_type(&self.name);

@@ -7,7 +7,6 @@ use super::{Http, Outcome};
 use crate::session::protocol::Context;
 use crate::store::StoreReply;
 use crate::store::pending::Pending;
-use crate::wire::http::conditions::Conditions;
 use crate::wire::http::head::{Method, Request};
 use crate::wire::http::path::{self, Resource};
 use crate::wire::http::status::Status;
@@ -26,14 +25,11 @@ impl Http {
             let says = "this method takes no body";
             return Err(Failure::new(Status::UnsupportedMediaType, says));
         }
-        if self.exchange().conditions != Conditions::default() {
-            let says = "the conditions of this method are not known here";
-            return Err(Failure::new(Status::PreconditionFailed, says));
-        }
+        let store = self.shared.store.clone();
         if request.method == Method::Mkcol {
-            let made = self.shared.store.make_folder(&name, client);
-            self.exchange().name = with_slash(name);
-            return Ok(outcome(made));
+            self.exchange().name = with_slash(name.clone());
+            let at = name.clone();
+            return Ok(self.if_met(&at, cx, move || outcome(store.make_folder(&name, client))));
         }
         let limits = self.shared.limits.clone();
         let Some(destination) = request.destination else {
@@ -45,12 +41,12 @@ impl Http {
             Resource::Folder(new) => new + "/",
             resource => return Err(Failure::not_allowed(&resource)),
         };
-        let moved = self.shared.store.rename(&name, &new, client);
         self.exchange().name = match name.ends_with('/') {
-            true => with_slash(new),
-            false => new,
+            true => with_slash(new.clone()),
+            false => new.clone(),
         };
-        Ok(outcome(moved))
+        let old = name.clone();
+        Ok(self.if_met(&old, cx, move || outcome(store.rename(&name, &new, client))))
     }
 }
 

@@ -7,10 +7,9 @@ use super::{Http, Outcome, done, metrics};
 use crate::session::protocol::Context;
 use crate::store::error::StoreError;
 use crate::store::pending::Pending;
-use crate::store::{OpenFile, Requester, Store, StoreReply};
+use crate::store::{FileDigest, OpenFile, StoreReply};
 use crate::wire::http::path::Resource;
 use crate::wire::http::status::Status;
-use std::rc::Rc;
 
 impl Http {
     /// Opens a file, a folder or a page of the server.
@@ -23,16 +22,11 @@ impl Http {
         match resource {
             Resource::File(name) => {
                 let opened = self.shared.store.open(&name, client);
-                let opened = match self.exchange().wants_digest {
-                    true => with_digest(opened, self.shared.store.clone(), name.clone(), client),
-                    false => opened,
-                };
                 self.exchange().name = name;
-                Ok(opened.map(|opened| Outcome::Done(opened.map(Reply::File))))
+                Ok(opened.map(Outcome::Opened))
             }
             Resource::Folder(name) => {
-                let slash = if name.is_empty() { "" } else { "/" };
-                let index = format!("{name}{slash}index.html");
+                let index = index_of(&name);
                 self.exchange().name = name;
                 if self.shared.index && !self.exchange().query.wants_list() {
                     Ok(self.shared.store.open(&index, client).map(Outcome::Index))
@@ -82,20 +76,18 @@ impl Http {
     }
 }
 
+/// The name of the file that answers for a folder.
+pub(super) fn index_of(folder: &str) -> String {
+    let slash = if folder.is_empty() { "" } else { "/" };
+    format!("{folder}{slash}index.html")
+}
+
 /// Adds the digest to an open file. Without one the answer has no field for it.
-fn with_digest(
-    opened: StoreReply<OpenFile>,
-    store: Rc<dyn Store>,
-    name: String,
-    client: Requester,
-) -> StoreReply<OpenFile> {
-    opened.then(move |opened| match opened {
-        Ok(file) => store.digest(&name, None, client).map(move |digest| {
-            // The name may belong to another file by now.
-            let same = digest.ok().filter(|digest| digest.version == file.version);
-            let sha256 = same.map(|digest| digest.sha256);
-            Ok(OpenFile { sha256, ..file })
-        }),
-        Err(error) => Pending::Ready(Err(error)),
+pub(super) fn with_digest(file: OpenFile, digest: StoreReply<FileDigest>) -> Pending<Outcome> {
+    digest.map(move |digest| {
+        // The name may belong to another file by now.
+        let same = digest.ok().filter(|digest| digest.version == file.version);
+        let sha256 = same.map(|digest| digest.sha256);
+        Outcome::Done(Ok(Reply::File(OpenFile { sha256, ..file })))
     })
 }

@@ -10,6 +10,7 @@ use super::fields::{Fields, Name, is_same};
 use super::head_lines::{self, End};
 use super::range::Range;
 use super::status::{Refusal, Status};
+use super::want_digest::wants_sha256;
 use std::net::Ipv6Addr;
 
 /// The result of parsing the bytes that have arrived.
@@ -67,7 +68,7 @@ pub struct Request<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The field Destination.
     pub destination: Option<&'a [u8]>,
-    /// Whether Want-Repr-Digest lists `sha-256`.
+    /// Whether Want-Repr-Digest wants SHA-256.
     pub wants_digest: bool,
     /// The field Last-Event-ID.
     pub last_event_id: Option<&'a [u8]>,
@@ -220,9 +221,7 @@ fn request<'a>(parsed: &httparse::Request<'_, 'a>) -> Result<Request<'a>, Refusa
         sec_fetch_site: fields.one(Name::SecFetchSite)?,
         content_type: fields.one(Name::ContentType)?,
         destination: fields.one(Name::Destination)?,
-        // A weight of 0 refuses it: RFC 9530, section 4.
-        wants_digest: (fields.list(Name::WantReprDigest))
-            .any(|member| member.starts_with(b"sha-256=") && !member.ends_with(b"=0")),
+        wants_digest: wants_sha256(fields.list(Name::WantReprDigest)),
         last_event_id: fields.one(Name::LastEventId)?,
     })
 }
