@@ -160,6 +160,25 @@ fn mv_replaces_nothing() {
 }
 
 #[test]
+fn mv_without_a_line_end_renames_nothing() {
+    let server = with_names();
+    let before = tree(&server.root());
+    for half in ["mv a b", "mv a new", "mv a dir/new", "mv \"a\" \"new\""] {
+        let mut client = server.connect("files");
+        client.send(half);
+        client.expect("ERROR the command is not finished; end it with a line feed\n");
+        let answer = server.ask("files", half);
+        let cut = "ERROR the connection ended in the middle; nothing was done\n";
+        assert_eq!(answer, cut, "{half}");
+    }
+    assert_eq!(tree(&server.root()), before);
+    let mut late = server.connect("files");
+    late.send("mv a new");
+    server.settle();
+    late.send("\n").expect(RENAMED);
+}
+
+#[test]
 fn a_read_only_server_changes_no_names() {
     let server = Server::start(&["--read-only"]);
     std::fs::write(server.root().join("a"), "a").expect("room");

@@ -133,8 +133,10 @@ pub fn parse_bare<'a>(
         b"mkdir" => Ok(Command::MakeFolder(finished_name()?)),
         b"download" => Ok(Command::Download(finished_name()?, 0)),
         b"upload" => Ok(Command::Upload(finished_name()?, None)),
+        // No textbook client has it, and every beginning of its second name is a name, too.
+        b"mv" => Err(CommandFault::NamesUnclear),
         _ => match parse_line(unit, limits)? {
-            command @ (Command::List(None) | Command::Goodbye | Command::Rename(..)) => Ok(command),
+            command @ (Command::List(None) | Command::Goodbye) => Ok(command),
             _ => Err(CommandFault::UnknownWord(word)),
         },
     }
@@ -145,9 +147,7 @@ pub fn unended(unit: &[u8], follows: Follows, limits: &WireLimits) -> Unended {
     Unended::judge(unit, |unit| match parse_bare(unit, limits) {
         // The stream has ended: no data follows, and the upload is refused.
         Ok(Command::Upload(..)) if follows == Follows::Eof => Unended::Question,
-        Ok(
-            Command::Remove(_) | Command::Rename(..) | Command::MakeFolder(_) | Command::Upload(..),
-        ) => Unended::Change,
+        Ok(Command::Remove(_) | Command::MakeFolder(_) | Command::Upload(..)) => Unended::Change,
         Ok(_) => Unended::Question,
         Err(CommandFault::NameMissing | CommandFault::SizeMissing | CommandFault::NamesUnclear) => {
             Unended::Part
@@ -313,6 +313,10 @@ mod tests {
             ("downl", Unended::Part),
             ("rm ", Unended::Part),
             ("rm photos/", Unended::Part),
+            ("mkdir a", Unended::Change),
+            ("mv", Unended::Part),
+            ("mv a b", Unended::Part),
+            ("mv \"a\" \"b\"", Unended::Part),
             ("size \"\"", Unended::Part),
             ("upload a\r", Unended::Part),
             ("\r", Unended::Part),
