@@ -24,8 +24,8 @@ use std::rc::Rc;
 
 /// One kind of events of a tab. Between two calls it holds no borrow of what it shares.
 pub trait EventStream {
-    /// The stream is open. First events may be sent. `last_event` is the id of the last event that the
-    /// page got before it lost its connection.
+    /// The stream is open. First events may be sent. `last_event` is the id of the last event that
+    /// the page got before it lost its connection.
     fn open(&mut self, last_event: Option<&str>, cx: &mut StreamContext<'_, '_>);
 
     /// Whether [`EventStream::fill`] would write events.
