@@ -3,7 +3,7 @@
 mod room_driver;
 
 use loket::config::room::ROOM;
-use loket::services::room::RoomLimits;
+use loket::services::room::limits::RoomLimits;
 use room_driver::{RoomDriver, SECOND, Transport, at, host, rooms_within};
 
 fn room(limits: RoomLimits) -> RoomDriver {

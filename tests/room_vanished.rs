@@ -4,7 +4,8 @@ mod room_driver;
 mod support;
 
 use loket::config::room::ROOM;
-use loket::services::room::{PROBE, RoomLimits};
+use loket::services::room::PROBE;
+use loket::services::room::limits::RoomLimits;
 use room_driver::{RoomDriver, SECOND, at};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use support::guest::{Guest, host, unreachable};

@@ -2,7 +2,7 @@
 
 use super::MIB;
 use crate::reactor::datagram::DatagramLimits;
-use crate::services::room::RoomLimits;
+use crate::services::room::limits::RoomLimits;
 use crate::services::room::strangers::StrangerLimits;
 use crate::services::wrong_secrets::WrongSecretLimits;
 

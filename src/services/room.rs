@@ -44,6 +44,7 @@
 //! because it sent nothing after joining. A spoofer that keeps sending with its address keeps it a
 //! member: at most 64 addresses of a network (`--room-per-address`), which share a rate.
 
+pub mod limits;
 pub mod networks;
 pub mod request;
 pub mod strangers;
@@ -55,77 +56,16 @@ use crate::session::log_limit::LogLimit;
 use crate::session::notice::{Datagram, Deed, Denial};
 use crate::session::peer::Peer;
 use crate::wire::text;
-use networks::{NetworkLimits, Networks};
+use limits::RoomLimits;
+use networks::Networks;
 use request::{Request, cut, is_exit, line_of, one_line};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use strangers::{FormerMember, StrangerLimits, Strangers};
+use strangers::{FormerMember, Strangers};
 use token_bucket::{Rate, TokenBucket};
 use view::{RoomView, about};
-
-/// Limits of the room. Times are in microseconds.
-#[derive(Debug, Clone, Copy)]
-pub struct RoomLimits {
-    /// Bytes of a relayed message.
-    pub message: usize,
-    /// Characters of a name.
-    pub name: usize,
-    /// Members at the same time.
-    pub members: usize,
-    /// Messages a second of one member.
-    pub rate: u32,
-    /// Burst of a member after a silence, in seconds of its rate.
-    pub burst: u32,
-    /// Members of one client network.
-    pub per_address: u32,
-    /// The members of one network share `rate * per_address / rate_divisor` messages a second, at
-    /// least `rate`.
-    pub rate_divisor: u32,
-    /// Number of networks from which on those that hold nothing are removed.
-    pub sweep_from: usize,
-    /// Time after which a silent member is removed; `None` is never.
-    pub idle: Option<u64>,
-    /// The same for a member that has sent nothing since it joined, if that is less.
-    pub newcomer_idle: u64,
-    /// Refused datagrams in a row that end a membership.
-    pub refusals: u32,
-    /// Time that a claim to a taken name waits for the result of the probe.
-    pub claim_timeout: u64,
-    /// Claims at the same time.
-    pub claims: usize,
-    /// Shortest time between two searches for silent members.
-    pub search_interval: u64,
-    /// Lines that a session may get later.
-    pub kept_lines: usize,
-    /// Limits of the tables of strangers.
-    pub strangers: StrangerLimits,
-}
-
-impl RoomLimits {
-    /// The rate of a number of members together.
-    fn rate_of(&self, members: u32) -> Rate {
-        let per_second = self.rate.saturating_mul(members);
-        Rate {
-            per_second,
-            burst: per_second.saturating_mul(self.burst),
-        }
-    }
-
-    fn network(&self) -> NetworkLimits {
-        NetworkLimits {
-            places: self.per_address as usize,
-            messages: self.rate_of((self.per_address / self.rate_divisor).max(1)),
-            // A whole class may join at the same time.
-            joins: Rate {
-                per_second: self.rate,
-                burst: self.rate_of(1).burst.max(self.per_address),
-            },
-            sweep_from: self.sweep_from,
-        }
-    }
-}
 
 /// The chat room.
 pub struct Room {

@@ -2,7 +2,8 @@
 #![allow(dead_code)] // each test binary uses a part of this
 
 use loket::config::room::{DATAGRAMS, ROOM};
-use loket::services::room::{Room, RoomLimits};
+use loket::services::room::Room;
+use loket::services::room::limits::RoomLimits;
 use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
 use loket::session::notice::{Audience, Meaning, Notice, Post};
 use loket::session::peer::Peer;
