@@ -1,7 +1,8 @@
 //! Opens connections for workers: a queue of workers that wait, and unfinished connects.
 
-use super::dialer::{TcpDialer, is_connected};
+use super::dialer::TcpDialer;
 use super::requests::LoadJob;
+use crate::reactor::connect::is_connected;
 use crate::reactor::token::Target;
 use mio::net::TcpStream;
 use mio::{Interest, Registry};

@@ -1,13 +1,11 @@
 //! Opens connections to one server; over loopback from many source addresses.
 
 use super::errors::LoadError;
+use crate::reactor::connect;
 use crate::wire::text::is_host_and_port;
 use mio::net::TcpStream;
-use nix::sys::socket::{setsockopt, sockopt};
-use rustix::io::Errno;
-use socket2::{Domain, Protocol as Transport, Socket, Type};
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 /// Opens nonblocking connections to a server with several possible addresses. They are tried in
@@ -85,34 +83,9 @@ impl TcpDialer {
 
     /// Starts a connect. Over loopback it is usually established at once.
     pub fn dial(&mut self) -> io::Result<TcpStream> {
-        let kind = Type::STREAM.nonblocking();
-        let domain = Domain::for_address(self.server);
-        let socket = Socket::new(domain, kind, Some(Transport::TCP))?;
-        socket.set_tcp_nodelay(true)?;
         self.next = self.next.wrapping_add(1);
-        if let Some(source) = source(self.server, self.next, self.sources) {
-            // The kernel chooses the port in connect(2), when it need only be free for this peer.
-            setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
-            socket.bind(&source.into())?;
-        }
-        match socket.connect(&self.server.into()) {
-            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
-                Err(error)
-            }
-            _ => Ok(TcpStream::from_std(socket.into())),
-        }
-    }
-}
-
-/// Whether a connect has completed; an error if it failed.
-pub fn is_connected(stream: &TcpStream) -> io::Result<bool> {
-    if let Some(error) = stream.take_error()? {
-        return Err(error);
-    }
-    match stream.peer_addr() {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
-        Err(error) => Err(error),
+        let from = source(self.server, self.next, self.sources);
+        connect::begin(self.server, from)
     }
 }
 

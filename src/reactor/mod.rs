@@ -2,6 +2,7 @@
 
 pub mod acceptor;
 pub mod clock;
+pub mod connect;
 pub mod connection;
 pub mod datagram;
 pub mod dispatcher;
