@@ -1,6 +1,7 @@
 //! Every limit, with its default and the reason for it: one literal for each module.
 
 pub mod client;
+pub mod link;
 pub mod load;
 pub mod loop_view;
 pub mod reactor;

@@ -1,6 +1,7 @@
 //! The table of TCP services, and the start of the server: sockets, store, rights, event loop.
 
 mod endpoints;
+mod link;
 pub mod options;
 mod secrets;
 mod window;
@@ -49,6 +50,7 @@ use crate::store::StoreSettings;
 use crate::store::file_store::FileStore;
 use crate::terminal::line_editor::LineEditor;
 use endpoints::Endpoint;
+use link::LinkSetup;
 use options::ServeOptions;
 use secrets::Secrets;
 use socket2::SockRef;
@@ -164,6 +166,7 @@ pub struct Server {
     listeners: Vec<LinuxListener>,
     room: Option<Datagrams>,
     secrets: Secrets,
+    link: Option<LinkSetup>,
     user: Option<User>,
     options: ServeOptions,
     parts: Rc<Parts>,
@@ -186,6 +189,8 @@ impl Server {
     pub fn bind(options: ServeOptions) -> Result<Server, StartError> {
         let endpoints = endpoints::plan(&options)?;
         let secrets = Secrets::of(&options, &endpoints)?;
+        let has_room = endpoints.iter().any(|endpoint| endpoint.name == "room");
+        let link = LinkSetup::of(&options, has_room)?;
         let user = options.user.as_deref().map(User::find).transpose()?;
         let warnings = secrets::warnings(&options, &endpoints, &secrets);
         let (mut bound, mut room) = (Vec::new(), None);
@@ -194,7 +199,12 @@ impl Server {
                 Some(service) => bound.push((service, open_tcp(service, endpoint)?)),
                 None => {
                     let password = secrets.room.as_ref().expect("the room is on");
-                    room = Some(open_room(&options, endpoint, &password.text)?);
+                    room = Some(open_room(
+                        &options,
+                        endpoint,
+                        &password.text,
+                        link.as_ref(),
+                    )?);
                 }
             }
         }
@@ -232,6 +242,7 @@ impl Server {
             listeners: bound.into_iter().map(listener).collect(),
             room: room.map(|(room, _)| room),
             secrets,
+            link,
             user,
             options,
             parts,
@@ -278,18 +289,8 @@ impl Server {
         let listeners = self.listeners;
         let log = LogSink::standard_error(log);
         let mut event_loop = EventLoop::new(listeners, io, shared, log, limits, &ending)?;
-        let store = self.parts.store.clone();
-        store.start_workers(event_loop.completions());
-        let open_files = store.clone();
-        event_loop.each_round(Box::new(move |dispatcher, acceptor, now| {
-            open_files.end_round();
-            show(&loop_view, dispatcher, acceptor, now)
-        }));
-        let metrics = self.parts.http.metrics.clone();
-        event_loop.each_second(Box::new(move |dispatcher, room, log| {
-            store.check_root();
-            sample(&metrics.sampled, dispatcher, room, log);
-        }));
+        self.parts.store.start_workers(event_loop.completions());
+        set_repeated(&mut event_loop, &self.parts, self.link);
         if let Some(room) = self.room {
             event_loop.add_datagrams(room)?;
         }
@@ -328,7 +329,8 @@ impl Server {
             }
             None => drop_root::warn_of_root(),
         }
-        sandbox::enclose(self.parts.store.folder(), *read_only);
+        let ports = self.link.as_ref().map_or(Vec::new(), LinkSetup::ports);
+        sandbox::enclose(self.parts.store.folder(), *read_only, &ports);
         Ok(())
     }
 
@@ -361,6 +363,28 @@ impl Server {
         }
         lines + "ready\n"
     }
+}
+
+/// Sets what is done at the end of each round, and once a second.
+fn set_repeated(event_loop: &mut EventLoop, parts: &Parts, link: Option<LinkSetup>) {
+    let (open_files, store) = (parts.store.clone(), parts.store.clone());
+    let loop_view = parts.http.loop_view.clone();
+    let uplink = link.as_ref().map(|link| RefCell::new(link.uplink()));
+    event_loop.each_round(Box::new(move |dispatcher, acceptor, now| {
+        open_files.end_round();
+        let uplink = uplink.as_ref().map(RefCell::borrow_mut);
+        let due = uplink.and_then(|mut uplink| uplink.end_round(dispatcher, now));
+        let shown = show(&loop_view, dispatcher, acceptor, now);
+        shown.into_iter().chain(due).min()
+    }));
+    let metrics = parts.http.metrics.clone();
+    event_loop.each_second(Box::new(move |dispatcher, room, log| {
+        store.check_root();
+        if let Some(link) = &link {
+            link.sample(&metrics.sampled);
+        }
+        sample(&metrics.sampled, dispatcher, room, log);
+    }));
 }
 
 /// Adds the operator's session. Without usable standard streams the server runs without one.
@@ -409,6 +433,7 @@ fn open_room(
     options: &ServeOptions,
     endpoint: Endpoint,
     password: &str,
+    link: Option<&LinkSetup>,
 ) -> Result<(Datagrams, Rc<RefCell<RoomView>>), StartError> {
     let idle = u64::from(options.room_idle) * SECOND;
     let limits = RoomLimits {
@@ -422,7 +447,10 @@ fn open_room(
         Some(socket) => Udp::adopt(socket, buffer),
         None => Udp::bind(address, buffer),
     };
-    let room = Room::new(password, limits);
+    let mut room = Room::new(password, limits);
+    if let Some(link) = link {
+        room = room.with_link(link.elsewhere());
+    }
     let view = room.view();
     let room = socket.map(|socket| Datagrams::new("room", socket, Box::new(room), DATAGRAMS));
     room.and_then(|mut room| room.reply_from_local_address().map(|()| (room, view)))

@@ -3,6 +3,7 @@
 mod support;
 
 use landlock::ABI;
+use loket::reactor::connect::begin;
 use loket::setup::sandbox::enclose;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketType, bind, connect, listen, sendto, socket};
@@ -23,6 +24,15 @@ use support::kernel::{has_landlock, has_seccomp, kernel_knows};
 
 /// Runs `act` in a sandboxed thread, with a new folder that contains the root.
 fn in_sandbox(read_only: bool, act: impl FnOnce(&Path) + Send + 'static) {
+    in_linked_sandbox(read_only, &[], act);
+}
+
+/// The same with a link to brokers on these ports.
+fn in_linked_sandbox(
+    read_only: bool,
+    ports: &'static [u16],
+    act: impl FnOnce(&Path) + Send + 'static,
+) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("root");
     fs::create_dir(&root).expect("a root");
@@ -30,7 +40,7 @@ fn in_sandbox(read_only: bool, act: impl FnOnce(&Path) + Send + 'static) {
     fs::write(folder.path().join("outside"), "secret").expect("a file");
     let thread = std::thread::spawn(move || {
         let opened = File::open(&root).expect("the root");
-        assert!(enclose(opened.as_fd(), read_only), "Landlock holds");
+        assert!(enclose(opened.as_fd(), read_only, ports), "Landlock holds");
         act(&root);
     });
     thread.join().expect("the thread's own assertions");
@@ -130,6 +140,34 @@ fn a_sandboxed_thread_cannot_open_tcp_connections_or_send_signals() {
         let refused = rustix::process::test_kill_process(other);
         assert_eq!(refused, Err(rustix::io::Errno::PERM));
     });
+}
+
+#[test]
+fn a_link_may_connect_to_the_ports_of_its_brokers_alone() {
+    const NAME: &str = "a_link_may_connect_to_the_ports_of_its_brokers_alone";
+    if !kernel_knows(ABI::V4) || !has_seccomp(NAME) {
+        println!("SKIPPED {NAME}: this kernel's Landlock knows no ports (Linux 6.7 does)");
+        return;
+    }
+    let listeners = [0; 2].map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let [broker, other] = listeners
+        .each_ref()
+        .map(|it| it.local_addr().expect("an address"));
+    let ports = Box::leak(Box::new([broker.port()]));
+    in_linked_sandbox(false, ports, move |_| {
+        begin(broker, None).expect("a connection to the broker");
+        let error = begin(other, None).expect_err("another port");
+        assert_eq!(error.kind(), PermissionDenied);
+        let made = |family, kind| socket(family, kind, None).err();
+        all_refused([
+            ("UDP", made(AddressFamily::INET, SocketType::DGRAM)),
+            ("Unix stream", made(AddressFamily::UNIX, SocketType::STREAM)),
+            ("raw", made(AddressFamily::INET, SocketType::RAW)),
+        ]);
+        let error = std::net::TcpListener::bind("127.0.0.1:0").expect_err("a new port");
+        assert_eq!(error.kind(), PermissionDenied);
+    });
+    drop(listeners);
 }
 
 /// Expects that all these calls have failed with EPERM.

@@ -273,7 +273,15 @@ pub fn print(command: &Command, matches: &ArgMatches) -> Result<String, String> 
             (Kind::Port, Some(text)) if text.parse::<u16>().is_err() => quoted(text),
             (_, Some(text)) => (*text).to_owned(),
         };
-        let mark = if is_given(matches, flag) { "" } else { "#" };
+        // A login in the addresses of the link is no part of the text.
+        let (value, mark) = match is_given(matches, flag) {
+            true if name == "link" && value.contains('@') => {
+                let kept = "\"...\"  # not shown: it has a login, for the file of link-file";
+                (kept.to_owned(), "#")
+            }
+            true => (value, ""),
+            false => (value, "#"),
+        };
         let _ = writeln!(file, "{}", format!("{mark}{name} = {value}").trim_end());
     }
     Ok(file)

@@ -144,9 +144,15 @@ impl Datagrams {
                     self.protocol.on_datagram(from.into(), &text.bytes, &mut cx);
                 }
                 Notice::Gone => self.protocol.on_gone(from, &mut cx),
-                _ => unreachable!("a session posts datagrams, and that it is gone"),
+                Notice::Wake => self.protocol.on_wake(&mut cx),
+                _ => unreachable!("a session posts datagrams, that it is gone, or a wake-up"),
             }
         }
+    }
+
+    /// The server shuts down.
+    pub fn stop(&mut self, posts: &mut Vec<Post>, now: Moment) {
+        self.protocol.on_stop(&mut cx(&mut self.out, posts, now));
     }
 
     /// Sends and receives, up to the limits of a turn.

@@ -20,7 +20,7 @@ use crate::session::session::Session; // a protocol and its buffers
 use crate::session::session_id::SessionId; // slot in the table, and serial against stale events
 use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
 use crate::wire::follows::Timer; // kinds of silence
-use std::io;
+
 use std::net::{IpAddr, SocketAddr};
 
 /// All connections, and the order of their turns.
@@ -28,16 +28,18 @@ pub struct Dispatcher<I: Io> {
     pub(super) io: I,
     shared: Shared,
     limits: ReactorLimits,
-    services: Vec<&'static str>,
+    pub(super) services: Vec<&'static str>,
     pub(super) table: Table<I::Socket>,
     pub(super) queue: RunQueue,
-    timers: Timers,
+    pub(super) timers: Timers,
     per_ip: PerIpLimit,
     loop_lag: LoopLag,
     scratch: Scratch,
     /// The session of the operator, at the console. It is no connection: no limit counts it, no
     /// deadline closes it, and a server that drains does not wait for it.
-    operator: Option<SessionId>,
+    pub(super) operator: Option<SessionId>,
+    /// The session of the link to other servers. Neither is it a connection of a client.
+    pub(super) link: Option<SessionId>,
 }
 
 impl<I: Io> Dispatcher<I> {
@@ -60,6 +62,7 @@ impl<I: Io> Dispatcher<I> {
             loop_lag: LoopLag::new(limits.slow_micros),
             scratch: Scratch::new(limits.read_buffer),
             operator: None,
+            link: None,
             limits,
         }
     }
@@ -84,27 +87,7 @@ impl<I: Io> Dispatcher<I> {
         id
     }
 
-    /// Adds the console. Its service is the last in the list of names.
-    pub fn open_operator(
-        &mut self,
-        mut streams: I::Socket,
-        protocol: Box<dyn Protocol>,
-        now: Moment,
-    ) -> io::Result<()> {
-        let service = self.services.len() - 1;
-        self.io.register(&mut streams, self.table.next_id())?;
-        let id = self.insert(streams, service, protocol, now);
-        // A terminal returns one line a read, and epoll(7) never reports a regular file.
-        let console = self.table.find(id).expect("inserted above");
-        console.ready.drain_to_eof = true;
-        console.registered = true;
-        // A drain closes what has not spoken.
-        console.spoke = true;
-        self.operator = Some(id);
-        Ok(())
-    }
-
-    fn insert(
+    pub(super) fn insert(
         &mut self,
         socket: I::Socket,
         service: usize,
@@ -182,17 +165,6 @@ impl<I: Io> Dispatcher<I> {
     /// Takes the posts to the room, which is no session.
     pub fn take_for_room(&mut self) -> Vec<Post> {
         std::mem::take(&mut self.shared.for_room)
-    }
-
-    /// The id of the console, if there is one.
-    pub fn operator(&self) -> Option<SessionId> {
-        self.operator
-    }
-
-    /// The console's streams.
-    pub fn operator_streams(&mut self) -> Option<&mut I::Socket> {
-        let id = self.operator?;
-        self.table.find(id).map(|connection| &mut connection.socket)
     }
 
     /// Notes readiness that the kernel has reported. A stale id is ignored.
@@ -386,9 +358,10 @@ impl<I: Io> Dispatcher<I> {
         &mut self.loop_lag
     }
 
-    /// The number of connections, without the console.
+    /// The number of connections, without the console and the link.
     pub fn connections(&self) -> usize {
-        self.table.count() - usize::from(self.operator.is_some())
+        let others = [self.operator, self.link];
+        self.table.count() - others.iter().flatten().count()
     }
 
     /// Whether a connection is queued for a turn, or a post for the room.
@@ -431,6 +404,9 @@ impl<I: Io> Dispatcher<I> {
         self.table.remove(id);
         if self.operator == Some(id) {
             self.operator = None;
+        }
+        if self.link == Some(id) {
+            self.link = None;
         }
         self.timers.clear(id.slot());
         let peer = self.per_ip.leave(id.slot());

@@ -182,7 +182,10 @@ impl EventLoop {
             let seconds = self.limits.drain_seconds;
             log::info!("{name}: no more connections; running transfers have {seconds} s to end");
             self.acceptor.close();
-            self.datagrams = None;
+            if let Some(mut datagrams) = self.datagrams.take() {
+                datagrams.stop(self.dispatcher.posts(), now);
+                self.dispatcher.deliver();
+            }
             if let Some(act) = self.on_stop.take() {
                 act();
             }
@@ -243,7 +246,7 @@ impl EventLoop {
                 .register(&mut listener.socket, token, Interest::READABLE)?;
         }
         let mut services: Vec<_> = listeners.iter().map(|listener| listener.name).collect();
-        services.push("console");
+        services.extend(["link", "console"]);
         let io = make_io(poll.registry().try_clone()?);
         Ok(EventLoop {
             poller: Poller::new(poll, io.clock(), &limits),

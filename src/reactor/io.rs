@@ -18,6 +18,12 @@ pub trait Io {
     /// accept(2): takes one connection out of the backlog.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Socket, SocketAddr)>;
 
+    /// connect(2): begins a connection. Until it is established, reads and writes would block; if
+    /// it fails, they fail.
+    fn connect(&mut self, _to: SocketAddr) -> io::Result<Self::Socket> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// epoll_ctl(2): registers a socket. Its events carry this id.
     fn register(&mut self, socket: &mut Self::Socket, id: SessionId) -> io::Result<()>;
 

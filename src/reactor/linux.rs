@@ -2,6 +2,7 @@
 
 use super::acceptor::ServiceListener;
 use super::clock::{self, Clock, Moment};
+use super::connect;
 use super::io::{Io, Sent};
 use super::splice::Pipes;
 use super::stdio::Stdio;
@@ -109,6 +110,10 @@ impl Io for LinuxIo {
     fn accept(&mut self, listener: &mut TcpListener) -> io::Result<(Stream, SocketAddr)> {
         let (socket, peer) = listener.accept()?;
         Ok((Stream::Tcp(socket), peer))
+    }
+
+    fn connect(&mut self, to: SocketAddr) -> io::Result<Stream> {
+        connect::begin(to, None).map(Stream::Tcp)
     }
 
     fn register(&mut self, stream: &mut Stream, id: SessionId) -> io::Result<()> {

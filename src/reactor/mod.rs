@@ -12,6 +12,7 @@ pub mod io;
 pub mod linux;
 pub mod log;
 pub mod loop_lag;
+pub mod own_sessions;
 pub mod per_ip_limit;
 pub mod poller;
 pub mod run_queue;
@@ -26,6 +27,7 @@ pub mod timers;
 pub mod token;
 pub mod turn;
 pub mod udp;
+pub mod uplink;
 
 use crate::wire::follows::Timer;
 

@@ -60,10 +60,11 @@ pub fn show<I: Io>(
         limit: acceptor.limit(),
         accepting: acceptor.is_open(connections, end),
     };
-    let (table, operator) = (&dispatcher.table, dispatcher.operator());
+    let others = [dispatcher.operator(), dispatcher.link()];
+    let table = &dispatcher.table;
     let find = |slot| {
-        let found = table.at(slot);
-        let found = found.filter(|_| operator.is_none_or(|operator| operator.slot() != slot));
+        let is_other = others.iter().flatten().any(|id| id.slot() == slot);
+        let found = table.at(slot).filter(|_| !is_other);
         found.map(|connection| ConnNow {
             serial: connection.serial,
             service: connection.service,

@@ -60,6 +60,11 @@ impl Timers {
         self.draining = Some(now);
     }
 
+    /// Whether they are.
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+
     /// Whether a connection is to be closed if it is idle. A new one has a second or two to send
     /// its first request, which may be in flight: closed at once, it would be reset.
     pub fn closes_idle<S>(&self, connection: &Connection<S>) -> bool {

@@ -110,6 +110,15 @@ fn host_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// A part of a subject of NATS.
+fn room_name(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    match (1..=ROOM.name).contains(&text.len()) && text.bytes().all(is_part) {
+        true => Ok(text.to_owned()),
+        false => Err("give 1 to 32 ASCII letters, digits, - and _".to_owned()),
+    }
+}
+
 /// The flags of `loket serve`.
 #[derive(Debug, Args)]
 pub struct ServeOptions {
@@ -185,6 +194,20 @@ pub struct ServeOptions {
     /// nothing since it joined; 0 is never.
     #[arg(long, value_name = "SECONDS", default_value_t = room::IDLE_SECONDS)]
     pub room_idle: u32,
+    /// NATS servers that link the room to those of other loket servers, tried in turn; other users
+    /// can see a password here in the process list.
+    #[arg(
+        long,
+        value_name = "nats://[USER:PASS@]HOST[:PORT],...",
+        conflicts_with = "link_file"
+    )]
+    pub link: Option<String>,
+    /// File whose first line is the value of --link.
+    #[arg(long, value_name = "FILE")]
+    pub link_file: Option<PathBuf>,
+    /// Name of the room among linked servers: members of rooms with one name meet.
+    #[arg(long, value_name = "NAME", default_value = "room", value_parser = room_name)]
+    pub room_name: String,
     /// Largest file that may be stored [default: as large as the disk allows].
     #[arg(long, value_name = "BYTES")]
     pub max_file_size: Option<u64>,

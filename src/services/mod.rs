@@ -6,6 +6,7 @@ pub mod echo;
 pub mod expiring_table;
 pub mod files;
 pub mod http;
+pub mod link;
 pub mod operator;
 pub mod operator_commands;
 pub mod operator_history;

@@ -44,7 +44,9 @@
 //! because it sent nothing after joining. A spoofer that keeps sending with its address keeps it a
 //! member: at most 64 addresses of a network (`--room-per-address`), which share a rate.
 
+pub mod elsewhere;
 pub mod limits;
+mod linked;
 pub mod networks;
 pub mod request;
 pub mod strangers;
@@ -56,6 +58,7 @@ use crate::session::log_limit::LogLimit;
 use crate::session::notice::{Datagram, Deed, Denial};
 use crate::session::peer::Peer;
 use crate::wire::text;
+use elsewhere::Elsewhere;
 use limits::RoomLimits;
 use networks::Networks;
 use request::{Request, cut, is_exit, line_of, one_line};
@@ -82,6 +85,8 @@ pub struct Room {
     routes: Rc<[Route]>,
     networks: Networks,
     strangers: Strangers,
+    /// The members on other servers, if there is a link to them.
+    elsewhere: Option<Elsewhere>,
     /// Pending claims, the oldest first: all have the same timeout.
     claims: VecDeque<Claim>,
     /// Time of the next search for silent members.
@@ -158,12 +163,19 @@ impl Room {
             routes: Rc::new([]),
             networks: Networks::new(limits.network()),
             strangers: Strangers::new(limits.strangers, limits.per_address as usize),
+            elsewhere: None,
             claims: VecDeque::new(),
             search: None,
             ignored: LogLimit::new(1),
             refused: LogLimit::new(1),
             limits,
         }
+    }
+
+    /// The room with members on other servers.
+    pub fn with_link(mut self, elsewhere: Elsewhere) -> Room {
+        self.elsewhere = Some(elsewhere);
+        self
     }
 
     /// The names of the members and the last lines, at any time.
@@ -195,12 +207,7 @@ impl Room {
         self.view.borrow_mut().names.insert(shown);
         self.members.insert(route.peer, member);
         self.update_routes();
-        self.announce(
-            &format!("{name} bergabung ke chatroom."),
-            name,
-            Deed::Entered,
-            cx,
-        );
+        self.announce(&join_notice(name), name, Deed::Entered, cx);
     }
 
     /// Rebuilds the list of routes. Copies that are not sent yet keep the old list.
@@ -208,8 +215,8 @@ impl Room {
         self.routes = self.members.values().map(|member| member.route).collect();
     }
 
-    /// Sends all members a line that begins with the name of a member. Returns whether there was
-    /// room in the queue.
+    /// Sends all members a line that begins with the name of a member of this server. Returns
+    /// whether there was room in the queue.
     fn announce(
         &mut self,
         line: &str,
@@ -217,6 +224,15 @@ impl Room {
         deed: Deed,
         cx: &mut DatagramContext<'_>,
     ) -> bool {
+        let fits = self.show(line, name, deed, cx);
+        if let Some(elsewhere) = self.elsewhere.as_mut().filter(|_| fits) {
+            elsewhere.publish(name, deed, line, cx.posts);
+        }
+        fits
+    }
+
+    /// The same with a member of any server, for the members of this one.
+    fn show(&mut self, line: &str, name: &str, deed: Deed, cx: &mut DatagramContext<'_>) -> bool {
         cx.print(line);
         let text = self.view.borrow_mut().add(line, name, deed);
         cx.out.to_many(text, &self.routes)
@@ -390,7 +406,8 @@ impl DatagramProtocol for Room {
 
     fn next_due(&self) -> Option<u64> {
         let claim = self.claims.front().map(|claim| claim.until);
-        [claim, self.search].into_iter().flatten().min()
+        let elsewhere = self.elsewhere.as_ref().and_then(Elsewhere::next_due);
+        [claim, self.search, elsewhere].into_iter().flatten().min()
     }
 
     fn on_time(&mut self, cx: &mut DatagramContext<'_>) {
@@ -402,12 +419,28 @@ impl DatagramProtocol for Room {
         if self.search.is_some_and(|search| search <= cx.now) {
             self.end_silent(cx);
         }
+        self.on_time_elsewhere(cx);
+    }
+
+    fn on_wake(&mut self, cx: &mut DatagramContext<'_>) {
+        self.hear_elsewhere(cx);
+    }
+
+    fn on_stop(&mut self, cx: &mut DatagramContext<'_>) {
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.say_bye(cx.posts);
+        }
     }
 }
 
 /// The answer to a name that is refused. The protocol has no other one.
 fn taken(why: Denial) -> Datagram {
     Datagram::denied(b"USERNAME TAKEN", why)
+}
+
+/// The notice that a member has joined.
+fn join_notice(name: &str) -> String {
+    format!("{name} bergabung ke chatroom.")
 }
 
 /// The notice that a member has left.

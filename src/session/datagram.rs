@@ -15,6 +15,10 @@ pub trait DatagramProtocol {
     fn on_refused(&mut self, to: SocketAddr, cx: &mut DatagramContext<'_>);
     /// A session that may have posted datagrams has ended. Copies to it are discarded.
     fn on_gone(&mut self, _: Peer, _: &mut DatagramContext<'_>) {}
+    /// What the service shares with a session has changed.
+    fn on_wake(&mut self, _: &mut DatagramContext<'_>) {}
+    /// The server shuts down: no call follows.
+    fn on_stop(&mut self, _: &mut DatagramContext<'_>) {}
     /// When to call [`DatagramProtocol::on_time`], in microseconds since the server started.
     fn next_due(&self) -> Option<u64> {
         None

@@ -83,6 +83,10 @@ pub struct Sampled {
     pub room_members: Count,
     /// Copies of messages that wait for the socket of the room.
     pub room_unsent: Count,
+    /// Whether the link to other servers is up.
+    pub link_up: Count,
+    /// Messages that the link has sent, received and dropped.
+    pub link_messages: [Count; 3],
     /// Log lines that were dropped because standard error was not read.
     pub log_lines_dropped: Count,
 }

@@ -63,6 +63,8 @@ pub enum Meaning {
     Plain,
     /// The request, or the message, is refused.
     Denied(Denial),
+    /// The note that this number of messages from other servers was lost.
+    Lost(u64),
     /// A line about a member. A name may end in a colon, so that the text alone does not show where
     /// it ends.
     About {

@@ -39,6 +39,12 @@ fn from_file(what: &str, file: &Path) -> Result<String, StartError> {
     Ok(first_line(&text).to_owned())
 }
 
+/// The addresses of the link from the flag or the file.
+pub fn link(flag: Option<&str>, file: Option<&Path>) -> Result<Option<String>, StartError> {
+    let file = file.map(|file| from_file("the link's servers", file));
+    Ok(flag.map(str::to_owned).or(file.transpose()?))
+}
+
 /// The token of HTTP in a file.
 pub fn token(file: &Path) -> Result<String, StartError> {
     let token = from_file("the token of HTTP", file)?;

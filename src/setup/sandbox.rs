@@ -7,7 +7,7 @@
 
 use super::seccomp;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, RestrictionStatus, Ruleset,
+    ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, RestrictionStatus, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -17,18 +17,18 @@ use std::os::fd::BorrowedFd;
 const NEWEST: ABI = ABI::V7;
 
 /// Confines the calling thread, and every thread that it starts from now on, to the root:
-/// landlock(7), capabilities(7), seccomp(2). Returns whether Landlock is in force. A protection
-/// that the kernel lacks is logged as a warning.
-pub fn enclose(root: BorrowedFd<'_>, read_only: bool) -> bool {
+/// landlock(7), capabilities(7), seccomp(2). TCP connections are allowed to `ports`. Returns
+/// whether Landlock is in force. A protection that the kernel lacks is logged as a warning.
+pub fn enclose(root: BorrowedFd<'_>, read_only: bool, ports: &[u16]) -> bool {
     if let Err(errno) = nix::sys::prctl::set_no_new_privs() {
         log::warn!("cannot give up gaining privileges (no_new_privs): {errno}; serving with it");
     }
     if let Err(errno) = drop_capabilities(read_only) {
         log::warn!("cannot give up capabilities: {errno}; serving with all that were there");
     }
-    let enclosed = restrict_files(root, read_only);
+    let enclosed = restrict_files(root, read_only, ports);
     // Last: the filter refuses the system calls that the steps above need.
-    match seccomp::restrict(read_only) {
+    match seccomp::restrict(read_only, !ports.is_empty()) {
         Ok(()) => log::debug!("no system calls but those that serving needs (seccomp)"),
         Err(error) => log::warn!("all system calls stay allowed: no seccomp filter: {error}"),
     }
@@ -58,8 +58,8 @@ fn drop_capabilities(read_only: bool) -> rustix::io::Result<()> {
     rustix::thread::set_capabilities(None, left)
 }
 
-fn restrict_files(root: BorrowedFd<'_>, read_only: bool) -> bool {
-    let missing = match restrict(root, read_only) {
+fn restrict_files(root: BorrowedFd<'_>, read_only: bool, ports: &[u16]) -> bool {
+    let missing = match restrict(root, read_only, ports) {
         Ok(status) if status.ruleset == RulesetStatus::NotEnforced => {
             "this kernel has no Landlock (Linux 5.13 with lsm=landlock has)".to_owned()
         }
@@ -77,13 +77,21 @@ fn restrict_files(root: BorrowedFd<'_>, read_only: bool) -> bool {
     false
 }
 
-fn restrict(root: BorrowedFd<'_>, read_only: bool) -> Result<RestrictionStatus, RulesetError> {
+fn restrict(
+    root: BorrowedFd<'_>,
+    read_only: bool,
+    ports: &[u16],
+) -> Result<RestrictionStatus, RulesetError> {
+    let connects = ports
+        .iter()
+        .map(|port| NetPort::new(*port, AccessNet::ConnectTcp));
     Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?
         .add_rule(PathBeneath::new(root, needed(read_only)))?
+        .add_rules(connects.map(Ok::<_, RulesetError>))?
         .restrict_self()
 }
 

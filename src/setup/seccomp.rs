@@ -52,7 +52,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_epoll_pwait,
     libc::SYS_epoll_pwait2,
     libc::SYS_ppoll,
-    // Sockets that are open. No socket is made, bound or connected any more.
+    // Sockets that are open. Without a link, no socket is made, bound or connected any more.
     libc::SYS_accept4,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
@@ -134,6 +134,23 @@ const CHANGING: &[c_long] = &[
     libc::SYS_fchown,
     libc::SYS_fsetxattr,
     libc::SYS_fremovexattr,
+];
+
+/// A TCP socket, for the link. Landlock decides about its port.
+const LINKING: &[Condition] = &[
+    only(
+        libc::SYS_socket,
+        &[
+            exactly(0, &[libc::AF_INET as u32, libc::AF_INET6 as u32]),
+            masked(
+                1,
+                !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u32,
+                &[libc::SOCK_STREAM as u32],
+            ),
+            exactly(2, &[libc::IPPROTO_TCP as u32]),
+        ],
+    ),
+    only(libc::SYS_connect, &[]),
 ];
 
 /// Older variants of calls in [`ALLOWED`] that libraries still use.
@@ -275,21 +292,22 @@ const CONDITIONS: &[Condition] = &[
 ];
 
 /// Installs the filter for the calling thread and every thread that it starts from now on.
-pub(super) fn restrict(read_only: bool) -> Result<(), String> {
+pub(super) fn restrict(read_only: bool, links: bool) -> Result<(), String> {
     let machine = MACHINE.ok_or("this kind of machine has no list of system calls here")?;
     let changing = if read_only { &[] } else { CHANGING };
-    let program = program(machine, std::process::id(), changing);
+    let linking = if links { LINKING } else { &[] };
+    let program = program(machine, std::process::id(), changing, linking);
     apply_filter(&program).map_err(|error| error.to_string())
 }
 
-fn program(machine: u32, own_id: u32, changing: &[c_long]) -> BpfProgram {
+fn program(machine: u32, own_id: u32, changing: &[c_long], linking: &[Condition]) -> BpfProgram {
     let mut program = vec![
         load(offset_of!(seccomp_data, arch)),
         equal(machine, 1, 0),
         refuse(libc::EPERM),
         load(offset_of!(seccomp_data, nr)),
     ];
-    for condition in CONDITIONS {
+    for condition in CONDITIONS.iter().chain(linking) {
         allow_if(&mut program, condition.call, condition.checks);
     }
     // A signal to a thread of the process itself: abort(3) sends one.

@@ -6,6 +6,7 @@ mod folders;
 pub mod guest;
 pub mod kernel;
 pub mod mount;
+pub mod nats;
 pub mod python;
 pub mod rest;
 pub mod stalled;

@@ -112,6 +112,20 @@ fn the_loop(page: &mut Page, metrics: &LoopMetrics) {
     let help = "Copies of messages that wait for the socket of the room.";
     page.metric("loket_room_unsent_copies", "gauge", help);
     page.value("", sampled.room_unsent.get());
+    page.metric(
+        "loket_link_up",
+        "gauge",
+        "Whether the link to other servers is up.",
+    );
+    page.value("", sampled.link_up.get());
+    let help = "Messages over the link to other servers.";
+    page.metric("loket_link_messages_total", "counter", help);
+    for (what, count) in ["sent", "received", "dropped"]
+        .iter()
+        .zip(&sampled.link_messages)
+    {
+        page.value(&format!("{{event=\"{what}\"}}"), count.get());
+    }
 }
 
 /// Microseconds, shown as seconds.

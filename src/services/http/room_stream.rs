@@ -175,6 +175,7 @@ impl RoomStream {
                         let ask = asks.pop_front();
                         ask.into_iter().for_each(|ask| ask.refuse(denied(why), cx));
                     }
+                    Meaning::Lost(count) => cx.send("room", &json!({"gap": count})),
                     Meaning::Plain => {}
                 }
                 self.membership = TabMembership::Inside { name, asks };

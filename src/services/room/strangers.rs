@@ -187,7 +187,8 @@ impl Room {
         self.claim(from, name, holder, cx);
     }
 
-    fn is_name(&self, name: &str) -> bool {
+    /// Whether a member may have this name.
+    pub(super) fn is_name(&self, name: &str) -> bool {
         let length = name.chars().count();
         let fits = (1..=self.limits.name).contains(&length);
         // A name is part of each message, from which hidden characters are removed.

@@ -1,0 +1,49 @@
+//! The limits of the link to other servers.
+
+use super::room::ROOM;
+use super::{KIB, MIB};
+use crate::reactor::uplink::UplinkLimits;
+use crate::services::link::LinkLimits;
+use crate::services::room::elsewhere::ElsewhereLimits;
+use crate::wire::nats::NatsLimits;
+
+/// The limits of a link. Times are in microseconds.
+pub const LINK: LinkLimits = LinkLimits {
+    nats: NatsLimits {
+        // `INFO` of a cluster of a hundred servers lists their addresses in 3 KiB. Line and message
+        // together fit into an inbox (`command_read`).
+        line: 4 * KIB + KIB / 2,
+        // A line of the room has 1 KiB, and its headers less than that.
+        message: 3 * KIB,
+    },
+    // A second of a full room's rate. A broker that reads nothing for longer is replaced.
+    outbox: MIB,
+    // A tick is `tick`: the link is down 10 to 15 s after a broker has stopped.
+    unanswered_pings: 2,
+};
+
+/// The limits of dialling.
+pub const UPLINK: UplinkLimits = UplinkLimits {
+    // A broker that starts again listens within this time.
+    least_pause: 100_000,
+    // Ten thousand servers that have lost their broker try 2,000 times a second.
+    most_pause: 5 * SECOND,
+    tick: 5 * SECOND,
+};
+
+/// The limits of what the room knows of other servers.
+pub const ELSEWHERE: ElsewhereLimits = ElsewhereLimits {
+    // Three of them within `gone`: one may be lost, and another one be late.
+    beat: 10 * SECOND,
+    // Defined by the lifetime of names.
+    gone: 30 * SECOND,
+    // All servers that have lost the same broker ask at the same moment, and one list answers all.
+    interval: SECOND,
+    // Each server publishes every 10 s: a thousand cost a few percent of a core.
+    servers: 1_000,
+    members: ROOM.members,
+    // With the headers, below the longest message.
+    list: 2 * KIB,
+};
+
+const SECOND: u64 = 1_000_000;

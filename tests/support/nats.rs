@@ -1,0 +1,78 @@
+//! A real nats-server with JetStream on a free port, for one test.
+
+use super::{eventually, skip};
+use rustix::process::{Pid, Signal, kill_process};
+use std::process::{Child, Command, Stdio};
+
+/// A running nats-server. Dropping it kills the process.
+pub struct Nats {
+    child: Child,
+    pub port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Nats {
+    /// Starts one; `None` if it is not installed.
+    pub fn start(test: &str) -> Option<Nats> {
+        if Command::new("nats-server").arg("-v").output().is_err() {
+            skip(test, "nats-server is not installed");
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let child = Nats::spawn(&folder, "-1");
+        let path = folder
+            .path()
+            .join(format!("nats-server_{}.ports", child.id()));
+        let mut port = None;
+        eventually("nats-server listens", || {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let number = text.split("127.0.0.1:").nth(1);
+            let number = number.and_then(|rest| rest.split('"').next()?.parse().ok());
+            port = number;
+            port.is_some()
+        });
+        let port = port.expect("set above");
+        Some(Nats {
+            child,
+            port,
+            folder,
+        })
+    }
+
+    fn spawn(folder: &tempfile::TempDir, port: &str) -> Child {
+        let mut command = Command::new("nats-server");
+        command.args(["-a", "127.0.0.1", "-p", port, "-js"]);
+        command.arg("-sd").arg(folder.path());
+        command.arg("--ports_file_dir").arg(folder.path());
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("nats-server starts")
+    }
+
+    /// The value of `--link`.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        kill_process(Pid::from_raw(id).expect("a process id"), signal).expect("our child");
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+
+    /// Starts it again on the same port, with what it has stored.
+    pub fn start_again(&mut self) {
+        self.child = Nats::spawn(&self.folder, &self.port.to_string());
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
