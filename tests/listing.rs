@@ -105,6 +105,7 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
     let settings = StoreSettings {
         read_only: true,
         largest: 0,
+        quota: STORE.quota,
         sync: false,
         workers: STORE.workers,
         buffers: STORE.buffers,

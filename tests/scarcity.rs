@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::file_service::FILE_SERVICES;
+use support::file_service::{FILE_SERVICES, FileService};
 use support::{BOTH_WAYS, CREATED, Client, REMOVED, Server, eventually, noise, pause, skip, tree};
 
 const BUSY: &str = "ERROR too much is open at this moment; try again later\n";
@@ -170,13 +170,13 @@ fn uploads_work_where_the_file_system_reports_no_blocks() {
 }
 
 #[test]
-fn each_of_eight_uploads_that_fill_the_disk_is_stored_or_refused() {
+fn of_eight_uploads_those_that_fill_the_disk_are_refused_at_their_command() {
     for way in BOTH_WAYS {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("root");
         let Some(disk) = SmallDisk::mount(&root) else {
             return skip(
-                "each_of_eight_uploads_that_fill_the_disk_is_stored_or_refused",
+                "of_eight_uploads_those_that_fill_the_disk_are_refused_at_their_command",
                 "no mount",
             );
         };
@@ -185,15 +185,71 @@ fn each_of_eight_uploads_that_fill_the_disk_is_stored_or_refused() {
         }
         let server = Server::start_in(folder, way);
         let body = noise(400_000);
-        let mut clients: Vec<Client> = Vec::new();
-        // Each of them fits when it is announced.
+        let mut clients: Vec<(usize, FileService, Client)> = Vec::new();
+        // Each of them would fit alone. Nothing but their commands is sent.
         for slot in 0..8 {
             let service = FILE_SERVICES[slot % 2];
             let mut client = server.connect(service.name());
             let head = service.upload_head(&format!("name{slot}"), 400_000);
-            client.send(head).expect("OK\n");
+            client.send(head);
+            let refused = match slot < 2 {
+                true => "OK\n".to_owned(),
+                false => service.error("there is no space left for the file") + "\n",
+            };
+            if slot >= 2 && service == FileService::Transfer {
+                client.expect("OK\n");
+            }
+            client.expect(refused);
+            clients.push((slot, service, client));
+        }
+        clients.truncate(2);
+        for piece in body.chunks(50_000) {
+            for (.., client) in &mut clients {
+                client.send(piece);
+            }
+        }
+        let stored = clients.len();
+        for (slot, service, client) in &mut clients {
+            client.expect(service.stored(400_000));
+            assert!(server.got(format!("name{slot}")) == body, "name{slot}");
+        }
+        for slot in 2..8 {
+            let found = std::fs::read(root.join(format!("name{slot}"))).ok();
+            let old = (slot < 4).then(|| b"old".to_vec());
+            assert!(found == old, "name{slot} was changed");
+        }
+        drop(clients);
+        // What is left can be used.
+        let mut fits = server.connect("files");
+        let room = 1_000_000 - 400_000 * stored - 100_000;
+        fits.send(format!("upload fits {room}\n"));
+        fits.send(&body.repeat(3)[..room]).expect(CREATED);
+        drop((server, disk));
+    }
+}
+
+#[test]
+fn each_of_eight_uploads_of_unknown_size_is_stored_or_refused_when_the_disk_fills() {
+    const NAME: &str =
+        "each_of_eight_uploads_of_unknown_size_is_stored_or_refused_when_the_disk_fills";
+    for way in BOTH_WAYS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        let Some(disk) = SmallDisk::mount(&root) else {
+            return skip(NAME, "no mount");
+        };
+        for slot in 0..4 {
+            std::fs::write(root.join(format!("name{slot}")), "old").expect("a file");
+        }
+        let server = Server::start_in(folder, way);
+        let body = noise(400_000);
+        let mut clients: Vec<Client> = Vec::new();
+        for slot in 0..8 {
+            let mut client = server.connect("files");
+            client.send(format!("upload name{slot}"));
             clients.push(client);
         }
+        pause();
         for piece in body.chunks(50_000) {
             for client in &mut clients {
                 // A refused connection may be closed already.
@@ -202,13 +258,15 @@ fn each_of_eight_uploads_that_fill_the_disk_is_stored_or_refused() {
         }
         let mut stored = 0;
         for (slot, client) in clients.iter_mut().enumerate() {
-            let answer = client.line();
+            let _ = client.0.shutdown(std::net::Shutdown::Write);
+            let mut answer = String::new();
+            let _ = client.0.read_to_string(&mut answer);
             let found = std::fs::read(root.join(format!("name{slot}"))).ok();
-            if answer.starts_with("OK") {
+            if answer == "File Berhasil Dibuat" {
                 stored += 1;
                 assert!(found.is_some_and(|found| found == body), "name{slot}");
             } else {
-                assert!(answer.ends_with("no space left for the file\n"), "{answer}");
+                assert!(answer.ends_with("no space left for the file"), "{answer}");
                 let old = (slot < 4).then(|| b"old".to_vec());
                 assert!(found == old, "name{slot} was changed");
             }

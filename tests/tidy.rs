@@ -31,7 +31,10 @@ const RESTRICTED: &[(&str, &str)] = &[
     ("UdpSocket", "reactor client"),
     ("cap_std", "store"),
     ("std::fs", "store setup client main reactor/signals load"),
-    ("Instant", "reactor/clock client store/lanes store/digest"),
+    (
+        "Instant",
+        "reactor/clock client store/lanes store/digest store/quota store/walk store/file_store",
+    ),
     ("SystemTime", ""),
     ("thread::sleep", "client"),
     ("thread", "client main store/lanes store/workers setup"),

@@ -1,7 +1,9 @@
 //! Limits of the store. `server.rs` adds the flags.
 
 use super::{KIB, MIB};
-use crate::store::{BacklogLimits, BufferLimits, ListingLimits, StoreSettings, WorkerLimits};
+use crate::store::{
+    BacklogLimits, BufferLimits, ListingLimits, QuotaLimits, StoreSettings, WorkerLimits,
+};
 use std::time::Duration;
 
 /// The store of a server without flags.
@@ -9,6 +11,15 @@ pub const STORE: StoreSettings = StoreSettings {
     read_only: false,
     // What an offset of `sendfile(2)` can express.
     largest: i64::MAX as u64,
+    quota: QuotaLimits {
+        total: None,
+        // After an operator has removed files by hand, uploads fit again within this time.
+        recount: Duration::from_secs(10),
+        // Clients that are refused all the time cost a tenth of a thread.
+        recount_share: 9,
+        // Files of other programs are unknown until then. A walk may wake a disk.
+        stale: Duration::from_secs(600),
+    },
     sync: true,
     workers: WorkerLimits {
         // A dozen file systems that do not answer leave threads for the others.

@@ -32,6 +32,11 @@ impl Completions {
         }
     }
 
+    /// Wakes the loop, which then also writes the log.
+    pub fn wake(&self) {
+        (self.0.wake)();
+    }
+
     /// Takes all ids out of the list.
     pub fn take(&self) -> Vec<SessionId> {
         std::mem::take(&mut *self.ids())

@@ -28,6 +28,15 @@ pub enum StoreError {
     TooLarge(u64),
     /// The disk is full.
     NoSpace,
+    /// All files together would hold more than they may.
+    Full {
+        /// The most bytes that they may hold.
+        limit: u64,
+        /// How many more they may hold now.
+        free: u64,
+    },
+    /// The files could not be counted.
+    Uncounted,
     /// The user of the server lacks the permission.
     Denied,
     /// The name is too long for the file system, or is reserved for the server.
@@ -77,6 +86,15 @@ impl fmt::Display for StoreError {
                 )
             }
             StoreError::NoSpace => write!(out, "there is no space left for the file"),
+            StoreError::Full { limit, free } => write!(
+                out,
+                "there is no space left for the file: all files together may have at most {limit} \
+                 bytes, and {free} are free"
+            ),
+            StoreError::Uncounted => write!(
+                out,
+                "it is not known how much the files hold; try again later"
+            ),
             StoreError::Denied => write!(out, "the server has no permission for it"),
             StoreError::BadName => write!(out, "the name cannot be used"),
             StoreError::NoFolder => write!(out, "there is no such folder"),
@@ -114,6 +132,9 @@ impl std::error::Error for StoreError {}
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> StoreError {
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) {
+            return StoreError::clone(error);
+        }
         // cap-std reports a name that leaves the root as an error without a number. The answer
         // is that there is no such file.
         let Some(errno) = Errno::from_io_error(&error) else {
@@ -133,6 +154,13 @@ impl From<io::Error> for StoreError {
             Errno::MFILE | Errno::NFILE | Errno::NOMEM => StoreError::Busy,
             _ => StoreError::Other(error.kind()),
         }
+    }
+}
+
+/// An upload that fails in the middle reports this as an error of its file.
+impl From<StoreError> for io::Error {
+    fn from(error: StoreError) -> io::Error {
+        io::Error::other(error)
     }
 }
 

@@ -5,6 +5,7 @@ use super::cold_files::{ColdFiles, Warmth};
 use super::disk_file::DiskFile;
 use super::open_files::OpenFiles;
 use super::place::FsKind;
+use super::quota::Reservation;
 use super::slots::{Slot, Slots, Ticket};
 use super::workers::JobKind;
 use crate::session::blob::{Blob, Readable, Taken};
@@ -33,6 +34,8 @@ pub struct FileBlob {
     stage: RefCell<Stage>,
     /// Behind the last byte that was written.
     end: Cell<u64>,
+    /// The bytes that may be written; `None` for a file to be read.
+    reservation: Option<Arc<Reservation>>,
 }
 
 /// What all blobs of a store share.
@@ -93,6 +96,20 @@ impl FileBlob {
             job: RefCell::default(),
             stage: RefCell::default(),
             end: Cell::new(0),
+            reservation: None,
+        }
+    }
+
+    /// A file to be written, up to what can be reserved.
+    pub(super) fn to_write(
+        file: DiskFile,
+        reservation: Arc<Reservation>,
+        session: SessionId,
+        shared: Rc<BlobShared>,
+    ) -> FileBlob {
+        FileBlob {
+            reservation: Some(reservation),
+            ..FileBlob::new(Rc::new(file), 0, session, shared)
         }
     }
 
@@ -120,9 +137,14 @@ impl FileBlob {
     fn run(&self, write: impl FnOnce(&File) -> io::Result<()> + Send + 'static) {
         let file = self.file.get().clone();
         let stage = self.stage.take();
+        let (reservation, end) = (self.reservation.clone(), self.end.get());
         let work = move || {
             stage.write(&file)?;
-            write(&file)
+            write(&file)?;
+            if let Some(reservation) = reservation {
+                reservation.wrote(end);
+            }
+            Ok(())
         };
         let job = match self.file.place.kind {
             FsKind::Memory => work().map_or_else(BlobJob::Failed, |()| BlobJob::None),
@@ -132,6 +154,24 @@ impl FileBlob {
             }
         };
         *self.job.borrow_mut() = job;
+    }
+
+    /// The next byte to be written is that at `end`. If it must not be, the blob fails.
+    fn advance(&self, end: u64) -> bool {
+        let grown = match &self.reservation {
+            Some(reservation) => reservation.grow(end),
+            None => Ok(()),
+        };
+        match grown {
+            Ok(()) => {
+                self.end.set(end);
+                true
+            }
+            Err(error) => {
+                *self.job.borrow_mut() = BlobJob::Failed(error.into());
+                false
+            }
+        }
     }
 
     /// Whether the front of the range is in memory, and how much of it.
@@ -239,9 +279,14 @@ impl Blob for FileBlob {
     }
 
     fn write(&self, bytes: &[u8], at: u64) {
-        self.end.set(at + bytes.len() as u64);
+        if !self.advance(at + bytes.len() as u64) {
+            return;
+        }
         if self.file.place.kind == FsKind::Memory {
             let written = self.file().write_all_at(bytes, at);
+            if let Some(reservation) = &self.reservation {
+                reservation.wrote(self.end.get());
+            }
             *self.job.borrow_mut() = written.map_or_else(BlobJob::Failed, |()| BlobJob::None);
             return;
         }
@@ -282,8 +327,8 @@ impl Blob for FileBlob {
                 Ok(Some(bytes.len()))
             }
             Taken::Carrier(0, _) => Ok(Some(0)),
+            Taken::Carrier(count, _) if !self.advance(at + count as u64) => Ok(Some(count)),
             Taken::Carrier(count, carrier) => {
-                self.end.set(at + count as u64);
                 self.run(move |file| {
                     let written = carrier(file.as_fd());
                     drop(slot);

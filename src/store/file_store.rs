@@ -14,10 +14,12 @@ use super::listing::Lists;
 use super::open_files::OpenFiles;
 use super::part_name;
 use super::place::{FsKind, Place, Places};
+use super::quota::{Exchange, Quota, Reservation, Usage};
 use super::root::{Look, Root};
 use super::shared_files::{SharedFiles, size};
 use super::slots::Slots;
-use super::upload::FileUpload;
+use super::upload::{Destination, FileUpload, length_of_name};
+use super::walk::{RunningCount, Walk};
 use super::workers::JobKind::{LookUps, Writes};
 use super::workers::Workers;
 use super::{
@@ -34,6 +36,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// The files below a root folder.
 pub struct FileStore {
@@ -48,6 +51,10 @@ pub struct FileStore {
 impl FileStore {
     /// Opens the root, which must be a folder.
     pub fn open(root: &Path, settings: StoreSettings) -> io::Result<FileStore> {
+        let mut quota = settings.quota;
+        if settings.read_only {
+            quota.total = None;
+        }
         let root = Arc::new(Root::open(root)?);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let proc_self_fd = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).ok();
@@ -66,6 +73,7 @@ impl FileStore {
                 root,
                 places,
                 workers: workers.clone(),
+                quota: Quota::new(quota),
                 settings,
                 proc_self_fd,
             }),
@@ -81,8 +89,17 @@ impl FileStore {
         let settings = &self.files.settings;
         self.workers.start(settings.workers, completions);
         if !settings.read_only {
-            let root = self.files.root.folder().clone();
-            (self.workers).spawn_alone("sweep", move || part_name::sweep(&root));
+            let walk = walk(
+                &self.files,
+                true,
+                self.files.quota.begin_count(Instant::now()),
+            );
+            let (quota, workers) = (self.files.quota.clone(), self.workers.clone());
+            self.workers.spawn_alone("sweep", move || {
+                walk.run();
+                log_usage(quota.usage());
+                workers.wake();
+            });
         }
     }
 
@@ -139,13 +156,13 @@ impl FileStore {
 }
 
 impl FileStore {
-    /// Changes a name in a commit. `find` finds what it needs in jobs; `act` gets that, and whether
-    /// the change must be durable.
+    /// Changes a name in a commit, when the files are counted. `find` finds what it needs in jobs;
+    /// `act` gets that, and whether the change must be durable.
     fn change<T: Send + 'static>(
         &self,
         client: Requester,
         find: impl FnOnce(&Arc<SharedFiles>) -> StoreReply<(T, Place)>,
-        act: impl FnOnce(T, bool) -> Changed + Send + 'static,
+        act: impl FnOnce(T, bool) -> (Changed, Exchange) + Send + 'static,
     ) -> StoreReply<()> {
         self.check_root();
         if let Err(error) = self.may_write(client) {
@@ -157,9 +174,13 @@ impl FileStore {
                 Ok(found) => found,
                 Err(error) => return Pending::Ready(files.explain(Err(error))),
             };
-            workers.spawn_synced(place.device, client, false, move |status| {
-                let changed = act(found, files.settings.sync && status.is_awaited());
-                files.explain(changed.map(|folder| ((), folder)))
+            let counted = files.quota.await_first_count(client.session);
+            counted.then(move |()| {
+                workers.spawn_synced(place.device, client, false, move |status| {
+                    let sync = files.settings.sync && status.is_awaited();
+                    let changed = files.quota.change(place.device, || act(found, sync));
+                    files.explain(changed.map(|folder| ((), folder)))
+                })
             })
         })
     }
@@ -209,14 +230,22 @@ impl Store for FileStore {
         let (path, name) = (Some(name), name.to_owned());
         let removable = move |files: &SharedFiles, _| files.removable(&name);
         let find = |files: &Arc<_>| SharedFiles::dispatch(files, LookUps, path, client, removable);
-        self.change(client, find, |entry, sync| entry.remove(sync))
+        self.change(client, find, |entry, sync| {
+            let length = || length_of_name(&entry.folder, &entry.leaf);
+            let (removed, done) = (length(), entry.remove(sync));
+            // A sync that has failed leaves no file.
+            let added = length();
+            (done, Exchange { added, removed })
+        })
     }
 
     fn make_folder(&self, name: &str, client: Requester) -> StoreReply<()> {
         let (path, name) = (Some(name), name.trim_end_matches('/').to_owned());
         let new = move |files: &SharedFiles, _| files.free_name(&name);
         let find = |files: &Arc<_>| SharedFiles::dispatch(files, LookUps, path, client, new);
-        self.change(client, find, |entry, sync| entry.make_folder(sync))
+        self.change(client, find, |entry, sync| {
+            (entry.make_folder(sync), Exchange::default())
+        })
     }
 
     fn rename(&self, old: &str, new: &str, client: Requester) -> StoreReply<()> {
@@ -237,7 +266,9 @@ impl Store for FileStore {
                 Err(error) => Pending::Ready(Err(error)),
             })
         };
-        self.change(client, find, |(from, to), sync| from.rename(&to, sync))
+        self.change(client, find, |(from, to), sync| {
+            (from.rename(&to, sync), Exchange::default())
+        })
     }
 
     fn digest(&self, name: &str, length: Option<u64>, client: Requester) -> StoreReply<FileDigest> {
@@ -265,29 +296,46 @@ impl Store for FileStore {
         if let Err(error) = self.may_write(client) {
             return Pending::Ready(Err(self.files.root.explain_folder(error)));
         }
-        // The folder decides where: only in memory, the file is created and its name looked up
-        // here.
-        let (path, name) = (
-            name.rsplit_once('/').map(|(folder, _)| folder),
-            name.to_owned(),
-        );
-        let begin = move |files: &SharedFiles, _| {
-            let begun = files.create_upload(&name, size.unwrap_or(0));
-            begun.map_err(|error| files.root.explain_folder(error))
-        };
-        let (files, workers) = (self.files.clone(), self.workers.clone());
-        let blobs = self.blobs.clone();
-        let begun = self.files.dispatch(Writes, path, client, begin);
+        let (files, session, blobs) = (self.files.clone(), client.session, self.blobs.clone());
+        if files.quota.begin_late_count(Instant::now()) {
+            recount(&files);
+        }
+        let name = name.to_owned();
+        let counted = files.quota.await_first_count(session);
+        let begun = counted.then(move |()| {
+            begin_upload(&files, &name, size, client).then(move |begun| match begun {
+                Err(StoreError::Full { .. } | StoreError::Uncounted) => {
+                    if files.quota.begin_count(Instant::now()) {
+                        recount(&files);
+                    }
+                    match files.quota.await_count(session) {
+                        Some(counted) => {
+                            counted.then(move |()| begin_upload(&files, &name, size, client))
+                        }
+                        None => Pending::Ready(begun),
+                    }
+                }
+                begun => Pending::Ready(begun),
+            })
+        });
+        let files = self.files.clone();
         begun.map(move |begun| {
-            let (file, destination) = begun?;
-            let blob = Rc::new(FileBlob::new(Rc::new(file), 0, client.session, blobs));
-            let upload = FileUpload::new(&files.root, blob, destination, workers, &files.settings);
+            let (file, destination, reservation) = begun?;
+            let reservation = Arc::new(reservation);
+            let blob = FileBlob::to_write(file, reservation.clone(), session, blobs);
+            let (blob, workers) = (Rc::new(blob), files.workers.clone());
+            let (root, settings) = (&files.root, &files.settings);
+            let upload = FileUpload::new(root, blob, destination, reservation, workers, settings);
             Ok(Box::new(upload) as Box<dyn Upload>)
         })
     }
 
     fn largest(&self) -> u64 {
         self.files.settings.largest
+    }
+
+    fn usage(&self) -> Usage {
+        self.files.quota.usage()
     }
 
     fn list(
@@ -308,5 +356,56 @@ impl Store for FileStore {
             Ok((folder, seen)) => lists.request(folder, style, seen, workers, client.session),
             Err(error) => Pending::Ready(Err(error)),
         })
+    }
+}
+
+/// Creates the file of an upload. The folder decides where: only in memory, it is created and its
+/// name looked up here.
+fn begin_upload(
+    files: &Arc<SharedFiles>,
+    name: &str,
+    size: Option<u64>,
+    client: Requester,
+) -> StoreReply<(DiskFile, Destination, Reservation)> {
+    let folder = name.rsplit_once('/').map(|(folder, _)| folder);
+    let name = name.to_owned();
+    files.dispatch(Writes, folder, client, move |files, _| {
+        let begun = files.create_upload(&name, size);
+        begun.map_err(|error| files.root.explain_folder(error))
+    })
+}
+
+/// A walk, which also makes the count that has begun.
+fn walk(files: &SharedFiles, sweeps: bool, counts: bool) -> Walk {
+    Walk {
+        root: files.root.folder().clone(),
+        sweeps,
+        count: counts.then(|| RunningCount::new(&files.quota, &files.workers)),
+    }
+}
+
+/// Makes the count that has begun.
+fn recount(files: &SharedFiles) {
+    let walk = walk(files, false, true);
+    files.workers.spawn_alone("count", move || walk.run());
+}
+
+/// What the first count has found.
+fn log_usage(usage: Usage) {
+    match usage {
+        Usage {
+            held: Some(held),
+            limit: Some(limit),
+            ..
+        } if held >= limit => log::warn!(
+            "the files hold {held} bytes, and --max-total allows {limit}: every upload is refused \
+             until some are removed"
+        ),
+        Usage {
+            held: Some(held),
+            limit: Some(limit),
+            ..
+        } => log::info!("the files hold {held} bytes of {limit}"),
+        _ => {}
     }
 }

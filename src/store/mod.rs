@@ -16,15 +16,18 @@ mod open_files;
 pub mod part_name;
 pub mod pending;
 pub mod place;
+pub mod quota;
 pub mod root;
 mod shared_files;
 mod slots;
 mod sync_batch;
 pub mod upload;
+mod walk;
 pub mod workers;
 
 use self::error::StoreError;
 use self::pending::Pending;
+use self::quota::Usage;
 use crate::session::blob::Blob;
 use crate::session::session_id::SessionId;
 use rustix::fs::{Stat, Statx};
@@ -58,6 +61,8 @@ pub trait Store {
     ) -> StoreReply<Box<dyn Upload>>;
     /// The largest file that may be stored, in bytes.
     fn largest(&self) -> u64;
+    /// What all files hold.
+    fn usage(&self) -> Usage;
     /// Lists a folder, sorted by name. `None` is the root.
     fn list(
         &self,
@@ -224,6 +229,8 @@ pub struct StoreSettings {
     pub read_only: bool,
     /// The largest file accepted, in bytes.
     pub largest: u64,
+    /// Bounds of all files together.
+    pub quota: QuotaLimits,
     /// A change is synced to disk before it is confirmed.
     pub sync: bool,
     /// Bounds of the helper threads.
@@ -248,6 +255,19 @@ pub struct StoreSettings {
     pub backlog: BacklogLimits,
     /// Bounds of `ls`.
     pub listing: ListingLimits,
+}
+
+/// Bounds of all files together.
+#[derive(Debug, Clone, Copy)]
+pub struct QuotaLimits {
+    /// The most bytes that they may hold.
+    pub total: Option<u64>,
+    /// An upload that does not fit has the files counted again if the last count is this old.
+    pub recount: Duration,
+    /// No count begins for this multiple of the time that the last one took.
+    pub recount_share: u32,
+    /// Any other upload has them counted again if the last count is this old.
+    pub stale: Duration,
 }
 
 /// Bounds of the helper threads.

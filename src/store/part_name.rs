@@ -9,7 +9,6 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +21,8 @@ pub fn is_own(name: &str) -> bool {
     name.split('/').any(is_part)
 }
 
-fn is_part(name: &str) -> bool {
+/// The same for one component.
+pub(super) fn is_part(name: &str) -> bool {
     name.starts_with(OWN_START) && name.ends_with(OWN_END)
 }
 
@@ -87,40 +87,16 @@ fn lock(file: impl AsFd) -> Result<(), Errno> {
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// Removes part files of ended servers, in the folder and below it.
-pub fn sweep(root: &Dir) {
-    let mut pending = vec![PathBuf::from(".")];
-    while let Some(path) = pending.pop() {
-        // A folder that cannot be opened cannot contain uploads either.
-        let Ok(folder) = root.open_dir(&path) else {
-            continue;
-        };
-        if let Err(error) = sweep_folder(&folder, |name| pending.push(path.join(name))) {
-            let path = path.display();
-            log::warn!("cannot look for leftovers of earlier uploads in {path:?}: {error}");
-        }
+/// Removes a part file of an ended server from its folder.
+pub(super) fn sweep(folder: &Dir, name: &str) {
+    if name.starts_with(process_start()) {
+        return;
     }
-}
-
-fn sweep_folder(folder: &Dir, mut found_folder: impl FnMut(PathBuf)) -> std::io::Result<()> {
-    for entry in folder.entries()? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            found_folder(name.into());
-        } else if kind.is_file()
-            && let Some(name) = name.to_str().filter(|name| is_part(name))
-            && !name.starts_with(process_start())
-        {
-            match remove_leftover(folder, name) {
-                Ok(()) => log::info!("removed {name:?}, left by a crash"),
-                Err(Errno::WOULDBLOCK) => log::info!("kept {name:?}: a running server writes it"),
-                Err(errno) => log::warn!("cannot remove the leftover {name:?}: {errno}"),
-            }
-        }
+    match remove_leftover(folder, name) {
+        Ok(()) => log::info!("removed {name:?}, left by a crash"),
+        Err(Errno::WOULDBLOCK) => log::info!("kept {name:?}: a running server writes it"),
+        Err(errno) => log::warn!("cannot remove the leftover {name:?}: {errno}"),
     }
-    Ok(())
 }
 
 /// Holds the lock until the name is removed. A server that has just created the file detects this
@@ -158,13 +134,21 @@ mod tests {
         };
         let ((living, kept), (dead, left)) = (of_other(0), of_other(1));
         let (unlocked, own) = create(&root, Mode::from_raw_mode(0o600)).unwrap();
+        let sweep_all = || {
+            for name in [&kept, &left, &own] {
+                sweep(&root, name);
+            }
+        };
         drop((dead, unlocked));
-        assert_eq!(names_in(&folder), [kept.clone(), left, own.clone()].into());
-        sweep(&root);
-        assert_eq!(names_in(&folder), [kept, own.clone()].into());
+        assert_eq!(
+            names_in(&folder),
+            [kept.clone(), left.clone(), own.clone()].into()
+        );
+        sweep_all();
+        assert_eq!(names_in(&folder), [kept.clone(), own.clone()].into());
         drop(living);
-        sweep(&root);
-        assert_eq!(names_in(&folder), [own].into());
+        sweep_all();
+        assert_eq!(names_in(&folder), [own.clone()].into());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::found::{Cached, Found};
 use super::listing::FolderStamp;
 use super::part_name;
 use super::place::{self, FsKind, Place, Places};
+use super::quota::{Quota, Reservation};
 use super::root::{ListedFolder, Root};
 use super::upload::Destination;
 use super::workers::{JobKind, Workers};
@@ -35,6 +36,7 @@ pub(super) struct SharedFiles {
     pub root_place: Place,
     pub places: Places,
     pub workers: Workers,
+    pub quota: Arc<Quota>,
     pub settings: StoreSettings,
     /// `/proc/self/fd`, to open a file through its O_PATH descriptor.
     pub proc_self_fd: Option<OwnedFd>,
@@ -246,21 +248,20 @@ impl SharedFiles {
     pub fn create_upload(
         &self,
         name: &str,
-        size: u64,
-    ) -> Result<(DiskFile, Destination), StoreError> {
-        if size > self.settings.largest {
+        size: Option<u64>,
+    ) -> Result<(DiskFile, Destination, Reservation), StoreError> {
+        if size.is_some_and(|size| size > self.settings.largest) {
             return Err(StoreError::TooLarge(self.settings.largest));
         }
         let (entry, place) = self.locate(name, StoreError::BadName)?;
         let replaced = entry.replaceable()?;
         let Entry { folder, leaf } = entry;
-        if place::free_space(&folder).is_some_and(|free| size > free) {
-            return Err(StoreError::NoSpace);
-        }
-        let workers = &self.workers;
+        let (workers, free) = (&self.workers, place::free_space(&folder));
+        let reservation = self.quota.reserve(size, place.device, free)?;
         let mut destination = Destination::new(folder, &leaf, replaced, place, workers);
         let file = destination.create()?;
-        Ok((DiskFile::to_write(file, place, workers), destination))
+        let file = DiskFile::to_write(file, place, workers);
+        Ok((file, destination, reservation))
     }
 
     pub fn open_folder(

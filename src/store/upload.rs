@@ -16,10 +16,12 @@ use super::entry::folder_to_sync;
 use super::file_blob::FileBlob;
 use super::part_name;
 use super::place::{FsKind, Place};
+use super::quota::{Exchange, Reservation};
 use super::root::Root;
 use super::workers::{JobKind, Workers};
 use super::{FileVersion, Overwrite, Requester, StoreReply, StoreSettings, Stored, Upload};
 use crate::session::blob::Blob;
+use crate::store::pending::Pending;
 use cap_std::fs::Dir;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid, XattrFlags};
@@ -37,6 +39,7 @@ pub struct FileUpload {
     blob: Rc<FileBlob>,
     workers: Workers,
     destination: Destination,
+    reservation: Arc<Reservation>,
     settings: StoreSettings,
 }
 
@@ -46,6 +49,7 @@ impl FileUpload {
         root: &Arc<Root>,
         blob: Rc<FileBlob>,
         destination: Destination,
+        reservation: Arc<Reservation>,
         workers: Workers,
         settings: &StoreSettings,
     ) -> FileUpload {
@@ -54,6 +58,7 @@ impl FileUpload {
             blob,
             workers,
             destination,
+            reservation,
             settings: *settings,
         }
     }
@@ -79,11 +84,15 @@ impl Upload for FileUpload {
             blob,
             workers,
             destination,
+            reservation,
             settings,
         } = *self;
         let device = destination.place.device;
         let front = Box::<[u8]>::from(front);
         let (file, stage, length) = FileBlob::into_parts(blob);
+        if let Err(error) = reservation.grow(length + front.len() as u64) {
+            return Pending::Ready(Err(error));
+        }
         let store = move |status: &JobStatus| {
             stage.write(&file)?;
             if !front.is_empty() {
@@ -103,7 +112,7 @@ impl Upload for FileUpload {
                 Some(Err(Errno::MFILE | Errno::NFILE)) | None => None,
                 Some(opened) => opened?,
             };
-            let stored = destination.publish(&file, overwrite)?;
+            let stored = reservation.publish(|| destination.publish(&file, overwrite))?;
             if sync && folder.is_none() {
                 rustix::fs::syncfs(&*file)?;
             }
@@ -179,9 +188,10 @@ impl Destination {
     }
 
     /// Makes the file visible under its name in one step.
-    fn publish(mut self, file: &File, overwrite: Overwrite) -> Result<Stored, Errno> {
+    fn publish(mut self, file: &File, overwrite: Overwrite) -> Result<(Stored, Exchange), Errno> {
+        let added = length(&rustix::fs::fstat(file)?);
         match self.take_free_name(file) {
-            Ok(()) => return Ok(Stored::Created),
+            Ok(()) => return Ok((Stored::Created, Exchange { added, removed: 0 })),
             // Some file systems cannot rename without replacing.
             Err(Errno::EXIST | Errno::INVAL) if overwrite == Overwrite::Allowed => {}
             Err(errno) => return Err(errno),
@@ -194,9 +204,10 @@ impl Destination {
             self.hidden = Some(hidden);
         }
         let hidden = self.hidden.as_deref().expect("set above or from the start");
+        let removed = length_of_name(&self.folder, &self.name);
         rustix::fs::renameat(&self.folder, hidden, &self.folder, &*self.name)?;
         self.hidden = None;
-        Ok(Stored::Replaced)
+        Ok((Stored::Replaced, Exchange { added, removed }))
     }
 
     /// Makes the file visible under its name, unless an entry has that name.
@@ -249,6 +260,20 @@ impl Destination {
 
 /// The access ACL of acl(5).
 const ACL: &str = "system.posix_acl_access";
+
+/// The bytes that an entry counts in the quota.
+fn length(stat: &Stat) -> u64 {
+    match is_file(stat) {
+        true => u64::try_from(stat.st_size).unwrap_or(0),
+        false => 0,
+    }
+}
+
+/// The same for the entry of this name.
+pub(super) fn length_of_name(folder: &Dir, name: &str) -> u64 {
+    let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+    found.map_or(0, |stat| length(&stat))
+}
 
 fn is_file(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode).is_file()
@@ -325,7 +350,7 @@ mod tests {
             } else {
                 Stored::Replaced
             };
-            assert_eq!(stored, wanted);
+            assert_eq!(stored.0, wanted);
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o7777, 0o640);
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -347,7 +372,8 @@ mod tests {
                 } else {
                     destination.create().unwrap()
                 };
-                assert_eq!(destination.publish(&file, Overwrite::Refused), wanted);
+                let stored = destination.publish(&file, Overwrite::Refused);
+                assert_eq!(stored.map(|(stored, _)| stored), wanted);
                 assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
             }
             std::fs::remove_file(folder.path().join("a")).unwrap();

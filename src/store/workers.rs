@@ -272,6 +272,13 @@ impl Workers {
         }
     }
 
+    /// Wakes the loop, which writes the log of the thread.
+    pub fn wake(&self) {
+        if let Some(started) = self.threads.started.get() {
+            started.completions.wake();
+        }
+    }
+
     fn slot<T: Send + 'static>(
         &self,
         session: SessionId,

@@ -2,13 +2,15 @@
 //! It has no links and does not check names.
 
 use super::disk::Disk;
+use loket::config::store::STORE;
 use loket::session::blob::{Blob, Readable, Taken};
 use loket::session::session_id::SessionId;
 use loket::store::error::StoreError;
 use loket::store::pending::Pending;
+use loket::store::quota::{Counted, Exchange, Quota, Reservation, Usage};
 use loket::store::{
-    Content, FileDigest, FileVersion, ListEntry, ListStyle, OpenFile, Overwrite, Requester, Store,
-    StoreReply, Stored, Upload,
+    Content, FileDigest, FileVersion, ListEntry, ListStyle, OpenFile, Overwrite, QuotaLimits,
+    Requester, Store, StoreReply, Stored, Upload,
 };
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -17,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Every file with its content.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -59,6 +63,7 @@ pub struct Memory {
     wanted: Option<Rc<BTreeMap<String, Vec<Vec<u8>>>>>,
     blobs: Rc<Cell<usize>>,
     uploads: Rc<Cell<usize>>,
+    quota: Option<Arc<Quota>>,
     pub disk: Disk,
 }
 
@@ -87,6 +92,29 @@ impl Memory {
             wanted: Some(Rc::new(wanted)),
             ..self
         }
+    }
+
+    /// The same store, whose files may hold this number of bytes together.
+    pub fn with_quota(self, total: u64) -> Memory {
+        let quota = Quota::new(QuotaLimits {
+            total: Some(total),
+            ..STORE.quota
+        });
+        assert!(quota.begin_count(Instant::now()));
+        quota.end_count(Counted::Bytes(self.held()), Instant::now());
+        Memory {
+            quota: Some(quota),
+            ..self
+        }
+    }
+
+    /// Bytes of all visible files.
+    pub fn held(&self) -> u64 {
+        let files = self.files.borrow();
+        files
+            .values()
+            .map(|bytes| bytes.borrow().len() as u64)
+            .sum()
     }
 
     /// All visible files.
@@ -134,12 +162,26 @@ impl Memory {
         self.faults.by_name.get(name).copied().or(self.faults.every)
     }
 
-    fn lend(&self, bytes: Bytes, fault: Option<Fault>, client: Requester) -> Rc<MemoryBlob> {
+    fn change<T>(&self, act: impl FnOnce() -> (T, Exchange)) -> T {
+        match &self.quota {
+            Some(quota) => quota.change(0, act),
+            None => act().0,
+        }
+    }
+
+    fn lend(
+        &self,
+        bytes: Bytes,
+        fault: Option<Fault>,
+        reservation: Option<Reservation>,
+        client: Requester,
+    ) -> Rc<MemoryBlob> {
         self.blobs.update(|blobs| blobs + 1);
         Rc::new(MemoryBlob {
             bytes,
             fault,
             blobs: self.blobs.clone(),
+            reservation,
             disk: self.disk.clone(),
             session: client.session,
             job: RefCell::default(),
@@ -153,7 +195,7 @@ impl Store for Memory {
         self.reply(client, move |memory| {
             let bytes = memory.find(&name)?;
             let version = version(&bytes);
-            let blob = memory.lend(bytes, memory.fault(&name), client);
+            let blob = memory.lend(bytes, memory.fault(&name), None, client);
             Ok(OpenFile {
                 blob,
                 version,
@@ -172,8 +214,15 @@ impl Store for Memory {
     fn remove(&self, name: &str, client: Requester) -> StoreReply<()> {
         let name = name.to_owned();
         self.reply(client, move |memory| {
-            let removed = memory.files.borrow_mut().remove(&name);
-            removed.map(drop).ok_or(StoreError::NotFound)
+            memory.change(|| {
+                let removed = memory.files.borrow_mut().remove(&name);
+                let length = |file: &Bytes| file.borrow().len() as u64;
+                let exchange = Exchange {
+                    added: 0,
+                    removed: removed.as_ref().map_or(0, length),
+                };
+                (removed.map(drop).ok_or(StoreError::NotFound), exchange)
+            })
         })
     }
 
@@ -226,8 +275,13 @@ impl Store for Memory {
             if size.is_some() && memory.faults.no_space {
                 return Err(StoreError::NoSpace);
             }
+            let reservation = match &memory.quota {
+                Some(quota) => Some(quota.reserve(size, 0, None)?),
+                None => None,
+            };
             memory.uploads.update(|uploads| uploads + 1);
-            let blob = memory.lend(Bytes::default(), memory.fault(&name), client);
+            let fault = memory.fault(&name);
+            let blob = memory.lend(Bytes::default(), fault, reservation, client);
             let store = memory.clone();
             Ok(Box::new(MemoryUpload { store, name, blob }) as Box<dyn Upload>)
         })
@@ -235,6 +289,17 @@ impl Store for Memory {
 
     fn largest(&self) -> u64 {
         self.faults.largest.unwrap_or(i64::MAX as u64)
+    }
+
+    fn usage(&self) -> Usage {
+        match &self.quota {
+            Some(quota) => quota.usage(),
+            None => Usage {
+                held: None,
+                reserved: 0,
+                limit: None,
+            },
+        }
     }
 
     fn list(
@@ -276,7 +341,7 @@ impl Store for Memory {
                 }
             }
             let length = list.len() as u64;
-            let list = memory.lend(Rc::new(RefCell::new(list)), None, client);
+            let list = memory.lend(Rc::new(RefCell::new(list)), None, None, client);
             Ok((list as Rc<dyn Blob>, length))
         })
     }
@@ -306,6 +371,7 @@ struct MemoryBlob {
     bytes: Bytes,
     fault: Option<Fault>,
     blobs: Rc<Cell<usize>>,
+    reservation: Option<Reservation>,
     disk: Disk,
     session: SessionId,
     job: RefCell<BlobJob>,
@@ -320,6 +386,26 @@ enum BlobJob {
     HasRead(u64, Vec<u8>),
     Writes(Pending<io::Result<()>>),
     Failed(io::Error),
+}
+
+impl MemoryBlob {
+    fn reserve(&self, length: u64) -> Result<(), StoreError> {
+        match &self.reservation {
+            Some(reservation) => reservation.grow(length),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes names in the name of the upload.
+    fn publish(
+        &self,
+        act: impl FnOnce() -> Result<(Stored, Exchange), StoreError>,
+    ) -> Result<Stored, StoreError> {
+        match &self.reservation {
+            Some(reservation) => reservation.publish(act),
+            None => act().map(|(stored, _)| stored),
+        }
+    }
 }
 
 impl Blob for MemoryBlob {
@@ -353,6 +439,10 @@ impl Blob for MemoryBlob {
 
     fn write(&self, bytes: &[u8], at: u64) {
         assert!(!self.is_busy(), "a call while a job is running");
+        if let Err(error) = self.reserve(at + bytes.len() as u64) {
+            self.job.replace(BlobJob::Failed(error.into()));
+            return;
+        }
         let (file, fault, added) = (self.bytes.clone(), self.fault, bytes.to_vec());
         let write = move || put(&file, fault, &added, at);
         let job = match self.disk.piece(self.session, write) {
@@ -464,6 +554,7 @@ impl Upload for MemoryUpload {
             }
             let (name, bytes) = (&self.name, &self.blob.bytes);
             if !front.is_empty() {
+                (self.blob).reserve((bytes.borrow().len() + front.len()) as u64)?;
                 let whole = [front, bytes.borrow().clone()].concat();
                 put(bytes, self.blob.fault, &whole, 0)?;
             }
@@ -477,13 +568,19 @@ impl Upload for MemoryUpload {
                     "{name} is stored with {length} bytes that differ from the sent ones"
                 );
             }
-            let mut files = memory.files.borrow_mut();
-            if overwrite == Overwrite::Refused && files.contains_key(name) {
-                return Err(StoreError::Exists);
-            }
-            Ok(match files.insert(name.clone(), bytes.clone()) {
-                None => Stored::Created,
-                Some(_) => Stored::Replaced,
+            self.blob.publish(|| {
+                let mut files = memory.files.borrow_mut();
+                if overwrite == Overwrite::Refused && files.contains_key(name) {
+                    return Err(StoreError::Exists);
+                }
+                let added = bytes.borrow().len() as u64;
+                Ok(match files.insert(name.clone(), bytes.clone()) {
+                    None => (Stored::Created, Exchange { added, removed: 0 }),
+                    Some(old) => {
+                        let removed = old.borrow().len() as u64;
+                        (Stored::Replaced, Exchange { added, removed })
+                    }
+                })
             })
         })
     }

@@ -22,6 +22,7 @@ use loket::session::notice::{Audience, Notice, Post};
 use loket::session::observer::Readiness;
 use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
+use loket::store::Store;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -165,6 +166,7 @@ impl Engine {
         let operator = usize::from(self.dispatcher.operator().is_some());
         let live = self.shared.live.borrow().len();
         assert_eq!(live, connections + operator, "connections in the table");
+        self.check_quota();
         for peer in &self.peers {
             let Some(id) = peer.borrow().id.filter(|_| peer.borrow().closed.is_some()) else {
                 continue;
@@ -173,6 +175,17 @@ impl Engine {
                 self.closed_ids.push(id);
             }
         }
+    }
+
+    /// The quota knows what the files hold, and is never exceeded.
+    pub fn check_quota(&self) {
+        let usage = self.store.usage();
+        assert_eq!(usage.held, Some(self.store.held()), "bytes of all files");
+        let all = u128::from(self.store.held()) + usage.reserved;
+        assert!(
+            usage.limit.is_some_and(|limit| all <= limit.into()),
+            "{usage:?}"
+        );
     }
 
     /// Delivers a readiness event to a connection.

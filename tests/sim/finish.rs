@@ -5,6 +5,7 @@ use super::script::Service;
 use super::shared::Mode;
 use super::sim_socket::SimSocket;
 use super::trace::Event;
+use loket::store::Store;
 use std::rc::Rc;
 
 /// All peers are done after this number of wake-ups.
@@ -174,6 +175,8 @@ impl Engine {
         assert!(self.shared.live.borrow().is_empty());
         let open = (self.store.blobs(), self.store.uploads());
         assert_eq!(open, (0, 0), "blobs and uploads are left open");
+        self.check_quota();
+        assert_eq!(self.store.usage().reserved, 0, "bytes are left reserved");
         self.shared.operator_model.borrow_mut().forget_all();
         for peer in self.peers.iter().chain([&self.operator]) {
             assert_eq!(Rc::strong_count(peer), 1, "a socket is left open");

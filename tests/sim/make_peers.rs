@@ -63,7 +63,11 @@ pub fn store(scripts: &[Script], plan: &Plan, seed: u64) -> Memory {
         }
     }
     let disk = Disk::new(plan.faults.disk, plan.faults.pieces, seed);
-    Memory::with(&files, faults).on(disk, wanted)
+    let stored = wanted.values().flatten().map(Vec::len).sum::<usize>();
+    let memory = Memory::with(&files, faults).on(disk, wanted);
+    // Every upload fits. An incomplete one may be a little longer than those that are stored.
+    let total = memory.held() + (stored + 1_000 * scripts.len()) as u64;
+    memory.with_quota(total)
 }
 
 /// The protocol of a service.

@@ -98,12 +98,13 @@ impl From<StoreError> for Failure {
             StoreError::Exists => Status::PreconditionFailed,
             StoreError::ReadOnly | StoreError::Denied => Status::Forbidden,
             StoreError::TooLarge(_) => Status::ContentTooLarge,
-            StoreError::NoSpace => Status::InsufficientStorage,
+            StoreError::NoSpace | StoreError::Full { .. } => Status::InsufficientStorage,
             // RFC 4918, section 9.9.4.
             StoreError::OtherDevice => Status::BadGateway,
             StoreError::BadName => Status::BadRequest,
             StoreError::Backlog
             | StoreError::Busy
+            | StoreError::Uncounted
             | StoreError::DiskBusy(_)
             | StoreError::TooSlow(_) => Status::ServiceUnavailable,
             StoreError::RootRemoved | StoreError::TooManyEntries(_) | StoreError::Other(_) => {
