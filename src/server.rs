@@ -46,8 +46,8 @@ use crate::setup::error::StartError;
 use crate::setup::listen::{self, Queues};
 use crate::setup::sd_notify::ServiceManager;
 use crate::setup::{root_dir, sandbox};
-use crate::store::StoreSettings;
 use crate::store::file_store::FileStore;
+use crate::store::{QuotaLimits, StoreSettings};
 use crate::terminal::line_editor::LineEditor;
 use endpoints::Endpoint;
 use link::LinkSetup;
@@ -464,6 +464,10 @@ fn store_settings(options: &ServeOptions) -> StoreSettings {
             .max_file_size
             .unwrap_or(STORE.largest)
             .min(STORE.largest),
+        quota: QuotaLimits {
+            total: options.max_total,
+            ..STORE.quota
+        },
         sync: !options.no_sync,
         ..STORE
     }

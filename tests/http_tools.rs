@@ -296,7 +296,7 @@ except HTTPError as error:
 #[test]
 fn promtool_finds_no_fault_in_the_metrics() {
     const TEST: &str = "promtool_finds_no_fault_in_the_metrics";
-    let Some(tools) = Tools::new("promtool", TEST) else {
+    let Some(tools) = Tools::with_flags("promtool", TEST, &["--max-total", "1000000"]) else {
         return;
     };
     let asked = "GET /name HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

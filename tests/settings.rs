@@ -137,6 +137,7 @@ fn the_printed_settings_are_read_back_and_a_server_starts_with_them() {
         "--http-name=b.example",
         "--index",
         "--max-file-size=1000",
+        "--max-total=2000",
         "--log-format=text",
         "--room-password=quote \" backslash \\ \u{202e} ñ",
         "-vv",

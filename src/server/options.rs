@@ -211,6 +211,10 @@ pub struct ServeOptions {
     /// Largest file that may be stored [default: as large as the disk allows].
     #[arg(long, value_name = "BYTES")]
     pub max_file_size: Option<u64>,
+    /// Bytes that all files together may hold, with the uploads under way; one that would exceed
+    /// them is refused [default: as many as the disk allows].
+    #[arg(long, value_name = "BYTES")]
+    pub max_total: Option<u64>,
     /// Refuse every change of files, in all services.
     #[arg(long)]
     pub read_only: bool,

@@ -3,6 +3,7 @@
 use super::shared::HttpShared;
 use crate::session::close_reason::CloseReason;
 use crate::session::loop_metrics::{LoopMetrics, STATES, TURN_ENDS};
+use crate::store::quota::Usage;
 use std::fmt::{Display, Write};
 
 /// The `Content-Type` of the text.
@@ -19,8 +20,31 @@ pub fn text(shared: &HttpShared) -> String {
     }
     page.metric("loket_http_tabs", "gauge", "Open tabs of the window.");
     page.value("", shared.tabs.borrow().count());
+    files(&mut page, shared.store.usage());
     the_loop(&mut page, &shared.metrics);
     page.text
+}
+
+fn files(page: &mut Page, usage: Usage) {
+    let Usage {
+        held,
+        reserved,
+        limit,
+    } = usage;
+    let help = "Bytes that uploads under way may still store.";
+    page.metric("loket_files_reserved_bytes", "gauge", help);
+    page.value("", reserved);
+    let held_help = "Bytes of all files, counted under --max-total only.";
+    let limit_help = "Bytes that all files may hold with the reserved ones: --max-total.";
+    for (name, help, value) in [
+        ("loket_files_bytes", held_help, held),
+        ("loket_files_limit_bytes", limit_help, limit),
+    ] {
+        if let Some(value) = value {
+            page.metric(name, "gauge", help);
+            page.value("", value);
+        }
+    }
 }
 
 fn connections(page: &mut Page, metrics: &LoopMetrics) {
