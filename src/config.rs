@@ -41,6 +41,10 @@ pub const HTTP: HttpLimits = HttpLimits {
     chunk_extensions: 256,
 };
 
+/// The longest header of a proxy, which waits in memory until it is complete: what is read at once.
+/// A client certificate in it has up to 4 KiB; haproxy sends less than 1 KiB.
+pub const PROXY_HEADER: usize = 2 * WIRE.unit;
+
 /// Descriptors reserved for listeners, epoll, signals, standard streams and pipes (about 20), for
 /// folders and lists, and for files that are still being stored after their connection was closed
 /// (at most 256). Half of a small limit. Of the rest, a connection gets two: its socket and a file.

@@ -3,6 +3,7 @@
 mod endpoints;
 mod link;
 pub mod options;
+mod proxied;
 mod secrets;
 mod window;
 
@@ -39,6 +40,7 @@ use crate::services::transfer::Transfer;
 use crate::session::loop_metrics::Counting;
 use crate::session::loop_observer::LoopObserver;
 use crate::session::protocol::Protocol;
+use crate::session::proxies::Proxies;
 use crate::session::shared::Shared;
 use crate::session::trace::Trace;
 use crate::setup::drop_root::{self, User};
@@ -228,15 +230,14 @@ impl Server {
             roster,
             store,
         });
-        let listener = |(service, socket): (&TcpService, _)| {
-            let (make, parts) = (service.make, parts.clone());
-            ServiceListener {
-                name: service.name,
-                socket,
-                make: Box::new(move |peer| make(&parts, peer)),
-                refusal: service.refusal,
-                readable: false,
-            }
+        let proxies = Rc::new(Proxies::new(options.proxy_from.clone()));
+        let listener = |(service, socket): (&TcpService, _)| ServiceListener {
+            name: service.name,
+            socket,
+            make: proxied::make_protocol(service, &parts, &proxies),
+            refusal: service.refusal,
+            proxies: proxies.clone(),
+            readable: false,
         };
         Ok(Server {
             listeners: bound.into_iter().map(listener).collect(),

@@ -65,6 +65,8 @@ const NO_LIMITS: &[&str] = &[
     "src/services/room/token_bucket.rs MESSAGE",
     "src/session/trace.rs SHOWN",
     "src/wire/text.rs EXCERPT",
+    "src/wire/proxy_header.rs FIXED",
+    "src/wire/proxy_header.rs CHECKSUM",
     "src/wire/http/date.rs LAST",
     "src/services/http/tabs.rs SECRET",
     "src/main.rs USAGE",

@@ -7,9 +7,11 @@ use super::dispatcher::Dispatcher;
 use super::io::Io;
 use crate::session::log_limit::LogLimit;
 use crate::session::protocol::Protocol;
+use crate::session::proxies::Proxies;
 use rustix::io::Errno;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// Makes the protocol for a new connection from this address.
 pub type MakeProtocol = Box<dyn Fn(SocketAddr) -> Box<dyn Protocol>>;
@@ -25,6 +27,8 @@ pub struct ServiceListener<L> {
     /// The reply to a connection above the limit of its address; `None` where the service has no
     /// error reply.
     pub refusal: Option<&'static [u8]>,
+    /// The peers that `make` lets name their client. Their own addresses are not limited.
+    pub proxies: Rc<Proxies>,
     /// Whether connections may be waiting. The kernel reports that once, so the bit stays set at
     /// the limit.
     pub readable: bool,
@@ -39,7 +43,6 @@ pub struct Acceptor<I: Io> {
     first: usize,
     shortage: Option<Shortage>,
     full_logged: LogLimit,
-    refused_logged: LogLimit,
 }
 
 /// The state after accept(2) has failed for lack of a descriptor or of memory.
@@ -64,7 +67,6 @@ impl<I: Io> Acceptor<I> {
             first: 0,
             shortage: None,
             full_logged: LogLimit::new(1),
-            refused_logged: LogLimit::new(1),
         }
     }
 
@@ -129,16 +131,20 @@ impl<I: Io> Acceptor<I> {
         };
         // A client over IPv4 has one address in the log, also if the listener has IPv6.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        if dispatcher.over_ip_limit(peer.ip()) {
+        let is_proxy = listener.proxies.contains(peer.ip());
+        if !is_proxy && dispatcher.per_ip.is_reached(peer.ip()) {
             if let Some(refusal) = listener.refusal {
                 // A short reply fits into the empty socket. What does not fit is dropped.
                 let _ = dispatcher.io.write(&mut socket, refusal);
                 let _ = dispatcher.io.shutdown_write(&mut socket);
             }
-            self.log_refused(number, peer, now);
+            dispatcher.per_ip.log_refused(listener.name, peer, now);
             return true;
         }
-        dispatcher.open(socket, number, peer, &listener.make, now);
+        let id = dispatcher.open(socket, number, peer, &listener.make, now);
+        if is_proxy {
+            dispatcher.per_ip.exempt(id.slot());
+        }
         self.first = number + 1;
         if connections + 1 == self.limit {
             self.log_full(self.limit, now, "the limit of connections is reached");
@@ -187,16 +193,6 @@ impl<I: Io> Acceptor<I> {
             log::warn!("{why}; clients wait until one of the {connections} connections is closed");
         }
     }
-
-    fn log_refused(&mut self, number: usize, peer: SocketAddr, now: Moment) {
-        if let Some(others) = self.refused_logged.pass(now.0) {
-            let (count, service) = (others + 1, self.listeners[number].name);
-            log::warn!(service, peer:%;
-                "{service}: {peer} was rejected: its address is at the limit of connections \
-                 ({count} since the last line)"
-            );
-        }
-    }
 }
 
 #[cfg(test)]
@@ -214,6 +210,7 @@ mod tests {
             socket: TcpListener::bind(address).expect("a free port"),
             make: Box::new(|_| unreachable!("no connection is accepted")),
             refusal: None,
+            proxies: Rc::default(),
             readable: true,
         };
         Acceptor {
@@ -223,7 +220,6 @@ mod tests {
             first: 0,
             shortage: None,
             full_logged: LogLimit::new(1),
-            refused_logged: LogLimit::new(1),
         }
     }
 

@@ -20,19 +20,18 @@ use crate::session::session::Session; // a protocol and its buffers
 use crate::session::session_id::SessionId; // slot in the table, and serial against stale events
 use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
 use crate::wire::follows::Timer; // kinds of silence
-
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// All connections, and the order of their turns.
 pub struct Dispatcher<I: Io> {
     pub(super) io: I,
-    shared: Shared,
+    pub(super) shared: Shared,
     limits: ReactorLimits,
     pub(super) services: Vec<&'static str>,
     pub(super) table: Table<I::Socket>,
     pub(super) queue: RunQueue,
     pub(super) timers: Timers,
-    per_ip: PerIpLimit,
+    pub(super) per_ip: PerIpLimit,
     loop_lag: LoopLag,
     scratch: Scratch,
     /// The session of the operator, at the console. It is no connection: no limit counts it, no
@@ -290,6 +289,7 @@ impl<I: Io> Dispatcher<I> {
         match ended {
             TurnEnd::Parked | TurnEnd::AwaitDisk => self.timers.await_silence(id, connection),
             TurnEnd::Requeue => self.enqueue(id, true),
+            TurnEnd::Replace => self.replace(id, now),
             TurnEnd::Closed(reason) => self.close(id, reason),
         }
         let posts = !self.shared.posts.is_empty();
@@ -348,11 +348,6 @@ impl<I: Io> Dispatcher<I> {
         self.deliver();
     }
 
-    /// Whether this address has as many connections as one address may have.
-    pub fn over_ip_limit(&self, address: IpAddr) -> bool {
-        self.per_ip.is_reached(address)
-    }
-
     /// The measurement of how long turns take.
     pub fn loop_lag(&mut self) -> &mut LoopLag {
         &mut self.loop_lag
@@ -375,7 +370,7 @@ impl<I: Io> Dispatcher<I> {
     }
 
     /// Queues a connection for a short turn or a bulk turn, unless it is queued.
-    fn enqueue(&mut self, id: SessionId, bulk: bool) {
+    pub(super) fn enqueue(&mut self, id: SessionId, bulk: bool) {
         if let Some(connection) = self.table.find(id)
             && !std::mem::replace(&mut connection.queued, true)
         {
@@ -427,7 +422,7 @@ fn register<I: Io>(
     ended: TurnEnd,
 ) -> TurnEnd {
     connection.ready.drain_to_eof = false;
-    if matches!(ended, TurnEnd::Requeue | TurnEnd::Closed(_)) {
+    if !matches!(ended, TurnEnd::Parked | TurnEnd::AwaitDisk) {
         return ended;
     }
     connection.registered = true;

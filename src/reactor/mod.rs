@@ -15,6 +15,7 @@ pub mod loop_lag;
 pub mod own_sessions;
 pub mod per_ip_limit;
 pub mod poller;
+pub mod proxied;
 pub mod run_queue;
 pub mod sample;
 pub mod signals;

@@ -1,6 +1,8 @@
 //! The address of each connection, and the number of connections of each client address.
 
+use super::clock::Moment;
 use crate::session::client_net::client_net;
+use crate::session::log_limit::LogLimit;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,17 +13,22 @@ pub struct PerIpLimit {
     counts: HashMap<IpAddr, usize>,
     /// The peer of each slot.
     slots: Vec<Option<PackedAddr>>,
+    refused_logged: LogLimit,
 }
 
-/// An address with its port in 18 bytes instead of 32, because each idle connection holds one.
+/// An address with its port in 18 bytes instead of 32, because each idle connection holds one. With
+/// its last field, an entry still has 20 bytes.
 #[derive(Debug, Clone, Copy)]
 struct PackedAddr {
     ip: [u8; 16],
     port: u16,
+    /// Whether the connection is counted: not if it is a proxy's, or belongs to a client that the
+    /// proxy has not named yet.
+    counted: bool,
 }
 
 impl PackedAddr {
-    fn pack(address: SocketAddr) -> PackedAddr {
+    fn pack(address: SocketAddr, counted: bool) -> PackedAddr {
         let ip = match address.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
@@ -29,6 +36,7 @@ impl PackedAddr {
         PackedAddr {
             ip: ip.octets(),
             port: address.port(),
+            counted,
         }
     }
 
@@ -45,6 +53,7 @@ impl PerIpLimit {
             limit,
             counts: HashMap::new(),
             slots: Vec::new(),
+            refused_logged: LogLimit::new(1),
         }
     }
 
@@ -54,23 +63,42 @@ impl PerIpLimit {
         self.limit.is_some_and(|limit| count >= limit)
     }
 
+    /// Logs that a connection above the limit is refused.
+    pub fn log_refused(&mut self, service: &str, peer: SocketAddr, now: Moment) {
+        if let Some(others) = self.refused_logged.pass(now.0) {
+            let count = others + 1;
+            log::warn!(service, peer:%;
+                "{service}: {peer} was rejected: its address is at the limit of connections \
+                 ({count} since the last line)"
+            );
+        }
+    }
+
     /// Notes and counts a new connection.
     pub fn enter(&mut self, slot: u32, peer: SocketAddr) {
         let slot = slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize(slot + 1, None);
         }
-        self.slots[slot] = Some(PackedAddr::pack(peer));
-        if self.limit.is_some() {
+        let counted = self.limit.is_some();
+        self.slots[slot] = Some(PackedAddr::pack(peer, counted));
+        if counted {
             *self.counts.entry(client_net(peer.ip())).or_insert(0) += 1;
+        }
+    }
+
+    /// No longer counts the connection of a slot: its peer is a proxy.
+    pub fn exempt(&mut self, slot: u32) {
+        if let Some(proxy) = self.leave(slot) {
+            self.slots[slot as usize] = Some(PackedAddr::pack(proxy, false));
         }
     }
 
     /// Removes the connection of a slot and returns its peer, if it has one.
     pub fn leave(&mut self, slot: u32) -> Option<SocketAddr> {
-        let peer = self.slots.get_mut(slot as usize).and_then(Option::take)?;
-        let peer = peer.unpack();
-        if self.limit.is_some() {
+        let packed = self.slots.get_mut(slot as usize).and_then(Option::take)?;
+        let peer = packed.unpack();
+        if packed.counted {
             let address = client_net(peer.ip());
             let count = self.counts.get_mut(&address).expect("it was counted");
             *count -= 1;
@@ -101,5 +129,24 @@ mod tests {
         per_ip.leave(1);
         per_ip.leave(2);
         assert!(per_ip.counts.is_empty());
+    }
+
+    #[test]
+    fn a_connection_of_a_proxy_is_not_counted() {
+        let (proxy, client) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([192, 0, 2, 1]));
+        let mut per_ip = PerIpLimit::new(Some(1));
+        per_ip.enter(0, SocketAddr::new(proxy, 5));
+        per_ip.exempt(0);
+        assert!(!per_ip.is_reached(proxy));
+        assert_eq!(per_ip.leave(0), Some(SocketAddr::new(proxy, 5)));
+        per_ip.enter(0, SocketAddr::new(client, 6));
+        assert!(per_ip.is_reached(client));
+        per_ip.leave(0);
+        assert!(per_ip.counts.is_empty());
+    }
+
+    #[test]
+    fn an_entry_of_an_idle_connection_has_20_bytes() {
+        assert_eq!(size_of::<Option<PackedAddr>>(), 20);
     }
 }

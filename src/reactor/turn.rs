@@ -121,6 +121,7 @@ impl<I: Io> Turn<'_, I> {
             Next::Relay => self.read(connection, u64::MAX, true),
             Next::Wait => StepResult::End(self.wait(connection)),
             Next::Park => StepResult::End(TurnEnd::Parked),
+            Next::Replace => StepResult::End(TurnEnd::Replace),
             Next::Finish(reason) => self.finish(connection, reason),
             Next::End(reason) => StepResult::End(TurnEnd::Closed(reason)),
         }

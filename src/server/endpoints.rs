@@ -17,12 +17,23 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// The open socket that was handed over.
     pub socket: Option<Socket>,
+    /// Whether clients arrive through proxies.
+    pub proxied: bool,
 }
 
 impl Endpoint {
-    /// Whether other machines may reach it.
+    /// Whether other machines may reach it: also on a loopback address, if a proxy brings them.
     pub fn is_exposed(&self) -> bool {
-        !self.address.ip().to_canonical().is_loopback()
+        self.proxied || !self.address.ip().to_canonical().is_loopback()
+    }
+
+    /// What other machines reach, for a sentence.
+    pub fn reached_at(&self) -> String {
+        let host = self.address.ip();
+        match self.proxied {
+            true => format!("a proxy in front of {host}"),
+            false => host.to_string(),
+        }
     }
 }
 
@@ -65,6 +76,7 @@ pub fn plan(options: &ServeOptions) -> Result<Vec<Endpoint>, StartError> {
             name,
             address,
             socket,
+            proxied: !options.proxy_from.is_empty() && name != "room",
         });
     }
     if endpoints.is_empty() {

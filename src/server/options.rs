@@ -4,8 +4,10 @@ use super::TCP_SERVICES;
 use crate::cli::log_format::LogFormat;
 use crate::config::reactor::{self, REACTOR};
 use crate::config::room::{self, ROOM};
+use crate::session::proxies;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use ipnet::IpNet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -167,6 +169,11 @@ pub struct ServeOptions {
     /// limit].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_per_address: Option<u32>,
+    /// Proxies in front of the TCP services, by address or network: each of their connections must
+    /// begin with a PROXY header of version 2, which names the client. A header from any other
+    /// address is refused.
+    #[arg(long, value_name = "IP[/NET],…", value_delimiter = ',', value_parser = proxies::network)]
+    pub proxy_from: Vec<IpNet>,
     /// Close a connection whose transfer is slower, measured over 30 s; 0 allows any rate.
     #[arg(long, value_name = "BYTES/S", default_value_t = REACTOR.min_rate)]
     pub min_rate: u64,

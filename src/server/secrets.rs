@@ -56,18 +56,18 @@ fn of<'a>(endpoints: &'a [Endpoint], name: &str) -> Option<&'a Endpoint> {
 
 /// What other machines can do that they should not be able to do without a decision.
 pub fn warnings(options: &ServeOptions, endpoints: &[Endpoint], secrets: &Secrets) -> Vec<String> {
-    let host = |name: &str| {
-        let endpoint = of(endpoints, name).filter(|endpoint| endpoint.is_exposed());
-        endpoint.map(|endpoint| endpoint.address.ip())
-    };
+    let exposed = |name| of(endpoints, name).filter(|endpoint: &&Endpoint| endpoint.is_exposed());
+    let host = |name| exposed(name).map(|endpoint| endpoint.address.ip());
     let changes = TCP_SERVICES.iter().rev().find_map(|service| {
         let changes = service.changes.filter(|_| !options.read_only)?;
-        Some((host(service.name)?, changes))
+        Some((exposed(service.name)?.reached_at(), changes))
     });
+    let proxied = !options.proxy_from.is_empty();
     let is_made = |secret: &Option<Secret>| secret.as_ref().is_some_and(|secret| secret.made);
     let exposure = Exposure {
         root: &options.root,
         changes,
+        proxied,
         made_password: host("room").filter(|_| is_made(&secrets.room)),
         made_token: host("http").filter(|_| is_made(&secrets.token)),
     };

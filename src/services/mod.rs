@@ -10,6 +10,7 @@ pub mod link;
 pub mod operator;
 pub mod operator_commands;
 pub mod operator_history;
+pub mod proxied;
 pub mod reject;
 pub mod room;
 pub mod roster;

@@ -183,6 +183,7 @@ impl Observer for Counting {
         let (end, state) = match end {
             TurnEnd::Parked => (0, Some(0)),
             TurnEnd::Requeue => (1, Some(1)),
+            TurnEnd::Replace => (1, Some(0)),
             TurnEnd::AwaitDisk => (2, Some(2)),
             TurnEnd::Closed(_) => (3, None),
         };

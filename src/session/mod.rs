@@ -18,10 +18,12 @@ pub mod observer;
 pub mod outbox;
 pub mod peer;
 pub mod protocol;
+pub mod proxies;
 #[allow(clippy::module_inception)] // session/session.rs is where a reader looks for the session
 pub mod session;
 pub mod session_id;
 pub mod shared;
+pub mod successor;
 pub mod trace;
 pub mod trace_lines;
 pub mod watchers;

@@ -37,6 +37,8 @@ pub trait Observer {
     fn round(&mut self, _events: usize) {}
     /// A connection was accepted.
     fn opened(&mut self, _conn: ConnLabel<'_>, _peer: SocketAddr) {}
+    /// The proxy of a connection has named its client.
+    fn named(&mut self, _conn: ConnLabel<'_>, _client: SocketAddr) {}
     /// The kernel has reported an event of a connection.
     fn event(&mut self, _conn: ConnLabel<'_>, _ready: Readiness) {}
     /// The peer has been silent for as long as the protocol waits for.
@@ -121,6 +123,8 @@ pub enum TurnEnd {
     Requeue,
     /// Nothing can be done until a disk operation completes.
     AwaitDisk,
+    /// Another protocol takes over, with a turn of its own.
+    Replace,
     /// The connection is to be closed.
     Closed(CloseReason),
 }
@@ -143,6 +147,7 @@ both! {
     spun(micros: u64, found: bool);
     round(events: usize);
     opened(conn: ConnLabel<'_>, peer: SocketAddr);
+    named(conn: ConnLabel<'_>, client: SocketAddr);
     event(conn: ConnLabel<'_>, ready: Readiness);
     silence(conn: ConnLabel<'_>, timer: Timer);
     wait_over(conn: ConnLabel<'_>, bulk: bool);

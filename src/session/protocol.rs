@@ -22,6 +22,7 @@
 use super::close_reason::CloseReason; // why a connection ends
 use super::notice::{Notice, Post}; // a message to a session; a message and its recipient
 use super::outbox::Outbox; // what the peer is sent, in order
+use super::proxies::Client; // what is known of a client that a proxy has named
 use super::session_id::SessionId; // the number of a session
 use crate::session::blob::Blob; // the bytes of one file, read and written at offsets
 use crate::wire::follows::{Follows, Timer}; // more bytes, a silence or the end; kinds of silence
@@ -72,6 +73,11 @@ pub trait Protocol {
         false
     }
 
+    /// Whether the first byte of the next command is due as soon as its last one would be.
+    fn must_begin(&self) -> bool {
+        false
+    }
+
     /// The kind of silence that has a meaning now. When the peer has sent nothing for the time of
     /// that timer, `on_bytes` gets [`Follows::Silence`].
     fn awaited(&self) -> Option<Timer> {
@@ -94,6 +100,8 @@ pub enum Intake {
     Work,
     /// Input that waits until a disk operation of the store completes; then `on_work` is called.
     Wait,
+    /// Input for another protocol, which takes the place of this one.
+    Replace(Box<(Box<dyn Protocol>, Client)>),
     /// Not wanted: the outbox is flushed, then the connection is closed.
     Close(CloseReason),
 }

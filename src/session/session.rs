@@ -43,6 +43,8 @@ pub enum Next {
     Wait,
     /// Nothing until the socket becomes ready or a timer expires.
     Park,
+    /// Call [`Session::take_successor`].
+    Replace,
     /// Shut down our side of the stream: the outbox is flushed, but the peer may go on sending.
     Finish(CloseReason),
     /// Close the connection.
@@ -70,15 +72,15 @@ pub struct Buffers {
     /// Bytes from the peer that the protocol has not consumed.
     inbox: Held,
     /// Output to the peer.
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
 }
 
 /// A protocol and the state of its stream.
 pub struct Session {
-    protocol: Box<dyn Protocol>,
+    pub(super) protocol: Box<dyn Protocol>,
     me: SessionId,
-    intake: Intake,
-    buffers: Option<Box<Buffers>>,
+    pub(super) intake: Intake,
+    pub(super) buffers: Option<Box<Buffers>>,
     /// Whether the protocol has not yet got the bytes in the inbox, or the end of the stream.
     needs_feed: bool,
     /// Whether the peer has ended its stream.
@@ -128,6 +130,7 @@ impl Session {
                 false if self.finished => Next::End(*reason),
                 false => Next::Finish(*reason),
             },
+            Intake::Replace(_) => Next::Replace,
             Intake::Wait if !self.waited => Next::Wait,
             Intake::Body(body) if body.into.is_busy() => Next::Wait,
             _ if !self.below_high_water(high_water) => Next::Park,
@@ -204,7 +207,7 @@ impl Session {
                         self.intake = Intake::Close(CloseReason::PeerFinished);
                     }
                 }
-                Intake::Work | Intake::Wait => break,
+                Intake::Work | Intake::Wait | Intake::Replace(_) => break,
                 Intake::Close(_) => (rest, unshown) = (&[], false),
             }
         }
@@ -409,10 +412,11 @@ impl Session {
             // A listing or a body is sent.
             Intake::Work => Deadline::Rate,
             _ if self.buffers.as_deref().is_some_and(sends_body) => Deadline::Rate,
-            Intake::Close(_) | Intake::Relay => Deadline::Idle,
+            Intake::Close(_) | Intake::Relay | Intake::Replace(_) => Deadline::Idle,
             Intake::Bytes | Intake::Hold if self.protocol.may_idle() => Deadline::None,
             Intake::Bytes | Intake::Hold if self.protocol.in_body() => Deadline::Rate,
             Intake::Bytes | Intake::Hold if self.in_command() => Deadline::Command,
+            Intake::Bytes if self.protocol.must_begin() => Deadline::Command,
             Intake::Bytes | Intake::Hold => Deadline::Idle,
         }
     }
@@ -425,7 +429,7 @@ impl Session {
     /// Whether a request is in progress, which a server that drains brings to its end.
     pub fn is_busy(&self) -> bool {
         match self.intake {
-            Intake::Work | Intake::Wait | Intake::Body(_) => true,
+            Intake::Work | Intake::Wait | Intake::Body(_) | Intake::Replace(_) => true,
             // A header has arrived, and its data is still expected.
             _ if self.has_unsent() || self.protocol.in_body() => true,
             _ => matches!(self.awaited(), Some(Timer::HeaderGap | Timer::FirstByte)),

@@ -114,6 +114,13 @@ impl<W: Write> Observer for Trace<W> {
         self.conn_line(conn, format_args!("opened by {peer}"));
     }
 
+    fn named(&mut self, conn: ConnLabel<'_>, client: SocketAddr) {
+        self.conn_line(
+            conn,
+            format_args!("is from {client}, by the proxy's header"),
+        );
+    }
+
     fn event(&mut self, conn: ConnLabel<'_>, ready: Readiness) {
         if self.is_muted(conn) {
             return;
@@ -213,6 +220,9 @@ impl<W: Write> Observer for Trace<W> {
             (TurnEnd::Requeue, _) => self.line(format_args!(
                 "conn {serial} requeued: has more work, behind the short turns"
             )),
+            (TurnEnd::Replace, _) => {
+                self.line(format_args!("conn {serial} requeued: its service begins"))
+            }
             (TurnEnd::Closed(_), _) => {}
         }
     }

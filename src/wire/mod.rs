@@ -12,6 +12,7 @@ pub mod json;
 pub mod line;
 pub mod names;
 pub mod nats;
+pub mod proxy_header;
 pub mod text;
 pub mod transfer_header;
 pub mod unended;

@@ -235,6 +235,7 @@ impl Driver {
                 }
                 Next::Park if has_written => {}
                 Next::Park => return,
+                Next::Replace => unreachable!("no service here is behind a proxy"),
                 Next::Finish(reason) | Next::End(reason) => self.closed = Some(reason),
             }
         }

@@ -31,6 +31,7 @@ impl AcceptModel {
                 socket: backlog.clone(),
                 make: Box::new(move |address| protocol(&shared, address)),
                 refusal: Some(REFUSAL),
+                proxies: Rc::default(),
                 readable: false,
             }
         };

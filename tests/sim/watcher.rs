@@ -102,7 +102,7 @@ impl Observer for Watcher {
         let mut queue = self.0.queue.borrow_mut();
         match end {
             TurnEnd::Requeue => queue.push_bulk(serial),
-            TurnEnd::Parked | TurnEnd::AwaitDisk | TurnEnd::Closed(_) => {}
+            TurnEnd::Parked | TurnEnd::AwaitDisk | TurnEnd::Replace | TurnEnd::Closed(_) => {}
         }
     }
 

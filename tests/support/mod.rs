@@ -7,6 +7,7 @@ pub mod guest;
 pub mod kernel;
 pub mod mount;
 pub mod nats;
+pub mod proxied;
 pub mod python;
 pub mod rest;
 pub mod stalled;

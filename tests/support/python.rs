@@ -1,6 +1,7 @@
 //! Runs the Python clients of the tests.
 
 use super::{Server, eventually, skip};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 /// A running Python client. Dropping it kills the process by its id.
@@ -9,11 +10,15 @@ pub struct PythonClient(Child);
 impl PythonClient {
     /// Starts `python3 tests/FOLDER/SERVICE.py HOST PORT arguments`.
     pub fn start(server: &Server, folder: &str, service: &str, arguments: &[&str]) -> PythonClient {
-        let address = server.address(service);
+        PythonClient::at(server.address(service), folder, service, arguments)
+    }
+
+    /// The same for a server at this address.
+    pub fn at(address: SocketAddr, folder: &str, script: &str, arguments: &[&str]) -> PythonClient {
         let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
         let child = Command::new("python3")
             .arg("-B") // leaves no __pycache__ in the sources
-            .arg(format!("{tests}/{folder}/{service}.py"))
+            .arg(format!("{tests}/{folder}/{script}.py"))
             .args([address.ip().to_string(), address.port().to_string()])
             .args(arguments)
             .stdin(Stdio::null())
