@@ -174,7 +174,8 @@ impl<I: Io> Acceptor<I> {
             }
             _ => {
                 let service = self.listeners[number].name;
-                log::debug!(service; "{service}: cannot accept a connection: {error}");
+                log::debug!(service, reason:% = error;
+                    "{service}: cannot accept a connection: {error}");
                 true
             }
         }

@@ -217,7 +217,8 @@ impl Datagrams {
                             return left;
                         };
                         let (service, peer) = (self.name, to.peer);
-                        log::debug!(service, peer:%; "{service}: cannot send to {peer}: {error}");
+                        log::debug!(service, peer:%, reason:% = error;
+                            "{service}: cannot send to {peer}: {error}");
                         self.lost += 1;
                         self.out.advance();
                     }

@@ -64,6 +64,7 @@ use networks::Networks;
 use request::{Request, cut, is_exit, line_of, one_line};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use strangers::{FormerMember, Strangers};
@@ -449,12 +450,11 @@ fn leave_notice(name: &str) -> String {
 }
 
 /// Logs a line that strangers can cause, at a limited rate.
-fn warn(limit: &mut LogLimit, now: u64, line: &str) {
-    match limit.pass(now) {
-        None => {}
-        Some(0) => log::warn!(service = "room"; "room: {line}"),
-        Some(more) => {
-            log::warn!(service = "room"; "room: {line}; {more} similar lines were not logged")
-        }
-    }
+fn warn(limit: &mut LogLimit, now: u64, peer: &dyn Display, what: &str) {
+    let others = match limit.pass(now) {
+        None => return,
+        Some(0) => String::new(),
+        Some(more) => format!("; {more} similar lines were not logged"),
+    };
+    log::warn!(service = "room", peer:%, reason = what; "room: {peer} {what}{others}");
 }

@@ -1,10 +1,11 @@
 //! Logs uploads that were requested and not stored.
 
-use crate::session::notice::{Audience, Post};
+use crate::session::notice::{Audience, LogEntry, Notice, Post};
 use crate::session::protocol::Context;
 use crate::wire::text;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 /// The upload of one connection that is requested and not stored yet, if there is one.
 pub struct UploadLog {
@@ -61,7 +62,14 @@ impl UploadLog {
         if let Some(name) = self.name.take() {
             let UploadLog { service, peer, .. } = self;
             let line = format!("{service}: upload {name:?} from {peer} failed: {why}");
-            cx.posts.push(Post::line(Audience::Log, line));
+            let entry = LogEntry {
+                service,
+                peer: *peer,
+                reason: why.to_string(),
+                line,
+            };
+            let (to, notice) = (Audience::Log, Notice::Log(Rc::new(entry)));
+            cx.posts.push(Post { to, notice });
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Limits how many log lines of one kind are written a second, and counts the others.
 
+use super::notice::LogEntry;
+
 /// One second in microseconds.
 const SECOND: u64 = 1_000_000;
 
@@ -39,14 +41,20 @@ impl LogLimit {
         Some(std::mem::take(&mut self.suppressed))
     }
 
-    /// Logs a line, unless the limit holds it back.
-    pub fn info(&mut self, line: &str, now: u64) {
+    /// Logs an entry, unless the limit holds it back.
+    pub fn info(&mut self, entry: &LogEntry, now: u64) {
         if let Some(held_back) = self.pass(now) {
             let others = match held_back {
                 0 => String::new(),
                 count => format!("; {count} others are not logged"),
             };
-            log::info!("{line}{others}");
+            let LogEntry {
+                service,
+                peer,
+                reason,
+                line,
+            } = entry;
+            log::info!(service = *service, peer:%, reason = reason.as_str(); "{line}{others}");
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::close_reason::CloseReason;
 use super::peer::Peer;
 use super::session_id::SessionId;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// The recipient of a post.
@@ -45,6 +46,21 @@ pub enum Notice {
     Wake,
     /// A server-sent event for a tab, complete and in its final form.
     Event(Rc<str>),
+    /// A line for the log.
+    Log(Rc<LogEntry>),
+}
+
+/// A line for the log, and the fields by which it is found. It holds no control characters.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The service.
+    pub service: &'static str,
+    /// The client.
+    pub peer: SocketAddr,
+    /// What happened, or why.
+    pub reason: String,
+    /// The line, which says all of this, too.
+    pub line: String,
 }
 
 /// A datagram, as text that its recipients share.

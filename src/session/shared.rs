@@ -66,11 +66,11 @@ impl Shared {
                 self.for_room.push(post.clone());
                 None
             }
-            (Audience::Log, Notice::Line(line)) => {
-                self.logged.info(line, self.micros);
+            (Audience::Log, Notice::Log(entry)) => {
+                self.logged.info(entry, self.micros);
                 None
             }
-            (Audience::Log, _) => unreachable!("only lines are posted to the log"),
+            (Audience::Log, _) => unreachable!("only its entries are posted to the log"),
         }
     }
 

@@ -32,7 +32,7 @@ impl Answered<'_> {
         } = self;
         let target = target.escape_debug();
         log::debug!(
-            service = "http", peer:% = peer;
+            service = "http", peer:% = peer, status = *status;
             "http: {method} {target} {status} {bytes} B {}.{} ms {peer}",
             micros / 1_000,
             micros % 1_000 / 100

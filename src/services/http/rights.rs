@@ -219,8 +219,8 @@ impl Rights {
             return Ok(());
         }
         if self.wrong.count_failure(peer, now) && self.logged.pass(now).is_some() {
-            log::warn!(service = "http", peer:%;
-                "http: {peer} sent too many wrong tokens and is ignored for a minute");
+            let reason = "sent too many wrong tokens and is ignored for a minute";
+            log::warn!(service = "http", peer:%, reason; "http: {peer} {reason}");
         }
         Err(Denied::Token {
             wrong: true,

@@ -138,14 +138,13 @@ impl Room {
         }
         if !bool::from(self.password.as_slice().ct_eq(given)) {
             if self.strangers.wrong.count_failure(host, cx.now) {
-                let line = format!("{host} sent too many wrong passwords and is ignored");
-                warn(&mut self.ignored, cx.now, &line);
+                let what = "sent too many wrong passwords and is ignored";
+                warn(&mut self.ignored, cx.now, &host, what);
             }
             cx.out.to_one(incorrect(Denial::Password), from);
         } else if !self.strangers.admit(from.peer, cx.now) {
-            let peer = from.peer;
-            let line = format!("{peer} rejected: too many clients there have not sent a name");
-            warn(&mut self.refused, cx.now, &line);
+            let what = "is rejected: too many clients there have not sent a name";
+            warn(&mut self.refused, cx.now, &from.peer, what);
             cx.out.to_one(incorrect(Denial::TooOften), from);
         } else if !cx.out.to_one(b"PASSWORD OK", from) {
             // An address may choose a name only if the answer was sent to it.
@@ -171,11 +170,11 @@ impl Room {
         }
         if !self.is_name(name) {
             let shown = cut(name, self.limits.name);
-            let line = format!(
-                "{} sent an invalid name, {shown:?}: names have 1 to {} characters and no blanks",
-                from.peer, self.limits.name
+            let what = format!(
+                "sent an invalid name, {shown:?}: names have 1 to {} characters and no blanks",
+                self.limits.name
             );
-            return self.say_taken(from, Denial::BadName, &line, cx);
+            return self.say_taken(from, Denial::BadName, &what, cx);
         }
         let Some(&holder) = self.names.get(&text::name_key(name)) else {
             return self.join(from, name, cx);
@@ -195,8 +194,8 @@ impl Room {
         fits && !name.chars().any(char::is_whitespace) && text::clean(name.as_bytes()) == name
     }
 
-    fn say_taken(&mut self, to: Route, why: Denial, line: &str, cx: &mut DatagramContext<'_>) {
-        warn(&mut self.refused, cx.now, line);
+    fn say_taken(&mut self, to: Route, why: Denial, what: &str, cx: &mut DatagramContext<'_>) {
+        warn(&mut self.refused, cx.now, &to.peer, what);
         cx.out.to_one(taken(why), to);
     }
 
@@ -232,12 +231,12 @@ impl Room {
             } else {
                 "the share of its address"
             };
-            let line = format!("{} cannot join: {what} is full", from.peer);
-            return self.say_taken(from, Denial::Full, &line, cx);
+            let what = format!("cannot join: {what} is full");
+            return self.say_taken(from, Denial::Full, &what, cx);
         }
         let Some(bucket) = self.charge_join(from.peer, cx.now) else {
-            let line = format!("{} cannot join: it joins too often", from.peer);
-            return self.say_taken(from, Denial::TooOften, &line, cx);
+            let what = "cannot join: it joins too often";
+            return self.say_taken(from, Denial::TooOften, what, cx);
         };
         self.strangers.forget(from.peer);
         // Before the notice: a textbook client takes the first datagram for the answer.
