@@ -57,6 +57,7 @@ use options::ServeOptions;
 use secrets::Secrets;
 use socket2::SockRef;
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -182,6 +183,16 @@ struct Parts {
     http: Rc<HttpShared>,
 }
 
+/// A service, its transport and where it listens.
+struct Address(&'static str, &'static str, SocketAddr);
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Address(name, transport, address) = self;
+        write!(out, "{name} listening on {transport} {address}")
+    }
+}
+
 impl Server {
     /// Opens the sockets and then the root.
     ///
@@ -258,7 +269,8 @@ impl Server {
     /// Rights that cannot be dropped, an event loop that cannot start, or a failing epoll_wait(2).
     pub fn run(mut self, announce: &mut impl Write, log: LogQueue) -> io::Result<Stopped> {
         let addresses = self.addresses()?;
-        let announcement = self.announcement(&addresses);
+        let shown: Vec<String> = addresses.iter().map(Address::to_string).collect();
+        let announcement = self.announcement(&addresses, &shown);
         let has_talk = self.serves(|service| service.name == "talk");
         let has_operator = has_talk || self.room.is_some();
         let stdio = has_operator.then(Stdio::open);
@@ -303,7 +315,7 @@ impl Server {
             .write_all(announcement.as_bytes())
             .and_then(|()| announce.flush());
         if let Some(service_manager) = service_manager {
-            service_manager.ready(&addresses.join(", "));
+            service_manager.ready(&shown.join(", "));
             event_loop.on_stop(move || service_manager.stopping());
         }
         event_loop.run().map_err(|error| {
@@ -335,32 +347,30 @@ impl Server {
         Ok(())
     }
 
-    fn addresses(&mut self) -> io::Result<Vec<String>> {
-        let mut lines = Vec::new();
+    fn addresses(&mut self) -> io::Result<Vec<Address>> {
+        let mut addresses = Vec::new();
         for listener in &mut self.listeners {
             let address = listener.socket.local_addr()?;
-            lines.push(format!("{} listening on tcp {address}", listener.name));
+            addresses.push(Address(listener.name, "tcp", address));
         }
         if let Some(room) = &self.room {
-            let address = room.local_address();
-            lines.push(format!("room listening on udp {address}"));
+            addresses.push(Address("room", "udp", room.local_address()));
         }
-        Ok(lines)
+        Ok(addresses)
     }
 
     /// The lines on standard output at start.
-    fn announcement(&self, addresses: &[String]) -> String {
-        let mut lines = addresses.join("\n") + "\n";
+    fn announcement(&self, addresses: &[Address], shown: &[String]) -> String {
+        let mut lines = shown.join("\n") + "\n";
         let Secrets { room, token, .. } = &self.secrets;
         for (name, secret) in [("room password", room), ("http token", token)] {
             if let Some(secret) = secret.as_ref().filter(|secret| secret.made) {
                 lines.push_str(&format!("{name}: {}\n", secret.text));
             }
         }
-        let http = addresses.iter().find(|line| line.starts_with("http "));
-        let address = http.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-        if let (Some(token), Some(address)) = (token, address) {
-            lines.push_str(&window::link(address, token, &self.options.http_names));
+        let http = addresses.iter().find(|address| address.0 == "http");
+        if let (Some(token), Some(http)) = (token, http) {
+            lines.push_str(&window::link(http.2, token, &self.options.http_names));
         }
         lines + "ready\n"
     }
