@@ -31,7 +31,7 @@ pub enum CliCommand {
     Send(SendOptions),
     /// Receive files from a transfer service (line dialect only).
     Receive(ReceiveOptions),
-    /// List, download, upload and remove files of a files service (line dialect only).
+    /// List, transfer, compare and change files of a files service (line dialect only).
     Files(FilesOptions),
     /// Chat with the operator of the server (line dialect only).
     Talk(TalkOptions),

@@ -51,15 +51,25 @@ fn main() -> ExitCode {
 
 /// Parses the command line with the layers below it. An error is printed.
 fn parse(command: &Command) -> Result<ArgMatches, ExitCode> {
-    let print = |error: String| {
-        eprintln!("loket serve: {}", OneLine(error));
-        ExitCode::from(USAGE)
-    };
-    let words = env::args_os().collect();
+    let words: Vec<_> = env::args_os().collect();
     let read = |path: &Path| fs::read_to_string(path);
     let variable = |name: &str| env::var_os(name);
+    let line = LogLine::new(settings::log_format(&words, variable));
+    let print = |error: String| {
+        // Standard error may be closed.
+        let _ = io::stderr().write_all(line.start_error(error).as_bytes());
+        ExitCode::from(USAGE)
+    };
+    let serves = words.get(1).is_some_and(|word| word == "serve");
     let words = settings::with_weaker_layers(command, words, variable, read).map_err(print)?;
-    let matches = command.clone().get_matches_from(words);
+    let matches = command.clone().try_get_matches_from(words);
+    let matches = matches.map_err(|error| {
+        // The usage would be lines of its own.
+        if !(error.use_stderr() && serves && line.is_machine_read()) {
+            error.exit();
+        }
+        print(settings::message(&error))
+    })?;
     if let Some(("serve", serve)) = matches.subcommand()
         && serve.get_flag("print_config")
     {
@@ -91,7 +101,7 @@ fn serve(options: ServeOptions) -> ExitCode {
     let status = match Server::bind(options) {
         Ok(server) => run_server(server, line, &log),
         Err(error) => {
-            print_error(line, &error);
+            log_error(line, error, &log);
             ExitCode::from(USAGE)
         }
     };
@@ -100,11 +110,9 @@ fn serve(options: ServeOptions) -> ExitCode {
     status
 }
 
-fn print_error(line: LogLine, error: &dyn Display) {
-    match line.logs_errors() {
-        true => log::error!("{error}"),
-        false => eprintln!("loket serve: {}", OneLine(error)),
-    }
+/// Adds an error behind the lines of the log, whatever their level.
+fn log_error(line: LogLine, error: impl Display, log: &LogQueue) {
+    let _ = log.clone().write_all(line.start_error(error).as_bytes());
 }
 
 fn run_server(server: Server, line: LogLine, log: &LogQueue) -> ExitCode {
@@ -115,7 +123,7 @@ fn run_server(server: Server, line: LogLine, log: &LogQueue) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            print_error(line, &error);
+            log_error(line, error, log);
             ExitCode::FAILURE
         }
     }

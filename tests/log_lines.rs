@@ -4,11 +4,10 @@
 mod support;
 
 use loket::wire::text::is_hidden;
-use std::io::Write;
+use serde_json::Value;
+use std::io::{Read, Seek};
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, Stdio};
 use support::guest::Guest;
-use support::python::python;
 use support::{Prepared, Server, eventually};
 
 /// Would be lines of their own, of another priority, or control the terminal.
@@ -89,7 +88,8 @@ fn no_client_can_forge_a_log_line_and_each_has_its_priority() {
             ("upload", "<6>"),
             ("opened", "<7>"),
         ] {
-            let mut lines = log.lines().filter(|line| line.contains(text));
+            let mut lines = log.lines().filter(|line| line.contains(text)).peekable();
+            assert!(lines.peek().is_some(), "{text}: {log}");
             let is_right = |line: &str| line.starts_with(priority) == journal;
             assert!(lines.all(is_right), "{text}: {log}");
         }
@@ -97,47 +97,104 @@ fn no_client_can_forge_a_log_line_and_each_has_its_priority() {
 }
 
 #[test]
-fn json_lines_are_objects_that_name_service_and_peer() {
-    if !python("json_lines_are_objects_that_name_service_and_peer") {
-        return;
-    }
+fn json_lines_name_service_peer_and_reason() {
     let server = start("json", false);
     let log = misuse(&server);
-    let script = "import json, sys\n\
-        for line in sys.stdin.buffer.read().decode().split('\\n')[:-1]:\n\
-        \x20   one = json.loads(line)\n\
-        \x20   if ': closed' in one['message']:\n\
-        \x20       print(one['level'], one['service'], one['peer'].split(':')[0], one['reason'])";
-    let mut child = Command::new("python3")
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 starts");
-    let mut input = child.stdin.take().expect("piped");
-    input.write_all(log.as_bytes()).expect("it reads");
-    drop(input);
-    let ended = child.wait_with_output().expect("our child");
-    let shown = String::from_utf8(ended.stdout).expect("text");
-    assert!(ended.status.success(), "{log}");
-    assert!(
-        shown.contains("DEBUG echo 127.0.0.1 end of stream"),
-        "{shown}"
-    );
+    let mut shown = Vec::new();
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).expect(line);
+        for field in ["time", "level", "target", "message"] {
+            assert!(line[field].is_string(), "{field}: {line}");
+        }
+        let field = |name: &str| line[name].as_str().unwrap_or("none").to_owned();
+        let host = field("peer").split(':').next().map(str::to_owned);
+        let fields = ["level", "service", "reason"].map(field);
+        shown.push((fields.join(" "), host.expect("one part")));
+    }
+    let is_shown = |wanted: &str| {
+        let is_it =
+            |(fields, host): &(String, String)| fields.starts_with(wanted) && host == "127.0.0.1";
+        shown.iter().any(is_it)
+    };
+    for wanted in [
+        "DEBUG echo end of stream",
+        "INFO files the name holds a control character",
+        "INFO transfer the name holds a control character",
+        "WARN room sent an invalid name",
+    ] {
+        assert!(is_shown(wanted), "{wanted}: {shown:#?}");
+    }
+}
+
+/// Runs `loket serve` with these flags and variables, which must fail; returns standard error.
+fn fails(flags: &[&str], variables: &[(&str, &str)], journal: bool) -> String {
+    let mut prepared = Prepared::new();
+    let mut log = tempfile::tempfile().expect("a file");
+    let about = log.metadata().expect("ours");
+    let inode = about.ino() + u64::from(!journal);
+    prepared.command.args(flags).envs(variables.iter().copied());
+    let stream = format!("{}:{inode}", about.dev());
+    prepared.command.env("JOURNAL_STREAM", stream);
+    let stderr = log.try_clone().expect("a descriptor");
+    let ended = prepared.command.stderr(stderr).status();
+    assert_eq!(ended.expect("it starts").code(), Some(2), "{flags:?}");
+    let mut text = String::new();
+    log.rewind().expect("a file");
+    log.read_to_string(&mut text).expect("text");
+    text
 }
 
 #[test]
-fn a_start_that_fails_is_one_line_of_the_log_in_json() {
-    let mut prepared = Prepared::new();
-    prepared
-        .command
-        .args(["--log-format", "json", "--host", "192.0.2.1"]);
-    let ended = prepared.command.stderr(Stdio::piped()).output();
-    let ended = ended.expect("it starts");
-    let error = String::from_utf8(ended.stderr).expect("text");
-    assert_eq!((ended.status.code(), error.lines().count()), (Some(2), 1));
-    assert!(
-        error.contains("\"level\":\"ERROR\"") && error.contains("192.0.2.1"),
-        "{error}"
-    );
+fn a_start_that_fails_is_one_line_of_the_log() {
+    for (flags, variables, why) in [
+        (&["--host", "192.0.2.1"][..], &[][..], "192.0.2.1"),
+        (&["--spin", "many"], &[], "invalid value 'many'"),
+        (&["--nothing"], &[], "'--nothing'"),
+        (&["--config", "/nowhere"], &[], "/nowhere"),
+        (&[], &[("LOKET_SPIN", "many")], "LOKET_SPIN"),
+        (
+            &["--host", "192.0.2.1"],
+            &[("RUST_LOG", "off")],
+            "192.0.2.1",
+        ),
+    ] {
+        let json = |log: &str| {
+            assert_eq!(log.lines().count(), 1, "{log}");
+            let line: Value = serde_json::from_str(log).expect("an object");
+            assert_eq!(
+                (&line["level"], &line["target"]),
+                (&"ERROR".into(), &"loket".into())
+            );
+            assert!(
+                line["time"]
+                    .as_str()
+                    .is_some_and(|time| time.ends_with('Z')),
+                "{line}"
+            );
+            assert!(
+                line["message"]
+                    .as_str()
+                    .is_some_and(|text| text.contains(why)),
+                "{line}"
+            );
+        };
+        json(&fails(
+            &[&["--log-format", "json"], flags].concat(),
+            variables,
+            false,
+        ));
+        json(&fails(
+            &[&["--log-format=json"], flags].concat(),
+            variables,
+            false,
+        ));
+        let from_variable = [&[("LOKET_LOG_FORMAT", "json")], variables].concat();
+        json(&fails(flags, &from_variable, false));
+        let journal = fails(flags, variables, true);
+        assert!(
+            journal.starts_with("<3>[loket] ") && journal.contains(why),
+            "{journal}"
+        );
+        assert_eq!(journal.lines().count(), 1, "{journal}");
+    }
 }

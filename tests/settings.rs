@@ -108,7 +108,20 @@ fn a_setting_that_cannot_be_used_is_an_error_with_its_line_or_variable() {
         (
             None,
             &[("LOKET_SPIN", "x")][..],
-            "the variable LOKET_SPIN: ",
+            "cannot use the variable LOKET_SPIN: invalid value 'x' for spin: ",
+        ),
+        (
+            None,
+            &[("LOKET_VERBOSE", "yes")],
+            "cannot use the variable LOKET_VERBOSE: it is a whole number",
+        ),
+        (
+            None,
+            &[
+                ("LOKET_ROOM_PASSWORD", "a"),
+                ("LOKET_ROOM_PASSWORD_FILE", "b"),
+            ],
+            "LOKET_ROOM_PASSWORD_FILE: room-password-file conflicts with room-password; remove one",
         ),
         (Some(Path::new("/nowhere")), &[], "/nowhere: No such file"),
     ] {
@@ -119,6 +132,22 @@ fn a_setting_that_cannot_be_used_is_an_error_with_its_line_or_variable() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn a_flag_decides_between_variables_that_conflict() {
+    let both = [
+        ("LOKET_ROOM_PASSWORD", "a"),
+        ("LOKET_ROOM_PASSWORD_FILE", "b"),
+    ];
+    let text = text(printed(None, &both, &["--room-password-file=c"]));
+    assert_eq!(set(&text), ["room-password-file = \"c\""]);
+}
+
+#[test]
+fn a_count_is_a_number_in_variables() {
+    let text = text(printed(None, &[("LOKET_VERBOSE", "2")], &[]));
+    assert_eq!(set(&text), ["verbose = 2"]);
 }
 
 #[test]

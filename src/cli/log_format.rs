@@ -7,6 +7,7 @@ use crate::wire::json::JsonText;
 use crate::wire::text::OneLine;
 use clap::ValueEnum;
 use env_logger::fmt::Formatter;
+use jiff::Timestamp;
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record};
 use std::fmt::Display;
@@ -17,7 +18,8 @@ use std::io::{self, Write};
 pub enum LogFormat {
     /// Time, level, part of the program and message.
     Text,
-    /// A JSON object: time, level, target, message, and service and peer where there are some.
+    /// A JSON object: time, level, target, message, and service, peer and reason if the event has
+    /// them.
     Json,
 }
 
@@ -41,14 +43,18 @@ impl LogLine {
         LogLine { format, journal }
     }
 
-    /// The format.
-    pub fn format(self) -> LogFormat {
-        self.format
+    /// Whether readers expect nothing but lines of the log.
+    pub fn is_machine_read(self) -> bool {
+        self.journal || self.format == LogFormat::Json
     }
 
-    /// Whether a start error is to be logged, because readers expect nothing but log lines.
-    pub fn logs_errors(self) -> bool {
-        self.journal || self.format == LogFormat::Json
+    /// A start error as one line: as a line of the log where readers expect nothing else. It is
+    /// written at every level of the log.
+    pub fn start_error(self, error: impl Display) -> String {
+        match self.is_machine_read() {
+            true => self.own(Level::Error, error),
+            false => format!("loket serve: {}\n", OneLine(error)),
+        }
     }
 
     /// Writes the line of a record.
@@ -81,11 +87,24 @@ impl LogLine {
     /// The line about log lines that were dropped.
     pub fn lost(self, count: u64) -> String {
         let text = format!("{count} log lines lost: standard error was not read in time");
-        let priority = self.priority(Level::Warn);
-        match self.format {
-            LogFormat::Text => format!("{priority}({text})\n"),
-            LogFormat::Json => {
-                format!("{priority}{{\"level\":\"WARN\",\"message\":\"{text}\"}}\n")
+        self.own(Level::Warn, text)
+    }
+
+    /// A line that does not come from the logger.
+    fn own(self, level: Level, text: impl Display) -> String {
+        let (priority, target) = (self.priority(level), "loket");
+        match (self.format, self.journal) {
+            (LogFormat::Text, false) => {
+                let time = now(0);
+                format!("[{time} {level:<5} {target}] {}\n", OneLine(text))
+            }
+            (LogFormat::Text, true) => format!("{priority}[{target}] {}\n", OneLine(text)),
+            (LogFormat::Json, _) => {
+                let (time, text) = (now(3), JsonText(text));
+                format!(
+                    "{priority}{{\"time\":\"{time}\",\"level\":\"{level}\",\
+                     \"target\":\"{target}\",\"message\":\"{text}\"}}\n"
+                )
             }
         }
     }
@@ -102,6 +121,11 @@ impl LogLine {
     }
 }
 
+/// The time of a line.
+fn now(digits: usize) -> String {
+    format!("{:.digits$}", Timestamp::now())
+}
+
 /// Writes fields of a JSON object behind its first one.
 struct Fields<'a>(&'a mut Formatter);
 
@@ -114,5 +138,27 @@ impl Fields<'_> {
 impl<'kv> VisitSource<'kv> for Fields<'_> {
     fn visit_pair(&mut self, key: Key<'kv>, value: Value<'kv>) -> Result<(), Error> {
         self.write(key.as_str(), value).map_err(Error::boxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_about_lost_lines_is_like_every_other_line() {
+        let lost = |format, journal| LogLine { format, journal }.lost(3);
+        let text = lost(LogFormat::Text, false);
+        assert!(text.starts_with("[2") && text.contains("Z WARN  loket] 3 log lines lost: "));
+        assert!(lost(LogFormat::Text, true).starts_with("<4>[loket] 3 log lines lost: "));
+        for (journal, priority) in [(false, ""), (true, "<4>")] {
+            let line = lost(LogFormat::Json, journal);
+            let object = line.strip_prefix(priority).expect("a priority");
+            assert!(object.starts_with("{\"time\":\"2") && object.ends_with("\"}\n"));
+            let object: serde_json::Value = serde_json::from_str(object).expect("an object");
+            for (field, value) in [("level", "WARN"), ("target", "loket")] {
+                assert_eq!(object[field], value);
+            }
+        }
     }
 }

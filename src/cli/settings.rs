@@ -3,12 +3,14 @@
 //! The names and types follow from the flags: a weaker layer adds the words of its flags to the
 //! command line, unless a stronger one has the flag or one that conflicts with it.
 
+use super::log_format::LogFormat;
 use crate::wire::text::OneLine;
 use clap::builder::ValueParser;
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::any::TypeId;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
@@ -67,7 +69,7 @@ struct Setting<'a> {
 /// Lets a flag undo a switch of a weaker layer: `--read-only=false`.
 pub fn with_settable_switches(command: Command) -> Command {
     let settable = |flag: Arg| match flag.get_action() {
-        ArgAction::SetTrue => flag
+        ArgAction::SetTrue if is_setting(&flag) => flag
             .action(ArgAction::Set)
             .num_args(0..=1)
             .require_equals(true)
@@ -107,40 +109,24 @@ pub fn with_weaker_layers(
             words: Vec::new(),
         })
         .collect();
-    let variables = flags(serve).filter_map(|flag| {
-        let name = format!("LOKET_{}", long(flag).to_uppercase().replace('-', "_"));
-        Some((flag, environment(&name)?, name))
-    });
-    for (flag, value, name) in variables {
-        let words = vec![word(flag, value)];
-        let setting = checked(serve, Setting { flag, words });
-        let setting = setting.map_err(|why| format!("cannot use the variable {name}: {why}"))?;
-        add(serve, &mut settings, setting);
-    }
+    let variables = variables(serve, environment)?;
+    add_layer(serve, &mut settings, variables)?;
     if let Some(path) = config {
         let cannot = |why| format!("cannot use the settings in {}: {why}", path.display());
         let text = read(path).map_err(|error| cannot(error.to_string()))?;
-        let stronger = settings.len();
-        for (line, setting) in file_settings(serve, &text).map_err(cannot)? {
-            let own = settings[stronger..].iter();
-            if let Some(other) = own
-                .clone()
-                .find(|own| conflict(serve, own.flag, setting.flag))
-            {
-                let (this, other) = (long(setting.flag), long(other.flag));
-                let why = format!("line {line}: {this} conflicts with {other}; remove one");
-                return Err(cannot(why));
-            }
-            add(serve, &mut settings, setting);
-        }
+        let lines = file_settings(serve, &text).map_err(cannot)?;
+        add_layer(serve, &mut settings, lines).map_err(cannot)?;
     }
     let added = settings.into_iter().flat_map(|setting| setting.words);
     Ok(words.into_iter().chain(added).collect())
 }
 
+fn is_setting(flag: &Arg) -> bool {
+    !NO_SETTINGS.contains(&flag.get_long().unwrap_or("help"))
+}
+
 fn flags(serve: &Command) -> impl Iterator<Item = &Arg> {
-    let is_setting = |flag: &&Arg| !NO_SETTINGS.contains(&flag.get_long().unwrap_or("help"));
-    serve.get_arguments().filter(is_setting)
+    serve.get_arguments().filter(|flag| is_setting(flag))
 }
 
 fn long(flag: &Arg) -> &str {
@@ -159,22 +145,95 @@ fn word(flag: &Arg, value: impl Into<OsString>) -> OsString {
     word
 }
 
-fn conflict(serve: &Command, one: &Arg, other: &Arg) -> bool {
-    let declares = |one, other: &Arg| {
-        let conflicts = serve.get_arg_conflicts_with(one);
-        conflicts.iter().any(|flag| flag.get_id() == other.get_id())
+fn conflict(serve: &Command, one: &Setting<'_>, other: &Setting<'_>) -> bool {
+    let declares = |one: &Setting<'_>, other: &Setting<'_>| {
+        let conflicts = serve.get_arg_conflicts_with(one.flag);
+        (conflicts.iter()).any(|flag| flag.get_id() == other.flag.get_id())
     };
     declares(one, other) || declares(other, one)
 }
 
-/// Adds a setting, unless a stronger one is there.
-fn add<'a>(serve: &Command, settings: &mut Vec<Setting<'a>>, new: Setting<'a>) {
-    let is_stronger = |old: &Setting<'_>| {
-        old.flag.get_id() == new.flag.get_id() || conflict(serve, old.flag, new.flag)
-    };
-    if !settings.iter().any(is_stronger) {
-        settings.push(new);
+/// Adds the settings of a layer that have no stronger ones. Each comes with its place.
+fn add_layer<'a>(
+    serve: &Command,
+    settings: &mut Vec<Setting<'a>>,
+    layer: Vec<(String, Setting<'a>)>,
+) -> Result<(), String> {
+    let stronger = settings.len();
+    for (place, new) in layer {
+        if let Some(other) = (settings[stronger..].iter()).find(|own| conflict(serve, own, &new)) {
+            let (this, other) = (long(new.flag), long(other.flag));
+            return Err(format!(
+                "{place}: {this} conflicts with {other}; remove one"
+            ));
+        }
+        let is_stronger = |old: &Setting<'_>| {
+            old.flag.get_id() == new.flag.get_id() || conflict(serve, old, &new)
+        };
+        if !settings.iter().any(is_stronger) {
+            settings.push(new);
+        }
     }
+    Ok(())
+}
+
+/// The settings of the environment.
+fn variables<'a>(
+    serve: &'a Command,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Vec<(String, Setting<'a>)>, String> {
+    let mut settings = Vec::new();
+    for flag in flags(serve) {
+        let name = format!("LOKET_{}", long(flag).to_uppercase().replace('-', "_"));
+        let Some(value) = environment(&name) else {
+            continue;
+        };
+        let place = format!("cannot use the variable {name}");
+        let words = match Kind::of(flag) {
+            Kind::Count => value
+                .to_str()
+                .and_then(|text| repeated(flag, text.parse().ok()?)),
+            _ => Some(vec![word(flag, value)]),
+        };
+        let words = words.ok_or_else(|| format!("{place}: it is {}", Kind::of(flag).says()))?;
+        let setting = checked(serve, Setting { flag, words });
+        let setting = setting.map_err(|why| format!("{place}: {why}"))?;
+        settings.push((place, setting));
+    }
+    Ok(settings)
+}
+
+/// The words for a flag that is given this number of times.
+fn repeated(flag: &Arg, count: i128) -> Option<Vec<OsString>> {
+    let count = usize::from(u8::try_from(count).ok()?);
+    Some(vec![format!("--{}", long(flag)).into(); count])
+}
+
+/// The format of the log that a command line asks for, or the environment, as far as it is known
+/// before they are correct.
+pub fn log_format(words: &[OsString], environment: impl Fn(&str) -> Option<OsString>) -> LogFormat {
+    let flag = OsStr::new("--log-format");
+    let behind = words.windows(2).filter(|pair| pair[0] == flag);
+    let behind = behind.map(|pair| pair[1].as_os_str());
+    let joined = words
+        .iter()
+        .filter_map(|word| word.to_str()?.strip_prefix("--log-format="));
+    let given = behind
+        .chain(joined.map(OsStr::new))
+        .next()
+        .map(OsString::from);
+    match given.or_else(|| environment("LOKET_LOG_FORMAT")) {
+        Some(format) if format == "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    }
+}
+
+/// The message of an error of the command line, without the usage.
+pub fn message(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().take_while(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.map(str::trim).collect();
+    lines.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// Checks the value as if its flag were the only one.
@@ -183,15 +242,18 @@ fn checked<'a>(serve: &Command, setting: Setting<'a>) -> Result<Setting<'a>, Str
     match serve.clone().try_get_matches_from(words) {
         Ok(_) => Ok(setting),
         Err(error) => {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            Err(first.trim_start_matches("error: ").to_owned())
+            // No flag was given.
+            let named = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::String(flag)) => format!("'{flag}'"),
+                _ => return Err(message(&error)),
+            };
+            Err(message(&error).replace(&named, long(setting.flag)))
         }
     }
 }
 
 /// The settings of the file in the order of their lines, which begin with 1.
-fn file_settings<'a>(serve: &'a Command, text: &str) -> Result<Vec<(usize, Setting<'a>)>, String> {
+fn file_settings<'a>(serve: &'a Command, text: &str) -> Result<Vec<(String, Setting<'a>)>, String> {
     let line = |at: usize| text[..at].matches('\n').count() + 1;
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
@@ -212,7 +274,8 @@ fn file_settings<'a>(serve: &'a Command, text: &str) -> Result<Vec<(usize, Setti
         settings.push((line, checked(serve, Setting { flag, words }).map_err(at)?));
     }
     settings.sort_by_key(|(line, _)| *line);
-    Ok(settings)
+    let named = |(line, setting)| (format!("line {line}"), setting);
+    Ok(settings.into_iter().map(named).collect())
 }
 
 /// The words of a value; `None` if it has another type.
@@ -221,10 +284,7 @@ fn words_of(flag: &Arg, kind: Kind, value: &DeValue<'_>) -> Option<Vec<OsString>
     match (kind, value) {
         (Kind::Switch, DeValue::Boolean(value)) => Some(one(value.to_string())),
         (Kind::Number | Kind::Port, DeValue::Integer(_)) => Some(one(integer(value)?.to_string())),
-        (Kind::Count, DeValue::Integer(_)) => {
-            let count = usize::from(u8::try_from(integer(value)?).ok()?);
-            Some(vec![format!("--{}", long(flag)).into(); count])
-        }
+        (Kind::Count, DeValue::Integer(_)) => repeated(flag, integer(value)?),
         (Kind::Text | Kind::Port, DeValue::String(text)) => Some(one(text.to_string())),
         (Kind::Texts, DeValue::Array(values)) => {
             let texts = values.iter().map(|value| value.get_ref().as_str());

@@ -67,10 +67,9 @@ impl PerIpLimit {
     pub fn log_refused(&mut self, service: &str, peer: SocketAddr, now: Moment) {
         if let Some(others) = self.refused_logged.pass(now.0) {
             let count = others + 1;
-            log::warn!(service, peer:%;
-                "{service}: {peer} was rejected: its address is at the limit of connections \
-                 ({count} since the last line)"
-            );
+            let reason = "its address is at the limit of connections";
+            log::warn!(service, peer:%, reason;
+                "{service}: {peer} was rejected: {reason} ({count} since the last line)");
         }
     }
 

@@ -238,7 +238,7 @@ pub struct ServeOptions {
     #[arg(long, value_name = "NAME|UID[:GID]")]
     pub user: Option<String>,
     /// Print to standard error what the event loop does: one line for each event, turn and change
-    /// of state.
+    /// of state. It is plain text, also in a log in JSON.
     #[arg(long)]
     pub trace: bool,
     /// Copy file data through user space instead of sendfile and splice (for comparison).

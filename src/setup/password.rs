@@ -1,4 +1,4 @@
-//! The password of the room and the token of HTTP: from a flag, a file or a variable, or generated.
+//! The password of the room and the token of HTTP: given, read from a file, or generated.
 
 use super::error::StartError;
 use std::path::Path;
@@ -6,19 +6,19 @@ use std::path::Path;
 /// The variable that holds the password of the room.
 pub const VARIABLE: &str = "LOKET_ROOM_PASSWORD";
 
-/// The password from the flag or the file.
+/// The password from the setting or the file.
 pub fn given(flag: Option<&str>, file: Option<&Path>) -> Result<Option<String>, StartError> {
     let (password, source) = match (flag, file) {
-        (Some(password), _) => (password.to_owned(), "--room-password"),
+        (Some(password), _) => (password.to_owned(), "room-password"),
         (None, Some(file)) => {
             let password = from_file("the room's password", file)?;
-            (password, "--room-password-file")
+            (password, "room-password-file")
         }
         (None, None) => return Ok(None),
     };
     // The room drops blanks around a password.
     if password.trim().is_empty() {
-        let text = format!("the room's password from {source} is empty; give one");
+        let text = format!("the room's password in {source} is empty; give one");
         return Err(StartError::new(text));
     }
     Ok(Some(password))
