@@ -1,5 +1,6 @@
 //! The table of TCP services, and the start of the server: sockets, store, rights, event loop.
 
+mod announcement;
 mod endpoints;
 mod link;
 pub mod options;
@@ -51,13 +52,13 @@ use crate::setup::{root_dir, sandbox};
 use crate::store::file_store::FileStore;
 use crate::store::{QuotaLimits, StoreSettings};
 use crate::terminal::line_editor::LineEditor;
+use announcement::{Address, announcement};
 use endpoints::Endpoint;
 use link::LinkSetup;
 use options::ServeOptions;
 use secrets::Secrets;
 use socket2::SockRef;
 use std::cell::RefCell;
-use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -183,16 +184,6 @@ struct Parts {
     http: Rc<HttpShared>,
 }
 
-/// A service, its transport and where it listens.
-struct Address(&'static str, &'static str, SocketAddr);
-
-impl fmt::Display for Address {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Address(name, transport, address) = self;
-        write!(out, "{name} listening on {transport} {address}")
-    }
-}
-
 impl Server {
     /// Opens the sockets and then the root.
     ///
@@ -269,8 +260,7 @@ impl Server {
     /// Rights that cannot be dropped, an event loop that cannot start, or a failing epoll_wait(2).
     pub fn run(mut self, announce: &mut impl Write, log: LogQueue) -> io::Result<Stopped> {
         let addresses = self.addresses()?;
-        let shown: Vec<String> = addresses.iter().map(Address::to_string).collect();
-        let announcement = self.announcement(&addresses, &shown);
+        let announcement = announcement(&addresses, &self.secrets, &self.options);
         let has_talk = self.serves(|service| service.name == "talk");
         let has_operator = has_talk || self.room.is_some();
         let stdio = has_operator.then(Stdio::open);
@@ -315,6 +305,7 @@ impl Server {
             .write_all(announcement.as_bytes())
             .and_then(|()| announce.flush());
         if let Some(service_manager) = service_manager {
+            let shown: Vec<String> = addresses.iter().map(Address::to_string).collect();
             service_manager.ready(&shown.join(", "));
             event_loop.on_stop(move || service_manager.stopping());
         }
@@ -351,28 +342,20 @@ impl Server {
         let mut addresses = Vec::new();
         for listener in &mut self.listeners {
             let address = listener.socket.local_addr()?;
-            addresses.push(Address(listener.name, "tcp", address));
+            addresses.push(Address {
+                service: listener.name,
+                transport: "tcp",
+                address,
+            });
         }
         if let Some(room) = &self.room {
-            addresses.push(Address("room", "udp", room.local_address()));
+            addresses.push(Address {
+                service: "room",
+                transport: "udp",
+                address: room.local_address(),
+            });
         }
         Ok(addresses)
-    }
-
-    /// The lines on standard output at start.
-    fn announcement(&self, addresses: &[Address], shown: &[String]) -> String {
-        let mut lines = shown.join("\n") + "\n";
-        let Secrets { room, token, .. } = &self.secrets;
-        for (name, secret) in [("room password", room), ("http token", token)] {
-            if let Some(secret) = secret.as_ref().filter(|secret| secret.made) {
-                lines.push_str(&format!("{name}: {}\n", secret.text));
-            }
-        }
-        let http = addresses.iter().find(|address| address.0 == "http");
-        if let (Some(token), Some(http)) = (token, http) {
-            lines.push_str(&window::link(http.2, token, &self.options.http_names));
-        }
-        lines + "ready\n"
     }
 }
 
