@@ -9,7 +9,9 @@ mod report;
 #[path = "../benches/workloads/samples.rs"]
 mod samples;
 
-use measure::spread::Verdict;
+use clap::Parser;
+use measure::plan::Plan;
+use measure::spread::{Bound, Verdict};
 use report::{GoalResult, Report};
 use samples::{Figure, Goal, Runs, Sample, judge};
 use std::fs;
@@ -113,7 +115,7 @@ fn a_server_that_waits_for_its_client_is_not_beaten() {
 #[test]
 fn a_missing_rival_is_not_measured() {
     let ours = [runs("loket", sample(1.0, 1.0))];
-    let goal = Goal::new(Figure::Cpu, &[RIVAL], measure::spread::Bound::AtMost(1.0));
+    let goal = Goal::new(Figure::Cpu, &[RIVAL], Bound::AtMost(1.0));
     assert_eq!(judge("echo", &goal, &ours).verdict(), Verdict::NotMeasured);
 }
 
@@ -133,5 +135,15 @@ fn a_quick_run_judges_nothing() {
         let page = fs::read_to_string(folder.path().join("report.md")).expect("a report");
         assert!(page.contains(words), "{page}");
         assert_eq!(page.contains("holds"), !is_quick, "{page}");
+    }
+}
+
+#[test]
+fn a_run_takes_whole_seconds() {
+    let plan = |seconds| Plan::try_parse_from(["compare", "--seconds", seconds]);
+    assert_eq!(plan("2").expect("a plan").seconds, 2);
+    for wrong in ["0", "0.5", "61"] {
+        let error = plan(wrong).err().expect(wrong).to_string();
+        assert!(error.contains("'--seconds <SECONDS>'"), "{error}");
     }
 }
