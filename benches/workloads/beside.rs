@@ -189,10 +189,11 @@ fn measure(suite: &mut Suite, row: &Row) -> Result<Rounds, String> {
     contender.above = mounted.as_ref().map_or(String::new(), Mount::inside);
     let server = Server::start(&contender, &suite.scratch)?;
     let mut rounds = Rounds::default();
-    for number in 1..=2 * suite.plan.runs {
+    let most = suite.rounds();
+    for number in 1..=2 * most {
         let more = Duration::from_secs(u64::from(suite.plan.seconds) + 2);
-        let is_extra = number > suite.plan.runs;
-        if rounds.quiet.len() == suite.plan.runs || is_extra && !suite.repeats(more) {
+        let is_extra = number > most;
+        if rounds.quiet.len() == most || is_extra && !suite.repeats(more) {
             break;
         }
         let round = one_round(suite, &server, row, &root, mounted.as_ref())?;

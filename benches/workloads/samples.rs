@@ -75,17 +75,13 @@ impl Sample {
         let client = outcome.client_cost().ok_or("the client was not measured")?;
         let recorder = &outcome.recorder;
         // The CPU time is that of all answers, the rate that of those before the end.
+        let cpu = server.cpu as f64;
         let (in_time, all, cpu) = match unit {
-            Unit::Answer(_) => (
-                recorder.in_time as f64,
-                recorder.answered as f64,
-                server.cpu as f64,
-            ),
+            Unit::Answer(_) => (recorder.in_time as f64, recorder.answered as f64, cpu),
             Unit::Gib => {
                 let in_time = recorder.bytes_in + recorder.bytes_out;
                 let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
-                let all = in_time + recorder.bytes_late;
-                (gib(in_time), gib(all), server.cpu as f64 / 1e6)
+                (gib(in_time), gib(in_time + recorder.bytes_late), cpu / 1e6)
             }
         };
         let latencies = recorder.all_kinds();
@@ -118,10 +114,6 @@ impl Sample {
     pub fn is_client_bound(&self) -> bool {
         let most = f64::from(LOAD.busy_percent) / 100.0;
         self.client_busy > most && self.busy < most
-    }
-
-    fn loses(&self) -> bool {
-        self.lost > 0
     }
 }
 
@@ -199,16 +191,14 @@ pub fn judge(work: &str, goal: &Goal, runs: &[Runs]) -> GoalResult {
 /// Why the goal cannot be judged.
 fn doubt(figure: Figure, verdict: Verdict, ours: &Runs, rivals: &[&Runs]) -> Option<String> {
     let all = || [ours].into_iter().chain(rivals.iter().copied());
-    if let Some(runs) = all().find(|runs| runs.samples.iter().any(Sample::loses)) {
+    if let Some(runs) = all().find(|runs| runs.samples.iter().any(|sample| sample.lost > 0)) {
         return Some(format!("{} lost copies", runs.label));
     }
     if let Some(runs) = all().find(|runs| runs.mostly(Sample::is_disturbed)) {
         return Some(format!("the runs of {} were disturbed", runs.label));
     }
-    let ours = ours.mostly(Sample::is_client_bound);
-    let theirs = rivals
-        .iter()
-        .any(|runs| runs.mostly(Sample::is_client_bound));
+    let waits = |runs: &&Runs| runs.mostly(Sample::is_client_bound);
+    let (ours, theirs) = (waits(&ours), rivals.iter().any(waits));
     // A server that waits for its client looks slower than it is, and its CPU time per answer is
     // larger, because it sleeps and wakes up more often.
     let looks_worse = match (figure, verdict) {
