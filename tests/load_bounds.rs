@@ -12,6 +12,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use load_figures::Figures;
 use loket::cli::load::LoadOptions;
 use loket::load::run_state::RunState;
+use loket::load::settings::Settings;
 use loket::reactor::clock::{Moment, SECOND};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -172,22 +173,45 @@ struct Words {
     options: LoadOptions,
 }
 
-#[test]
-fn a_closed_loop_counts_from_the_last_answer_to_its_ramp() {
+fn second(number: u64) -> Moment {
+    Moment(number * SECOND)
+}
+
+/// A closed loop of 3 s with one request in flight, a second after its ramp of one second.
+fn ramped() -> (Settings, RunState, Moment) {
     let words = ["load", "echo", "-c", "2", "-d", "3", "--ramp", "1"];
     let words = <Words as clap::Parser>::parse_from(words);
     let settings = words.options.settings();
-    let second = |number: u64| Moment(number * SECOND);
     let mut state = RunState::new(&settings);
     state.begin(&settings, second(0));
     let due = state.take().expect("the first request of the ramp");
     state.now = second(2);
     assert!(!state.begins_to_count(&settings, second(2)));
     assert_eq!((state.next_due(), state.take()), (None, None));
+    (settings, state, due)
+}
+
+#[test]
+fn a_closed_loop_counts_from_the_last_answer_to_its_ramp() {
+    let (settings, mut state, due) = ramped();
     state.answered(0, due);
     assert!(state.begins_to_count(&settings, second(2)));
     assert_eq!(state.take(), Some(second(2)));
     assert_eq!(state.wakes_at(), second(5));
+    let counts = &state.recorder;
+    assert_eq!((counts.in_ramp, counts.asked, counts.answered), (1, 1, 0));
+}
+
+#[test]
+fn a_slow_answer_to_the_ramp_does_not_prevent_the_run() {
+    let (settings, mut state, due) = ramped();
+    assert_eq!(state.wakes_at(), second(11));
+    state.now = second(11);
+    assert!(state.begins_to_count(&settings, second(11)));
+    assert_eq!(state.wakes_at(), second(14));
+    assert_eq!(state.take(), Some(second(11)));
+    state.now = second(12);
+    state.answered(0, due);
     let counts = &state.recorder;
     assert_eq!((counts.in_ramp, counts.asked, counts.answered), (1, 1, 0));
 }

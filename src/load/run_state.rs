@@ -60,6 +60,8 @@ pub struct RunState {
     /// Requests without an answer yet.
     pub in_flight: u64,
     ramp_end: Moment,
+    /// When the answers to the ramp are not waited for any longer.
+    latest: Moment,
     /// Whether the ramp is over and the run is counted.
     pub counts: bool,
 }
@@ -78,6 +80,7 @@ impl RunState {
             ready: 0,
             in_flight: 0,
             ramp_end: Moment(u64::MAX),
+            latest: Moment(u64::MAX),
             counts: false,
         }
     }
@@ -91,18 +94,18 @@ impl RunState {
         };
         self.stage = RunStage::Running;
         self.ramp_end = now.after(pace.ramp);
-        // For the case that the last answers to the ramp never arrive.
-        let latest = self.ramp_end.after(settings.limits.last_answers_micros);
-        self.schedule = Schedule::new(pace, now, latest);
+        self.latest = self.ramp_end.after(settings.limits.last_answers_micros);
+        // A closed loop has no end before it counts.
+        self.schedule = Schedule::new(pace, now, Moment(u64::MAX));
         if settings.rate.is_some() {
             self.count_from(self.ramp_end, settings);
         }
     }
 
-    /// Whether counting begins now, at the end of the ramp. A closed loop first waits for the
-    /// answers to the ramp: their CPU time belongs to no request that is counted.
+    /// Whether counting begins now, at the end of the ramp. A closed loop first waits a while for
+    /// the answers to the ramp: their CPU time belongs to no request that is counted.
     pub fn begins_to_count(&mut self, settings: &Settings, now: Moment) -> bool {
-        let is_quiet = settings.rate.is_some() || self.in_flight == 0;
+        let is_quiet = settings.rate.is_some() || self.in_flight == 0 || now >= self.latest;
         let is_over = now >= self.ramp_end && now < self.schedule.end();
         if self.counts || self.stage != RunStage::Running || !is_over || !is_quiet {
             return false;
@@ -159,9 +162,10 @@ impl RunState {
 
     /// When the loop must wake up: at the end of the ramp, and at the end.
     pub fn wakes_at(&self) -> Moment {
-        match self.counts || self.waits() {
-            true => self.schedule.end(),
-            false => self.ramp_end.min(self.schedule.end()),
+        match (self.counts, self.waits()) {
+            (true, _) => self.schedule.end(),
+            (false, true) => self.latest.min(self.schedule.end()),
+            (false, false) => self.ramp_end.min(self.schedule.end()),
         }
     }
 
