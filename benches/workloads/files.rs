@@ -101,18 +101,16 @@ pub fn uploads(suite: &mut Suite) -> Result<(), String> {
     ] {
         let (scratch, descriptors) = (suite.scratch.clone(), suite.plan.descriptors);
         let mib = suite.scaled(mib);
-        let ours = suite.folder("up-loket")?;
-        let theirs = suite.folder("up-nginx")?;
-        let bare = suite.folder("up-bare-loop")?;
+        let [ours, theirs, bare] = ["loket", "nginx", "bare-loop"].map(|name| suite.folder(name));
         suite.compare_after(
-            || warm_memory((connections * mib) << 20),
+            || prepare_memory((connections * mib) << 20),
             &format!("PUT {connections} x {mib} MiB, --no-sync"),
             Unit::Gib,
             &format!("http --put -c {connections} -s {mib}M"),
             vec![
-                Ok(Contender::loket(&["http"], &ours, &["--no-sync"])),
-                rivals::nginx(&scratch, &theirs, descriptors, false),
-                Contender::bare_loop("upload", &bare),
+                Ok(Contender::loket(&["http"], &ours?, &["--no-sync"])),
+                rivals::nginx(&scratch, &theirs?, descriptors, false),
+                Contender::bare_loop("upload", &bare?),
             ],
             &goals,
         )?;
@@ -121,7 +119,9 @@ pub fn uploads(suite: &mut Suite) -> Result<(), String> {
 }
 
 /// Touches more memory than a run needs, and frees it.
-fn warm_memory(bytes: u64) {
+fn prepare_memory(bytes: u64) {
+    // A run that begins with many dirty pages is slowed down until they are written.
+    rustix::fs::sync();
     // In a virtual machine with free page reporting, memory of deleted files returns to the host
     // after some seconds, and the next server that writes pays 0.5 s per GiB to get it back.
     // Four times the need, because the next run may get other pages.
