@@ -179,6 +179,19 @@ fn an_upload_of_unknown_size_that_becomes_too_long_fails_with_the_reason() {
             assert_eq!(tree(&server.root()), before);
             at_rest(&server);
         }
+        // The first bytes of the data look like its size until the stream ends.
+        for (total, answer) in [
+            (404, format!("ERROR: {}", refusal(404, 4))),
+            (405, String::new()),
+        ] {
+            let server = server(total, way);
+            let mut bare = server.connect("transfer");
+            bare.send("SEND")
+                .expect("OK")
+                .send("newnew<SEPARATOR>577777");
+            assert_eq!(bare.finish().text(), answer);
+            at_rest(&server);
+        }
         // What fits is stored.
         let server = server(1_000, way);
         let mut client = server.connect("http");
@@ -298,6 +311,9 @@ fn files_that_others_remove_make_room_before_an_upload_is_refused() {
         .send(noise(600))
         .expect(CREATED);
     std::fs::remove_file(server.root().join("old")).expect("ours");
+    // Another server receives this one.
+    let part = server.root().join("dir/.loket-1-1.part");
+    std::fs::write(&part, noise(500)).expect("room");
     std::fs::write(server.root().join("dir/other"), noise(100)).expect("room");
     // Files are counted again at most once in ten seconds.
     let mut answers = BTreeMap::new();
@@ -313,6 +329,7 @@ fn files_that_others_remove_make_room_before_an_upload_is_refused() {
         false
     });
     let refused = format!("ERROR {}\n", refusal(1_000, 0));
+    std::fs::remove_file(part).expect("no server has removed it");
     assert!(
         answers.keys().all(|answer| *answer == refused),
         "{answers:?}"
