@@ -4,6 +4,7 @@ mod support;
 
 use std::process::{Command, Stdio};
 use support::skip;
+use toml::de::{DeTable, DeValue};
 
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -39,6 +40,106 @@ fn man_pages_and_completions_are_complete_and_correct() {
         );
     };
     assert_eq!(String::from_utf8_lossy(&lint.stdout), "");
+}
+
+/// The assets of a package: where each comes from, and where it is installed.
+fn assets(package: &str) -> Vec<(String, String)> {
+    let manifest = std::fs::read_to_string(format!("{TOP}/Cargo.toml")).expect("a manifest");
+    let manifest = DeTable::parse(&manifest).expect("TOML");
+    let metadata = &manifest.get_ref()["package"].get_ref()["metadata"].get_ref()[package];
+    let assets = metadata.get_ref()["assets"].get_ref().as_array();
+    let assets = assets.expect("a list").iter().map(|asset| {
+        let text = |field: &DeValue<'_>| field.as_str().expect("a text").to_owned();
+        match asset.get_ref() {
+            DeValue::Array(fields) => (text(fields[0].get_ref()), text(fields[1].get_ref())),
+            fields => (
+                text(fields["source"].get_ref()),
+                text(fields["dest"].get_ref()),
+            ),
+        }
+    });
+    let absolute = |(from, to): (String, String)| {
+        let name = from.rsplit('/').next().expect("a name");
+        let name = if to.ends_with('/') && !name.contains('*') {
+            name
+        } else {
+            ""
+        };
+        (
+            from.clone(),
+            format!("/{}{name}", to.trim_start_matches('/')),
+        )
+    };
+    assets.map(absolute).collect()
+}
+
+#[test]
+fn both_packages_have_the_same_files_which_exist() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = Command::new(env!("CARGO_BIN_EXE_loket"))
+        .arg("assets")
+        .arg(folder.path())
+        .status();
+    assert!(made.expect("it starts").success());
+    let (mut deb, mut rpm) = (assets("deb"), assets("generate-rpm"));
+    for (from, _) in deb.iter().chain(&rpm) {
+        let exists = match (from.strip_prefix("target/assets/"), from.as_str()) {
+            (Some("*.1"), _) | (_, "target/release/loket") => true,
+            (Some(made), _) => folder.path().join(made).exists(),
+            (None, from) => std::fs::exists(format!("{TOP}/{from}")).expect("a folder"),
+        };
+        assert!(exists, "{from}");
+    }
+    // Each distribution has a place of its own for these.
+    let own = |(from, _): &(String, String)| {
+        ["lintian", "LICENSE", "_loket"]
+            .iter()
+            .any(|name| from.contains(name))
+    };
+    deb.retain(|asset| !own(asset));
+    rpm.retain(|asset| !own(asset));
+    deb.sort();
+    rpm.sort();
+    assert_eq!(deb, rpm);
+}
+
+#[test]
+fn version_date_and_maintainer_are_the_same_everywhere() {
+    let read = |path: &str| std::fs::read_to_string(format!("{TOP}/{path}")).expect(path);
+    let (manifest, changelog) = (read("Cargo.toml"), read("scripts/debian/changelog"));
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(
+        changelog.starts_with(&format!("loket ({version}-1) ")),
+        "{changelog}"
+    );
+    let library = read("src/lib.rs");
+    let (_, versions) = library.split_once("# Versions").expect("a section");
+    let entry = versions
+        .lines()
+        .find_map(|line| line.strip_prefix("//! - "));
+    let (listed, rest) = entry
+        .and_then(|entry| entry.split_once(", "))
+        .expect("a version");
+    let (date, _) = rest.split_once(':').expect("a date");
+    assert_eq!(listed, version);
+    let page = read("src/cli/assets.rs");
+    assert!(
+        page.contains(&format!("const DATE: &str = \"{date}\";")),
+        "{date}"
+    );
+    let signature = changelog.lines().find_map(|line| line.strip_prefix(" -- "));
+    let (maintainer, signed) = signature
+        .and_then(|line| line.split_once("  "))
+        .expect("a name");
+    assert!(
+        manifest.contains(&format!("maintainer = \"{maintainer}\"")),
+        "{maintainer}"
+    );
+    let made = Command::new("date")
+        .args(["-u", "+%F", "-d", signed])
+        .output();
+    let made = String::from_utf8(made.expect("coreutils").stdout).expect("text");
+    assert_eq!(made.trim(), date);
 }
 
 #[test]
