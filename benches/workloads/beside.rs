@@ -68,9 +68,9 @@ const ENTRIES: usize = 20_000;
 const QUIET: f64 = 0.003;
 /// Between two drops of a cold folder.
 const DROPS: Duration = Duration::from_millis(20);
-/// A cold file is dropped in pieces: dropping all of it would delay the echo's client by 3 ms if
-/// they share a core.
-const PIECE: NonZeroU64 = NonZeroU64::new(4 << 20).unwrap();
+/// A cold file is dropped in pieces: dropping all of it would delay the echo's client by 6 ms if
+/// they share a core, and a piece by 0.2 ms.
+const PIECE: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
 const PAUSE: Duration = Duration::from_millis(5);
 /// Bytes that loads without a slow disk must move in a second: a tenth of what a slow disk writes.
 const LEAST_MOVED: u64 = 4 << 20;

@@ -118,10 +118,9 @@ fn measure(
     let base = (count / 19).max(1);
     // redis frees its buffers within ten seconds after the last exchange.
     let is_late = contender.label == "redis" && !suite.plan.quick;
-    let (rounds, seconds) = if is_late {
-        (1, 12)
-    } else {
-        (suite.plan.runs.min(2), 2)
+    let (rounds, seconds) = match is_late {
+        true => (1, 12),
+        false => (suite.plan.runs.min(2), 2),
     };
     for round in 1..=rounds {
         let server = Server::start(contender, &suite.scratch)?;
