@@ -443,7 +443,7 @@ fn open_room(
     };
     let mut room = Room::new(password, limits);
     if let Some(link) = link {
-        room = room.with_link(link.elsewhere());
+        room = room.with_link(link.linked());
     }
     let view = room.view();
     let room = socket.map(|socket| Datagrams::new("room", socket, Box::new(room), DATAGRAMS));

@@ -81,6 +81,30 @@ fn members_of_linked_servers_get_each_line_once_and_in_order() {
 }
 
 #[test]
+fn a_name_is_unique_on_linked_servers_and_free_again_when_it_is_left() {
+    let test = "a_name_is_unique_on_linked_servers_and_free_again_when_it_is_left";
+    let Some(nats) = Nats::start(test) else {
+        return;
+    };
+    let servers = [linked(&nats, &[]), linked(&nats, &[])];
+    let ani = Guest::member(&servers[0], "Ani");
+    let other = Guest::of(&servers[1]);
+    other.give_password();
+    other.send("USERNAME ani").expect("USERNAME TAKEN");
+    ani.send("exit");
+    eventually("the name is free", || {
+        other.send("USERNAME ani").message() == "USERNAME OK"
+    });
+    // The names of a server that ends are free at once.
+    servers[1].signal(Signal::TERM);
+    let again = Guest::of(&servers[0]);
+    again.give_password();
+    eventually("the name is free", || {
+        again.send("USERNAME ani").message() == "USERNAME OK"
+    });
+}
+
+#[test]
 fn the_members_of_a_server_that_ends_leave_on_the_others() {
     let Some(nats) = Nats::start("the_members_of_a_server_that_ends_leave_on_the_others") else {
         return;
@@ -150,7 +174,13 @@ fn a_broker_that_sends_garbage_costs_its_connection_and_is_not_dialled_in_a_stor
     }
     // Pauses of at least 50, 100, 200, 400 and 800 ms lie between them.
     assert!(begin.elapsed() > Duration::from_millis(1_500));
-    Guest::member(&server, "ani").send("x").expect("ani: x");
+    let guest = Guest::of(&server);
+    guest.give_password();
+    guest.send("USERNAME ani").expect("USERNAME TAKEN");
+    eventually("the reason is logged", || {
+        let log = server.log();
+        log.contains("cannot join: no answer about its name over the link")
+    });
     assert!(
         server.log().contains("the broker does not speak NATS"),
         "{}",

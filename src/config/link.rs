@@ -4,6 +4,7 @@ use super::room::ROOM;
 use super::{KIB, MIB};
 use crate::reactor::uplink::UplinkLimits;
 use crate::services::link::LinkLimits;
+use crate::services::link::names::NameLimits;
 use crate::services::room::elsewhere::ElsewhereLimits;
 use crate::wire::nats::NatsLimits;
 
@@ -45,5 +46,16 @@ pub const ELSEWHERE: ElsewhereLimits = ElsewhereLimits {
     // With the headers, below the longest message.
     list: 2 * KIB,
 };
+
+/// The limits of names among all servers, defined by the protocol between them.
+pub const NAMES: NameLimits = NameLimits {
+    renewal: 10 * SECOND,
+    // Two more attempts before a claim fails.
+    retry: SECOND,
+    lifetime: 30 * SECOND,
+};
+
+/// How long a member waits for its name.
+pub const NAME_TIMEOUT: u64 = 3 * SECOND;
 
 const SECOND: u64 = 1_000_000;

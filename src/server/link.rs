@@ -1,11 +1,13 @@
 //! The link to other servers from the flags: its brokers, and what the room shares with it.
 
 use super::options::ServeOptions;
-use crate::config::link::{ELSEWHERE, LINK, UPLINK};
+use crate::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES, UPLINK};
 use crate::reactor::uplink::{MakeLink, OnFailure, Uplink};
 use crate::services::link::Link;
 use crate::services::link::exchange::Exchange;
+use crate::services::link::names::Names;
 use crate::services::room::elsewhere::Elsewhere;
+use crate::services::room::linked::Linked;
 use crate::session::loop_metrics::Sampled;
 use crate::setup::error::StartError;
 use crate::setup::password;
@@ -65,9 +67,10 @@ impl LinkSetup {
     }
 
     /// What the room knows of other servers.
-    pub fn elsewhere(&self) -> Elsewhere {
-        let (exchange, subject) = (self.exchange.clone(), self.subject.clone());
-        Elsewhere::new(exchange, subject, ELSEWHERE)
+    pub fn linked(&self) -> Linked {
+        let exchange = || self.exchange.clone();
+        let elsewhere = Elsewhere::new(exchange(), self.subject.clone(), ELSEWHERE);
+        Linked::new(elsewhere, Names::new(exchange(), NAMES), NAME_TIMEOUT)
     }
 
     /// The TCP ports of the brokers.

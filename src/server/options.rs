@@ -201,8 +201,9 @@ pub struct ServeOptions {
     /// nothing since it joined; 0 is never.
     #[arg(long, value_name = "SECONDS", default_value_t = room::IDLE_SECONDS)]
     pub room_idle: u32,
-    /// NATS servers that link the room to those of other loket servers, tried in turn; other users
-    /// can see a password here in the process list.
+    /// NATS servers, tried in turn, that link the room to those of other loket servers; they need
+    /// JetStream, in which names are unique. Other users can see a password here in the process
+    /// list.
     #[arg(
         long,
         value_name = "nats://[USER:PASS@]HOST[:PORT],...",

@@ -12,6 +12,7 @@
 //! A message goes out at most once: what does not fit into the outbox is dropped and counted.
 
 pub mod exchange;
+pub mod names;
 
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};

@@ -46,7 +46,7 @@
 
 pub mod elsewhere;
 pub mod limits;
-mod linked;
+pub mod linked;
 pub mod networks;
 pub mod request;
 pub mod strangers;
@@ -58,8 +58,8 @@ use crate::session::log_limit::LogLimit;
 use crate::session::notice::{Datagram, Deed, Denial};
 use crate::session::peer::Peer;
 use crate::wire::text;
-use elsewhere::Elsewhere;
 use limits::RoomLimits;
+use linked::Linked;
 use networks::Networks;
 use request::{Request, cut, is_exit, line_of, one_line};
 use std::cell::RefCell;
@@ -87,7 +87,7 @@ pub struct Room {
     networks: Networks,
     strangers: Strangers,
     /// The members on other servers, if there is a link to them.
-    elsewhere: Option<Elsewhere>,
+    linked: Option<Linked>,
     /// Pending claims, the oldest first: all have the same timeout.
     claims: VecDeque<Claim>,
     /// Time of the next search for silent members.
@@ -128,6 +128,8 @@ enum LeaveReason {
     Left,
     /// Its host refuses datagrams, or it was silent for too long.
     Lost,
+    /// Another server has its name.
+    NameLost,
 }
 
 /// The probe of a member. It is not a message: those begin with a name. Trap: many clients take an
@@ -164,7 +166,7 @@ impl Room {
             routes: Rc::new([]),
             networks: Networks::new(limits.network()),
             strangers: Strangers::new(limits.strangers, limits.per_address as usize),
-            elsewhere: None,
+            linked: None,
             claims: VecDeque::new(),
             search: None,
             ignored: LogLimit::new(1),
@@ -174,8 +176,8 @@ impl Room {
     }
 
     /// The room with members on other servers.
-    pub fn with_link(mut self, elsewhere: Elsewhere) -> Room {
-        self.elsewhere = Some(elsewhere);
+    pub fn with_link(mut self, linked: Linked) -> Room {
+        self.linked = Some(linked);
         self
     }
 
@@ -226,8 +228,8 @@ impl Room {
         cx: &mut DatagramContext<'_>,
     ) -> bool {
         let fits = self.show(line, name, deed, cx);
-        if let Some(elsewhere) = self.elsewhere.as_mut().filter(|_| fits) {
-            elsewhere.publish(name, deed, line, cx.posts);
+        if let Some(linked) = self.linked.as_mut().filter(|_| fits) {
+            linked.publish(name, deed, line, cx);
         }
         fits
     }
@@ -308,7 +310,7 @@ impl Room {
             self.names.remove(&text::name_key(&member.name));
             self.view.borrow_mut().names.remove(&member.name);
             self.networks.leave(peer.ip());
-            if how == LeaveReason::Lost || peer.is_session() {
+            if how != LeaveReason::Left || peer.is_session() {
                 // A client that only listens is notified that it gets no more messages. A session
                 // gets an answer to everything, also to `exit`.
                 let line = about(&leave_notice(&member.name), &member.name, Deed::Left, 0);
@@ -327,6 +329,10 @@ impl Room {
         self.update_routes();
         for name in names {
             self.announce(&leave_notice(&name), &name, Deed::Left, cx);
+            // The others see that it has left before one of them can let it in.
+            if let Some(linked) = &mut self.linked {
+                linked.release(&name, cx);
+            }
         }
         for peer in peers {
             for claim in self.take_claims(*peer) {
@@ -401,14 +407,15 @@ impl DatagramProtocol for Room {
     fn on_gone(&mut self, peer: Peer, cx: &mut DatagramContext<'_>) {
         self.end(&[peer], LeaveReason::Left, cx);
         self.claims.retain(|claim| claim.from.peer != peer);
+        self.give_up_name(peer, cx);
         self.strangers.forget(peer);
         self.strangers.forget_member(peer);
     }
 
     fn next_due(&self) -> Option<u64> {
         let claim = self.claims.front().map(|claim| claim.until);
-        let elsewhere = self.elsewhere.as_ref().and_then(Elsewhere::next_due);
-        [claim, self.search, elsewhere].into_iter().flatten().min()
+        let linked = self.linked.as_ref().and_then(Linked::next_due);
+        [claim, self.search, linked].into_iter().flatten().min()
     }
 
     fn on_time(&mut self, cx: &mut DatagramContext<'_>) {
@@ -428,9 +435,7 @@ impl DatagramProtocol for Room {
     }
 
     fn on_stop(&mut self, cx: &mut DatagramContext<'_>) {
-        if let Some(elsewhere) = &mut self.elsewhere {
-            elsewhere.say_bye(cx.posts);
-        }
+        self.say_bye(cx);
     }
 }
 

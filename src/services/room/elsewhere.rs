@@ -46,6 +46,8 @@ pub struct Elsewhere {
     /// The number of the last numbered message.
     sent: u64,
     others: HashMap<Box<str>, Other>,
+    /// No server is gone earlier than this.
+    gone_from: Option<u64>,
     /// Messages that were missed and that the members do not know of.
     lost: u64,
     /// Before this moment, no note of lost messages.
@@ -111,6 +113,7 @@ impl Elsewhere {
             limits,
             sent: 0,
             others: HashMap::new(),
+            gone_from: None,
             lost: 0,
             note_from: 0,
             ups: 0,
@@ -217,6 +220,8 @@ impl Elsewhere {
             Deed::Entered if other.members.len() >= most => return,
             Deed::Entered if other.members.insert(key.clone(), name).is_some() => return,
             Deed::Left if other.members.remove(&key).is_none() => return,
+            // It has joined on another server, whose message was faster.
+            Deed::Left if self.others.values().any(|it| it.members.contains_key(&key)) => return,
             Deed::Entered | Deed::Left => {}
         }
         shown.push(said);
@@ -272,6 +277,7 @@ impl Elsewhere {
                 listed: (1, Members::new()),
             };
             self.others.insert(server.into(), other);
+            self.gone_from.get_or_insert(now + self.limits.gone);
         }
         let other = self.others.get_mut(server)?;
         other.heard = now;
@@ -361,10 +367,8 @@ impl Elsewhere {
 
     /// When to call [`Elsewhere::on_time`].
     pub fn next_due(&self) -> Option<u64> {
-        let gone = self.others.values().map(|other| other.heard).min();
-        let gone = gone.map(|heard| heard + self.limits.gone);
         let note = (self.lost > 0).then_some(self.note_from);
-        [self.beat, self.list, self.ask, gone, note]
+        [self.beat, self.list, self.ask, self.gone_from, note]
             .into_iter()
             .flatten()
             .min()
@@ -392,6 +396,16 @@ impl Elsewhere {
             self.send_list(names, posts);
             (self.list, self.list_from) = (None, now + interval);
         }
+        if is_due(self.gone_from) {
+            self.remove_silent(now, shown);
+        }
+        if self.lost > 0 && self.note_from <= now {
+            shown.push(Shown::Lost(std::mem::take(&mut self.lost)));
+            self.note_from = now + interval;
+        }
+    }
+
+    fn remove_silent(&mut self, now: u64, shown: &mut Vec<Shown>) {
         let is_gone = |other: &Other| other.heard + self.limits.gone <= now;
         let gone = self.others.iter().filter(|(_, other)| is_gone(other));
         let mut gone: Vec<Box<str>> = gone.map(|(server, _)| server.clone()).collect();
@@ -399,10 +413,8 @@ impl Elsewhere {
         for server in gone {
             self.remove(&server, shown);
         }
-        if self.lost > 0 && self.note_from <= now {
-            shown.push(Shown::Lost(std::mem::take(&mut self.lost)));
-            self.note_from = now + interval;
-        }
+        let heard = self.others.values().map(|other| other.heard).min();
+        self.gone_from = heard.map(|heard| heard + self.limits.gone);
     }
 
     fn send_list<'a>(&self, names: impl Iterator<Item = &'a str>, posts: &mut Vec<Post>) {

@@ -222,7 +222,9 @@ impl Room {
         cx.out.to_one(PROBE, self.members[&holder].route);
     }
 
-    fn join(&mut self, from: Route, name: &str, cx: &mut DatagramContext<'_>) {
+    /// Makes a stranger a member. With a link, that happens in two parts: the second one follows
+    /// when the name is ours on all servers.
+    pub(super) fn join(&mut self, from: Route, name: &str, cx: &mut DatagramContext<'_>) {
         let host = from.peer.ip();
         let is_full = self.members.len() >= self.limits.members;
         if is_full || !self.networks.has_place(host) {
@@ -233,6 +235,9 @@ impl Room {
             };
             let what = format!("cannot join: {what} is full");
             return self.say_taken(from, Denial::Full, &what, cx);
+        }
+        if self.ask_for_name(from, name, None, cx) {
+            return;
         }
         let Some(bucket) = self.charge_join(from.peer, cx.now) else {
             let what = "cannot join: it joins too often";
@@ -265,15 +270,27 @@ impl Room {
         let Some(name) = left.and_then(|left| left.name) else {
             return;
         };
+        if !is_exit(&said) && !said.trim().is_empty() {
+            self.rejoin_as(from, &name, bytes, cx);
+        }
+    }
+
+    /// Lets a lost member join again under this name, and relays its message.
+    pub(super) fn rejoin_as(
+        &mut self,
+        from: Route,
+        name: &str,
+        bytes: &[u8],
+        cx: &mut DatagramContext<'_>,
+    ) {
         let has_place = self.members.len() < self.limits.members
             && self.networks.has_place(from.peer.ip())
-            && !self.names.contains_key(&text::name_key(&name));
+            && !self.names.contains_key(&text::name_key(name));
         if has_place
-            && !is_exit(&said)
-            && !said.trim().is_empty()
+            && !self.ask_for_name(from, name, Some(bytes), cx)
             && let Some(bucket) = self.charge_join(from.peer, cx.now)
         {
-            self.enter(from, &name, bucket, cx);
+            self.enter(from, name, bucket, cx);
             self.on_datagram(from, bytes, cx);
         }
     }

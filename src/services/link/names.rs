@@ -1,0 +1,371 @@
+//! The names that members of this server hold among all servers: a key of a JetStream stream each.
+//!
+//! A key without a message is free. A claim publishes the server's name there on condition that the
+//! last sequence of the subject is 0, and a renewal on condition that it is the one of the last
+//! renewal. The stream forgets a message after 30 s.
+//!
+//! ```text
+//!            sequence 0              stored                     10 s
+//!   claim ─────────────▶ Publishing ───────▶ Held ───────────────────▶ Publishing
+//!                          │    ▲
+//!         wrong sequence   │    │ it is ours, deleted or gone: publish with its sequence
+//!                          ▼    │
+//!                         Looking ── it is of another server ─▶ refused, or lost
+//! ```
+//!
+//! An answer may be lost: then the name may be ours without our knowing, which `Looking` finds out.
+//! Subject delete markers must be off: behind a marker the sequence is not 0.
+
+use super::exchange::{Arrived, Exchange};
+use crate::session::notice::Post;
+use crate::wire::text::hex;
+use base64ct::{Base64, Encoding};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The stream, which is a key-value bucket for other clients of NATS.
+const STREAM: &str = "KV_loket_names";
+
+/// The beginning of the subjects of its keys.
+const KEYS: &str = "$KV.loket_names.";
+
+/// Limits of names. Times are in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct NameLimits {
+    /// The interval of renewals.
+    pub renewal: u64,
+    /// The time after which a request without an answer is repeated.
+    pub retry: u64,
+    /// How long the stream keeps a name that is not renewed.
+    pub lifetime: u64,
+}
+
+/// The names of this server, by their keys.
+pub struct Names {
+    exchange: Rc<RefCell<Exchange>>,
+    limits: NameLimits,
+    names: HashMap<String, Name>,
+    /// The keys of requests without an answer, by their numbers.
+    asked: HashMap<u64, String>,
+    /// The number of the last request.
+    number: u64,
+    /// Which time of being up it is.
+    ups: u64,
+    /// No earlier than this, the stream is created again.
+    create_from: u64,
+    /// The number of the request that creates it.
+    creating: u64,
+    /// No request is due earlier than this.
+    earliest: u64,
+}
+
+struct Name {
+    state: NameState,
+    /// The sequence of the last message that is known to be ours; 0 without one.
+    seq: u64,
+    /// Whether the member is in, and not waiting for the name.
+    is_held: bool,
+    /// Whether nothing waits for the name any more: an answer may still say that it is ours.
+    is_left: bool,
+    /// The number of the request without an answer.
+    number: u64,
+    /// When to send the next request.
+    due: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NameState {
+    Publishing,
+    Looking,
+    Held,
+}
+
+/// What has become of a name, by its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is ours.
+    Granted(String),
+    /// It is of another server.
+    Refused(String),
+    /// It was ours, and is of another server now.
+    Lost(String),
+}
+
+impl Names {
+    /// Without names.
+    pub fn new(exchange: Rc<RefCell<Exchange>>, limits: NameLimits) -> Names {
+        Names {
+            exchange,
+            limits,
+            names: HashMap::new(),
+            asked: HashMap::new(),
+            number: 0,
+            ups: 0,
+            create_from: 0,
+            creating: 0,
+            earliest: u64::MAX,
+        }
+    }
+
+    /// Whether a name is ours.
+    pub fn is_held(&self, key: &str) -> bool {
+        self.names.get(key).is_some_and(|name| name.is_held)
+    }
+
+    /// Asks for a name. The outcome follows, or nothing does: then the caller gives up.
+    pub fn claim(&mut self, key: &str, now: u64, posts: &mut Vec<Post>) {
+        let name = self.names.entry(key.to_owned()).or_insert(Name {
+            state: NameState::Publishing,
+            seq: 0,
+            is_held: false,
+            is_left: false,
+            number: 0,
+            due: now,
+        });
+        (name.is_left, name.due) = (false, now);
+        self.act(key, now, posts);
+    }
+
+    /// Gives a name back, or gives up a claim.
+    pub fn release(&mut self, key: &str, now: u64, posts: &mut Vec<Post>) {
+        let Some(name) = self.names.get_mut(key) else {
+            return;
+        };
+        if name.is_held {
+            let seq = name.seq;
+            self.names.remove(key);
+            return self.purge(key, seq, posts);
+        }
+        if !self.exchange.borrow().is_up() {
+            self.names.remove(key);
+            return;
+        }
+        name.is_left = true;
+        name.due = now + self.limits.lifetime;
+    }
+
+    /// Frees a key, unless it has a later message.
+    fn purge(&mut self, key: &str, seq: u64, posts: &mut Vec<Post>) {
+        let (subject, number) = (subject(key), self.next_number());
+        let payload = json!({"filter": subject, "seq": seq + 1}).to_string();
+        let api = format!("$JS.API.STREAM.PURGE.{STREAM}");
+        let mut exchange = self.exchange.borrow_mut();
+        exchange.request(&api, number, &[], payload.as_bytes(), posts);
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    /// The link has come up or gone down.
+    pub fn on_wake(&mut self, now: u64, posts: &mut Vec<Post>) {
+        let (ups, is_up) = {
+            let exchange = self.exchange.borrow();
+            (exchange.ups(), exchange.is_up())
+        };
+        if !is_up {
+            self.names.retain(|_, name| !name.is_left);
+        } else if self.ups != ups {
+            self.ups = ups;
+            self.asked.clear();
+            self.create_from = now;
+            self.create(now, posts);
+            let mut keys: Vec<_> = self.names.keys().cloned().collect();
+            keys.sort_unstable();
+            for key in keys {
+                self.act(&key, now, posts);
+            }
+        }
+    }
+
+    /// Sends the request that the state of a name needs.
+    fn act(&mut self, key: &str, now: u64, posts: &mut Vec<Post>) {
+        let number = self.next_number();
+        let Some(name) = self.names.get_mut(key) else {
+            return;
+        };
+        self.asked.remove(&name.number);
+        if name.is_left && name.due <= now {
+            self.names.remove(key);
+            return;
+        }
+        if name.state == NameState::Held {
+            name.state = NameState::Publishing;
+        }
+        name.number = number;
+        if !name.is_left {
+            name.due = now + self.limits.retry;
+        }
+        self.earliest = self.earliest.min(name.due);
+        self.asked.insert(number, key.to_owned());
+        let mut exchange = self.exchange.borrow_mut();
+        match name.state {
+            NameState::Publishing | NameState::Held => {
+                let (owner, seq) = (exchange.server().to_owned(), name.seq.to_string());
+                let headers = [("Nats-Expected-Last-Subject-Sequence", seq.as_str())];
+                exchange.request(&subject(key), number, &headers, owner.as_bytes(), posts);
+            }
+            NameState::Looking => {
+                let payload = json!({"last_by_subj": subject(key)}).to_string();
+                let api = format!("$JS.API.STREAM.MSG.GET.{STREAM}");
+                exchange.request(&api, number, &[], payload.as_bytes(), posts);
+            }
+        }
+    }
+
+    /// The broker has answered a request.
+    pub fn on_answer(
+        &mut self,
+        answer: &Arrived,
+        now: u64,
+        posts: &mut Vec<Post>,
+    ) -> Option<Outcome> {
+        let number = answer.answers?;
+        if number == self.creating {
+            self.repeat_claims(now, posts);
+            return None;
+        }
+        let key = self.asked.remove(&number)?;
+        let name = self.names.get_mut(&key)?;
+        if name.number != number {
+            return None;
+        }
+        if answer.headers().status() == Some(503) {
+            // No stream receives the subject, or JetStream is off: the request is repeated later.
+            self.create(now, posts);
+            return None;
+        }
+        let answer: Value = serde_json::from_slice(&answer.payload).ok()?;
+        let error = |field| answer.get("error")?.get(field)?.as_u64();
+        match name.state {
+            NameState::Publishing | NameState::Held => {
+                // Trap: a refusal has a sequence, too, which is 0.
+                let seq = answer.get("seq").and_then(Value::as_u64);
+                if let Some(seq) = seq.filter(|_| answer.get("error").is_none()) {
+                    return self.stored(key, seq, now, posts);
+                }
+                // JSStreamWrongLastSequenceErr. Any other error may pass.
+                if error("err_code") == Some(10_071) {
+                    name.state = NameState::Looking;
+                    self.act(&key, now, posts);
+                }
+                None
+            }
+            NameState::Looking => {
+                let owner = match (answer.get("message"), error("code")) {
+                    (Some(message), _) => {
+                        name.seq = message.get("seq").and_then(Value::as_u64)?;
+                        let text = |field| {
+                            let text = message.get(field).and_then(Value::as_str)?;
+                            Base64::decode_vec(text).ok()
+                        };
+                        let headers = text("hdrs").unwrap_or_default();
+                        let is_deleted = headers.windows(13).any(|part| part == b"KV-Operation:");
+                        text("data").filter(|_| !is_deleted)
+                    }
+                    (None, Some(404)) => {
+                        name.seq = 0;
+                        None
+                    }
+                    _ => return None,
+                };
+                let own = self.exchange.borrow().server().as_bytes().to_vec();
+                if owner.is_none_or(|owner| owner == own) {
+                    name.state = NameState::Publishing;
+                    self.act(&key, now, posts);
+                    return None;
+                }
+                let name = self.names.remove(&key)?;
+                match (name.is_held, name.is_left) {
+                    (true, _) => Some(Outcome::Lost(key)),
+                    (false, false) => Some(Outcome::Refused(key)),
+                    (false, true) => None,
+                }
+            }
+        }
+    }
+
+    fn stored(
+        &mut self,
+        key: String,
+        seq: u64,
+        now: u64,
+        posts: &mut Vec<Post>,
+    ) -> Option<Outcome> {
+        let name = self.names.get_mut(&key)?;
+        if name.is_left {
+            self.names.remove(&key);
+            self.purge(&key, seq, posts);
+            return None;
+        }
+        (name.state, name.seq) = (NameState::Held, seq);
+        name.due = now + self.limits.renewal;
+        self.earliest = self.earliest.min(name.due);
+        let is_new = !std::mem::replace(&mut name.is_held, true);
+        is_new.then_some(Outcome::Granted(key))
+    }
+
+    /// Creates the stream. If it exists, the broker says so, and nothing changes.
+    fn create(&mut self, now: u64, posts: &mut Vec<Post>) {
+        if now < self.create_from {
+            return;
+        }
+        self.create_from = now + self.limits.retry;
+        let nanos = self.limits.lifetime * 1_000;
+        let config = json!({
+            "name": STREAM, "subjects": [format!("{KEYS}>")], "retention": "limits",
+            "max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "max_msg_size": -1,
+            "max_msgs_per_subject": 1, "max_age": nanos, "discard": "new", "storage": "file",
+            "num_replicas": 1, "allow_rollup_hdrs": true, "allow_direct": true,
+        });
+        let (api, number) = (
+            format!("$JS.API.STREAM.CREATE.{STREAM}"),
+            self.next_number(),
+        );
+        self.creating = number;
+        let mut exchange = self.exchange.borrow_mut();
+        exchange.request(&api, number, &[], config.to_string().as_bytes(), posts);
+    }
+
+    /// The stream is there: claims that it has not received are sent again.
+    fn repeat_claims(&mut self, now: u64, posts: &mut Vec<Post>) {
+        let claims = self
+            .names
+            .iter()
+            .filter(|(_, name)| !name.is_held && !name.is_left);
+        let mut claims: Vec<String> = claims.map(|(key, _)| key.clone()).collect();
+        claims.sort_unstable();
+        for key in claims {
+            self.act(&key, now, posts);
+        }
+    }
+
+    /// When to call [`Names::on_time`].
+    pub fn next_due(&self) -> Option<u64> {
+        let is_up = self.exchange.borrow().is_up();
+        Some(self.earliest).filter(|due| is_up && *due < u64::MAX)
+    }
+
+    /// Sends what is due.
+    pub fn on_time(&mut self, now: u64, posts: &mut Vec<Post>) {
+        if self.next_due().is_none_or(|due| now < due) {
+            return;
+        }
+        let due = self.names.iter().filter(|(_, name)| name.due <= now);
+        let mut due: Vec<String> = due.map(|(key, _)| key.clone()).collect();
+        due.sort_unstable();
+        for key in due {
+            self.act(&key, now, posts);
+        }
+        let dues = self.names.values().map(|name| name.due);
+        self.earliest = dues.min().unwrap_or(u64::MAX);
+    }
+}
+
+/// The subject of a key.
+fn subject(key: &str) -> String {
+    format!("{KEYS}{}", hex(key.as_bytes()))
+}

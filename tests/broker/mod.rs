@@ -1,0 +1,195 @@
+//! A NATS server in memory, with the stream of names, for rooms on the clock of a test.
+
+use loket::wire::nats::headers::Headers;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+pub const INFO: &str = "INFO {\"headers\":true,\"max_payload\":1048576}\r\n";
+
+/// What a client has subscribed to and sent.
+#[derive(Default)]
+pub struct Client {
+    subscriptions: Vec<(String, String)>,
+    inbox: Vec<u8>,
+}
+
+/// The server.
+pub struct Broker {
+    /// Whether JetStream answers.
+    pub has_quorum: bool,
+    stream: Option<Stream>,
+}
+
+#[derive(Default)]
+struct Stream {
+    seq: u64,
+    /// Sequence, content and time of the last message of each subject.
+    last: HashMap<String, (u64, Vec<u8>, u64)>,
+}
+
+/// A message of a client.
+struct Published {
+    subject: String,
+    reply: Option<String>,
+    headers: String,
+    payload: Vec<u8>,
+}
+
+impl Client {
+    /// What this client gets of a message to a subject.
+    fn copy(&self, to: &str, headers: &str, payload: &[u8]) -> Vec<u8> {
+        let matches = |subject: &str| match subject.strip_suffix('*') {
+            Some(beginning) => to.starts_with(beginning),
+            None => subject == to,
+        };
+        let subscription = self
+            .subscriptions
+            .iter()
+            .find(|(subject, _)| matches(subject));
+        let Some((_, number)) = subscription else {
+            return Vec::new();
+        };
+        let head = match headers {
+            "" => String::new(),
+            text => format!("NATS/1.0{text}\r\n\r\n"),
+        };
+        let (size, total) = (head.len(), head.len() + payload.len());
+        let line = match size {
+            0 => format!("MSG {to} {number} {total}\r\n"),
+            _ => format!("HMSG {to} {number} {size} {total}\r\n"),
+        };
+        [line.as_bytes(), head.as_bytes(), payload, b"\r\n"].concat()
+    }
+
+    /// The next message that this client has sent; its other commands are answered in `out`.
+    fn next(&mut self, out: &mut Vec<u8>) -> Option<Published> {
+        loop {
+            let end = self.inbox.windows(2).position(|pair| pair == b"\r\n")?;
+            let line = String::from_utf8(self.inbox[..end].to_vec()).expect("text");
+            let words: Vec<&str> = line.split(' ').collect();
+            let body = end + 2;
+            let number = |text: &str| text.parse::<usize>().expect("a size");
+            let (fields, head, total) = match (words[0], &words[1..]) {
+                ("PUB", [fields @ .., total]) => (fields, 0, number(total)),
+                ("HPUB", [fields @ .., head, total]) => (fields, number(head), number(total)),
+                ("SUB", [subject, number]) => {
+                    self.subscriptions
+                        .push(((*subject).to_owned(), (*number).to_owned()));
+                    self.inbox.drain(..body);
+                    continue;
+                }
+                ("PING", _) => {
+                    out.extend_from_slice(b"PONG\r\n");
+                    self.inbox.drain(..body);
+                    continue;
+                }
+                ("CONNECT" | "PONG", _) => {
+                    self.inbox.drain(..body);
+                    continue;
+                }
+                (word, _) => panic!("a client sends {word:?}"),
+            };
+            let all = self.inbox.get(body..body + total)?;
+            let text = Headers::parse(&all[..head]).map_or("", Headers::text);
+            let published = Published {
+                subject: fields[0].to_owned(),
+                reply: fields.get(1).map(|reply| (*reply).to_owned()),
+                headers: text.to_owned(),
+                payload: all[head..].to_vec(),
+            };
+            self.inbox.drain(..body + total + 2);
+            return Some(published);
+        }
+    }
+}
+
+impl Broker {
+    /// With JetStream, and without a stream.
+    pub fn new() -> Broker {
+        Broker {
+            has_quorum: true,
+            stream: None,
+        }
+    }
+
+    /// A client sends bytes. Returns what each client gets then.
+    pub fn receive(
+        &mut self,
+        clients: &mut [Option<Client>],
+        from: usize,
+        bytes: &[u8],
+        now: u64,
+    ) -> Vec<Vec<u8>> {
+        let mut out = vec![Vec::new(); clients.len()];
+        clients[from]
+            .as_mut()
+            .expect("it is connected")
+            .inbox
+            .extend_from_slice(bytes);
+        while let Some(client) = &mut clients[from]
+            && let Some(message) = client.next(&mut out[from])
+        {
+            if !message.subject.starts_with('$') {
+                for (number, client) in clients.iter().enumerate() {
+                    if let Some(client) = client.as_ref().filter(|_| number != from) {
+                        let copy =
+                            client.copy(&message.subject, &message.headers, &message.payload);
+                        out[number].extend(copy);
+                    }
+                }
+            } else if self.has_quorum
+                && let Some(reply) = &message.reply
+            {
+                let client = clients[from].as_ref().expect("it is connected");
+                let answer = match self.answer(&message, now) {
+                    Some(answer) => client.copy(reply, "", answer.to_string().as_bytes()),
+                    None => client.copy(reply, " 503", b""),
+                };
+                out[from].extend(answer);
+            }
+        }
+        out
+    }
+
+    /// The answer of JetStream; `None` if no stream receives the message.
+    fn answer(&mut self, message: &Published, now: u64) -> Option<Value> {
+        let payload: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+        if message.subject.starts_with("$JS.API.STREAM.CREATE.") {
+            self.stream.get_or_insert_default();
+            return Some(json!({"did_create": true}));
+        }
+        let stream = self.stream.as_mut()?;
+        stream.last.retain(|_, (_, _, at)| now < *at + 30_000_000);
+        if message.subject.starts_with("$JS.API.STREAM.MSG.GET.") {
+            let subject = payload["last_by_subj"].as_str().expect("a subject");
+            return Some(match stream.last.get(subject) {
+                Some((seq, data, _)) => json!({"message": {
+                    "seq": seq,
+                    "data": <base64ct::Base64 as base64ct::Encoding>::encode_string(data),
+                }}),
+                None => json!({"error": {"code": 404, "err_code": 10037}}),
+            });
+        }
+        if message.subject.starts_with("$JS.API.STREAM.PURGE.") {
+            let (subject, seq) = (payload["filter"].as_str(), payload["seq"].as_u64());
+            let (subject, seq) = (subject.expect("a subject"), seq.expect("a number"));
+            stream
+                .last
+                .retain(|it, (last, _, _)| it != subject || *last >= seq);
+            return Some(json!({"success": true}));
+        }
+        let expected = Headers::of_text(&message.headers);
+        let expected = expected.get("Nats-Expected-Last-Subject-Sequence");
+        let last = stream
+            .last
+            .get(&message.subject)
+            .map_or(0, |(seq, _, _)| *seq);
+        if expected != Some(&last.to_string()) {
+            return Some(json!({"error": {"code": 400, "err_code": 10071}, "seq": 0}));
+        }
+        stream.seq += 1;
+        let stored = (stream.seq, message.payload.clone(), now);
+        stream.last.insert(message.subject.clone(), stored);
+        Some(json!({"stream": "KV_loket_names", "seq": stream.seq}))
+    }
+}
