@@ -116,6 +116,7 @@ fn store(root: &Path, listing: ListingLimits) -> FileStore {
         large: u64::MAX,
         copy_step: 1,
         digest_step: 1 << 20,
+        reopens: 16,
         digest_time: Duration::MAX,
         listing,
     };

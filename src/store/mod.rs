@@ -243,6 +243,8 @@ pub struct StoreSettings {
     pub stage: usize,
     /// A body of at most this many bytes is copied into the reply.
     pub inline_limit: u64,
+    /// How often a file that was replaced while it was opened is opened again.
+    pub reopens: u32,
     /// A helper thread closes a file of at least this many bytes.
     pub large: u64,
     /// Bytes moved in one step to make room for `front` in [`Upload::commit`].

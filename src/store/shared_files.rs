@@ -130,7 +130,10 @@ impl SharedFiles {
 
     /// Finds a file, also on a disk or behind a server.
     pub fn find(&self, name: &str) -> Result<Found, StoreError> {
-        let fd = self.open_as(name, OFlags::PATH)?;
+        self.found(self.open_as(name, OFlags::PATH)?)
+    }
+
+    fn found(&self, fd: OwnedFd) -> Result<Found, StoreError> {
         let flags = AtFlags::EMPTY_PATH;
         let stat = rustix::fs::statx(&fd, "", flags, StatxFlags::BASIC_STATS)?;
         let place = self.places.learn(&fd)?;
@@ -145,15 +148,35 @@ impl SharedFiles {
         if part_name::is_own(name) {
             return Err(StoreError::NotFound);
         }
-        let found = match found {
-            Some(found) => found,
-            None => self.find(name)?,
+        let (found, file) = match found {
+            Some(found) => self.open_path(found, name)?,
+            None => self.find_and_open(name)?,
         };
-        require_file(found.kind)?;
-        let file = self.open_found(&found.fd, name)?.into();
+        let file = file.into();
         let large = self.settings.large;
         let file = DiskFile::to_read(file, found.place, &self.workers, large, found.version);
         Ok((file, found.version))
+    }
+
+    /// Finds and opens a file. Where several machines or programs use a file system, another one
+    /// may replace the file between the two: then its new name leads to the next one.
+    fn find_and_open(&self, name: &str) -> Result<(Found, OwnedFd), StoreError> {
+        let mut tries = self.settings.reopens;
+        loop {
+            // A name that is missing is an error of this line; the others have found it.
+            let fd = self.open_as(name, OFlags::PATH)?;
+            let found = self.found(fd);
+            match found.and_then(|found| self.open_path(found, name)) {
+                Err(error) if tries > 0 && is_replaced(&error) => tries -= 1,
+                opened => return opened,
+            }
+        }
+    }
+
+    fn open_path(&self, found: Found, name: &str) -> Result<(Found, OwnedFd), StoreError> {
+        require_file(found.kind)?;
+        let file = self.open_found(&found.fd, name)?;
+        Ok((found, file))
     }
 
     fn open_as(&self, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
@@ -286,4 +309,13 @@ pub(super) fn size(name: &str, found: &Found) -> Result<u64, StoreError> {
         return Err(StoreError::NotFound);
     }
     require_file(found.kind).map(|()| found.version.length)
+}
+
+/// Whether a file that was found is gone: FUSE says that it is missing, NFS that it is stale.
+fn is_replaced(error: &StoreError) -> bool {
+    use io::ErrorKind::StaleNetworkFileHandle;
+    matches!(
+        error,
+        StoreError::NotFound | StoreError::Other(StaleNetworkFileHandle)
+    )
 }
