@@ -50,6 +50,7 @@ use crate::setup::listen::{self, Queues};
 use crate::setup::sd_notify::ServiceManager;
 use crate::setup::{root_dir, sandbox};
 use crate::store::file_store::FileStore;
+use crate::store::part_name;
 use crate::store::{QuotaLimits, StoreSettings};
 use crate::terminal::line_editor::LineEditor;
 use announcement::{Address, announcement};
@@ -212,6 +213,7 @@ impl Server {
                 }
             }
         }
+        part_name::set_node(options.node.as_deref());
         let store = root_dir::open(&options.root, store_settings(&options), user.as_ref())?;
         let store = Rc::new(store);
         for warning in warnings {

@@ -65,6 +65,7 @@ const NO_LIMITS: &[&str] = &[
     "src/services/room/token_bucket.rs MESSAGE",
     "src/session/trace.rs SHOWN",
     "src/wire/text.rs EXCERPT",
+    "src/store/part_name.rs LONGEST_NODE",
     "src/wire/proxy_header.rs FIXED",
     "src/wire/proxy_header.rs CHECKSUM",
     "src/wire/http/date.rs LAST",

@@ -5,6 +5,7 @@ use crate::cli::log_format::LogFormat;
 use crate::config::reactor::{self, REACTOR};
 use crate::config::room::{self, ROOM};
 use crate::session::proxies;
+use crate::store::part_name;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use ipnet::IpNet;
@@ -229,6 +230,10 @@ pub struct ServeOptions {
     /// Answer OK to an upload before its data is on disk: faster, but a power cut may lose it.
     #[arg(long)]
     pub no_sync: bool,
+    /// Name of this server among those that share the root on a network file system: each removes
+    /// only its own unfinished uploads at its start [default: the host name].
+    #[arg(long, value_name = "NAME", value_parser = part_name::check_node)]
+    pub node: Option<String>,
     /// Poll for this time before sleeping, as long as that finds events: shorter answers, up to one
     /// core of processor time; 0 is off.
     #[arg(long, value_name = "MICROS", default_value_t = REACTOR.spin_micros,

@@ -1,8 +1,24 @@
 //! Hidden part files of running uploads: their names, their locks, and removal after a crash.
 //!
+//! ```text
+//!   .loket-NODE@RANDOM-NUMBER.part
+//!          │    └ differs with each process: names of two processes never collide
+//!          └ --node, or the host name: which server left the file
+//! ```
+//!
 //! A server holds a `flock(2)` on each of its part files. The kernel releases the lock when the
-//! process ends, and the lock works across PID namespaces. The process id in the name does not:
-//! two containers both have process 1. A part file whose lock is free is a leftover of a crash.
+//! process ends, and the lock works across PID namespaces: two containers both have process 1. A
+//! part file whose lock is free is a leftover of a crash.
+//!
+//! Several servers may have one folder on a shared mount, where locks may not reach the other
+//! machines: FUSE without locks, NFS with `nolock`, two mounts of one folder. So each start removes
+//! only the files of its own node, and of these only the ones whose lock is free. A restarted
+//! server needs no memory of the random part to remove what it left: the node is the same, and the
+//! lock is free. The locks also separate two servers of one node, such as containers with the same
+//! host name, where both see them; where they do not, each needs a `--node` of its own.
+//!
+//! Names without a node were made by version 0.1.0. A server without `--node` removes them if their
+//! lock is free, as that version did.
 
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -16,6 +32,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const OWN_START: &str = ".loket-";
 const OWN_END: &str = ".part";
 
+/// The end of the node in a name. No node contains it.
+const NODE_END: char = '@';
+
+/// The longest node: `HOST_NAME_MAX` of `limits.h`.
+const LONGEST_NODE: usize = 64;
+
 /// Whether any component of the name is reserved for the server.
 pub fn is_own(name: &str) -> bool {
     name.split('/').any(is_part)
@@ -26,13 +48,76 @@ pub(super) fn is_part(name: &str) -> bool {
     name.starts_with(OWN_START) && name.ends_with(OWN_END)
 }
 
+/// The node of this process.
+#[derive(Debug)]
+struct Node {
+    name: String,
+    /// Whether the name is the host's.
+    is_default: bool,
+}
+
+static NODE: OnceLock<Node> = OnceLock::new();
+
+/// Sets the node of this process; without one it is the host. Called before the root is opened.
+pub fn set_node(name: Option<&str>) {
+    let node = Node {
+        is_default: name.is_none(),
+        name: name.map_or_else(host, str::to_owned),
+    };
+    // Only the first call counts.
+    let _ = NODE.set(node);
+}
+
+fn node() -> &'static Node {
+    NODE.get_or_init(|| Node {
+        name: host(),
+        is_default: true,
+    })
+}
+
+/// The host name, without characters that a node may not have.
+fn host() -> String {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    let characters = host.chars().take(LONGEST_NODE);
+    characters
+        .map(|character| if is_node(character) { character } else { '_' })
+        .collect()
+}
+
+fn is_node(character: char) -> bool {
+    character.is_ascii_alphanumeric() || ".-_".contains(character)
+}
+
+/// Checks the name of a node.
+///
+/// # Errors
+///
+/// It cannot be part of a file name.
+pub fn check_node(name: &str) -> Result<String, String> {
+    let is_right = (1..=LONGEST_NODE).contains(&name.len()) && name.chars().all(is_node);
+    match is_right {
+        true => Ok(name.to_owned()),
+        false => Err("give 1 to 64 ASCII letters, digits, dots, hyphens or underscores".to_owned()),
+    }
+}
+
+/// Whether a server of this node, or one before there were nodes, has made this part name.
+fn is_of(node: &Node, name: &str) -> bool {
+    let rest = name.strip_prefix(OWN_START).unwrap_or_default();
+    match rest.split_once(NODE_END) {
+        Some((other, _)) => other == node.name,
+        None => node.is_default,
+    }
+}
+
 /// What the names of this process begin with.
 fn process_start() -> &'static str {
     static START: OnceLock<String> = OnceLock::new();
     START.get_or_init(|| {
         // Without random bytes two names may collide; then the next one is tried.
         let random = getrandom::u64().unwrap_or_default();
-        format!("{OWN_START}{}-{random:016x}-", std::process::id())
+        format!("{OWN_START}{}{NODE_END}{random:016x}-", node().name)
     })
 }
 
@@ -87,9 +172,9 @@ fn lock(file: impl AsFd) -> Result<(), Errno> {
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// Removes a part file of an ended server from its folder.
+/// Removes a part file of an ended server of this node from its folder.
 pub(super) fn sweep(folder: &Dir, name: &str) {
-    if name.starts_with(process_start()) {
+    if name.starts_with(process_start()) || !is_of(node(), name) {
         return;
     }
     match remove_leftover(folder, name) {
@@ -128,7 +213,8 @@ mod tests {
         let root = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
         let of_other = |number: u8| {
             let (file, name) = create(&root, Mode::from_raw_mode(0o600)).unwrap();
-            let other = format!("{OWN_START}1-{number}{OWN_END}");
+            let node = &node().name;
+            let other = format!("{OWN_START}{node}@1-{number}{OWN_END}");
             std::fs::rename(folder.path().join(name), folder.path().join(&other)).unwrap();
             (file, other)
         };
@@ -149,6 +235,28 @@ mod tests {
         drop(living);
         sweep_all();
         assert_eq!(names_in(&folder), [own.clone()].into());
+    }
+
+    #[test]
+    fn a_node_sweeps_its_own_names_only() {
+        let node = |name: &str, is_default| Node {
+            name: name.to_owned(),
+            is_default,
+        };
+        let name = |start: &str| format!("{OWN_START}{start}-0{OWN_END}");
+        for is_default in [true, false] {
+            let a = node("a", is_default);
+            assert!(is_of(&a, &name("a@1")) && is_of(&a, &name("a@2")));
+            for other in ["b@1", "aa@1", "a-b@1", "@1", "A@1"] {
+                assert!(!is_of(&a, &name(other)), "{other}");
+            }
+            // The process id of version 0.1.0.
+            assert_eq!(is_of(&a, &name("1-0123456789abcdef")), is_default);
+        }
+        let is_right = |name: &str| check_node(name).is_ok();
+        assert!(is_right("node-1.example_x") && is_right(&host()));
+        assert!(!is_right("") && !is_right("a@b") && !is_right("a/b") && !is_right("é"));
+        assert!(!is_right(&"a".repeat(65)));
     }
 
     #[test]
