@@ -9,7 +9,7 @@
 //! Without `--proxy-from` neither is used.
 
 use crate::session::close_reason::CloseReason;
-use crate::session::notice::{Audience, Notice, Post};
+use crate::session::notice::{Audience, LogEntry, Notice, Post};
 use crate::session::protocol::{BodyEnd, Context, Intake, Protocol, Reaction};
 use crate::session::proxies::{Client, Proxies};
 use crate::wire::follows::{Follows, Timer};
@@ -49,9 +49,20 @@ impl Proxied {
     }
 }
 
-fn reject(name: &str, peer: SocketAddr, why: impl std::fmt::Display, cx: &mut Context<'_>) {
-    let line = format!("{name}: {peer} rejected: {why}");
-    cx.posts.push(Post::line(Audience::Log, line));
+fn reject(
+    service: &'static str,
+    peer: SocketAddr,
+    why: impl std::fmt::Display,
+    cx: &mut Context<'_>,
+) {
+    let entry = LogEntry {
+        service,
+        peer,
+        reason: why.to_string(),
+        line: format!("{service}: {peer} rejected: {why}"),
+    };
+    let (to, notice) = (Audience::Log, Notice::Log(Rc::new(entry)));
+    cx.posts.push(Post { to, notice });
 }
 
 /// A connection of a proxy before its header is complete.
