@@ -28,13 +28,14 @@ fn flood(server: &Server) {
 }
 
 /// The sum of the numbers in lines like `(N lines lost: standard output did not take them in
-/// time)`.
+/// time)` and `[...] N log lines lost: standard error was not read in time`.
 fn lost_lines(text: &str) -> usize {
     let counts = text.lines().filter(|line| line.contains("lost: standard "));
     let count = |line: &str| {
         // The line before may be cut, and have no line end.
-        let digits = line.rsplit('(').next()?.split(' ').next();
-        digits.and_then(|digits| digits.parse::<usize>().ok())
+        let (before, _) = line.split_once(" lines lost: standard ")?;
+        let before = before.trim_end_matches(" log");
+        before.rsplit([' ', '(']).next()?.parse::<usize>().ok()
     };
     counts.map(|line| count(line).expect(line)).sum()
 }
