@@ -270,7 +270,7 @@ fn an_idle_session_holds_no_buffers() {
         socket.borrow_mut().arrive(5);
     };
     let session = Session::new(Service::Echo.protocol(&Memory::default()), SessionId(1));
-    let mut connection = Connection::new(socket.clone(), session, 1, 0, Moment(0));
+    let mut connection = Connection::new(socket.clone(), session, 0, Moment(0));
     let mut shared = Shared::new(OUTBOX_HIGH_WATER);
     let (mut scratch, limits) = (Scratch::new(REACTOR.read_buffer), limits());
     let mut serve = |connection: &mut Connection<_>| {

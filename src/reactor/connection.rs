@@ -38,8 +38,6 @@ pub struct Connection<S> {
     pub spoke: bool,
     /// When a byte was last moved, in either direction.
     pub last_progress: Moment,
-    /// The serial of its session id, which logs and traces show.
-    pub serial: u32,
     /// The number of its listener.
     pub service: u16,
     /// Whether the kernel reports its events.
@@ -79,19 +77,12 @@ pub struct Connection<S> {
 impl<S> Connection<S> {
     /// A connection that was just accepted. All readiness bits are set: what arrives before the
     /// registration causes no event.
-    pub fn new(
-        socket: S,
-        session: Session,
-        serial: u32,
-        service: u16,
-        now: Moment,
-    ) -> Connection<S> {
+    pub fn new(socket: S, session: Session, service: u16, now: Moment) -> Connection<S> {
         Connection {
             socket,
             session,
             spoke: false,
             last_progress: now,
-            serial,
             service,
             registered: false,
             queued: false,

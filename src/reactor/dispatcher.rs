@@ -96,7 +96,7 @@ impl<I: Io> Dispatcher<I> {
         let id = self.table.next_id();
         let mut session = Session::new(protocol, id);
         session.open(&mut self.shared);
-        let mut connection = Connection::new(socket, session, id.serial(), service as u16, now);
+        let mut connection = Connection::new(socket, session, service as u16, now);
         self.timers.update_deadline(id.slot(), &mut connection, now);
         self.table.insert(id, connection);
         self.enqueue(id, false);

@@ -301,9 +301,9 @@ impl EventLoop {
 
     /// Adds standard input and output as one more session.
     pub fn add_operator(&mut self, stdio: Stdio, protocol: Box<dyn Protocol>) -> io::Result<()> {
-        let streams = Stream::Operator(Box::new(stdio));
+        self.dispatcher.io.operator = Some(stdio);
         self.dispatcher
-            .open_operator(streams, protocol, self.clock.now())
+            .open_operator(Stream::Operator, protocol, self.clock.now())
     }
 }
 

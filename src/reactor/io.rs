@@ -65,9 +65,9 @@ pub trait Io {
     /// shutdown(2) with `SHUT_WR`: ends our side of the stream.
     fn shutdown_write(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// Limits how long the kernel keeps unsent data after the socket is closed: until the peer has
-    /// acknowledged nothing for `millis` milliseconds. With 0 the data is discarded at once, and
-    /// the peer gets a reset.
+    /// Called before the socket is closed. Limits how long the kernel keeps unsent data after that:
+    /// until the peer has acknowledged nothing for `millis` milliseconds. With 0 the data is
+    /// discarded at once, and the peer gets a reset.
     fn abort(&mut self, _socket: &mut Self::Socket, _millis: u64) {}
 
     /// If the connection is reset or hung up, the number of bytes that can still be read.

@@ -2,7 +2,7 @@
 //! If nothing reads standard error, lines are dropped and counted; the server never blocks on it.
 
 use super::dispatcher::Dispatcher;
-use super::linux::{LinuxIo, Stream};
+use super::linux::LinuxIo;
 use crate::session::notice::{Audience, Post};
 use crate::terminal::std_stream::StdStream;
 use rustix::fs::OFlags;
@@ -132,10 +132,8 @@ impl LogSink {
 
     /// Writes the queue to standard error, or posts its lines to the operator.
     pub fn flush(&mut self, dispatcher: &mut Dispatcher<LinuxIo>) {
-        let editing = match dispatcher.operator_streams() {
-            Some(Stream::Operator(stdio)) => stdio.columns().is_some(),
-            _ => false,
-        };
+        let stdio = dispatcher.io.operator.as_ref();
+        let editing = stdio.is_some_and(|stdio| stdio.columns().is_some());
         if editing && self.is_terminal {
             for line in self.queue.take_lines() {
                 let post = Post::line(Audience::Operator, line);

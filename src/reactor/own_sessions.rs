@@ -58,10 +58,4 @@ impl<I: Io> Dispatcher<I> {
     pub fn operator(&self) -> Option<SessionId> {
         self.operator
     }
-
-    /// The console's streams.
-    pub fn operator_streams(&mut self) -> Option<&mut I::Socket> {
-        let id = self.operator?;
-        self.table.find(id).map(|connection| &mut connection.socket)
-    }
 }

@@ -4,7 +4,7 @@ use super::clock::Moment;
 use crate::session::client_net::client_net;
 use crate::session::log_limit::LogLimit;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The addresses, and the counts if there is a limit.
 #[derive(Debug)]
@@ -13,37 +13,22 @@ pub struct PerIpLimit {
     counts: HashMap<IpAddr, usize>,
     /// The peer of each slot.
     slots: Vec<Option<PackedAddr>>,
+    /// The address of each slot whose peer has no IPv4 address.
+    ipv6: HashMap<u32, Ipv6Addr>,
     refused_logged: LogLimit,
 }
 
-/// An address with its port in 18 bytes instead of 32, because each idle connection holds one. With
-/// its last field, an entry still has 20 bytes.
+/// An address with its port in 8 bytes instead of 32, because each idle connection holds one.
 #[derive(Debug, Clone, Copy)]
 struct PackedAddr {
-    ip: [u8; 16],
+    /// Nothing if `is_ipv6`.
+    ipv4: Ipv4Addr,
     port: u16,
+    /// Whether the address is in [`PerIpLimit::ipv6`].
+    is_ipv6: bool,
     /// Whether the connection is counted: not if it is a proxy's, or belongs to a client that the
     /// proxy has not named yet.
     counted: bool,
-}
-
-impl PackedAddr {
-    fn pack(address: SocketAddr, counted: bool) -> PackedAddr {
-        let ip = match address.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        PackedAddr {
-            ip: ip.octets(),
-            port: address.port(),
-            counted,
-        }
-    }
-
-    fn unpack(self) -> SocketAddr {
-        let ip = IpAddr::from(self.ip).to_canonical();
-        SocketAddr::new(ip, self.port)
-    }
 }
 
 impl PerIpLimit {
@@ -53,6 +38,7 @@ impl PerIpLimit {
             limit,
             counts: HashMap::new(),
             slots: Vec::new(),
+            ipv6: HashMap::new(),
             refused_logged: LogLimit::new(1),
         }
     }
@@ -75,12 +61,8 @@ impl PerIpLimit {
 
     /// Notes and counts a new connection.
     pub fn enter(&mut self, slot: u32, peer: SocketAddr) {
-        let slot = slot as usize;
-        if slot >= self.slots.len() {
-            self.slots.resize(slot + 1, None);
-        }
         let counted = self.limit.is_some();
-        self.slots[slot] = Some(PackedAddr::pack(peer, counted));
+        self.note(slot, peer, counted);
         if counted {
             *self.counts.entry(client_net(peer.ip())).or_insert(0) += 1;
         }
@@ -89,14 +71,38 @@ impl PerIpLimit {
     /// No longer counts the connection of a slot: its peer is a proxy.
     pub fn exempt(&mut self, slot: u32) {
         if let Some(proxy) = self.leave(slot) {
-            self.slots[slot as usize] = Some(PackedAddr::pack(proxy, false));
+            self.note(slot, proxy, false);
         }
+    }
+
+    fn note(&mut self, slot: u32, peer: SocketAddr, counted: bool) {
+        let ipv4 = match peer.ip().to_canonical() {
+            IpAddr::V4(ip) => Some(ip),
+            IpAddr::V6(ip) => {
+                self.ipv6.insert(slot, ip);
+                None
+            }
+        };
+        let place = slot as usize;
+        if place >= self.slots.len() {
+            self.slots.resize(place + 1, None);
+        }
+        self.slots[place] = Some(PackedAddr {
+            ipv4: ipv4.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            port: peer.port(),
+            is_ipv6: ipv4.is_none(),
+            counted,
+        });
     }
 
     /// Removes the connection of a slot and returns its peer, if it has one.
     pub fn leave(&mut self, slot: u32) -> Option<SocketAddr> {
         let packed = self.slots.get_mut(slot as usize).and_then(Option::take)?;
-        let peer = packed.unpack();
+        let ip = match packed.is_ipv6 {
+            true => self.ipv6.remove(&slot).expect("it was noted").into(),
+            false => packed.ipv4.into(),
+        };
+        let peer = SocketAddr::new(ip, packed.port);
         if packed.counted {
             let address = client_net(peer.ip());
             let count = self.counts.get_mut(&address).expect("it was counted");
@@ -145,7 +151,21 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_an_idle_connection_has_20_bytes() {
-        assert_eq!(size_of::<Option<PackedAddr>>(), 20);
+    fn an_entry_of_an_idle_connection_has_8_bytes() {
+        assert_eq!(size_of::<Option<PackedAddr>>(), 8);
+    }
+
+    #[test]
+    fn the_peer_of_a_slot_is_returned_whatever_its_address_is() {
+        let mut per_ip = PerIpLimit::new(None);
+        let peers = ["192.0.2.1:5", "[2001:db8::1]:6", "[::]:7", "0.0.0.0:8"];
+        let peers = peers.map(|peer| peer.parse().expect("an address"));
+        for (slot, peer) in peers.into_iter().enumerate() {
+            per_ip.enter(slot as u32, peer);
+        }
+        for (slot, peer) in peers.into_iter().enumerate().rev() {
+            assert_eq!(per_ip.leave(slot as u32), Some(peer));
+        }
+        assert!(per_ip.ipv6.is_empty());
     }
 }

@@ -66,7 +66,7 @@ pub fn show<I: Io>(
         let is_other = others.iter().flatten().any(|id| id.slot() == slot);
         let found = table.at(slot).filter(|_| !is_other);
         found.map(|connection| ConnNow {
-            serial: connection.serial,
+            serial: connection.session.id().serial(),
             service: connection.service,
             owed: connection.session.owed(),
         })

@@ -2,7 +2,7 @@
 //! resume the operator's terminal.
 
 use super::dispatcher::Dispatcher;
-use super::linux::{LinuxIo, Stream};
+use super::linux::LinuxIo;
 use crate::session::notice::{Audience, Notice, Post};
 use crate::session::observer::Readiness;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -29,7 +29,7 @@ pub fn ends_at_once(signal: i32) -> bool {
 /// After SIGCONT or SIGWINCH. The terminal may have input whose event was consumed while this
 /// process was in the background.
 pub fn resume_operator(dispatcher: &mut Dispatcher<LinuxIo>) {
-    if let Some(Stream::Operator(stdio)) = dispatcher.operator_streams()
+    if let Some(stdio) = &mut dispatcher.io.operator
         && let Some(columns) = stdio.resume()
     {
         let notice = Notice::Resize { columns };

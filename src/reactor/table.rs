@@ -35,7 +35,7 @@ impl<S> Table<S> {
     /// The connection of an id, if it is still open.
     pub fn find(&mut self, id: SessionId) -> Option<&mut Connection<S>> {
         let found = self.slots.get_mut(id.slot() as usize);
-        found.filter(|found| found.serial == id.serial())
+        found.filter(|found| found.session.id() == id)
     }
 
     /// The connection that is in a slot now.
@@ -51,8 +51,7 @@ impl<S> Table<S> {
     /// The id of the connection that is in a slot now.
     pub fn id_at(&self, slot: u32) -> Option<SessionId> {
         let found = self.slots.get(slot as usize)?;
-        let serial = found.serial;
-        Some(SessionId::new(slot, serial))
+        Some(found.session.id())
     }
 
     /// Removes a connection.

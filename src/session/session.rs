@@ -103,6 +103,11 @@ impl Session {
         }
     }
 
+    /// Its number.
+    pub fn id(&self) -> SessionId {
+        self.me
+    }
+
     /// Calls [`Protocol::on_open`].
     pub fn open(&mut self, shared: &mut Shared) {
         let out = &mut self.buffers.get_or_insert_default().outbox;
