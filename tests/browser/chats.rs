@@ -154,6 +154,41 @@ fn a_page_that_does_everything_has_one_connection_for_its_events() {
 }
 
 #[test]
+fn a_page_goes_on_after_a_restart_of_the_server() {
+    let mut server = Server::start(&[]);
+    let test = "a_page_goes_on_after_a_restart_of_the_server";
+    let Some(mut tab) = Tab::open(test, &server, "/#talk") else {
+        return;
+    };
+    tab.press("#client", "Connect");
+    tab.sees("#operator .log", "Client 1 connected");
+    tab.does("click('a[href=\"#room\"]')");
+    tab.does("getByLabel('Name', { exact: true }).fill('ani')");
+    tab.does(format_args!(
+        "locator('#room').getByLabel('Password').fill({ROOM_PASSWORD:?})"
+    ));
+    tab.press("#room", "Join");
+    tab.sees("#room .members", "ani");
+    server.kill();
+    tab.sees("#room .state", "no connection");
+    let http: &str = server.address("http").port().to_string().leak();
+    server.start_again_on(|name| if name == "http" { http } else { "0" }, &[]);
+    let budi = Guest::member(&server, "budi");
+    tab.sees("#room .members", "budi");
+    budi.send("budi: halo");
+    tab.sees("#room .log", "halo");
+    tab.does("fill('#room .chat input', 'halo, budi')");
+    tab.does("keyboard.press('Enter')");
+    tab.sees("#room .log", "halo, budi");
+    tab.does("click('a[href=\"#talk\"]')");
+    tab.sees("#operator caption", "1 client");
+    tab.does("locator('#client input').fill('lagi')");
+    tab.press("#client", "Kirim");
+    tab.sees("#operator .log", "Client 1: lagi");
+    tab.had_no_fault(&["ERR_", "does not answer", "network error"]);
+}
+
+#[test]
 fn the_link_that_the_start_printed_makes_an_operator() {
     let server = Server::start(&["--host", "0.0.0.0"]);
     let token = server.made_token.clone().expect("it is printed");

@@ -153,7 +153,13 @@ impl Server {
 
     /// Starts another server on the same root, with a new log, after this one has exited.
     pub fn start_again(&mut self, flags: &[&str]) {
-        let mut command = Server::command(&[env!("CARGO_BIN_EXE_loket")], &self.folder);
+        self.start_again_on(|_| "0", flags);
+    }
+
+    /// The same on these ports.
+    pub fn start_again_on(&mut self, port: impl Fn(&str) -> &'static str, flags: &[&str]) {
+        let program = [env!("CARGO_BIN_EXE_loket")];
+        let mut command = Server::command_on(&program, &self.folder, port);
         command.args(["--room-password", ROOM_PASSWORD]).args(flags);
         *self = Server::launch(command, self.folder.clone());
     }
@@ -187,16 +193,13 @@ impl Server {
             if line == "ready" {
                 return server;
             }
-            if let Some(password) = line.strip_prefix("room password: ") {
-                server.made_password = Some(password.to_owned());
-                continue;
-            }
-            if let Some(token) = line.strip_prefix("http token: ") {
-                server.made_token = Some(token.to_owned());
-                continue;
-            }
-            if let Some(link) = line.strip_prefix("http window: ") {
-                server.window = Some(link.to_owned());
+            let mut made = [
+                ("room password: ", &mut server.made_password),
+                ("http token: ", &mut server.made_token),
+                ("http window: ", &mut server.window),
+            ];
+            if let Some((name, made)) = made.iter_mut().find(|(name, _)| line.starts_with(name)) {
+                **made = line.strip_prefix(*name).map(str::to_owned);
                 continue;
             }
             let (service, address) = line
