@@ -127,7 +127,7 @@ fn a_dead_broker_stops_nothing_here_and_losses_are_shown_once_the_link_is_back()
     let ani = Guest::member(&servers[0], "ani");
     let budi = Guest::member(&servers[1], "budi");
     ani.expect("budi bergabung ke chatroom.");
-    nats.signal(Signal::STOP);
+    nats.stop();
     let begin = Instant::now();
     for number in 0..10 {
         ani.send(format!("stopped {number}"));

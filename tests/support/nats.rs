@@ -53,9 +53,18 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    pub fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).expect("a process id");
-        kill_process(Pid::from_raw(id).expect("a process id"), signal).expect("our child");
+    /// Stops it by SIGSTOP, and waits until all its threads have stopped.
+    pub fn stop(&self) {
+        let id = self.child.id();
+        let pid = Pid::from_raw(i32::try_from(id).expect("a process id"));
+        kill_process(pid.expect("a process id"), Signal::STOP).expect("our child");
+        eventually("all threads have stopped", || {
+            let threads = std::fs::read_dir(format!("/proc/{id}/task")).expect("a process");
+            threads.flatten().all(|thread| {
+                let stat = std::fs::read_to_string(thread.path().join("stat"));
+                stat.is_ok_and(|stat| stat.contains(") T "))
+            })
+        });
     }
 
     /// Ends it at once.
