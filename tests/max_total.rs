@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use support::file_service::{FileService, on_each};
 use support::{CREATED, Client, REMOVED, Server, eventually, noise, tree};
 
@@ -398,6 +399,40 @@ fn each_name_of_a_file_counts_and_links_and_part_files_do_not() {
         .expect(CREATED);
     at_rest(&server);
     assert_eq!(held(&server), 107);
+}
+
+#[test]
+fn files_too_deep_for_a_path_are_counted_and_swept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root");
+    // Each round moves all there is into a new folder: 30 names of 200 bytes at the end.
+    let name = |level| format!("{level:0200}");
+    std::fs::create_dir_all(root.join(name(0))).expect("a folder");
+    std::fs::write(root.join(name(0)).join("deep"), noise(300)).expect("room");
+    let part = root.join(name(0)).join(".loket-deep@1-1.part");
+    std::fs::write(&part, noise(50)).expect("room");
+    let held_open = std::fs::File::open(root.join(name(0))).expect("a folder");
+    for level in 1..30 {
+        let around = root.join(name(level));
+        std::fs::create_dir_all(around.join("side")).expect("a folder");
+        std::fs::write(around.join("side/file"), noise(1)).expect("room");
+        std::fs::rename(root.join(name(level - 1)), around.join(name(level - 1))).expect("free");
+    }
+    let flags = ["--max-total", "1000", "--node", "deep"];
+    let server = Server::start_in(folder, &flags);
+    eventually("the files are counted", || {
+        gauge(&server, "loket_files_bytes").is_some()
+    });
+    assert_eq!(held(&server), 329);
+    let below = format!("/proc/self/fd/{}", held_open.as_raw_fd());
+    let left: Vec<_> = std::fs::read_dir(below)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert_eq!(left, ["deep"]);
+    let mut client = server.connect("files");
+    client.send("upload new 7\n").send(noise(7)).expect(CREATED);
+    assert_eq!(held(&server), 336);
 }
 
 #[test]
