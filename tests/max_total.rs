@@ -5,8 +5,11 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use support::file_service::{FileService, on_each};
-use support::{CREATED, Client, REMOVED, Server, eventually, noise, tree};
+use support::{CREATED, Client, PATIENCE, REMOVED, Server, eventually, noise, tree};
 
 const MOVED: &str = "OK the name is changed\n";
 
@@ -316,7 +319,26 @@ fn files_that_others_remove_make_room_before_an_upload_is_refused() {
     let part = server.root().join("dir/.loket-1-1.part");
     std::fs::write(&part, noise(500)).expect("room");
     std::fs::write(server.root().join("dir/other"), noise(100)).expect("room");
-    // Files are counted again at most once in ten seconds.
+    // Files are counted again at most once in ten seconds. New folders do not prevent it.
+    let folders = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = server.connect("files");
+            let begin = Instant::now();
+            while folders.load(Ordering::Relaxed) && begin.elapsed() < 2 * PATIENCE {
+                client.send("mkdir m\n").line();
+            }
+        });
+        await_room(&server, part);
+        folders.store(false, Ordering::Relaxed);
+    });
+    at_rest(&server);
+    assert_eq!(held(&server), 1_000);
+}
+
+/// Uploads fit once the files are counted; until then they are refused with the figures.
+#[track_caller]
+fn await_room(server: &Server, part: PathBuf) {
     let mut answers = BTreeMap::new();
     eventually("the upload fits", || {
         support::pause();
@@ -335,8 +357,6 @@ fn files_that_others_remove_make_room_before_an_upload_is_refused() {
         answers.keys().all(|answer| *answer == refused),
         "{answers:?}"
     );
-    at_rest(&server);
-    assert_eq!(held(&server), 1_000);
 }
 
 #[test]

@@ -164,6 +164,18 @@ impl FileStore {
         find: impl FnOnce(&Arc<SharedFiles>) -> StoreReply<(T, Place)>,
         act: impl FnOnce(T, bool) -> (Changed, Exchange) + Send + 'static,
     ) -> StoreReply<()> {
+        self.commit(client, find, |quota, device, found, sync| {
+            quota.change(device, || act(found, sync))
+        })
+    }
+
+    /// The same, where `act` tells the quota what changes.
+    fn commit<T: Send + 'static>(
+        &self,
+        client: Requester,
+        find: impl FnOnce(&Arc<SharedFiles>) -> StoreReply<(T, Place)>,
+        act: impl FnOnce(&Quota, u64, T, bool) -> Changed + Send + 'static,
+    ) -> StoreReply<()> {
         self.check_root();
         if let Err(error) = self.may_write(client) {
             return Pending::Ready(self.files.explain(Err(error)));
@@ -178,7 +190,7 @@ impl FileStore {
             counted.then(move |()| {
                 workers.spawn_synced(place.device, client, false, move |status| {
                     let sync = files.settings.sync && status.is_awaited();
-                    let changed = files.quota.change(place.device, || act(found, sync));
+                    let changed = act(&files.quota, place.device, found, sync);
                     files.explain(changed.map(|folder| ((), folder)))
                 })
             })
@@ -243,9 +255,8 @@ impl Store for FileStore {
         let (path, name) = (Some(name), name.trim_end_matches('/').to_owned());
         let new = move |files: &SharedFiles, _| files.free_name(&name);
         let find = |files: &Arc<_>| SharedFiles::dispatch(files, LookUps, path, client, new);
-        self.change(client, find, |entry, sync| {
-            (entry.make_folder(sync), Exchange::default())
-        })
+        // To the quota an empty folder is no change, which would make a running count useless.
+        self.commit(client, find, |_, _, entry, sync| entry.make_folder(sync))
     }
 
     fn rename(&self, old: &str, new: &str, client: Requester) -> StoreReply<()> {
