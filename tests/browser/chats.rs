@@ -71,6 +71,18 @@ fn browser_terminal_and_course_client_share_one_talk() {
     }
 }
 
+/// Presses Join in the Room view, with this name and password.
+#[track_caller]
+fn join(tab: &mut Tab, name: &str, password: &str) {
+    tab.does(format_args!(
+        "getByLabel('Name', {{ exact: true }}).fill({name:?})"
+    ));
+    tab.does(format_args!(
+        "locator('#room').getByLabel('Password').fill({password:?})"
+    ));
+    tab.press("#room", "Join");
+}
+
 #[test]
 fn a_browser_and_a_udp_client_are_members_of_one_room() {
     let server = Server::start(&[]);
@@ -78,15 +90,6 @@ fn a_browser_and_a_udp_client_are_members_of_one_room() {
     let test = "a_browser_and_a_udp_client_are_members_of_one_room";
     let Some(mut tab) = Tab::open(test, &server, "/#room") else {
         return;
-    };
-    let join = |tab: &mut Tab, name: &str, password: &str| {
-        tab.does(format_args!(
-            "getByLabel('Name', {{ exact: true }}).fill({name:?})"
-        ));
-        tab.does(format_args!(
-            "locator('#room').getByLabel('Password').fill({password:?})"
-        ));
-        tab.press("#room", "Join");
     };
     join(&mut tab, "budi", "wrong");
     tab.sees("#room .problem", "password");
@@ -129,11 +132,7 @@ fn a_page_that_does_everything_has_one_connection_for_its_events() {
     tab.press("#client", "Connect");
     tab.sees("#client", "you are client 1");
     tab.does("click('a[href=\"#room\"]')");
-    tab.does("getByLabel('Name', { exact: true }).fill('ani')");
-    tab.does(format_args!(
-        "locator('#room').getByLabel('Password').fill({ROOM_PASSWORD:?})"
-    ));
-    tab.press("#room", "Join");
+    join(&mut tab, "ani", ROOM_PASSWORD);
     tab.sees("#room .members", "ani");
     tab.does("click('a[href=\"#loop\"]')");
     tab.sees("#loop-where", "live");
@@ -163,11 +162,7 @@ fn a_page_goes_on_after_a_restart_of_the_server() {
     tab.press("#client", "Connect");
     tab.sees("#operator .log", "Client 1 connected");
     tab.does("click('a[href=\"#room\"]')");
-    tab.does("getByLabel('Name', { exact: true }).fill('ani')");
-    tab.does(format_args!(
-        "locator('#room').getByLabel('Password').fill({ROOM_PASSWORD:?})"
-    ));
-    tab.press("#room", "Join");
+    join(&mut tab, "ani", ROOM_PASSWORD);
     tab.sees("#room .members", "ani");
     server.kill();
     tab.sees("#room .state", "no connection");
