@@ -322,13 +322,17 @@ fn files_that_others_remove_make_room_before_an_upload_is_refused() {
     // Files are counted again at most once in ten seconds. New folders do not prevent it.
     let folders = AtomicBool::new(true);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let make = || {
             let mut client = server.connect("files");
             let begin = Instant::now();
             while folders.load(Ordering::Relaxed) && begin.elapsed() < 2 * PATIENCE {
                 client.send("mkdir m\n").line();
             }
-        });
+        };
+        // With eight clients, one of them is always about to make a folder.
+        for _ in 0..8 {
+            scope.spawn(make);
+        }
         await_room(&server, part);
         folders.store(false, Ordering::Relaxed);
     });
