@@ -153,20 +153,25 @@ impl World {
     fn new(nodes: usize, seed: u64) -> World {
         let mut world = World {
             now: SECOND,
-            nodes: (0..nodes)
-                .map(|number| Node::new(format!("s{number}")))
-                .collect(),
-            clients: (0..nodes).map(|_| None).collect(),
+            nodes: Vec::new(),
+            clients: Vec::new(),
             broker: Broker::new(),
             random: Random::new(seed),
             ports: 1_000,
             serial: 0,
             calm_since: 0,
         };
-        for node in 0..nodes {
-            world.connect(node);
+        for _ in 0..nodes {
+            world.add_node();
         }
         world
+    }
+
+    fn add_node(&mut self) {
+        let number = self.nodes.len();
+        self.nodes.push(Node::new(format!("s{number}")));
+        self.clients.push(None);
+        self.connect(number);
     }
 
     fn connect(&mut self, node: usize) {
@@ -368,6 +373,21 @@ fn without_a_quorum_members_stay_and_a_join_is_refused_after_3_seconds() {
     let other = world.ask(1, "ani");
     assert_eq!(world.last(1, other), "USERNAME TAKEN");
     assert_eq!(world.holders("ani"), [(0, ani)]);
+}
+
+#[test]
+fn names_are_on_three_brokers_of_a_cluster_that_has_them_within_30_seconds() {
+    for (late, wanted) in [(0, 3), (25, 3), (35, 1)] {
+        let mut world = World::new(0, 7);
+        world.broker.cluster = if late == 0 { 3 } else { 2 };
+        world.add_node();
+        world.pass(late * SECOND);
+        world.broker.cluster = 3;
+        world.pass(5 * SECOND);
+        assert_eq!(world.broker.replicas, Some(wanted), "{late} s");
+        let ani = world.ask(0, "ani");
+        assert_eq!(world.last(0, ani), "ani bergabung ke chatroom.");
+    }
 }
 
 #[test]

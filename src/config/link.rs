@@ -53,6 +53,8 @@ pub const NAMES: NameLimits = NameLimits {
     // Two more attempts before a claim fails.
     retry: SECOND,
     lifetime: 30 * SECOND,
+    // Half a minute: the brokers of a cluster that starts have found each other.
+    attempts: 30,
 };
 
 /// How long a member waits for its name.

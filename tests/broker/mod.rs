@@ -17,6 +17,10 @@ pub struct Client {
 pub struct Broker {
     /// Whether JetStream answers.
     pub has_quorum: bool,
+    /// The brokers of its cluster; 1 is none.
+    pub cluster: u64,
+    /// On how many of them the stream is.
+    pub replicas: Option<u64>,
     stream: Option<Stream>,
 }
 
@@ -108,6 +112,8 @@ impl Broker {
     pub fn new() -> Broker {
         Broker {
             has_quorum: true,
+            cluster: 1,
+            replicas: None,
             stream: None,
         }
     }
@@ -155,8 +161,18 @@ impl Broker {
     fn answer(&mut self, message: &Published, now: u64) -> Option<Value> {
         let payload: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
         if message.subject.starts_with("$JS.API.STREAM.CREATE.") {
-            self.stream.get_or_insert_default();
-            return Some(json!({"did_create": true}));
+            let replicas = payload["num_replicas"].as_u64().expect("a number");
+            let refused = |code| Some(json!({"error": {"code": 400, "err_code": code}}));
+            return match self.replicas {
+                _ if replicas > 1 && self.cluster == 1 => refused(10_074),
+                Some(has) if has != replicas => refused(10_058),
+                None if replicas > self.cluster => refused(10_005),
+                _ => {
+                    self.stream.get_or_insert_default();
+                    self.replicas = Some(replicas);
+                    Some(json!({"did_create": true}))
+                }
+            };
         }
         let stream = self.stream.as_mut()?;
         stream.last.retain(|_, (_, _, at)| now < *at + 30_000_000);

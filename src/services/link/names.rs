@@ -15,6 +15,9 @@
 //!
 //! An answer may be lost: then the name may be ours without our knowing, which `Looking` finds out.
 //! Subject delete markers must be off: behind a marker the sequence is not 0.
+//!
+//! A missing stream is created on three brokers; on one, if they are no cluster, or after some
+//! refusals: a cluster of two, or one whose third broker is late, has no place for three.
 
 use super::exchange::{Arrived, Exchange};
 use crate::session::notice::Post;
@@ -40,6 +43,8 @@ pub struct NameLimits {
     pub retry: u64,
     /// How long the stream keeps a name that is not renewed.
     pub lifetime: u64,
+    /// Attempts to create the stream on three brokers, `retry` apart.
+    pub attempts: u32,
 }
 
 /// The names of this server, by their keys.
@@ -57,6 +62,9 @@ pub struct Names {
     create_from: u64,
     /// The number of the request that creates it.
     creating: u64,
+    /// How often the brokers have refused it, and when to ask again.
+    refused: u32,
+    create_due: u64,
     /// No request is due earlier than this.
     earliest: u64,
 }
@@ -105,6 +113,8 @@ impl Names {
             ups: 0,
             create_from: 0,
             creating: 0,
+            refused: 0,
+            create_due: u64::MAX,
             earliest: u64::MAX,
         }
     }
@@ -171,7 +181,7 @@ impl Names {
         } else if self.ups != ups {
             self.ups = ups;
             self.asked.clear();
-            self.create_from = now;
+            (self.create_from, self.refused, self.create_due) = (now, 0, u64::MAX);
             self.create(now, posts);
             let mut keys: Vec<_> = self.names.keys().cloned().collect();
             keys.sort_unstable();
@@ -225,7 +235,7 @@ impl Names {
     ) -> Option<Outcome> {
         let number = answer.answers?;
         if number == self.creating {
-            self.repeat_claims(now, posts);
+            self.on_created(answer, now, posts);
             return None;
         }
         let key = self.asked.remove(&number)?;
@@ -315,11 +325,15 @@ impl Names {
         }
         self.create_from = now + self.limits.retry;
         let nanos = self.limits.lifetime * 1_000;
+        let replicas = match self.refused < self.limits.attempts {
+            true => 3,
+            false => 1,
+        };
         let config = json!({
             "name": STREAM, "subjects": [format!("{KEYS}>")], "retention": "limits",
             "max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "max_msg_size": -1,
             "max_msgs_per_subject": 1, "max_age": nanos, "discard": "new", "storage": "file",
-            "num_replicas": 1, "allow_rollup_hdrs": true, "allow_direct": true,
+            "num_replicas": replicas, "allow_rollup_hdrs": true, "allow_direct": true,
         });
         let (api, number) = (
             format!("$JS.API.STREAM.CREATE.{STREAM}"),
@@ -328,6 +342,30 @@ impl Names {
         self.creating = number;
         let mut exchange = self.exchange.borrow_mut();
         exchange.request(&api, number, &[], config.to_string().as_bytes(), posts);
+    }
+
+    /// The brokers have created the stream, have it already, or refuse it.
+    fn on_created(&mut self, answer: &Arrived, now: u64, posts: &mut Vec<Post>) {
+        let answer: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
+        let code = answer.pointer("/error/err_code").and_then(Value::as_u64);
+        match code {
+            // JSReplicasNotSupportedWithNonClusteredErr.
+            Some(10_074) => {
+                (self.create_from, self.refused) = (now, self.limits.attempts);
+                self.create(now, posts);
+            }
+            // JSStreamNameExistErr: with other settings. Any other error may pass.
+            Some(code) if code != 10_058 => {
+                self.refused += 1;
+                self.create_due = now + self.limits.retry;
+                self.earliest = self.earliest.min(self.create_due);
+                if self.refused == self.limits.attempts {
+                    let what = "three brokers have no place for the names, so that one has them";
+                    log::warn!(service = "link"; "link: {what}: {}", answer["error"]);
+                }
+            }
+            _ => self.repeat_claims(now, posts),
+        }
     }
 
     /// The stream is there: claims that it has not received are sent again.
@@ -354,6 +392,10 @@ impl Names {
         if self.next_due().is_none_or(|due| now < due) {
             return;
         }
+        if self.create_due <= now {
+            self.create_due = u64::MAX;
+            self.create(now, posts);
+        }
         let due = self.names.iter().filter(|(_, name)| name.due <= now);
         let mut due: Vec<String> = due.map(|(key, _)| key.clone()).collect();
         due.sort_unstable();
@@ -361,7 +403,7 @@ impl Names {
             self.act(&key, now, posts);
         }
         let dues = self.names.values().map(|name| name.due);
-        self.earliest = dues.min().unwrap_or(u64::MAX);
+        self.earliest = dues.min().unwrap_or(u64::MAX).min(self.create_due);
     }
 }
 
