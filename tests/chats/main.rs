@@ -1,0 +1,13 @@
+//! Talk and the room over real sockets.
+
+mod link;
+mod room;
+mod room_addresses;
+mod room_crowd;
+#[path = "../room_driver/mod.rs"]
+mod room_driver;
+mod room_vanished;
+#[path = "../support/mod.rs"]
+mod support;
+mod talk;
+mod talk_rate;
