@@ -438,6 +438,26 @@ fn the_map_shows_every_room_and_the_compiler_sees_every_file() {
 }
 
 #[test]
+fn every_test_file_is_in_a_program() {
+    let mut findings = Findings::default();
+    let sources = sources(&["tests"]);
+    for source in &sources {
+        let [_, area, name] = source.module()[..] else {
+            continue;
+        };
+        let is_above = |other: &Source| {
+            let mut lines = other.text.lines();
+            let ends = ["main", "mod"].map(|file| format!("tests/{area}/{file}.rs"));
+            ends.contains(&other.path) && lines.any(|line| line.ends_with(&format!("mod {name};")))
+        };
+        if name != "main" && !sources.iter().any(is_above) {
+            findings.at(source, "is in no `mod` line, so that it does not run");
+        }
+    }
+    findings.none();
+}
+
+#[test]
 fn the_legend_of_the_loop_view_names_what_exists() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tests = sources(&["tests"]);

@@ -40,7 +40,7 @@ fn run(seed: u64) {
         let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
         panic!(
             "seed {seed} fails {}{}\n\
-             again: LOKET_SEED={seed} cargo test --test simulation\n",
+             again: LOKET_SEED={seed} cargo test --test simulated simulation::\n",
             trace.text(),
             text.unwrap_or("it panicked without a message")
         );
