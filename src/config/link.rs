@@ -5,7 +5,7 @@ use super::{KIB, MIB};
 use crate::reactor::uplink::UplinkLimits;
 use crate::services::link::LinkLimits;
 use crate::services::link::names::NameLimits;
-use crate::services::room::elsewhere::ElsewhereLimits;
+use crate::services::link::others::OthersLimits;
 use crate::wire::nats::NatsLimits;
 
 /// The limits of a link. Times are in microseconds.
@@ -33,7 +33,7 @@ pub const UPLINK: UplinkLimits = UplinkLimits {
 };
 
 /// The limits of what the room knows of other servers.
-pub const ELSEWHERE: ElsewhereLimits = ElsewhereLimits {
+pub const ELSEWHERE: OthersLimits = OthersLimits {
     // Three of them within `gone`: one may be lost, and another one be late.
     beat: 10 * SECOND,
     // Defined by the lifetime of names.
@@ -42,7 +42,11 @@ pub const ELSEWHERE: ElsewhereLimits = ElsewhereLimits {
     interval: SECOND,
     // Each server publishes every 10 s: a thousand cost a few percent of a core.
     servers: 1_000,
-    members: ROOM.members,
+    // A node has at most 64 characters, and 17 follow.
+    name: 81,
+    entries: ROOM.members,
+    // An entry takes 200 bytes: 6.6 MB, whatever the others say.
+    all_entries: 8 * ROOM.members,
     // With the headers, below the longest message.
     list: 2 * KIB,
 };

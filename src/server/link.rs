@@ -3,9 +3,9 @@
 use super::options::ServeOptions;
 use crate::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES, UPLINK};
 use crate::reactor::uplink::{MakeLink, OnFailure, Uplink};
-use crate::services::link::Link;
-use crate::services::link::exchange::Exchange;
+use crate::services::link::exchange::{Exchange, Topic};
 use crate::services::link::names::Names;
+use crate::services::link::{Link, Subjects};
 use crate::services::room::elsewhere::Elsewhere;
 use crate::services::room::linked::Linked;
 use crate::session::loop_metrics::Sampled;
@@ -81,7 +81,8 @@ impl LinkSetup {
     /// Keeps a connection to one of the brokers.
     pub fn uplink(&self) -> Uplink {
         let addresses = self.brokers.iter().map(|(_, address)| *address).collect();
-        let (exchange, subject) = (self.exchange.clone(), self.subject.clone());
+        let exchange = self.exchange.clone();
+        let subjects: Subjects = [(self.subject.clone(), Topic::Room)].into();
         let brokers = self.brokers.clone();
         let make: MakeLink = Box::new(move |number| {
             let (url, address) = brokers[number].clone();
@@ -90,7 +91,7 @@ impl LinkSetup {
                 exchange.clone(),
                 url,
                 address,
-                subject.clone(),
+                subjects.clone(),
             ))
         });
         let (exchange, brokers) = (self.exchange.clone(), self.brokers.clone());

@@ -13,6 +13,7 @@
 
 pub mod exchange;
 pub mod names;
+pub mod others;
 
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
@@ -23,7 +24,7 @@ use crate::wire::nats::info::ServerInfo;
 use crate::wire::nats::url::{Login, NatsUrl};
 use crate::wire::nats::{self, NatsLimits, NotNats, ServerCommand};
 use crate::wire::text;
-use exchange::Exchange;
+use exchange::{Exchange, Topic};
 use serde_json::json;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -40,13 +41,8 @@ pub struct LinkLimits {
     pub unanswered_pings: u32,
 }
 
-/// The subscriptions of a link, with their numbers.
-enum Subscription {
-    /// Messages to the room.
-    Room = 1,
-    /// Answers of the broker.
-    Answers,
-}
+/// What the services of this server get: subjects, and the service of each.
+pub type Subjects = Rc<[(Rc<str>, Topic)]>;
 
 /// The connection to one broker.
 pub struct Link {
@@ -54,8 +50,8 @@ pub struct Link {
     exchange: Rc<RefCell<Exchange>>,
     broker: NatsUrl,
     address: SocketAddr,
-    /// The subject of the room.
-    subject: Rc<str>,
+    /// The number of a subscription is the place of its subject, from 1 on. Answers have the next.
+    subjects: Subjects,
     state: LinkState,
     max_payload: u64,
     /// Bytes of a message above the limit that are still to be skipped.
@@ -76,13 +72,13 @@ enum LinkState {
 }
 
 impl Link {
-    /// A connection to this broker, to the subject of a room.
+    /// A connection to this broker, to subjects.
     pub fn new(
         limits: LinkLimits,
         exchange: Rc<RefCell<Exchange>>,
         broker: NatsUrl,
         address: SocketAddr,
-        subject: Rc<str>,
+        subjects: Subjects,
     ) -> Link {
         exchange.borrow().was_up().set(false);
         Link {
@@ -90,7 +86,7 @@ impl Link {
             exchange,
             broker,
             address,
-            subject,
+            subjects,
             state: LinkState::Hello,
             max_payload: 0,
             skip: 0,
@@ -126,8 +122,9 @@ impl Link {
             }
             (ServerCommand::Skip(count), _) => self.skip = count,
             (ServerCommand::Message(message), _) => {
-                let is_answer = message.subscription == Subscription::Answers as u64;
-                self.exchange.borrow_mut().arrive(&message, is_answer);
+                let place = (message.subscription as usize).wrapping_sub(1);
+                let topic = self.subjects.get(place).map(|(_, topic)| *topic);
+                self.exchange.borrow_mut().arrive(&message, topic);
             }
             (ServerCommand::Ok, _) => {}
         }
@@ -155,11 +152,11 @@ impl Link {
             None => {}
         }
         cx.out.bytes(&nats::connect(&options));
-        cx.out
-            .bytes(&nats::subscribe(&self.subject, Subscription::Room as u64));
         let inbox = self.exchange.borrow().inbox();
-        cx.out
-            .bytes(&nats::subscribe(&inbox, Subscription::Answers as u64));
+        let subjects = self.subjects.iter().map(|(subject, _)| &**subject);
+        for (number, subject) in (1..).zip(subjects.chain([&*inbox])) {
+            cx.out.bytes(&nats::subscribe(subject, number));
+        }
         cx.out.bytes(nats::PING);
         self.state = LinkState::Joining;
         Ok(())

@@ -6,7 +6,7 @@ use crate::memory::random::Random;
 use loket::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES};
 use loket::config::room::{DATAGRAMS, ROOM};
 use loket::services::link::Link;
-use loket::services::link::exchange::Exchange;
+use loket::services::link::exchange::{Exchange, Topic};
 use loket::services::link::names::Names;
 use loket::services::room::Room;
 use loket::services::room::elsewhere::Elsewhere;
@@ -181,7 +181,7 @@ impl World {
             it.exchange.clone(),
             url,
             at(4222),
-            "loket.room.x".into(),
+            [("loket.room.x".into(), Topic::Room)].into(),
         );
         let mut session = Session::new(Box::new(link), SessionId::new(1, self.serial));
         session.open(&mut it.shared);

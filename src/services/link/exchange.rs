@@ -25,11 +25,21 @@ pub struct Exchange {
     max_payload: u64,
     /// Commands for the link, each with one message.
     outgoing: Vec<Vec<u8>>,
-    arrived: Vec<Arrived>,
+    /// By topic.
+    arrived: [Vec<Arrived>; 2],
     /// The last warning about a failed attempt, so that it is not logged each time.
     warned: String,
     /// The counters of the link.
     pub counts: LinkCounts,
+}
+
+/// The services that use the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// The room. The answers of the broker are also for it.
+    Room,
+    /// The talk.
+    Talk,
 }
 
 /// Counters since the start.
@@ -46,7 +56,7 @@ pub struct LinkCounts {
 /// A message from another server, or an answer of the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrived {
-    /// The number of the request that it answers; `None` if it is a message to the room.
+    /// The number of the request that it answers; `None` if it is a message of another server.
     pub answers: Option<u64>,
     headers: Box<str>,
     /// The content.
@@ -70,7 +80,7 @@ impl Exchange {
             ups: 0,
             max_payload: 0,
             outgoing: Vec::new(),
-            arrived: Vec::new(),
+            arrived: Default::default(),
             warned: String::new(),
             counts: LinkCounts::default(),
         }
@@ -138,9 +148,9 @@ impl Exchange {
         true
     }
 
-    /// What has arrived since the last call.
-    pub fn take_arrived(&mut self) -> Vec<Arrived> {
-        std::mem::take(&mut self.arrived)
+    /// What has arrived for a service since the last call.
+    pub fn take_arrived(&mut self, topic: Topic) -> Vec<Arrived> {
+        std::mem::take(&mut self.arrived[topic as usize])
     }
 
     /// The subject of all answers to this server.
@@ -175,15 +185,16 @@ impl Exchange {
         std::mem::take(&mut self.outgoing)
     }
 
-    /// Adds a message. Answers to an unknown number are ignored.
-    pub(super) fn arrive(&mut self, message: &Message<'_>, is_answer: bool) {
+    /// Adds a message; with `None` it is an answer, which is ignored if it has no number.
+    pub(super) fn arrive(&mut self, message: &Message<'_>, topic: Option<Topic>) {
+        let is_answer = topic.is_none();
         let number = message.subject.rsplit('.').next();
         let number = number.and_then(|number| number.parse().ok());
         if is_answer && number.is_none() {
             return;
         }
         self.counts.received += 1;
-        self.arrived.push(Arrived {
+        self.arrived[topic.unwrap_or(Topic::Room) as usize].push(Arrived {
             answers: number.filter(|_| is_answer),
             headers: message.headers.text().into(),
             payload: message.payload.into(),
