@@ -6,13 +6,14 @@ mod echo;
 mod room;
 mod upload;
 
+use crate::measure::announce;
 use loket::config::reactor::REACTOR;
 use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventFlags};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// The bare loops and their arguments; also the rival that is no program of its own.
@@ -25,73 +26,66 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let args = args.iter().map(String::as_str);
     let args: Vec<&str> = args.filter(|&arg| arg != "--bench").collect();
     match args[..] {
-        ["echo", port] => echo::run(EpollServer::open(port)?),
-        ["download", port, file] => download::run(EpollServer::open(port)?, file),
+        ["echo", port] => echo::run(EpollServer::listen(port)?),
+        ["download", port, file] => download::run(EpollServer::listen(port)?, file),
         ["room", port] => room::run(port),
         ["tokio-echo", port] => crate::rivals::tokio_echo::run(port),
-        ["upload", port, dir] => upload::run(EpollServer::open(port)?, dir),
+        ["upload", port, dir] => upload::run(EpollServer::listen(port)?, dir),
         _ => Err(format!("unknown arguments {args:?}\n{USAGE}")),
     }
 }
 
-/// A listener in an epoll set, and the events of the last wait.
+/// A listener, or a UDP socket, in an epoll set, and the events of the last wait.
 struct EpollServer {
     epoll: OwnedFd,
-    listener: OwnedFd,
+    socket: OwnedFd,
     events: Vec<epoll::Event>,
 }
 
 /// What is ready: the listener, or the connection in this slot.
 enum Event {
     Listener,
-    Slot(usize, epoll::EventFlags),
+    Slot(usize, EventFlags),
 }
 
 impl EpollServer {
-    fn open(port: &str) -> Result<EpollServer, String> {
-        let number: u16 = port
-            .parse()
-            .map_err(|_| format!("{port:?} is not a port number"))?;
-        let (listener, real) =
-            listen(number).map_err(|e| format!("cannot listen on 127.0.0.1:{number}: {e}"))?;
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
-            .map_err(|e| format!("cannot create an epoll instance: {e}"))?;
-        let server = EpollServer {
-            epoll,
-            listener,
-            events: Vec::with_capacity(REACTOR.events_per_round),
+    fn listen(port: &str) -> Result<EpollServer, String> {
+        EpollServer::open(SocketType::STREAM, port)
+    }
+
+    fn open(kind: SocketType, port: &str) -> Result<EpollServer, String> {
+        let number = port.parse();
+        let number: u16 = number.map_err(|_| format!("{port:?} is not a port number"))?;
+        let open = || {
+            let server = EpollServer {
+                epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+                socket: bound_socket(kind, number)?,
+                events: Vec::with_capacity(REACTOR.events_per_round),
+            };
+            // All that is pending is always taken.
+            server.watch(&server.socket, EventFlags::IN | EventFlags::ET)?;
+            let real = SocketAddr::try_from(net::getsockname(&server.socket)?)?;
+            Ok((server, real.port()))
         };
-        server
-            .watch(&server.listener, epoll::EventFlags::IN)
-            .map_err(|e| format!("cannot add the listener to epoll: {e}"))?;
-        println!("listening on {real}");
-        std::io::stdout()
-            .flush()
-            .map_err(|e| format!("cannot write to standard output: {e}"))?;
+        let failed = |e: Errno| format!("cannot serve 127.0.0.1:{number}: {e}");
+        let (server, real) = open().map_err(failed)?;
+        announce(real)?;
         Ok(server)
     }
 
-    fn watch(&self, fd: &OwnedFd, flags: epoll::EventFlags) -> Result<(), Errno> {
-        epoll::add(
-            &self.epoll,
-            fd,
-            epoll::EventData::new_u64(fd.as_raw_fd() as u64),
-            flags,
-        )
+    fn watch(&self, fd: &OwnedFd, flags: EventFlags) -> Result<(), Errno> {
+        let data = epoll::EventData::new_u64(fd.as_raw_fd() as u64);
+        epoll::add(&self.epoll, fd, data, flags)
     }
 
     /// Sleeps until something happens; with `busy` only looks.
     fn wait(&mut self, busy: bool) -> Result<(), String> {
-        let now = Timespec {
+        let now = busy.then_some(&Timespec {
             tv_sec: 0,
             tv_nsec: 0,
-        };
+        });
         self.events.clear();
-        match epoll::wait(
-            &self.epoll,
-            spare_capacity(&mut self.events),
-            busy.then_some(&now),
-        ) {
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), now) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(e) => Err(format!("cannot wait on the epoll: {e}")),
         }
@@ -100,7 +94,7 @@ impl EpollServer {
     fn event(&self, index: usize) -> Event {
         let event = self.events[index];
         let slot = event.data.u64() as usize;
-        if slot == self.listener.as_raw_fd() as usize {
+        if slot == self.socket.as_raw_fd() as usize {
             Event::Listener
         } else {
             Event::Slot(slot, event.flags)
@@ -111,12 +105,12 @@ impl EpollServer {
     fn accept<T>(
         &self,
         table: &mut Vec<Option<T>>,
-        flags: epoll::EventFlags,
+        flags: EventFlags,
         make: impl Fn(OwnedFd) -> T,
     ) -> Result<(), String> {
         loop {
             let both = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let fd = match net::accept_with(&self.listener, both) {
+            let fd = match net::accept_with(&self.socket, both) {
                 Ok(fd) => fd,
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR | Errno::CONNABORTED) => continue,
@@ -136,14 +130,15 @@ impl EpollServer {
     }
 }
 
-fn listen(port: u16) -> Result<(OwnedFd, u16), Errno> {
+fn bound_socket(kind: SocketType, port: u16) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let listener = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-    sockopt::set_socket_reuseaddr(&listener, true)?;
-    net::bind(&listener, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
-    net::listen(&listener, 1024)?;
-    let real = SocketAddr::try_from(net::getsockname(&listener)?)?.port();
-    Ok((listener, real))
+    let socket = net::socket_with(AddressFamily::INET, kind, flags, None)?;
+    sockopt::set_socket_reuseaddr(&socket, kind == SocketType::STREAM)?;
+    net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+    if kind == SocketType::STREAM {
+        net::listen(&socket, 1024)?;
+    }
+    Ok(socket)
 }
 
 /// Sends a short answer. If the socket has no room for it, the caller closes the connection.

@@ -1,60 +1,43 @@
 //! Bare loop for the room: one UDP socket, and one sendto(2) per member and message.
-//! It checks no password, keeps no names, never removes a member and ignores send errors.
+//! It checks no password, keeps no names, notices no silent member and ignores send errors.
 
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
+use super::EpollServer;
+use loket::config::room::DATAGRAMS;
 use rustix::io::Errno;
-use std::io::{ErrorKind, Write};
-use std::net::{Ipv4Addr, UdpSocket};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{RecvFlags, SendFlags, SocketType, recvfrom, sendto};
 
 const MAX_MESSAGE: usize = 1024;
 
 pub fn run(port: &str) -> Result<(), String> {
-    let number: u16 = port
-        .parse()
-        .map_err(|_| format!("{port:?} is not a port number"))?;
-    let tried = |e: std::io::Error| format!("cannot open UDP 127.0.0.1:{number}: {e}");
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).map_err(tried)?;
-    socket.set_nonblocking(true).map_err(tried)?;
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
-        .map_err(|e| format!("cannot create an epoll instance: {e}"))?;
-    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-    epoll::add(&epoll, &socket, epoll::EventData::new_u64(0), flags)
-        .map_err(|e| format!("cannot add the socket to epoll: {e}"))?;
-    println!(
-        "listening on {}",
-        socket.local_addr().map_err(tried)?.port()
-    );
-    std::io::stdout()
-        .flush()
-        .map_err(|e| format!("cannot write to standard output: {e}"))?;
-    let mut events = Vec::with_capacity(1);
+    let mut server = EpollServer::open(SocketType::DGRAM, port)?;
+    // As loket: what all members send at once must fit.
+    set_socket_recv_buffer_size(&server.socket, DATAGRAMS.receive_buffer)
+        .map_err(|e| format!("cannot set SO_RCVBUF: {e}"))?;
     let mut buffer = [0; MAX_MESSAGE];
     let mut members = Vec::new();
     loop {
-        events.clear();
-        match epoll::wait(&epoll, spare_capacity(&mut events), None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(e) => return Err(format!("cannot wait on the epoll: {e}")),
-        }
+        server.wait(false)?;
         loop {
-            let (length, from) = match socket.recv_from(&mut buffer) {
-                Ok(got) => got,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+            let (message, from) = match recvfrom(&server.socket, &mut buffer, RecvFlags::empty()) {
+                Ok((length, _, Some(from))) => (&buffer[..length], from),
+                Ok(_) | Err(Errno::AGAIN) => break,
                 Err(e) => return Err(format!("cannot receive: {e}")),
             };
-            let message = &buffer[..length];
+            let send = |bytes, to| sendto(&server.socket, bytes, SendFlags::empty(), to);
             if message.starts_with(b"PASSWORD ") {
-                let _ = socket.send_to(b"PASSWORD OK", from);
+                let _ = send(b"PASSWORD OK", &from);
             } else if message.starts_with(b"USERNAME ") {
                 // The client repeats a request whose answer was lost.
                 if !members.contains(&from) {
-                    members.push(from);
+                    members.push(from.clone());
                 }
-                let _ = socket.send_to(b"USERNAME OK", from);
+                let _ = send(b"USERNAME OK", &from);
+            } else if message == b"exit" {
+                members.retain(|member| *member != from);
             } else {
-                for &member in &members {
-                    let _ = socket.send_to(message, member);
+                for member in &members {
+                    let _ = send(message, member);
                 }
             }
         }

@@ -10,9 +10,12 @@ pub mod scheduled_echo;
 pub mod server;
 pub mod spread;
 
+use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Timeout of a run: a server that hangs is an error.
 const RUN_LIMIT: Duration = Duration::from_secs(120);
@@ -87,6 +90,32 @@ fn commit() -> String {
         ", with changes"
     };
     format!("({}{mark})", git(&["rev-parse", "--short=12", "HEAD"]))
+}
+
+/// Prints the port that the server has.
+pub fn announce(port: u16) -> Result<(), String> {
+    let mut out = std::io::stdout();
+    let printed = writeln!(out, "listening on {port}").and_then(|()| out.flush());
+    printed.map_err(|e| format!("cannot write to standard output: {e}"))
+}
+
+/// Writes files into a folder.
+pub fn write_all(folder: &Path, files: [(&str, &str); 2]) -> Result<(), String> {
+    for (name, text) in files {
+        let path = folder.join(name);
+        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
+        written.map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    }
+    println!("report: {}", folder.join(files[0].0).display());
+    Ok(())
+}
+
+/// A folder below `target` that is removed with its files.
+pub fn scratch(prefix: &str) -> Result<TempDir, String> {
+    let made = tempfile::Builder::new()
+        .prefix(prefix)
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+    made.map_err(|e| format!("cannot create a directory below target: {e}"))
 }
 
 static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();

@@ -1,7 +1,7 @@
 //! An echo on tokio: the current-thread runtime, one task and one buffer per connection.
 //! It is the usual tokio program, without limits, deadlines or a budget of its own.
 
-use std::io::Write;
+use crate::measure::announce;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -17,13 +17,9 @@ pub fn run(port: &str) -> Result<(), String> {
         let listener = TcpListener::bind(format!("127.0.0.1:{port}"))
             .await
             .map_err(|e| format!("cannot listen on port {port}: {e}"))?;
-        let address = listener
-            .local_addr()
-            .map_err(|e| format!("cannot read the port of the listener: {e}"))?;
-        println!("listening on {}", address.port());
-        std::io::stdout()
-            .flush()
-            .map_err(|e| format!("cannot write to standard output: {e}"))?;
+        let address = listener.local_addr();
+        let address = address.map_err(|e| format!("cannot read the port of the listener: {e}"))?;
+        announce(address.port())?;
         loop {
             let accepted = listener.accept().await;
             let (stream, _) = accepted.map_err(|e| format!("cannot accept: {e}"))?;

@@ -3,6 +3,7 @@
 use super::samples::{Figure, Goal, Unit};
 use super::{BARE_LOOP, Suite};
 use crate::measure::contender::Contender;
+use crate::measure::scheduled_echo::wait_until_idle;
 use crate::measure::spread::Bound;
 use crate::rivals;
 
@@ -56,7 +57,9 @@ pub fn room(suite: &mut Suite) -> Result<(), String> {
     let root = suite.folder("room")?;
     let members = suite.scaled(1_000);
     let flags = ["--room-per-address", "4096"];
-    suite.compare(
+    // The members of a run leave at its end, each with a notice to all others.
+    suite.compare_after(
+        &wait_until_idle,
         &format!("room, 64 B to {members} members"),
         Unit::Answer("copy"),
         &format!("room -m {members} -r 100 --password load"),

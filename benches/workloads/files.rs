@@ -103,7 +103,7 @@ pub fn uploads(suite: &mut Suite) -> Result<(), String> {
         let mib = suite.scaled(mib);
         let [ours, theirs, bare] = ["loket", "nginx", "bare-loop"].map(|name| suite.folder(name));
         suite.compare_after(
-            || prepare_memory((connections * mib) << 20),
+            &|_| prepare_memory((connections * mib) << 20),
             &format!("PUT {connections} x {mib} MiB, --no-sync"),
             Unit::Gib,
             &format!("http --put -c {connections} -s {mib}M"),
@@ -119,7 +119,7 @@ pub fn uploads(suite: &mut Suite) -> Result<(), String> {
 }
 
 /// Touches more memory than a run needs, and frees it.
-fn prepare_memory(bytes: u64) {
+fn prepare_memory(bytes: u64) -> Result<(), String> {
     // A run that begins with many dirty pages is slowed down until they are written.
     rustix::fs::sync();
     // In a virtual machine with free page reporting, memory of deleted files returns to the host
@@ -133,4 +133,5 @@ fn prepare_memory(bytes: u64) {
     let mut memory = vec![0u8; (bytes as usize * 4).min(kib.unwrap_or(0) * 1024 / 2)];
     memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
     black_box(&memory);
+    Ok(())
 }

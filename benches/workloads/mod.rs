@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 type Workload = fn(&mut Suite) -> Result<(), String>;
+type Prepare<'a> = &'a dyn Fn(&Server) -> Result<(), String>;
 
 /// Each workload with its name on the command line.
 pub const WORKLOADS: [(&str, Workload); 11] = [
@@ -138,13 +139,13 @@ impl Suite {
         contenders: Vec<Result<Contender, String>>,
         goals: &[Goal],
     ) -> Result<(), String> {
-        self.compare_after(|| (), work, unit, load, contenders, goals)
+        self.compare_after(&|_| Ok(()), work, unit, load, contenders, goals)
     }
 
     /// Like `compare`; calls `prepare` before each run.
     fn compare_after(
         &mut self,
-        prepare: impl Fn(),
+        prepare: Prepare,
         work: &str,
         unit: Unit,
         load: &str,
@@ -166,7 +167,7 @@ impl Suite {
             for position in 0..servers.len() {
                 // Each round starts with another server: after-effects of a run hit all equally.
                 let index = (position + round) % servers.len();
-                self.measure(&servers[index], unit, &mut runs[index], &prepare)?;
+                self.measure(&servers[index], unit, &mut runs[index], prepare)?;
             }
         }
         self.tabulate(work, unit, &runs, &servers);
@@ -183,13 +184,13 @@ impl Suite {
         (server, flags): &(Server, String),
         unit: Unit,
         runs: &mut Runs,
-        prepare: impl Fn(),
+        prepare: Prepare,
     ) -> Result<(), String> {
         let flags = format!("{flags} --ramp {RAMP} -d {}", self.plan.seconds);
         let mut best: Option<Sample> = None;
         loop {
             let began = Instant::now();
-            prepare();
+            prepare(server)?;
             let outcome = generator::run(&flags, server);
             let outcome = outcome.map_err(|e| format!("{}: {e}", server.label))?;
             if outcome.body_check == BodyCheck::Length {
