@@ -8,7 +8,7 @@ pub const BIG_FILE: &str = "big.bin";
 pub const ROOM_PASSWORD: &str = "load";
 
 /// The services of loket.
-const SERVICES: [&str; 6] = ["echo", "transfer", "files", "talk", "http", "room"];
+pub const SERVICES: [&str; 6] = ["echo", "transfer", "files", "talk", "http", "room"];
 
 /// One server to measure.
 #[derive(Clone)]
@@ -38,11 +38,6 @@ impl Contender {
     /// This checkout's loket with these of its services.
     pub fn loket(services: &[&str], root: &Path, flags: &[&str]) -> Contender {
         Contender::of(env!("CARGO_BIN_EXE_loket").as_ref(), services, root, flags)
-    }
-
-    /// loket with all its services.
-    pub fn all_services(root: &Path, flags: &[&str]) -> Contender {
-        Contender::loket(&SERVICES, root, flags)
     }
 
     /// The program, a loket, with these of its services.

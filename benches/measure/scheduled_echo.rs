@@ -26,22 +26,14 @@ impl ScheduledEcho {
         connect(at).map(ScheduledEcho)
     }
 
-    /// Runs for `time`. Between two polls, `step` does a short piece of other work.
+    /// Runs for `time`. Between two polls, `step` does a short piece of other work; one longer than
+    /// 50 us would be visible in the latencies, which are in microseconds, NaN if unobserved.
     pub fn run(
         &self,
         time: Duration,
         mut step: impl FnMut() -> Result<(), String>,
     ) -> Result<Vec<f64>, String> {
         let until = Instant::now() + time;
-        self.run_until(|| step().map(|()| Instant::now() >= until))
-    }
-
-    /// Like `run`, until `step` returns true. Latencies are in microseconds, NaN if unobserved. A
-    /// step longer than 50 us would be visible in the latencies.
-    pub fn run_until(
-        &self,
-        mut step: impl FnMut() -> Result<bool, String>,
-    ) -> Result<Vec<f64>, String> {
         let limit = Limit::new();
         let start = Instant::now() + EVERY;
         let (mut sent, mut got, mut is_over) = (0, 0, false);
@@ -68,7 +60,10 @@ impl ScheduledEcho {
             if is_over && times.len() == sent as usize {
                 return Ok(times);
             }
-            is_over = is_over || step()? && sent > 0;
+            if !is_over {
+                step()?;
+                is_over = Instant::now() >= until && sent > 0;
+            }
         }
     }
 
@@ -157,7 +152,7 @@ pub fn measured(
     })
 }
 
-pub fn percentiles(mut times: Vec<f64>) -> Percentiles {
+fn percentiles(mut times: Vec<f64>) -> Percentiles {
     times.retain(|time| !time.is_nan());
     times.sort_by(f64::total_cmp);
     let part = |of: f64| times[((times.len() - 1) as f64 * of).round() as usize];
