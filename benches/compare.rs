@@ -36,10 +36,7 @@ fn compare(plan: Plan) -> Result<(), String> {
             continue;
         }
         // Dropped, with its files, before the next workload starts.
-        let scratch = tempfile::Builder::new()
-            .prefix("compare-")
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-            .map_err(|e| format!("cannot create a directory below target: {e}"))?;
+        let scratch = measure::scratch("compare-")?;
         suite.scratch = scratch.path().to_path_buf();
         if let Err(error) = workload(&mut suite) {
             suite.report.failed(name, &error);

@@ -15,15 +15,5 @@ fn main() -> ExitCode {
     }
     let plan = Plan::parse();
     let ended = measure::stop_on_signals().and_then(|()| standard::run(&plan));
-    match ended {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(count) => {
-            eprintln!("scripts/load: {count} failures; see the report");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("scripts/load: {error}; no report");
-            ExitCode::FAILURE
-        }
-    }
+    measure::plan::exit_code("scripts/load", ended)
 }

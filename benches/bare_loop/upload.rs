@@ -83,10 +83,7 @@ fn step(peer: &mut Peer, pipe: &Pipe, dir: &Path) -> Result<(), Errno> {
     }
     if let Some(body) = peer.body.take_if(|body| body.left == 0) {
         std::fs::rename(&body.temporary, &body.name).map_err(|_| Errno::IO)?;
-        answer(
-            &peer.fd,
-            b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
-        )?;
+        status(&peer.fd, "201 Created")?;
     }
     Ok(())
 }
@@ -96,20 +93,22 @@ fn splice_step(fd: &OwnedFd, body: &mut Body, pipe: &Pipe) -> Result<usize, Errn
     let got = splice(fd, None, &pipe.into, None, asked, SpliceFlags::NONBLOCK)?;
     let mut held = got;
     while held > 0 {
-        let moved = splice(
-            &pipe.from,
-            None,
-            &body.file,
-            None,
-            held,
-            SpliceFlags::empty(),
-        )?;
+        let none = SpliceFlags::empty();
+        let moved = splice(&pipe.from, None, &body.file, None, held, none)?;
         if moved == 0 {
             return Err(Errno::IO);
         }
         held -= moved;
     }
     Ok(got)
+}
+
+/// Sends an answer without a body.
+fn status(fd: &OwnedFd, status: &str) -> Result<(), Errno> {
+    answer(
+        fd,
+        format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes(),
+    )
 }
 
 fn request(peer: &mut Peer, dir: &Path) -> Result<(), Errno> {
@@ -123,10 +122,7 @@ fn request(peer: &mut Peer, dir: &Path) -> Result<(), Errno> {
         return Ok(());
     };
     let Some((path, size)) = parse(&head) else {
-        answer(
-            &peer.fd,
-            b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
-        )?;
+        status(&peer.fd, "400 Bad Request")?;
         return Err(Errno::PROTO);
     };
     let name = dir.join(path);
@@ -136,12 +132,7 @@ fn request(peer: &mut Peer, dir: &Path) -> Result<(), Errno> {
             std::fs::remove_file(&name).map_err(|_| Errno::IO)?;
             return answer(&peer.fd, b"HTTP/1.1 204 No Content\r\n\r\n");
         }
-        _ => {
-            return answer(
-                &peer.fd,
-                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
-            );
-        }
+        _ => return status(&peer.fd, "404 Not Found"),
     }
     let temporary = dir.join(format!(".bare-loop-{}", peer.fd.as_raw_fd()));
     let mut file = File::create(&temporary).map_err(|_| Errno::IO)?;

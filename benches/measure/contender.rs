@@ -51,11 +51,21 @@ impl Contender {
             args.push(format!("--room-password={ROOM_PASSWORD}"));
         }
         args.extend(flags.iter().map(|flag| (*flag).to_string()));
+        Contender::new("loket", program.to_path_buf(), args, PortSource::Services)
+    }
+
+    /// A server with these arguments; it executes without words before it.
+    pub fn new(
+        label: &'static str,
+        program: PathBuf,
+        args: Vec<String>,
+        port: PortSource,
+    ) -> Contender {
         Contender {
-            label: "loket",
-            program: program.to_path_buf(),
+            label,
+            program,
             args,
-            port: PortSource::Services,
+            port,
             above: String::new(),
             load: None,
         }
@@ -77,14 +87,7 @@ impl Contender {
         };
         let mut args = vec!["bare-loop".to_string(), name.to_string(), "0".to_string()];
         args.extend(path.map(|path| path.display().to_string()));
-        Ok(Contender {
-            label,
-            program,
-            args,
-            port: PortSource::Single,
-            above: String::new(),
-            load: None,
-        })
+        Ok(Contender::new(label, program, args, PortSource::Single))
     }
 }
 

@@ -7,6 +7,7 @@ use loket::cli::load::LoadOptions;
 use loket::load::report::{Outcome, RunEnd};
 use loket::load::settings::Settings;
 use loket::load::{dialer, run};
+use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -73,15 +74,7 @@ pub struct Background(Child);
 impl Background {
     pub fn start(program: &Path, flags: &str, server: &Server) -> Result<Background, String> {
         let child = Command::new("setpriv")
-            .args([
-                "--pdeathsig",
-                "TERM",
-                "chrt",
-                "--idle",
-                "0",
-                "taskset",
-                "-c",
-            ])
+            .args("--pdeathsig TERM chrt --idle 0 taskset -c".split(' '))
             .arg(pinning::load_core().to_string())
             .arg(program)
             .arg("load")
@@ -97,19 +90,10 @@ impl Background {
 
     /// Waits for its end; its report.
     pub fn finish(mut self) -> Result<String, String> {
-        let (mut out, mut err) = (String::new(), String::new());
         // Both are short: neither pipe gets full.
-        let read = |from: &mut dyn std::io::Read, into: &mut String| from.read_to_string(into);
-        let _ = self
-            .0
-            .stdout
-            .take()
-            .map(|mut pipe| read(&mut pipe, &mut out));
-        let _ = self
-            .0
-            .stderr
-            .take()
-            .map(|mut pipe| read(&mut pipe, &mut err));
+        let out = self.0.stdout.take().map(io::read_to_string).transpose();
+        let err = self.0.stderr.take().map(io::read_to_string).transpose();
+        let [out, err] = [out, err].map(|text| text.ok().flatten().unwrap_or_default());
         match self.0.wait() {
             Ok(status) if status.success() => Ok(out),
             _ => Err(format!("a generator failed: {out}{err}")),

@@ -82,14 +82,7 @@ fn configured(
         .map_err(|e| format!("cannot write {}: {e}", file.display()))?;
     let mut args: Vec<String> = args.iter().copied().map(String::from).collect();
     args.push(file.display().to_string());
-    Ok(Contender {
-        label: program,
-        program: path,
-        args,
-        port: PortSource::Fixed(port),
-        above: String::new(),
-        load: None,
-    })
+    Ok(Contender::new(program, path, args, PortSource::Fixed(port)))
 }
 
 /// lighttpd with sendfile.
@@ -112,8 +105,7 @@ server.max-keep-alive-idle = 600
 "
         )
     };
-    let args = ["-D", "-f"];
-    configured("lighttpd", &args, scratch, text)
+    configured("lighttpd", &["-D", "-f"], scratch, text)
 }
 
 /// nginx with one worker and sendfile; `deferred` sets TCP_DEFER_ACCEPT: a connection is accepted
@@ -171,8 +163,7 @@ http {{
 "
         )
     };
-    let args = ["-e", "stderr", "-c"];
-    configured("nginx", &args, scratch, text)
+    configured("nginx", &["-e", "stderr", "-c"], scratch, text)
 }
 
 /// redis without persistence and with one I/O thread.
@@ -211,21 +202,18 @@ pub fn dufs(root: &Path) -> Result<Contender, String> {
     let port = free_port()?;
     let port_text = port.to_string();
     let root_text = root.display().to_string();
+    let quiet = ["--log-format", ""];
     let args = [
-        "--bind",
-        "127.0.0.1",
-        "--port",
-        &port_text,
-        "--log-format",
-        "",
-        &root_text,
-    ];
-    Ok(Contender {
-        label: "dufs",
+        &["--bind", "127.0.0.1", "--port", &port_text],
+        &quiet[..],
+        &[&root_text],
+    ]
+    .concat();
+    let args = args.into_iter().map(String::from).collect();
+    Ok(Contender::new(
+        "dufs",
         program,
-        args: args.map(String::from).to_vec(),
-        port: PortSource::Fixed(port),
-        above: String::new(),
-        load: None,
-    })
+        args,
+        PortSource::Fixed(port),
+    ))
 }

@@ -175,8 +175,8 @@ const BESIDE: [(&str, &str); 5] = [
 /// Generators need up to a second to prepare.
 const PREPARES: Duration = Duration::from_secs(1);
 
-/// Makes all runs and writes the report. Returns the number of failures; an error means no report.
-pub fn run(plan: &Plan) -> Result<usize, String> {
+/// Makes all runs and writes the report, which also lists the failures.
+pub fn run(plan: &Plan) -> Result<(), String> {
     let out = match &plan.out {
         Some(out) => out.clone(),
         None => Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("load"),

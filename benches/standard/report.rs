@@ -2,7 +2,7 @@
 
 use super::{BESIDE, Figures, GROUPS, Plan, with_password};
 use crate::measure::drawing::{BAD, GOOD, Line, draw};
-use crate::measure::{contender::ROOM_PASSWORD, generator, pinning};
+use crate::measure::{contender::ROOM_PASSWORD, generator, pinning, write_all};
 use loket::load::numbers::{PERCENTILES, bytes, micros, rate};
 use loket::load::report::{Outcome, RunEnd};
 use loket::load::settings::Work;
@@ -30,13 +30,8 @@ impl Report {
         }
     }
 
-    /// Writes the page; the number of failures.
-    pub fn write(
-        &self,
-        out: &Path,
-        machine: &[(&str, String)],
-        plan: &Plan,
-    ) -> Result<usize, String> {
+    /// Writes the page; an error if anything failed.
+    pub fn write(&self, out: &Path, machine: &[(&str, String)], plan: &Plan) -> Result<(), String> {
         let mut failures = self.failures.clone();
         failures.extend(self.figures.iter().filter_map(failure));
         let mut page = String::new();
@@ -50,13 +45,11 @@ impl Report {
             (1e5, "0.1 s"),
         ];
         let drawing = draw("latency: p50 to p99.9, the dot is p99", &lines, &marks);
-        for (name, text) in [("report.md", &page), ("latency.svg", &drawing)] {
-            let path = out.join(name);
-            let written = std::fs::write(&path, text);
-            written.map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        write_all(out, [("report.md", &page), ("latency.svg", &drawing)])?;
+        match failures.len() {
+            0 => Ok(()),
+            count => Err(format!("{count} failures; see the report")),
         }
-        println!("report: {}", out.join("report.md").display());
-        Ok(failures.len())
     }
 
     fn page(

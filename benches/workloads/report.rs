@@ -2,6 +2,7 @@
 
 use crate::measure::drawing::{BAD, GOOD, Line, UNSURE, draw};
 use crate::measure::spread::{Bound, Spread, Verdict};
+use crate::measure::write_all;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -202,16 +203,7 @@ impl Report {
         let lines: Vec<Line> = lines.collect();
         let marks = [(1.0, "goal"), (0.5, "half"), (2.0, "double")];
         let drawing = draw("loket by its goals: left is better", &lines, &marks);
-        for (name, text) in [("report.md", &page), ("goals.svg", &drawing)] {
-            let path = folder.join(name);
-            let tried = |e: std::io::Error| format!("cannot write {}: {e}", path.display());
-            std::fs::create_dir_all(folder).map_err(tried)?;
-            std::fs::write(&path, text).map_err(tried)?;
-        }
-        println!(
-            "\n{summary}\nreport: {}",
-            folder.join("report.md").display()
-        );
-        Ok(())
+        println!("\n{summary}");
+        write_all(folder, [("report.md", &page), ("goals.svg", &drawing)])
     }
 }

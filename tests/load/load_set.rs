@@ -40,7 +40,7 @@ fn has_roots(folder: &Path) -> bool {
 fn the_report_has_the_results_and_the_commands_to_repeat_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = plan(folder.path(), &["churn", "room"]).expect("valid flags");
-    assert_eq!(standard::run(&plan), Ok(0));
+    assert_eq!(standard::run(&plan), Ok(()));
     let report = fs::read_to_string(folder.path().join("report.md")).expect("a report");
     for words in [
         "**Errors: none in 3 runs.**",
