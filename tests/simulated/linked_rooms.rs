@@ -377,7 +377,11 @@ fn names_are_on_three_brokers_of_a_cluster_that_has_them_within_30_seconds() {
     for (late, wanted) in [(0, 3), (25, 3), (35, 1)] {
         let mut world = World::new(0, 7);
         world.broker.cluster = if late == 0 { 3 } else { 2 };
+        // It elects a leader.
+        world.broker.has_quorum = false;
         world.add_node();
+        world.pass(10 * SECOND);
+        world.broker.has_quorum = true;
         world.pass(late * SECOND);
         world.broker.cluster = 3;
         world.pass(5 * SECOND);

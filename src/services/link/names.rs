@@ -62,7 +62,8 @@ pub struct Names {
     create_from: u64,
     /// The number of the request that creates it.
     creating: u64,
-    /// How often the brokers have refused it, and when to ask again.
+    /// How often the brokers have refused it, and when to ask again: a cluster that elects a leader
+    /// does not answer.
     refused: u32,
     create_due: u64,
     /// No request is due earlier than this.
@@ -324,6 +325,8 @@ impl Names {
             return;
         }
         self.create_from = now + self.limits.retry;
+        self.create_due = self.create_from;
+        self.earliest = self.earliest.min(self.create_due);
         let nanos = self.limits.lifetime * 1_000;
         let replicas = match self.refused < self.limits.attempts {
             true => 3,
@@ -346,6 +349,9 @@ impl Names {
 
     /// The brokers have created the stream, have it already, or refuse it.
     fn on_created(&mut self, answer: &Arrived, now: u64, posts: &mut Vec<Post>) {
+        if answer.headers().status() == Some(503) {
+            return;
+        }
         let answer: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
         let code = answer.pointer("/error/err_code").and_then(Value::as_u64);
         match code {
@@ -357,14 +363,15 @@ impl Names {
             // JSStreamNameExistErr: with other settings. Any other error may pass.
             Some(code) if code != 10_058 => {
                 self.refused += 1;
-                self.create_due = now + self.limits.retry;
-                self.earliest = self.earliest.min(self.create_due);
                 if self.refused == self.limits.attempts {
                     let what = "three brokers have no place for the names, so that one has them";
                     log::warn!(service = "link"; "link: {what}: {}", answer["error"]);
                 }
             }
-            _ => self.repeat_claims(now, posts),
+            _ => {
+                self.create_due = u64::MAX;
+                self.repeat_claims(now, posts);
+            }
         }
     }
 
@@ -393,7 +400,6 @@ impl Names {
             return;
         }
         if self.create_due <= now {
-            self.create_due = u64::MAX;
             self.create(now, posts);
         }
         let due = self.names.iter().filter(|(_, name)| name.due <= now);
