@@ -9,11 +9,9 @@ mod log_lines;
 mod operator_streams;
 mod packages;
 mod proxy;
-mod restart;
 mod settings;
 mod shutdown;
 mod signals;
-mod socket_activation;
 mod spin;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,7 +1,6 @@
 //! Unchanged clients of the course, and clients that were written from the protocol page alone.
 
 mod protocol;
-mod proxy_haproxy;
 #[path = "../support/mod.rs"]
 mod support;
 mod textbook;

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 
-const HAND_OVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/supervisor/hand_over.py");
+const HAND_OVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/supervised/hand_over.py");
 
 /// A supervisor with the sockets of echo and http.
 struct Supervisor {

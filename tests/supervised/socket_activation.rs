@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
 
-const HAND_OVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/supervisor/hand_over.py");
+const HAND_OVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/supervised/hand_over.py");
 
 /// A server that gets these sockets and has no flags for ports.
 fn handed(sockets: &[&str], flags: &[&str]) -> Prepared {
