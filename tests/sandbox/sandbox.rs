@@ -303,19 +303,16 @@ fn user_is_refused_without_root() {
     if !is_root("user_is_refused_without_root") {
         return;
     }
-    // The build folder may be unreadable for other users.
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let program = folder.path().join("loket");
-    fs::copy(PROGRAM, &program).expect("a copy");
+    let program = support::copied_program(folder.path());
     let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(folder.path(), public).expect("ours");
-    let program = program.to_str().expect("text");
     let as_nobody = [
         "setpriv",
         "--reuid=65534",
         "--regid=65534",
         "--clear-groups",
-        program,
+        &program,
     ];
     let (code, output) = refused(&as_nobody, folder.path(), &["--user", "nobody"]);
     assert_eq!(code, Some(2), "{output}");

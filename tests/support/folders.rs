@@ -2,12 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A folder with an empty root in it.
 pub fn rooted() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::create_dir(folder.path().join("root")).expect("a root");
     folder
+}
+
+/// A copy of the program in the folder, for users that cannot access the build folder. Another
+/// process writes it: a child of another test would inherit the open file, which then cannot be
+/// executed.
+pub fn copied_program(folder: &Path) -> String {
+    let program = folder.join("loket");
+    let mut copy = Command::new("cp");
+    copy.arg(env!("CARGO_BIN_EXE_loket")).arg(&program);
+    assert!(copy.status().expect("cp starts").success(), "a copy");
+    program.into_os_string().into_string().expect("text")
 }
 
 /// Every file below a folder with its content. Files that disappear meanwhile are left out.

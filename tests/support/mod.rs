@@ -15,7 +15,7 @@ pub mod tab;
 pub mod target;
 
 #[allow(unused_imports)] // as above
-pub use folders::{roomy_folder, rooted, tree};
+pub use folders::{copied_program, roomy_folder, rooted, tree};
 use loket::server::TCP_SERVICES;
 use rustix::event::{PollFd, PollFlags};
 use socket2::{Domain, Socket, Type};
@@ -81,10 +81,7 @@ impl Server {
         if !rustix::process::geteuid().is_root() {
             return Server::start_under(above, folder, flags);
         }
-        // The unprivileged user may have no access to the build folder.
-        let program = folder.path().join("loket");
-        std::fs::copy(env!("CARGO_BIN_EXE_loket"), &program).expect("a copy");
-        let program = program.to_str().expect("text").to_owned();
+        let program = copied_program(folder.path());
         let nobody = [
             "setpriv",
             "--reuid=65534",
