@@ -1,5 +1,7 @@
 //! A NATS server in memory, with the stream of names, for rooms on the clock of a test.
 
+pub mod rooms;
+
 use loket::wire::nats::headers::Headers;
 use serde_json::{Value, json};
 use std::collections::HashMap;

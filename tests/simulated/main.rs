@@ -8,6 +8,7 @@ mod deadlines;
 mod disk_waits;
 mod http_deadlines;
 mod http_tabs;
+mod linked_histories;
 mod linked_rooms;
 mod loop_view;
 #[path = "../memory/mod.rs"]

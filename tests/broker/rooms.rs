@@ -1,0 +1,314 @@
+//! Rooms of several servers on the clock of a test, and their links to the broker in memory.
+
+use super::{Broker, Client, INFO};
+use crate::memory::random::Random;
+use loket::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES};
+use loket::config::room::{DATAGRAMS, ROOM};
+use loket::services::link::Link;
+use loket::services::link::exchange::{Exchange, Topic};
+use loket::services::link::names::Names;
+use loket::services::room::Room;
+use loket::services::room::elsewhere::Elsewhere;
+use loket::services::room::limits::RoomLimits;
+use loket::services::room::linked::Linked;
+use loket::session::close_reason::CloseReason;
+use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
+use loket::session::notice::{Audience, Notice, Post};
+use loket::session::outbox::Front;
+use loket::session::session::Session;
+use loket::session::session_id::SessionId;
+use loket::session::shared::Shared;
+use loket::wire::follows::Follows;
+use loket::wire::nats::publish;
+use loket::wire::nats::url::NatsUrl;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+pub const SECOND: u64 = 1_000_000;
+pub fn at(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+/// One server.
+pub struct Node {
+    pub room: Room,
+    pub exchange: Rc<RefCell<Exchange>>,
+    pub out: SendQueue,
+    pub posts: Vec<Post>,
+    pub link: Option<Session>,
+    pub shared: Shared,
+    /// Bytes from the broker that the link has not got.
+    pub arriving: Vec<u8>,
+    /// What clients got, by port.
+    pub got: HashMap<u16, Vec<String>>,
+    /// The member of each port.
+    pub members: BTreeMap<u16, String>,
+    /// The name that each port has asked for.
+    pub asked: BTreeMap<u16, String>,
+}
+
+pub struct World {
+    pub now: u64,
+    pub nodes: Vec<Node>,
+    pub clients: Vec<Option<Client>>,
+    pub broker: Broker,
+    pub random: Random,
+    pub ports: u16,
+    pub serial: u32,
+    /// Since when links and quorum did not change.
+    pub calm_since: u64,
+}
+
+impl Node {
+    pub fn new(id: String) -> Node {
+        let limits = RoomLimits {
+            idle: None,
+            newcomer_idle: u64::MAX,
+            rate: 1_000,
+            per_address: 1_000,
+            ..ROOM
+        };
+        let exchange = Rc::new(RefCell::new(Exchange::new(id)));
+        let elsewhere = Elsewhere::new(exchange.clone(), "loket.room.x".into(), ELSEWHERE);
+        let names = Names::new(exchange.clone(), NAMES);
+        let linked = Linked::new(elsewhere, names, NAME_TIMEOUT);
+        Node {
+            room: Room::new("sesame", limits).with_link(linked),
+            exchange,
+            out: SendQueue::new(DATAGRAMS.copies),
+            posts: Vec::new(),
+            link: None,
+            shared: Shared::new(usize::MAX),
+            arriving: Vec::new(),
+            got: HashMap::new(),
+            members: BTreeMap::new(),
+            asked: BTreeMap::new(),
+        }
+    }
+
+    pub fn call(&mut self, now: u64, call: impl FnOnce(&mut Room, &mut DatagramContext<'_>)) {
+        let (out, posts) = (&mut self.out, &mut self.posts);
+        call(&mut self.room, &mut DatagramContext { out, posts, now });
+        while let Some((text, to)) = self.out.front() {
+            let text = String::from_utf8_lossy(&text.bytes).into_owned();
+            let port = to.peer.address().port();
+            if text == "USERNAME OK" {
+                let name = self.asked.remove(&port).expect("it has asked");
+                self.members.insert(port, name);
+            } else if text == "USERNAME TAKEN" {
+                self.asked.remove(&port);
+            } else if text.starts_with('(') && text.contains(" is taken: ") {
+                self.members.remove(&port);
+            }
+            self.got.entry(port).or_default().push(text);
+            self.out.advance();
+        }
+    }
+
+    pub fn say(&mut self, port: u16, text: &str, now: u64) {
+        self.call(now, |room, cx| {
+            room.on_datagram(at(port).into(), text.as_bytes(), cx)
+        });
+    }
+
+    /// Asks for a name with a new client.
+    pub fn ask(&mut self, port: u16, name: &str, now: u64) {
+        self.asked.insert(port, name.to_owned());
+        self.say(port, "PASSWORD sesame", now);
+        self.say(port, &format!("USERNAME {name}"), now);
+    }
+
+    /// Delivers the posts of the room and of the link. Returns whether there was one.
+    pub fn deliver(&mut self, now: u64) -> bool {
+        let posts = [
+            std::mem::take(&mut self.posts),
+            std::mem::take(&mut self.shared.posts),
+        ];
+        let mut any = false;
+        for post in posts.concat() {
+            any = true;
+            match (post.to, post.notice) {
+                (Audience::Room(_), Notice::Wake) => self.call(now, |room, cx| room.on_wake(cx)),
+                (Audience::One(_), notice) => {
+                    if let Some(link) = &mut self.link {
+                        link.notify(&notice, &mut self.shared);
+                    }
+                }
+                _ => {}
+            }
+        }
+        any
+    }
+}
+
+impl World {
+    pub fn new(nodes: usize, seed: u64) -> World {
+        let mut world = World {
+            now: SECOND,
+            nodes: Vec::new(),
+            clients: Vec::new(),
+            broker: Broker::new(),
+            random: Random::new(seed),
+            ports: 1_000,
+            serial: 0,
+            calm_since: 0,
+        };
+        for _ in 0..nodes {
+            world.add_node();
+        }
+        world
+    }
+
+    pub fn add_node(&mut self) {
+        let number = self.nodes.len();
+        self.nodes.push(Node::new(format!("s{number}")));
+        self.clients.push(None);
+        self.connect(number);
+    }
+
+    pub fn connect(&mut self, node: usize) {
+        self.serial += 1;
+        self.calm_since = self.now;
+        let url = NatsUrl::parse_list("nats://h").expect("a URL").remove(0);
+        let it = &mut self.nodes[node];
+        let link = Link::new(
+            LINK,
+            it.exchange.clone(),
+            url,
+            at(4222),
+            [("loket.room.x".into(), Topic::Room)].into(),
+        );
+        let mut session = Session::new(Box::new(link), SessionId::new(1, self.serial));
+        session.open(&mut it.shared);
+        it.link = Some(session);
+        it.arriving = INFO.into();
+        self.clients[node] = Some(Client::default());
+        self.settle();
+    }
+
+    /// Breaks a connection. What is under way in either direction is lost.
+    pub fn cut(&mut self, node: usize) {
+        self.calm_since = self.now;
+        self.clients[node] = None;
+        let it = &mut self.nodes[node];
+        it.arriving.clear();
+        if let Some(mut link) = it.link.take() {
+            link.end(CloseReason::PeerReset, &mut it.shared);
+        }
+        self.settle();
+    }
+
+    /// Moves bytes and posts until nothing moves.
+    pub fn settle(&mut self) {
+        loop {
+            let mut moved = false;
+            for number in 0..self.nodes.len() {
+                moved |= self.nodes[number].deliver(self.now);
+                moved |= self.feed(number);
+                moved |= self.send(number);
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// The link gets a piece of what has arrived.
+    pub fn feed(&mut self, number: usize) -> bool {
+        let it = &mut self.nodes[number];
+        let Some(link) = it.link.as_mut().filter(|_| !it.arriving.is_empty()) else {
+            return false;
+        };
+        let piece = self.random.within(1..=it.arriving.len());
+        let mut input = link.take_inbox().to_vec();
+        input.extend(it.arriving.drain(..piece));
+        link.feed(&input, Follows::More, &mut 16, &mut it.shared);
+        assert!(
+            !link.is_closing(),
+            "the link does not understand the broker"
+        );
+        true
+    }
+
+    /// The broker gets what the link has sent.
+    pub fn send(&mut self, number: usize) -> bool {
+        let Some(outbox) = self.nodes[number].link.as_mut().and_then(Session::outbox) else {
+            return false;
+        };
+        let mut bytes = Vec::new();
+        while let Some(Front::Bytes(front)) = outbox.front() {
+            bytes.extend_from_slice(front);
+            let count = front.len();
+            outbox.advance(count);
+        }
+        if bytes.is_empty() {
+            return false;
+        }
+        let now = self.now;
+        let copies = self.broker.receive(&mut self.clients, number, &bytes, now);
+        for (node, copy) in self.nodes.iter_mut().zip(copies) {
+            node.arriving.extend(copy);
+        }
+        true
+    }
+
+    pub fn pass(&mut self, micros: u64) {
+        let end = self.now + micros;
+        loop {
+            let due = |node: &Node| node.room.next_due().filter(|due| *due <= end);
+            let Some(next) = self.nodes.iter().filter_map(due).min() else {
+                break;
+            };
+            self.now = self.now.max(next);
+            for node in &mut self.nodes {
+                if node.room.next_due().is_some_and(|due| due <= self.now) {
+                    node.call(self.now, |room, cx| room.on_time(cx));
+                }
+            }
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    pub fn new_port(&mut self) -> u16 {
+        self.ports += 1;
+        self.ports
+    }
+
+    /// A new client asks for a name. Returns its port.
+    pub fn ask(&mut self, node: usize, name: &str) -> u16 {
+        let port = self.new_port();
+        self.nodes[node].ask(port, name, self.now);
+        self.settle();
+        port
+    }
+
+    pub fn leave(&mut self, node: usize, port: u16) {
+        self.nodes[node].members.remove(&port);
+        self.nodes[node].say(port, "exit", self.now);
+        self.settle();
+    }
+
+    #[track_caller]
+    pub fn last(&self, node: usize, port: u16) -> &str {
+        let got = self.nodes[node].got.get(&port).and_then(|got| got.last());
+        got.map_or("", |text| text)
+    }
+
+    /// The nodes and ports of the members with this name.
+    pub fn holders(&self, name: &str) -> Vec<(usize, u16)> {
+        let nodes = self.nodes.iter().enumerate();
+        let members = nodes.flat_map(|(node, it)| it.members.iter().map(move |it| (node, it)));
+        let same = members.filter(|(_, (_, it))| it.eq_ignore_ascii_case(name));
+        same.map(|(node, (port, _))| (node, *port)).collect()
+    }
+}
+
+/// A message of another server, as the broker sends it.
+pub fn message(headers: &[(&str, &str)], text: &str) -> Vec<u8> {
+    let sent = publish("loket.room.x", None, headers, text.as_bytes());
+    let rest = &sent[b"HPUB loket.room.x ".len()..];
+    [b"HMSG loket.room.x 1 ", rest].concat()
+}
