@@ -6,6 +6,7 @@ use crate::reactor::uplink::UplinkLimits;
 use crate::services::link::LinkLimits;
 use crate::services::link::names::NameLimits;
 use crate::services::link::others::OthersLimits;
+use crate::services::room::elsewhere::ProofLimits;
 use crate::wire::nats::NatsLimits;
 
 /// The limits of a link. Times are in microseconds.
@@ -49,6 +50,14 @@ pub const ELSEWHERE: OthersLimits = OthersLimits {
     all_entries: 8 * ROOM.members,
     // With the headers, below the longest message.
     list: 2 * KIB,
+};
+
+/// The limits of messages that wait for the owner of their name.
+pub const PROOF: ProofLimits = ProofLimits {
+    // Without a quorum, the first line of each member elsewhere is late by this time.
+    timeout: SECOND,
+    // A tenth of a second of a full room's rate; with 3 KiB each, less than a megabyte.
+    waiting: 256,
 };
 
 /// The limits of names among all servers, defined by the protocol between them.

@@ -1,7 +1,7 @@
 //! The link to other servers from the flags: its brokers, and what the room shares with it.
 
 use super::options::ServeOptions;
-use crate::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES, UPLINK};
+use crate::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES, PROOF, UPLINK};
 use crate::reactor::uplink::{MakeLink, OnFailure, Uplink};
 use crate::services::link::exchange::{Exchange, Topic};
 use crate::services::link::names::Names;
@@ -69,7 +69,7 @@ impl LinkSetup {
     /// What the room knows of other servers.
     pub fn linked(&self) -> Linked {
         let exchange = || self.exchange.clone();
-        let elsewhere = Elsewhere::new(exchange(), self.subject.clone(), ELSEWHERE);
+        let elsewhere = Elsewhere::new(exchange(), self.subject.clone(), ELSEWHERE, PROOF);
         Linked::new(elsewhere, Names::new(exchange(), NAMES), NAME_TIMEOUT)
     }
 

@@ -14,6 +14,7 @@
 pub mod exchange;
 pub mod names;
 pub mod others;
+pub mod owner;
 
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};

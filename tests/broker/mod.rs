@@ -2,6 +2,8 @@
 
 pub mod rooms;
 
+use base64ct::{Base64, Encoding};
+use loket::services::link::owner::subject;
 use loket::wire::nats::headers::Headers;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -29,8 +31,15 @@ pub struct Broker {
 #[derive(Default)]
 struct Stream {
     seq: u64,
-    /// Sequence, content and time of the last message of each subject.
-    last: HashMap<String, (u64, Vec<u8>, u64)>,
+    /// The last message of each subject.
+    last: HashMap<String, Stored>,
+}
+
+struct Stored {
+    seq: u64,
+    headers: String,
+    payload: Vec<u8>,
+    at: u64,
 }
 
 /// A message of a client.
@@ -120,6 +129,18 @@ impl Broker {
         }
     }
 
+    /// A program claims a key.
+    pub fn claim(&mut self, key: &str, owner: &str, now: u64) {
+        let stream = self.stream.get_or_insert_default();
+        stream.store(&subject(key), String::new(), owner.as_bytes(), now);
+    }
+
+    /// Frees a key.
+    pub fn free(&mut self, key: &str) {
+        let stream = self.stream.get_or_insert_default();
+        stream.last.remove(&subject(key));
+    }
+
     /// A client sends bytes. Returns what each client gets then.
     pub fn receive(
         &mut self,
@@ -177,13 +198,14 @@ impl Broker {
             };
         }
         let stream = self.stream.as_mut()?;
-        stream.last.retain(|_, (_, _, at)| now < *at + 30_000_000);
+        stream.last.retain(|_, stored| now < stored.at + 30_000_000);
         if message.subject.starts_with("$JS.API.STREAM.MSG.GET.") {
             let subject = payload["last_by_subj"].as_str().expect("a subject");
             return Some(match stream.last.get(subject) {
-                Some((seq, data, _)) => json!({"message": {
-                    "seq": seq,
-                    "data": <base64ct::Base64 as base64ct::Encoding>::encode_string(data),
+                Some(stored) => json!({"message": {
+                    "seq": stored.seq,
+                    "hdrs": Base64::encode_string(stored.headers.as_bytes()),
+                    "data": Base64::encode_string(&stored.payload),
                 }}),
                 None => json!({"error": {"code": 404, "err_code": 10037}}),
             });
@@ -193,7 +215,7 @@ impl Broker {
             let (subject, seq) = (subject.expect("a subject"), seq.expect("a number"));
             stream
                 .last
-                .retain(|it, (last, _, _)| it != subject || *last >= seq);
+                .retain(|it, stored| it != subject || stored.seq >= seq);
             return Some(json!({"success": true}));
         }
         let expected = Headers::of_text(&message.headers);
@@ -201,13 +223,27 @@ impl Broker {
         let last = stream
             .last
             .get(&message.subject)
-            .map_or(0, |(seq, _, _)| *seq);
+            .map_or(0, |stored| stored.seq);
         if expected != Some(&last.to_string()) {
             return Some(json!({"error": {"code": 400, "err_code": 10071}, "seq": 0}));
         }
-        stream.seq += 1;
-        let stored = (stream.seq, message.payload.clone(), now);
-        stream.last.insert(message.subject.clone(), stored);
-        Some(json!({"stream": "KV_loket_names", "seq": stream.seq}))
+        let headers = format!("NATS/1.0{}\r\n\r\n", message.headers);
+        let seq = stream.store(&message.subject, headers, &message.payload, now);
+        Some(json!({"stream": "KV_loket_names", "seq": seq}))
+    }
+}
+
+impl Stream {
+    /// Stores a message, and returns its sequence.
+    fn store(&mut self, subject: &str, headers: String, payload: &[u8], at: u64) -> u64 {
+        self.seq += 1;
+        let stored = Stored {
+            seq: self.seq,
+            headers,
+            payload: payload.to_vec(),
+            at,
+        };
+        self.last.insert(subject.to_owned(), stored);
+        self.seq
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Broker, Client, INFO};
 use crate::memory::random::Random;
-use loket::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES};
+use loket::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES, PROOF};
 use loket::config::room::{DATAGRAMS, ROOM};
 use loket::services::link::Link;
 use loket::services::link::exchange::{Exchange, Topic};
@@ -71,7 +71,7 @@ impl Node {
             ..ROOM
         };
         let exchange = Rc::new(RefCell::new(Exchange::new(id)));
-        let elsewhere = Elsewhere::new(exchange.clone(), "loket.room.x".into(), ELSEWHERE);
+        let elsewhere = Elsewhere::new(exchange.clone(), "loket.room.x".into(), ELSEWHERE, PROOF);
         let names = Names::new(exchange.clone(), NAMES);
         let linked = Linked::new(elsewhere, names, NAME_TIMEOUT);
         Node {
@@ -254,6 +254,12 @@ impl World {
         true
     }
 
+    /// A message to the subject of the room arrives at the first node.
+    pub fn arrive(&mut self, headers: &[(&str, &str)], text: &str) {
+        self.nodes[0].arriving.extend(message(headers, text));
+        self.settle();
+    }
+
     pub fn pass(&mut self, micros: u64) {
         let end = self.now + micros;
         loop {
@@ -307,7 +313,7 @@ impl World {
 }
 
 /// A message of another server, as the broker sends it.
-pub fn message(headers: &[(&str, &str)], text: &str) -> Vec<u8> {
+fn message(headers: &[(&str, &str)], text: &str) -> Vec<u8> {
     let sent = publish("loket.room.x", None, headers, text.as_bytes());
     let rest = &sent[b"HPUB loket.room.x ".len()..];
     [b"HMSG loket.room.x 1 ", rest].concat()

@@ -1,7 +1,7 @@
 //! Several servers with one room, over a real nats-server, and over brokers that misbehave.
 
 use crate::support::guest::Guest;
-use crate::support::nats::Nats;
+use crate::support::nats::{Nats, Program};
 use crate::support::{Server, eventually};
 use rustix::process::Signal;
 use std::io::{Read, Write};
@@ -113,6 +113,44 @@ fn the_members_of_a_server_that_ends_leave_on_the_others() {
     ani.expect("budi bergabung ke chatroom.");
     ends.signal(Signal::TERM);
     ani.expect("budi telah keluar dari chatroom.");
+}
+
+#[test]
+fn a_program_speaks_only_under_names_that_it_owns() {
+    let Some(nats) = Nats::start("a_program_speaks_only_under_names_that_it_owns") else {
+        return;
+    };
+    let servers = [linked(&nats, &[]), linked(&nats, &[])];
+    let ani = Guest::member(&servers[0], "ani");
+    let _budi = Guest::member(&servers[1], "budi");
+    ani.expect("budi bergabung ke chatroom.");
+    let mut program = Program::of(&nats);
+    program.claim("Robot", "r2");
+    let server = program.owner("budi");
+    for name in ["bot", "budi", "ani"] {
+        for sender in [None, Some("r2"), Some(&*server)] {
+            let sender = sender.map(|sender| ("Loket-Server", sender));
+            let headers: Vec<_> = sender.into_iter().chain([("Loket-Name", name)]).collect();
+            program.say(&headers, "forged");
+        }
+    }
+    program.say(&[("Loket-Name", "robot")], "beep");
+    ani.expect("robot: beep");
+    program.release("robot");
+    program.say(&[("Loket-Name", "robot")], "forged");
+    program.claim("bot", "r2");
+    program.say(&[("Loket-Name", "bot"), ("Loket-Server", "r2")], "boop");
+    ani.expect("bot: boop");
+    // A member cannot have the name of a program.
+    let guest = Guest::of(&servers[1]);
+    guest.give_password();
+    guest.send("USERNAME Bot").expect("USERNAME TAKEN");
+    eventually("the log has it", || {
+        servers[0].connect("echo").send("hi").expect("hi");
+        servers[0]
+            .log()
+            .contains("its sender does not own the name")
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Rooms of several servers on the clock of the test, with a broker in memory: names are unique on
 //! all of them, lines keep their order, and what is lost is shown.
 
-use crate::broker::rooms::{SECOND, World, message};
+use crate::broker::rooms::{SECOND, World};
 
 #[test]
 fn a_name_is_unique_on_all_servers_and_free_when_its_member_leaves() {
@@ -103,14 +103,14 @@ fn a_claim_whose_answer_is_lost_is_granted_with_the_next_attempt() {
 fn a_line_is_shown_once_and_missed_lines_are_counted() {
     let mut world = World::new(1, 5);
     let ani = world.ask(0, "ani");
+    world.broker.claim("zoe", "z", world.now);
     let mut show = |seq: &str, text: &str| {
         let headers = [
             ("Loket-Server", "z"),
             ("Loket-Name", "zoe"),
             ("Loket-Seq", seq),
         ];
-        world.nodes[0].arriving.extend(message(&headers, text));
-        world.settle();
+        world.arrive(&headers, text);
         world.pass(2 * SECOND);
     };
     for (seq, text) in [
@@ -122,20 +122,89 @@ fn a_line_is_shown_once_and_missed_lines_are_counted() {
     ] {
         show(seq, text);
     }
-    // A program without a server has no numbers, and may not use the name of a member.
-    for name in ["bot", "ANI"] {
-        let bytes = message(&[("Loket-Name", name)], "hi\x1b[2J\nall");
-        world.nodes[0].arriving.extend(bytes);
-    }
-    world.settle();
     let wanted = [
         "zoe: five",
         "zoe: six",
         "zoe: nine",
         "(2 messages from other servers were lost)",
-        "bot: hi[2J all",
     ];
     assert_eq!(world.nodes[0].got[&ani][3..], wanted);
+}
+
+#[test]
+fn a_program_without_numbers_speaks_only_under_names_that_it_owns() {
+    let mut world = World::new(2, 8);
+    let ani = world.ask(0, "ani");
+    world.ask(1, "Budi");
+    let shows = |world: &mut World, headers: &[(&str, &str)]| {
+        let before = world.nodes[0].got[&ani].len();
+        world.arrive(headers, "hi\x1b[2J\nall");
+        world.pass(2 * SECOND);
+        let got = &world.nodes[0].got[&ani][before..];
+        assert!(got.len() <= 1, "{got:?}");
+        got.first().cloned().unwrap_or_default()
+    };
+    // A name of a member here, of a member elsewhere, and one without an owner.
+    for name in ["ANI", "budi", "bot"] {
+        for more in [
+            &[][..],
+            &[("Loket-Server", "s1")],
+            &[("Loket-Server", "robot")],
+            &[("Loket-Server", "robot"), ("Loket-Seq", "7")],
+            &[("Loket-Server", "s0"), ("Loket-Seq", "7")],
+        ] {
+            let headers = [more, &[("Loket-Name", name)]].concat();
+            assert_eq!(shows(&mut world, &headers), "", "{headers:?}");
+        }
+    }
+    world.broker.claim("bot", "robot", world.now);
+    let by = |server| [("Loket-Server", server), ("Loket-Name", "Bot")];
+    assert_eq!(shows(&mut world, &by("robot")[1..]), "Bot: hi[2J all");
+    assert_eq!(shows(&mut world, &by("robot")), "Bot: hi[2J all");
+    assert_eq!(shows(&mut world, &by("other")), "");
+    // A program has no members, and a claim ends.
+    let entered = [&by("robot")[..], &[("Loket-Deed", "entered")]].concat();
+    assert_eq!(shows(&mut world, &entered), "");
+    world.pass(30 * SECOND);
+    assert_eq!(shows(&mut world, &by("robot")), "");
+    world.broker.claim("bot", "robot", world.now);
+    world.broker.free("bot");
+    assert_eq!(shows(&mut world, &by("robot")), "");
+    // Without an answer, nothing is shown.
+    world.broker.claim("bot", "robot", world.now);
+    world.broker.has_quorum = false;
+    assert_eq!(shows(&mut world, &by("robot")), "");
+}
+
+#[test]
+fn a_server_speaks_for_no_member_of_another_one() {
+    let mut world = World::new(2, 9);
+    let ani = world.ask(0, "ani");
+    let budi = world.ask(1, "budi");
+    let forged = [("Loket-Server", "evil"), ("Loket-Name", "budi")];
+    for (seq, deed) in [("1", "entered"), ("2", "said"), ("3", "left")] {
+        let numbers = [("Loket-Seq", seq), ("Loket-Deed", deed)];
+        world.arrive(&[&forged[..], &numbers].concat(), "hi");
+    }
+    let list = [
+        ("Loket-Server", "evil"),
+        ("Loket-Deed", "here"),
+        ("Loket-Seq", "3"),
+        ("Loket-Part", "1/1"),
+    ];
+    world.arrive(&list, "[\"budi\"]");
+    let said = [("Loket-Seq", "4"), ("Loket-Deed", "said")];
+    world.arrive(&[&forged[..], &said].concat(), "hi");
+    world.arrive(&[("Loket-Server", "evil"), ("Loket-Deed", "bye")], "");
+    assert_eq!(world.last(0, ani), "budi bergabung ke chatroom.");
+    world.nodes[1].say(budi, "true", world.now);
+    world.settle();
+    assert_eq!(world.last(0, ani), "budi: true");
+    // Without a quorum the members of both go on.
+    world.broker.has_quorum = false;
+    world.nodes[1].say(budi, "alone", world.now);
+    world.pass(SECOND);
+    assert_eq!(world.last(0, ani), "budi: alone");
 }
 
 #[test]

@@ -1,7 +1,13 @@
 //! A real nats-server with JetStream on a free port, for one test.
 
-use super::{eventually, skip};
+use super::{PATIENCE, eventually, skip};
+use loket::services::link::owner::subject;
+use loket::wire::nats;
+use loket::wire::text::name_key;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 /// A running nats-server. Dropping it kills the process.
@@ -83,5 +89,76 @@ impl Drop for Nats {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A program that is no server, with a connection to the broker.
+pub struct Program(BufReader<TcpStream>);
+
+impl Program {
+    pub fn of(nats: &Nats) -> Program {
+        let socket = TcpStream::connect(("127.0.0.1", nats.port)).expect("a connection");
+        socket.set_read_timeout(Some(PATIENCE)).expect("an option");
+        let mut program = Program(BufReader::new(socket));
+        let options = json!({"verbose": false, "headers": true});
+        let hello = [nats::connect(&options), nats::subscribe("answers", 1)];
+        program.send(&hello.concat());
+        program
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).expect("a broker");
+    }
+
+    /// Sends a line to the room.
+    pub fn say(&mut self, headers: &[(&str, &str)], line: &str) {
+        self.send(&nats::publish(
+            "loket.room.room",
+            None,
+            headers,
+            line.as_bytes(),
+        ));
+    }
+
+    /// Sends a request, and returns the answer.
+    pub fn ask(&mut self, subject: &str, payload: &str) -> Value {
+        self.send(&nats::publish(
+            subject,
+            Some("answers"),
+            &[],
+            payload.as_bytes(),
+        ));
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).expect("a line");
+            if line.starts_with("MSG answers") {
+                let size = line.split_whitespace().last().expect("a size");
+                let mut payload = vec![0; size.parse().expect("a number")];
+                self.0.read_exact(&mut payload).expect("a payload");
+                return serde_json::from_slice(&payload).expect("JSON");
+            }
+        }
+    }
+
+    /// Claims a name.
+    pub fn claim(&mut self, name: &str, owner: &str) {
+        let answer = self.ask(&subject(&name_key(name)), owner);
+        assert!(answer.get("error").is_none(), "{answer}");
+    }
+
+    /// Gives a name back.
+    pub fn release(&mut self, name: &str) {
+        let request = json!({"filter": subject(&name_key(name))}).to_string();
+        let answer = self.ask("$JS.API.STREAM.PURGE.KV_loket_names", &request);
+        assert_eq!(answer["success"], true, "{answer}");
+    }
+
+    /// The owner of a name.
+    pub fn owner(&mut self, name: &str) -> String {
+        let request = json!({"last_by_subj": subject(&name_key(name))}).to_string();
+        let answer = self.ask("$JS.API.STREAM.MSG.GET.KV_loket_names", &request);
+        let owner = answer["message"]["data"].as_str().expect("an owner");
+        let owner = <base64ct::Base64 as base64ct::Encoding>::decode_vec(owner);
+        String::from_utf8(owner.expect("base64")).expect("text")
     }
 }

@@ -23,6 +23,8 @@ pub struct Exchange {
     ups: u64,
     /// Bytes of a message that the broker accepts.
     max_payload: u64,
+    /// The number of the last request.
+    number: u64,
     /// Commands for the link, each with one message.
     outgoing: Vec<Vec<u8>>,
     /// By topic.
@@ -79,6 +81,7 @@ impl Exchange {
             was_up: Rc::default(),
             ups: 0,
             max_payload: 0,
+            number: 0,
             outgoing: Vec::new(),
             arrived: Default::default(),
             warned: String::new(),
@@ -116,6 +119,12 @@ impl Exchange {
     ) -> bool {
         let command = nats::publish(subject, None, headers, payload);
         self.push(command, posts)
+    }
+
+    /// A number for a request.
+    pub fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
     }
 
     /// Sends a request, whose answer arrives with this number.

@@ -20,19 +20,12 @@
 //! refusals: a cluster of two, or one whose third broker is late, has no place for three.
 
 use super::exchange::{Arrived, Exchange};
+use super::owner::{BY_SERVER, KEYS, Owner, STREAM, look_up, subject};
 use crate::session::notice::Post;
-use crate::wire::text::hex;
-use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-
-/// The stream, which is a key-value bucket for other clients of NATS.
-const STREAM: &str = "KV_loket_names";
-
-/// The beginning of the subjects of its keys.
-const KEYS: &str = "$KV.loket_names.";
 
 /// Limits of names. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +47,6 @@ pub struct Names {
     names: HashMap<String, Name>,
     /// The keys of requests without an answer, by their numbers.
     asked: HashMap<u64, String>,
-    /// The number of the last request.
-    number: u64,
     /// Which time of being up it is.
     ups: u64,
     /// No earlier than this, the stream is created again.
@@ -110,7 +101,6 @@ impl Names {
             limits,
             names: HashMap::new(),
             asked: HashMap::new(),
-            number: 0,
             ups: 0,
             create_from: 0,
             creating: 0,
@@ -159,16 +149,12 @@ impl Names {
 
     /// Frees a key, unless it has a later message.
     fn purge(&mut self, key: &str, seq: u64, posts: &mut Vec<Post>) {
-        let (subject, number) = (subject(key), self.next_number());
+        let subject = subject(key);
         let payload = json!({"filter": subject, "seq": seq + 1}).to_string();
         let api = format!("$JS.API.STREAM.PURGE.{STREAM}");
         let mut exchange = self.exchange.borrow_mut();
+        let number = exchange.next_number();
         exchange.request(&api, number, &[], payload.as_bytes(), posts);
-    }
-
-    fn next_number(&mut self) -> u64 {
-        self.number += 1;
-        self.number
     }
 
     /// The link has come up or gone down.
@@ -194,7 +180,7 @@ impl Names {
 
     /// Sends the request that the state of a name needs.
     fn act(&mut self, key: &str, now: u64, posts: &mut Vec<Post>) {
-        let number = self.next_number();
+        let number = self.exchange.borrow_mut().next_number();
         let Some(name) = self.names.get_mut(key) else {
             return;
         };
@@ -216,14 +202,13 @@ impl Names {
         match name.state {
             NameState::Publishing | NameState::Held => {
                 let (owner, seq) = (exchange.server().to_owned(), name.seq.to_string());
-                let headers = [("Nats-Expected-Last-Subject-Sequence", seq.as_str())];
+                let headers = [
+                    ("Nats-Expected-Last-Subject-Sequence", seq.as_str()),
+                    (BY_SERVER, &owner),
+                ];
                 exchange.request(&subject(key), number, &headers, owner.as_bytes(), posts);
             }
-            NameState::Looking => {
-                let payload = json!({"last_by_subj": subject(key)}).to_string();
-                let api = format!("$JS.API.STREAM.MSG.GET.{STREAM}");
-                exchange.request(&api, number, &[], payload.as_bytes(), posts);
-            }
+            NameState::Looking => look_up(&mut exchange, number, key, posts),
         }
     }
 
@@ -266,25 +251,9 @@ impl Names {
                 None
             }
             NameState::Looking => {
-                let owner = match (answer.get("message"), error("code")) {
-                    (Some(message), _) => {
-                        name.seq = message.get("seq").and_then(Value::as_u64)?;
-                        let text = |field| {
-                            let text = message.get(field).and_then(Value::as_str)?;
-                            Base64::decode_vec(text).ok()
-                        };
-                        let headers = text("hdrs").unwrap_or_default();
-                        let is_deleted = headers.windows(13).any(|part| part == b"KV-Operation:");
-                        text("data").filter(|_| !is_deleted)
-                    }
-                    (None, Some(404)) => {
-                        name.seq = 0;
-                        None
-                    }
-                    _ => return None,
-                };
-                let own = self.exchange.borrow().server().as_bytes().to_vec();
-                if owner.is_none_or(|owner| owner == own) {
+                let (seq, owner) = Owner::of(&answer)?;
+                name.seq = seq;
+                if owner == Owner::Free || owner.is(self.exchange.borrow().server()) {
                     name.state = NameState::Publishing;
                     self.act(&key, now, posts);
                     return None;
@@ -338,13 +307,16 @@ impl Names {
             "max_msgs_per_subject": 1, "max_age": nanos, "discard": "new", "storage": "file",
             "num_replicas": replicas, "allow_rollup_hdrs": true, "allow_direct": true,
         });
-        let (api, number) = (
-            format!("$JS.API.STREAM.CREATE.{STREAM}"),
-            self.next_number(),
-        );
-        self.creating = number;
+        let api = format!("$JS.API.STREAM.CREATE.{STREAM}");
         let mut exchange = self.exchange.borrow_mut();
-        exchange.request(&api, number, &[], config.to_string().as_bytes(), posts);
+        self.creating = exchange.next_number();
+        exchange.request(
+            &api,
+            self.creating,
+            &[],
+            config.to_string().as_bytes(),
+            posts,
+        );
     }
 
     /// The brokers have created the stream, have it already, or refuse it.
@@ -411,9 +383,4 @@ impl Names {
         let dues = self.names.values().map(|name| name.due);
         self.earliest = dues.min().unwrap_or(u64::MAX).min(self.create_due);
     }
-}
-
-/// The subject of a key.
-fn subject(key: &str) -> String {
-    format!("{KEYS}{}", hex(key.as_bytes()))
 }

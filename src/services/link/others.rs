@@ -309,7 +309,23 @@ impl<K: Ord + Clone, E: Clone> OtherServers<K, E> {
 
     /// Whether a server has this entry.
     pub fn has(&self, key: &K) -> bool {
-        self.table.has(key)
+        self.table.owners(key).next().is_some()
+    }
+
+    /// Whether a server other than this one has this entry.
+    pub fn is_beside(&self, server: &str, key: &K) -> bool {
+        let mut owners = self.table.owners(key);
+        owners.any(|owner| owner != server)
+    }
+
+    /// An entry of a server.
+    pub fn entry(&mut self, server: &str, key: &K) -> Option<&mut E> {
+        self.table.entry(server, key)
+    }
+
+    /// Changes all entries with this key.
+    pub fn for_each(&mut self, key: &K, change: impl FnMut(&str, &mut E)) {
+        self.table.for_each(key, change);
     }
 
     /// When to call [`OtherServers::on_time`].

@@ -7,22 +7,48 @@
 //! |---|---|
 //! | `said`, `entered`, `left` | the line that members of the server are shown |
 //!
-//! A program without `Loket-Server` and `Loket-Seq` may send `said` lines, too.
+//! A program without `Loket-Seq` may send `said` lines, too, under names that it owns: [`proof`].
+
+mod proof;
 
 use crate::services::link::exchange::{Arrived, Exchange, Topic};
 use crate::services::link::others::{Heard, News, OtherServers, OthersLimits};
+use crate::session::log_limit::LogLimit;
 use crate::session::notice::{Deed, Post};
 use crate::wire::text;
+use proof::{Event, Question, Sender};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::rc::Rc;
+
+/// Limits of messages that wait for the owner of their name.
+#[derive(Debug, Clone, Copy)]
+pub struct ProofLimits {
+    /// How long they wait, in microseconds.
+    pub timeout: u64,
+    /// How many wait.
+    pub waiting: usize,
+}
 
 /// The members of other servers, by server.
 pub struct Elsewhere {
     exchange: Rc<RefCell<Exchange>>,
     subject: Rc<str>,
     /// The members by the keys of their names.
-    others: OtherServers<String, Rc<str>>,
+    others: OtherServers<String, Member>,
+    limits: ProofLimits,
+    /// The oldest first.
+    questions: Vec<Question>,
+    /// Limits log lines about senders that do not own their name.
+    refused: LogLimit,
+}
+
+/// A member of another server.
+#[derive(Debug, Clone)]
+struct Member {
+    name: Rc<str>,
+    /// Whether the server has owned the name when its key was looked up.
+    is_proven: bool,
 }
 
 /// What the members here are to be shown.
@@ -49,12 +75,16 @@ impl Elsewhere {
         exchange: Rc<RefCell<Exchange>>,
         subject: Rc<str>,
         limits: OthersLimits,
+        proof: ProofLimits,
     ) -> Elsewhere {
         let others = OtherServers::new(exchange.clone(), subject.clone(), limits, parse_name);
         Elsewhere {
             exchange,
             subject,
             others,
+            limits: proof,
+            questions: Vec::new(),
+            refused: LogLimit::new(1),
         }
     }
 
@@ -77,44 +107,93 @@ impl Elsewhere {
 
     /// The link has come up or gone down, or messages have arrived. Returns the answers of the
     /// broker.
-    pub fn on_wake(&mut self, now: u64, shown: &mut Vec<Shown>) -> Vec<Arrived> {
+    pub fn on_wake(
+        &mut self,
+        now: u64,
+        shown: &mut Vec<Shown>,
+        posts: &mut Vec<Post>,
+    ) -> Vec<Arrived> {
         let arrived = self.exchange.borrow_mut().take_arrived(Topic::Room);
         self.others.on_wake(now);
-        let (answers, messages): (Vec<_>, Vec<_>) =
-            arrived.into_iter().partition(|it| it.answers.is_some());
-        for message in messages {
-            self.on_message(&message, now, shown);
+        let mut answers = Vec::new();
+        for message in arrived {
+            if message.answers.is_none() {
+                self.on_message(&message, now, shown, posts);
+            } else if !self.on_owner(&message, now, shown) {
+                answers.push(message);
+            }
         }
         answers
     }
 
-    fn on_message(&mut self, message: &Arrived, now: u64, shown: &mut Vec<Shown>) {
+    fn on_message(
+        &mut self,
+        message: &Arrived,
+        now: u64,
+        shown: &mut Vec<Shown>,
+        posts: &mut Vec<Post>,
+    ) {
         let headers = message.headers();
-        let text = || String::from_utf8_lossy(&message.payload).into_owned();
-        if headers.get("Loket-Server").is_none() {
-            // A foreign program: it has no members.
-            let is_said = matches!(headers.get("Loket-Deed"), None | Some("said"));
-            let name = headers.get("Loket-Name").filter(|_| is_said);
-            return shown.extend(name.map(|name| Shown::member(name.into(), Deed::Said, text())));
-        }
-        let mut news = Vec::new();
-        let heard = self.others.on_message(message, now, &mut news);
-        show(news, shown);
-        let (Some(Heard { server, deed }), Some(name)) = (heard, headers.get("Loket-Name")) else {
+        let server = headers.get("Loket-Server");
+        let is_numbered = server.is_some() && headers.get("Loket-Seq").is_some();
+        let (sender, deed) = match headers.get("Loket-Deed").unwrap_or("said") {
+            "said" if !is_numbered => (Sender::Program(server.map(Into::into)), Deed::Said),
+            "entered" | "left" if !is_numbered => return,
+            _ => {
+                let mut news = Vec::new();
+                let heard = self.others.on_message(message, now, &mut news);
+                self.show(news, shown);
+                let Some(Heard { server, deed }) = heard else {
+                    return;
+                };
+                let deed = match deed {
+                    "said" => Deed::Said,
+                    "entered" => Deed::Entered,
+                    "left" => Deed::Left,
+                    // Of a later version.
+                    _ => return,
+                };
+                (Sender::Server(server.into()), deed)
+            }
+        };
+        let Some(name) = headers.get("Loket-Name") else {
             return;
         };
-        let (key, name): (_, Rc<str>) = (text::name_key(name), name.into());
-        let deed = match deed {
-            "said" => Deed::Said,
-            "entered" if self.others.enter(server, key.clone(), name.clone()) => Deed::Entered,
-            // It may have joined on another server, whose message was faster.
-            "left" if self.others.leave(server, &key).is_some() && !self.others.has(&key) => {
-                Deed::Left
-            }
-            // It is known, or of a later version.
-            _ => return,
+        let event = Event {
+            sender,
+            name: name.into(),
+            key: text::name_key(name),
+            deed,
+            text: String::from_utf8_lossy(&message.payload).into_owned(),
         };
-        shown.push(Shown::member(name, deed, text()));
+        self.weigh(event, now, shown, posts);
+    }
+
+    /// Shows what has changed by a list, or by the end of a server. A member that another server
+    /// has, too, has not come or gone.
+    fn show(&self, news: Vec<News<String, Member>>, shown: &mut Vec<Shown>) {
+        shown.extend(news.into_iter().filter_map(|news| {
+            let (name, deed, quiet) = match news {
+                News::Entered {
+                    server,
+                    key,
+                    entry,
+                    quiet,
+                } if !self.others.is_beside(&server, &key) => (entry.name, Deed::Entered, quiet),
+                News::Left { key, entry, .. } if !self.others.has(&key) => {
+                    (entry.name, Deed::Left, false)
+                }
+                News::Lost(count) => return Some(Shown::Lost(count)),
+                _ => return None,
+            };
+            let text = String::new();
+            Some(Shown::Member {
+                name,
+                deed,
+                text,
+                quiet,
+            })
+        }));
     }
 
     /// Adds messages to the next note.
@@ -124,7 +203,11 @@ impl Elsewhere {
 
     /// When to call [`Elsewhere::on_time`].
     pub fn next_due(&self) -> Option<u64> {
-        self.others.next_due()
+        let question = self.questions.first().map(|question| question.until);
+        [self.others.next_due(), question]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due. `names` are the members of this server.
@@ -138,41 +221,20 @@ impl Elsewhere {
         let mut news = Vec::new();
         let names = names.map(Value::from);
         self.others.on_time(now, names, &mut news, posts);
-        show(news, shown);
+        self.show(news, shown);
+        self.end_questions(now, shown);
     }
 }
 
 /// An entry of a list is a name.
-fn parse_name(value: &Value, _: u64) -> Option<(String, Rc<str>)> {
+fn parse_name(value: &Value, _: u64) -> Option<(String, Member)> {
     let name = value.as_str()?;
-    Some((text::name_key(name), name.into()))
+    Some((text::name_key(name), Rc::<str>::from(name).into()))
 }
 
-fn show(news: Vec<News<String, Rc<str>>>, shown: &mut Vec<Shown>) {
-    shown.extend(news.into_iter().filter_map(|news| {
-        let (name, deed, quiet) = match news {
-            News::Appeared(_) | News::Gone(_) => return None,
-            News::Entered { entry, quiet, .. } => (entry, Deed::Entered, quiet),
-            News::Left { entry, .. } => (entry, Deed::Left, false),
-            News::Lost(count) => return Some(Shown::Lost(count)),
-        };
-        let text = String::new();
-        Some(Shown::Member {
-            name,
-            deed,
-            text,
-            quiet,
-        })
-    }));
-}
-
-impl Shown {
-    fn member(name: Rc<str>, deed: Deed, text: String) -> Shown {
-        Shown::Member {
-            name,
-            deed,
-            text,
-            quiet: false,
-        }
+impl From<Rc<str>> for Member {
+    fn from(name: Rc<str>) -> Member {
+        let is_proven = false;
+        Member { name, is_proven }
     }
 }

@@ -79,7 +79,7 @@ impl Room {
         };
         let (mut shown, mut outcomes) = (Vec::new(), Vec::new());
         linked.names.on_wake(cx.now, cx.posts);
-        for answer in linked.elsewhere.on_wake(cx.now, &mut shown) {
+        for answer in linked.elsewhere.on_wake(cx.now, &mut shown, cx.posts) {
             outcomes.extend(linked.names.on_answer(&answer, cx.now, cx.posts));
         }
         self.show_elsewhere(shown, cx);

@@ -170,10 +170,25 @@ impl<K: Ord + Clone, E: Clone> Table<K, E> {
         Some(gone)
     }
 
-    /// Whether a server has this entry.
-    pub fn has(&self, key: &K) -> bool {
-        let mut servers = self.servers.values();
-        servers.any(|other| other.entries.contains_key(key))
+    /// The servers that have this entry.
+    pub fn owners(&self, key: &K) -> impl Iterator<Item = &str> {
+        let servers = self.servers.iter();
+        let owners = servers.filter(|(_, other)| other.entries.contains_key(key));
+        owners.map(|(server, _)| &**server)
+    }
+
+    /// An entry of a server.
+    pub fn entry(&mut self, server: &str, key: &K) -> Option<&mut E> {
+        self.servers.get_mut(server)?.entries.get_mut(key)
+    }
+
+    /// Changes all entries with this key.
+    pub fn for_each(&mut self, key: &K, mut change: impl FnMut(&str, &mut E)) {
+        for (server, other) in &mut self.servers {
+            if let Some(entry) = other.entries.get_mut(key) {
+                change(server, entry);
+            }
+        }
     }
 }
 
