@@ -192,7 +192,11 @@ impl Server {
     ///
     /// The first thing that cannot be opened or found, with what to do.
     pub fn bind(options: ServeOptions) -> Result<Server, StartError> {
-        let endpoints = endpoints::plan(&options)?;
+        let mut endpoints = endpoints::plan(&options)?;
+        if options.reuse_port {
+            // The room may fail: a shared port that is open has clients at once.
+            endpoints.sort_by_key(|endpoint| endpoint.name != "room");
+        }
         let secrets = Secrets::of(&options, &endpoints)?;
         let has_room = endpoints.iter().any(|endpoint| endpoint.name == "room");
         let link = LinkSetup::of(&options, has_room)?;
@@ -201,7 +205,7 @@ impl Server {
         let (mut bound, mut room) = (Vec::new(), None);
         for endpoint in endpoints {
             match tcp_service(endpoint.name) {
-                Some(service) => bound.push((service, open_tcp(service, endpoint)?)),
+                Some(service) => bound.push((service, open_tcp(&options, service, endpoint)?)),
                 None => {
                     let password = secrets.room.as_ref().expect("the room is on");
                     room = Some(open_room(
@@ -217,6 +221,9 @@ impl Server {
         let store = root_dir::open(&options.root, store_settings(&options), user.as_ref())?;
         let store = Rc::new(store);
         for warning in warnings {
+            log::warn!("{warning}");
+        }
+        if let Some(warning) = listen::lost_when_shared().filter(|_| options.reuse_port) {
             log::warn!("{warning}");
         }
         let is_on = |name| bound.iter().any(|(service, _)| service.name == name);
@@ -403,6 +410,7 @@ fn tcp_service(name: &str) -> Option<&'static TcpService> {
 }
 
 fn open_tcp(
+    options: &ServeOptions,
     service: &TcpService,
     endpoint: Endpoint,
 ) -> Result<<LinuxIo as Io>::Listener, StartError> {
@@ -414,10 +422,11 @@ fn open_tcp(
     let address = endpoint.address;
     let socket = match endpoint.socket {
         Some(socket) => listen::adopt(socket, queues),
-        None => listen::listen(address, queues),
+        None => listen::listen(address, queues, options.reuse_port),
     };
-    let socket =
-        socket.map_err(|error| listen::cannot_listen(service.name, "tcp", address, &error))?;
+    let shared = options.reuse_port;
+    let socket = socket
+        .map_err(|error| listen::cannot_listen(service.name, "tcp", address, shared, &error))?;
     if service.keepalive {
         // Accepted sockets inherit this.
         let _ = SockRef::from(&socket).set_tcp_keepalive(&config::KEEPALIVE);
@@ -450,7 +459,7 @@ fn open_room(
     let view = room.view();
     let room = socket.map(|socket| Datagrams::new("room", socket, Box::new(room), DATAGRAMS));
     room.and_then(|mut room| room.reply_from_local_address().map(|()| (room, view)))
-        .map_err(|error| listen::cannot_listen("room", "udp", address, &error))
+        .map_err(|error| listen::cannot_listen("room", "udp", address, options.reuse_port, &error))
 }
 
 fn store_settings(options: &ServeOptions) -> StoreSettings {

@@ -175,6 +175,11 @@ pub struct ServeOptions {
     /// address is refused.
     #[arg(long, value_name = "IP[/NET],…", value_delimiter = ',', value_parser = proxies::network)]
     pub proxy_from: Vec<IpNet>,
+    /// Share the TCP ports with other servers of the same user on this machine that have this flag:
+    /// the kernel spreads the connections among them (SO_REUSEPORT). The room shares no port: give
+    /// it another one, or `--room off`. The page keeps to one server: give http another port, too.
+    #[arg(long)]
+    pub reuse_port: bool,
     /// Close a connection whose transfer is slower, measured over 30 s; 0 allows any rate.
     #[arg(long, value_name = "BYTES/S", default_value_t = REACTOR.min_rate)]
     pub min_rate: u64,

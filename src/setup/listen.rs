@@ -19,7 +19,14 @@ pub struct Queues {
 }
 
 /// Opens a nonblocking listener. Errors are those of socket(2), bind(2) and listen(2).
-pub fn listen(address: SocketAddr, queues: Queues) -> io::Result<mio::net::TcpListener> {
+///
+/// With `shared`, other listeners of the same user with `SO_REUSEPORT` may have the port, too:
+/// socket(7). No other program can share a port that is not shared from the start.
+pub fn listen(
+    address: SocketAddr,
+    queues: Queues,
+    shared: bool,
+) -> io::Result<mio::net::TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -27,6 +34,9 @@ pub fn listen(address: SocketAddr, queues: Queues) -> io::Result<mio::net::TcpLi
     )?;
     // Without it a restart fails while old connections are in TIME_WAIT.
     socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
     set_options(&socket, queues)?;
     socket.bind(&address.into())?;
     socket.listen(queues.backlog)?;
@@ -53,6 +63,16 @@ fn set_options(socket: &Socket, queues: Queues) -> io::Result<()> {
     Ok(())
 }
 
+/// The warning that a server with shared ports, when it ends, resets the clients in its queues:
+/// unless the kernel gives them to the other servers (Linux 5.14, its `ip-sysctl`).
+pub fn lost_when_shared() -> Option<&'static str> {
+    let moves = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_migrate_req");
+    moves.is_ok_and(|moves| moves.trim() != "1").then_some(
+        "when this server ends, clients that it has not accepted yet are reset: \
+         `sysctl -w net.ipv4.tcp_migrate_req=1` gives them to the other servers of its ports",
+    )
+}
+
 /// Whether the address belongs to this machine.
 pub fn can_listen(address: IpAddr) -> bool {
     let queues = Queues {
@@ -60,17 +80,29 @@ pub fn can_listen(address: IpAddr) -> bool {
         unsent: 0,
         unread: None,
     };
-    listen(SocketAddr::new(address, 0), queues).is_ok()
+    listen(SocketAddr::new(address, 0), queues, false).is_ok()
 }
 
-/// The error of a port that cannot be opened, with advice.
+/// The error of a port that cannot be opened, with advice; `shared` as for [`listen`].
 pub fn cannot_listen(
     name: &str,
     transport: &str,
     address: SocketAddr,
+    shared: bool,
     error: &io::Error,
 ) -> StartError {
     let way_out = match error.kind() {
+        io::ErrorKind::AddrInUse if shared && transport == "udp" => {
+            "--reuse-port shares no UDP port; give the room another one with --room PORT, and join \
+             the rooms with --link, or use --room off"
+                .to_owned()
+        }
+        io::ErrorKind::AddrInUse if shared => {
+            format!(
+                "a program without --reuse-port or of another user has it; stop it, or choose \
+                 another port with --{name} PORT"
+            )
+        }
         io::ErrorKind::AddrInUse => {
             format!("stop the program that has it, or choose another port with --{name} PORT")
         }

@@ -9,6 +9,7 @@ mod log_lines;
 mod operator_streams;
 mod packages;
 mod proxy;
+mod reuse_port;
 mod settings;
 mod shutdown;
 mod signals;
