@@ -2,7 +2,7 @@
 //! The loop reads the clock once a round and passes the moment to what it calls.
 
 use rustix::time::ClockId;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Microseconds in a second.
 pub const SECOND: u64 = 1_000_000;
@@ -40,18 +40,27 @@ impl Moment {
 
 /// The clock of one loop. It is monotonic, so setting the system clock changes nothing.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock(Instant);
+pub struct Clock {
+    /// The start, by CLOCK_MONOTONIC in microseconds.
+    start: u64,
+}
 
 impl Clock {
     /// Starts at zero.
     pub fn start() -> Clock {
-        Clock(Instant::now())
+        Clock { start: monotonic() }
     }
 
     /// Reads the time.
     pub fn now(&self) -> Moment {
-        Moment(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
+        Moment(monotonic().saturating_sub(self.start))
     }
+}
+
+/// Without the checks and the 128-bit numbers of `Instant`: the clock is read in each turn.
+fn monotonic() -> u64 {
+    let now = rustix::time::clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * SECOND + now.tv_nsec as u64 / 1_000
 }
 
 /// The date, in seconds since 1970. The coarse clock is the one that stamps files, so that no file

@@ -54,7 +54,8 @@ impl RunQueue {
 
     /// Begins a round with the short turns that are queued now. Returns their number.
     pub fn begin_round(&mut self) -> usize {
-        for level in &mut self.short {
+        // Appending an empty queue takes 100 instructions; in most rounds only one has entries.
+        for level in self.short.iter_mut().filter(|level| !level.is_empty()) {
             self.round.append(level);
         }
         self.round.len()
