@@ -155,7 +155,9 @@ impl EventLoop {
                 Some(Target::Log) => {}
                 // A worker thread has completed what a connection waits for.
                 Some(Target::Waker) => self.dispatcher.end_waits(self.completions.take()),
-                Some(Target::Socket(_) | Target::Timer) | None => {
+                // The alarm: what is due is looked up in each round.
+                Some(Target::Timer) => {}
+                Some(Target::Socket(_)) | None => {
                     unreachable!("no source is registered with this token")
                 }
             }
@@ -249,7 +251,7 @@ impl EventLoop {
         services.extend(["link", "console"]);
         let io = make_io(poll.registry().try_clone()?);
         Ok(EventLoop {
-            poller: Poller::new(poll, io.clock(), &limits),
+            poller: Poller::new(poll, io.clock(), &limits)?,
             signals,
             clock: io.clock(),
             acceptor: Acceptor::new(listeners, &limits),
