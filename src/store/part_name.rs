@@ -38,9 +38,20 @@ const NODE_END: char = '@';
 /// The longest node: `HOST_NAME_MAX` of `limits.h`.
 const LONGEST_NODE: usize = 64;
 
-/// Whether any component of the name is reserved for the server.
+/// Whether any component of the name is reserved for the server, or hides a removed file.
 pub fn is_own(name: &str) -> bool {
-    name.split('/').any(is_part)
+    let is_own = |name: &str| is_part(name) || hides_removed(name);
+    name.split('/').any(is_own)
+}
+
+/// Whether FUSE or NFS have made this name: they rename a file that is removed or replaced while
+/// it is open, and remove it when it is closed.
+pub(super) fn hides_removed(name: &str) -> bool {
+    let is_number = |start, digits| {
+        let number = name.strip_prefix(start).unwrap_or_default();
+        number.len() == digits && number.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    is_number(".fuse_hidden", 16) || is_number(".nfs", 24)
 }
 
 /// The same for one component.
@@ -257,6 +268,19 @@ mod tests {
         assert!(is_right("node-1.example_x") && is_right(&host()));
         assert!(!is_right("") && !is_right("a@b") && !is_right("a/b") && !is_right("é"));
         assert!(!is_right(&"a".repeat(65)));
+    }
+
+    #[test]
+    fn names_of_removed_files_are_hidden_and_names_like_them_are_not() {
+        let hidden = [
+            ".fuse_hidden0000000900000019",
+            ".nfs00000000000a0b0c00000001",
+        ];
+        for name in hidden {
+            assert!(is_own(name) && is_own(&format!("dir/{name}")) && !is_part(name));
+            assert!(!is_own(&format!("{name}0")) && !is_own(&name[..name.len() - 1]));
+            assert!(!is_own(&name[1..]) && !is_own(&name.replace(['9', 'b'], "g")));
+        }
     }
 
     #[test]
