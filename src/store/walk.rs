@@ -3,7 +3,7 @@
 use super::part_name;
 use super::quota::{Counted, Quota};
 use super::workers::Workers;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, FileType};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -139,13 +139,23 @@ impl Walk {
     fn visit(&mut self, folder: &Dir, mut found: impl FnMut(OsString)) -> io::Result<()> {
         for entry in folder.entries()? {
             let entry = entry?;
-            let (name, kind) = (entry.file_name(), entry.file_type()?);
+            let (name, mut kind) = (entry.file_name(), entry.file_type()?);
+            if kind == FileType::unknown() {
+                // Some file systems report no type at all.
+                kind = match entry.metadata() {
+                    Ok(found) => found.file_type(),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                };
+            }
             if kind.is_dir() {
                 found(name);
             } else if kind.is_file() {
-                match name.to_str().filter(|name| part_name::is_part(name)) {
+                match name.to_str().filter(|name| part_name::is_own(name)) {
                     // An upload counts by its reservation, also one of another server.
-                    Some(name) if self.sweeps => part_name::sweep(folder, name),
+                    Some(name) if self.sweeps && part_name::is_part(name) => {
+                        part_name::sweep(folder, name);
+                    }
                     Some(_) => {}
                     None => self.add(folder, &name)?,
                 }
