@@ -232,8 +232,13 @@ impl Root {
             Look::Cached => ResolveFlags::CACHED,
             Look::Full => ResolveFlags::empty(),
         };
-        let found = rustix::fs::openat2(CWD, &self.path, flags, Mode::empty(), resolve)
-            .and_then(place::stat);
+        let found = match rustix::fs::openat2(CWD, &self.path, flags, Mode::empty(), resolve) {
+            // The kernel is too old for openat2(2) or its caches.
+            Err(Errno::NOSYS | Errno::INVAL) if look == Look::Cached => return None,
+            Err(Errno::NOSYS) => rustix::fs::open(&self.path, flags, Mode::empty()),
+            found => found,
+        };
+        let found = found.and_then(place::stat);
         Some(match found {
             Ok(found) if identity(&found) == self.identity => Presence::Here,
             Ok(_) => Presence::Replaced,

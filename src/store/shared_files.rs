@@ -90,7 +90,9 @@ impl SharedFiles {
         let (found, is_known) = match path.map(|path| self.look_up(path)) {
             None => (None, true),
             Some(Ok(found)) => (Some(found), true),
-            Some(Err(errno)) => (None, !matches!(errno, Errno::AGAIN | Errno::XDEV)),
+            // Before Linux 5.12 the kernel does not tell, and before 5.6 it has no openat2(2).
+            Some(Err(Errno::AGAIN | Errno::XDEV | Errno::INVAL | Errno::NOSYS)) => (None, false),
+            Some(Err(_)) => (None, true),
         };
         let place = match &found {
             Some(found) => found.place,
@@ -163,11 +165,15 @@ impl SharedFiles {
     fn find_and_open(&self, name: &str) -> Result<(Found, OwnedFd), StoreError> {
         let mut tries = self.settings.reopens;
         loop {
-            // A name that is missing is an error of this line; the others have found it.
-            let fd = self.open_as(name, OFlags::PATH)?;
-            let found = self.found(fd);
-            match found.and_then(|found| self.open_path(found, name)) {
+            let opened = match self.open_as(name, OFlags::PATH) {
+                // A name that is missing is an error of this line; the others have found it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error.into()),
+                Err(error) => Err(error.into()),
+                Ok(fd) => self.found(fd),
+            };
+            match opened.and_then(|found| self.open_path(found, name)) {
                 Err(error) if tries > 0 && is_replaced(&error) => tries -= 1,
+                Ok((found, file)) if tries > 0 && !is_version(&found, &file) => tries -= 1,
                 opened => return opened,
             }
         }
@@ -309,6 +315,13 @@ pub(super) fn size(name: &str, found: &Found) -> Result<u64, StoreError> {
         return Err(StoreError::NotFound);
     }
     require_file(found.kind).map(|()| found.version.length)
+}
+
+/// Whether the open file is the version that was found. Programs behind FUSE open files by name: a
+/// new version would be sent with the length of the old one.
+fn is_version(found: &Found, file: &OwnedFd) -> bool {
+    found.place.kind != FsKind::Remote
+        || rustix::fs::fstat(file).is_ok_and(|stat| found.version == FileVersion::from(stat))
 }
 
 /// Whether a file that was found is gone: FUSE says that it is missing, NFS that it is stale.
