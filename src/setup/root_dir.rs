@@ -27,7 +27,15 @@ pub fn open(
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(cannot_serve(root, &error)),
     }
-    FileStore::open(root, settings).map_err(|error| cannot_serve(root, &error))
+    let store = FileStore::open(root, settings).map_err(|error| cannot_serve(root, &error))?;
+    store.check_features().map_err(|lack| {
+        let (root, flag) = (root.display(), lack.way_out());
+        StartError::new(format!(
+            "cannot serve the folder {root}: {lack}; add {flag}, or give a folder on another file \
+             system with --root DIR"
+        ))
+    })?;
+    Ok(store)
 }
 
 fn give(root: &Path, user: &User) -> io::Result<()> {

@@ -85,7 +85,14 @@ impl Entry {
             return self.rename_folder(to);
         }
         rustix::fs::linkat(from, old, into, new, AtFlags::empty())?;
-        Ok(self.give_up_name(&moved)?)
+        match self.give_up_name(&moved) {
+            // Another client has moved or removed the file meanwhile.
+            Err(Errno::NOENT) => {
+                let _ = to.give_up_name(&moved);
+                Err(StoreError::NotFound)
+            }
+            given_up => Ok(given_up?),
+        }
     }
 
     /// Makes an empty folder of the new name, which no other gets then, and replaces that.
@@ -98,6 +105,8 @@ impl Entry {
         }
         match renamed {
             Err(Errno::INVAL) => Err(StoreError::IntoItself),
+            // Another client has put something into the new folder.
+            Err(Errno::NOTEMPTY) => Err(StoreError::Exists),
             renamed => Ok(renamed?),
         }
     }

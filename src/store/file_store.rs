@@ -8,6 +8,7 @@ use super::cold_files::ColdFiles;
 use super::digest;
 use super::disk_file::DiskFile;
 use super::entry::Changed;
+use super::features::{self, Lack};
 use super::file_blob::{BlobShared, FileBlob};
 use super::found::Found;
 use super::listing::Lists;
@@ -82,6 +83,21 @@ impl FileStore {
             blobs,
             checking: Arc::default(),
         })
+    }
+
+    /// Tries what changes need of the file system.
+    ///
+    /// # Errors
+    ///
+    /// What is missing.
+    pub fn check_features(&self) -> Result<(), Lack> {
+        let StoreSettings {
+            read_only, sync, ..
+        } = self.files.settings;
+        match read_only {
+            true => Ok(()),
+            false => features::check(self.files.root.folder(), sync),
+        }
     }
 
     /// Runs slow work on helper threads from now on; `completions` receives the finished sessions.

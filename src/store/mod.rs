@@ -7,6 +7,7 @@ mod digest;
 mod disk_file;
 mod entry;
 pub mod error;
+pub mod features;
 pub mod file_blob;
 pub mod file_store;
 mod found;

@@ -79,14 +79,28 @@ pub fn device(stat: &Statx) -> u64 {
     makedev(stat.stx_dev_major, stat.stx_dev_minor)
 }
 
+/// Whether the file system is known to keep all promises of the store.
+pub(super) fn is_known(folder: impl AsFd) -> bool {
+    rustix::fs::fstatfs(folder).is_ok_and(|found| {
+        let number = found.f_type as u64;
+        is_native(number) || kind_of_type(number) == FsKind::Memory
+    })
+}
+
+/// ext2 to ext4, xfs, btrfs, f2fs, bcachefs, jfs, reiserfs.
+fn is_native(number: u64) -> bool {
+    matches!(
+        number & 0xffff_ffff,
+        0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 | 0xca45_1a4e | 0x3153_464a | 0x5265_4973
+    )
+}
+
 /// By the `f_type` of statfs(2); `linux/magic.h` and the sources of Linux have the numbers.
 fn kind_of_type(number: u64) -> FsKind {
     match number & 0xffff_ffff {
         // tmpfs, ramfs.
         0x0102_1994 | 0x8584_58f6 => FsKind::Memory,
-        // ext2 to ext4, xfs, btrfs, f2fs, bcachefs, jfs, reiserfs.
-        0xef53 | 0x5846_5342 | 0x9123_683e | 0xf2f5_2010 | 0xca45_1a4e | 0x3153_464a
-        | 0x5265_4973 => FsKind::Local,
+        number if is_native(number) => FsKind::Local,
         // overlayfs, zfs, exfat, fat, ntfs3, isofs, udf, squashfs, erofs.
         0x794c_7630 | 0x2fc1_2fc1 | 0x2011_bab0 | 0x4d44 | 0x7366_746e | 0x9660 | 0x1501_3346
         | 0x7371_7368 | 0xe0f5_e1e2 => FsKind::Local,

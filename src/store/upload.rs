@@ -192,8 +192,7 @@ impl Destination {
         let added = length(&rustix::fs::fstat(file)?);
         match self.take_free_name(file) {
             Ok(()) => return Ok((Stored::Created, Exchange { added, removed: 0 })),
-            // Some file systems cannot rename without replacing.
-            Err(Errno::EXIST | Errno::INVAL) if overwrite == Overwrite::Allowed => {}
+            Err(Errno::EXIST | Errno::OPNOTSUPP) if overwrite == Overwrite::Allowed => {}
             Err(errno) => return Err(errno),
         }
         if self.hidden.is_none() {
@@ -204,10 +203,15 @@ impl Destination {
             self.hidden = Some(hidden);
         }
         let hidden = self.hidden.as_deref().expect("set above or from the start");
-        let removed = length_of_name(&self.folder, &self.name);
+        let old = stat_of_name(&self.folder, &self.name);
         rustix::fs::renameat(&self.folder, hidden, &self.folder, &*self.name)?;
         self.hidden = None;
-        Ok((Stored::Replaced, Exchange { added, removed }))
+        let stored = match &old {
+            Ok(_) => Stored::Replaced,
+            Err(_) => Stored::Created,
+        };
+        let removed = old.map_or(0, |stat| length(&stat));
+        Ok((stored, Exchange { added, removed }))
     }
 
     /// Makes the file visible under its name, unless an entry has that name.
@@ -215,8 +219,7 @@ impl Destination {
         let Some(hidden) = self.hidden.as_deref() else {
             return self.link(file, &self.name);
         };
-        let (folder, flags) = (&self.folder, RenameFlags::NOREPLACE);
-        rustix::fs::renameat_with(folder, hidden, folder, &*self.name, flags)?;
+        move_to_free_name(&self.folder, hidden, &self.name)?;
         self.hidden = None;
         Ok(())
     }
@@ -224,7 +227,7 @@ impl Destination {
     /// Copies the attributes of the replaced file, if there is one: permission bits, ACL, and owner
     /// and group as far as permitted. Not setuid and setgid: they belong to the old content.
     fn inherit_attributes(&self, file: &File) -> bool {
-        let found = rustix::fs::statat(&self.folder, &*self.name, AtFlags::SYMLINK_NOFOLLOW);
+        let found = stat_of_name(&self.folder, &self.name);
         let Some(old) = found.ok().filter(is_file).or(self.found.filter(is_file)) else {
             return false;
         };
@@ -271,8 +274,32 @@ fn length(stat: &Stat) -> u64 {
 
 /// The same for the entry of this name.
 pub(super) fn length_of_name(folder: &Dir, name: &str) -> u64 {
-    let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
-    found.map_or(0, |stat| length(&stat))
+    stat_of_name(folder, name).map_or(0, |stat| length(&stat))
+}
+
+fn stat_of_name(folder: &Dir, name: &str) -> Result<Stat, Errno> {
+    rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Gives a file another name in its folder, which must be free. A file system that cannot rename
+/// without replacing can link.
+///
+/// # Errors
+///
+/// EXIST: the name is taken. OPNOTSUPP: the file system can do neither.
+pub(super) fn move_to_free_name(folder: &Dir, old: &str, new: &str) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(folder, old, folder, new, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL) => {}
+        renamed => return renamed,
+    }
+    match rustix::fs::linkat(folder, old, folder, new, AtFlags::empty()) {
+        Err(Errno::PERM | Errno::NOSYS | Errno::INVAL) => return Err(Errno::OPNOTSUPP),
+        linked => linked?,
+    }
+    if let Err(errno) = rustix::fs::unlinkat(folder, old, AtFlags::empty()) {
+        log::warn!("cannot remove the second name {old}: {errno}");
+    }
+    Ok(())
 }
 
 fn is_file(stat: &Stat) -> bool {

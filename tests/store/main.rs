@@ -1,5 +1,6 @@
 //! The root folder on a real disk: what is reachable, what fits, and what is missing.
 
+mod file_systems;
 mod max_total;
 mod nodes;
 mod scarcity;
