@@ -49,15 +49,16 @@ impl<I: Io> Dispatcher<I> {
         limits: ReactorLimits,
         services: Vec<&'static str>,
     ) -> Dispatcher<I> {
+        let slots = limits.connections.min(limits.reserved);
         shared.logged = LogLimit::new(limits.uploads_logged);
         Dispatcher {
             io,
             shared,
             services,
-            table: Table::new(),
+            table: Table::with_capacity(slots),
             queue: RunQueue::default(),
             timers: Timers::new(limits),
-            per_ip: PerIpLimit::new(limits.per_ip),
+            per_ip: PerIpLimit::new(limits.per_ip, slots),
             loop_lag: LoopLag::new(limits.slow_micros),
             scratch: Scratch::new(limits.read_buffer),
             operator: None,

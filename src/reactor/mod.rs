@@ -37,6 +37,8 @@ use crate::wire::follows::Timer;
 pub struct ReactorLimits {
     /// Connections served at once.
     pub connections: usize,
+    /// Connections for which memory is reserved at the start, at most.
+    pub reserved: usize,
     /// Connections accepted from one listener in a round.
     pub accepts_per_turn: usize,
     /// Events of one poll.

@@ -32,12 +32,13 @@ struct PackedAddr {
 }
 
 impl PerIpLimit {
-    /// At most `limit` connections from one address; `None` is no limit.
-    pub fn new(limit: Option<usize>) -> PerIpLimit {
+    /// At most `limit` connections from one address; `None` is no limit. Memory for the addresses
+    /// of this number of connections is reserved.
+    pub fn new(limit: Option<usize>, connections: usize) -> PerIpLimit {
         PerIpLimit {
             limit,
             counts: HashMap::new(),
-            slots: Vec::new(),
+            slots: Vec::with_capacity(connections),
             ipv6: HashMap::new(),
             refused_logged: LogLimit::new(1),
         }
@@ -123,7 +124,7 @@ mod tests {
     fn a_closed_connection_is_no_longer_counted() {
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         let peer = |ip| SocketAddr::new(ip, 5);
-        let mut per_ip = PerIpLimit::new(Some(2));
+        let mut per_ip = PerIpLimit::new(Some(2), 0);
         per_ip.enter(5, peer(here));
         per_ip.enter(1, peer(here));
         per_ip.enter(2, peer(there));
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn a_connection_of_a_proxy_is_not_counted() {
         let (proxy, client) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([192, 0, 2, 1]));
-        let mut per_ip = PerIpLimit::new(Some(1));
+        let mut per_ip = PerIpLimit::new(Some(1), 0);
         per_ip.enter(0, SocketAddr::new(proxy, 5));
         per_ip.exempt(0);
         assert!(!per_ip.is_reached(proxy));
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_peer_of_a_slot_is_returned_whatever_its_address_is() {
-        let mut per_ip = PerIpLimit::new(None);
+        let mut per_ip = PerIpLimit::new(None, 0);
         let peers = ["192.0.2.1:5", "[2001:db8::1]:6", "[::]:7", "0.0.0.0:8"];
         let peers = peers.map(|peer| peer.parse().expect("an address"));
         for (slot, peer) in peers.into_iter().enumerate() {

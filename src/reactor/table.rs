@@ -7,14 +7,17 @@ use slab::Slab;
 /// All connections. A stale id finds no connection.
 pub struct Table<S> {
     slots: Slab<Connection<S>>,
+    /// The number of slots that were ever used.
+    used: u32,
     serial: u32,
 }
 
 impl<S> Table<S> {
-    /// An empty table.
-    pub fn new() -> Table<S> {
+    /// An empty table, with memory for this number of connections.
+    pub fn with_capacity(connections: usize) -> Table<S> {
         Table {
-            slots: Slab::new(),
+            slots: Slab::with_capacity(connections),
+            used: 0,
             serial: 0,
         }
     }
@@ -30,6 +33,7 @@ impl<S> Table<S> {
         assert_eq!(id, self.next_id(), "another connection was inserted");
         self.serial = id.serial();
         self.slots.insert(connection);
+        self.used = self.used.max(id.slot() + 1);
     }
 
     /// The connection of an id, if it is still open.
@@ -45,7 +49,7 @@ impl<S> Table<S> {
 
     /// A number of slots that includes all connections.
     pub fn slots(&self) -> u32 {
-        self.slots.capacity() as u32
+        self.used
     }
 
     /// The id of the connection that is in a slot now.
@@ -69,11 +73,5 @@ impl<S> Table<S> {
     /// The number of connections.
     pub fn count(&self) -> usize {
         self.slots.len()
-    }
-}
-
-impl<S> Default for Table<S> {
-    fn default() -> Table<S> {
-        Table::new()
     }
 }

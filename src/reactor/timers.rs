@@ -49,7 +49,7 @@ impl Timers {
         Timers {
             limits,
             queues: Default::default(),
-            seconds: Vec::new(),
+            seconds: Vec::with_capacity(limits.connections.min(limits.reserved)),
             next_second: NEVER,
             draining: None,
         }
