@@ -2,6 +2,7 @@
 
 mod announcement;
 mod endpoints;
+mod limits;
 mod link;
 pub mod options;
 mod proxied;
@@ -9,16 +10,13 @@ mod secrets;
 mod window;
 
 use crate::config;
-use crate::config::reactor::{BBR_BODIES, BODIES, OUTBOX_HIGH_WATER, REACTOR};
+use crate::config::reactor::{BBR_BODIES, BODIES, OUTBOX_HIGH_WATER};
 use crate::config::room::{DATAGRAMS, ROOM};
 use crate::config::services::{EDITOR, SERVICES};
-use crate::config::store::STORE;
-use crate::reactor::ReactorLimits;
 use crate::reactor::acceptor::ServiceListener;
 use crate::reactor::clock::SECOND;
 use crate::reactor::datagram::Datagrams;
 use crate::reactor::event_loop::{EventLoop, Stopped};
-use crate::reactor::fd_limit;
 use crate::reactor::io::Io;
 use crate::reactor::linux::{LinuxIo, LinuxListener, uses_bbr};
 use crate::reactor::log::{LogQueue, LogSink};
@@ -51,10 +49,10 @@ use crate::setup::sd_notify::ServiceManager;
 use crate::setup::{root_dir, sandbox};
 use crate::store::file_store::FileStore;
 use crate::store::part_name;
-use crate::store::{QuotaLimits, StoreSettings};
 use crate::terminal::line_editor::LineEditor;
 use announcement::{Address, announcement};
 use endpoints::Endpoint;
+use limits::{reactor_limits, store_settings};
 use link::LinkSetup;
 use options::ServeOptions;
 use secrets::Secrets;
@@ -460,37 +458,4 @@ fn open_room(
     let room = socket.map(|socket| Datagrams::new("room", socket, Box::new(room), DATAGRAMS));
     room.and_then(|mut room| room.reply_from_local_address().map(|()| (room, view)))
         .map_err(|error| listen::cannot_listen("room", "udp", address, options.reuse_port, &error))
-}
-
-fn store_settings(options: &ServeOptions) -> StoreSettings {
-    StoreSettings {
-        read_only: options.read_only,
-        largest: options
-            .max_file_size
-            .unwrap_or(STORE.largest)
-            .min(STORE.largest),
-        quota: QuotaLimits {
-            total: options.max_total,
-            ..STORE.quota
-        },
-        sync: !options.no_sync,
-        ..STORE
-    }
-}
-
-fn reactor_limits(options: &ServeOptions, files: bool) -> ReactorLimits {
-    let (most, idle) = (
-        options.max_connections.map(|count| count as usize),
-        options.idle_timeout,
-    );
-    ReactorLimits {
-        connections: fd_limit::connections(most, config::DESCRIPTOR_RESERVE, files),
-        per_ip: options.max_per_address.map(|count| count as usize),
-        min_rate: options.min_rate,
-        idle_seconds: (idle > 0).then_some(idle),
-        settle_millis: options.settle,
-        header_gap_millis: options.bare_gap,
-        spin_micros: options.spin,
-        ..REACTOR
-    }
 }
