@@ -55,8 +55,8 @@
 //! - [`session::notice`], [`services::talk`], [`services::operator`]: messages between sessions.
 //!   The operator is one more session.
 //! - [`reactor::datagram`], [`services::room`]: the chat room over UDP.
-//! - [`services::link`], [`reactor::uplink`], [`services::room::elsewhere`]: one room on several
-//!   servers, over NATS.
+//! - [`services::link`], [`reactor::uplink`], [`services::room::elsewhere`],
+//!   [`services::roster::elsewhere`]: one room and one talk on several servers, over NATS.
 //! - [`setup::sandbox`], [`setup::drop_root`]: privileges that are dropped at the start.
 //! - [`load::worker`], [`load::driver`]: the load generator, which runs thousands of client
 //!   connections on the same dispatcher.

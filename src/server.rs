@@ -14,7 +14,7 @@ use crate::config::reactor::{BBR_BODIES, BODIES, OUTBOX_HIGH_WATER};
 use crate::config::room::{DATAGRAMS, ROOM};
 use crate::config::services::{EDITOR, SERVICES};
 use crate::reactor::acceptor::ServiceListener;
-use crate::reactor::clock::SECOND;
+use crate::reactor::clock::{Moment, SECOND};
 use crate::reactor::datagram::Datagrams;
 use crate::reactor::event_loop::{EventLoop, Stopped};
 use crate::reactor::io::Io;
@@ -196,8 +196,8 @@ impl Server {
             endpoints.sort_by_key(|endpoint| endpoint.name != "room");
         }
         let secrets = Secrets::of(&options, &endpoints)?;
-        let has_room = endpoints.iter().any(|endpoint| endpoint.name == "room");
-        let link = LinkSetup::of(&options, has_room)?;
+        let has = |name| endpoints.iter().any(|endpoint| endpoint.name == name);
+        let link = LinkSetup::of(&options, has("room"), has("talk"))?;
         let user = options.user.as_deref().map(User::find).transpose()?;
         let warnings = secrets::warnings(&options, &endpoints, &secrets);
         let (mut bound, mut room) = (Vec::new(), None);
@@ -224,13 +224,14 @@ impl Server {
         if let Some(warning) = listen::lost_when_shared().filter(|_| options.reuse_port) {
             log::warn!("{warning}");
         }
-        let is_on = |name| bound.iter().any(|(service, _)| service.name == name);
-        let roster: Rc<RefCell<Roster>> = Rc::default();
+        let talk = bound.iter_mut().find(|(service, _)| service.name == "talk");
+        let talk = talk.and_then(|(_, socket)| socket.local_addr().ok());
+        let roster = Rc::new(RefCell::new(link::roster(link.as_ref(), talk)));
         let parts = Rc::new(Parts {
             limits: Rc::new(SERVICES),
             http: Rc::new(window::http_shared(
                 &store,
-                is_on("talk").then(|| roster.clone()),
+                talk.map(|_| roster.clone()),
                 room.as_ref().map(|(_, view)| view.clone()),
                 &options,
                 &secrets,
@@ -311,11 +312,17 @@ impl Server {
         let _ = announce
             .write_all(announcement.as_bytes())
             .and_then(|()| announce.flush());
-        if let Some(service_manager) = service_manager {
+        if let Some(service_manager) = &service_manager {
             let shown: Vec<String> = addresses.iter().map(Address::to_string).collect();
             service_manager.ready(&shown.join(", "));
-            event_loop.on_stop(move || service_manager.stopping());
         }
+        let roster = self.parts.roster.clone();
+        event_loop.on_stop(move |posts| {
+            roster.borrow_mut().stop(posts);
+            if let Some(service_manager) = service_manager {
+                service_manager.stopping();
+            }
+        });
         event_loop.run().map_err(|error| {
             let text = format!("the event loop failed: {error}");
             io::Error::new(error.kind(), text)
@@ -371,12 +378,18 @@ fn set_repeated(event_loop: &mut EventLoop, parts: &Parts, link: Option<LinkSetu
     let (open_files, store) = (parts.store.clone(), parts.store.clone());
     let loop_view = parts.http.loop_view.clone();
     let uplink = link.as_ref().map(|link| RefCell::new(link.uplink()));
+    let (roster, batch) = (parts.roster.clone(), parts.limits.operator_batch);
     event_loop.each_round(Box::new(move |dispatcher, acceptor, now| {
         open_files.end_round();
         let uplink = uplink.as_ref().map(RefCell::borrow_mut);
         let due = uplink.and_then(|mut uplink| uplink.end_round(dispatcher, now));
+        let unix = dispatcher.unix();
+        let (mut roster, posts) = (roster.borrow_mut(), dispatcher.posts());
+        let talk = roster.end_round(now.0, unix, batch, posts).map(Moment);
+        drop(roster);
+        dispatcher.deliver();
         let shown = show(&loop_view, dispatcher, acceptor, now);
-        shown.into_iter().chain(due).min()
+        shown.into_iter().chain(due).chain(talk).min()
     }));
     let metrics = parts.http.metrics.clone();
     event_loop.each_second(Box::new(move |dispatcher, room, log| {

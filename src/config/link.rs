@@ -1,12 +1,13 @@
 //! The limits of the link to other servers.
 
 use super::room::ROOM;
-use super::{KIB, MIB};
+use super::{KIB, MIB, WIRE};
 use crate::reactor::uplink::UplinkLimits;
 use crate::services::link::LinkLimits;
 use crate::services::link::names::NameLimits;
 use crate::services::link::others::OthersLimits;
 use crate::services::room::elsewhere::ProofLimits;
+use crate::services::roster::elsewhere::ElsewhereLimits;
 use crate::wire::nats::NatsLimits;
 
 /// The limits of a link. Times are in microseconds.
@@ -22,6 +23,8 @@ pub const LINK: LinkLimits = LinkLimits {
     outbox: MIB,
     // A tick is `tick`: the link is down 10 to 15 s after a broker has stopped.
     unanswered_pings: 2,
+    // As much as the outbox of the sender. The talk reads some messages a round.
+    arrived: MIB,
 };
 
 /// The limits of dialling.
@@ -43,8 +46,8 @@ pub const ELSEWHERE: OthersLimits = OthersLimits {
     interval: SECOND,
     // Each server publishes every 10 s: a thousand cost a few percent of a core.
     servers: 1_000,
-    // A node has at most 64 characters, and 17 follow.
-    name: 81,
+    // A node has at most 64 characters; a port and 16 digits follow, each behind a hyphen.
+    name: 87,
     entries: ROOM.members,
     // An entry takes 200 bytes: 6.6 MB, whatever the others say.
     all_entries: 8 * ROOM.members,
@@ -58,6 +61,25 @@ pub const PROOF: ProofLimits = ProofLimits {
     timeout: SECOND,
     // A tenth of a second of a full room's rate; with 3 KiB each, less than a megabyte.
     waiting: 256,
+};
+
+/// The limits of what the talk knows of other servers.
+pub const TALK: ElsewhereLimits = ElsewhereLimits {
+    others: OthersLimits {
+        // A list of them has 600 KiB, which fits into the outbox.
+        entries: 10_000,
+        // An entry takes 150 bytes: 7.5 MB, whatever the others say.
+        all_entries: 50_000,
+        ..ELSEWHERE
+    },
+    // With the headers, below the longest message.
+    part: 2 * KIB,
+    // A broken line of the longest unit: each byte becomes a character of three.
+    line: 3 * WIRE.unit,
+    // As many lines as a screen or a tab gets between two polls without dropping one: 10 KiB.
+    batch: 128,
+    // As much as a client that does not read may owe.
+    waiting: 64 * KIB,
 };
 
 /// The limits of names among all servers, defined by the protocol between them.

@@ -13,6 +13,7 @@ use super::signals; // the signals that end the server, or resume the operator's
 use super::stdio::Stdio; // standard input and output, nonblocking
 use super::token::Target; // what an event is about, packed into mio's Token
 use crate::session::completions::Completions; // sessions whose disk operation has completed
+use crate::session::notice::Post; // a message to a session
 use crate::session::observer::Readiness; // whether a socket is readable and writable
 use crate::session::protocol::Protocol; // the state machine of a service
 use crate::session::shared::Shared; // what all sessions share: posts, the time, the observer
@@ -36,7 +37,7 @@ pub struct EventLoop {
     log: LogSink,
     limits: ReactorLimits,
     stopping: Stopping,
-    on_stop: Option<Box<dyn FnOnce()>>,
+    on_stop: Option<OnStop>,
     completions: Completions,
     each_second: Option<EachSecond>,
     each_round: Option<EachRound>,
@@ -189,7 +190,8 @@ impl EventLoop {
                 self.dispatcher.deliver();
             }
             if let Some(act) = self.on_stop.take() {
-                act();
+                act(self.dispatcher.posts());
+                self.dispatcher.deliver();
             }
             self.dispatcher.drain(now);
             self.stopping = Stopping::By(now.after(seconds * SECOND));
@@ -269,8 +271,8 @@ impl EventLoop {
         })
     }
 
-    /// Sets a function to be called on the first signal. It must not block.
-    pub fn on_stop(&mut self, act: impl FnOnce() + 'static) {
+    /// Sets a function to be called on the first signal, which may post. It must not block.
+    pub fn on_stop(&mut self, act: impl FnOnce(&mut Vec<Post>) + 'static) {
         self.on_stop = Some(Box::new(act));
     }
 
@@ -308,6 +310,9 @@ impl EventLoop {
             .open_operator(Stream::Operator, protocol, self.clock.now())
     }
 }
+
+/// A function that is called on the first signal, and gets the list of posts.
+type OnStop = Box<dyn FnOnce(&mut Vec<Post>)>;
 
 /// A function that is called once a second, with the parts that it may read.
 pub type EachSecond = Box<dyn Fn(&mut Dispatcher<LinuxIo>, Option<&Datagrams>, &LogSink)>;

@@ -49,6 +49,11 @@ impl<I: Io> Dispatcher<I> {
         self.link
     }
 
+    /// The date: seconds since 1970.
+    pub fn unix(&self) -> u64 {
+        self.shared.unix
+    }
+
     /// Whether idle connections are closed.
     pub fn is_draining(&self) -> bool {
         self.timers.is_draining()

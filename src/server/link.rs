@@ -1,27 +1,46 @@
-//! The link to other servers from the flags: its brokers, and what the room shares with it.
+//! The link to other servers from the flags: its brokers, and what room and talk share with it.
 
 use super::options::ServeOptions;
-use crate::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES, PROOF, UPLINK};
+use super::tcp_service;
+use crate::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES, PROOF, TALK, UPLINK};
 use crate::reactor::uplink::{MakeLink, OnFailure, Uplink};
 use crate::services::link::exchange::{Exchange, Topic};
 use crate::services::link::names::Names;
 use crate::services::link::{Link, Subjects};
-use crate::services::room::elsewhere::Elsewhere;
+use crate::services::room::elsewhere::Elsewhere as RoomElsewhere;
 use crate::services::room::linked::Linked;
+use crate::services::roster::Roster;
+use crate::services::roster::elsewhere::{CLIENTS, Elsewhere, LINES};
 use crate::session::loop_metrics::Sampled;
 use crate::setup::error::StartError;
 use crate::setup::password;
+use crate::store::part_name;
 use crate::wire::nats::url::NatsUrl;
 use crate::wire::text::{hex, reason};
 use std::cell::RefCell;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 
+/// The roster of talk clients, with those of other servers if there is a link. `talk` is where the
+/// talk listens, if it is on. Called once `part_name` has the node of this server.
+pub fn roster(link: Option<&LinkSetup>, talk: Option<SocketAddr>) -> Roster {
+    let mut roster = Roster::default();
+    if let Some(link) = link {
+        link.set_name(talk);
+        if talk.is_some() {
+            roster.set_link(Elsewhere::new(link.exchange.clone(), TALK));
+        }
+    }
+    roster
+}
+
 /// The link of a server.
 pub struct LinkSetup {
     exchange: Rc<RefCell<Exchange>>,
     /// The subject of the room.
     subject: Rc<str>,
+    /// The subjects of the services that are on.
+    subjects: Subjects,
     /// Each address of each broker.
     brokers: Vec<(NatsUrl, SocketAddr)>,
     random: u64,
@@ -32,14 +51,19 @@ impl LinkSetup {
     ///
     /// # Errors
     ///
-    /// An address that is none, a name that cannot be found, or a server without a room.
-    pub fn of(options: &ServeOptions, has_room: bool) -> Result<Option<LinkSetup>, StartError> {
+    /// An address that is none, a name that cannot be found, or a server without room and talk.
+    pub fn of(
+        options: &ServeOptions,
+        has_room: bool,
+        has_talk: bool,
+    ) -> Result<Option<LinkSetup>, StartError> {
         let given = password::link(options.link.as_deref(), options.link_file.as_deref())?;
         let Some(given) = given else {
             return Ok(None);
         };
-        if !has_room {
-            let text = "the link joins rooms, but the room is off; give --room a port";
+        if !has_room && !has_talk {
+            let text = "the link joins room and talk of servers, but the room is off, and so is \
+                        talk; give --room or --talk a port";
             return Err(StartError::new(text));
         }
         let urls = NatsUrl::parse_list(&given)
@@ -58,18 +82,45 @@ impl LinkSetup {
         getrandom::fill(&mut random).map_err(|error| {
             StartError::new(format!("cannot get random bytes from the kernel: {error}"))
         })?;
+        let subject: Rc<str> = format!("loket.room.{}", options.room_name).into();
+        let room = has_room.then(|| (subject.clone(), Topic::Room));
+        let talk = [LINES, CLIENTS].map(|subject| (subject.into(), Topic::Talk));
+        let talk = talk.into_iter().filter(|_| has_talk);
         Ok(Some(LinkSetup {
             exchange: Rc::new(RefCell::new(Exchange::new(hex(&random)))),
-            subject: format!("loket.room.{}", options.room_name).into(),
+            subject,
+            subjects: room.into_iter().chain(talk).collect(),
             brokers,
             random: u64::from_ne_bytes(random),
         }))
     }
 
+    /// Sets the name of this server among the others. By default its node is the first part of the
+    /// host name, and the port of the talk if it is not the usual one: so two servers of one host
+    /// have different nodes.
+    fn set_name(&self, talk: Option<SocketAddr>) {
+        let (node, is_default) = part_name::node_name();
+        let mut node = match is_default {
+            true => node.split('.').next().unwrap_or_default().to_owned(),
+            false => node.replace('.', "-"),
+        };
+        if node.is_empty() {
+            node.push('_');
+        }
+        let usual = tcp_service("talk").map_or("", |service| service.port);
+        let port = talk.map_or(usual.to_owned(), |talk| talk.port().to_string());
+        if is_default && port != usual {
+            node = format!("{node}-{port}");
+        }
+        let random = hex(&self.random.to_ne_bytes());
+        let mut exchange = self.exchange.borrow_mut();
+        exchange.set_server(format!("{node}-{random}"));
+    }
+
     /// What the room knows of other servers.
     pub fn linked(&self) -> Linked {
         let exchange = || self.exchange.clone();
-        let elsewhere = Elsewhere::new(exchange(), self.subject.clone(), ELSEWHERE, PROOF);
+        let elsewhere = RoomElsewhere::new(exchange(), self.subject.clone(), ELSEWHERE, PROOF);
         Linked::new(elsewhere, Names::new(exchange(), NAMES), NAME_TIMEOUT)
     }
 
@@ -81,8 +132,7 @@ impl LinkSetup {
     /// Keeps a connection to one of the brokers.
     pub fn uplink(&self) -> Uplink {
         let addresses = self.brokers.iter().map(|(_, address)| *address).collect();
-        let exchange = self.exchange.clone();
-        let subjects: Subjects = [(self.subject.clone(), Topic::Room)].into();
+        let (exchange, subjects) = (self.exchange.clone(), self.subjects.clone());
         let brokers = self.brokers.clone();
         let make: MakeLink = Box::new(move |number| {
             let (url, address) = brokers[number].clone();

@@ -207,9 +207,9 @@ pub struct ServeOptions {
     /// nothing since it joined; 0 is never.
     #[arg(long, value_name = "SECONDS", default_value_t = room::IDLE_SECONDS)]
     pub room_idle: u32,
-    /// NATS servers, tried in turn, that link the room to those of other loket servers; they need
-    /// JetStream, in which names are unique. Other users can see a password here in the process
-    /// list.
+    /// NATS servers, tried in turn, that link room and talk to those of other loket servers; the
+    /// room needs JetStream there, in which names are unique. Other users can see a password here
+    /// in the process list.
     #[arg(
         long,
         value_name = "nats://[USER:PASS@]HOST[:PORT],...",
@@ -235,8 +235,10 @@ pub struct ServeOptions {
     /// Answer OK to an upload before its data is on disk: faster, but a power cut may lose it.
     #[arg(long)]
     pub no_sync: bool,
-    /// Name of this server among those that share the root on a network file system: each removes
-    /// only its own unfinished uploads at its start [default: the host name].
+    /// Name of this server among others. With --link, operators see its talk clients as NAME.1,
+    /// NAME.2 and so on, a dot in NAME as a hyphen. Of a root on a network file system, it removes
+    /// only its own unfinished uploads at its start [default: the host name; in front of clients
+    /// only its first part, and the port of talk unless that is 9000].
     #[arg(long, value_name = "NAME", value_parser = part_name::check_node)]
     pub node: Option<String>,
     /// Poll for this time before sleeping, as long as that finds events: shorter answers, up to one

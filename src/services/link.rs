@@ -38,6 +38,8 @@ pub struct LinkLimits {
     pub nats: NatsLimits,
     /// Unsent bytes above which messages are dropped.
     pub outbox: usize,
+    /// Bytes of messages for one service that it has not read; more are dropped.
+    pub arrived: usize,
     /// Ticks without an answer after which the link is down.
     pub unanswered_pings: u32,
 }
@@ -125,7 +127,8 @@ impl Link {
             (ServerCommand::Message(message), _) => {
                 let place = (message.subscription as usize).wrapping_sub(1);
                 let topic = self.subjects.get(place).map(|(_, topic)| *topic);
-                self.exchange.borrow_mut().arrive(&message, topic);
+                let most = self.limits.arrived;
+                self.exchange.borrow_mut().arrive(&message, topic, most);
             }
             (ServerCommand::Ok, _) => {}
         }

@@ -7,11 +7,8 @@
 //! ```
 
 use super::ServiceLimits;
-use super::roster::{Roster, RosterEntry};
-use crate::session::close_reason::CloseReason;
-use crate::session::notice::{Audience, Notice, Post};
+use super::roster::{ClientId, Roster};
 use crate::session::protocol::Context;
-use crate::session::session_id::SessionId;
 use crate::wire::text;
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
@@ -35,7 +32,7 @@ pub struct OperatorCommands {
 
 /// A command that is executed in steps, for the clients that were connected when it was given.
 enum PendingCommand {
-    List(RangeInclusive<u32>),
+    List(RangeInclusive<ClientId>),
     Send(Rc<str>, RangeInclusive<u32>),
 }
 
@@ -80,33 +77,22 @@ impl OperatorCommands {
             _ if self.roster.is_none() => {
                 Err("the talk service is off: there are no clients".to_owned())
             }
-            "/list" => match self.begin(PendingCommand::List, answers, cx) {
+            "/list" => match self.list(answers, cx) {
                 Ok(()) => return Executed::Private,
                 Err(none) => Err(none),
             },
-            "/kick" => self.find(rest).map(|peer| {
-                cx.posts.push(Post {
-                    to: Audience::One(peer),
-                    notice: Notice::Close(CloseReason::Kicked),
-                });
-            }),
+            "/kick" => self.act(rest, |roster, client| Ok(roster.kick(client, cx.posts))),
             "/to" => {
                 let (id, message) = rest.split_once(' ').unwrap_or((rest, ""));
-                self.find(id).and_then(|peer| match message.trim() {
+                self.act(id, |roster, client| match message.trim() {
                     "" => Err("usage: /to ID TEXT".to_owned()),
-                    _ => {
-                        cx.posts.push(Post::line(Audience::One(peer), message));
-                        Ok(())
-                    }
+                    _ => Ok(roster.send(client, message, cx.posts)),
                 })
             }
             _ if word.starts_with('/') => {
                 Err(format!("unknown command {word}; /help lists the commands"))
             }
-            _ => {
-                let send = |clients| PendingCommand::Send(line.into(), clients);
-                self.begin(send, answers, cx)
-            }
+            _ => self.send(line, answers, cx),
         };
         match done {
             Ok(()) => Executed::Shared(format!("> {line}").into()),
@@ -117,57 +103,71 @@ impl OperatorCommands {
         }
     }
 
-    fn find(&self, id: &str) -> Result<SessionId, String> {
-        let roster = self.roster.as_ref();
-        let found = roster.and_then(|roster| roster.borrow().find(id));
-        found.ok_or_else(|| no_client(id))
+    /// Does something with one client.
+    fn act(
+        &self,
+        id: &str,
+        act: impl FnOnce(&mut Roster, &ClientId) -> Result<bool, String>,
+    ) -> Result<(), String> {
+        let mut roster = self.roster.as_ref().expect("talk is on").borrow_mut();
+        let client = roster.find(id).ok_or_else(|| no_client(id))?;
+        match act(&mut roster, &client)? {
+            true => Ok(()),
+            false => Err("the link to the other servers is down: nothing was sent".to_owned()),
+        }
     }
 
-    /// Executes the first step of a command for all clients.
-    fn begin(
+    /// Executes the first step of a list of all clients.
+    fn list(&mut self, answers: &mut Vec<String>, cx: &mut Context<'_>) -> Result<(), String> {
+        let roster = self.roster.as_ref().expect("talk is on");
+        let all = roster.borrow().all().ok_or(NO_CLIENT)?;
+        self.pending = Some(PendingCommand::List(all));
+        self.step(answers, cx);
+        Ok(())
+    }
+
+    /// Executes the first step of a line to all clients.
+    fn send(
         &mut self,
-        command: impl FnOnce(RangeInclusive<u32>) -> PendingCommand,
+        line: &str,
         answers: &mut Vec<String>,
         cx: &mut Context<'_>,
     ) -> Result<(), String> {
-        let roster = self.roster.as_ref();
-        let numbers = roster.and_then(|roster| roster.borrow().numbers());
-        let numbers = numbers.ok_or("no client is connected")?;
-        self.pending = Some(command(numbers));
+        let mut roster = self.roster.as_ref().expect("talk is on").borrow_mut();
+        roster.all().ok_or(NO_CLIENT)?;
+        if !roster.publish_all(line, cx.posts) {
+            let what = "the link is down: only the clients of this server get this line";
+            answers.push(format!("({what})"));
+        }
+        let numbers = roster.numbers();
+        drop(roster);
+        self.pending = numbers.map(|numbers| PendingCommand::Send(line.into(), numbers));
         self.step(answers, cx);
         Ok(())
     }
 
     /// Executes the next step of the command.
     pub fn step(&mut self, answers: &mut Vec<String>, cx: &mut Context<'_>) {
-        match self.pending.take() {
+        let Some(roster) = &self.roster else { return };
+        let (roster, batch) = (roster.borrow(), self.limits.operator_batch);
+        self.pending = match self.pending.take() {
             Some(PendingCommand::List(clients)) => {
-                let rest = self.for_next_clients(clients, |id, client| {
-                    answers.push(client.describe(id, cx.now))
+                let rest = roster.show_some(clients, batch, |id, client| {
+                    answers.push(client.describe(&roster.shown_id(id), cx.now))
                 });
-                self.pending = rest.map(PendingCommand::List);
+                rest.map(PendingCommand::List)
             }
             Some(PendingCommand::Send(text, clients)) => {
-                let rest = self.for_next_clients(clients, |_, client| {
-                    let post = Post::line(Audience::One(client.peer), text.clone());
-                    cx.posts.push(post);
-                });
-                self.pending = rest.map(|rest| PendingCommand::Send(text, rest));
+                let rest = roster.send_some(clients, batch, &text, cx.posts);
+                rest.map(|rest| PendingCommand::Send(text, rest))
             }
-            None => {}
-        }
-    }
-
-    /// Calls `show` for the first clients of a range, and returns the range of the others.
-    fn for_next_clients(
-        &self,
-        clients: RangeInclusive<u32>,
-        show: impl FnMut(u32, &RosterEntry),
-    ) -> Option<RangeInclusive<u32>> {
-        let roster = self.roster.as_ref()?.borrow();
-        roster.show_some(clients, self.limits.operator_batch, show)
+            None => None,
+        };
     }
 }
+
+/// The answer to a command for all clients.
+const NO_CLIENT: &str = "no client is connected";
 
 fn no_client(id: &str) -> String {
     if id.is_empty() {

@@ -13,6 +13,7 @@ use crate::wire::follows::{Follows, Timer};
 use crate::wire::framing::Fault;
 use crate::wire::line::{FirstLine, first_line};
 use crate::wire::text;
+use serde_json::Value;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -66,9 +67,9 @@ impl Talk {
         }
     }
 
-    /// Its number in the roster; 0 before it has joined.
-    pub fn id(&self) -> u32 {
-        self.id
+    /// Its number in the roster, as a tab is sent it; 0 before it has joined.
+    pub fn id(&self) -> Value {
+        self.roster.borrow().own_json_id(self.id)
     }
 
     fn print(line: String, cx: &mut Context<'_>) {
@@ -109,8 +110,10 @@ impl Talk {
     fn print_message(&mut self, text: &[u8], cx: &mut Context<'_>) {
         let text = text::clean(text);
         if !text.trim().is_empty() {
-            self.roster.borrow_mut().set_last(self.id, &text);
-            Talk::print(format!("Client {}: {text}", self.id), cx);
+            let mut roster = self.roster.borrow_mut();
+            roster.set_last(self.id, &text);
+            roster.publish_line(self.id, &text, cx.posts);
+            Talk::print(format!("Client {}: {text}", roster.shown(self.id)), cx);
         }
     }
 
@@ -157,11 +160,8 @@ impl Protocol for Talk {
         let mut roster = self.roster.borrow_mut();
         self.id = roster.join(cx.me, self.address, cx.now);
         roster.announce_joined(self.id, cx.unix, cx.now, cx.posts);
-        drop(roster);
-        Talk::print(
-            format!("Client {} connected from {}", self.id, self.address),
-            cx,
-        );
+        let id = roster.shown(self.id);
+        Talk::print(format!("Client {id} connected from {}", self.address), cx);
     }
 
     fn on_bytes(
@@ -223,8 +223,7 @@ impl Protocol for Talk {
         let mut roster = self.roster.borrow_mut();
         roster.leave(self.id);
         roster.announce_left(self.id, cx.posts);
-        drop(roster);
-        Talk::print(format!("Client {} disconnected", self.id), cx);
+        Talk::print(format!("Client {} disconnected", roster.shown(self.id)), cx);
     }
 
     fn may_idle(&self) -> bool {

@@ -86,6 +86,12 @@ fn node() -> &'static Node {
     })
 }
 
+/// The node of this process, and whether it is the host.
+pub fn node_name() -> (&'static str, bool) {
+    let node = node();
+    (&node.name, node.is_default)
+}
+
 /// The host name, without characters that a node may not have.
 fn host() -> String {
     let host = rustix::system::uname();

@@ -19,7 +19,7 @@ const clients = new Map(); // number → its row and its option
 stream
 	.on('operator', ({ line, at, gap }) => {
 		if (gap !== undefined) return log.gap(gap);
-		log.add(line, { at, kind: /^(Client \d+|\S+): |^> /.test(line) ? '' : 'event' });
+		log.add(line, { at, kind: /^(Client )?\S+: |^\S*> /.test(line) ? '' : 'event' });
 	})
 	.on('roster', ({ clients: known = [], joined = [], left }) => {
 		known.concat(joined).forEach(add);
@@ -32,7 +32,7 @@ stream
 	});
 
 onEntry(operator, line => {
-	const to = Number(receiver.value);
+	const to = receiver.value;
 	return stream.post('/-/operator', to ? { to, line } : { line });
 });
 

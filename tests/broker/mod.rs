@@ -1,14 +1,99 @@
-//! A NATS server in memory, with the stream of names, for rooms on the clock of a test.
+//! A NATS server in memory, with the stream of names, and the links to it, on the clock of a test.
 
 pub mod rooms;
 
+use crate::memory::random::Random;
 use base64ct::{Base64, Encoding};
+use loket::config::link::LINK;
+use loket::services::link::exchange::Exchange;
 use loket::services::link::owner::subject;
+use loket::services::link::{Link, Subjects};
+use loket::session::close_reason::CloseReason;
+use loket::session::notice::Notice;
+use loket::session::outbox::Front;
+use loket::session::session::Session;
+use loket::session::session_id::SessionId;
+use loket::session::shared::Shared;
+use loket::wire::follows::Follows;
 use loket::wire::nats::headers::Headers;
+use loket::wire::nats::url::NatsUrl;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 pub const INFO: &str = "INFO {\"headers\":true,\"max_payload\":1048576}\r\n";
+
+/// A server's end of its connection to the broker.
+#[derive(Default)]
+pub struct LinkEnd {
+    pub link: Option<Session>,
+    /// Bytes from the broker that the link has not got.
+    pub arriving: Vec<u8>,
+}
+
+impl LinkEnd {
+    /// Opens the connection. No other one has the same serial.
+    pub fn connect(
+        &mut self,
+        exchange: &Rc<RefCell<Exchange>>,
+        subjects: Subjects,
+        serial: u32,
+        shared: &mut Shared,
+    ) {
+        let url = NatsUrl::parse_list("nats://h").expect("a URL").remove(0);
+        let at = ([127, 0, 0, 1], 4222).into();
+        let link = Link::new(LINK, exchange.clone(), url, at, subjects);
+        let mut session = Session::new(Box::new(link), SessionId::new(1, serial));
+        session.open(shared);
+        self.link = Some(session);
+        self.arriving = INFO.into();
+    }
+
+    /// Breaks the connection. What is under way in either direction is lost.
+    pub fn cut(&mut self, shared: &mut Shared) {
+        self.arriving.clear();
+        if let Some(mut link) = self.link.take() {
+            link.end(CloseReason::PeerReset, shared);
+        }
+    }
+
+    pub fn notify(&mut self, notice: &Notice, shared: &mut Shared) {
+        if let Some(link) = &mut self.link {
+            link.notify(notice, shared);
+        }
+    }
+
+    /// The link gets a piece of what has arrived. Returns whether there was any.
+    pub fn feed(&mut self, random: &mut Random, shared: &mut Shared) -> bool {
+        let Some(link) = self.link.as_mut().filter(|_| !self.arriving.is_empty()) else {
+            return false;
+        };
+        let piece = random.within(1..=self.arriving.len().min(4_096));
+        let mut input = link.take_inbox().to_vec();
+        input.extend(self.arriving.drain(..piece));
+        link.feed(&input, Follows::More, &mut 16, shared);
+        assert!(
+            !link.is_closing(),
+            "the link does not understand the broker"
+        );
+        true
+    }
+
+    /// What the link has sent.
+    pub fn take_sent(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let Some(outbox) = self.link.as_mut().and_then(Session::outbox) else {
+            return bytes;
+        };
+        while let Some(Front::Bytes(front)) = outbox.front() {
+            bytes.extend_from_slice(front);
+            let count = front.len();
+            outbox.advance(count);
+        }
+        bytes
+    }
+}
 
 /// What a client has subscribed to and sent.
 #[derive(Default)]

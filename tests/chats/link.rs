@@ -18,7 +18,7 @@ fn linked(nats: &Nats, flags: &[&str]) -> Server {
 
 /// Waits until the link has come up this number of times.
 #[track_caller]
-fn wait_for_link(server: &Server, times: usize) {
+pub fn wait_for_link(server: &Server, times: usize) {
     eventually("the link is up", || {
         // The log is written at the end of a round.
         server.connect("echo").send("hi").expect("hi");
@@ -250,7 +250,7 @@ fn a_bad_link_is_an_error_that_does_not_show_its_password() {
         assert_eq!(status, Some(2), "{text}");
         assert!(text.contains(why), "{text}");
     }
-    let (status, text) = ended(&["--link=nats://h", "--room=off", "--echo=0"]);
+    let (status, text) = ended(&["--link=nats://h", "--room=off", "--talk=off", "--echo=0"]);
     assert_eq!(status, Some(2), "{text}");
     assert!(text.contains("the room is off"), "{text}");
     let (status, text) = ended(&["--link=nats://u:s3cret@h", "--print-config"]);

@@ -3,6 +3,7 @@
 #[cfg(debug_assertions)] // it waits for other programs
 mod cluster;
 mod link;
+mod linked_talk;
 mod room;
 mod room_addresses;
 mod room_crowd;

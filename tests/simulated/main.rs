@@ -10,6 +10,7 @@ mod http_deadlines;
 mod http_tabs;
 mod linked_histories;
 mod linked_rooms;
+mod linked_talk;
 mod loop_view;
 #[path = "../memory/mod.rs"]
 mod memory;

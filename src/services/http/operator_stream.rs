@@ -7,9 +7,9 @@ use super::shared::HttpShared;
 use crate::services::WindowLimits;
 use crate::services::operator_commands::{Executed, OperatorCommands};
 use crate::services::operator_history::OperatorHistory;
-use crate::services::roster::Roster;
+use crate::services::roster::{ClientId, Roster};
 use crate::session::notice::{Audience, Post};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -23,7 +23,7 @@ pub struct OperatorStream {
     /// The number of the line that is sent next.
     next_line: u64,
     /// The clients that are to be listed. Later ones are announced.
-    unlisted: Option<RangeInclusive<u32>>,
+    unlisted: Option<RangeInclusive<ClientId>>,
     /// Requests that wait until the command before is done.
     waiting: VecDeque<Ask>,
     limits: WindowLimits,
@@ -45,13 +45,13 @@ impl OperatorStream {
     }
 
     /// Sends the next clients of the list.
-    fn list(&mut self, clients: RangeInclusive<u32>, cx: &mut StreamContext<'_, '_>) {
+    fn list(&mut self, clients: RangeInclusive<ClientId>, cx: &mut StreamContext<'_, '_>) {
         let Some(roster) = &self.roster else { return };
         let roster = roster.borrow();
         let (unix, now) = (cx.cx.unix, cx.cx.now);
         let mut batch = Vec::new();
         self.unlisted = roster.show_some(clients, self.limits.roster_batch, |id, client| {
-            batch.push(client.to_json(id, unix, now))
+            batch.push(client.to_json(roster.json_id(id), unix, now))
         });
         let more = self.unlisted.is_some();
         cx.send("roster", &json!({"clients": batch, "more": more}));
@@ -100,8 +100,12 @@ impl OperatorStream {
 /// The command that a request means.
 fn command(ask: &Ask) -> Result<String, Failure> {
     let (fields, text) = (&ask.fields, |name| ask.fields.get(name)?.as_str());
-    let number = |name| fields.get(name)?.as_u64();
-    match (fields.len(), text("line"), number("to"), number("kick")) {
+    // A number, or with a link `NODE.NUMBER`.
+    let client = |name| match fields.get(name)? {
+        Value::String(id) if !id.contains(char::is_whitespace) => Some(id.clone()),
+        id => Some(id.as_u64()?.to_string()),
+    };
+    match (fields.len(), text("line"), client("to"), client("kick")) {
         (1, Some(line), ..) => Ok(line.to_owned()),
         (2, Some(line), Some(client), _) => Ok(format!("/to {client} {line}")),
         (1, _, _, Some(client)) => Ok(format!("/kick {client}")),
@@ -121,13 +125,13 @@ impl EventStream for OperatorStream {
             cx.send("operator", &json!({"gap": null}));
         }
         drop(history);
-        let mut numbers = None;
+        let mut all = None;
         if let Some(roster) = &self.roster {
             roster.borrow_mut().tabs.add(cx.cx.me);
-            numbers = roster.borrow().numbers();
+            all = roster.borrow().all();
         }
-        match numbers {
-            Some(numbers) => self.unlisted = Some(numbers),
+        match all {
+            Some(all) => self.unlisted = Some(all),
             None => cx.send("roster", &json!({"clients": [], "more": false})),
         }
     }

@@ -27,8 +27,8 @@ pub struct Exchange {
     number: u64,
     /// Commands for the link, each with one message.
     outgoing: Vec<Vec<u8>>,
-    /// By topic.
-    arrived: [Vec<Arrived>; 2],
+    /// By topic, with their bytes.
+    arrived: [(Vec<Arrived>, usize); 2],
     /// The last warning about a failed attempt, so that it is not logged each time.
     warned: String,
     /// The counters of the link.
@@ -51,7 +51,7 @@ pub struct LinkCounts {
     pub sent: u64,
     /// Messages from the broker.
     pub received: u64,
-    /// Messages that were not sent: the link was down, or its outbox full.
+    /// Messages that were not sent, because the link was down, or that did not fit into memory.
     pub dropped: u64,
 }
 
@@ -87,6 +87,11 @@ impl Exchange {
             warned: String::new(),
             counts: LinkCounts::default(),
         }
+    }
+
+    /// Sets the name of this server, before the link is dialled.
+    pub fn set_server(&mut self, server: String) {
+        self.server = server;
     }
 
     /// The name of this server.
@@ -159,7 +164,8 @@ impl Exchange {
 
     /// What has arrived for a service since the last call.
     pub fn take_arrived(&mut self, topic: Topic) -> Vec<Arrived> {
-        std::mem::take(&mut self.arrived[topic as usize])
+        let (arrived, _) = std::mem::take(&mut self.arrived[topic as usize]);
+        arrived
     }
 
     /// The subject of all answers to this server.
@@ -194,8 +200,9 @@ impl Exchange {
         std::mem::take(&mut self.outgoing)
     }
 
-    /// Adds a message; with `None` it is an answer, which is ignored if it has no number.
-    pub(super) fn arrive(&mut self, message: &Message<'_>, topic: Option<Topic>) {
+    /// Adds a message; with `None` it is an answer, which is ignored if it has no number. More than
+    /// `most` bytes are dropped: the numbers of messages show that.
+    pub(super) fn arrive(&mut self, message: &Message<'_>, topic: Option<Topic>, most: usize) {
         let is_answer = topic.is_none();
         let number = message.subject.rsplit('.').next();
         let number = number.and_then(|number| number.parse().ok());
@@ -203,7 +210,14 @@ impl Exchange {
             return;
         }
         self.counts.received += 1;
-        self.arrived[topic.unwrap_or(Topic::Room) as usize].push(Arrived {
+        let (arrived, bytes) = &mut self.arrived[topic.unwrap_or(Topic::Room) as usize];
+        let length = message.headers.text().len() + message.payload.len() + size_of::<Arrived>();
+        if *bytes + length > most {
+            self.counts.dropped += 1;
+            return;
+        }
+        *bytes += length;
+        arrived.push(Arrived {
             answers: number.filter(|_| is_answer),
             headers: message.headers.text().into(),
             payload: message.payload.into(),

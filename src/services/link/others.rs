@@ -20,7 +20,7 @@ use crate::session::notice::Post;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::rc::Rc;
-use table::{Other, Table};
+use table::{Ends, Other, Table};
 
 /// Limits of what is known of other servers. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
@@ -307,6 +307,30 @@ impl<K: Ord + Clone, E: Clone> OtherServers<K, E> {
         self.table.leave(server, key)
     }
 
+    /// The entry of a server.
+    pub fn find(&self, server: &str, key: &K) -> Option<&E> {
+        self.table.entry(server, key)
+    }
+
+    /// The first and the last entry, by server.
+    pub fn ends(&self) -> Option<Ends<'_, K>> {
+        self.table.ends()
+    }
+
+    /// The entries from this one of this server on.
+    pub fn entries_from<'a>(
+        &'a self,
+        server: &'a str,
+        key: K,
+    ) -> impl Iterator<Item = (&'a Rc<str>, &'a K, &'a E)> {
+        self.table.entries_from(server, key)
+    }
+
+    /// A server is known to be gone.
+    pub fn remove(&mut self, server: &str, news: &mut Vec<News<K, E>>) {
+        self.table.remove(server, news);
+    }
+
     /// Whether a server has this entry.
     pub fn has(&self, key: &K) -> bool {
         self.table.owners(key).next().is_some()
@@ -320,7 +344,7 @@ impl<K: Ord + Clone, E: Clone> OtherServers<K, E> {
 
     /// An entry of a server.
     pub fn entry(&mut self, server: &str, key: &K) -> Option<&mut E> {
-        self.table.entry(server, key)
+        self.table.entry_mut(server, key)
     }
 
     /// Changes all entries with this key.
@@ -370,7 +394,7 @@ impl<K: Ord + Clone, E: Clone> OtherServers<K, E> {
 
     fn send_list(&self, entries: impl Iterator<Item = Value>, posts: &mut Vec<Post>) {
         let mut parts = vec![String::new()];
-        for entry in entries {
+        for entry in entries.take(self.limits.entries) {
             let entry = entry.to_string();
             let part = parts.last_mut().expect("one part");
             if part.is_empty() {

@@ -3,6 +3,7 @@
 use super::{News, OthersLimits, ParseEntry};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::rc::Rc;
 
 /// Other servers by name.
@@ -13,6 +14,9 @@ pub struct Table<K, E> {
     limits: OthersLimits,
     parse: ParseEntry<K, E>,
 }
+
+/// The servers and keys of the first and the last entry.
+pub type Ends<'a, K> = ((&'a Rc<str>, &'a K), (&'a Rc<str>, &'a K));
 
 /// Another server.
 pub struct Other<K, E> {
@@ -177,11 +181,6 @@ impl<K: Ord + Clone, E: Clone> Table<K, E> {
         owners.map(|(server, _)| &**server)
     }
 
-    /// An entry of a server.
-    pub fn entry(&mut self, server: &str, key: &K) -> Option<&mut E> {
-        self.servers.get_mut(server)?.entries.get_mut(key)
-    }
-
     /// Changes all entries with this key.
     pub fn for_each(&mut self, key: &K, mut change: impl FnMut(&str, &mut E)) {
         for (server, other) in &mut self.servers {
@@ -189,6 +188,48 @@ impl<K: Ord + Clone, E: Clone> Table<K, E> {
                 change(server, entry);
             }
         }
+    }
+
+    /// The entry of a server.
+    pub fn entry(&self, server: &str, key: &K) -> Option<&E> {
+        self.servers.get(server)?.entries.get(key)
+    }
+
+    /// The same, to change it.
+    pub fn entry_mut(&mut self, server: &str, key: &K) -> Option<&mut E> {
+        self.servers.get_mut(server)?.entries.get_mut(key)
+    }
+
+    /// The first and the last entry, by server.
+    pub fn ends(&self) -> Option<Ends<'_, K>> {
+        let keys = self.servers.iter();
+        let first = keys.clone().find_map(|(server, other)| {
+            let (key, _) = other.entries.first_key_value()?;
+            Some((server, key))
+        });
+        let last = keys.rev().find_map(|(server, other)| {
+            let (key, _) = other.entries.last_key_value()?;
+            Some((server, key))
+        });
+        first.zip(last)
+    }
+
+    /// The entries from this one of this server on.
+    pub fn entries_from<'a>(
+        &'a self,
+        server: &'a str,
+        key: K,
+    ) -> impl Iterator<Item = (&'a Rc<str>, &'a K, &'a E)> {
+        let servers = (Bound::Included(server), Bound::Unbounded);
+        let servers = self.servers.range::<str, _>(servers);
+        servers.flat_map(move |(name, other)| {
+            let from = match **name == *server {
+                true => Bound::Included(key.clone()),
+                false => Bound::Unbounded,
+            };
+            let entries = other.entries.range((from, Bound::Unbounded));
+            entries.map(move |(key, entry)| (name, key, entry))
+        })
     }
 }
 
