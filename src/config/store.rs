@@ -19,6 +19,8 @@ pub const STORE: StoreSettings = StoreSettings {
         recount_share: 9,
         // Files of other programs are unknown until then. A walk may wake a disk.
         stale: Duration::from_secs(600),
+        // A rename takes less, unless the disk does not answer.
+        last_changes: Duration::from_secs(1),
     },
     sync: true,
     workers: WorkerLimits {

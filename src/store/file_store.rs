@@ -7,7 +7,7 @@ use super::buffers::Buffers;
 use super::cold_files::ColdFiles;
 use super::digest;
 use super::disk_file::DiskFile;
-use super::entry::Changed;
+use super::entry::{Changed, Entry};
 use super::features::{self, Lack};
 use super::file_blob::{BlobShared, FileBlob};
 use super::found::Found;
@@ -263,7 +263,7 @@ impl Store for FileStore {
             let (removed, done) = (length(), entry.remove(sync));
             // A sync that has failed leaves no file.
             let added = length();
-            (done, Exchange { added, removed })
+            (done, Exchange::of(added, removed))
         })
     }
 
@@ -287,14 +287,22 @@ impl Store for FileStore {
                     let name = new.clone();
                     files.dispatch(LookUps, Some(&name), client, move |files, _| {
                         let (to, place) = files.new_name(&new, &from, place.device)?;
-                        Ok(((from.entry, to), place))
+                        Ok(((from, to), place))
                     })
                 }
                 Err(error) => Pending::Ready(Err(error)),
             })
         };
         self.change(client, find, |(from, to), sync| {
-            (from.rename(&to, sync), Exchange::default())
+            // If the old name cannot be removed, there are two.
+            let length = |entry: &Entry| length_of_name(&entry.folder, &entry.leaf);
+            let lengths = || length(&from.entry).saturating_add(length(&to));
+            let (removed, done, added) = (lengths(), from.entry.rename(&to, sync), lengths());
+            let exchange = Exchange {
+                moves_folder: from.is_folder,
+                ..Exchange::of(added, removed)
+            };
+            (done, exchange)
         })
     }
 

@@ -271,6 +271,8 @@ pub struct QuotaLimits {
     pub recount_share: u32,
     /// Any other upload has them counted again if the last count is this old.
     pub stale: Duration,
+    /// A count waits this long for the changes that run at its end.
+    pub last_changes: Duration,
 }
 
 /// Bounds of the helper threads.

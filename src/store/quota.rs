@@ -10,8 +10,14 @@
 //! With a limit, the first change waits until all files are counted. Then each change keeps the
 //! number exact. Other programs change files, too: when an upload does not fit, the files are
 //! counted again before it is refused, unless that was done a moment ago. An upload long after the
-//! last count starts another, without waiting for it. A count is not used if a name was changed
-//! meanwhile.
+//! last count starts another, without waiting for it.
+//!
+//! Names are changed while the files are counted: each file that lost its name meanwhile was
+//! counted or not, and each that got one, too. With `removed` and `added` bytes of these, the files
+//! hold at least `counted - removed` and at most `counted + added` at the end. The known number is
+//! kept if it is within these bounds, and otherwise the nearer one is taken. So it is never less
+//! than what the files hold because of changes of this server. A folder that moves may pass the
+//! count with all its files: then the count is not used.
 //!
 //! A file counts with its length, which a hole does not reduce, once for each of its names. Links
 //! and folders count nothing. A file that will be replaced counts until it is replaced.
@@ -20,9 +26,9 @@ use super::QuotaLimits;
 use super::error::StoreError;
 use super::pending::Pending;
 use crate::session::session_id::SessionId;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -30,6 +36,8 @@ use std::time::{Duration, Instant};
 pub struct Quota {
     limits: QuotaLimits,
     state: Mutex<QuotaState>,
+    /// A change has ended while the files are counted.
+    change_ended: Condvar,
     /// By device: held while a name of it is changed.
     devices: Mutex<HashMap<u64, Arc<Mutex<()>>>>,
 }
@@ -52,6 +60,19 @@ pub struct Exchange {
     pub added: u64,
     /// The length of the file that has lost its name.
     pub removed: u64,
+    /// Whether a folder has another name.
+    pub moves_folder: bool,
+}
+
+impl Exchange {
+    /// Files of these lengths have got and lost a name.
+    pub fn of(added: u64, removed: u64) -> Exchange {
+        Exchange {
+            added,
+            removed,
+            moves_folder: false,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -60,9 +81,10 @@ struct QuotaState {
     reserved: u128,
     /// By device: bytes that are reserved and not written yet.
     unwritten: HashMap<u64, u128>,
-    /// Changes of names that have begun, plus those that have ended.
+    /// Changes of names that have begun.
     changes: u64,
-    changing: usize,
+    /// The numbers of those that run.
+    running: BTreeSet<u64>,
     counting: Option<Counting>,
     counts: u64,
     last: Option<LastCount>,
@@ -74,8 +96,12 @@ struct QuotaState {
 #[derive(Clone, Copy)]
 struct Counting {
     began: Instant,
-    /// Whether no change was running, and their number.
-    changes: (bool, u64),
+    /// Bytes of the files that have got a name meanwhile.
+    added: u64,
+    /// Bytes of the files that have lost theirs.
+    removed: u64,
+    /// Whether a folder was moved.
+    is_void: bool,
 }
 
 /// The count that has ended last.
@@ -101,6 +127,7 @@ impl Quota {
         Arc::new(Quota {
             limits,
             state: Mutex::default(),
+            change_ended: Condvar::new(),
             devices: Mutex::default(),
         })
     }
@@ -182,10 +209,14 @@ impl Quota {
         let device = lock(&self.devices).entry(device).or_default().clone();
         let _alone = self.limits.total.map(|_| lock(&device));
         let _change = Change::begin(self);
-        let (done, Exchange { added, removed }) = act()?;
+        let (done, exchange) = act()?;
         let mut state = self.lock();
+        let Exchange { added, removed, .. } = exchange;
         if let Some(held) = &mut state.held {
             *held = held.saturating_add(added).saturating_sub(removed);
+        }
+        if let Some(counting) = &mut state.counting {
+            counting.note(exchange);
         }
         and(&mut state);
         Ok(done)
@@ -232,18 +263,28 @@ impl Quota {
         }
         state.counting = Some(Counting {
             began: now,
-            changes: (state.changing == 0, state.changes),
+            added: 0,
+            removed: 0,
+            is_void: false,
         });
         true
     }
 
-    /// Ends the running count. Returns the sessions that have waited for it.
+    /// Ends the running count. Waits until the changes that run now have ended: it is not known
+    /// which of their files were counted. If one takes too long, the count is not used. Returns
+    /// the sessions that have waited for it.
     pub fn end_count(&self, counted: Counted, now: Instant) -> Vec<SessionId> {
-        let mut state = self.lock();
+        let state = self.lock();
+        let next = state.changes;
+        let runs = |state: &mut QuotaState| state.running.first().is_some_and(|&run| run < next);
+        let patience = self.limits.last_changes;
+        let waited = self.change_ended.wait_timeout_while(state, patience, runs);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         let counting = state.counting.take().expect("a count is running");
-        let is_exact = state.changing == 0 && counting.changes == (true, state.changes);
         match counted {
-            Counted::Bytes(held) if is_exact => state.held = Some(held),
+            Counted::Bytes(bytes) if !waited.timed_out() => {
+                state.held = counting.held(bytes, state.held).or(state.held);
+            }
             Counted::Bytes(_) | Counted::Failed => {}
         }
         state.counts += 1;
@@ -261,24 +302,44 @@ impl Quota {
     }
 }
 
+impl Counting {
+    fn note(&mut self, exchange: Exchange) {
+        self.added = self.added.saturating_add(exchange.added);
+        self.removed = self.removed.saturating_add(exchange.removed);
+        self.is_void |= exchange.moves_folder;
+    }
+
+    /// What the files hold if these bytes were counted, and `known` were held with all changes.
+    fn held(&self, counted: u64, known: Option<u64>) -> Option<u64> {
+        let most = counted.saturating_add(self.added);
+        let least = counted.saturating_sub(self.removed);
+        (!self.is_void).then(|| known.unwrap_or(most).clamp(least, most))
+    }
+}
+
 /// A change of a name, from begin to end.
-struct Change<'a>(&'a Quota);
+struct Change<'a> {
+    quota: &'a Quota,
+    number: u64,
+}
 
 impl Change<'_> {
     fn begin(quota: &Quota) -> Change<'_> {
         let mut state = quota.lock();
+        let number = state.changes;
         state.changes += 1;
-        state.changing += 1;
-        drop(state);
-        Change(quota)
+        state.running.insert(number);
+        Change { quota, number }
     }
 }
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.changes += 1;
-        state.changing -= 1;
+        let mut state = self.quota.lock();
+        state.running.remove(&self.number);
+        if state.counting.is_some() {
+            self.quota.change_ended.notify_all();
+        }
     }
 }
 

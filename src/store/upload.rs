@@ -191,7 +191,7 @@ impl Destination {
     fn publish(mut self, file: &File, overwrite: Overwrite) -> Result<(Stored, Exchange), Errno> {
         let added = length(&rustix::fs::fstat(file)?);
         match self.take_free_name(file) {
-            Ok(()) => return Ok((Stored::Created, Exchange { added, removed: 0 })),
+            Ok(()) => return Ok((Stored::Created, Exchange::of(added, 0))),
             Err(Errno::EXIST | Errno::OPNOTSUPP) if overwrite == Overwrite::Allowed => {}
             Err(errno) => return Err(errno),
         }
@@ -211,7 +211,7 @@ impl Destination {
             Err(_) => Stored::Created,
         };
         let removed = old.map_or(0, |stat| length(&stat));
-        Ok((stored, Exchange { added, removed }))
+        Ok((stored, Exchange::of(added, removed)))
     }
 
     /// Makes the file visible under its name, unless an entry has that name.

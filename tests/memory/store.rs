@@ -217,10 +217,7 @@ impl Store for Memory {
             memory.change(|| {
                 let removed = memory.files.borrow_mut().remove(&name);
                 let length = |file: &Bytes| file.borrow().len() as u64;
-                let exchange = Exchange {
-                    added: 0,
-                    removed: removed.as_ref().map_or(0, length),
-                };
+                let exchange = Exchange::of(0, removed.as_ref().map_or(0, length));
                 (removed.map(drop).ok_or(StoreError::NotFound), exchange)
             })
         })
@@ -575,10 +572,10 @@ impl Upload for MemoryUpload {
                 }
                 let added = bytes.borrow().len() as u64;
                 Ok(match files.insert(name.clone(), bytes.clone()) {
-                    None => (Stored::Created, Exchange { added, removed: 0 }),
+                    None => (Stored::Created, Exchange::of(added, 0)),
                     Some(old) => {
                         let removed = old.borrow().len() as u64;
-                        (Stored::Replaced, Exchange { added, removed })
+                        (Stored::Replaced, Exchange::of(added, removed))
                     }
                 })
             })

@@ -318,22 +318,27 @@ fn files_that_others_remove_make_room_before_an_upload_is_refused() {
     let part = server.root().join("dir/.loket-1-1.part");
     std::fs::write(&part, noise(500)).expect("room");
     std::fs::write(server.root().join("dir/other"), noise(100)).expect("room");
-    // Files are counted again at most once in ten seconds. New folders do not prevent it.
-    let folders = AtomicBool::new(true);
+    // Files are counted again at most once in ten seconds. New folders and names do not prevent it.
+    let changes = AtomicBool::new(true);
     std::thread::scope(|scope| {
-        let make = || {
+        let (server, changes) = (&server, &changes);
+        let change = move |number: usize| {
+            std::fs::write(server.root().join(format!("a{number}")), "").expect("room");
             let mut client = server.connect("files");
             let begin = Instant::now();
-            while folders.load(Ordering::Relaxed) && begin.elapsed() < 2 * PATIENCE {
+            while changes.load(Ordering::Relaxed) && begin.elapsed() < 2 * PATIENCE {
                 client.send("mkdir m\n").line();
+                let (old, new) = (format!("a{number}"), format!("b{number}"));
+                client.send(format!("mv {old} {new}\nmv {new} {old}\n"));
+                client.expect(MOVED).expect(MOVED);
             }
         };
-        // With eight clients, one of them is always about to make a folder.
-        for _ in 0..8 {
-            scope.spawn(make);
+        // With eight clients, one of them is always about to change a name.
+        for number in 0..8 {
+            scope.spawn(move || change(number));
         }
-        await_room(&server, part);
-        folders.store(false, Ordering::Relaxed);
+        await_room(server, part);
+        changes.store(false, Ordering::Relaxed);
     });
     at_rest(&server);
     assert_eq!(held(&server), 1_000);
