@@ -123,6 +123,7 @@ fn outbox(criterion: &mut Criterion) {
         let client = Requester {
             session: SessionId(1),
             address: [127, 0, 0, 1].into(),
+            reads: 0,
         };
         let opened = store
             .open(NAME, client)

@@ -208,6 +208,8 @@ impl<I: Io> Turn<'_, I> {
 
     fn work(&mut self, connection: &mut Conn<I>) -> StepResult {
         self.calls = self.calls.saturating_sub(1);
+        // What the session has waited for may be a change of a name.
+        self.shared.reads += 1;
         connection.session.work(self.shared);
         // The peer waits for the server, so its idle deadline starts anew.
         connection.progressed(0, self.now);
@@ -253,6 +255,7 @@ impl<I: Io> Turn<'_, I> {
             Ok(count) => count,
             Err(error) => return failed(&error, &mut ready.readable),
         };
+        self.shared.reads += 1;
         // A short read means that the socket is empty, which saves a read that would fail with
         // EAGAIN (5 % of an echo's CPU). It does not when the kernel has reported the end or urgent
         // data: the bytes behind it cause no event.

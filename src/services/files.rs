@@ -177,6 +177,7 @@ impl Files {
         Requester {
             session: cx.me,
             address: self.upload_log.address(),
+            reads: cx.reads,
         }
     }
 

@@ -348,6 +348,7 @@ impl Http {
         Requester {
             session: cx.me,
             address: self.peer.ip(),
+            reads: cx.reads,
         }
     }
 }

@@ -216,6 +216,7 @@ impl Transfer {
         Requester {
             session: cx.me,
             address: self.upload_log.address(),
+            reads: cx.reads,
         }
     }
 

@@ -166,6 +166,8 @@ pub struct Context<'a> {
     pub micros: u64,
     /// The date: seconds since 1970.
     pub unix: u64,
+    /// The number of reads of sockets, and of ends of waits, so far.
+    pub reads: u64,
     /// Whether standard output is too slow for the lines to the operator.
     pub operator_behind: bool,
 }

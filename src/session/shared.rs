@@ -23,6 +23,9 @@ pub struct Shared {
     pub micros: u64,
     /// The date: seconds since 1970.
     pub unix: u64,
+    /// The number of reads of sockets, and of ends of waits, so far. While it stays the same, no
+    /// request was received and no session has waited for a change.
+    pub reads: u64,
     /// Whether standard output is too slow for the lines to the operator.
     pub operator_behind: bool,
     /// A session accepts no input while this many bytes of output wait in memory.
@@ -44,6 +47,7 @@ impl Shared {
             now: 0,
             micros: 0,
             unix: 0,
+            reads: 0,
             operator_behind: false,
             high_water,
             observer: Box::new(()),
@@ -83,6 +87,7 @@ impl Shared {
             now: self.now,
             micros: self.micros,
             unix: self.unix,
+            reads: self.reads,
             operator_behind: self.operator_behind,
         }
     }

@@ -128,6 +128,11 @@ impl FileBlob {
         (file, stage, end)
     }
 
+    /// Called before a name changes.
+    pub(super) fn forget_name(&self) {
+        self.shared.open_files.forget_name();
+    }
+
     fn file(&self) -> &File {
         self.file.get()
     }

@@ -151,6 +151,7 @@ impl FileStore {
     }
 
     fn may_write(&self, client: Requester) -> Result<(), StoreError> {
+        self.blobs.open_files.forget_name();
         let settings = &self.files.settings;
         if settings.read_only {
             return Err(StoreError::ReadOnly);
@@ -216,29 +217,31 @@ impl FileStore {
 
 impl Store for FileStore {
     fn open(&self, name: &str, client: Requester) -> StoreReply<OpenFile> {
+        let (blobs, session) = (self.blobs.clone(), client.session);
+        let open_file = move |file, version: FileVersion| OpenFile {
+            blob: Rc::new(FileBlob::new(file, version.inode, session, blobs.clone())),
+            version,
+            sha256: None,
+        };
+        let open_files = &self.blobs.open_files;
+        if let Some((file, version)) = open_files.again(name, client.reads) {
+            return Pending::Ready(Ok(open_file(file, version)));
+        }
         self.recheck_root();
         let cached = self.files.look(Some(name));
-        let (blobs, session) = (self.blobs.clone(), client.session);
         if let Some((file, version)) = self.shared(name, cached.found.as_ref()) {
-            let blob = Rc::new(FileBlob::new(file, version.inode, session, blobs));
-            return Pending::Ready(Ok(OpenFile {
-                blob,
-                version,
-                sha256: None,
-            }));
+            open_files.found(name, client.reads, &file, version);
+            return Pending::Ready(Ok(open_file(file, version)));
         }
-        let name = name.to_owned();
+        let (name, blobs) = (name.to_owned(), self.blobs.clone());
         let open = move |files: &SharedFiles, found| files.explain(files.open(&name, found));
         let opened = self.files.dispatch_known(LookUps, cached, client, open);
         opened.map(move |opened| {
             let (file, version) = opened?;
-            let file = blobs.open_files.share(file, version.inode);
-            let blob = Rc::new(FileBlob::new(file, version.inode, session, blobs));
-            Ok(OpenFile {
-                blob,
+            Ok(open_file(
+                blobs.open_files.share(file, version.inode),
                 version,
-                sha256: None,
-            })
+            ))
         })
     }
 

@@ -204,6 +204,9 @@ pub struct Requester {
     pub session: SessionId,
     /// The IP address of its client.
     pub address: IpAddr,
+    /// The number of reads of sockets, and of ends of waits, so far. What is found out now holds
+    /// for all requests until the next one: they were sent before.
+    pub reads: u64,
 }
 
 /// A file that is being received. Dropping it discards the file.

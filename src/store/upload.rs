@@ -89,6 +89,7 @@ impl Upload for FileUpload {
         } = *self;
         let device = destination.place.device;
         let front = Box::<[u8]>::from(front);
+        blob.forget_name();
         let (file, stage, length) = FileBlob::into_parts(blob);
         if let Err(error) = reservation.grow(length + front.len() as u64) {
             return Pending::Ready(Err(error));

@@ -355,6 +355,7 @@ mod tests {
         Requester {
             session: SessionId(session),
             address: IpAddr::from([192, 0, 2, 1]),
+            reads: 0,
         }
     }
 

@@ -110,6 +110,7 @@ fn digest(store: &FileStore) -> StoreReply<FileDigest> {
     let client = Requester {
         session: SessionId(1),
         address: [127, 0, 0, 1].into(),
+        reads: 0,
     };
     store.digest("a", None, client)
 }

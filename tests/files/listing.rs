@@ -125,6 +125,7 @@ fn list(store: &FileStore) -> Content {
     let client = Requester {
         session: SessionId(1),
         address: [127, 0, 0, 1].into(),
+        reads: 0,
     };
     match store.list(None, ListStyle::Names, client).take() {
         Ok(made) => made.expect("a list"),
@@ -195,4 +196,37 @@ fn the_oldest_list_is_revoked_when_lists_use_too_much_memory() {
     assert_eq!(whole, [false, false, true, true, true]);
     drop(lists);
     assert!((0..3).map(|_| list(&store)).all(|list| is_whole(&list)));
+}
+
+/// Requests that were received before the file was found are answered without looking it up again.
+#[test]
+fn a_file_is_looked_up_for_each_request_that_may_follow_a_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store(folder.path(), STORE.listing);
+    let length = |reads| {
+        let (session, address) = (SessionId(1), [127, 0, 0, 1].into());
+        let client = Requester {
+            session,
+            address,
+            reads,
+        };
+        let opened = store.open("name", client).take().ok();
+        let opened = opened.expect("without helper threads the result is ready at once");
+        opened.map(|file| file.version.length).ok()
+    };
+    let replace = |text: &str| {
+        std::fs::write(folder.path().join("new"), text).expect("room");
+        let [new, name] = ["new", "name"].map(|name| folder.path().join(name));
+        std::fs::rename(new, name).expect("renamed");
+    };
+    replace("1");
+    assert_eq!([1, 1, 1].map(length), [Some(1); 3]);
+    replace("22");
+    assert_eq!(length(1), Some(1), "requested before the change");
+    assert_eq!([2, 2].map(length), [Some(2); 2], "requested later");
+    replace("333");
+    store.end_round();
+    assert_eq!([2, 2].map(length), [Some(3); 2], "in another round");
+    std::fs::remove_file(folder.path().join("name")).expect("removed");
+    assert_eq!([2, 3].map(length), [Some(3), None]);
 }

@@ -300,7 +300,7 @@ proptest! {
         let digits = digits.at_most(STORE.largest).expect("the size itself fits");
         let taken = digits.text().len();
         let store = Memory::default();
-        let client = Requester { session: SessionId(1), address: [127, 0, 0, 1].into() };
+        let client = Requester { session: SessionId(1), address: [127, 0, 0, 1].into(), reads: 0 };
         let upload = store.create("a", None, client).take().ok().expect("at once");
         let upload = upload.expect("a file");
         let blob = upload.blob();

@@ -149,6 +149,7 @@ fn inner<'a>(cx: &'a mut Context<'_>, out: &'a mut Outbox) -> Context<'a> {
         now: cx.now,
         micros: cx.micros,
         unix: cx.unix,
+        reads: cx.reads,
         operator_behind: cx.operator_behind,
     }
 }
