@@ -239,8 +239,10 @@ impl<K: Ord + Clone, E: Clone> OtherServers<K, E> {
         let part = headers.get("Loket-Part");
         if let Some((part, parts)) = part.and_then(|part| part.split_once('/')) {
             if let (Ok(part), Ok(parts)) = (part.parse(), parts.parse()) {
-                // The entries of a server that was there before the link came up are no news.
-                let quiet = now < self.up_since.saturating_add(self.limits.gone);
+                // What was there before this server came is no news. What comes back with the link
+                // is: it may have left when the link was down.
+                let is_new = now < self.up_since.saturating_add(self.limits.gone);
+                let quiet = is_new && self.ups == 1;
                 let entries = &message.payload;
                 self.table
                     .on_part(server, (part, parts), entries, now, quiet, news);
