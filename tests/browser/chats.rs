@@ -1,6 +1,7 @@
 //! The views Talk and Room: conversations with a terminal, programs of the course, UDP clients.
 
 use crate::support::guest::Guest;
+use crate::support::nats::Nats;
 use crate::support::python::{PythonClient, python};
 use crate::support::{ROOM_PASSWORD, Server};
 use crate::tab::Tab;
@@ -69,6 +70,42 @@ fn browser_terminal_and_course_client_share_one_talk() {
         no_script_has_run(&mut tab);
         tab.had_no_fault(&[]);
     }
+}
+
+#[test]
+fn the_operators_window_answers_a_client_of_another_server() {
+    let test = "the_operators_window_answers_a_client_of_another_server";
+    let Some(nats) = Nats::start(test) else {
+        return;
+    };
+    let start = |node| Server::start(&["--link", &nats.url(), "--node", node]);
+    let (near, far) = (start("web1"), start("web2"));
+    let Some(mut operator) = Tab::open(test, &near, "/#talk") else {
+        return;
+    };
+    let mut clients = [far.connect("talk"), near.connect("talk")];
+    for (client, id) in clients.iter_mut().zip(["web2.1", "web1.1"]) {
+        operator.sees("#operator table", id);
+        client.send("halo\n");
+        operator.sees("#operator .log", &format!("Client {id}: halo"));
+        operator.does(format_args!(
+            "locator('#operator select').selectOption({id:?})"
+        ));
+        operator.does("locator('#operator input').fill('satu')");
+        operator.press("#operator", "Kirim");
+        client.expect("satu\n");
+    }
+    operator.does("locator('#operator select').selectOption('To all')");
+    operator.does("locator('#operator input').fill('semua')");
+    operator.press("#operator", "Kirim");
+    for client in &mut clients {
+        client.expect("semua\n");
+    }
+    operator.press("#operator", "Kick client web2.1");
+    operator.press("dialog", "Kick");
+    assert_eq!(clients[0].rest(), b"");
+    operator.sees("#operator caption", "1 client");
+    operator.had_no_fault(&[]);
 }
 
 /// Presses Join in the Room view, with this name and password.
