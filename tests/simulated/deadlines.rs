@@ -5,8 +5,18 @@ use crate::memory::Service;
 use crate::memory::store::Faults;
 use crate::sim::by_hand::{Peer, Seen, Simulation, big_file, limits};
 use crate::sim::sim_socket::Call;
+use loket::config::PROXY_HEADER;
 use loket::config::reactor::{IDLE_SECONDS, REACTOR};
+use loket::services::proxied::Proxied;
 use loket::session::close_reason::CloseReason;
+use loket::session::notice::Notice;
+use loket::session::protocol::{Context, Intake, Protocol, Reaction};
+use loket::session::proxies::{self, Proxies};
+use loket::wire::follows::Follows;
+use loket::wire::proxy_header::SIGNATURE;
+use std::cell::RefCell;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 
 const SECOND: u64 = 1_000_000;
 const BIG: usize = 4_000_000;
@@ -415,4 +425,70 @@ fn a_broken_connection_with_unread_input_waits_only_a_moment_for_the_disk() {
     assert_eq!(simulation.closed(&busy), None, "its upload may be whole");
     simulation.pass(2 * REACTOR.linger_millis * 1_000);
     assert_eq!(simulation.closed(&busy), Some(CloseReason::PeerReset));
+}
+
+/// Passes all calls on to the protocol, and keeps the lines that it logs at a deadline.
+struct Logged(Box<dyn Protocol>, Rc<RefCell<Vec<String>>>);
+
+impl Protocol for Logged {
+    fn on_bytes(
+        &mut self,
+        input: &[u8],
+        follows: Follows,
+        cx: &mut Context<'_>,
+    ) -> (usize, Intake) {
+        self.0.on_bytes(input, follows, cx)
+    }
+
+    fn on_notice(&mut self, notice: &Notice, cx: &mut Context<'_>) -> Reaction {
+        let before = cx.posts.len();
+        let reaction = self.0.on_notice(notice, cx);
+        for post in &cx.posts[before..] {
+            if let Notice::Log(entry) = &post.notice {
+                self.1.borrow_mut().push(entry.line.clone());
+            }
+        }
+        reaction
+    }
+
+    fn must_begin(&self) -> bool {
+        self.0.must_begin()
+    }
+}
+
+#[test]
+fn the_header_of_a_proxy_must_begin_and_end_in_the_time_of_a_command() {
+    let proxy = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 9), 5));
+    let network = proxies::network("127.0.0.9").expect("an address");
+    let header = [&SIGNATURE[..], b"\x21\x11\0\x0c", &[1; 12]].concat();
+    // Silence, and a byte every two seconds.
+    for sent in [0, 14] {
+        let mut simulation = server(true);
+        let store = simulation.store.clone();
+        let service = Rc::new(Proxied {
+            name: "files",
+            proxies: Rc::new(Proxies::new(vec![network])),
+            make: Box::new(move |_| Service::Files.protocol(&store)),
+            refusal: None,
+            longest: PROXY_HEADER,
+        });
+        let logged = Rc::new(RefCell::new(Vec::new()));
+        let greeting = Box::new(Logged(service.greet(proxy), logged.clone()));
+        let peer = simulation.open(greeting, usize::MAX / 2);
+        for byte in header.chunks(1).take(sent) {
+            simulation.say(&peer, byte);
+            simulation.pass(2 * SECOND);
+        }
+        let before = simulation.now.seconds();
+        assert_eq!(simulation.closed(&peer), None, "after {before} s");
+        let ended = closed_within(&mut simulation, &peer, 100, |_| ());
+        let (seconds, reason) = ended.expect("it is closed");
+        assert_eq!(reason, CloseReason::Unfinished);
+        let seconds = before + seconds;
+        let allowed = REACTOR.command_seconds..=REACTOR.command_seconds + 2;
+        assert!(allowed.contains(&seconds), "{sent} bytes: {seconds} s");
+        let wanted = format!("files: {proxy} rejected: its PROXY header did not arrive in time");
+        assert_eq!(*logged.borrow(), [wanted]);
+        assert_eq!(peer.text(), "");
+    }
 }
