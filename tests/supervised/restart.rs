@@ -2,7 +2,7 @@
 //! transfers that run end whole.
 
 use crate::support;
-use crate::support::python::python;
+use crate::support::python::{interpreter, python};
 use crate::support::{Client, Prepared, Server, eventually, noise};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
@@ -41,7 +41,7 @@ impl Supervisor {
         let handed = handed.map(|(name, socket)| format!("{name}=fd@{}", socket.as_raw_fd()));
         let handed: Vec<String> = handed.collect();
         let words = handed.iter().map(String::as_str);
-        let above: Vec<&str> = ["python3", HAND_OVER]
+        let above: Vec<&str> = [interpreter(), HAND_OVER]
             .into_iter()
             .chain(words)
             .chain(["--"])

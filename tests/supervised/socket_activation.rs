@@ -1,7 +1,7 @@
 //! Sockets that a service manager hands over: which are used, and which are refused.
 
 use crate::support;
-use crate::support::python::python;
+use crate::support::python::{interpreter, python};
 use crate::support::{PATIENCE, Prepared, ROOM_PASSWORD, skip};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -12,7 +12,7 @@ const HAND_OVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/supervised/h
 
 /// A server that gets these sockets and has no flags for ports.
 fn handed(sockets: &[&str], flags: &[&str]) -> Prepared {
-    let above = [&["python3", HAND_OVER][..], sockets, &["--"]].concat();
+    let above = [&[interpreter(), HAND_OVER][..], sockets, &["--"]].concat();
     let mut prepared = Prepared::without_ports(&above);
     prepared.command.args(flags);
     prepared

@@ -3,6 +3,23 @@
 use super::{Server, eventually, skip};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+
+/// The path of the interpreter. The `python3` of a version manager takes much longer to start it.
+static INTERPRETER: LazyLock<Option<String>> = LazyLock::new(|| {
+    let mut found = Command::new("python3");
+    found.args(["-c", "import sys; print(sys.executable)"]);
+    let output = found
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+});
+
+/// The interpreter, for a test that [`python`] does not skip.
+pub fn interpreter() -> &'static str {
+    INTERPRETER.as_deref().expect("Python is installed")
+}
 
 /// A running Python client. Dropping it kills the process by its id.
 pub struct PythonClient(Child);
@@ -16,7 +33,7 @@ impl PythonClient {
     /// The same for a server at this address.
     pub fn at(address: SocketAddr, folder: &str, script: &str, arguments: &[&str]) -> PythonClient {
         let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
-        let child = Command::new("python3")
+        let child = Command::new(interpreter())
             .arg("-B") // leaves no __pycache__ in the sources
             .arg(format!("{tests}/{folder}/{script}.py"))
             .args([address.ip().to_string(), address.port().to_string()])
@@ -48,11 +65,7 @@ impl Drop for PythonClient {
 
 /// Whether Python is installed. If not, the test is reported as skipped.
 pub fn python(test: &str) -> bool {
-    let mut version = Command::new("python3");
-    let found = version
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
+    let found = INTERPRETER.is_some();
     if !found {
         skip(test, "no python3");
     }

@@ -1,6 +1,6 @@
 //! Unchanged textbook clients are served: each upload and download is exact, 20 times out of 20.
 
-use crate::support::python::python;
+use crate::support::python::{interpreter, python};
 use crate::support::{BOTH_WAYS, Server, eventually, noise, roomy_folder};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
@@ -24,8 +24,8 @@ static KINDS: LazyLock<[(&str, Vec<u8>); 7]> = LazyLock::new(|| {
         ("digits.txt", b"12345 hello".to_vec()),
         ("zeros.txt", b"0000".to_vec()),
         ("middle.bin", noise(200_000)),
-        ("big.bin", noise(8 << 20)),
-        ("big-digits.txt", only_digits(8 << 20)),
+        ("big.bin", noise(3 << 20)),
+        ("big-digits.txt", only_digits(3 << 20)),
     ]
 });
 
@@ -71,7 +71,7 @@ impl TextbookServer {
     fn run(&self, service: &str, script: &[&str], arguments: &[&str]) -> CourseClient {
         let address = self.loket.address(service);
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/textbook");
-        let child = Command::new("python3")
+        let child = Command::new(interpreter())
             .arg("-B") // leaves no __pycache__ in the sources
             .arg(format!("{folder}/{}", script[0]))
             .args([address.ip().to_string(), address.port().to_string()])
