@@ -11,7 +11,7 @@ use std::time::Duration;
 
 #[test]
 fn own_files_are_stored_read_back_and_removed() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["--no-sync"]);
     let at = server.address("http").to_string();
     for flags in [
         &["--mix", "-s", "600K", "-c", "3"][..],
