@@ -23,7 +23,7 @@ fn sum(bytes: &[u8]) -> String {
 
 #[test]
 fn sum_is_the_sha_256_of_a_file_or_of_its_front() {
-    let data = noise(5_000_000);
+    let data = noise(2_000_000);
     for way in BOTH_WAYS {
         let server = Server::start(way);
         std::fs::write(server.root().join("a b"), &data).expect("room");
