@@ -1,6 +1,6 @@
 // The Files view: the list of a folder, sorted, and what one can do with a file.
 
-import { ago, byId, bytes, copy, date, element, plural } from './format.js';
+import { ago, byId, bytes, copy, date, element, plain, plural } from './format.js';
 import { request } from './request.js';
 import { ask, say, sayError } from './say.js';
 import { enqueue } from './uploads.js';
@@ -12,17 +12,17 @@ const problem = byId('problem');
 const count = byId('count');
 const { compare } = new Intl.Collator('en', { numeric: true });
 
-let folder = ''; // the path of the folder that is shown, decoded: "/" or "/a/b/"
+let folder = ''; // the path on the screen, decoded: "/" or "/a/b/"
 let entries = [];
 let order = { by: 'name', sign: 1 };
 let readOnly = false;
-let rendering = 0; // the number of the last call of render()
+let rendering = 0; // counts the calls of render()
 
 const addressed = () => location.pathname.startsWith('/-/') ? '/' : decodeURIComponent(location.pathname);
 
 const encode = path => path.split('/').map(encodeURIComponent).join('/');
 
-/** Shows the folder in the address, or brings its list up to date. */
+/** Shows the folder in the address, or updates its list. */
 export async function show() {
 	const path = addressed();
 	if (folder !== path) {
@@ -48,12 +48,12 @@ export async function show() {
 function showCrumbs() {
 	const names = folder.split('/').slice(1, -1);
 	const links = ['root', ...names].map((name, depth) =>
-		element('a', { href: encode(['', ...names.slice(0, depth), ''].join('/')) }, name));
+		element('a', { href: encode(['', ...names.slice(0, depth), ''].join('/')) }, plain(name)));
 	links.at(-1).ariaCurrent = 'page';
 	byId('crumbs').replaceChildren(...links);
 }
 
-/** Shows the entries. The rows come in pieces, so that the page stays alive. */
+/** The rows come in pieces, so that the page stays alive. */
 function render() {
 	const { by, sign } = order;
 	const sorted = entries.sort((a, b) =>
@@ -83,7 +83,8 @@ function row({ name, dir, size, mtime }) {
 	const made = copy('file-row');
 	const [{ firstChild: link }, length, time, actions] = made.cells;
 	const [download, remove] = actions.children;
-	made.dataset.name = link.textContent = name;
+	made.dataset.name = name;
+	link.textContent = plain(name);
 	link.href = encode(folder + name);
 	time.textContent = ago(mtime);
 	time.title = date(mtime);
@@ -131,9 +132,7 @@ async function remove(row) {
 	showCount();
 }
 
-// Uploads
-
-/** Asks about names that exist, and queues the files. */
+/** Asks about names that exist. */
 async function upload(files) {
 	const there = new Set(entries.map(({ name }) => name));
 	const old = files.map(({ name }) => name).filter(name => there.has(name));

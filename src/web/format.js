@@ -1,8 +1,7 @@
-// Numbers and times as people read them, and helpers for elements.
+// What people read, and helpers for elements.
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-/** 1536 → "1.5 KiB" */
 export function bytes(count) {
 	let unit = 0;
 	for (; count >= 1000 && unit < 4; unit++) count /= 1024;
@@ -16,7 +15,7 @@ export const plural = (count, noun) => `${grouped(count)} ${noun}${count === 1 ?
 const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 const STEPS = { second: 60, minute: 60, hour: 24, day: 30, month: 12, year: Infinity };
 
-/** How long ago a time in unix seconds is: "2 hours ago". */
+/** Of unix seconds: "2 hours ago". */
 export function ago(seconds) {
 	let past = Date.now() / 1000 - seconds;
 	for (const unit in STEPS) {
@@ -28,7 +27,7 @@ export function ago(seconds) {
 const CLOCK = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short' });
 const DATE = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 
-/** A time in unix seconds as an element: "14:05", with the whole date as its title. */
+/** Unix seconds as an element: "14:05", and the date as its title. */
 export const clock = seconds =>
 	element('time', { title: date(seconds) }, CLOCK.format(seconds * 1000));
 
@@ -40,6 +39,9 @@ export function element(tag, properties = {}, ...children) {
 	made.append(...children);
 	return made;
 }
+
+/** A name on the screen: marks that would turn it are seen. */
+export const plain = name => name.replace(/\p{Cf}/gu, '�');
 
 export const byId = id => document.getElementById(id);
 

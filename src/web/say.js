@@ -1,12 +1,12 @@
 // What the page says and asks.
 
-import { byId, element } from './format.js';
+import { byId, element, plain } from './format.js';
 
 const SHOWN_FOR = 6000; // ms; an error stays until it is closed
 const place = byId('say');
 const dialog = byId('ask');
 
-/** Shows a message for a while. A screen reader reads it out. */
+/** A message for a while. A screen reader reads it out. */
 export function say(text) {
 	const message = show(text, 'message');
 	setTimeout(() => message.remove(), SHOWN_FOR);
@@ -18,7 +18,7 @@ export function sayError({ message }) {
 
 function show(text, className) {
 	const close = element('button', { ariaLabel: 'Close this message' }, '×');
-	const message = element('p', { className }, text, close);
+	const message = element('p', { className }, plain(text), close);
 	close.onclick = () => message.remove();
 	place.append(message);
 	return message;
@@ -26,16 +26,16 @@ function show(text, className) {
 
 let last = Promise.resolve();
 
-/** Asks a question, after those that are open. Resolves to whether the answer was `verb`; if it asks
- *  for a secret, to that secret. */
+/** Asks a question, after those that are open. Resolves to whether the answer was `verb`, or to the
+ *  secret that it asks for. */
 export function ask(question, details, verb, forSecret = false) {
 	last = last.then(() => new Promise(resolve => {
 		const form = dialog.firstElementChild;
 		const [heading, why, secret] = form.children;
 		const [no, yes] = form.querySelectorAll('button');
 		const field = form.querySelector('input');
-		heading.textContent = question;
-		why.textContent = details;
+		heading.textContent = plain(question);
+		why.textContent = plain(details);
 		yes.textContent = verb;
 		secret.hidden = !forSecret;
 		field.value = dialog.returnValue = '';

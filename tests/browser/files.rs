@@ -20,6 +20,8 @@ fn a_folder_is_sorted_and_its_path_leads_back() {
     server.put("b10", "12");
     server.put("b9", "1");
     server.put("dir/sub/<deep> #1%.txt", "text of the file");
+    // A mark turns what follows around.
+    server.put("dir/x\u{202e}txt.exe", "");
     let test = "a_folder_is_sorted_and_its_path_leads_back";
     let Some(mut tab) = Tab::open(test, &server, "/") else {
         return;
@@ -35,6 +37,7 @@ fn a_folder_is_sorted_and_its_path_leads_back() {
     assert!(tab.does("url()").ends_with("/dir/sub/"));
     tab.does("click('#crumbs a:has-text(\"dir\")')");
     tab.sees("#list", "sub");
+    assert_eq!(names(&mut tab), "sub x\u{fffd}txt.exe");
     tab.does("goBack()");
     tab.sees("#list", "<deep> #1%.txt");
     // A file opens beside the page.

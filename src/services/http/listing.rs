@@ -4,6 +4,7 @@ use super::answer::Answer;
 use crate::store::{ListEntry, ListStyle};
 use crate::wire::http::{date, path};
 use crate::wire::json::JsonText;
+use crate::wire::text::is_hidden;
 use std::fmt::{self, Display, Write};
 
 /// What a page of the server may do in a browser: load scripts and styles of this server only.
@@ -127,7 +128,8 @@ fn seconds(entry: &ListEntry<'_>) -> i64 {
     entry.version.modified.div_euclid(1_000_000_000)
 }
 
-/// Text in HTML, also in a quoted attribute.
+/// Text for people in HTML, also in a quoted attribute. A hidden character becomes an escape: a
+/// mark of direction would make `exe.txt` of a program.
 struct Html<'a>(&'a str);
 
 impl Display for Html<'_> {
@@ -139,6 +141,7 @@ impl Display for Html<'_> {
                 '>' => out.write_str("&gt;")?,
                 '"' => out.write_str("&quot;")?,
                 '\'' => out.write_str("&#39;")?,
+                other if is_hidden(other) => write!(out, "{}", other.escape_unicode())?,
                 other => out.write_char(other)?,
             }
         }
@@ -191,5 +194,15 @@ mod tests {
             html.contains("<a href=\"d%3A%C3%A9/\">d:é/</a><td><td>Sun"),
             "{html}"
         );
+    }
+
+    #[test]
+    fn people_see_hidden_characters_and_programs_get_them() {
+        let name = "a\u{202e}txt.exe";
+        let html = written(ListForm::Html, &[name]);
+        let link = "<a href=\"a%E2%80%AEtxt.exe\">a\\u{202e}txt.exe</a>";
+        assert!(html.contains(link), "{html}");
+        let json = written(ListForm::Json, &[name]);
+        assert!(json.contains("\"a\\u202etxt.exe\""), "{json}");
     }
 }
