@@ -1,6 +1,7 @@
 //! A NATS server in memory, with the stream of names, and the links to it, on the clock of a test.
 
 pub mod rooms;
+pub mod talks;
 
 use crate::memory::random::Random;
 use base64ct::{Base64, Encoding};
