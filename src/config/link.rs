@@ -21,6 +21,8 @@ pub const LINK: LinkLimits = LinkLimits {
     },
     // A second of a full room's rate. A broker that reads nothing for longer is replaced.
     outbox: MIB,
+    // A list of all clients of a server fits. The rest is enough for a second of a full room.
+    talk_outbox: 3 * MIB / 4,
     // A tick is `tick`: the link is down 10 to 15 s after a broker has stopped.
     unanswered_pings: 2,
     // As much as the outbox of the sender. The talk reads some messages a round.

@@ -38,6 +38,8 @@ pub struct LinkLimits {
     pub nats: NatsLimits,
     /// Unsent bytes above which messages are dropped.
     pub outbox: usize,
+    /// The same for messages of the talk.
+    pub talk_outbox: usize,
     /// Bytes of messages for one service that it has not read; more are dropped.
     pub arrived: usize,
     /// Ticks without an answer after which the link is down.
@@ -184,8 +186,13 @@ impl Link {
 
     fn send(&mut self, cx: &mut Context<'_>) {
         let mut exchange = self.exchange.borrow_mut();
-        for command in exchange.take_outgoing() {
-            match cx.out.pending() + command.len() <= self.limits.outbox {
+        for (topic, command) in exchange.take_outgoing() {
+            // A flood of the talk costs no member of the room its name.
+            let most = match topic {
+                Topic::Room => self.limits.outbox,
+                Topic::Talk => self.limits.talk_outbox,
+            };
+            match cx.out.pending() + command.len() <= most {
                 true => {
                     cx.out.bytes(&command);
                     exchange.counts.sent += 1;

@@ -300,6 +300,26 @@ fn a_flood_of_messages_is_cut_and_counted() {
 }
 
 #[test]
+fn a_flood_of_talk_leaves_room_on_the_link_for_the_names_of_the_room() {
+    let mut world = World::new(&["web1-0a"]);
+    let it = &mut world.nodes[0];
+    for _ in 0..1_000 {
+        let posts = &mut it.shared.posts;
+        it.roster
+            .borrow_mut()
+            .publish_line(1, &"x".repeat(2_000), posts);
+        it.exchange
+            .borrow_mut()
+            .request("names", 7, &[], &[b'y'; 100], posts);
+        it.deliver();
+    }
+    let sent = it.end.take_sent();
+    assert!(sent.len() <= LINK.outbox, "{}", sent.len());
+    let requests = sent.windows(9).filter(|part| part == b"PUB names");
+    assert_eq!(requests.count(), 1_000);
+}
+
+#[test]
 fn without_a_link_and_for_servers_without_talk_nothing_is_published() {
     let mut roster = Roster::default();
     let mut posts = Vec::new();

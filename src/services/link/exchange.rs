@@ -26,7 +26,7 @@ pub struct Exchange {
     /// The number of the last request.
     number: u64,
     /// Commands for the link, each with one message.
-    outgoing: Vec<Vec<u8>>,
+    outgoing: Vec<(Topic, Vec<u8>)>,
     /// By topic, with their bytes.
     arrived: [(Vec<Arrived>, usize); 2],
     /// The last warning about a failed attempt, so that it is not logged each time.
@@ -117,13 +117,14 @@ impl Exchange {
     /// Sends a message. Returns whether the link accepts it.
     pub fn publish(
         &mut self,
+        topic: Topic,
         subject: &str,
         headers: &[(&str, &str)],
         payload: &[u8],
         posts: &mut Vec<Post>,
     ) -> bool {
         let command = nats::publish(subject, None, headers, payload);
-        self.push(command, posts)
+        self.push(topic, command, posts)
     }
 
     /// A number for a request.
@@ -143,10 +144,10 @@ impl Exchange {
     ) -> bool {
         let reply = format!("{INBOX}.{}.{number}", self.server);
         let command = nats::publish(subject, Some(&reply), headers, payload);
-        self.push(command, posts)
+        self.push(Topic::Room, command, posts)
     }
 
-    fn push(&mut self, command: Vec<u8>, posts: &mut Vec<Post>) -> bool {
+    fn push(&mut self, topic: Topic, command: Vec<u8>, posts: &mut Vec<Post>) -> bool {
         let Some(link) = self
             .link
             .filter(|_| command.len() as u64 <= self.max_payload)
@@ -158,7 +159,7 @@ impl Exchange {
             let (to, notice) = (Audience::One(link), Notice::Wake);
             posts.push(Post { to, notice });
         }
-        self.outgoing.push(command);
+        self.outgoing.push((topic, command));
         true
     }
 
@@ -196,7 +197,7 @@ impl Exchange {
         self.warned = line;
     }
 
-    pub(super) fn take_outgoing(&mut self) -> Vec<Vec<u8>> {
+    pub(super) fn take_outgoing(&mut self) -> Vec<(Topic, Vec<u8>)> {
         std::mem::take(&mut self.outgoing)
     }
 

@@ -15,7 +15,7 @@
 
 mod table;
 
-use super::exchange::{Arrived, Exchange};
+use super::exchange::{Arrived, Exchange, Topic};
 use crate::session::notice::Post;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -46,6 +46,8 @@ pub struct OthersLimits {
 /// The other servers, and their entries by key.
 pub struct OtherServers<K, E> {
     exchange: Rc<RefCell<Exchange>>,
+    /// The service.
+    topic: Topic,
     /// Where the messages without a number go.
     subject: Rc<str>,
     limits: OthersLimits,
@@ -121,12 +123,14 @@ impl<K: Ord + Clone, E: Clone> OtherServers<K, E> {
     /// Without other servers.
     pub fn new(
         exchange: Rc<RefCell<Exchange>>,
+        topic: Topic,
         subject: Rc<str>,
         limits: OthersLimits,
         parse: ParseEntry<K, E>,
     ) -> OtherServers<K, E> {
         OtherServers {
             exchange,
+            topic,
             subject,
             table: Table::new(limits, parse),
             limits,
@@ -183,7 +187,7 @@ impl<K: Ord + Clone, E: Clone> OtherServers<K, E> {
             ("Loket-Seq", &seq),
         ];
         let headers = [&own[..], more].concat();
-        exchange.publish(subject, &headers, payload, posts)
+        exchange.publish(self.topic, subject, &headers, payload, posts)
     }
 
     /// The link may have come up or gone down.

@@ -77,7 +77,13 @@ impl Elsewhere {
         limits: OthersLimits,
         proof: ProofLimits,
     ) -> Elsewhere {
-        let others = OtherServers::new(exchange.clone(), subject.clone(), limits, parse_name);
+        let others = OtherServers::new(
+            exchange.clone(),
+            Topic::Room,
+            subject.clone(),
+            limits,
+            parse_name,
+        );
         Elsewhere {
             exchange,
             subject,

@@ -117,6 +117,7 @@ impl Elsewhere {
     pub fn new(exchange: Rc<RefCell<Exchange>>, limits: ElsewhereLimits) -> Elsewhere {
         let others = OtherServers::new(
             exchange.clone(),
+            Topic::Talk,
             CLIENTS.into(),
             limits.others,
             Client::parse,
