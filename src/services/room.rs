@@ -330,9 +330,7 @@ impl Room {
         for name in names {
             self.announce(&leave_notice(&name), &name, Deed::Left, cx);
             // The others see that it has left before one of them can let it in.
-            if let Some(linked) = &mut self.linked {
-                linked.release(&name, cx);
-            }
+            self.release(&name, cx);
         }
         for peer in peers {
             for claim in self.take_claims(*peer) {

@@ -25,6 +25,9 @@ use std::rc::Rc;
 
 pub const INFO: &str = "INFO {\"headers\":true,\"max_payload\":1048576}\r\n";
 
+/// The beginning of the subject of requests that only read.
+const READ: &str = "$JS.API.STREAM.MSG.GET.";
+
 /// A server's end of its connection to the broker.
 #[derive(Default)]
 pub struct LinkEnd {
@@ -99,6 +102,8 @@ impl LinkEnd {
 /// What a client has subscribed to and sent.
 #[derive(Default)]
 pub struct Client {
+    /// The side of a partition that its broker is on.
+    pub side: usize,
     subscriptions: Vec<(String, String)>,
     inbox: Vec<u8>,
 }
@@ -107,6 +112,10 @@ pub struct Client {
 pub struct Broker {
     /// Whether JetStream answers.
     pub has_quorum: bool,
+    /// On which side of a partition it does.
+    pub side: usize,
+    /// What a broker on the other side still answers to requests that only read.
+    stale: Option<Stream>,
     /// The brokers of its cluster; 1 is none.
     pub cluster: u64,
     /// On how many of them the stream is.
@@ -114,13 +123,14 @@ pub struct Broker {
     stream: Option<Stream>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Stream {
     seq: u64,
     /// The last message of each subject.
     last: HashMap<String, Stored>,
 }
 
+#[derive(Clone)]
 struct Stored {
     seq: u64,
     headers: String,
@@ -209,6 +219,8 @@ impl Broker {
     pub fn new() -> Broker {
         Broker {
             has_quorum: true,
+            side: 0,
+            stale: None,
             cluster: 1,
             replicas: None,
             stream: None,
@@ -225,6 +237,11 @@ impl Broker {
     pub fn free(&mut self, key: &str) {
         let stream = self.stream.get_or_insert_default();
         stream.last.remove(&subject(key));
+    }
+
+    /// A partition begins or ends: one that begins leaves an old leader on the other side.
+    pub fn part(&mut self, begins: bool) {
+        self.stale = self.stream.clone().filter(|_| begins);
     }
 
     /// A client sends bytes. Returns what each client gets then.
@@ -244,19 +261,25 @@ impl Broker {
         while let Some(client) = &mut clients[from]
             && let Some(message) = client.next(&mut out[from])
         {
+            let side = clients[from].as_ref().expect("it is connected").side;
             if !message.subject.starts_with('$') {
                 for (number, client) in clients.iter().enumerate() {
-                    if let Some(client) = client.as_ref().filter(|_| number != from) {
+                    let client = client.as_ref().filter(|client| client.side == side);
+                    if let Some(client) = client.filter(|_| number != from) {
                         let copy =
                             client.copy(&message.subject, &message.headers, &message.payload);
                         out[number].extend(copy);
                     }
                 }
-            } else if self.has_quorum
-                && let Some(reply) = &message.reply
-            {
+            } else if let Some(reply) = &message.reply {
                 let client = clients[from].as_ref().expect("it is connected");
-                let answer = match self.answer(&message, now) {
+                let reads = message.subject.starts_with(READ);
+                let answer = match &self.stale {
+                    _ if self.has_quorum && side == self.side => self.answer(&message, now),
+                    Some(stale) if reads && side != self.side => Some(stale.read(&message)),
+                    _ => continue,
+                };
+                let answer = match answer {
                     Some(answer) => client.copy(reply, "", answer.to_string().as_bytes()),
                     None => client.copy(reply, " 503", b""),
                 };
@@ -285,16 +308,8 @@ impl Broker {
         }
         let stream = self.stream.as_mut()?;
         stream.last.retain(|_, stored| now < stored.at + 30_000_000);
-        if message.subject.starts_with("$JS.API.STREAM.MSG.GET.") {
-            let subject = payload["last_by_subj"].as_str().expect("a subject");
-            return Some(match stream.last.get(subject) {
-                Some(stored) => json!({"message": {
-                    "seq": stored.seq,
-                    "hdrs": Base64::encode_string(stored.headers.as_bytes()),
-                    "data": Base64::encode_string(&stored.payload),
-                }}),
-                None => json!({"error": {"code": 404, "err_code": 10037}}),
-            });
+        if message.subject.starts_with(READ) {
+            return Some(stream.read(message));
         }
         if message.subject.starts_with("$JS.API.STREAM.PURGE.") {
             let (subject, seq) = (payload["filter"].as_str(), payload["seq"].as_u64());
@@ -320,6 +335,20 @@ impl Broker {
 }
 
 impl Stream {
+    /// The answer to a request for the last message of a subject.
+    fn read(&self, request: &Published) -> Value {
+        let request: Value = serde_json::from_slice(&request.payload).expect("JSON");
+        let subject = request["last_by_subj"].as_str().expect("a subject");
+        match self.last.get(subject) {
+            Some(stored) => json!({"message": {
+                "seq": stored.seq,
+                "hdrs": Base64::encode_string(stored.headers.as_bytes()),
+                "data": Base64::encode_string(&stored.payload),
+            }}),
+            None => json!({"error": {"code": 404, "err_code": 10037}}),
+        }
+    }
+
     /// Stores a message, and returns its sequence.
     fn store(&mut self, subject: &str, headers: String, payload: &[u8], at: u64) -> u64 {
         self.seq += 1;

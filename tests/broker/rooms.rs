@@ -27,6 +27,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 pub const SECOND: u64 = 1_000_000;
+
 pub fn at(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
 }
@@ -39,6 +40,8 @@ pub struct Node {
     pub posts: Vec<Post>,
     pub link: Option<Session>,
     pub shared: Shared,
+    /// Whether the connection moves no bytes.
+    pub is_stalled: bool,
     /// Bytes from the broker that the link has not got.
     pub arriving: Vec<u8>,
     /// What clients got, by port.
@@ -57,8 +60,6 @@ pub struct World {
     pub random: Random,
     pub ports: u16,
     pub serial: u32,
-    /// Since when links and quorum did not change.
-    pub calm_since: u64,
 }
 
 impl Node {
@@ -80,6 +81,7 @@ impl Node {
             out: SendQueue::new(DATAGRAMS.copies),
             posts: Vec::new(),
             link: None,
+            is_stalled: false,
             shared: Shared::new(usize::MAX),
             arriving: Vec::new(),
             got: HashMap::new(),
@@ -153,7 +155,6 @@ impl World {
             random: Random::new(seed),
             ports: 1_000,
             serial: 0,
-            calm_since: 0,
         };
         for _ in 0..nodes {
             world.add_node();
@@ -169,8 +170,12 @@ impl World {
     }
 
     pub fn connect(&mut self, node: usize) {
+        self.connect_to(node, 0);
+    }
+
+    /// Connects a server to a broker on this side of a partition.
+    pub fn connect_to(&mut self, node: usize, side: usize) {
         self.serial += 1;
-        self.calm_since = self.now;
         let url = NatsUrl::parse_list("nats://h").expect("a URL").remove(0);
         let it = &mut self.nodes[node];
         let link = Link::new(
@@ -184,20 +189,31 @@ impl World {
         session.open(&mut it.shared);
         it.link = Some(session);
         it.arriving = INFO.into();
-        self.clients[node] = Some(Client::default());
+        it.is_stalled = false;
+        self.clients[node] = Some(Client {
+            side,
+            ..Client::default()
+        });
         self.settle();
     }
 
     /// Breaks a connection. What is under way in either direction is lost.
     pub fn cut(&mut self, node: usize) {
-        self.calm_since = self.now;
         self.clients[node] = None;
         let it = &mut self.nodes[node];
         it.arriving.clear();
+        it.is_stalled = false;
         if let Some(mut link) = it.link.take() {
             link.end(CloseReason::PeerReset, &mut it.shared);
         }
         self.settle();
+    }
+
+    /// Ends a server at once. One with another name is in its place, without a link.
+    pub fn kill(&mut self, node: usize) {
+        self.cut(node);
+        self.serial += 1;
+        self.nodes[node] = Node::new(format!("s{node}-{}", self.serial));
     }
 
     /// Moves bytes and posts until nothing moves.
@@ -206,8 +222,10 @@ impl World {
             let mut moved = false;
             for number in 0..self.nodes.len() {
                 moved |= self.nodes[number].deliver(self.now);
-                moved |= self.feed(number);
-                moved |= self.send(number);
+                if !self.nodes[number].is_stalled {
+                    moved |= self.feed(number);
+                    moved |= self.send(number);
+                }
             }
             if !moved {
                 return;
@@ -289,6 +307,27 @@ impl World {
         self.nodes[node].ask(port, name, self.now);
         self.settle();
         port
+    }
+
+    /// A new client asks for a name, and only a part of what follows from that happens.
+    pub fn ask_and_move(&mut self, node: usize, name: &str) {
+        let port = self.new_port();
+        self.nodes[node].ask(port, name, self.now);
+        for _ in 0..self.random.below(6) {
+            self.nodes[node].deliver(self.now);
+            if !self.nodes[node].is_stalled {
+                match self.random.chance(50) {
+                    true => self.feed(node),
+                    false => self.send(node),
+                };
+            }
+        }
+    }
+
+    /// The server says that it ends.
+    pub fn stop(&mut self, node: usize) {
+        self.nodes[node].call(self.now, |room, cx| room.on_stop(cx));
+        self.settle();
     }
 
     pub fn leave(&mut self, node: usize, port: u16) {

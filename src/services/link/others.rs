@@ -318,6 +318,11 @@ impl<K: Ord + Clone, E: Clone> OtherServers<K, E> {
         self.table.entry(server, key)
     }
 
+    /// The same, to change it.
+    pub fn entry(&mut self, server: &str, key: &K) -> Option<&mut E> {
+        self.table.entry_mut(server, key)
+    }
+
     /// The first and the last entry, by server.
     pub fn ends(&self) -> Option<Ends<'_, K>> {
         self.table.ends()
@@ -337,20 +342,14 @@ impl<K: Ord + Clone, E: Clone> OtherServers<K, E> {
         self.table.remove(server, news);
     }
 
-    /// Whether a server has this entry.
-    pub fn has(&self, key: &K) -> bool {
-        self.table.owners(key).next().is_some()
+    /// The servers with this entry, and the entry of each.
+    pub fn owners(&self, key: &K) -> impl Iterator<Item = (&str, &E)> {
+        self.table.owners(key)
     }
 
     /// Whether a server other than this one has this entry.
     pub fn is_beside(&self, server: &str, key: &K) -> bool {
-        let mut owners = self.table.owners(key);
-        owners.any(|owner| owner != server)
-    }
-
-    /// An entry of a server.
-    pub fn entry(&mut self, server: &str, key: &K) -> Option<&mut E> {
-        self.table.entry_mut(server, key)
+        self.owners(key).any(|(owner, _)| owner != server)
     }
 
     /// Changes all entries with this key.

@@ -175,30 +175,39 @@ impl Elsewhere {
         self.weigh(event, now, shown, posts);
     }
 
-    /// Shows what has changed by a list, or by the end of a server. A member that another server
-    /// has, too, has not come or gone.
+    /// The member with this key, as if it had joined now.
+    pub fn entered(&self, key: &String) -> Option<Shown> {
+        let (_, member) = self.others.owners(key).next()?;
+        Some(Shown::change(member.name.clone(), Deed::Entered, false))
+    }
+
+    /// What is shown when a server has no such member any more. If another one has it, it may have
+    /// joined there: at most another spelling of its name is gone.
+    fn left(&self, name: Rc<str>, key: &String) -> Option<Shown> {
+        let mut others = self.others.owners(key).map(|(_, member)| &member.name);
+        let quiet = others.next().is_some();
+        let is_same = self
+            .others
+            .owners(key)
+            .any(|(_, member)| member.name == name);
+        (!is_same).then(|| Shown::change(name, Deed::Left, quiet))
+    }
+
+    /// Shows what has changed by a list, or by the end of a server.
     fn show(&self, news: Vec<News<String, Member>>, shown: &mut Vec<Shown>) {
-        shown.extend(news.into_iter().filter_map(|news| {
-            let (name, deed, quiet) = match news {
-                News::Entered {
-                    server,
-                    key,
-                    entry,
-                    quiet,
-                } if !self.others.is_beside(&server, &key) => (entry.name, Deed::Entered, quiet),
-                News::Left { key, entry, .. } if !self.others.has(&key) => {
-                    (entry.name, Deed::Left, false)
-                }
-                News::Lost(count) => return Some(Shown::Lost(count)),
-                _ => return None,
-            };
-            let text = String::new();
-            Some(Shown::Member {
-                name,
-                deed,
-                text,
+        shown.extend(news.into_iter().filter_map(|news| match news {
+            News::Appeared(_) | News::Gone(_) => None,
+            News::Entered {
+                server,
+                key,
+                entry,
                 quiet,
-            })
+            } => {
+                let quiet = quiet || self.others.is_beside(&server, &key);
+                Some(Shown::change(entry.name, Deed::Entered, quiet))
+            }
+            News::Left { key, entry, .. } => self.left(entry.name, &key),
+            News::Lost(count) => Some(Shown::Lost(count)),
         }));
     }
 
@@ -236,6 +245,17 @@ impl Elsewhere {
 fn parse_name(value: &Value, _: u64) -> Option<(String, Member)> {
     let name = value.as_str()?;
     Some((text::name_key(name), Rc::<str>::from(name).into()))
+}
+
+impl Shown {
+    fn change(name: Rc<str>, deed: Deed, quiet: bool) -> Shown {
+        Shown::Member {
+            name,
+            deed,
+            text: String::new(),
+            quiet,
+        }
+    }
 }
 
 impl From<Rc<str>> for Member {

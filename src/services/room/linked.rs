@@ -52,11 +52,6 @@ impl Linked {
         self.elsewhere.publish(name, deed, line, cx.posts);
     }
 
-    /// A member has left.
-    pub(super) fn release(&mut self, name: &str, cx: &mut DatagramContext<'_>) {
-        self.names.release(&text::name_key(name), cx.now, cx.posts);
-    }
-
     pub(super) fn next_due(&self) -> Option<u64> {
         let joining = self.joining.first().map(|joining| joining.until);
         [joining, self.elsewhere.next_due(), self.names.next_due()]
@@ -174,6 +169,16 @@ impl Room {
         true
     }
 
+    /// A member has left. Another server may have its name already.
+    pub(super) fn release(&mut self, name: &str, cx: &mut DatagramContext<'_>) {
+        let key = text::name_key(name);
+        if let Some(linked) = &mut self.linked {
+            linked.names.release(&key, cx.now, cx.posts);
+            let entered = linked.elsewhere.entered(&key);
+            self.show_elsewhere(entered.into_iter().collect(), cx);
+        }
+    }
+
     /// A client has ended that may wait for a name.
     pub(super) fn give_up_name(&mut self, peer: Peer, cx: &mut DatagramContext<'_>) {
         if let Some(linked) = &mut self.linked
@@ -253,10 +258,15 @@ impl Room {
                 Deed::Left => leave_notice(&name),
                 Deed::Said => line_of(&name, one_line(text.as_bytes())),
             };
-            let is_ours = self.names.contains_key(&text::name_key(&name));
+            let own = self.names.get(&text::name_key(&name));
+            let own = own.map(|own| self.members[own].name.clone());
             match deed {
                 // The name is of a member here: what came over the link is forged, or late.
-                _ if is_ours => continue,
+                Deed::Left if own.as_ref().is_some_and(|own| *own != name) => {
+                    self.view.borrow_mut().names.remove(&name);
+                    continue;
+                }
+                _ if own.is_some() => continue,
                 Deed::Entered => drop(self.view.borrow_mut().names.insert(name.clone())),
                 Deed::Left => drop(self.view.borrow_mut().names.remove(&name)),
                 _ => {}

@@ -174,11 +174,10 @@ impl<K: Ord + Clone, E: Clone> Table<K, E> {
         Some(gone)
     }
 
-    /// The servers that have this entry.
-    pub fn owners(&self, key: &K) -> impl Iterator<Item = &str> {
+    /// The servers with this entry, and the entry of each.
+    pub fn owners(&self, key: &K) -> impl Iterator<Item = (&str, &E)> {
         let servers = self.servers.iter();
-        let owners = servers.filter(|(_, other)| other.entries.contains_key(key));
-        owners.map(|(server, _)| &**server)
+        servers.filter_map(|(server, other)| Some((&**server, other.entries.get(key)?)))
     }
 
     /// Changes all entries with this key.

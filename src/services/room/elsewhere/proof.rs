@@ -73,7 +73,7 @@ impl Elsewhere {
         });
     }
 
-    fn is_proven(&mut self, event: &Event) -> bool {
+    fn is_proven(&self, event: &Event) -> bool {
         let Sender::Server(server) = &event.sender else {
             return false;
         };
@@ -81,7 +81,7 @@ impl Elsewhere {
             Deed::Left => true,
             Deed::Entered => !self.others.is_beside(server, &event.key),
             Deed::Said => {
-                let member = self.others.entry(server, &event.key);
+                let member = self.others.find(server, &event.key);
                 member.is_some_and(|member| member.is_proven)
             }
         }
@@ -137,7 +137,7 @@ impl Elsewhere {
         }
     }
 
-    fn may(&mut self, event: &Event, owner: Option<&Owner>) -> bool {
+    fn may(&self, event: &Event, owner: Option<&Owner>) -> bool {
         let is_owner = |name: &str| owner.is_some_and(|owner| owner.is(name));
         match (&event.sender, event.deed) {
             // The name of a server proves nothing: anyone can read it.
@@ -149,7 +149,7 @@ impl Elsewhere {
             (Sender::Server(server), Deed::Entered) => is_owner(server),
             (Sender::Server(server), Deed::Said) => {
                 let is_free = owner.is_none_or(|owner| *owner == Owner::Free);
-                let has_it = self.others.entry(server, &event.key).is_some();
+                let has_it = self.others.find(server, &event.key).is_some();
                 let others = &self.others;
                 is_owner(server) || is_free && has_it && !others.is_beside(server, &event.key)
             }
@@ -160,14 +160,19 @@ impl Elsewhere {
     fn apply(&mut self, event: Event, shown: &mut Vec<Shown>) {
         if let Sender::Server(server) = &event.sender {
             let (others, key) = (&mut self.others, &event.key);
-            let is_news = match event.deed {
-                Deed::Said => true,
-                Deed::Entered => others.enter(server, key.clone(), event.name.clone().into()),
-                // It may have joined on another server, whose message was faster.
-                Deed::Left => others.leave(server, key).is_some() && !others.has(key),
-            };
-            if !is_news {
-                return;
+            match event.deed {
+                Deed::Said => {}
+                Deed::Entered => {
+                    if !others.enter(server, key.clone(), event.name.clone().into()) {
+                        return;
+                    }
+                }
+                Deed::Left => {
+                    if let Some(member) = others.leave(server, key) {
+                        shown.extend(self.left(member.name, key));
+                    }
+                    return;
+                }
             }
         }
         shown.push(Shown::Member {
