@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `said`, `entered`, `left` | the line that members of the server are shown |
 //!
-//! A program without `Loket-Seq` may send `said` lines, too, under names that it owns: [`proof`].
+//! A program without `Loket-Seq` may send `said` lines, too, under names that it owns: see
+//! `elsewhere/proof.rs`.
 
 mod proof;
 
