@@ -152,7 +152,8 @@ impl Session {
             Intake::Bytes | Intake::Relay if can_read && !self.finished => Next::Read(0),
             Intake::Bytes | Intake::Body(_) | Intake::Hold | Intake::Relay => match silence {
                 Some(timer) if self.awaited() == silence => Next::Feed(Follows::Silence(timer)),
-                _ if self.awaited() == Some(Timer::Pace) => Next::Wait,
+                // No read would report that the peer is gone.
+                _ if matches!(self.intake, Intake::Hold) => Next::Wait,
                 _ => Next::Park,
             },
         }

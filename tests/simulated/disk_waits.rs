@@ -1,10 +1,14 @@
-//! A request waits for the disk once, and that wait does not count against the minimum rate.
+//! A request waits for the disk once, and that wait does not count against the minimum rate; one
+//! that waits for another session ends with its connection.
 //! Runs on simulated I/O in virtual time; `store.rs` tests the real disk.
 
 use crate::memory::Service;
 use crate::memory::store::{Faults, Files};
 use crate::sim::by_hand::{Simulation, limits};
 use loket::config::store::SMALL_BODY;
+use loket::session::close_reason::CloseReason;
+use loket::session::protocol::{Context, Intake, Protocol};
+use loket::wire::follows::Follows;
 
 const SECOND: u64 = 1_000_000;
 const BIG: usize = 1_000_000;
@@ -70,4 +74,25 @@ fn an_upload_is_not_too_slow_while_it_waits_for_the_disk() {
     simulation.disk_hangs = false;
     simulation.run();
     assert_eq!(peer.text(), "File Berhasil Dibuat");
+}
+
+/// A request that waits for another session, as a POST does for its tab.
+struct Holding;
+
+impl Protocol for Holding {
+    fn on_bytes(&mut self, _: &[u8], _: Follows, _: &mut Context<'_>) -> (usize, Intake) {
+        (0, Intake::Hold)
+    }
+}
+
+#[test]
+fn a_request_that_waits_for_another_session_ends_when_its_peer_hangs_up() {
+    let mut simulation = Simulation::new(&Files::new());
+    let peer = simulation.open(Box::new(Holding), usize::MAX / 2);
+    simulation.say(&peer, "a request, and the next one behind it");
+    simulation.run();
+    assert_eq!(simulation.closed(&peer), None);
+    simulation.reset(&peer);
+    simulation.run();
+    assert_eq!(simulation.closed(&peer), Some(CloseReason::PeerReset));
 }
