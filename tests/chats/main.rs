@@ -4,6 +4,8 @@
 mod cluster;
 mod link;
 mod linked_talk;
+#[cfg(debug_assertions)] // it waits for other programs
+mod partitions;
 mod room;
 mod room_addresses;
 mod room_crowd;
