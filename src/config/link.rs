@@ -76,7 +76,8 @@ pub const TALK: ElsewhereLimits = ElsewhereLimits {
     },
     // With the headers, below the longest message.
     part: 2 * KIB,
-    // A broken line of the longest unit: each byte becomes a character of three.
+    // A broken line of the longest unit: each byte becomes a character of three. If each server has
+    // one whose last part does not come, they take 15 MB.
     line: 3 * WIRE.unit,
     // As many lines as a screen or a tab gets between two polls without dropping one: 10 KiB.
     batch: 128,

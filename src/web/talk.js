@@ -14,7 +14,7 @@ const log = new Log(operator, 'What the operator sees', stream);
 const table = operator.querySelector('table');
 const receiver = operator.querySelector('select');
 const token = operator.querySelector('.token');
-const clients = new Map(); // number → its row and its option
+const clients = new Map(); // id → its row and option
 
 stream
 	.on('operator', ({ line, at, gap }) => {
@@ -32,7 +32,7 @@ stream
 	});
 
 onEntry(operator, line => {
-	const to = receiver.value;
+	const { to } = receiver.selectedOptions[0];
 	return stream.post('/-/operator', to ? { to, line } : { line });
 });
 
@@ -55,7 +55,7 @@ function add(client) {
 	when.append(clock(since));
 	button.ariaLabel = `Kick client ${id}`;
 	button.onclick = () => kick(client);
-	const option = element('option', { value: id }, `To client ${id}`);
+	const option = element('option', { value: id, to: id }, `To client ${id}`);
 	table.tBodies[0].append(row);
 	receiver.append(option);
 	clients.set(id, [row, option]);

@@ -95,7 +95,12 @@ fn a_tab_sees_and_reaches_clients_of_other_servers_by_their_ids() {
     far.expect("from a tab\n");
     assert_eq!(post("\"line\":\"to all\""), "204");
     far.expect("to all\n");
-    assert_eq!(post("\"to\":\"web2.1 x\",\"line\":\"y\""), "400");
+    for wrong in ["\"web2.1 x\"", "\"1\"", "\"\"", "-1", "null"] {
+        assert_eq!(
+            post(&format!("\"to\":{wrong},\"line\":\"web2.1 y\"")),
+            "400"
+        );
+    }
     assert_eq!(post("\"kick\":\"web2.1\""), "204");
     assert_eq!(far.rest(), b"");
     while !tab.line().contains("{\"left\":\"web2.1\"}") {}

@@ -100,9 +100,9 @@ impl OperatorStream {
 /// The command that a request means.
 fn command(ask: &Ask) -> Result<String, Failure> {
     let (fields, text) = (&ask.fields, |name| ask.fields.get(name)?.as_str());
-    // A number, or with a link `NODE.NUMBER`.
+    // A number, or `NODE.NUMBER`.
     let client = |name| match fields.get(name)? {
-        Value::String(id) if !id.contains(char::is_whitespace) => Some(id.clone()),
+        Value::String(id) => Some(id.clone()).filter(|id| is_linked_id(id)),
         id => Some(id.as_u64()?.to_string()),
     };
     match (fields.len(), text("line"), client("to"), client("kick")) {
@@ -113,6 +113,11 @@ fn command(ask: &Ask) -> Result<String, Failure> {
             "`tab` and `line`, or `tab`, `to` and `line`, or `tab` and `kick`",
         )),
     }
+}
+
+/// Whether a text can be the id of a client among linked servers.
+fn is_linked_id(text: &str) -> bool {
+    text.contains('.') && !text.contains(char::is_whitespace)
 }
 
 impl EventStream for OperatorStream {

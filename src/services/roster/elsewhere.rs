@@ -206,11 +206,6 @@ impl Elsewhere {
         self.exchange.borrow().server().to_owned()
     }
 
-    /// Whether the link is up.
-    pub fn is_up(&self) -> bool {
-        self.exchange.borrow().is_up()
-    }
-
     /// Reads some of what has arrived. Returns whether more waits.
     pub fn read(&mut self, now: u64, inbox: &mut Inbox) -> bool {
         self.others.on_wake(now);
@@ -318,7 +313,8 @@ impl Elsewhere {
             return Some(line);
         }
         if line.len() <= self.limits.line {
-            self.parts.insert(server.into(), (client, part + 1, line));
+            let next = part.saturating_add(1);
+            self.parts.insert(server.into(), (client, next, line));
         }
         None
     }
