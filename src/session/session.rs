@@ -39,7 +39,8 @@ pub enum Next {
     /// Read from the peer and write the same bytes to it. Then call [`Session::relayed`] with what
     /// was written, and [`Session::feed`] with the rest.
     Relay,
-    /// Nothing until a disk operation completes, or until a peer that exceeds its rate may go on.
+    /// Nothing until a disk operation completes, or until the protocol takes what it holds. The
+    /// socket is not read meanwhile: ask whether the peer is gone.
     Wait,
     /// Nothing until the socket becomes ready or a timer expires.
     Park,

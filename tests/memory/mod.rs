@@ -14,7 +14,7 @@ use loket::config::reactor::{OUTBOX_HIGH_WATER, REACTOR};
 use loket::session::blob::Readable;
 use loket::session::close_reason::CloseReason;
 use loket::session::outbox::Front;
-use loket::session::session::{Next, Session};
+use loket::session::session::{Deadline, Next, Session};
 use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
 use loket::wire::follows::{Follows, Timer};
@@ -229,12 +229,12 @@ impl Driver {
                 Next::Work | Next::Resume => self.session.work(&mut self.shared),
                 Next::Feed(follows) => self.feed(&[], follows),
                 Next::Read(_) | Next::Relay => self.deliver(),
-                Next::Wait => {
+                Next::Wait if self.session.deadline() == Deadline::Disk => {
                     assert!(self.store.finish_next(), "it waits for no operation");
                     self.session.wait_is_over();
                 }
-                Next::Park if has_written => {}
-                Next::Park => return,
+                Next::Park | Next::Wait if has_written => {}
+                Next::Park | Next::Wait => return,
                 Next::Replace => unreachable!("no service here is behind a proxy"),
                 Next::Finish(reason) | Next::End(reason) => self.closed = Some(reason),
             }
