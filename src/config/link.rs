@@ -7,7 +7,7 @@ use crate::services::link::LinkLimits;
 use crate::services::link::names::NameLimits;
 use crate::services::link::others::OthersLimits;
 use crate::services::room::elsewhere::ProofLimits;
-use crate::services::roster::elsewhere::ElsewhereLimits;
+use crate::services::roster::elsewhere::ClientsElsewhereLimits;
 use crate::wire::nats::NatsLimits;
 
 /// The limits of a link. Times are in microseconds.
@@ -66,7 +66,7 @@ pub const PROOF: ProofLimits = ProofLimits {
 };
 
 /// The limits of what the talk knows of other servers.
-pub const TALK: ElsewhereLimits = ElsewhereLimits {
+pub const TALK: ClientsElsewhereLimits = ClientsElsewhereLimits {
     others: OthersLimits {
         // A list of them has 600 KiB, which fits into the outbox.
         entries: 10_000,

@@ -7,10 +7,10 @@ use crate::reactor::uplink::{MakeLink, OnFailure, Uplink};
 use crate::services::link::exchange::{Exchange, Topic};
 use crate::services::link::names::Names;
 use crate::services::link::{Link, Subjects};
-use crate::services::room::elsewhere::Elsewhere as RoomElsewhere;
-use crate::services::room::linked::Linked;
+use crate::services::room::elsewhere::MembersElsewhere;
+use crate::services::room::linked::LinkedRoom;
 use crate::services::roster::Roster;
-use crate::services::roster::elsewhere::{CLIENTS, Elsewhere, LINES};
+use crate::services::roster::elsewhere::{CLIENTS, ClientsElsewhere, LINES};
 use crate::session::loop_metrics::Sampled;
 use crate::setup::error::StartError;
 use crate::setup::password;
@@ -28,7 +28,7 @@ pub fn roster(link: Option<&LinkSetup>, talk: Option<SocketAddr>) -> Roster {
     if let Some(link) = link {
         link.set_name(talk);
         if talk.is_some() {
-            roster.set_link(Elsewhere::new(link.exchange.clone(), TALK));
+            roster.set_link(ClientsElsewhere::new(link.exchange.clone(), TALK));
         }
     }
     roster
@@ -118,10 +118,10 @@ impl LinkSetup {
     }
 
     /// What the room knows of other servers.
-    pub fn linked(&self) -> Linked {
+    pub fn linked(&self) -> LinkedRoom {
         let exchange = || self.exchange.clone();
-        let elsewhere = RoomElsewhere::new(exchange(), self.subject.clone(), ELSEWHERE, PROOF);
-        Linked::new(elsewhere, Names::new(exchange(), NAMES), NAME_TIMEOUT)
+        let elsewhere = MembersElsewhere::new(exchange(), self.subject.clone(), ELSEWHERE, PROOF);
+        LinkedRoom::new(elsewhere, Names::new(exchange(), NAMES), NAME_TIMEOUT)
     }
 
     /// The TCP ports of the brokers.

@@ -59,7 +59,7 @@ use crate::session::notice::{Datagram, Deed, Denial};
 use crate::session::peer::Peer;
 use crate::wire::text;
 use limits::RoomLimits;
-use linked::Linked;
+use linked::LinkedRoom;
 use networks::Networks;
 use request::{Request, cut, is_exit, line_of, one_line};
 use std::cell::RefCell;
@@ -87,7 +87,7 @@ pub struct Room {
     networks: Networks,
     strangers: Strangers,
     /// The members on other servers, if there is a link to them.
-    linked: Option<Linked>,
+    linked: Option<LinkedRoom>,
     /// Pending claims, the oldest first: all have the same timeout.
     claims: VecDeque<Claim>,
     /// Time of the next search for silent members.
@@ -176,7 +176,7 @@ impl Room {
     }
 
     /// The room with members on other servers.
-    pub fn with_link(mut self, linked: Linked) -> Room {
+    pub fn with_link(mut self, linked: LinkedRoom) -> Room {
         self.linked = Some(linked);
         self
     }
@@ -412,7 +412,7 @@ impl DatagramProtocol for Room {
 
     fn next_due(&self) -> Option<u64> {
         let claim = self.claims.front().map(|claim| claim.until);
-        let linked = self.linked.as_ref().and_then(Linked::next_due);
+        let linked = self.linked.as_ref().and_then(LinkedRoom::next_due);
         [claim, self.search, linked].into_iter().flatten().min()
     }
 

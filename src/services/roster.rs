@@ -12,7 +12,7 @@ use crate::session::notice::{Audience, Notice, Post};
 use crate::session::session_id::SessionId;
 use crate::session::watchers::Watchers;
 use client::Client;
-use linked::Linked;
+use linked::LinkedTalk;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ pub struct Roster {
     /// The tabs that are sent each change.
     pub tabs: Watchers,
     /// The clients of other servers, if there is a link to them.
-    linked: Option<Linked>,
+    linked: Option<LinkedTalk>,
 }
 
 /// A talk client of this server.

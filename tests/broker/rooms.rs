@@ -8,9 +8,9 @@ use loket::services::link::Link;
 use loket::services::link::exchange::{Exchange, Topic};
 use loket::services::link::names::Names;
 use loket::services::room::Room;
-use loket::services::room::elsewhere::Elsewhere;
+use loket::services::room::elsewhere::MembersElsewhere;
 use loket::services::room::limits::RoomLimits;
-use loket::services::room::linked::Linked;
+use loket::services::room::linked::LinkedRoom;
 use loket::session::close_reason::CloseReason;
 use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
 use loket::session::notice::{Audience, Notice, Post};
@@ -72,9 +72,10 @@ impl Node {
             ..ROOM
         };
         let exchange = Rc::new(RefCell::new(Exchange::new(id)));
-        let elsewhere = Elsewhere::new(exchange.clone(), "loket.room.x".into(), ELSEWHERE, PROOF);
+        let elsewhere =
+            MembersElsewhere::new(exchange.clone(), "loket.room.x".into(), ELSEWHERE, PROOF);
         let names = Names::new(exchange.clone(), NAMES);
-        let linked = Linked::new(elsewhere, names, NAME_TIMEOUT);
+        let linked = LinkedRoom::new(elsewhere, names, NAME_TIMEOUT);
         Node {
             room: Room::new("sesame", limits).with_link(linked),
             exchange,

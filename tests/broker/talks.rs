@@ -8,7 +8,9 @@ use loket::config::services::SERVICES;
 use loket::services::link::exchange::{Exchange, Topic};
 use loket::services::operator_commands::{Executed, OperatorCommands};
 use loket::services::roster::Roster;
-use loket::services::roster::elsewhere::{CLIENTS, Elsewhere, ElsewhereLimits, LINES};
+use loket::services::roster::elsewhere::{
+    CLIENTS, ClientsElsewhere, ClientsElsewhereLimits, LINES,
+};
 use loket::services::talk::Talk;
 use loket::session::close_reason::CloseReason;
 use loket::session::notice::{Audience, Notice};
@@ -53,10 +55,10 @@ pub struct World {
 }
 
 impl Node {
-    pub fn new(name: &str, limits: ElsewhereLimits) -> Node {
+    pub fn new(name: &str, limits: ClientsElsewhereLimits) -> Node {
         let exchange = Rc::new(RefCell::new(Exchange::new(name.to_owned())));
         let mut roster = Roster::default();
-        roster.set_link(Elsewhere::new(exchange.clone(), limits));
+        roster.set_link(ClientsElsewhere::new(exchange.clone(), limits));
         let roster = Rc::new(RefCell::new(roster));
         Node {
             commands: OperatorCommands::new(Rc::new(SERVICES), Some(roster.clone())),
@@ -116,7 +118,7 @@ impl World {
     }
 
     /// With other limits.
-    pub fn with(names: &[&str], limits: ElsewhereLimits) -> World {
+    pub fn with(names: &[&str], limits: ClientsElsewhereLimits) -> World {
         let mut world = World {
             now: SECOND,
             nodes: Vec::new(),
@@ -132,7 +134,7 @@ impl World {
     }
 
     /// Starts one more server.
-    pub fn start(&mut self, name: &str, limits: ElsewhereLimits) {
+    pub fn start(&mut self, name: &str, limits: ClientsElsewhereLimits) {
         self.nodes.push(Node::new(name, limits));
         self.clients.push(None);
         self.connect(self.nodes.len() - 1);

@@ -32,7 +32,7 @@ pub struct ProofLimits {
 }
 
 /// The members of other servers, by server.
-pub struct Elsewhere {
+pub struct MembersElsewhere {
     exchange: Rc<RefCell<Exchange>>,
     subject: Rc<str>,
     /// The members by the keys of their names.
@@ -70,14 +70,14 @@ pub enum Shown {
     Lost(u64),
 }
 
-impl Elsewhere {
+impl MembersElsewhere {
     /// Without other servers.
     pub fn new(
         exchange: Rc<RefCell<Exchange>>,
         subject: Rc<str>,
         limits: OthersLimits,
         proof: ProofLimits,
-    ) -> Elsewhere {
+    ) -> MembersElsewhere {
         let others = OtherServers::new(
             exchange.clone(),
             Topic::Room,
@@ -85,7 +85,7 @@ impl Elsewhere {
             limits,
             parse_name,
         );
-        Elsewhere {
+        MembersElsewhere {
             exchange,
             subject,
             others,
@@ -217,7 +217,7 @@ impl Elsewhere {
         self.others.add_lost(missed);
     }
 
-    /// When to call [`Elsewhere::on_time`].
+    /// When to call [`MembersElsewhere::on_time`].
     pub fn next_due(&self) -> Option<u64> {
         let question = self.questions.first().map(|question| question.until);
         [self.others.next_due(), question]

@@ -1,7 +1,7 @@
 //! The room among the rooms of other servers: shows what their members say and do, and asks for the
 //! names of its own members, which are unique on all servers.
 
-use super::elsewhere::{Elsewhere, Shown};
+use super::elsewhere::{MembersElsewhere, Shown};
 use super::request::{cut, line_of, one_line};
 use super::{LeaveReason, Room, join_notice, leave_notice, taken, warn};
 use crate::services::link::names::{Names, Outcome};
@@ -11,8 +11,8 @@ use crate::session::peer::Peer;
 use crate::wire::text;
 
 /// What the room knows of other servers, and shares with them.
-pub struct Linked {
-    elsewhere: Elsewhere,
+pub struct LinkedRoom {
+    elsewhere: MembersElsewhere,
     names: Names,
     /// Clients that wait for a name, the oldest first: all have the same timeout.
     joining: Vec<Joining>,
@@ -30,10 +30,10 @@ struct Joining {
     message: Option<Vec<u8>>,
 }
 
-impl Linked {
+impl LinkedRoom {
     /// Without other servers. A member waits for its name for `timeout` microseconds.
-    pub fn new(elsewhere: Elsewhere, names: Names, timeout: u64) -> Linked {
-        Linked {
+    pub fn new(elsewhere: MembersElsewhere, names: Names, timeout: u64) -> LinkedRoom {
+        LinkedRoom {
             elsewhere,
             names,
             joining: Vec::new(),

@@ -39,7 +39,7 @@ pub const CLIENTS: &str = "loket.talk.clients";
 
 /// Limits of what is known of other servers.
 #[derive(Debug, Clone, Copy)]
-pub struct ElsewhereLimits {
+pub struct ClientsElsewhereLimits {
     /// Servers and their clients.
     pub others: OthersLimits,
     /// Bytes of a line in one message.
@@ -53,10 +53,10 @@ pub struct ElsewhereLimits {
 }
 
 /// The talk clients of other servers, by server and number.
-pub struct Elsewhere {
+pub struct ClientsElsewhere {
     exchange: Rc<RefCell<Exchange>>,
     pub(super) others: OtherServers<u32, Client>,
-    pub(super) limits: ElsewhereLimits,
+    pub(super) limits: ClientsElsewhereLimits,
     /// How servers are shown, by their names.
     shown: BTreeMap<Rc<str>, Rc<str>>,
     /// Servers that were taken for an earlier start of another one.
@@ -112,9 +112,12 @@ pub struct Inbox {
     pub orders: Vec<Order>,
 }
 
-impl Elsewhere {
+impl ClientsElsewhere {
     /// Without other servers.
-    pub fn new(exchange: Rc<RefCell<Exchange>>, limits: ElsewhereLimits) -> Elsewhere {
+    pub fn new(
+        exchange: Rc<RefCell<Exchange>>,
+        limits: ClientsElsewhereLimits,
+    ) -> ClientsElsewhere {
         let others = OtherServers::new(
             exchange.clone(),
             Topic::Talk,
@@ -122,7 +125,7 @@ impl Elsewhere {
             limits.others,
             Client::parse,
         );
-        Elsewhere {
+        ClientsElsewhere {
             exchange,
             others,
             limits,
@@ -224,7 +227,7 @@ impl Elsewhere {
         !self.arrived.is_empty()
     }
 
-    /// When to call [`Elsewhere::on_time`].
+    /// When to call [`ClientsElsewhere::on_time`].
     pub fn next_due(&self) -> Option<u64> {
         let due = self.others.next_due();
         due.filter(|_| !self.has_ended)

@@ -2,7 +2,7 @@
 //! happens here, and does here what operators of other servers want.
 
 use super::client::Client;
-use super::elsewhere::{CLIENTS, Elsewhere, Happened, Inbox, Order};
+use super::elsewhere::{CLIENTS, ClientsElsewhere, Happened, Inbox, Order};
 use super::{ClientId, Roster};
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};
@@ -12,8 +12,8 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 /// What the roster knows of other servers.
-pub struct Linked {
-    elsewhere: Elsewhere,
+pub struct LinkedTalk {
+    elsewhere: ClientsElsewhere,
     inbox: Inbox,
     /// What operators of other servers want, in order.
     orders: VecDeque<Order>,
@@ -25,8 +25,8 @@ pub struct Linked {
 
 impl Roster {
     /// The roster with the clients of other servers.
-    pub fn set_link(&mut self, elsewhere: Elsewhere) {
-        self.linked = Some(Linked {
+    pub fn set_link(&mut self, elsewhere: ClientsElsewhere) {
+        self.linked = Some(LinkedTalk {
             elsewhere,
             inbox: Inbox::default(),
             orders: VecDeque::new(),
@@ -251,7 +251,7 @@ impl Roster {
     }
 }
 
-impl Linked {
+impl LinkedTalk {
     /// Queues what operators of other servers want, as far as it fits.
     fn accept_orders(&mut self) {
         for order in self.inbox.orders.drain(..) {

@@ -6,7 +6,7 @@
 //! the answer was under way, which frees the key. A line of a program is shown only if it owns the
 //! key: a program has no members. If JetStream is without a quorum, the list of a server is enough.
 
-use super::{Elsewhere, Shown};
+use super::{MembersElsewhere, Shown};
 use crate::services::link::exchange::Arrived;
 use crate::services::link::owner::{Owner, look_up};
 use crate::session::notice::{Deed, Post};
@@ -42,7 +42,7 @@ pub(super) struct Question {
     events: Vec<Event>,
 }
 
-impl Elsewhere {
+impl MembersElsewhere {
     /// Shows a message now, or once the owner of its name is known.
     pub(super) fn weigh(
         &mut self,
