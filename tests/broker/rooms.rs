@@ -1,26 +1,19 @@
 //! Rooms of several servers on the clock of a test, and their links to the broker in memory.
 
-use super::{Broker, Client, INFO};
+use super::{Broker, Client, LinkEnd};
 use crate::memory::random::Random;
-use loket::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES, PROOF};
+use loket::config::link::{ELSEWHERE, NAME_TIMEOUT, NAMES, PROOF};
 use loket::config::room::{DATAGRAMS, ROOM};
-use loket::services::link::Link;
 use loket::services::link::exchange::{Exchange, Topic};
 use loket::services::link::names::Names;
 use loket::services::room::Room;
 use loket::services::room::elsewhere::MembersElsewhere;
 use loket::services::room::limits::RoomLimits;
 use loket::services::room::linked::LinkedRoom;
-use loket::session::close_reason::CloseReason;
 use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
 use loket::session::notice::{Audience, Notice, Post};
-use loket::session::outbox::Front;
-use loket::session::session::Session;
-use loket::session::session_id::SessionId;
 use loket::session::shared::Shared;
-use loket::wire::follows::Follows;
 use loket::wire::nats::publish;
-use loket::wire::nats::url::NatsUrl;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -38,12 +31,10 @@ pub struct Node {
     pub exchange: Rc<RefCell<Exchange>>,
     pub out: SendQueue,
     pub posts: Vec<Post>,
-    pub link: Option<Session>,
+    pub end: LinkEnd,
     pub shared: Shared,
     /// Whether the connection moves no bytes.
     pub is_stalled: bool,
-    /// Bytes from the broker that the link has not got.
-    pub arriving: Vec<u8>,
     /// What clients got, by port.
     pub got: HashMap<u16, Vec<String>>,
     /// The member of each port.
@@ -81,10 +72,9 @@ impl Node {
             exchange,
             out: SendQueue::new(DATAGRAMS.copies),
             posts: Vec::new(),
-            link: None,
+            end: LinkEnd::default(),
             is_stalled: false,
             shared: Shared::new(usize::MAX),
-            arriving: Vec::new(),
             got: HashMap::new(),
             members: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -134,11 +124,7 @@ impl Node {
             any = true;
             match (post.to, post.notice) {
                 (Audience::Room(_), Notice::Wake) => self.call(now, |room, cx| room.on_wake(cx)),
-                (Audience::One(_), notice) => {
-                    if let Some(link) = &mut self.link {
-                        link.notify(&notice, &mut self.shared);
-                    }
-                }
+                (Audience::One(_), notice) => self.end.notify(&notice, &mut self.shared),
                 _ => {}
             }
         }
@@ -177,19 +163,10 @@ impl World {
     /// Connects a server to a broker on this side of a partition.
     pub fn connect_to(&mut self, node: usize, side: usize) {
         self.serial += 1;
-        let url = NatsUrl::parse_list("nats://h").expect("a URL").remove(0);
         let it = &mut self.nodes[node];
-        let link = Link::new(
-            LINK,
-            it.exchange.clone(),
-            url,
-            at(4222),
-            [("loket.room.x".into(), Topic::Room)].into(),
-        );
-        let mut session = Session::new(Box::new(link), SessionId::new(1, self.serial));
-        session.open(&mut it.shared);
-        it.link = Some(session);
-        it.arriving = INFO.into();
+        let subjects = [("loket.room.x".into(), Topic::Room)].into();
+        it.end
+            .connect(&it.exchange, subjects, self.serial, &mut it.shared);
         it.is_stalled = false;
         self.clients[node] = Some(Client {
             side,
@@ -202,11 +179,8 @@ impl World {
     pub fn cut(&mut self, node: usize) {
         self.clients[node] = None;
         let it = &mut self.nodes[node];
-        it.arriving.clear();
+        it.end.cut(&mut it.shared);
         it.is_stalled = false;
-        if let Some(mut link) = it.link.take() {
-            link.end(CloseReason::PeerReset, &mut it.shared);
-        }
         self.settle();
     }
 
@@ -237,45 +211,26 @@ impl World {
     /// The link gets a piece of what has arrived.
     pub fn feed(&mut self, number: usize) -> bool {
         let it = &mut self.nodes[number];
-        let Some(link) = it.link.as_mut().filter(|_| !it.arriving.is_empty()) else {
-            return false;
-        };
-        let piece = self.random.within(1..=it.arriving.len());
-        let mut input = link.take_inbox().to_vec();
-        input.extend(it.arriving.drain(..piece));
-        link.feed(&input, Follows::More, &mut 16, &mut it.shared);
-        assert!(
-            !link.is_closing(),
-            "the link does not understand the broker"
-        );
-        true
+        it.end.feed(&mut self.random, &mut it.shared)
     }
 
     /// The broker gets what the link has sent.
     pub fn send(&mut self, number: usize) -> bool {
-        let Some(outbox) = self.nodes[number].link.as_mut().and_then(Session::outbox) else {
-            return false;
-        };
-        let mut bytes = Vec::new();
-        while let Some(Front::Bytes(front)) = outbox.front() {
-            bytes.extend_from_slice(front);
-            let count = front.len();
-            outbox.advance(count);
-        }
+        let bytes = self.nodes[number].end.take_sent();
         if bytes.is_empty() {
             return false;
         }
         let now = self.now;
         let copies = self.broker.receive(&mut self.clients, number, &bytes, now);
         for (node, copy) in self.nodes.iter_mut().zip(copies) {
-            node.arriving.extend(copy);
+            node.end.arriving.extend(copy);
         }
         true
     }
 
     /// A message to the subject of the room arrives at the first node.
     pub fn arrive(&mut self, headers: &[(&str, &str)], text: &str) {
-        self.nodes[0].arriving.extend(message(headers, text));
+        self.nodes[0].end.arriving.extend(message(headers, text));
         self.settle();
     }
 

@@ -67,7 +67,7 @@ impl History {
             }
             let is_apart = self.sides[broker] != self.sides[node];
             let was_stalled = self.stalled[node].is_some();
-            let has_link = self.world.nodes[node].link.is_some() && self.brokers[broker];
+            let has_link = self.world.nodes[node].end.link.is_some() && self.brokers[broker];
             if !has_link || is_apart && !was_stalled && self.world.random.chance(50) {
                 self.cut(node);
             } else if is_apart != was_stalled {
@@ -102,7 +102,7 @@ impl History {
             self.brokers[broker] && self.sides[broker] == self.sides[node] && self.runs[node]
         };
         let reached: Vec<usize> = (0..3).filter(reached).collect();
-        if reached.is_empty() || self.world.nodes[node].link.is_some() {
+        if reached.is_empty() || self.world.nodes[node].end.link.is_some() {
             return;
         }
         self.at[node] = self.world.random.pick(&reached);
