@@ -6,6 +6,7 @@ use crate::reactor::uplink::UplinkLimits;
 use crate::services::link::LinkLimits;
 use crate::services::link::names::NameLimits;
 use crate::services::link::others::OthersLimits;
+use crate::services::link::stream::StreamLimits;
 use crate::services::room::elsewhere::ProofLimits;
 use crate::services::roster::elsewhere::ClientsElsewhereLimits;
 use crate::wire::nats::NatsLimits;
@@ -88,9 +89,14 @@ pub const TALK: ClientsElsewhereLimits = ClientsElsewhereLimits {
 /// The limits of names among all servers, defined by the protocol between them.
 pub const NAMES: NameLimits = NameLimits {
     renewal: 10 * SECOND,
-    // Two more attempts before a claim fails.
-    retry: SECOND,
     lifetime: 30 * SECOND,
+    stream: STREAM,
+};
+
+/// The limits of requests to a stream.
+pub const STREAM: StreamLimits = StreamLimits {
+    // Two more attempts before a claim to a name fails.
+    retry: SECOND,
     // Half a minute: the brokers of a cluster that starts have found each other.
     attempts: 30,
 };

@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod names;
 pub mod others;
 pub mod owner;
+pub mod stream;
 
 use crate::session::close_reason::CloseReason;
 use crate::session::notice::{Audience, Notice, Post};

@@ -15,12 +15,10 @@
 //!
 //! An answer may be lost: then the name may be ours without our knowing, which `Looking` finds out.
 //! Subject delete markers must be off: behind a marker the sequence is not 0.
-//!
-//! A missing stream is created on three brokers; on one, if they are no cluster, or after some
-//! refusals: a cluster of two, or one whose third broker is late, has no place for three.
 
 use super::exchange::{Arrived, Exchange};
 use super::owner::{BY_SERVER, KEYS, Owner, STREAM, look_up, subject};
+use super::stream::{Created, SharedStream, StreamLimits};
 use crate::session::notice::Post;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -32,12 +30,10 @@ use std::rc::Rc;
 pub struct NameLimits {
     /// The interval of renewals.
     pub renewal: u64,
-    /// The time after which a request without an answer is repeated.
-    pub retry: u64,
     /// How long the stream keeps a name that is not renewed.
     pub lifetime: u64,
-    /// Attempts to create the stream on three brokers, `retry` apart.
-    pub attempts: u32,
+    /// Requests to the stream.
+    pub stream: StreamLimits,
 }
 
 /// The names of this server, by their keys.
@@ -49,14 +45,7 @@ pub struct Names {
     asked: HashMap<u64, String>,
     /// Which time of being up it is.
     ups: u64,
-    /// No earlier than this, the stream is created again.
-    create_from: u64,
-    /// The number of the request that creates it.
-    creating: u64,
-    /// How often the brokers have refused it, and when to ask again: a cluster that elects a leader
-    /// does not answer.
-    refused: u32,
-    create_due: u64,
+    stream: SharedStream,
     /// No request is due earlier than this.
     earliest: u64,
 }
@@ -96,16 +85,20 @@ pub enum Outcome {
 impl Names {
     /// Without names.
     pub fn new(exchange: Rc<RefCell<Exchange>>, limits: NameLimits) -> Names {
+        let nanos = limits.lifetime * 1_000;
+        let config = json!({
+            "subjects": [format!("{KEYS}>")], "retention": "limits",
+            "max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "max_msg_size": -1,
+            "max_msgs_per_subject": 1, "max_age": nanos, "discard": "new", "storage": "file",
+            "allow_rollup_hdrs": true, "allow_direct": true,
+        });
         Names {
+            stream: SharedStream::new(STREAM, config, limits.stream),
             exchange,
             limits,
             names: HashMap::new(),
             asked: HashMap::new(),
             ups: 0,
-            create_from: 0,
-            creating: 0,
-            refused: 0,
-            create_due: u64::MAX,
             earliest: u64::MAX,
         }
     }
@@ -168,7 +161,7 @@ impl Names {
         } else if self.ups != ups {
             self.ups = ups;
             self.asked.clear();
-            (self.create_from, self.refused, self.create_due) = (now, 0, u64::MAX);
+            self.stream.restart(now);
             self.create(now, posts);
             let mut keys: Vec<_> = self.names.keys().cloned().collect();
             keys.sort_unstable();
@@ -194,7 +187,7 @@ impl Names {
         }
         name.number = number;
         if !name.is_left {
-            name.due = now + self.limits.retry;
+            name.due = now + self.limits.stream.retry;
         }
         self.earliest = self.earliest.min(name.due);
         self.asked.insert(number, key.to_owned());
@@ -220,9 +213,20 @@ impl Names {
         posts: &mut Vec<Post>,
     ) -> Option<Outcome> {
         let number = answer.answers?;
-        if number == self.creating {
-            self.on_created(answer, now, posts);
-            return None;
+        let created = {
+            let exchange = &mut self.exchange.borrow_mut();
+            self.stream.on_answer(answer, exchange, now, posts)
+        };
+        match created {
+            None => {}
+            Some(Created::Yes) => {
+                self.repeat_claims(now, posts);
+                return None;
+            }
+            Some(Created::Later) => {
+                self.earliest = self.earliest.min(self.create_due());
+                return None;
+            }
         }
         let key = self.asked.remove(&number)?;
         let name = self.names.get_mut(&key)?;
@@ -288,63 +292,15 @@ impl Names {
         is_new.then_some(Outcome::Granted(key))
     }
 
-    /// Creates the stream. If it exists, the broker says so, and nothing changes.
+    /// Creates the stream if it is missing.
     fn create(&mut self, now: u64, posts: &mut Vec<Post>) {
-        if now < self.create_from {
-            return;
-        }
-        self.create_from = now + self.limits.retry;
-        self.create_due = self.create_from;
-        self.earliest = self.earliest.min(self.create_due);
-        let nanos = self.limits.lifetime * 1_000;
-        let replicas = match self.refused < self.limits.attempts {
-            true => 3,
-            false => 1,
-        };
-        let config = json!({
-            "name": STREAM, "subjects": [format!("{KEYS}>")], "retention": "limits",
-            "max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "max_msg_size": -1,
-            "max_msgs_per_subject": 1, "max_age": nanos, "discard": "new", "storage": "file",
-            "num_replicas": replicas, "allow_rollup_hdrs": true, "allow_direct": true,
-        });
-        let api = format!("$JS.API.STREAM.CREATE.{STREAM}");
-        let mut exchange = self.exchange.borrow_mut();
-        self.creating = exchange.next_number();
-        exchange.request(
-            &api,
-            self.creating,
-            &[],
-            config.to_string().as_bytes(),
-            posts,
-        );
+        let exchange = &mut self.exchange.borrow_mut();
+        self.stream.create(exchange, now, posts);
+        self.earliest = self.earliest.min(self.create_due());
     }
 
-    /// The brokers have created the stream, have it already, or refuse it.
-    fn on_created(&mut self, answer: &Arrived, now: u64, posts: &mut Vec<Post>) {
-        if answer.headers().status() == Some(503) {
-            return;
-        }
-        let answer: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
-        let code = answer.pointer("/error/err_code").and_then(Value::as_u64);
-        match code {
-            // JSReplicasNotSupportedWithNonClusteredErr.
-            Some(10_074) => {
-                (self.create_from, self.refused) = (now, self.limits.attempts);
-                self.create(now, posts);
-            }
-            // JSStreamNameExistErr: with other settings. Any other error may pass.
-            Some(code) if code != 10_058 => {
-                self.refused += 1;
-                if self.refused == self.limits.attempts {
-                    let what = "three brokers have no place for the names, so that one has them";
-                    log::warn!(service = "link"; "link: {what}: {}", answer["error"]);
-                }
-            }
-            _ => {
-                self.create_due = u64::MAX;
-                self.repeat_claims(now, posts);
-            }
-        }
+    fn create_due(&self) -> u64 {
+        self.stream.due().unwrap_or(u64::MAX)
     }
 
     /// The stream is there: claims that it has not received are sent again.
@@ -371,7 +327,7 @@ impl Names {
         if self.next_due().is_none_or(|due| now < due) {
             return;
         }
-        if self.create_due <= now {
+        if self.create_due() <= now {
             self.create(now, posts);
         }
         let due = self.names.iter().filter(|(_, name)| name.due <= now);
@@ -381,6 +337,6 @@ impl Names {
             self.act(&key, now, posts);
         }
         let dues = self.names.values().map(|name| name.due);
-        self.earliest = dues.min().unwrap_or(u64::MAX).min(self.create_due);
+        self.earliest = dues.min().unwrap_or(u64::MAX).min(self.create_due());
     }
 }
