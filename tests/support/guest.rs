@@ -2,6 +2,7 @@
 
 use super::{PATIENCE, ROOM_PASSWORD, Server};
 use rustix::event::{PollFd, PollFlags};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 /// A connected UDP socket: it receives datagrams from the room's address only.
@@ -60,7 +61,13 @@ impl Guest {
     #[track_caller]
     pub fn message(&self) -> String {
         let mut buffer = [0; 2048];
-        let length = self.0.recv(&mut buffer).expect("a datagram");
+        // With a timeout, recv(2) fails when the process goes on after SIGSTOP (signal(7)).
+        let length = loop {
+            match self.0.recv(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.expect("a datagram"),
+            }
+        };
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
