@@ -7,7 +7,10 @@ fn a_server_that_spins_answers_as_before_and_the_trace_counts_the_spins() {
     let server = Server::start(&["--trace", "--spin", "1000"]);
     let mut client = server.connect("echo");
     eventually("a spin finds an event", || {
-        client.send("hello").expect("hello");
+        // The log grows with each message: to read it takes longer than a spin.
+        for _ in 0..100 {
+            client.send("hello").expect("hello");
+        }
         let log = server.log();
         log.contains(" us of spinning (") && log.contains(" spins found events, ")
     });
