@@ -31,6 +31,7 @@ use crate::services::http::Http;
 use crate::services::http::shared::HttpShared;
 use crate::services::operator::Operator;
 use crate::services::room::Room;
+use crate::services::room::history::HistoryLimits;
 use crate::services::room::limits::RoomLimits;
 use crate::services::room::view::RoomView;
 use crate::services::roster::Roster;
@@ -456,6 +457,10 @@ fn open_room(
         rate: options.room_rate,
         per_address: options.room_per_address,
         idle: (idle > 0).then_some(idle),
+        history: HistoryLimits {
+            lines: options.room_history as usize,
+            ..ROOM.history
+        },
         ..ROOM
     };
     let (address, buffer) = (endpoint.address, DATAGRAMS.receive_buffer);
@@ -465,7 +470,7 @@ fn open_room(
     };
     let mut room = Room::new(password, limits);
     if let Some(link) = link {
-        room = room.with_link(link.linked());
+        room = room.with_link(link.linked(limits.history.lines));
     }
     let view = room.view();
     let room = socket.map(|socket| Datagrams::new("room", socket, Box::new(room), DATAGRAMS));

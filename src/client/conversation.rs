@@ -101,10 +101,10 @@ pub fn converse(joined: Joined, limits: &ClientLimits) -> Result<(), ClientError
 }
 
 impl Conversation {
-    /// On a terminal the copies are not shown, so the client does not wait for them.
+    /// On a terminal the copies are not shown, and Ctrl-C ends the client at once.
     fn is_over(&self) -> bool {
-        let awaits_copies = !self.screen.is_terminal() && self.unacked.deadline().is_some();
-        self.is_leaving && self.unsent.is_empty() && !awaits_copies
+        let has_all = self.unacked.deadline().is_none() && !self.membership.awaits_history();
+        self.is_leaving && self.unsent.is_empty() && (has_all || self.screen.is_terminal())
     }
 
     /// Waits for an event or a deadline and handles it.
@@ -135,7 +135,8 @@ impl Conversation {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let next_send = (!self.unsent.is_empty()).then_some(self.next_send);
+        let may_send = !self.unsent.is_empty() && !self.membership.awaits_history();
+        let next_send = may_send.then_some(self.next_send);
         let deadlines = [
             self.membership.deadline(),
             next_send,
@@ -304,6 +305,7 @@ impl Conversation {
     /// Sends the queued lines, one every [`RoomClientLimits::send_interval`].
     fn send_lines(&mut self, now: Instant) {
         while self.next_send <= now
+            && !self.membership.awaits_history()
             && let Some(line) = self.unsent.pop_front()
         {
             self.next_send = now + self.limits.send_interval;

@@ -15,9 +15,13 @@
 //! The membership check sends the client's own `USERNAME` again. To a member, the room answers
 //! `USERNAME OK` and does not relay the datagram; any other answer means that the membership is
 //! lost. The check also keeps a silent member from being removed as idle.
+//!
+//! A client checks once when it has joined. A room that answers `USERNAME OK` knows such checks, so
+//! that the client sends another one with blanks behind it: if the room keeps the last messages, it
+//! answers with as many as fit into the blanks, and then `USERNAME OK`.
 
 use super::RoomClientLimits;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The answers of the room. No relayed message equals one: it begins with a name and `: `.
 const ANSWERS: [&str; 4] = [
@@ -58,7 +62,20 @@ pub struct Membership {
     due: Option<Instant>,
     /// `USERNAME TAKEN` arrived after a repeated request: the holder may be this client itself.
     is_name_taken: bool,
+    history: History,
     limits: RoomClientLimits,
+}
+
+/// Whether the client has asked for the last messages. It asks once, also if it joins again, and
+/// does not repeat a request: an answer that is only late would show the messages twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum History {
+    /// The first check finds out whether the room knows checks.
+    Unknown,
+    /// The next check asks for them.
+    Wanted,
+    /// They were shown, there are none, or the room has not answered.
+    Done,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,18 +129,31 @@ impl Membership {
             tries: 0,
             due: Some(start),
             is_name_taken: false,
+            history: History::Unknown,
             limits: *limits,
         }
     }
 
     /// Starts over at this time.
     pub fn restart(&mut self, start: Instant) {
-        *self = Membership::new(self.login.clone(), &self.limits, start);
+        let history = match self.history {
+            History::Unknown => History::Unknown,
+            History::Wanted | History::Done => History::Done,
+        };
+        *self = Membership {
+            history,
+            ..Membership::new(self.login.clone(), &self.limits, start)
+        };
     }
 
     /// Whether the client is a member, as far as it knows.
     pub fn is_member(&self) -> bool {
         matches!(self.state, MemberState::Member | MemberState::Checking)
+    }
+
+    /// Whether a message of the client is to wait: it belongs behind the last messages before it.
+    pub fn awaits_history(&self) -> bool {
+        self.is_member() && self.history != History::Done
     }
 
     /// When [`Membership::next_action`] is due.
@@ -156,6 +186,12 @@ impl Membership {
         if self.is_name_taken {
             return self.left(RoomError::NameTaken);
         }
+        // Such a room may know no checks, which says nothing about the membership.
+        if self.state == MemberState::Checking && self.history != History::Done && self.tries > 0 {
+            self.history = History::Done;
+            (self.state, self.due) = (MemberState::Member, Some(now + self.limits.check_interval));
+            return Action::Wait;
+        }
         if self.tries == self.limits.max_tries {
             return self.left(RoomError::NoAnswer);
         }
@@ -163,6 +199,11 @@ impl Membership {
         self.due = Some(now + self.limits.answer_timeout);
         Action::Send(match self.state {
             MemberState::Password => format!("PASSWORD {}", self.login.password),
+            MemberState::Checking if self.history == History::Wanted => {
+                let check = format!("USERNAME {}", self.login.name);
+                let blanks = self.limits.datagram.saturating_sub(check.len());
+                check + &" ".repeat(blanks)
+            }
             _ => format!("USERNAME {}", self.login.name),
         })
     }
@@ -187,17 +228,30 @@ impl Membership {
             // The server no longer knows that this address sent the password.
             (Name, b"PASSWORD INCORRECT") => return self.left(RoomError::WrongPassword),
             (Name, _) => {
-                (self.state, self.due) = (Member, Some(now + self.limits.check_interval));
+                let pause = match self.history {
+                    History::Unknown => Duration::ZERO,
+                    _ => self.limits.check_interval,
+                };
+                (self.state, self.tries, self.due) = (Member, 0, Some(now + pause));
+                self.is_name_taken = false;
                 return Action::Joined;
             }
+            (Checking, b"USERNAME OK") if self.history == History::Unknown => {
+                (self.history, self.tries, self.due) = (History::Wanted, 0, Some(now));
+            }
             (Checking, b"USERNAME OK") => {
+                self.history = History::Done;
                 (self.state, self.due) = (Member, Some(now + self.limits.check_interval));
             }
+            // A late answer to an attempt to join: the membership has just begun.
+            (Checking, b"PASSWORD INCORRECT" | b"USERNAME TAKEN")
+                if self.history != History::Done => {}
             (Checking, b"PASSWORD INCORRECT" | b"USERNAME TAKEN") => {
                 return self.left(RoomError::Forgotten);
             }
-            (Checking, text) if self.is_relayed_check(text) => {
-                (self.state, self.due) = (Member, None);
+            // A message that is shown as one of the last is no copy of the check.
+            (Checking, text) if self.history != History::Wanted && self.is_relayed_check(text) => {
+                (self.state, self.due, self.history) = (Member, None, History::Done);
             }
             (Password | Member | Checking, _) => {}
         }
@@ -213,6 +267,10 @@ impl Membership {
             MemberState::Password if self.tries == 0 => Action::Wait,
             MemberState::Member if self.due.is_some() => {
                 self.check_now(now);
+                self.next_action(now)
+            }
+            MemberState::Checking if self.history != History::Done => {
+                (self.history, self.tries, self.due) = (History::Done, 0, Some(now));
                 self.next_action(now)
             }
             _ => Action::Left {
@@ -257,6 +315,20 @@ mod tests {
         (member, now)
     }
 
+    /// A member that was shown the last messages.
+    fn settled_member() -> (Membership, Instant) {
+        let (mut member, now) = member();
+        assert_eq!(member.next_action(now), check());
+        assert_eq!(member.on_datagram(b"USERNAME OK", now), Action::Wait);
+        let padded = format!("{:1$}", "USERNAME ani", member.limits.datagram);
+        assert_eq!(member.next_action(now), Action::Send(padded));
+        assert!(member.awaits_history());
+        assert_eq!(member.on_datagram(b"budi: before", now), Action::Wait);
+        assert_eq!(member.on_datagram(b"USERNAME OK", now), Action::Wait);
+        assert!(!member.awaits_history());
+        (member, now)
+    }
+
     fn check() -> Action {
         Action::Send("USERNAME ani".to_owned())
     }
@@ -269,7 +341,7 @@ mod tests {
     }
 
     fn checking() -> (Membership, Instant) {
-        let (mut member, now) = member();
+        let (mut member, now) = settled_member();
         assert_eq!(member.next_action(now), Action::Wait);
         let due = now + member.limits.check_interval;
         member.on_sent(due);
@@ -309,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_late_answer_and_one_icmp_error_do_not_end_the_membership() {
-        let (mut member, now) = member();
+        let (mut member, now) = settled_member();
         assert_eq!(member.on_datagram(b"PASSWORD INCORRECT", now), Action::Wait);
         assert_eq!(member.on_unreachable(now), check());
         assert_eq!(member.on_datagram(b"USERNAME OK", now), Action::Wait);
@@ -323,6 +395,46 @@ mod tests {
         let later = now + member.limits.check_interval * 1000;
         assert_eq!(member.next_action(later), Action::Wait);
         assert_eq!(member.on_unreachable(later), left(RoomError::Unreachable));
+    }
+
+    #[test]
+    fn the_last_messages_are_asked_for_once() {
+        let (mut member, mut now) = member();
+        assert_eq!(member.next_action(now), check());
+        assert_eq!(member.on_datagram(b"USERNAME OK", now), Action::Wait);
+        assert_ne!(member.next_action(now), check());
+        // One of them that looks like the copy of a check.
+        assert_eq!(member.on_datagram(b"ani: USERNAME ani", now), Action::Wait);
+        now += member.limits.answer_timeout;
+        assert_eq!(member.next_action(now), Action::Wait);
+        assert!(member.is_member() && !member.awaits_history());
+        now += member.limits.check_interval;
+        assert_eq!(member.next_action(now), check());
+        member.restart(now);
+        for answer in [&b"PASSWORD OK"[..], b"USERNAME OK"] {
+            assert_ne!(member.next_action(now), Action::Wait);
+            member.on_datagram(answer, now);
+        }
+        assert!(member.is_member() && !member.awaits_history());
+        assert_eq!(member.next_action(now), Action::Wait);
+    }
+
+    #[test]
+    fn a_room_that_does_not_answer_the_first_check_keeps_its_member() {
+        for answer in ["", "USERNAME TAKEN", "USERNAME ani", "ani: USERNAME ani"] {
+            let (mut member, mut now) = member();
+            assert_eq!(member.next_action(now), check());
+            assert!(member.awaits_history());
+            assert_eq!(member.on_datagram(answer.as_bytes(), now), Action::Wait);
+            now += member.limits.answer_timeout;
+            assert_eq!(member.next_action(now), Action::Wait, "{answer}");
+            assert!(member.is_member() && !member.awaits_history());
+        }
+        let (mut member, now) = member();
+        assert_eq!(member.next_action(now), check());
+        assert_eq!(member.on_unreachable(now), check());
+        assert_eq!(member.on_datagram(b"USERNAME OK", now), Action::Wait);
+        assert!(member.is_member() && !member.awaits_history());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The limits of the link to other servers.
 
-use super::room::ROOM;
+use super::room::{HISTORY, ROOM};
 use super::{KIB, MIB, WIRE};
 use crate::reactor::uplink::UplinkLimits;
 use crate::services::link::LinkLimits;
@@ -8,6 +8,7 @@ use crate::services::link::names::NameLimits;
 use crate::services::link::others::OthersLimits;
 use crate::services::link::stream::StreamLimits;
 use crate::services::room::elsewhere::ProofLimits;
+use crate::services::room::stored_lines::StoredLinesLimits;
 use crate::services::roster::elsewhere::ClientsElsewhereLimits;
 use crate::wire::nats::NatsLimits;
 
@@ -99,6 +100,14 @@ pub const STREAM: StreamLimits = StreamLimits {
     retry: SECOND,
     // Half a minute: the brokers of a cluster that starts have found each other.
     attempts: 30,
+};
+
+/// The limits of the stream of messages for new members.
+pub const STORED_LINES: StoredLinesLimits = StoredLinesLimits {
+    stream: STREAM,
+    kept: HISTORY as usize,
+    // A line, and headers with a server and a name. As Base64 it is below the longest message.
+    length: 3 * KIB / 2,
 };
 
 /// How long a member waits for its name.

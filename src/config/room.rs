@@ -1,7 +1,8 @@
 //! The limits of the room, its socket and its tables. `server.rs` overrides those that have flags.
 
-use super::MIB;
+use super::{KIB, MIB};
 use crate::reactor::datagram::DatagramLimits;
+use crate::services::room::history::HistoryLimits;
 use crate::services::room::limits::RoomLimits;
 use crate::services::room::strangers::StrangerLimits;
 use crate::services::wrong_secrets::WrongSecretLimits;
@@ -42,6 +43,13 @@ pub const ROOM: RoomLimits = RoomLimits {
     search_interval: INTERVAL,
     // What a class says while a page opens its stream again. At most 200 KiB.
     kept_lines: 200,
+    history: HistoryLimits {
+        lines: 0,
+        // A tab gets them at once: 100 messages of the usual length.
+        bytes: 16 * KIB,
+        // The headers of IPv6 and UDP.
+        overhead: 48,
+    },
     strangers: StrangerLimits {
         // A table of some thousands of entries.
         admitted: 4 * MEMBERS,
@@ -70,6 +78,10 @@ pub const WRONG_SECRETS: WrongSecretLimits = WrongSecretLimits {
 
 /// The idle limit of [`ROOM`], in seconds. For the flag, 0 is never.
 pub const IDLE_SECONDS: u32 = 900;
+
+/// The most messages that a new member is shown. Each costs a request when the link comes up, in
+/// all 15 KiB of the outbox.
+pub const HISTORY: u32 = 100;
 
 /// The limits of the room's socket.
 pub const DATAGRAMS: DatagramLimits = DatagramLimits {

@@ -2,13 +2,16 @@
 
 use super::options::ServeOptions;
 use super::tcp_service;
-use crate::config::link::{ELSEWHERE, LINK, NAME_TIMEOUT, NAMES, PROOF, TALK, UPLINK};
+use crate::config::link::{
+    ELSEWHERE, LINK, NAME_TIMEOUT, NAMES, PROOF, STORED_LINES, TALK, UPLINK,
+};
 use crate::reactor::uplink::{MakeLink, OnFailure, Uplink};
 use crate::services::link::exchange::{Exchange, Topic};
 use crate::services::link::names::Names;
 use crate::services::link::{Link, Subjects};
 use crate::services::room::elsewhere::MembersElsewhere;
 use crate::services::room::linked::LinkedRoom;
+use crate::services::room::stored_lines::StoredLines;
 use crate::services::roster::Roster;
 use crate::services::roster::elsewhere::{CLIENTS, ClientsElsewhere, LINES};
 use crate::session::loop_metrics::Sampled;
@@ -37,7 +40,9 @@ pub fn roster(link: Option<&LinkSetup>, talk: Option<SocketAddr>) -> Roster {
 /// The link of a server.
 pub struct LinkSetup {
     exchange: Rc<RefCell<Exchange>>,
-    /// The subject of the room.
+    /// The name of the room.
+    room_name: String,
+    /// Its subject.
     subject: Rc<str>,
     /// The subjects of the services that are on.
     subjects: Subjects,
@@ -88,6 +93,7 @@ impl LinkSetup {
         let talk = talk.into_iter().filter(|_| has_talk);
         Ok(Some(LinkSetup {
             exchange: Rc::new(RefCell::new(Exchange::new(hex(&random)))),
+            room_name: options.room_name.clone(),
             subject,
             subjects: room.into_iter().chain(talk).collect(),
             brokers,
@@ -117,11 +123,18 @@ impl LinkSetup {
         exchange.set_server(format!("{node}-{random}"));
     }
 
-    /// What the room knows of other servers.
-    pub fn linked(&self) -> LinkedRoom {
+    /// What the room knows of other servers. A new member is shown this number of messages.
+    pub fn linked(&self, history: usize) -> LinkedRoom {
         let exchange = || self.exchange.clone();
         let elsewhere = MembersElsewhere::new(exchange(), self.subject.clone(), ELSEWHERE, PROOF);
-        LinkedRoom::new(elsewhere, Names::new(exchange(), NAMES), NAME_TIMEOUT)
+        let stored = (history > 0)
+            .then(|| StoredLines::new(exchange(), &self.room_name, history, STORED_LINES));
+        LinkedRoom::new(
+            elsewhere,
+            Names::new(exchange(), NAMES),
+            stored,
+            NAME_TIMEOUT,
+        )
     }
 
     /// The TCP ports of the brokers.

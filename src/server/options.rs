@@ -207,6 +207,12 @@ pub struct ServeOptions {
     /// nothing since it joined; 0 is never.
     #[arg(long, value_name = "SECONDS", default_value_t = room::IDLE_SECONDS)]
     pub room_idle: u32,
+    /// Show this number of the last messages, at most 100, to members that join over HTTP, and to
+    /// `loket room` those that fit into 1 KiB; with --link they are kept in JetStream for all
+    /// servers.
+    #[arg(long, value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(..=i64::from(room::HISTORY)))]
+    pub room_history: u32,
     /// NATS servers, tried in turn, that link room and talk to those of other loket servers; the
     /// room needs JetStream there, in which names are unique. Other users can see a password here
     /// in the process list.

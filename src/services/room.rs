@@ -45,10 +45,12 @@
 //! member: at most 64 addresses of a network (`--room-per-address`), which share a rate.
 
 pub mod elsewhere;
+pub mod history;
 pub mod limits;
 pub mod linked;
 pub mod networks;
 pub mod request;
+pub mod stored_lines;
 pub mod strangers;
 pub mod token_bucket;
 pub mod view;
@@ -108,6 +110,8 @@ struct Member {
     has_spoken: bool,
     /// Datagrams that its host refused since that time.
     refusals: u32,
+    /// The number of its join notice.
+    joined_at: u64,
 }
 
 /// A request for the name of a member, pending while that member is probed.
@@ -162,7 +166,10 @@ impl Room {
             rate: limits.rate_of(1),
             members: HashMap::new(),
             names: HashMap::new(),
-            view: Rc::new(RefCell::new(RoomView::new(limits.kept_lines))),
+            view: Rc::new(RefCell::new(RoomView::new(
+                limits.kept_lines,
+                limits.history,
+            ))),
             routes: Rc::new([]),
             networks: Networks::new(limits.network()),
             strangers: Strangers::new(limits.strangers, limits.per_address as usize),
@@ -200,6 +207,7 @@ impl Room {
             heard: cx.now,
             has_spoken: false,
             refusals: 0,
+            joined_at: self.view.borrow().next(),
         };
         if let Some(expires) = member.expires(&self.limits) {
             self.search = Some(self.search.map_or(expires, |search| search.min(expires)));
@@ -229,7 +237,10 @@ impl Room {
     ) -> bool {
         let fits = self.show(line, name, deed, cx);
         if let Some(linked) = self.linked.as_mut().filter(|_| fits) {
-            linked.publish(name, deed, line, cx);
+            let is_stored = linked.publish(name, deed, line, cx);
+            if !is_stored {
+                self.view.borrow_mut().history.keep_unsent();
+            }
         }
         fits
     }
@@ -270,13 +281,29 @@ impl Room {
     ) {
         let name = self.members[&from.peer].name.clone();
         // The first answer was lost: the request is repeated. It costs a message.
-        let again: &[u8] = match request {
-            Request::Password(_) => b"PASSWORD OK",
-            Request::Name(own) if *own == *name => b"USERNAME OK",
+        let (again, blanks): (&[u8], usize) = match request {
+            Request::Password(_) => (b"PASSWORD OK", 0),
+            Request::Name(own) if *own == *name => {
+                let blanks = bytes.len() - bytes.trim_ascii_end().len();
+                (b"USERNAME OK", blanks)
+            }
             Request::Name(_) | Request::Text => return self.relay(from, bytes, cx),
         };
         if self.charge(from.peer, cx) {
+            // Before the answer, which tells the client that it has them all.
+            let most = bytes.len().saturating_sub(again.len()).min(blanks);
+            self.show_history(from, most, cx);
             cx.out.to_one(again, from);
+        }
+    }
+
+    /// Sends a member the last messages before it joined that fit into this number of bytes. They
+    /// are no more than the request has, whose address may be forged.
+    fn show_history(&self, to: Route, most: usize, cx: &mut DatagramContext<'_>) {
+        let joined_at = self.members[&to.peer].joined_at;
+        let lines = self.view.borrow().history.that_fit(joined_at, most);
+        for line in lines {
+            cx.out.to_one(line, to);
         }
     }
 

@@ -1,4 +1,5 @@
-//! A NATS server in memory, with the stream of names, and the links to it, on the clock of a test.
+//! A NATS server in memory, with the streams of names and of messages, and the links to it, on the
+//! clock of a test.
 
 pub mod rooms;
 pub mod talks;
@@ -27,6 +28,9 @@ pub const INFO: &str = "INFO {\"headers\":true,\"max_payload\":1048576}\r\n";
 
 /// The beginning of the subject of requests that only read.
 const READ: &str = "$JS.API.STREAM.MSG.GET.";
+
+/// The subject of the messages for new members.
+const HISTORY: &str = "loket.history.x";
 
 /// A server's end of its connection to the broker.
 #[derive(Default)]
@@ -121,6 +125,10 @@ pub struct Broker {
     /// On how many of them the stream is.
     pub replicas: Option<u64>,
     stream: Option<Stream>,
+    /// The stream of messages for new members.
+    pub lines: Option<Vec<Stored>>,
+    /// Requests about it whose subject begins with this get no answer.
+    pub ignored: Option<&'static str>,
 }
 
 #[derive(Clone, Default)]
@@ -131,10 +139,10 @@ struct Stream {
 }
 
 #[derive(Clone)]
-struct Stored {
-    seq: u64,
-    headers: String,
-    payload: Vec<u8>,
+pub struct Stored {
+    pub seq: u64,
+    pub headers: String,
+    pub payload: Vec<u8>,
     at: u64,
 }
 
@@ -224,6 +232,8 @@ impl Broker {
             cluster: 1,
             replicas: None,
             stream: None,
+            lines: None,
+            ignored: None,
         }
     }
 
@@ -262,7 +272,9 @@ impl Broker {
             && let Some(message) = client.next(&mut out[from])
         {
             let side = clients[from].as_ref().expect("it is connected").side;
-            if !message.subject.starts_with('$') {
+            if message.subject == HISTORY {
+                self.keep(message, now);
+            } else if !message.subject.starts_with('$') {
                 for (number, client) in clients.iter().enumerate() {
                     let client = client.as_ref().filter(|client| client.side == side);
                     if let Some(client) = client.filter(|_| number != from) {
@@ -272,6 +284,11 @@ impl Broker {
                     }
                 }
             } else if let Some(reply) = &message.reply {
+                let is_about_lines = message.subject.ends_with(".loket_history_x");
+                let ignored = self.ignored.filter(|_| is_about_lines);
+                if ignored.is_some_and(|begin| message.subject.starts_with(begin)) {
+                    continue;
+                }
                 let client = clients[from].as_ref().expect("it is connected");
                 let reads = message.subject.starts_with(READ);
                 let answer = match &self.stale {
@@ -289,9 +306,45 @@ impl Broker {
         out
     }
 
+    /// Adds a message for new members to their stream.
+    fn keep(&mut self, message: Published, at: u64) {
+        if let Some(lines) = self.lines.as_mut().filter(|_| self.has_quorum) {
+            lines.push(Stored {
+                seq: lines.len() as u64 + 1,
+                headers: format!("NATS/1.0{}\r\n\r\n", message.headers),
+                payload: message.payload,
+                at,
+            });
+        }
+    }
+
+    /// The answer of the stream of messages for new members.
+    fn answer_about_lines(&mut self, call: &str, payload: &Value) -> Value {
+        if call.starts_with("$JS.API.STREAM.CREATE.") {
+            if self.cluster == 1 && payload["num_replicas"] != 1 {
+                return json!({"error": {"code": 400, "err_code": 10_074}});
+            }
+            self.lines.get_or_insert_default();
+            return json!({"did_create": true});
+        }
+        let Some(lines) = &self.lines else {
+            return json!({"error": {"code": 404, "err_code": 10_059}});
+        };
+        match call.starts_with(READ) {
+            true => {
+                let seq = payload["seq"].as_u64().expect("a number");
+                answer_with(lines.iter().find(|stored| stored.seq == seq))
+            }
+            false => json!({"state": {"first_seq": 1, "last_seq": lines.len()}}),
+        }
+    }
+
     /// The answer of JetStream; `None` if no stream receives the message.
     fn answer(&mut self, message: &Published, now: u64) -> Option<Value> {
         let payload: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+        if message.subject.ends_with(".loket_history_x") {
+            return Some(self.answer_about_lines(&message.subject, &payload));
+        }
         if message.subject.starts_with("$JS.API.STREAM.CREATE.") {
             let replicas = payload["num_replicas"].as_u64().expect("a number");
             let refused = |code| Some(json!({"error": {"code": 400, "err_code": code}}));
@@ -339,14 +392,7 @@ impl Stream {
     fn read(&self, request: &Published) -> Value {
         let request: Value = serde_json::from_slice(&request.payload).expect("JSON");
         let subject = request["last_by_subj"].as_str().expect("a subject");
-        match self.last.get(subject) {
-            Some(stored) => json!({"message": {
-                "seq": stored.seq,
-                "hdrs": Base64::encode_string(stored.headers.as_bytes()),
-                "data": Base64::encode_string(&stored.payload),
-            }}),
-            None => json!({"error": {"code": 404, "err_code": 10037}}),
-        }
+        answer_with(self.last.get(subject))
     }
 
     /// Stores a message, and returns its sequence.
@@ -360,5 +406,17 @@ impl Stream {
         };
         self.last.insert(subject.to_owned(), stored);
         self.seq
+    }
+}
+
+/// The answer to a request for a message.
+fn answer_with(message: Option<&Stored>) -> Value {
+    match message {
+        Some(stored) => json!({"message": {
+            "seq": stored.seq,
+            "hdrs": Base64::encode_string(stored.headers.as_bytes()),
+            "data": Base64::encode_string(&stored.payload),
+        }}),
+        None => json!({"error": {"code": 404, "err_code": 10037}}),
     }
 }

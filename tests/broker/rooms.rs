@@ -2,14 +2,16 @@
 
 use super::{Broker, Client, LinkEnd};
 use crate::memory::random::Random;
-use loket::config::link::{ELSEWHERE, NAME_TIMEOUT, NAMES, PROOF};
+use loket::config::link::{ELSEWHERE, NAME_TIMEOUT, NAMES, PROOF, STORED_LINES};
 use loket::config::room::{DATAGRAMS, ROOM};
 use loket::services::link::exchange::{Exchange, Topic};
 use loket::services::link::names::Names;
 use loket::services::room::Room;
 use loket::services::room::elsewhere::MembersElsewhere;
+use loket::services::room::history::HistoryLimits;
 use loket::services::room::limits::RoomLimits;
 use loket::services::room::linked::LinkedRoom;
+use loket::services::room::stored_lines::StoredLines;
 use loket::session::datagram::{DatagramContext, DatagramProtocol, SendQueue};
 use loket::session::notice::{Audience, Notice, Post};
 use loket::session::shared::Shared;
@@ -51,22 +53,30 @@ pub struct World {
     pub random: Random,
     pub ports: u16,
     pub serial: u32,
+    /// Messages that new members are shown.
+    pub history: usize,
 }
 
 impl Node {
-    pub fn new(id: String) -> Node {
+    pub fn new(id: String, history: usize) -> Node {
         let limits = RoomLimits {
             idle: None,
             newcomer_idle: u64::MAX,
             rate: 1_000,
             per_address: 1_000,
+            history: HistoryLimits {
+                lines: history,
+                ..ROOM.history
+            },
             ..ROOM
         };
         let exchange = Rc::new(RefCell::new(Exchange::new(id)));
         let elsewhere =
             MembersElsewhere::new(exchange.clone(), "loket.room.x".into(), ELSEWHERE, PROOF);
         let names = Names::new(exchange.clone(), NAMES);
-        let linked = LinkedRoom::new(elsewhere, names, NAME_TIMEOUT);
+        let stored =
+            (history > 0).then(|| StoredLines::new(exchange.clone(), "x", history, STORED_LINES));
+        let linked = LinkedRoom::new(elsewhere, names, stored, NAME_TIMEOUT);
         Node {
             room: Room::new("sesame", limits).with_link(linked),
             exchange,
@@ -88,8 +98,8 @@ impl Node {
             let text = String::from_utf8_lossy(&text.bytes).into_owned();
             let port = to.peer.address().port();
             if text == "USERNAME OK" {
-                let name = self.asked.remove(&port).expect("it has asked");
-                self.members.insert(port, name);
+                let asked = self.asked.remove(&port);
+                self.members.extend(asked.map(|name| (port, name)));
             } else if text == "USERNAME TAKEN" {
                 self.asked.remove(&port);
             } else if text.starts_with('(') && text.contains(" is taken: ") {
@@ -142,6 +152,7 @@ impl World {
             random: Random::new(seed),
             ports: 1_000,
             serial: 0,
+            history: 0,
         };
         for _ in 0..nodes {
             world.add_node();
@@ -151,7 +162,8 @@ impl World {
 
     pub fn add_node(&mut self) {
         let number = self.nodes.len();
-        self.nodes.push(Node::new(format!("s{number}")));
+        self.nodes
+            .push(Node::new(format!("s{number}"), self.history));
         self.clients.push(None);
         self.connect(number);
     }
@@ -162,6 +174,12 @@ impl World {
 
     /// Connects a server to a broker on this side of a partition.
     pub fn connect_to(&mut self, node: usize, side: usize) {
+        self.begin_to_connect(node, side);
+        self.settle();
+    }
+
+    /// The same, and nothing moves yet.
+    pub fn begin_to_connect(&mut self, node: usize, side: usize) {
         self.serial += 1;
         let it = &mut self.nodes[node];
         let subjects = [("loket.room.x".into(), Topic::Room)].into();
@@ -172,7 +190,6 @@ impl World {
             side,
             ..Client::default()
         });
-        self.settle();
     }
 
     /// Breaks a connection. What is under way in either direction is lost.
@@ -188,7 +205,7 @@ impl World {
     pub fn kill(&mut self, node: usize) {
         self.cut(node);
         self.serial += 1;
-        self.nodes[node] = Node::new(format!("s{node}-{}", self.serial));
+        self.nodes[node] = Node::new(format!("s{node}-{}", self.serial), self.history);
     }
 
     /// Moves bytes and posts until nothing moves.

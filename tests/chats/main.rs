@@ -11,6 +11,7 @@ mod room_addresses;
 mod room_crowd;
 #[path = "../room_driver/mod.rs"]
 mod room_driver;
+mod room_history;
 mod room_vanished;
 #[path = "../support/mod.rs"]
 mod support;

@@ -141,8 +141,9 @@ fn lost_and_duplicate_answers_while_joining_are_tolerated() {
         room.expect("USERNAME ani");
         room.answer("USERNAME ani", "USERNAME TAKEN");
         room.send("ani bergabung ke chatroom.");
-        room.send("ani: USERNAME ani");
         room.send("USERNAME TAKEN");
+        room.expect("USERNAME ani");
+        room.send("ani: USERNAME ani");
         room.relay("ani: hello");
         room.expect("exit");
     });
@@ -217,13 +218,14 @@ fn datagrams_of_other_addresses_and_control_characters_are_not_shown() {
 fn a_signal_sends_exit_to_the_room() {
     let room = FakeRoom::new(|room| {
         room.admit("ani");
+        room.send("budi: hi");
         room.expect("exit");
     });
     let login = ["--name", "ani", "--password", "pw"];
     let arguments = [&["room", "--at", &room.address][..], &login].concat();
     let mut child = start(Path::new("/"), &arguments);
     let input = child.stdin.take();
-    expect_output(&mut child, "ani bergabung ke chatroom.\n");
+    expect_output(&mut child, "ani bergabung ke chatroom.\nbudi: hi\n");
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ended = wait(child);
     assert_eq!((ended.status, &ended.err[..]), (None, ""));
@@ -241,6 +243,7 @@ fn at_a_terminal_a_refused_answer_is_prompted_again_and_no_password_is_shown() {
         room.send("PASSWORD OK");
         room.answer("USERNAME budi", "USERNAME OK");
         room.send("budi bergabung ke chatroom.");
+        room.show_no_messages("budi");
         room.expect("exit");
     });
     let test = "at_a_terminal_a_refused_answer_is_prompted_again_and_no_password_is_shown";
@@ -350,7 +353,7 @@ fn a_member_joins_again_after_a_restart_of_the_server() {
         room.restart();
         room.expect("ani: hello");
         room.answer("USERNAME ani", "PASSWORD INCORRECT");
-        room.admit("ani");
+        room.admit_again("ani");
         room.relay("ani: again");
         room.expect("exit");
     });
@@ -385,7 +388,7 @@ fn an_empty_datagram_or_the_own_removal_triggers_a_membership_check() {
         room.answer(&check, "USERNAME OK");
         room.send("ani telah keluar dari chatroom.");
         room.answer(&check, "PASSWORD INCORRECT");
-        room.admit("ani");
+        room.admit_again("ani");
         room.expect("exit");
     });
     let mut child = start_client(&room.address);
@@ -404,7 +407,7 @@ fn a_silent_member_detects_a_restart_of_the_server() {
         room.admit("ani");
         room.restart();
         room.answer("USERNAME ani", "PASSWORD INCORRECT");
-        room.admit("ani");
+        room.admit_again("ani");
         room.expect("exit");
     });
     let mut child = start_client(&room.address);
@@ -432,7 +435,7 @@ fn joining_again_is_retried_while_the_server_is_silent_or_the_name_is_taken() {
         room.answer("PASSWORD pw", "PASSWORD OK");
         room.answer("USERNAME ani", "USERNAME TAKEN");
         room.expect("exit");
-        room.admit("ani");
+        room.admit_again("ani");
         room.expect("exit");
     });
     let mut child = start_client(&room.address);
@@ -497,7 +500,7 @@ fn a_terminal_shows_when_the_room_is_gone_and_when_it_is_back() {
             .any(|row| row == "not in the room; this was not sent: ani: hello?")
     });
     let room = FakeRoom::at(&at, |room| {
-        room.admit("ani");
+        room.admit_again("ani");
         room.relay("ani: hello");
         room.expect("exit");
     });

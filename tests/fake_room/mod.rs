@@ -48,9 +48,26 @@ impl Room {
         self.send(answer);
     }
 
-    /// Answers the requests of a client that joins.
+    /// Answers the requests of a client that joins, and then asks for the last messages.
     #[track_caller]
     pub fn admit(&mut self, name: &str) {
+        self.admit_again(name);
+        self.show_no_messages(name);
+    }
+
+    /// Answers the first check, and the request for the last messages.
+    #[track_caller]
+    pub fn show_no_messages(&mut self, name: &str) {
+        let check = format!("USERNAME {name}");
+        self.check = None;
+        self.answer(&check, "USERNAME OK");
+        self.answer(&format!("{check:1024}"), "USERNAME OK");
+        self.check = Some(check);
+    }
+
+    /// Answers the requests of a client that joins once more.
+    #[track_caller]
+    pub fn admit_again(&mut self, name: &str) {
         self.answer("PASSWORD pw", "PASSWORD OK");
         let check = format!("USERNAME {name}");
         self.answer(&check, "USERNAME OK");

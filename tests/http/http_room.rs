@@ -317,6 +317,34 @@ fn a_page_that_connects_again_takes_its_place_and_gets_what_it_missed() {
 }
 
 #[test]
+fn a_tab_that_joins_gets_the_last_messages_and_one_that_was_there_only_what_it_missed() {
+    let server = Server::start(&["--room-history", "2"]);
+    let bob = Guest::from(&server, host(2));
+    bob.enter("bob");
+    for line in ["one", "two", "three"] {
+        bob.send(line).expect(&format!("bob: {line}"));
+    }
+    let two = json!({"line": "bob: two", "from": "bob"});
+    let three = json!({"line": "bob: three", "from": "bob"});
+    let enter_with = |tab: &mut Tab, lines: &[&Value]| {
+        assert_eq!(post(&server, tab, join("amy", ROOM_PASSWORD)).0, 204);
+        tab.expect("room", json!({"joined": "amy", "members": ["amy", "bob"]}));
+        for line in lines {
+            tab.expect("room", (*line).clone());
+        }
+        tab.expect("room", json!({"entered": "amy"}));
+    };
+    let mut amy = Tab::open(&server, "room");
+    enter_with(&mut amy, &[&two, &three]);
+    // Messages of before have no ids: the page begins again behind its join notice.
+    let mut again = open_after(&server, &amy.last);
+    enter_with(&mut again, &[]);
+    assert_eq!(post(&server, &again, json!({"leave": true})).0, 204);
+    again.expect("room", json!({"out": "you left the room"}));
+    enter_with(&mut again, &[&two, &three]);
+}
+
+#[test]
 fn many_members_are_listed_in_parts() {
     let server = Server::start(&["--room-per-address", "1000"]);
     let guests: Vec<Guest> = (0..230)

@@ -19,6 +19,7 @@ mod operator_crowd;
 mod quota;
 #[path = "../room_driver/mod.rs"]
 mod room_driver;
+mod room_history;
 mod room_rules;
 mod room_sessions;
 mod rounds;

@@ -169,7 +169,10 @@ impl RoomStream {
                         if self.joined_at == 0 {
                             self.joined_at = number;
                         }
-                        self.seen.get_or_insert(number - 1);
+                        if self.seen.is_none() {
+                            self.seen = Some(number - 1);
+                            self.show_history(number, cx);
+                        }
                     }
                     Meaning::Denied(why) => {
                         let ask = asks.pop_front();
@@ -191,6 +194,19 @@ impl RoomStream {
         cx.send("room", &json!({"joined": name, "members": members}));
         let asks = VecDeque::new();
         self.membership = TabMembership::Inside { name, asks };
+    }
+
+    /// Sends the last messages before the line with this number.
+    fn show_history(&self, number: u64, cx: &mut StreamContext<'_, '_>) {
+        let Some(view) = &self.view else {
+            return;
+        };
+        for text in view.borrow().history.before(number) {
+            if let Some((name, _)) = subject(text) {
+                let line = String::from_utf8_lossy(&text.bytes);
+                cx.send("room", &json!({"line": line, "from": name}));
+            }
+        }
     }
 
     /// The next names of the list, those behind this one.

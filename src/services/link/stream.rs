@@ -98,7 +98,7 @@ impl SharedStream {
         let code = answer.pointer("/error/err_code").and_then(Value::as_u64);
         match code {
             // JSReplicasNotSupportedWithNonClusteredErr.
-            Some(10_074) => {
+            Some(10_074) if self.refused < self.limits.attempts => {
                 (self.from, self.refused) = (now, self.limits.attempts);
                 self.create(exchange, now, posts);
             }

@@ -1,5 +1,6 @@
 //! The limits of the room.
 
+use super::history::HistoryLimits;
 use super::networks::NetworkLimits;
 use super::strangers::StrangerLimits;
 use super::token_bucket::Rate;
@@ -38,6 +39,8 @@ pub struct RoomLimits {
     pub search_interval: u64,
     /// Lines that a session may get later.
     pub kept_lines: usize,
+    /// Messages that a new member is shown.
+    pub history: HistoryLimits,
     /// Limits of the tables of strangers.
     pub strangers: StrangerLimits,
 }

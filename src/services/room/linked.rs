@@ -3,6 +3,8 @@
 
 use super::elsewhere::{MembersElsewhere, Shown};
 use super::request::{cut, line_of, one_line};
+use super::stored_lines::{StoredLine, StoredLines};
+use super::view::about;
 use super::{LeaveReason, Room, join_notice, leave_notice, taken, warn};
 use crate::services::link::names::{Names, Outcome};
 use crate::session::datagram::{DatagramContext, Route};
@@ -14,6 +16,8 @@ use crate::wire::text;
 pub struct LinkedRoom {
     elsewhere: MembersElsewhere,
     names: Names,
+    /// The messages for new members, if they are shown any.
+    stored: Option<StoredLines>,
     /// Clients that wait for a name, the oldest first: all have the same timeout.
     joining: Vec<Joining>,
     /// How long they wait, in microseconds.
@@ -32,29 +36,42 @@ struct Joining {
 
 impl LinkedRoom {
     /// Without other servers. A member waits for its name for `timeout` microseconds.
-    pub fn new(elsewhere: MembersElsewhere, names: Names, timeout: u64) -> LinkedRoom {
+    pub fn new(
+        elsewhere: MembersElsewhere,
+        names: Names,
+        stored: Option<StoredLines>,
+        timeout: u64,
+    ) -> LinkedRoom {
         LinkedRoom {
             elsewhere,
             names,
+            stored,
             joining: Vec::new(),
             timeout,
         }
     }
 
-    /// Publishes what a member has done.
+    /// Publishes what a member has done. Returns false if it has said something that the stream of
+    /// messages could not get.
     pub(super) fn publish(
         &mut self,
         name: &str,
         deed: Deed,
         line: &str,
         cx: &mut DatagramContext<'_>,
-    ) {
+    ) -> bool {
         self.elsewhere.publish(name, deed, line, cx.posts);
+        match &self.stored {
+            Some(stored) if deed == Deed::Said => stored.store(name, line.as_bytes(), cx.posts),
+            _ => true,
+        }
     }
 
     pub(super) fn next_due(&self) -> Option<u64> {
         let joining = self.joining.first().map(|joining| joining.until);
-        [joining, self.elsewhere.next_due(), self.names.next_due()]
+        let stored = self.stored.as_ref().and_then(StoredLines::next_due);
+        let names = self.names.next_due();
+        [joining, self.elsewhere.next_due(), names, stored]
             .into_iter()
             .flatten()
             .min()
@@ -74,10 +91,24 @@ impl Room {
         };
         let (mut shown, mut outcomes) = (Vec::new(), Vec::new());
         linked.names.on_wake(cx.now, cx.posts);
+        let mut read = Vec::new();
         for answer in linked.elsewhere.on_wake(cx.now, &mut shown, cx.posts) {
-            outcomes.extend(linked.names.on_answer(&answer, cx.now, cx.posts));
+            let lines = linked.stored.as_mut().and_then(|stored| {
+                let history = &mut self.view.borrow_mut().history;
+                stored.on_answer(&answer, history, cx.now, cx.posts)
+            });
+            match lines {
+                Some(lines) => read.extend(lines),
+                None => outcomes.extend(linked.names.on_answer(&answer, cx.now, cx.posts)),
+            }
         }
+        if let Some(stored) = &mut linked.stored {
+            let history = &mut self.view.borrow_mut().history;
+            stored.on_wake(history, cx.now, cx.posts);
+        }
+        // A message that was said while the stream was read is in both.
         self.show_elsewhere(shown, cx);
+        self.add_stored(read);
         for outcome in outcomes {
             self.on_outcome(outcome, cx);
         }
@@ -228,8 +259,25 @@ impl Room {
             .elsewhere
             .on_time(cx.now, names, &mut shown, cx.posts);
         linked.names.on_time(cx.now, cx.posts);
+        let stored = linked.stored.as_mut();
+        let read = stored.map(|stored| stored.on_time(cx.now, cx.posts));
         self.show_elsewhere(shown, cx);
+        self.add_stored(read.unwrap_or_default());
         self.end_waits(cx);
+    }
+
+    /// Adds messages that were read from their stream to those for new members.
+    fn add_stored(&mut self, read: Vec<StoredLine>) {
+        let valid = read.into_iter().filter(|line| self.is_name(&line.name));
+        let lines: Vec<_> = valid
+            .map(|StoredLine { name, text }| {
+                let line = line_of(&name, one_line(text.as_bytes()));
+                about(cut(&line, self.limits.message), &name, Deed::Said, 0)
+            })
+            .collect();
+        if !lines.is_empty() {
+            self.view.borrow_mut().history.merge(lines);
+        }
     }
 
     fn show_elsewhere(&mut self, shown: Vec<Shown>, cx: &mut DatagramContext<'_>) {
@@ -247,6 +295,10 @@ impl Room {
                     cx.print(&line);
                     let bytes = line.as_bytes().into();
                     cx.out.to_many(Datagram { bytes, meaning }, &self.routes);
+                    let linked = self.linked.as_mut();
+                    if let Some(stored) = linked.and_then(|linked| linked.stored.as_mut()) {
+                        stored.read_later(cx.now);
+                    }
                     continue;
                 }
             };

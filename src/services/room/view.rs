@@ -1,5 +1,6 @@
 //! What sessions may look at: the names of the members, and the last lines.
 
+use super::history::{HistoryLimits, RoomHistory};
 use crate::session::notice::{Datagram, Deed, Meaning};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -8,6 +9,8 @@ use std::rc::Rc;
 pub struct RoomView {
     /// All names, as they are shown.
     pub names: BTreeSet<Rc<str>>,
+    /// The last messages, for those that join.
+    pub history: RoomHistory,
     lines: VecDeque<Datagram>,
     capacity: usize,
     /// The number of the last line. The first one has number 1.
@@ -16,9 +19,10 @@ pub struct RoomView {
 
 impl RoomView {
     /// Of an empty room.
-    pub fn new(capacity: usize) -> RoomView {
+    pub fn new(capacity: usize, history: HistoryLimits) -> RoomView {
         RoomView {
             names: BTreeSet::new(),
+            history: RoomHistory::new(history),
             lines: VecDeque::new(),
             capacity,
             last: 0,
@@ -33,7 +37,15 @@ impl RoomView {
         if self.lines.len() > self.capacity {
             self.lines.pop_front();
         }
+        if deed == Deed::Said {
+            self.history.push(text.clone());
+        }
         text
+    }
+
+    /// The number of the next line.
+    pub(super) fn next(&self) -> u64 {
+        self.last + 1
     }
 
     /// The lines that follow the one with this number, and how many more are not kept.
@@ -75,7 +87,12 @@ mod tests {
 
     #[test]
     fn the_lines_after_a_number_are_found_and_the_missing_ones_counted() {
-        let mut view = RoomView::new(3);
+        let none = HistoryLimits {
+            lines: 0,
+            bytes: 0,
+            overhead: 0,
+        };
+        let mut view = RoomView::new(3, none);
         let after = |view: &RoomView, number| {
             let (missed, lines) = view.after(number);
             let texts = lines.map(|line| String::from_utf8_lossy(&line.bytes).into_owned());
