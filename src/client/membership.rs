@@ -186,7 +186,7 @@ impl Membership {
         if self.is_name_taken {
             return self.left(RoomError::NameTaken);
         }
-        // Such a room may know no checks, which says nothing about the membership.
+        // A room that does not answer the first checks may know none. The client is a member still.
         if self.state == MemberState::Checking && self.history != History::Done && self.tries > 0 {
             self.history = History::Done;
             (self.state, self.due) = (MemberState::Member, Some(now + self.limits.check_interval));
