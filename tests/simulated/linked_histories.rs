@@ -33,8 +33,12 @@ struct History {
 
 impl History {
     fn new(seed: u64) -> History {
+        // Its servers keep messages for new members, too.
+        let mut world = World::new(0, seed);
+        world.history = 5;
+        (0..3).for_each(|_| world.add_node());
         let mut history = History {
-            world: World::new(3, seed),
+            world,
             brokers: [true; 3],
             sides: [0; 3],
             at: [0, 1, 2],
