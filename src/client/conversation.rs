@@ -135,14 +135,18 @@ impl Conversation {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let may_send = !self.unsent.is_empty() && !self.membership.awaits_history();
-        let next_send = may_send.then_some(self.next_send);
         let deadlines = [
             self.membership.deadline(),
-            next_send,
+            self.line_due(),
             self.unacked.deadline(),
         ];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// When the next queued line may be sent.
+    fn line_due(&self) -> Option<Instant> {
+        let waits = self.unsent.is_empty() || self.membership.awaits_history();
+        (!waits).then_some(self.next_send)
     }
 
     fn receive(&mut self, now: Instant) -> Result<(), ClientError> {
@@ -304,8 +308,7 @@ impl Conversation {
 
     /// Sends the queued lines, one every [`RoomClientLimits::send_interval`].
     fn send_lines(&mut self, now: Instant) {
-        while self.next_send <= now
-            && !self.membership.awaits_history()
+        while self.line_due().is_some_and(|due| due <= now)
             && let Some(line) = self.unsent.pop_front()
         {
             self.next_send = now + self.limits.send_interval;
