@@ -109,9 +109,9 @@ impl Exchange {
         self.was_up.clone()
     }
 
-    /// How often the link came up.
-    pub fn ups(&self) -> u64 {
-        self.ups
+    /// How often the link came up; `None` while it is down.
+    pub fn ups(&self) -> Option<u64> {
+        self.link.map(|_| self.ups)
     }
 
     /// Sends a message. Returns whether the link accepts it.

@@ -152,13 +152,11 @@ impl Names {
 
     /// The link has come up or gone down.
     pub fn on_wake(&mut self, now: u64, posts: &mut Vec<Post>) {
-        let (ups, is_up) = {
-            let exchange = self.exchange.borrow();
-            (exchange.ups(), exchange.is_up())
+        let ups = self.exchange.borrow().ups();
+        let Some(ups) = ups else {
+            return self.names.retain(|_, name| !name.is_left);
         };
-        if !is_up {
-            self.names.retain(|_, name| !name.is_left);
-        } else if self.ups != ups {
+        if self.ups != ups {
             self.ups = ups;
             self.asked.clear();
             self.stream.restart(now);

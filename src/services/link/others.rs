@@ -192,13 +192,11 @@ impl<K: Ord + Clone, E: Clone> OtherServers<K, E> {
 
     /// The link may have come up or gone down.
     pub fn on_wake(&mut self, now: u64) {
-        let (is_up, ups) = {
-            let exchange = self.exchange.borrow();
-            (exchange.is_up(), exchange.ups())
-        };
-        if !is_up {
+        let Some(ups) = self.exchange.borrow().ups() else {
             (self.beat, self.list, self.ask) = (None, None, None);
-        } else if self.ups != ups {
+            return;
+        };
+        if self.ups != ups {
             (self.ups, self.up_since) = (ups, now);
             self.beat = Some(now + self.limits.beat);
             (self.list_from, self.ask_from) = (now, now);

@@ -1,4 +1,4 @@
-//! The last messages, which a member that joins is shown if its program asks for them.
+//! The last messages, for members that join.
 
 use crate::session::notice::{Datagram, Meaning};
 use std::collections::VecDeque;
@@ -29,7 +29,7 @@ struct Line {
 /// Whether the stream has a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LineState {
-    /// No: the link was down.
+    /// No: the link or the stream was not there.
     Unsent,
     /// It was sent since the link came up: what is read from the stream may lack it.
     Sent,

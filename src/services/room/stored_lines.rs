@@ -120,16 +120,12 @@ impl StoredLines {
 
     /// The link may have come up or gone down.
     pub fn on_wake(&mut self, history: &mut RoomHistory, now: u64, posts: &mut Vec<Post>) {
-        let (is_up, ups) = {
-            let exchange = self.exchange.borrow();
-            (exchange.is_up(), exchange.ups())
-        };
-        if !is_up || self.ups != ups {
-            (self.is_there, self.again) = (false, None);
+        let ups = self.exchange.borrow().ups();
+        if ups == Some(self.ups) {
+            return;
         }
-        if !is_up {
-            self.state = ReadState::Idle;
-        } else if self.ups != ups {
+        (self.is_there, self.again, self.state) = (false, None, ReadState::Idle);
+        if let Some(ups) = ups {
             self.ups = ups;
             self.stream.restart(now);
             history.age();
@@ -162,8 +158,8 @@ impl StoredLines {
         exchange.request(&api, number, &[], payload, posts);
     }
 
-    /// Handles an answer of the broker. Returns `None` if it answers something else, and the
-    /// messages once they are read.
+    /// Handles an answer of the broker. Returns `None` if it answers something else, otherwise the
+    /// messages that are read with it: all at once, with the last answer.
     pub fn on_answer(
         &mut self,
         answer: &Arrived,
@@ -172,7 +168,7 @@ impl StoredLines {
         posts: &mut Vec<Post>,
     ) -> Option<Vec<StoredLine>> {
         // The link has broken behind the answer: what is sent now is lost.
-        if !self.exchange.borrow().is_up() || self.ups != self.exchange.borrow().ups() {
+        if self.exchange.borrow().ups() != Some(self.ups) {
             return None;
         }
         let created = {
