@@ -114,7 +114,7 @@ impl Again {
     fn start(root: &Path, service: &str, port: u16) -> Again {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loket"));
         command.arg("serve").arg("--root").arg(root);
-        for other in ["echo", "transfer", "files", "talk", "room"] {
+        for other in ["echo", "transfer", "files", "talk", "http", "room"] {
             let port = match other == service {
                 true => port.to_string(),
                 false => "off".to_owned(),
