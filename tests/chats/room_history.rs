@@ -3,7 +3,7 @@
 
 use super::link::wait_for_link;
 use crate::support::guest::Guest;
-use crate::support::nats::Nats;
+use crate::support::nats::{Nats, Program};
 use crate::support::{ROOM_PASSWORD, Server, eventually};
 use std::process::{Command, Stdio};
 
@@ -77,4 +77,65 @@ fn messages_outlive_their_servers_and_are_shown_on_others() {
         number += 1;
         shown_to(&third, &format!("eka{number}")) == wanted
     });
+}
+
+#[test]
+fn a_stream_that_does_not_take_the_messages_is_named_in_the_log() {
+    let Some(nats) = Nats::start("a_stream_that_does_not_take_the_messages_is_named_in_the_log")
+    else {
+        return;
+    };
+    let mut program = Program::of(&nats);
+    let mut ask = |call: &str, subject: &str| {
+        let api = format!("$JS.API.STREAM.{call}.loket_history_room");
+        let config = format!(r#"{{"name": "loket_history_room", "subjects": ["{subject}"]}}"#);
+        let answer = program.ask(&api, &config);
+        assert!(answer.get("error").is_none(), "{answer}");
+        answer
+    };
+    let warning = "the stream loket_history_room does not take loket.history.room";
+    ask("CREATE", "something.else");
+    let server = Server::start(&["--link", &nats.url(), "--room-history", "3"]);
+    eventually("the log names it", || {
+        server.connect("echo").send("hi").expect("hi");
+        server.log().contains(warning)
+    });
+    // Another server keeps its messages there as soon as it takes them.
+    ask("UPDATE", "loket.history.*");
+    let other = Server::start(&["--link", &nats.url(), "--room-history", "3"]);
+    wait_for_link(&other, 1);
+    Guest::member(&other, "ani").send("ani: hi");
+    eventually("the message is stored", || {
+        ask("INFO", "")["state"]["messages"] == 1
+    });
+    let third = Server::start(&["--link", &nats.url(), "--room-history", "3"]);
+    wait_for_link(&third, 1);
+    let mut number = 0;
+    eventually("the message is read", || {
+        number += 1;
+        shown_to(&third, &format!("budi{number}")) == ["ani: hi"]
+    });
+    assert_eq!(server.log().matches(warning).count(), 1);
+    assert!(!(other.log() + &third.log()).contains(warning));
+}
+
+#[test]
+fn a_stream_that_the_broker_does_not_create_is_named_in_the_log() {
+    let Some(nats) = Nats::start("a_stream_that_the_broker_does_not_create_is_named_in_the_log")
+    else {
+        return;
+    };
+    // Each subject belongs to one stream at most.
+    let taken = r#"{"name": "taken", "subjects": ["loket.history.>"]}"#;
+    let answer = Program::of(&nats).ask("$JS.API.STREAM.CREATE.taken", taken);
+    assert!(answer.get("error").is_none(), "{answer}");
+    let server = Server::start(&["--link", &nats.url(), "--room-history", "3"]);
+    eventually("the log names it", || {
+        server.connect("echo").send("hi").expect("hi");
+        let log = server.log();
+        log.contains("the broker does not create the stream loket_history_room")
+            && log.contains("subjects overlap with an existing stream")
+    });
+    // The room is served without it.
+    Guest::member(&server, "ani").send("hi").expect("ani: hi");
 }

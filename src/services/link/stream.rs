@@ -105,13 +105,19 @@ impl SharedStream {
             // JSStreamNameExistErr: with other settings. Any other error may pass.
             Some(code) if code != 10_058 => {
                 self.refused += 1;
-                if self.refused == self.limits.attempts {
-                    let (name, error) = (&self.name, &answer["error"]);
-                    log::warn!(
+                let (name, error) = (&self.name, &answer["error"]);
+                match self.refused.checked_sub(self.limits.attempts) {
+                    Some(0) => log::warn!(
                         service = "link";
-                        "link: three brokers have no place for the stream {name}, so that one has \
-                         it: {error}"
-                    );
+                        "link: three brokers do not create the stream {name}, so that one is \
+                         asked: {error}"
+                    ),
+                    Some(1) => log::warn!(
+                        service = "link";
+                        "link: the broker does not create the stream {name}, and is asked again \
+                         until it does: {error}"
+                    ),
+                    _ => {}
                 }
             }
             _ => {

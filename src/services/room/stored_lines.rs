@@ -43,7 +43,7 @@ pub struct StoredLines {
     name: String,
     subject: String,
     stream: SharedStream,
-    /// Whether the stream has been there since the link came up.
+    /// Whether the stream has been there since the link came up, and takes the messages.
     is_there: bool,
     /// When to read it again.
     again: Option<u64>,
@@ -190,6 +190,7 @@ impl StoredLines {
         match &mut self.state {
             ReadState::Counting(asked, _) if *asked == number => {
                 let answer: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
+                self.check_subjects(&answer);
                 self.read_last(&answer, now, posts);
                 Some(Vec::new())
             }
@@ -206,6 +207,24 @@ impl StoredLines {
             }
             _ => None,
         }
+    }
+
+    /// Something else may have created the stream, with other subjects.
+    fn check_subjects(&mut self, info: &Value) {
+        let Some(subjects) = info.pointer("/config/subjects").and_then(Value::as_array) else {
+            return;
+        };
+        let mut patterns = subjects.iter().filter_map(Value::as_str);
+        if patterns.any(|pattern| matches_pattern(&self.subject, pattern)) {
+            return;
+        }
+        self.is_there = false;
+        log::warn!(
+            service = "link";
+            "link: the stream {} does not take {}, so that it keeps no new messages of the room: \
+             add that subject to it, or delete it",
+            self.name, self.subject
+        );
     }
 
     /// Asks for the last messages. Trap: brokers before 2.11 give one for each request.
@@ -274,6 +293,19 @@ impl StoredLines {
     }
 }
 
+/// Whether a subject of NATS matches a pattern, whose `*` is one token and whose `>` is all others.
+fn matches_pattern(subject: &str, pattern: &str) -> bool {
+    let mut tokens = subject.split('.');
+    for wanted in pattern.split('.') {
+        match tokens.next() {
+            Some(_) if wanted == ">" => return true,
+            Some(token) if wanted == "*" || wanted == token => {}
+            _ => return false,
+        }
+    }
+    tokens.next().is_none()
+}
+
 /// The message in an answer; an empty one if there is none.
 fn line_in(answer: &[u8]) -> StoredLine {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
@@ -287,5 +319,31 @@ fn line_in(answer: &[u8]) -> StoredLine {
     StoredLine {
         name: head.get("Loket-Name").unwrap_or_default().to_owned(),
         text: String::from_utf8_lossy(&text).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches_pattern;
+
+    #[test]
+    fn a_pattern_matches_as_in_nats() {
+        for (pattern, matches) in [
+            ("loket.history.a", true),
+            ("loket.*.a", true),
+            ("loket.>", true),
+            (">", true),
+            ("loket.history.a.>", false),
+            ("loket.history", false),
+            ("loket.history.*.a", false),
+            ("loket.history.b", false),
+            ("*", false),
+        ] {
+            assert_eq!(
+                matches_pattern("loket.history.a", pattern),
+                matches,
+                "{pattern}"
+            );
+        }
     }
 }
