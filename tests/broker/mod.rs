@@ -335,7 +335,10 @@ impl Broker {
                 let seq = payload["seq"].as_u64().expect("a number");
                 answer_with(lines.iter().find(|stored| stored.seq == seq))
             }
-            false => json!({"state": {"first_seq": 1, "last_seq": lines.len()}}),
+            false => json!({
+                "config": {"subjects": [HISTORY]},
+                "state": {"first_seq": 1, "last_seq": lines.len()},
+            }),
         }
     }
 

@@ -5,7 +5,8 @@
 //! ```text
 //!          link up             it exists                    the last number
 //!   Idle ───────────▶ Creating ──────────▶ Counting ────────────────────────────▶ Reading
-//!    ▲                    ▲     no answer     │     a request for each message      │
+//!    ▲                    ▲     no answer,    │     a request for each message      │
+//!    │                    │ other subjects    │                                     │
 //!    │                    └───────────────────┘                                     │
 //!    └──────────────────────── all answers, or the time for them has passed ────────┘
 //! ```
@@ -43,8 +44,10 @@ pub struct StoredLines {
     name: String,
     subject: String,
     stream: SharedStream,
-    /// Whether the stream has been there since the link came up, and takes the messages.
-    is_there: bool,
+    /// Whether the stream takes messages, as far as is known since the link came up.
+    is_ready: bool,
+    /// Whether the log says since then that it does not.
+    is_logged: bool,
     /// When to read it again.
     again: Option<u64>,
     /// Which time of being up it is.
@@ -100,7 +103,8 @@ impl StoredLines {
             most: most as u64,
             name,
             subject,
-            is_there: false,
+            is_ready: false,
+            is_logged: false,
             again: None,
             ups: 0,
             state: ReadState::Idle,
@@ -109,7 +113,7 @@ impl StoredLines {
 
     /// Adds a message of a member of this server. Returns false if the stream cannot get it now.
     pub fn store(&self, name: &str, line: &[u8], posts: &mut Vec<Post>) -> bool {
-        if !self.is_there {
+        if !self.is_ready {
             return false;
         }
         let mut exchange = self.exchange.borrow_mut();
@@ -124,7 +128,8 @@ impl StoredLines {
         if ups == Some(self.ups) {
             return;
         }
-        (self.is_there, self.again, self.state) = (false, None, ReadState::Idle);
+        (self.is_ready, self.is_logged) = (false, false);
+        (self.again, self.state) = (None, ReadState::Idle);
         if let Some(ups) = ups {
             self.ups = ups;
             self.stream.restart(now);
@@ -147,7 +152,7 @@ impl StoredLines {
 
     /// Messages were missed that the stream may have after a while.
     pub fn read_later(&mut self, now: u64) {
-        if self.is_there {
+        if self.is_ready {
             self.again.get_or_insert(now + self.limits.stream.retry);
         }
     }
@@ -178,11 +183,6 @@ impl StoredLines {
         let number = answer.answers?;
         if let Some(created) = created {
             if created == Created::Yes {
-                self.is_there = true;
-                for text in history.take_unsent() {
-                    let name = subject(&text).map_or("", |(name, _)| name);
-                    self.store(name, &text.bytes, posts);
-                }
                 self.count(now, posts);
             }
             return Some(Vec::new());
@@ -190,8 +190,7 @@ impl StoredLines {
         match &mut self.state {
             ReadState::Counting(asked, _) if *asked == number => {
                 let answer: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
-                self.check_subjects(&answer);
-                self.read_last(&answer, now, posts);
+                self.on_info(&answer, history, now, posts);
                 Some(Vec::new())
             }
             ReadState::Reading {
@@ -209,22 +208,41 @@ impl StoredLines {
         }
     }
 
-    /// Something else may have created the stream, with other subjects.
-    fn check_subjects(&mut self, info: &Value) {
+    /// Handles the state of the stream. If it is no use, it is created and asked for again.
+    fn on_info(
+        &mut self,
+        info: &Value,
+        history: &mut RoomHistory,
+        now: u64,
+        posts: &mut Vec<Post>,
+    ) {
         let Some(subjects) = info.pointer("/config/subjects").and_then(Value::as_array) else {
             return;
         };
         let mut patterns = subjects.iter().filter_map(Value::as_str);
-        if patterns.any(|pattern| matches_pattern(&self.subject, pattern)) {
+        self.is_ready = patterns.any(|pattern| matches_pattern(&self.subject, pattern));
+        if !self.is_ready {
+            // Something else has created it.
+            if !std::mem::replace(&mut self.is_logged, true) {
+                log::warn!(
+                    service = "link";
+                    "link: the stream {} does not take {}, so that it keeps no messages of the \
+                     room: add that subject to it, or delete it",
+                    self.name, self.subject
+                );
+            }
             return;
         }
-        self.is_there = false;
-        log::warn!(
-            service = "link";
-            "link: the stream {} does not take {}, so that it keeps no new messages of the room: \
-             add that subject to it, or delete it",
-            self.name, self.subject
-        );
+        let unsent = history.take_unsent();
+        for text in &unsent {
+            let name = subject(text).map_or("", |(name, _)| name);
+            self.store(name, &text.bytes, posts);
+        }
+        match unsent[..] {
+            [] => self.read_last(info, now, posts),
+            // Those are the last ones now.
+            _ => self.count(now, posts),
+        }
     }
 
     /// Asks for the last messages. Trap: brokers before 2.11 give one for each request.
