@@ -246,6 +246,7 @@ fn an_idle_server_uses_no_processor_time() {
     let (mut server, mut keys) = Server::operated(&["--trace"]);
     let mut client = server.connect("talk");
     client.send("hello\n");
+    server.shown_until("Client 1: hello");
     keys.write_all(b"/list\n").expect("taken");
     server.shown_until("1  ");
     drop(keys);
