@@ -331,8 +331,11 @@ impl RoomDriver {
             return Some(no_answer);
         };
         room.server = next;
-        // The next address may need sockets of the other IP version.
-        self.members.clear();
+        // The next address may need sockets of the other IP version. Trap: a socket that another
+        // process has, too, as between fork(2) and exec(2), keeps its events after close(2).
+        for mut member in self.members.drain(..) {
+            let _ = self.poller.registry().deregister(member.source());
+        }
         self.turns.clear();
         self.queued.fill(false);
         self.joining.clear();

@@ -6,6 +6,8 @@ use loket::cli::{Cli, CliCommand};
 use loket::load::run::measure;
 use loket::load::settings::Settings;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::Command;
+use std::thread;
 
 fn settings(words: &[&str]) -> Settings {
     let common = ["loket", "load"];
@@ -90,4 +92,22 @@ fn the_error_of_the_last_address_is_reported_when_all_fail() {
         let error = error.map(|_| ()).expect_err("no server").to_string();
         assert!(error.contains("is the server running there?"), "{error}");
     }
+}
+
+#[test]
+fn a_closed_socket_that_another_process_has_for_a_moment_ends_no_run() {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // A process has all descriptors until it executes its program.
+            for _ in 0..500 {
+                Command::new("true").status().expect("it starts");
+            }
+        });
+        for _ in 0..50 {
+            let settings = settings(&["room", "--password", "x"]);
+            let error = measure(settings, unused().into()).map(|_| ());
+            let error = error.expect_err("no server").to_string();
+            assert!(error.contains("is the server running there?"), "{error}");
+        }
+    });
 }
